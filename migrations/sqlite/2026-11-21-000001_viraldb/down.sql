@@ -1,0 +1,3 @@
+-- Forgets the checksums; the next viraldb that opens the database records them anew.
+
+DROP TABLE viraldb_migrations;

@@ -1,0 +1,194 @@
+-- Compilation: clips of discovered videos compiled into one video and its shorts.
+
+-- Videos found on a platform, waiting to be cut into a compilation.
+CREATE TABLE discovered_videos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    video_id TEXT NOT NULL
+        CONSTRAINT discovered_videos_video_id_key UNIQUE,
+    title TEXT NOT NULL,
+    channel_name TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    category_id INTEGER,
+    duration_seconds INTEGER,
+    view_count INTEGER,
+    like_count INTEGER,
+    comment_count INTEGER,
+    view_velocity REAL,
+    viral_score REAL,
+    niche TEXT NOT NULL,
+    discovery_source TEXT,
+    discovered_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT discovered_videos_discovered_at_check CHECK (discovered_at IS strftime('%Y-%m-%d %H:%M:%S', discovered_at) || substr(discovered_at, 20) AND rtrim(substr(discovered_at, 20), '0123456789') IN ('', '.')),
+    processed INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT discovered_videos_processed_check CHECK (processed IN (0, 1, 2, 3)),
+    content_id_risk TEXT NOT NULL DEFAULT 'unknown'
+        CONSTRAINT discovered_videos_content_id_risk_check CHECK (content_id_risk IN ('low', 'medium', 'high', 'unknown'))
+) STRICT;
+CREATE INDEX idx_discovered_videos_niche ON discovered_videos (niche, discovered_at);
+CREATE INDEX idx_discovered_videos_processed ON discovered_videos (processed);
+-- The pending videos of a niche, best first, are read in the order of this index.
+CREATE INDEX idx_discovered_videos_pending ON discovered_videos (niche, viral_score DESC, view_velocity DESC) WHERE processed = 0;
+
+-- One cycle of a niche, from choosing its videos to the upload.
+CREATE TABLE pipeline_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    niche TEXT NOT NULL,
+    cycle_start TEXT NOT NULL
+        CONSTRAINT pipeline_runs_cycle_start_check CHECK (cycle_start IS strftime('%Y-%m-%d %H:%M:%S', cycle_start) || substr(cycle_start, 20) AND rtrim(substr(cycle_start, 20), '0123456789') IN ('', '.')),
+    cycle_end TEXT NOT NULL
+        CONSTRAINT pipeline_runs_cycle_end_check CHECK (cycle_end IS strftime('%Y-%m-%d %H:%M:%S', cycle_end) || substr(cycle_end, 20) AND rtrim(substr(cycle_end, 20), '0123456789') IN ('', '.')),
+    status TEXT NOT NULL DEFAULT 'pending'
+        CONSTRAINT pipeline_runs_status_check CHECK (status IN ('pending', 'running', 'review', 'approved', 'uploaded', 'failed')),
+    started_at TEXT
+        CONSTRAINT pipeline_runs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', started_at) || substr(started_at, 20) AND rtrim(substr(started_at, 20), '0123456789') IN ('', '.')),
+    completed_at TEXT
+        CONSTRAINT pipeline_runs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', completed_at) || substr(completed_at, 20) AND rtrim(substr(completed_at, 20), '0123456789') IN ('', '.')),
+    video_file_path TEXT,
+    video_duration_seconds REAL,
+    video_file_size_bytes INTEGER,
+    youtube_video_id TEXT,
+    youtube_url TEXT,
+    error_message TEXT,
+    retry_count INTEGER NOT NULL DEFAULT 0,
+    CONSTRAINT pipeline_runs_cycle_order_check CHECK (cycle_end >= cycle_start)
+) STRICT;
+CREATE INDEX idx_pipeline_runs_status ON pipeline_runs (status);
+CREATE INDEX idx_pipeline_runs_niche ON pipeline_runs (niche, cycle_start);
+
+-- Pieces cut from discovered videos for one run.
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER NOT NULL
+        CONSTRAINT clips_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    discovered_video_id INTEGER NOT NULL
+        CONSTRAINT clips_discovered_video_id_fkey REFERENCES discovered_videos (id),
+    rank_position INTEGER NOT NULL,
+    start_time_seconds REAL NOT NULL,
+    end_time_seconds REAL NOT NULL,
+    clip_duration_seconds REAL NOT NULL,
+    extraction_method TEXT,
+    clip_file_path TEXT,
+    content_id_risk TEXT NOT NULL DEFAULT 'unknown'
+        CONSTRAINT clips_content_id_risk_check CHECK (content_id_risk IN ('low', 'medium', 'high', 'unknown'))
+) STRICT;
+CREATE INDEX idx_clips_pipeline ON clips (pipeline_run_id);
+CREATE INDEX idx_clips_discovered_video ON clips (discovered_video_id);
+
+-- Words written by a language model for one run.
+CREATE TABLE scripts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER NOT NULL
+        CONSTRAINT scripts_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    opening_text TEXT,
+    closing_text TEXT,
+    full_script_json TEXT
+        CONSTRAINT scripts_full_script_json_check CHECK (json_valid(full_script_json)),
+    total_char_count INTEGER,
+    estimated_duration_seconds REAL,
+    llm_model_used TEXT,
+    generated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT scripts_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', generated_at) || substr(generated_at, 20) AND rtrim(substr(generated_at, 20), '0123456789') IN ('', '.'))
+) STRICT;
+CREATE INDEX idx_scripts_pipeline ON scripts (pipeline_run_id);
+
+-- Voice recordings made of a run's script.
+CREATE TABLE tts_audio (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER NOT NULL
+        CONSTRAINT tts_audio_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    engine_used TEXT NOT NULL,
+    voice_profile TEXT,
+    audio_file_path TEXT,
+    duration_seconds REAL,
+    generated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT tts_audio_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', generated_at) || substr(generated_at, 20) AND rtrim(substr(generated_at, 20), '0123456789') IN ('', '.'))
+) STRICT;
+CREATE INDEX idx_tts_audio_pipeline ON tts_audio (pipeline_run_id);
+
+-- Short videos made from a run, one for a clip.
+CREATE TABLE shorts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER NOT NULL
+        CONSTRAINT shorts_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    clip_id INTEGER
+        CONSTRAINT shorts_clip_id_fkey REFERENCES clips (id),
+    file_path TEXT,
+    duration_seconds REAL,
+    title TEXT,
+    description TEXT,
+    youtube_video_id TEXT,
+    youtube_url TEXT,
+    status TEXT NOT NULL DEFAULT 'pending'
+        CONSTRAINT shorts_status_check CHECK (status IN ('pending', 'review', 'uploaded', 'failed')),
+    uploaded_at TEXT
+        CONSTRAINT shorts_uploaded_at_check CHECK (uploaded_at IS strftime('%Y-%m-%d %H:%M:%S', uploaded_at) || substr(uploaded_at, 20) AND rtrim(substr(uploaded_at, 20), '0123456789') IN ('', '.'))
+) STRICT;
+CREATE INDEX idx_shorts_pipeline ON shorts (pipeline_run_id);
+CREATE INDEX idx_shorts_clip ON shorts (clip_id);
+
+-- Numbers of a YouTube video at one moment.
+CREATE TABLE analytics (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    youtube_video_id TEXT NOT NULL,
+    measured_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT analytics_measured_at_check CHECK (measured_at IS strftime('%Y-%m-%d %H:%M:%S', measured_at) || substr(measured_at, 20) AND rtrim(substr(measured_at, 20), '0123456789') IN ('', '.')),
+    view_count INTEGER,
+    like_count INTEGER,
+    comment_count INTEGER,
+    average_view_duration_seconds REAL,
+    click_through_rate REAL,
+    subscriber_gain INTEGER,
+    estimated_revenue_usd REAL
+) STRICT;
+CREATE INDEX idx_analytics_video ON analytics (youtube_video_id, measured_at);
+
+-- Reviews asked of a person, and the answers.
+CREATE TABLE review_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER NOT NULL
+        CONSTRAINT review_log_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    sent_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT review_log_sent_at_check CHECK (sent_at IS strftime('%Y-%m-%d %H:%M:%S', sent_at) || substr(sent_at, 20) AND rtrim(substr(sent_at, 20), '0123456789') IN ('', '.')),
+    responded_at TEXT
+        CONSTRAINT review_log_responded_at_check CHECK (responded_at IS strftime('%Y-%m-%d %H:%M:%S', responded_at) || substr(responded_at, 20) AND rtrim(substr(responded_at, 20), '0123456789') IN ('', '.')),
+    action TEXT
+        CONSTRAINT review_log_action_check CHECK (action IN ('approve', 'reject', 'hold', 'skip', 'redo_script')),
+    response_detail TEXT,
+    auto_held INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT review_log_auto_held_check CHECK (auto_held IN (0, 1))
+) STRICT;
+CREATE INDEX idx_review_log_pipeline ON review_log (pipeline_run_id);
+
+-- Settings changed by an operator at run time.
+CREATE TABLE config_overrides (
+    key TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL,
+    updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT config_overrides_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', updated_at) || substr(updated_at, 20) AND rtrim(substr(updated_at, 20), '0123456789') IN ('', '.')),
+    updated_by TEXT NOT NULL DEFAULT 'system'
+) STRICT;
+CREATE TRIGGER config_overrides_updated_at AFTER UPDATE ON config_overrides
+WHEN NEW.updated_at IS OLD.updated_at
+BEGIN
+    UPDATE config_overrides SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE key = NEW.key;
+END;
+
+-- Errors of the pipelines, kept until somebody resolves them.
+CREATE TABLE error_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    pipeline_run_id INTEGER
+        CONSTRAINT error_log_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
+    module TEXT NOT NULL,
+    error_type TEXT NOT NULL,
+    error_message TEXT NOT NULL,
+    stack_trace TEXT,
+    occurred_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+        CONSTRAINT error_log_occurred_at_check CHECK (occurred_at IS strftime('%Y-%m-%d %H:%M:%S', occurred_at) || substr(occurred_at, 20) AND rtrim(substr(occurred_at, 20), '0123456789') IN ('', '.')),
+    resolved INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT error_log_resolved_check CHECK (resolved IN (0, 1)),
+    correlation_id TEXT
+        CONSTRAINT error_log_correlation_id_check CHECK (correlation_id LIKE '________-____-____-____-____________' AND length(replace(correlation_id, '-', '')) = 32 AND correlation_id NOT GLOB '*[^0-9a-f-]*')
+) STRICT;
+CREATE INDEX idx_error_log_module ON error_log (module, occurred_at);
+CREATE INDEX idx_error_log_pipeline ON error_log (pipeline_run_id);

@@ -1,0 +1,10 @@
+-- Drops the 8 tables of republishing with every row in them; what they held is lost.
+
+DROP TABLE system_configuration;
+DROP TABLE video_statistics;
+DROP TABLE channel_statistics;
+DROP TABLE video_processing_jobs;
+DROP TABLE videos;
+DROP TABLE channels;
+DROP TABLE music;
+DROP TABLE transformation_presets;

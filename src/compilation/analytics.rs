@@ -1,0 +1,327 @@
+//! Numbers of a YouTube video at one moment.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::analytics;
+use crate::types::{AnalyticsId, Timestamp};
+
+/// One row of `analytics`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = analytics)]
+pub struct Analytics {
+    /// Number the database gives it.
+    pub id: AnalyticsId,
+    /// YouTube's id of the measured video.
+    pub youtube_video_id: String,
+    /// When it was measured.
+    pub measured_at: Timestamp,
+    /// Views so far.
+    pub view_count: Option<i64>,
+    /// Likes so far.
+    pub like_count: Option<i64>,
+    /// Comments so far.
+    pub comment_count: Option<i64>,
+    /// Mean time a viewer stays, in seconds.
+    pub average_view_duration_seconds: Option<f64>,
+    /// Clicks per impression, 0 to 1.
+    pub click_through_rate: Option<f64>,
+    /// Subscribers won, or lost when negative.
+    pub subscriber_gain: Option<i32>,
+    /// Estimated revenue in US dollars.
+    pub estimated_revenue_usd: Option<f64>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Analytics`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = analytics)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewAnalytics<'a> {
+    pub id: Option<AnalyticsId>,
+    pub youtube_video_id: Cow<'a, str>,
+    pub measured_at: Option<Timestamp>,
+    pub view_count: Option<i64>,
+    pub like_count: Option<i64>,
+    pub comment_count: Option<i64>,
+    pub average_view_duration_seconds: Option<f64>,
+    pub click_through_rate: Option<f64>,
+    pub subscriber_gain: Option<i32>,
+    pub estimated_revenue_usd: Option<f64>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Analytics`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = analytics)]
+#[allow(missing_docs)] // as the row's
+pub struct AnalyticsChanges<'a> {
+    pub youtube_video_id: Option<Cow<'a, str>>,
+    pub measured_at: Option<Timestamp>,
+    pub view_count: Option<Option<i64>>,
+    pub like_count: Option<Option<i64>>,
+    pub comment_count: Option<Option<i64>>,
+    pub average_view_duration_seconds: Option<Option<f64>>,
+    pub click_through_rate: Option<Option<f64>>,
+    pub subscriber_gain: Option<Option<i32>>,
+    pub estimated_revenue_usd: Option<Option<f64>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct AnalyticsFilter<'a> {
+    pub youtube_video_id: Option<&'a str>,
+}
+
+impl Analytics {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: AnalyticsId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("analytics", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &AnalyticsFilter<'_>,
+        page: &Page<AnalyticsId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(youtube_video_id) = filter.youtube_video_id {
+                query = query.filter(analytics::youtube_video_id.eq(youtube_video_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(analytics::id.lt(after));
+            }
+            query.order(analytics::id.desc()).limit(page.limit).load(c)
+        })
+        .of("analytics", "")
+    }
+
+    /// The newest numbers of a video, if it was ever measured.
+    pub fn latest(conn: &mut DbConnection, youtube_video_id: &str) -> Result<Option<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(analytics::youtube_video_id.eq(youtube_video_id))
+                .order((analytics::measured_at.desc(), analytics::id.desc()))
+                .first(c)
+                .optional()
+        })
+        .of("analytics", youtube_video_id)
+    }
+
+    /// The numbers of a video from `from` until before `to`, oldest first.
+    pub fn series(
+        conn: &mut DbConnection,
+        youtube_video_id: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(analytics::youtube_video_id.eq(youtube_video_id))
+                .filter(analytics::measured_at.ge(from).and(analytics::measured_at.lt(to)))
+                .order((analytics::measured_at, analytics::id))
+                .load(c)
+        })
+        .of("analytics", youtube_video_id)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: AnalyticsId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(analytics::table.find(id)).execute(c)).of("analytics", id)
+    }
+}
+
+impl NewAnalytics<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Analytics> {
+        on_backend!(conn, |c| diesel::insert_into(analytics::table)
+            .values(self)
+            .returning(Analytics::as_returning())
+            .get_result(c))
+        .of("analytics", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(analytics::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(analytics::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("analytics", "")
+        })
+    }
+
+    /// Inserts those that do not stand there yet, by `youtube_video_id` and `measured_at`, and returns
+    /// their count. `id` is not used here: the database numbers new rows.
+    ///
+    /// This is the fast way in for many rows, a few thousand at a time.
+    pub fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        let now = Timestamp::now();
+        let mut seen = HashSet::with_capacity(rows.len());
+        let complete: Vec<Complete<'_>> = rows
+            .iter()
+            .map(|row| Complete::new(row, now))
+            .filter(|row| seen.insert((row.youtube_video_id, row.measured_at)))
+            .collect();
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite | c | complete.iter().map(|row| InsertNew { row }.execute(c)).sum::<QueryResult<_>>(),
+                postgres | c | insert_new_on_postgres(c, complete)
+            )
+            .of("analytics", "")
+        })
+    }
+}
+
+impl AnalyticsChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: AnalyticsId) -> Result<Analytics> {
+        on_backend!(conn, |c| diesel::update(analytics::table.find(id))
+            .set(self)
+            .returning(Analytics::as_returning())
+            .get_result(c))
+        .of("analytics", id)
+    }
+}
+
+/// A row with every default filled in, so that one prepared statement, or one COPY, takes them all.
+#[derive(Insertable)]
+#[diesel(table_name = analytics, treat_none_as_default_value = false)]
+struct Complete<'a> {
+    youtube_video_id: &'a str,
+    measured_at: Timestamp,
+    view_count: Option<i64>,
+    like_count: Option<i64>,
+    comment_count: Option<i64>,
+    average_view_duration_seconds: Option<f64>,
+    click_through_rate: Option<f64>,
+    subscriber_gain: Option<i32>,
+    estimated_revenue_usd: Option<f64>,
+}
+
+impl<'a> Complete<'a> {
+    fn new(row: &'a NewAnalytics<'_>, now: Timestamp) -> Self {
+        Self {
+            youtube_video_id: &row.youtube_video_id,
+            measured_at: row.measured_at.unwrap_or(now),
+            view_count: row.view_count,
+            like_count: row.like_count,
+            comment_count: row.comment_count,
+            average_view_duration_seconds: row.average_view_duration_seconds,
+            click_through_rate: row.click_through_rate,
+            subscriber_gain: row.subscriber_gain,
+            estimated_revenue_usd: row.estimated_revenue_usd,
+        }
+    }
+}
+
+/// SQLite: one prepared statement a row. Its type names its text, so that Diesel finds it prepared
+/// without building the SQL anew.
+#[cfg(feature = "sqlite")]
+struct InsertNew<'a> {
+    row: &'a Complete<'a>,
+}
+
+#[cfg(feature = "sqlite")]
+impl diesel::query_builder::QueryId for InsertNew<'_> {
+    type QueryId = InsertNew<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+#[cfg(feature = "sqlite")]
+impl RunQueryDsl<SqliteConnection> for InsertNew<'_> {}
+
+#[cfg(feature = "sqlite")]
+impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for InsertNew<'_> {
+    fn walk_ast<'b>(
+        &'b self,
+        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+    ) -> QueryResult<()> {
+        use crate::types::sql::Timestamptz;
+        use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
+
+        let row = self.row;
+        out.push_sql(
+            "INSERT INTO analytics (youtube_video_id, measured_at, view_count, like_count, comment_count, \
+             average_view_duration_seconds, click_through_rate, estimated_revenue_usd, subscriber_gain) SELECT ",
+        );
+        out.push_bind_param::<Text, str>(row.youtube_video_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Timestamptz, _>(&row.measured_at)?;
+        for count in [&row.view_count, &row.like_count, &row.comment_count] {
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(count)?;
+        }
+        for number in
+            [&row.average_view_duration_seconds, &row.click_through_rate, &row.estimated_revenue_usd]
+        {
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Double>, _>(number)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Integer>, _>(&row.subscriber_gain)?;
+        out.push_sql(" WHERE NOT EXISTS (SELECT 1 FROM analytics WHERE youtube_video_id = ");
+        out.push_bind_param::<Text, str>(row.youtube_video_id)?;
+        out.push_sql(" AND measured_at = ");
+        out.push_bind_param::<Timestamptz, _>(&row.measured_at)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// PostgreSQL: one look-up tells which stand there, the others go in by COPY.
+#[cfg(feature = "postgres")]
+fn insert_new_on_postgres(conn: &mut PgConnection, rows: Vec<Complete<'_>>) -> QueryResult<usize> {
+    use crate::types::sql::{Text, Timestamptz};
+    use diesel::sql_types::Array;
+
+    #[derive(QueryableByName, PartialEq, Eq, Hash)]
+    struct Known {
+        #[diesel(sql_type = Text)]
+        youtube_video_id: String,
+        #[diesel(sql_type = Timestamptz)]
+        measured_at: Timestamp,
+    }
+    crate::db::postgres::lock_ingest(conn)?;
+    let known: HashSet<Known> = diesel::sql_query(
+        "SELECT youtube_video_id, measured_at FROM unnest($1, $2) AS new (youtube_video_id, measured_at)
+         WHERE EXISTS (SELECT 1 FROM analytics AS old
+                       WHERE old.youtube_video_id = new.youtube_video_id AND old.measured_at = new.measured_at)",
+    )
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.youtube_video_id).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(rows.iter().map(|row| row.measured_at).collect::<Vec<_>>())
+    .load(conn)?
+    .into_iter()
+    .collect();
+    let key = |row: &Complete<'_>| Known {
+        youtube_video_id: row.youtube_video_id.to_owned(),
+        measured_at: row.measured_at,
+    };
+    let new: Vec<_> = rows.into_iter().filter(|row| !known.contains(&key(row))).collect();
+    if new.is_empty() {
+        return Ok(0);
+    }
+    diesel::copy_from(analytics::table).from_insertable(new).execute(conn)
+}

@@ -1,0 +1,169 @@
+//! Pieces cut from discovered videos for one run.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{ContentIdRisk, DiscoveredVideo, PipelineRun};
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::clips;
+use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
+
+/// One row of `clips`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = clips)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]
+pub struct Clip {
+    /// Number the database gives it.
+    pub id: ClipId,
+    /// Run the clip was cut for.
+    pub pipeline_run_id: PipelineRunId,
+    /// Video it was cut from.
+    pub discovered_video_id: DiscoveredVideoId,
+    /// Place in the run; 1 is the most viral.
+    pub rank_position: i32,
+    /// Where it starts in the source, in seconds.
+    pub start_time_seconds: f64,
+    /// Where it ends in the source, in seconds.
+    pub end_time_seconds: f64,
+    /// Its length in seconds.
+    pub clip_duration_seconds: f64,
+    /// How it was chosen: most_replayed, transcript, audio_energy, scene_detection.
+    pub extraction_method: Option<String>,
+    /// Path of the cut file.
+    pub clip_file_path: Option<String>,
+    /// Risk of a Content ID claim.
+    pub content_id_risk: ContentIdRisk,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Clip`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = clips)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewClip<'a> {
+    pub id: Option<ClipId>,
+    pub pipeline_run_id: PipelineRunId,
+    pub discovered_video_id: DiscoveredVideoId,
+    pub rank_position: i32,
+    pub start_time_seconds: f64,
+    pub end_time_seconds: f64,
+    pub clip_duration_seconds: f64,
+    pub extraction_method: Option<Cow<'a, str>>,
+    pub clip_file_path: Option<Cow<'a, str>>,
+    pub content_id_risk: Option<ContentIdRisk>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Clip`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = clips)]
+#[allow(missing_docs)] // as the row's
+pub struct ClipChanges<'a> {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub discovered_video_id: Option<DiscoveredVideoId>,
+    pub rank_position: Option<i32>,
+    pub start_time_seconds: Option<f64>,
+    pub end_time_seconds: Option<f64>,
+    pub clip_duration_seconds: Option<f64>,
+    pub extraction_method: Option<Option<Cow<'a, str>>>,
+    pub clip_file_path: Option<Option<Cow<'a, str>>>,
+    pub content_id_risk: Option<ContentIdRisk>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ClipFilter {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub discovered_video_id: Option<DiscoveredVideoId>,
+}
+
+impl Clip {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ClipId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("clips", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(conn: &mut DbConnection, filter: &ClipFilter, page: &Page<ClipId>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(clips::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(discovered_video_id) = filter.discovered_video_id {
+                query = query.filter(clips::discovered_video_id.eq(discovered_video_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(clips::id.lt(after));
+            }
+            query.order(clips::id.desc()).limit(page.limit).load(c)
+        })
+        .of("clips", "")
+    }
+
+    /// The clips of a run by rank, the most viral first.
+    pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(clips::pipeline_run_id.eq(run))
+                .order((clips::rank_position, clips::id))
+                .load(c)
+        })
+        .of("clips", run)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
+    }
+}
+
+impl NewClip<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Clip> {
+        on_backend!(conn, |c| diesel::insert_into(clips::table)
+            .values(self)
+            .returning(Clip::as_returning())
+            .get_result(c))
+        .of("clips", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(clips::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(clips::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("clips", "")
+        })
+    }
+}
+
+impl ClipChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ClipId) -> Result<Clip> {
+        on_backend!(conn, |c| diesel::update(clips::table.find(id))
+            .set(self)
+            .returning(Clip::as_returning())
+            .get_result(c))
+        .of("clips", id)
+    }
+}

@@ -1,0 +1,132 @@
+//! Settings changed by an operator at run time.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::config_overrides;
+use crate::types::Timestamp;
+
+/// One row of `config_overrides`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = config_overrides, primary_key(key))]
+pub struct ConfigOverride {
+    /// Name of the setting.
+    pub key: String,
+    /// Its value, as text.
+    pub value: String,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Who changed it.
+    pub updated_by: String,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`ConfigOverride`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
+#[diesel(table_name = config_overrides, primary_key(key))]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewConfigOverride<'a> {
+    pub key: Cow<'a, str>,
+    pub value: Cow<'a, str>,
+    pub updated_at: Option<Timestamp>,
+    pub updated_by: Option<Cow<'a, str>>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`ConfigOverride`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = config_overrides)]
+#[allow(missing_docs)] // as the row's
+pub struct ConfigOverrideChanges<'a> {
+    pub value: Option<Cow<'a, str>>,
+    pub updated_by: Option<Cow<'a, str>>,
+}
+
+impl ConfigOverride {
+    /// The row with this key; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(key).first(c)).of("config_overrides", key)
+    }
+
+    /// Rows in the order of their keys.
+    pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(after) = &page.after {
+                query = query.filter(config_overrides::key.gt(after));
+            }
+            query.order(config_overrides::key).limit(page.limit).load(c)
+        })
+        .of("config_overrides", "")
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(config_overrides::table.find(key)).execute(c))
+            .of("config_overrides", key)
+    }
+}
+
+impl NewConfigOverride<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
+        on_backend!(conn, |c| diesel::insert_into(config_overrides::table)
+            .values(self)
+            .returning(ConfigOverride::as_returning())
+            .get_result(c))
+        .of("config_overrides", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(config_overrides::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(config_overrides::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("config_overrides", "")
+        })
+    }
+
+    /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
+    pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
+        let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
+        on_backend!(conn, |c| {
+            diesel::insert_into(config_overrides::table)
+                .values(&row)
+                .on_conflict(config_overrides::key)
+                .do_update()
+                .set(&row)
+                .returning(ConfigOverride::as_returning())
+                .get_result(c)
+        })
+        .of("config_overrides", &self.key)
+    }
+}
+
+impl ConfigOverrideChanges<'_> {
+    /// Changes the row with this key and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<ConfigOverride> {
+        on_backend!(conn, |c| diesel::update(config_overrides::table.find(key))
+            .set((self, config_overrides::updated_at.eq(Timestamp::now())))
+            .returning(ConfigOverride::as_returning())
+            .get_result(c))
+        .of("config_overrides", key)
+    }
+}

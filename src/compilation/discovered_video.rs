@@ -1,0 +1,387 @@
+//! Videos found on a platform, waiting to be cut into a compilation.
+
+mod upsert;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::dsl::{count_star, sql};
+use diesel::expression::{AsExpression, SqlLiteral};
+use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::{Bool, Integer, Untyped};
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, Upserted, on_backend};
+use crate::error::{Error, Result, ResultExt, require};
+use crate::schema::discovered_videos;
+use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
+
+/// One row of `discovered_videos`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = discovered_videos)]
+pub struct DiscoveredVideo {
+    /// Number the database gives it.
+    pub id: DiscoveredVideoId,
+    /// The platform's own id of the video.
+    pub video_id: String,
+    /// Title as the platform showed it.
+    pub title: String,
+    /// Name of the channel that published it.
+    pub channel_name: String,
+    /// The platform's id of that channel.
+    pub channel_id: String,
+    /// Address of the video.
+    pub url: String,
+    /// The platform's category number; 20 is YouTube's gaming.
+    pub category_id: Option<i32>,
+    /// Length in seconds.
+    pub duration_seconds: Option<i32>,
+    /// Views when last seen.
+    pub view_count: Option<i64>,
+    /// Likes when last seen.
+    pub like_count: Option<i64>,
+    /// Comments when last seen.
+    pub comment_count: Option<i64>,
+    /// Views per hour since publication, measured at discovery.
+    pub view_velocity: Option<f64>,
+    /// Score given by the pipeline; higher is better.
+    pub viral_score: Option<f64>,
+    /// Subject the video belongs to, such as gaming.
+    pub niche: String,
+    /// Where it was found: youtube_trending, youtube_api, yt_dlp, reddit, …
+    pub discovery_source: Option<String>,
+    /// When it was first seen.
+    pub discovered_at: Timestamp,
+    /// 0 pending, 1 used, 2 skipped, 3 rejected.
+    pub processed: Processed,
+    /// Risk of a Content ID claim.
+    pub content_id_risk: ContentIdRisk,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`DiscoveredVideo`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = discovered_videos)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewDiscoveredVideo<'a> {
+    pub id: Option<DiscoveredVideoId>,
+    pub video_id: Cow<'a, str>,
+    pub title: Cow<'a, str>,
+    pub channel_name: Cow<'a, str>,
+    pub channel_id: Cow<'a, str>,
+    pub url: Cow<'a, str>,
+    pub category_id: Option<i32>,
+    pub duration_seconds: Option<i32>,
+    pub view_count: Option<i64>,
+    pub like_count: Option<i64>,
+    pub comment_count: Option<i64>,
+    pub view_velocity: Option<f64>,
+    pub viral_score: Option<f64>,
+    pub niche: Cow<'a, str>,
+    pub discovery_source: Option<Cow<'a, str>>,
+    pub discovered_at: Option<Timestamp>,
+    pub processed: Option<Processed>,
+    pub content_id_risk: Option<ContentIdRisk>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`DiscoveredVideo`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = discovered_videos)]
+#[allow(missing_docs)] // as the row's
+pub struct DiscoveredVideoChanges<'a> {
+    pub video_id: Option<Cow<'a, str>>,
+    pub title: Option<Cow<'a, str>>,
+    pub channel_name: Option<Cow<'a, str>>,
+    pub channel_id: Option<Cow<'a, str>>,
+    pub url: Option<Cow<'a, str>>,
+    pub category_id: Option<Option<i32>>,
+    pub duration_seconds: Option<Option<i32>>,
+    pub view_count: Option<Option<i64>>,
+    pub like_count: Option<Option<i64>>,
+    pub comment_count: Option<Option<i64>>,
+    pub view_velocity: Option<Option<f64>>,
+    pub viral_score: Option<Option<f64>>,
+    pub niche: Option<Cow<'a, str>>,
+    pub discovery_source: Option<Option<Cow<'a, str>>>,
+    pub discovered_at: Option<Timestamp>,
+    pub processed: Option<Processed>,
+    pub content_id_risk: Option<ContentIdRisk>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct DiscoveredVideoFilter<'a> {
+    pub niche: Option<&'a str>,
+    pub processed: Option<Processed>,
+}
+
+/// Whether a video waits to be used. A literal, not a bound 0: only so can SQLite tell that the index
+/// over pending videos serves.
+fn is_pending() -> SqlLiteral<Bool> {
+    sql::<Bool>("discovered_videos.processed = 0")
+}
+
+/// The order of `idx_discovered_videos_pending`, then views; SQLite and PostgreSQL put NULL in different
+/// places unless told.
+fn best_first() -> SqlLiteral<Untyped> {
+    sql::<Untyped>(
+        "discovered_videos.viral_score DESC NULLS LAST, discovered_videos.view_velocity DESC NULLS LAST, \
+         discovered_videos.view_count DESC NULLS LAST, discovered_videos.id",
+    )
+}
+
+impl DiscoveredVideo {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("discovered_videos", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &DiscoveredVideoFilter<'_>,
+        page: &Page<DiscoveredVideoId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(niche) = filter.niche {
+                query = query.filter(discovered_videos::niche.eq(niche));
+            }
+            if let Some(processed) = filter.processed {
+                query = query.filter(discovered_videos::processed.eq(processed));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(discovered_videos::id.lt(after));
+            }
+            query.order(discovered_videos::id.desc()).limit(page.limit).load(c)
+        })
+        .of("discovered_videos", "")
+    }
+
+    /// The video with the platform's own id; `NotFound` if there is none.
+    pub fn find_by_video_id(conn: &mut DbConnection, video_id: &str) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().filter(discovered_videos::video_id.eq(video_id)).first(c))
+            .of("discovered_videos", video_id)
+    }
+
+    /// The pending videos of a niche, best first: by `viral_score`, then `view_velocity`, then
+    /// `view_count`, videos without a number behind those with one.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty niche.
+    pub fn pending(conn: &mut DbConnection, niche: &str, limit: i64) -> Result<Vec<Self>> {
+        require("niche", niche)?;
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(is_pending())
+                .filter(discovered_videos::niche.eq(niche))
+                .order(best_first())
+                .limit(limit)
+                .load(c)
+        })
+        .of("discovered_videos", niche)
+    }
+
+    /// How many videos are pending in each niche, by niche.
+    pub fn count_pending(conn: &mut DbConnection) -> Result<Vec<(String, i64)>> {
+        on_backend!(conn, |c| {
+            discovered_videos::table
+                .filter(is_pending())
+                .group_by(discovered_videos::niche)
+                .select((discovered_videos::niche, count_star()))
+                .order(discovered_videos::niche)
+                .load(c)
+        })
+        .of("discovered_videos", "")
+    }
+
+    /// Sets what became of the video with the platform's own id; `NotFound` if there is none.
+    pub fn mark(conn: &mut DbConnection, video_id: &str, status: Processed) -> Result<Self> {
+        on_backend!(conn, |c| {
+            diesel::update(discovered_videos::table.filter(discovered_videos::video_id.eq(video_id)))
+                .set(discovered_videos::processed.eq(status))
+                .returning(Self::as_returning())
+                .get_result(c)
+        })
+        .of("discovered_videos", video_id)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(discovered_videos::table.find(id)).execute(c))
+            .of("discovered_videos", id)
+    }
+}
+
+impl NewDiscoveredVideo<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
+        on_backend!(conn, |c| diesel::insert_into(discovered_videos::table)
+            .values(self)
+            .returning(DiscoveredVideo::as_returning())
+            .get_result(c))
+        .of("discovered_videos", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(discovered_videos::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(discovered_videos::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("discovered_videos", "")
+        })
+    }
+
+    /// Inserts the video, or updates the counts of the one with this `video_id`, and returns it.
+    pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
+        Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
+        DiscoveredVideo::find_by_video_id(conn, &self.video_id)
+    }
+
+    /// Inserts the videos that are new and updates those seen before, by `video_id`.
+    ///
+    /// A video seen before gets the counts and the score that are `Some`, and a category and a length if
+    /// it had none; all else it keeps, above all `discovered_at`, `processed` and `niche`. A video that
+    /// comes twice is taken as seen again. `id` is not used here: the database numbers new rows.
+    ///
+    /// This is the fast way in for many rows, a few thousand at a time.
+    pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        upsert::insert_or_update_many(conn, rows)
+    }
+}
+
+impl DiscoveredVideoChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<DiscoveredVideo> {
+        on_backend!(conn, |c| diesel::update(discovered_videos::table.find(id))
+            .set(self)
+            .returning(DiscoveredVideo::as_returning())
+            .get_result(c))
+        .of("discovered_videos", id)
+    }
+}
+
+portable! {
+    /// Risk of a Content ID claim.
+    pub enum ContentIdRisk {
+        Low = "low",
+        Medium = "medium",
+        High = "high",
+        Unknown = "unknown",
+    }
+}
+
+/// What became of a discovered video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Integer)]
+#[serde(try_from = "i32", into = "i32")]
+#[repr(i32)]
+pub enum Processed {
+    /// Waits to be used.
+    Pending = 0,
+    /// Went into a compilation.
+    Used = 1,
+    /// Was passed over this time.
+    Skipped = 2,
+    /// Is not to be used.
+    Rejected = 3,
+}
+
+impl Processed {
+    /// Every status, in the order of the schema's CHECK.
+    pub const ALL: &'static [Self] = &[Self::Pending, Self::Used, Self::Skipped, Self::Rejected];
+
+    /// The status as people write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Used => "used",
+            Self::Skipped => "skipped",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+impl From<Processed> for i32 {
+    fn from(status: Processed) -> Self {
+        status as Self
+    }
+}
+
+impl TryFrom<i32> for Processed {
+    type Error = Error;
+
+    fn try_from(number: i32) -> Result<Self> {
+        let known = Self::ALL.iter().find(|status| **status as i32 == number);
+        known.copied().ok_or_else(|| {
+            Error::invalid(
+                format!("status {number}"),
+                "is none of 0 (pending), 1 (used), 2 (skipped), 3 (rejected)",
+            )
+        })
+    }
+}
+
+impl fmt::Display for Processed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Processed {
+    type Err = Error;
+
+    /// Reads the word or the number.
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(number) = text.parse::<i32>() {
+            return number.try_into();
+        }
+        let known = Self::ALL.iter().find(|status| status.as_str() == text);
+        known
+            .copied()
+            .ok_or_else(|| unknown_word(text, &Self::ALL.iter().map(|s| s.as_str()).collect::<Vec<_>>()))
+    }
+}
+
+impl<DB: Backend> ToSql<Integer, DB> for Processed
+where
+    i32: ToSql<Integer, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        match self {
+            Self::Pending => 0.to_sql(out),
+            Self::Used => 1.to_sql(out),
+            Self::Skipped => 2.to_sql(out),
+            Self::Rejected => 3.to_sql(out),
+        }
+    }
+}
+
+impl<DB: Backend> FromSql<Integer, DB> for Processed
+where
+    i32: FromSql<Integer, DB>,
+{
+    fn from_sql(raw: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(i32::from_sql(raw)?.try_into()?)
+    }
+}

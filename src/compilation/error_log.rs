@@ -1,0 +1,194 @@
+//! Errors of the pipelines, kept until somebody resolves them.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::PipelineRun;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt, require};
+use crate::schema::error_log;
+use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
+
+/// One row of `error_log`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = error_log)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+pub struct ErrorLog {
+    /// Number the database gives it.
+    pub id: ErrorLogId,
+    /// Run it happened in.
+    pub pipeline_run_id: Option<PipelineRunId>,
+    /// Part of the program it happened in.
+    pub module: String,
+    /// Kind of error, such as TimeoutError.
+    pub error_type: String,
+    /// What went wrong.
+    pub error_message: String,
+    /// Stack trace, where there is one.
+    pub stack_trace: Option<String>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Whether somebody has dealt with it.
+    pub resolved: bool,
+    /// Unit of work it happened in; also in the log.
+    pub correlation_id: Option<CorrelationId>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`ErrorLog`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = error_log)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewErrorLog<'a> {
+    pub id: Option<ErrorLogId>,
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub module: Cow<'a, str>,
+    pub error_type: Cow<'a, str>,
+    pub error_message: Cow<'a, str>,
+    pub stack_trace: Option<Cow<'a, str>>,
+    pub occurred_at: Option<Timestamp>,
+    pub resolved: Option<bool>,
+    pub correlation_id: Option<CorrelationId>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`ErrorLog`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = error_log)]
+#[allow(missing_docs)] // as the row's
+pub struct ErrorLogChanges<'a> {
+    pub pipeline_run_id: Option<Option<PipelineRunId>>,
+    pub module: Option<Cow<'a, str>>,
+    pub error_type: Option<Cow<'a, str>>,
+    pub error_message: Option<Cow<'a, str>>,
+    pub stack_trace: Option<Option<Cow<'a, str>>>,
+    pub occurred_at: Option<Timestamp>,
+    pub resolved: Option<bool>,
+    pub correlation_id: Option<Option<CorrelationId>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ErrorLogFilter<'a> {
+    pub module: Option<&'a str>,
+    pub resolved: Option<bool>,
+    pub pipeline_run_id: Option<PipelineRunId>,
+}
+
+impl ErrorLog {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("error_log", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &ErrorLogFilter<'_>,
+        page: &Page<ErrorLogId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(module) = filter.module {
+                query = query.filter(error_log::module.eq(module));
+            }
+            if let Some(resolved) = filter.resolved {
+                query = query.filter(error_log::resolved.eq(resolved));
+            }
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(error_log::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(error_log::id.lt(after));
+            }
+            query.order(error_log::id.desc()).limit(page.limit).load(c)
+        })
+        .of("error_log", "")
+    }
+
+    /// The errors nobody has dealt with, of one module or of all, newest first.
+    pub fn unresolved(
+        conn: &mut DbConnection,
+        module: Option<&str>,
+        page: &Page<ErrorLogId>,
+    ) -> Result<Vec<Self>> {
+        Self::list(conn, &ErrorLogFilter { module, resolved: Some(false), ..Default::default() }, page)
+    }
+
+    /// Marks an error as dealt with; `NotFound` if there is none.
+    pub fn resolve(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
+        ErrorLogChanges { resolved: Some(true), ..Default::default() }.update(conn, id)
+    }
+
+    /// Marks every unresolved error of a module as dealt with and returns how many there were.
+    pub fn resolve_module(conn: &mut DbConnection, module: &str) -> Result<usize> {
+        require("module", module)?;
+        on_backend!(conn, |c| {
+            diesel::update(
+                error_log::table.filter(error_log::module.eq(module).and(error_log::resolved.eq(false))),
+            )
+            .set(error_log::resolved.eq(true))
+            .execute(c)
+        })
+        .of("error_log", module)
+    }
+
+    /// How many errors nobody has dealt with.
+    pub fn count_unresolved(conn: &mut DbConnection) -> Result<i64> {
+        on_backend!(conn, |c| error_log::table.filter(error_log::resolved.eq(false)).count().get_result(c))
+            .of("error_log", "")
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ErrorLogId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(error_log::table.find(id)).execute(c)).of("error_log", id)
+    }
+}
+
+impl NewErrorLog<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<ErrorLog> {
+        on_backend!(conn, |c| diesel::insert_into(error_log::table)
+            .values(self)
+            .returning(ErrorLog::as_returning())
+            .get_result(c))
+        .of("error_log", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(error_log::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(error_log::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("error_log", "")
+        })
+    }
+}
+
+impl ErrorLogChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ErrorLogId) -> Result<ErrorLog> {
+        on_backend!(conn, |c| diesel::update(error_log::table.find(id))
+            .set(self)
+            .returning(ErrorLog::as_returning())
+            .get_result(c))
+        .of("error_log", id)
+    }
+}

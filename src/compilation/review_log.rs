@@ -1,0 +1,168 @@
+//! Reviews asked of a person, and the answers.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::PipelineRun;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::review_log;
+use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
+
+/// One row of `review_log`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = review_log)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+pub struct ReviewLog {
+    /// Number the database gives it.
+    pub id: ReviewLogId,
+    /// Run under review.
+    pub pipeline_run_id: PipelineRunId,
+    /// When the review was asked for.
+    pub sent_at: Timestamp,
+    /// When the person answered.
+    pub responded_at: Option<Timestamp>,
+    /// The answer; none while the review is open.
+    pub action: Option<ReviewAction>,
+    /// What came with the answer, such as "4,7" after skip.
+    pub response_detail: Option<String>,
+    /// Whether it was held because nobody answered in time.
+    pub auto_held: bool,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`ReviewLog`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = review_log)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewReviewLog<'a> {
+    pub id: Option<ReviewLogId>,
+    pub pipeline_run_id: PipelineRunId,
+    pub sent_at: Option<Timestamp>,
+    pub responded_at: Option<Timestamp>,
+    pub action: Option<ReviewAction>,
+    pub response_detail: Option<Cow<'a, str>>,
+    pub auto_held: Option<bool>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`ReviewLog`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = review_log)]
+#[allow(missing_docs)] // as the row's
+pub struct ReviewLogChanges<'a> {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub sent_at: Option<Timestamp>,
+    pub responded_at: Option<Option<Timestamp>>,
+    pub action: Option<Option<ReviewAction>>,
+    pub response_detail: Option<Option<Cow<'a, str>>>,
+    pub auto_held: Option<bool>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ReviewLogFilter {
+    pub pipeline_run_id: Option<PipelineRunId>,
+}
+
+impl ReviewLog {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ReviewLogId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("review_log", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &ReviewLogFilter,
+        page: &Page<ReviewLogId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(review_log::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(review_log::id.lt(after));
+            }
+            query.order(review_log::id.desc()).limit(page.limit).load(c)
+        })
+        .of("review_log", "")
+    }
+
+    /// The reviews nobody has answered, longest waiting first.
+    pub fn open(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(review_log::responded_at.is_null())
+                .order((review_log::sent_at, review_log::id))
+                .limit(limit)
+                .load(c)
+        })
+        .of("review_log", "")
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ReviewLogId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(review_log::table.find(id)).execute(c)).of("review_log", id)
+    }
+}
+
+impl NewReviewLog<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<ReviewLog> {
+        on_backend!(conn, |c| diesel::insert_into(review_log::table)
+            .values(self)
+            .returning(ReviewLog::as_returning())
+            .get_result(c))
+        .of("review_log", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(review_log::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(review_log::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("review_log", "")
+        })
+    }
+}
+
+impl ReviewLogChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ReviewLogId) -> Result<ReviewLog> {
+        on_backend!(conn, |c| diesel::update(review_log::table.find(id))
+            .set(self)
+            .returning(ReviewLog::as_returning())
+            .get_result(c))
+        .of("review_log", id)
+    }
+}
+
+portable! {
+    /// The answer; none while the review is open.
+    pub enum ReviewAction {
+        Approve = "approve",
+        Reject = "reject",
+        Hold = "hold",
+        Skip = "skip",
+        RedoScript = "redo_script",
+    }
+}

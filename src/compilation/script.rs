@@ -1,0 +1,158 @@
+//! Words written by a language model for one run.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::PipelineRun;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::scripts;
+use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
+
+/// One row of `scripts`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = scripts)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+pub struct Script {
+    /// Number the database gives it.
+    pub id: ScriptId,
+    /// Run the script was written for.
+    pub pipeline_run_id: PipelineRunId,
+    /// Words before the first clip.
+    pub opening_text: Option<String>,
+    /// Words after the last clip.
+    pub closing_text: Option<String>,
+    /// The whole script, clip by clip.
+    pub full_script_json: Option<Json>,
+    /// Length of the script in characters.
+    pub total_char_count: Option<i32>,
+    /// Length when spoken, in seconds.
+    pub estimated_duration_seconds: Option<f64>,
+    /// Model that wrote it.
+    pub llm_model_used: Option<String>,
+    /// When it was written.
+    pub generated_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Script`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = scripts)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewScript<'a> {
+    pub id: Option<ScriptId>,
+    pub pipeline_run_id: PipelineRunId,
+    pub opening_text: Option<Cow<'a, str>>,
+    pub closing_text: Option<Cow<'a, str>>,
+    pub full_script_json: Option<Json>,
+    pub total_char_count: Option<i32>,
+    pub estimated_duration_seconds: Option<f64>,
+    pub llm_model_used: Option<Cow<'a, str>>,
+    pub generated_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Script`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = scripts)]
+#[allow(missing_docs)] // as the row's
+pub struct ScriptChanges<'a> {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub opening_text: Option<Option<Cow<'a, str>>>,
+    pub closing_text: Option<Option<Cow<'a, str>>>,
+    pub full_script_json: Option<Option<Json>>,
+    pub total_char_count: Option<Option<i32>>,
+    pub estimated_duration_seconds: Option<Option<f64>>,
+    pub llm_model_used: Option<Option<Cow<'a, str>>>,
+    pub generated_at: Option<Timestamp>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ScriptFilter {
+    pub pipeline_run_id: Option<PipelineRunId>,
+}
+
+impl Script {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ScriptId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("scripts", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(conn: &mut DbConnection, filter: &ScriptFilter, page: &Page<ScriptId>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(scripts::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(scripts::id.lt(after));
+            }
+            query.order(scripts::id.desc()).limit(page.limit).load(c)
+        })
+        .of("scripts", "")
+    }
+
+    /// The scripts of a run, oldest first.
+    pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query()
+            .filter(scripts::pipeline_run_id.eq(run))
+            .order(scripts::id)
+            .load(c))
+        .of("scripts", run)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ScriptId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(scripts::table.find(id)).execute(c)).of("scripts", id)
+    }
+}
+
+impl NewScript<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Script> {
+        on_backend!(conn, |c| diesel::insert_into(scripts::table)
+            .values(self)
+            .returning(Script::as_returning())
+            .get_result(c))
+        .of("scripts", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(scripts::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(scripts::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("scripts", "")
+        })
+    }
+}
+
+impl ScriptChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ScriptId) -> Result<Script> {
+        on_backend!(conn, |c| diesel::update(scripts::table.find(id))
+            .set(self)
+            .returning(Script::as_returning())
+            .get_result(c))
+        .of("scripts", id)
+    }
+}

@@ -1,0 +1,178 @@
+//! Short videos made from a run, one for a clip.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, PipelineRun};
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::shorts;
+use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
+
+/// One row of `shorts`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = shorts)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[diesel(belongs_to(Clip, foreign_key = clip_id))]
+pub struct Short {
+    /// Number the database gives it.
+    pub id: ShortId,
+    /// Run the short belongs to.
+    pub pipeline_run_id: PipelineRunId,
+    /// Clip it was made from.
+    pub clip_id: Option<ClipId>,
+    /// Path of the file.
+    pub file_path: Option<String>,
+    /// Its length in seconds.
+    pub duration_seconds: Option<f64>,
+    /// Title for the upload.
+    pub title: Option<String>,
+    /// Description for the upload.
+    pub description: Option<String>,
+    /// YouTube's id after the upload.
+    pub youtube_video_id: Option<String>,
+    /// YouTube's address after the upload.
+    pub youtube_url: Option<String>,
+    /// How far the short is.
+    pub status: ShortStatus,
+    /// When it was uploaded.
+    pub uploaded_at: Option<Timestamp>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Short`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = shorts)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewShort<'a> {
+    pub id: Option<ShortId>,
+    pub pipeline_run_id: PipelineRunId,
+    pub clip_id: Option<ClipId>,
+    pub file_path: Option<Cow<'a, str>>,
+    pub duration_seconds: Option<f64>,
+    pub title: Option<Cow<'a, str>>,
+    pub description: Option<Cow<'a, str>>,
+    pub youtube_video_id: Option<Cow<'a, str>>,
+    pub youtube_url: Option<Cow<'a, str>>,
+    pub status: Option<ShortStatus>,
+    pub uploaded_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Short`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = shorts)]
+#[allow(missing_docs)] // as the row's
+pub struct ShortChanges<'a> {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub clip_id: Option<Option<ClipId>>,
+    pub file_path: Option<Option<Cow<'a, str>>>,
+    pub duration_seconds: Option<Option<f64>>,
+    pub title: Option<Option<Cow<'a, str>>>,
+    pub description: Option<Option<Cow<'a, str>>>,
+    pub youtube_video_id: Option<Option<Cow<'a, str>>>,
+    pub youtube_url: Option<Option<Cow<'a, str>>>,
+    pub status: Option<ShortStatus>,
+    pub uploaded_at: Option<Option<Timestamp>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ShortFilter {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub status: Option<ShortStatus>,
+}
+
+impl Short {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ShortId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("shorts", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(conn: &mut DbConnection, filter: &ShortFilter, page: &Page<ShortId>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(shorts::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(status) = filter.status {
+                query = query.filter(shorts::status.eq(status));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(shorts::id.lt(after));
+            }
+            query.order(shorts::id.desc()).limit(page.limit).load(c)
+        })
+        .of("shorts", "")
+    }
+
+    /// The shorts of a run, oldest first.
+    pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query().filter(shorts::pipeline_run_id.eq(run)).order(shorts::id).load(c))
+            .of("shorts", run)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ShortId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(shorts::table.find(id)).execute(c)).of("shorts", id)
+    }
+}
+
+impl NewShort<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Short> {
+        on_backend!(conn, |c| diesel::insert_into(shorts::table)
+            .values(self)
+            .returning(Short::as_returning())
+            .get_result(c))
+        .of("shorts", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(shorts::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(shorts::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("shorts", "")
+        })
+    }
+}
+
+impl ShortChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ShortId) -> Result<Short> {
+        on_backend!(conn, |c| diesel::update(shorts::table.find(id))
+            .set(self)
+            .returning(Short::as_returning())
+            .get_result(c))
+        .of("shorts", id)
+    }
+}
+
+portable! {
+    /// How far the short is.
+    pub enum ShortStatus {
+        Pending = "pending",
+        Review = "review",
+        Uploaded = "uploaded",
+        Failed = "failed",
+    }
+}

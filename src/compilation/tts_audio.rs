@@ -1,0 +1,154 @@
+//! Voice recordings made of a run's script.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::PipelineRun;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::tts_audio;
+use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
+
+/// One row of `tts_audio`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = tts_audio)]
+#[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+pub struct TtsAudio {
+    /// Number the database gives it.
+    pub id: TtsAudioId,
+    /// Run the voice was made for.
+    pub pipeline_run_id: PipelineRunId,
+    /// Speech engine that made it.
+    pub engine_used: String,
+    /// Voice of that engine.
+    pub voice_profile: Option<String>,
+    /// Path of the audio file.
+    pub audio_file_path: Option<String>,
+    /// Its length in seconds.
+    pub duration_seconds: Option<f64>,
+    /// When it was made.
+    pub generated_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`TtsAudio`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = tts_audio)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewTtsAudio<'a> {
+    pub id: Option<TtsAudioId>,
+    pub pipeline_run_id: PipelineRunId,
+    pub engine_used: Cow<'a, str>,
+    pub voice_profile: Option<Cow<'a, str>>,
+    pub audio_file_path: Option<Cow<'a, str>>,
+    pub duration_seconds: Option<f64>,
+    pub generated_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`TtsAudio`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = tts_audio)]
+#[allow(missing_docs)] // as the row's
+pub struct TtsAudioChanges<'a> {
+    pub pipeline_run_id: Option<PipelineRunId>,
+    pub engine_used: Option<Cow<'a, str>>,
+    pub voice_profile: Option<Option<Cow<'a, str>>>,
+    pub audio_file_path: Option<Option<Cow<'a, str>>>,
+    pub duration_seconds: Option<Option<f64>>,
+    pub generated_at: Option<Timestamp>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct TtsAudioFilter {
+    pub pipeline_run_id: Option<PipelineRunId>,
+}
+
+impl TtsAudio {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: TtsAudioId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("tts_audio", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &TtsAudioFilter,
+        page: &Page<TtsAudioId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(pipeline_run_id) = filter.pipeline_run_id {
+                query = query.filter(tts_audio::pipeline_run_id.eq(pipeline_run_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(tts_audio::id.lt(after));
+            }
+            query.order(tts_audio::id.desc()).limit(page.limit).load(c)
+        })
+        .of("tts_audio", "")
+    }
+
+    /// The recordings of a run, oldest first.
+    pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query()
+            .filter(tts_audio::pipeline_run_id.eq(run))
+            .order(tts_audio::id)
+            .load(c))
+        .of("tts_audio", run)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: TtsAudioId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(tts_audio::table.find(id)).execute(c)).of("tts_audio", id)
+    }
+}
+
+impl NewTtsAudio<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<TtsAudio> {
+        on_backend!(conn, |c| diesel::insert_into(tts_audio::table)
+            .values(self)
+            .returning(TtsAudio::as_returning())
+            .get_result(c))
+        .of("tts_audio", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(tts_audio::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(tts_audio::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("tts_audio", "")
+        })
+    }
+}
+
+impl TtsAudioChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: TtsAudioId) -> Result<TtsAudio> {
+        on_backend!(conn, |c| diesel::update(tts_audio::table.find(id))
+            .set(self)
+            .returning(TtsAudio::as_returning())
+            .get_result(c))
+        .of("tts_audio", id)
+    }
+}

@@ -1,0 +1,416 @@
+//! The database: opened once, shared by all threads, read and written through two verbs.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+#[cfg(feature = "sqlite")]
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
+
+#[cfg(feature = "postgres")]
+use super::postgres;
+#[cfg(feature = "sqlite")]
+use super::sqlite::{self, Access, Place};
+use super::{DatabaseUrl, DbConnection, migrate, on_backend};
+use crate::{Error, Result};
+
+/// How a database is opened; `Options::default()` is what [`Database::open`] uses.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most connections at a time: readers on SQLite, all on PostgreSQL. 8 unless told.
+    pub connections: u32,
+    /// How long to wait for another program's write lock on SQLite, and for a free connection.
+    /// 5 seconds unless told.
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections: 8, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// An open database. Cloning it is cheap; all clones share its connections.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    opener: Opener,
+    /// Readers on SQLite, all connections on PostgreSQL.
+    pool: Pool<Opener>,
+    /// SQLite has one writer at a time; waiting here is fairer than at its lock.
+    #[cfg(feature = "sqlite")]
+    writer: Option<Mutex<DbConnection>>,
+}
+
+impl Database {
+    /// Connects, applies pending migrations under a lock, checks the history, and returns.
+    ///
+    /// A SQLite file that is not there is made, readable by its owner only.
+    ///
+    /// # Errors
+    /// [`Error::SchemaNewer`] and [`Error::SchemaModified`] if the database is not this program's,
+    /// [`Error::UnsupportedUrl`], [`Error::Unusable`], [`Error::Busy`], [`Error::Io`] if it cannot be
+    /// opened.
+    ///
+    /// ```
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let pending = db.read(|c| viraldb::compilation::DiscoveredVideo::pending(c, "gaming", 15))?;
+    /// assert!(pending.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, &Options::default())
+    }
+
+    /// [`Database::open`] with options.
+    pub fn open_with(url: &str, options: &Options) -> Result<Self> {
+        let opener = Opener::new(url.parse()?, options)?;
+        opener.create()?;
+        let mut conn = opener.for_migration()?;
+        migrate::prepare(&mut conn).map_err(|error| error.in_database(&opener.url))?;
+        Self::with(opener)
+    }
+
+    /// Connects without changing anything.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`] if there is no viraldb database, [`Error::SchemaPending`] if it is
+    /// older than this program, and those of [`Database::open`].
+    pub fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, &Options::default())
+    }
+
+    /// [`Database::connect`] with options.
+    pub fn connect_with(url: &str, options: &Options) -> Result<Self> {
+        let opener = Opener::new(url.parse()?, options)?;
+        let history = opener.history()?;
+        if !history.is_initialised() {
+            return Err(Error::NotInitialised(opener.url.to_string()));
+        }
+        history.require_current()?;
+        Self::with(opener)
+    }
+
+    fn with(opener: Opener) -> Result<Self> {
+        #[cfg(feature = "sqlite")]
+        let writer = match opener.url {
+            DatabaseUrl::Postgres(_) => None,
+            _ => Some(Mutex::new(opener.establish(Access::Write)?)),
+        };
+        let pool = Pool::builder()
+            .max_size(opener.options.connections)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(opener.options.busy_timeout)
+            .error_handler(Box::new(LogErrors))
+            .build_unchecked(opener.clone());
+        Ok(Self(Arc::new(Inner {
+            opener,
+            pool,
+            #[cfg(feature = "sqlite")]
+            writer,
+        })))
+    }
+
+    /// Where the database is; prints with the password masked.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.0.opener.url
+    }
+
+    /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.
+    ///
+    /// Each statement sees what was committed when it began; `conn.transaction` around several gives
+    /// them one view on SQLite.
+    pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = match self.url() {
+            DatabaseUrl::Postgres(_) => self.begun("BEGIN READ ONLY").and_then(|mut slot| slot.finish(work)),
+            _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
+        };
+        result.map_err(|error| error.in_database(self.url()))
+    }
+
+    /// Writes, in one transaction: IMMEDIATE on SQLite. An error rolls all of it back.
+    pub fn write<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        #[cfg(feature = "sqlite")]
+        if let Some(writer) = &self.0.writer {
+            return self
+                .writer(writer)
+                .and_then(|mut conn| conn.atomically(work))
+                .map_err(|error| self.explained(error));
+        }
+        self.begun("BEGIN")
+            .and_then(|mut slot| slot.finish(work))
+            .map_err(|error| error.in_database(self.url()))
+    }
+
+    /// A connection of one's own, which reads and writes; each write outside a transaction is one of
+    /// its own.
+    pub fn session(&self) -> Result<Session> {
+        let session = match self.url() {
+            DatabaseUrl::Postgres(_) => self.pooled().map(Held::Pooled),
+            #[cfg(feature = "sqlite")]
+            _ => self.0.opener.establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
+            #[cfg(not(feature = "sqlite"))]
+            _ => self.pooled().map(Held::Pooled),
+        };
+        session.map(Session).map_err(|error| error.in_database(self.url()))
+    }
+
+    fn pooled(&self) -> Result<PooledConnection<Opener>> {
+        self.0.pool.get().map_err(|error| Error::Busy {
+            database: String::new(),
+            reason: format!("no connection became free in time; {error}"),
+        })
+    }
+
+    /// A connection with a transaction begun. Pooled connections may have died since their last use,
+    /// which shows here, before anything was done on them: each is given up for another one.
+    fn begun(&self, sql: &str) -> Result<PooledConnection<Opener>> {
+        let mut tries = self.0.pool.max_size();
+        loop {
+            let mut slot = self.pooled()?;
+            match slot.conn.begin(sql) {
+                Ok(()) => return Ok(slot),
+                Err(error) => {
+                    slot.broken = true;
+                    tries -= 1;
+                    if tries == 0 {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The writer. A panic in the middle of a write poisons it; the next one gets a new connection.
+    #[cfg(feature = "sqlite")]
+    fn writer<'a>(&self, writer: &'a Mutex<DbConnection>) -> Result<MutexGuard<'a, DbConnection>> {
+        match writer.lock() {
+            Ok(conn) => Ok(conn),
+            Err(poisoned) => {
+                let mut conn = poisoned.into_inner();
+                *conn = self.0.opener.establish(Access::Write)?;
+                writer.clear_poison();
+                Ok(conn)
+            }
+        }
+    }
+
+    /// Names the database, and who holds it when it is locked.
+    #[cfg(feature = "sqlite")]
+    fn explained(&self, error: Error) -> Error {
+        match (error, self.url()) {
+            (Error::Busy { database, .. }, DatabaseUrl::File(path)) if database.is_empty() => {
+                self.0.opener.busy(path)
+            }
+            (error, url) => error.in_database(url),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(self.url()).finish()
+    }
+}
+
+/// A connection of one's own; see [`Database::session`]. It is used as a [`DbConnection`].
+pub struct Session(Held);
+
+enum Held {
+    #[cfg(feature = "sqlite")]
+    Own(Box<DbConnection>),
+    Pooled(PooledConnection<Opener>),
+}
+
+impl Deref for Session {
+    type Target = DbConnection;
+
+    fn deref(&self) -> &DbConnection {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Held::Own(conn) => conn,
+            Held::Pooled(slot) => &slot.conn,
+        }
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut DbConnection {
+        match &mut self.0 {
+            #[cfg(feature = "sqlite")]
+            Held::Own(conn) => conn,
+            Held::Pooled(slot) => &mut slot.conn,
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+/// A connection in the pool.
+pub(crate) struct Slot {
+    conn: DbConnection,
+    broken: bool,
+}
+
+impl Slot {
+    fn finish<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = self.conn.finish(work);
+        #[cfg(feature = "postgres")]
+        if let Err(error) = &result {
+            self.broken |= error.is_lost_connection();
+        }
+        result
+    }
+}
+
+/// Opens connections to one database, for the pool and for ourselves.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    pub(crate) url: DatabaseUrl,
+    #[cfg(feature = "sqlite")]
+    place: Place,
+    options: Options,
+}
+
+impl Opener {
+    pub(crate) fn new(url: DatabaseUrl, options: &Options) -> Result<Self> {
+        let missing = |feature: &str| Error::UnsupportedUrl {
+            url: url.to_string(),
+            reason: format!(
+                "this viraldb was built without {0}; build it with `--features {feature}`",
+                url.engine()
+            ),
+        };
+        match &url {
+            DatabaseUrl::Postgres(_) if !cfg!(feature = "postgres") => return Err(missing("postgres")),
+            DatabaseUrl::File(_) | DatabaseUrl::Memory if !cfg!(feature = "sqlite") => {
+                return Err(missing("sqlite"));
+            }
+            _ => {}
+        }
+        Ok(Self {
+            #[cfg(feature = "sqlite")]
+            place: match &url {
+                DatabaseUrl::File(path) => Place::File(path.clone()),
+                _ => Place::Memory(uuid::Uuid::now_v7().to_string()),
+            },
+            options: options.clone(),
+            url,
+        })
+    }
+
+    /// Makes the SQLite file if it is not there.
+    pub(crate) fn create(&self) -> Result<()> {
+        #[cfg(feature = "sqlite")]
+        if let DatabaseUrl::File(path) = &self.url {
+            sqlite::create(path)?;
+            let mut conn = self.establish(Access::Write)?;
+            on_backend!(
+                &mut conn,
+                sqlite | c | sqlite::set_wal(c, self.options.busy_timeout),
+                postgres | _c | Ok(())
+            )
+            .map_err(|error| match error {
+                Error::Busy { .. } => self.busy(path),
+                other => other.in_database(&self.url),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The migrations and how far this database is with them. Writes nothing.
+    pub(crate) fn history(&self) -> Result<migrate::History> {
+        let mut conn = self.reader()?;
+        migrate::History::read(&mut conn).map_err(|error| error.in_database(&self.url))
+    }
+
+    /// A connection that only reads, as far as the engine can hold it to that.
+    fn reader(&self) -> Result<DbConnection> {
+        #[cfg(feature = "sqlite")]
+        if !matches!(self.url, DatabaseUrl::Postgres(_)) {
+            return self.establish(Access::Read);
+        }
+        self.for_migration()
+    }
+
+    /// A connection outside the pool, for the one who migrates.
+    pub(crate) fn for_migration(&self) -> Result<DbConnection> {
+        match &self.url {
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(url) => postgres::establish(url)
+                .map(DbConnection::Postgres)
+                .map_err(|error| error.in_database(&self.url)),
+            #[cfg(feature = "sqlite")]
+            _ => self.establish(Access::Write),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+            #[allow(unreachable_patterns)] // `new` let only the compiled engine through
+            _ => Err(Error::UnsupportedUrl {
+                url: self.url.to_string(),
+                reason: "is of another engine".to_owned(),
+            }),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn establish(&self, access: Access) -> Result<DbConnection> {
+        if let Place::File(path) = &self.place {
+            sqlite::look_at(path)?;
+        }
+        sqlite::establish(&self.place, access, self.options.busy_timeout)
+            .map(DbConnection::Sqlite)
+            .map_err(|error| error.in_database(&self.url))
+    }
+
+    /// Who to look for when a file stays locked.
+    #[cfg(feature = "sqlite")]
+    fn busy(&self, path: &std::path::Path) -> Error {
+        let holders = sqlite::holders(path);
+        let who = match holders.as_slice() {
+            [] => format!("`fuser -v {}` names who has it open", path.display()),
+            holders => format!("open in {}", holders.join(", ")),
+        };
+        Error::Busy {
+            database: path.display().to_string(),
+            reason: format!("another program held its write lock for {:?}; {who}", self.options.busy_timeout),
+        }
+    }
+}
+
+impl ManageConnection for Opener {
+    type Connection = Slot;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Slot> {
+        self.reader().map(|conn| Slot { conn, broken: false })
+    }
+
+    /// Never asked: a transaction begins each use, which shows as much in the same round trip.
+    fn is_valid(&self, _: &mut Slot) -> Result<()> {
+        Ok(())
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        slot.broken || slot.conn.is_dirty() || std::thread::panicking()
+    }
+}
+
+#[derive(Debug)]
+struct LogErrors;
+
+impl diesel::r2d2::HandleError<Error> for LogErrors {
+    fn handle_error(&self, error: Error) {
+        tracing::warn!("a connection could not be opened: {error}");
+    }
+}

@@ -1,0 +1,16 @@
+//! Connections, transactions, migrations: all that knows which engine it is on.
+
+#[allow(missing_docs)] // Diesel's derive makes public items without docs
+mod connection;
+mod database;
+pub mod migrate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+mod url;
+
+pub(crate) use connection::on_backend;
+pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
+pub use database::{Database, Options, Session};
+pub use url::DatabaseUrl;

@@ -1,0 +1,65 @@
+//! What only PostgreSQL needs: how its connections are opened.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use url::Url;
+
+use super::migrate::Migration;
+use crate::error::one_line;
+use crate::{Error, Result};
+
+/// The migrations of `migrations/postgres`, oldest first.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "2026-11-21-000001_viraldb",
+        up: include_str!("../../migrations/postgres/2026-11-21-000001_viraldb/up.sql"),
+        down: include_str!("../../migrations/postgres/2026-11-21-000001_viraldb/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000002_compilation",
+        up: include_str!("../../migrations/postgres/2026-11-21-000002_compilation/up.sql"),
+        down: include_str!("../../migrations/postgres/2026-11-21-000002_compilation/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000003_republishing",
+        up: include_str!("../../migrations/postgres/2026-11-21-000003_republishing/up.sql"),
+        down: include_str!("../../migrations/postgres/2026-11-21-000003_republishing/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000004_generation",
+        up: include_str!("../../migrations/postgres/2026-11-21-000004_generation/up.sql"),
+        down: include_str!("../../migrations/postgres/2026-11-21-000004_generation/down.sql"),
+    },
+];
+
+/// Rows of one INSERT. The widest table has 34 columns to fill, and the protocol takes 65,535
+/// parameters.
+pub(crate) const CHUNK: usize = 1_000;
+
+/// Names the lock under which migrations run: "viraldb" in ASCII.
+pub(crate) const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
+
+/// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
+/// sets its own `connect_timeout`.
+pub(crate) fn establish(url: &str) -> Result<PgConnection> {
+    let unusable = |reason: String| Error::Unusable { database: String::new(), reason };
+    let mut parsed = Url::parse(url).map_err(|error| unusable(format!("is no URL ({error})")))?;
+    for (key, value) in
+        [("connect_timeout", "10"), ("application_name", "viraldb"), ("client_encoding", "UTF8")]
+    {
+        if !parsed.query_pairs().any(|(known, _)| known == key) {
+            parsed.query_pairs_mut().append_pair(key, value);
+        }
+    }
+    PgConnection::establish(parsed.as_str())
+        .map_err(|error| unusable(format!("the server cannot be reached: {}", one_line(&error.to_string()))))
+}
+
+/// Names the lock under which rows are ingested: "viraling" in ASCII.
+const INGEST_LOCK: i64 = 0x7669_7261_6c69_6e67;
+
+/// Lets one transaction at a time look up which rows are known and insert the others. Programs that are
+/// not ours do not take this lock; a unique constraint still stops them.
+pub(crate) fn lock_ingest(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({INGEST_LOCK})")).execute(conn).map(drop)
+}

@@ -1,0 +1,235 @@
+//! What only SQLite needs: how its connections are opened.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use libsqlite3_sys as ffi;
+
+use super::migrate::Migration;
+use crate::{Error, Result};
+
+/// The migrations of `migrations/sqlite`, oldest first.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "2026-11-21-000001_viraldb",
+        up: include_str!("../../migrations/sqlite/2026-11-21-000001_viraldb/up.sql"),
+        down: include_str!("../../migrations/sqlite/2026-11-21-000001_viraldb/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000002_compilation",
+        up: include_str!("../../migrations/sqlite/2026-11-21-000002_compilation/up.sql"),
+        down: include_str!("../../migrations/sqlite/2026-11-21-000002_compilation/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000003_republishing",
+        up: include_str!("../../migrations/sqlite/2026-11-21-000003_republishing/up.sql"),
+        down: include_str!("../../migrations/sqlite/2026-11-21-000003_republishing/down.sql"),
+    },
+    Migration {
+        name: "2026-11-21-000004_generation",
+        up: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/up.sql"),
+        down: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/down.sql"),
+    },
+];
+
+/// Before 3.51.3 a reset of the WAL could corrupt the file.
+const OLDEST_SAFE: i32 = 3_051_003;
+
+/// How a connection is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// Where the database is, as SQLite takes it.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    File(PathBuf),
+    /// A database in memory that all connections to this name share.
+    Memory(String),
+}
+
+thread_local! { static OPENING: Cell<bool> = const { Cell::new(false) }; }
+
+/// Turns the query planner's stability guarantee on for a connection that we are opening.
+///
+/// Without it SQLite 3.53 prepares a statement anew on every execution when its LIMIT is a bound
+/// parameter, and Diesel always binds it: a point lookup takes three times as long. Diesel shows no
+/// raw handle, so this runs as an auto-extension, for every connection of the process, and acts only
+/// while [`establish`] is opening one on this thread.
+#[allow(unsafe_code)]
+mod keep_plans {
+    use super::{OPENING, Once, ffi};
+
+    unsafe extern "C" fn on_open(
+        db: *mut ffi::sqlite3,
+        _: *mut *mut std::ffi::c_char,
+        _: *const ffi::sqlite3_api_routines,
+    ) -> std::ffi::c_int {
+        if !OPENING.get() {
+            return ffi::SQLITE_OK;
+        }
+        // SAFETY: `db` is the open connection SQLite hands to an auto-extension; the two arguments are
+        // those that this setting takes.
+        unsafe {
+            ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1_i32, std::ptr::null_mut::<i32>())
+        }
+    }
+
+    pub(super) fn register() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: registering is thread-safe and the function lives as long as the process.
+            unsafe { ffi::sqlite3_auto_extension(Some(on_open)) };
+        });
+    }
+
+    pub(super) fn library_version() -> i32 {
+        // SAFETY: takes nothing and touches nothing.
+        unsafe { ffi::sqlite3_libversion_number() }
+    }
+}
+
+/// Opens a connection with our settings. It never creates a file; see [`create`].
+pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -> Result<SqliteConnection> {
+    if keep_plans::library_version() < OLDEST_SAFE {
+        return Err(Error::Unusable {
+            database: String::new(),
+            reason: "this program was built with a SQLite older than 3.51.3, which can corrupt a WAL; build it anew"
+                .to_owned(),
+        });
+    }
+    keep_plans::register();
+    let name = match place {
+        Place::File(path) => file_name(path)?,
+        Place::Memory(name) => format!("file:/{name}?vfs=memdb"),
+    };
+    OPENING.set(true);
+    let conn = SqliteConnection::establish(&name);
+    OPENING.set(false);
+    let mut conn = conn.map_err(|error| Error::Unusable {
+        database: String::new(),
+        reason: format!("cannot be opened ({error}); look at the permissions of the file and of its folder"),
+    })?;
+    // busy_timeout first: each later line may meet another program's lock.
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {};\
+         PRAGMA foreign_keys = ON;\
+         PRAGMA synchronous = NORMAL;\
+         PRAGMA cache_size = -32000;\
+         PRAGMA temp_store = MEMORY;\
+         PRAGMA query_only = {};",
+        busy_timeout.as_millis(),
+        if access == Access::Read { "ON" } else { "OFF" },
+    ))?;
+    Ok(conn)
+}
+
+/// Makes an empty file that only its owner may read, unless one is there.
+pub(crate) fn create(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io(path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says what stands in the way of opening a file, in words that SQLite does not have.
+pub(crate) fn look_at(path: &Path) -> Result<()> {
+    let unusable = |reason: String| Error::Unusable { database: path.display().to_string(), reason };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NotInitialised(path.display().to_string()));
+        }
+        Err(error) => return Err(Error::io(path, error)),
+    };
+    if metadata.is_dir() {
+        return Err(unusable("is a directory; name a file in it, such as viral.db".to_owned()));
+    }
+    let mut start = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(16).read_to_end(&mut start))
+        .map_err(|error| Error::io(path, error))?;
+    if !start.is_empty() && start != *b"SQLite format 3\0" {
+        return Err(unusable(
+            "is no SQLite database; give the path of one, or of a file that is not there yet".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Sets write-ahead logging, which the file remembers. SQLite does not wait for other connections
+/// here, whatever the timeout, so we do.
+pub(crate) fn set_wal(conn: &mut SqliteConnection, busy_timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + busy_timeout;
+    loop {
+        let set = pragma(conn, "journal_mode").and_then(|mode| match mode.as_str() {
+            "wal" | "memory" => Ok(()),
+            _ => conn.batch_execute("PRAGMA journal_mode = WAL"),
+        });
+        match set.map_err(Error::from) {
+            Err(Error::Busy { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The value of a pragma, as text.
+pub(crate) fn pragma(conn: &mut SqliteConnection, name: &str) -> QueryResult<String> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        value: String,
+    }
+    diesel::sql_query(format!("SELECT CAST({name} AS TEXT) AS value FROM pragma_{name}"))
+        .get_result::<Row>(conn)
+        .map(|row| row.value)
+}
+
+/// The file as SQLite is to open it: a name that begins like a URI or an option is a file all the same.
+fn file_name(path: &Path) -> Result<String> {
+    let Some(name) = path.to_str() else {
+        return Err(Error::Unusable {
+            database: path.display().to_string(),
+            reason: "the name of the file is not UTF-8".to_owned(),
+        });
+    };
+    let plain = path.is_absolute() || name.starts_with("./") || name.starts_with("../");
+    Ok(if plain { name.to_owned() } else { format!("./{name}") })
+}
+
+/// Programs that have the file open, as far as this system lets us see them.
+pub(crate) fn holders(path: &Path) -> Vec<String> {
+    let Ok(path) = path.canonicalize() else { return Vec::new() };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let me = std::process::id().to_string();
+    processes
+        .flatten()
+        .filter_map(|process| {
+            let pid = process.file_name().into_string().ok().filter(|pid| *pid != me)?;
+            pid.parse::<u32>().ok()?;
+            let files = fs::read_dir(process.path().join("fd")).ok()?;
+            files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path)).then(|| {
+                let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+                format!("{} (process {pid})", name.trim())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! What a database is named by.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::{Error, Result};
+
+/// The URL of a database. It prints with the password masked.
+///
+/// | form | database |
+/// |---|---|
+/// | `sqlite://viral.db`, `sqlite:///var/lib/viral.db` | a file, relative or absolute |
+/// | `viral.db`, `viral.sqlite`, `viral.sqlite3` | a file, by its ending |
+/// | `sqlite::memory:` | SQLite in memory, gone with the last [`Database`](crate::Database) |
+/// | `postgres://user@host/name`, `postgresql://…` | PostgreSQL |
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A SQLite file.
+    File(PathBuf),
+    /// SQLite in memory.
+    Memory,
+    /// PostgreSQL, as libpq takes it.
+    Postgres(String),
+}
+
+const FORMS: &str = "use sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, sqlite::memory:, \
+                     or postgres://USER@HOST/NAME";
+
+impl DatabaseUrl {
+    /// The name of the engine, as people write it.
+    pub const fn engine(&self) -> &'static str {
+        match self {
+            Self::File(_) | Self::Memory => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unsupported = |reason: String| Error::UnsupportedUrl { url: masked(text), reason };
+        if matches!(text, "sqlite::memory:" | "sqlite://:memory:" | ":memory:") {
+            return Ok(Self::Memory);
+        }
+        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
+            if path.is_empty() || path.contains('\0') {
+                return Err(unsupported("names no file; write sqlite://viral.db".to_owned()));
+            }
+            return Ok(Self::File(path.into()));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return match Url::parse(text) {
+                Ok(_) => Ok(Self::Postgres(text.to_owned())),
+                Err(error) => {
+                    Err(unsupported(format!("is no URL ({error}); write postgres://USER@HOST/NAME")))
+                }
+            };
+        }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return Err(unsupported(match scheme.split_once('+') {
+                Some((engine @ ("postgresql" | "postgres"), driver)) => {
+                    format!(
+                        "names SQLAlchemy's driver {driver}; write {}",
+                        masked(&format!("{engine}://{rest}"))
+                    )
+                }
+                Some(("sqlite", driver)) => format!(
+                    "names SQLAlchemy's driver {driver}; write sqlite://{}",
+                    rest.strip_prefix('/').unwrap_or(rest)
+                ),
+                _ => format!("the scheme {scheme:?} is unknown; {FORMS}"),
+            }));
+        }
+        if [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) && !text.contains('\0')
+        {
+            return Ok(Self::File(text.into()));
+        }
+        Err(unsupported(format!("names no database; {FORMS}")))
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Memory => f.write_str("SQLite in memory"),
+            Self::Postgres(url) => f.write_str(&masked(url)),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The URL with `***` for every password in it. What cannot be taken apart loses all that stands
+/// before its last `@` and behind its first `?`.
+fn masked(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (rest, None),
+    };
+    let place = match place.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => format!("{user}@{host}"),
+        },
+        None => place.to_owned(),
+    };
+    let query = query.map(|query| {
+        let pairs: Vec<String> = query
+            .split('&')
+            .map(|pair| match pair.split_once('=') {
+                Some((key, _)) if key.to_lowercase().contains("pass") => format!("{key}=***"),
+                _ => pair.to_owned(),
+            })
+            .collect();
+        format!("?{}", pairs.join("&"))
+    });
+    format!("{scheme}://{place}{}", query.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let file = |path: &str| DatabaseUrl::File(path.into());
+        assert_eq!("sqlite://viral.db".parse::<DatabaseUrl>().unwrap(), file("viral.db"));
+        assert_eq!("sqlite:///var/viral".parse::<DatabaseUrl>().unwrap(), file("/var/viral"));
+        assert_eq!("./a b.sqlite3".parse::<DatabaseUrl>().unwrap(), file("./a b.sqlite3"));
+        assert_eq!("sqlite::memory:".parse::<DatabaseUrl>().unwrap(), DatabaseUrl::Memory);
+        assert!(matches!("postgresql://u@h/d".parse(), Ok(DatabaseUrl::Postgres(_))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_right_form() {
+        let said = |url: &str| url.parse::<DatabaseUrl>().unwrap_err().to_string();
+        assert_eq!(
+            said("postgresql+asyncpg://u:secret@h/d"),
+            "postgresql+asyncpg://u:***@h/d: names SQLAlchemy's driver asyncpg; write postgresql://u:***@h/d"
+        );
+        assert!(said("sqlite+aiosqlite:///x.db").ends_with("write sqlite://x.db"));
+        assert!(said("mysql://u:secret@h/d").contains("\"mysql\" is unknown"));
+        assert!(!said("mysql://u:secret@h/d").contains("secret"));
+        assert!(said("viral").contains("names no database"));
+        assert!(said("sqlite://").contains("names no file"));
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        for url in [
+            "postgres://me:secret@host:5433/name",
+            "postgres://me:se@secret@host/name",
+            "postgres://host/name?user=me&password=secret",
+            "postgres://host/name?sslpassword=secret",
+        ] {
+            let shown = format!("{0} {0:?}", url.parse::<DatabaseUrl>().unwrap());
+            assert!(!shown.contains("secret") && shown.contains("***"), "{shown}");
+        }
+    }
+}

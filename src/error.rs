@@ -1,0 +1,293 @@
+//! The one error of the crate.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error as Diesel};
+
+/// What every function of the crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, on which table and key, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The row is not there.
+    #[error("no row {key} in {table}")]
+    NotFound {
+        /// Table it was looked for in.
+        table: &'static str,
+        /// Key it was looked for by.
+        key: String,
+    },
+
+    /// Another row stands where this one would.
+    #[error("{table} already has such a row ({constraint}): {message}")]
+    Conflict {
+        /// Table of the row.
+        table: &'static str,
+        /// Name of the unique constraint, the same on both engines.
+        constraint: String,
+        /// What the database said.
+        message: String,
+    },
+
+    /// A value that cannot be.
+    #[error("{what} {reason}")]
+    Invalid {
+        /// The value, or where it stands.
+        what: String,
+        /// Why it cannot be.
+        reason: String,
+    },
+
+    /// Somebody else held the database for longer than we wait.
+    #[error("{database} is locked: {reason}")]
+    Busy {
+        /// The database, its password masked.
+        database: String,
+        /// Who may hold it, and what to do.
+        reason: String,
+    },
+
+    /// The database was made by a newer viraldb.
+    #[error(
+        "the database has schema {database}, this viraldb knows up to {binary}: use the viraldb that made it, or a newer one"
+    )]
+    SchemaNewer {
+        /// Newest schema version of the database.
+        database: String,
+        /// Newest schema version of this program.
+        binary: String,
+    },
+
+    /// The migrations that made the database are not those of this program.
+    #[error("the history of the schema differs: {}", .0.join("; "))]
+    SchemaModified(Vec<String>),
+
+    /// The database is older than this program and may not be changed here.
+    #[error("the database lacks {}: run `viraldb migrate run`", .0.join(", "))]
+    SchemaPending(Vec<String>),
+
+    /// There is no viraldb database there.
+    #[error("{0} holds no viraldb database: run `viraldb init`")]
+    NotInitialised(String),
+
+    /// The URL names nothing that can be opened.
+    #[error("{url}: {reason}")]
+    UnsupportedUrl {
+        /// The URL, its password masked.
+        url: String,
+        /// What would be right.
+        reason: String,
+    },
+
+    /// The database cannot be opened, or cannot be written.
+    #[error("{database}: {reason}")]
+    Unusable {
+        /// The database, its password masked.
+        database: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// Bad rows in the input of a strict ingest; nothing was written.
+    #[error("{rejected} bad rows, nothing was written; the first: {first}")]
+    Rejected {
+        /// How many.
+        rejected: u64,
+        /// The first, with file, line and reason.
+        first: String,
+    },
+
+    /// Anything else the database said.
+    #[error("{table}{}{source}", if table.is_empty() { "" } else { ": " })]
+    Database {
+        /// Table it was said of, or nothing.
+        table: &'static str,
+        /// What Diesel said.
+        source: Diesel,
+    },
+
+    /// An error of the caller's own, from a closure given to `read` or `write`.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// An [`Error::Invalid`]: reads as `what reason`.
+    pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { what: what.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Io`] on a file.
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+
+    /// Whether it is about one row only, so that other rows may still fit.
+    pub(crate) fn is_of_row(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Conflict { .. } | Self::Invalid { .. })
+    }
+
+    /// Whether the connection is gone, so that another one may still serve.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Database {
+                source: Diesel::DatabaseError(Kind::ClosedConnection, _) | Diesel::BrokenTransactionManager,
+                ..
+            }
+        )
+    }
+
+    /// Names the database in an error that could not know it.
+    pub(crate) fn in_database(self, name: &impl Display) -> Self {
+        match self {
+            Self::Busy { database, reason } if database.is_empty() => {
+                Self::Busy { database: name.to_string(), reason }
+            }
+            Self::Unusable { database, reason } if database.is_empty() => {
+                Self::Unusable { database: name.to_string(), reason }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Maps what Diesel says, once for the whole crate.
+fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
+    match source {
+        Diesel::NotFound => Error::NotFound { table, key: key.to_string() },
+        Diesel::QueryBuilderError(_) => Error::invalid(format!("{table} {key}"), source.to_string()),
+        Diesel::DatabaseError(Kind::UniqueViolation, info) => Error::Conflict {
+            table,
+            constraint: unique_constraint(info.as_ref()),
+            message: details(info.as_ref()),
+        },
+        Diesel::DatabaseError(Kind::ForeignKeyViolation, info) => Error::invalid(
+            format!("{table} {key}").trim(),
+            format!(
+                "refers to a row that is not there, or is referred to by one that is ({})",
+                details(info.as_ref())
+            ),
+        ),
+        Diesel::DatabaseError(Kind::CheckViolation | Kind::NotNullViolation, info) => Error::invalid(
+            format!("{table} {key}").trim(),
+            format!("does not fit: {}", details(info.as_ref())),
+        ),
+        Diesel::DatabaseError(Kind::SerializationFailure, info) => {
+            Error::Busy { database: String::new(), reason: format!("{}; try again", info.message()) }
+        }
+        Diesel::DatabaseError(_, ref info) => match known_trouble(info.message()) {
+            Some(error) => error,
+            None => Error::Database { table, source },
+        },
+        source => Error::Database { table, source },
+    }
+}
+
+/// What the database said, on one line.
+fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
+    let text = match info.details() {
+        Some(details) => format!("{}: {details}", info.message()),
+        None => info.message().to_owned(),
+    };
+    one_line(&text)
+}
+
+/// Joins the lines of a message.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// PostgreSQL names the constraint; SQLite names its columns, from which our names follow.
+fn unique_constraint(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
+    if let Some(name) = info.constraint_name() {
+        return name.to_owned();
+    }
+    let Some(columns) = info.message().strip_prefix("UNIQUE constraint failed: ") else {
+        return info.message().to_owned();
+    };
+    let columns: Vec<(&str, &str)> = columns.split(", ").filter_map(|c| c.split_once('.')).collect();
+    let table = columns.first().map_or("", |c| c.0);
+    match columns.as_slice() {
+        [(_, "id" | "key" | "version")] => format!("{table}_pkey"),
+        columns => {
+            let names: Vec<&str> = columns.iter().map(|c| c.1).collect();
+            format!("{table}_{}_key", names.join("_"))
+        }
+    }
+}
+
+/// Troubles of a SQLite file and of a PostgreSQL server that a person can do something about.
+fn known_trouble(message: &str) -> Option<Error> {
+    let unusable =
+        |reason: &str| Some(Error::Unusable { database: String::new(), reason: reason.to_owned() });
+    match message {
+        "database is locked" | "database table is locked" => Some(Error::Busy {
+            database: String::new(),
+            reason: "another program kept its write lock for longer than we wait; `fuser -v FILE` names it"
+                .to_owned(),
+        }),
+        "file is not a database" | "file is encrypted or is not a database" => {
+            unusable("is no SQLite database; give the path of one, or of a file that is not there yet")
+        }
+        "attempt to write a readonly database" => {
+            unusable("may not be written; change the permissions of the file and of its folder")
+        }
+        "unable to open database file" => {
+            unusable("cannot be opened; look at the permissions of the file and of its folder")
+        }
+        "database or disk is full" => {
+            unusable("the disk is full; nothing of this was written. Make room and try again")
+        }
+        "database disk image is malformed" => unusable("is damaged; restore a backup"),
+        "disk I/O error" => unusable("the disk reported an error; nothing of this was written"),
+        m if m.contains("No space left on device") => {
+            unusable("the server's disk is full; nothing of this was written. Make room and try again")
+        }
+        m if m.contains("read-only transaction") => {
+            unusable("may not be written here: `read` does not write, use `write`")
+        }
+        _ => None,
+    }
+}
+
+impl From<Diesel> for Error {
+    fn from(source: Diesel) -> Self {
+        map(source, "", "")
+    }
+}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
+    fn from(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::Other(source)
+    }
+}
+
+/// Says which table and key an error of Diesel's is about.
+pub(crate) trait ResultExt<T> {
+    fn of(self, table: &'static str, key: impl Display) -> Result<T>;
+}
+
+impl<T> ResultExt<T> for diesel::QueryResult<T> {
+    fn of(self, table: &'static str, key: impl Display) -> Result<T> {
+        self.map_err(|source| map(source, table, key))
+    }
+}
+
+/// Refuses an empty field.
+pub(crate) fn require(field: &str, value: &str) -> Result<()> {
+    if value.trim().is_empty() { Err(Error::invalid(field, "is empty")) } else { Ok(()) }
+}

@@ -1,0 +1,165 @@
+//! Scripts a job wrote, with the prompt its video is generated from.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Job;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::job_scripts;
+use crate::types::{JobId, JobScriptId, Json, Timestamp};
+
+/// One row of `job_scripts`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = job_scripts)]
+#[diesel(belongs_to(Job, foreign_key = job_id))]
+pub struct JobScript {
+    /// Number the database gives it.
+    pub id: JobScriptId,
+    /// Job that wrote it.
+    pub job_id: Option<JobId>,
+    /// Prompt for the video model.
+    pub video_prompt: String,
+    /// The scenes, in order.
+    pub scenes: Json,
+    /// Text shown over the video.
+    pub text_overlays: Option<Json>,
+    /// Words spoken over the video.
+    pub voiceover_script: Option<String>,
+    /// Title for publication.
+    pub title: Option<String>,
+    /// Description for publication.
+    pub description: Option<String>,
+    /// Hashtags for publication, an array of strings.
+    pub hashtags: Option<Json>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`JobScript`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = job_scripts)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewJobScript<'a> {
+    pub id: Option<JobScriptId>,
+    pub job_id: Option<JobId>,
+    pub video_prompt: Cow<'a, str>,
+    pub scenes: Json,
+    pub text_overlays: Option<Json>,
+    pub voiceover_script: Option<Cow<'a, str>>,
+    pub title: Option<Cow<'a, str>>,
+    pub description: Option<Cow<'a, str>>,
+    pub hashtags: Option<Json>,
+    pub created_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`JobScript`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = job_scripts)]
+#[allow(missing_docs)] // as the row's
+pub struct JobScriptChanges<'a> {
+    pub job_id: Option<Option<JobId>>,
+    pub video_prompt: Option<Cow<'a, str>>,
+    pub scenes: Option<Json>,
+    pub text_overlays: Option<Option<Json>>,
+    pub voiceover_script: Option<Option<Cow<'a, str>>>,
+    pub title: Option<Option<Cow<'a, str>>>,
+    pub description: Option<Option<Cow<'a, str>>>,
+    pub hashtags: Option<Option<Json>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct JobScriptFilter {
+    pub job_id: Option<JobId>,
+}
+
+impl JobScript {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: JobScriptId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_scripts", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &JobScriptFilter,
+        page: &Page<JobScriptId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(job_id) = filter.job_id {
+                query = query.filter(job_scripts::job_id.eq(job_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(job_scripts::id.lt(after));
+            }
+            query.order(job_scripts::id.desc()).limit(page.limit).load(c)
+        })
+        .of("job_scripts", "")
+    }
+
+    /// The scripts of a job, oldest first.
+    pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query()
+            .filter(job_scripts::job_id.eq(job))
+            .order(job_scripts::id)
+            .load(c))
+        .of("job_scripts", job)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: JobScriptId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(job_scripts::table.find(id)).execute(c)).of("job_scripts", id)
+    }
+}
+
+impl NewJobScript<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<JobScript> {
+        on_backend!(conn, |c| diesel::insert_into(job_scripts::table)
+            .values(self)
+            .returning(JobScript::as_returning())
+            .get_result(c))
+        .of("job_scripts", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(job_scripts::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(job_scripts::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("job_scripts", "")
+        })
+    }
+}
+
+impl JobScriptChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: JobScriptId) -> Result<JobScript> {
+        on_backend!(conn, |c| diesel::update(job_scripts::table.find(id))
+            .set(self)
+            .returning(JobScript::as_returning())
+            .get_result(c))
+        .of("job_scripts", id)
+    }
+}

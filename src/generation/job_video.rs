@@ -1,0 +1,189 @@
+//! Videos a job generated, and whether a person approved them.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Job, JobScript};
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::job_videos;
+use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
+
+/// One row of `job_videos`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = job_videos)]
+#[diesel(belongs_to(Job, foreign_key = job_id))]
+#[diesel(belongs_to(JobScript, foreign_key = script_id))]
+pub struct JobVideo {
+    /// Number the database gives it.
+    pub id: JobVideoId,
+    /// Job that generated it.
+    pub job_id: Option<JobId>,
+    /// Script it was generated from.
+    pub script_id: Option<JobScriptId>,
+    /// How far the video is.
+    pub status: JobVideoStatus,
+    /// Path of the file.
+    pub file_path: Option<String>,
+    /// Path of its picture.
+    pub thumbnail_path: Option<String>,
+    /// Its length in seconds.
+    pub duration_seconds: Option<f64>,
+    /// What its generation cost, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When a person approved it.
+    pub approved_at: Option<Timestamp>,
+    /// When it was published.
+    pub published_at: Option<Timestamp>,
+    /// Where it was published.
+    pub published_url: Option<String>,
+    /// Whatever else is known about it.
+    pub metadata: Option<Json>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`JobVideo`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = job_videos)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewJobVideo<'a> {
+    pub id: Option<JobVideoId>,
+    pub job_id: Option<JobId>,
+    pub script_id: Option<JobScriptId>,
+    pub status: Option<JobVideoStatus>,
+    pub file_path: Option<Cow<'a, str>>,
+    pub thumbnail_path: Option<Cow<'a, str>>,
+    pub duration_seconds: Option<f64>,
+    pub cost_usd: Option<f64>,
+    pub created_at: Option<Timestamp>,
+    pub approved_at: Option<Timestamp>,
+    pub published_at: Option<Timestamp>,
+    pub published_url: Option<Cow<'a, str>>,
+    pub metadata: Option<Json>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`JobVideo`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = job_videos)]
+#[allow(missing_docs)] // as the row's
+pub struct JobVideoChanges<'a> {
+    pub job_id: Option<Option<JobId>>,
+    pub script_id: Option<Option<JobScriptId>>,
+    pub status: Option<JobVideoStatus>,
+    pub file_path: Option<Option<Cow<'a, str>>>,
+    pub thumbnail_path: Option<Option<Cow<'a, str>>>,
+    pub duration_seconds: Option<Option<f64>>,
+    pub cost_usd: Option<Option<f64>>,
+    pub approved_at: Option<Option<Timestamp>>,
+    pub published_at: Option<Option<Timestamp>>,
+    pub published_url: Option<Option<Cow<'a, str>>>,
+    pub metadata: Option<Option<Json>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct JobVideoFilter {
+    pub job_id: Option<JobId>,
+    pub status: Option<JobVideoStatus>,
+}
+
+impl JobVideo {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_videos", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &JobVideoFilter,
+        page: &Page<JobVideoId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(job_id) = filter.job_id {
+                query = query.filter(job_videos::job_id.eq(job_id));
+            }
+            if let Some(status) = filter.status {
+                query = query.filter(job_videos::status.eq(status));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(job_videos::id.lt(after));
+            }
+            query.order(job_videos::id.desc()).limit(page.limit).load(c)
+        })
+        .of("job_videos", "")
+    }
+
+    /// The videos of a job, oldest first.
+    pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query().filter(job_videos::job_id.eq(job)).order(job_videos::id).load(c))
+            .of("job_videos", job)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: JobVideoId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(job_videos::table.find(id)).execute(c)).of("job_videos", id)
+    }
+}
+
+impl NewJobVideo<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<JobVideo> {
+        on_backend!(conn, |c| diesel::insert_into(job_videos::table)
+            .values(self)
+            .returning(JobVideo::as_returning())
+            .get_result(c))
+        .of("job_videos", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(job_videos::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(job_videos::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("job_videos", "")
+        })
+    }
+}
+
+impl JobVideoChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: JobVideoId) -> Result<JobVideo> {
+        on_backend!(conn, |c| diesel::update(job_videos::table.find(id))
+            .set(self)
+            .returning(JobVideo::as_returning())
+            .get_result(c))
+        .of("job_videos", id)
+    }
+}
+
+portable! {
+    /// How far the video is.
+    pub enum JobVideoStatus {
+        Generated = "generated",
+        Approved = "approved",
+        Rejected = "rejected",
+        Published = "published",
+    }
+}

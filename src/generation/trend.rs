@@ -1,0 +1,217 @@
+//! Videos that are trending on a platform.
+
+use std::borrow::Cow;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Untyped;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::trends;
+use crate::types::{Json, Timestamp, TrendId, portable};
+
+/// One row of `trends`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = trends)]
+pub struct Trend {
+    /// Number the database gives it.
+    pub id: TrendId,
+    /// Platform it trends on.
+    pub platform: Platform,
+    /// The platform's id of the video.
+    pub external_id: String,
+    /// Title as the platform showed it.
+    pub title: Option<String>,
+    /// Who made it.
+    pub creator: Option<String>,
+    /// Its hashtags, an array of strings.
+    pub hashtags: Option<Json>,
+    /// Views when last seen.
+    pub views: Option<i64>,
+    /// Likes when last seen.
+    pub likes: Option<i64>,
+    /// Comments when last seen.
+    pub comments: Option<i64>,
+    /// Shares when last seen.
+    pub shares: Option<i64>,
+    /// Address of the video.
+    pub video_url: Option<String>,
+    /// Address of its picture.
+    pub thumbnail_url: Option<String>,
+    /// When it was first collected.
+    pub collected_at: Timestamp,
+    /// Whatever else is known about it.
+    pub metadata: Option<Json>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Trend`].
+#[derive(Debug, Clone, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = trends)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewTrend<'a> {
+    pub id: Option<TrendId>,
+    pub platform: Platform,
+    pub external_id: Cow<'a, str>,
+    pub title: Option<Cow<'a, str>>,
+    pub creator: Option<Cow<'a, str>>,
+    pub hashtags: Option<Json>,
+    pub views: Option<i64>,
+    pub likes: Option<i64>,
+    pub comments: Option<i64>,
+    pub shares: Option<i64>,
+    pub video_url: Option<Cow<'a, str>>,
+    pub thumbnail_url: Option<Cow<'a, str>>,
+    pub collected_at: Option<Timestamp>,
+    pub metadata: Option<Json>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Trend`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = trends)]
+#[allow(missing_docs)] // as the row's
+pub struct TrendChanges<'a> {
+    pub platform: Option<Platform>,
+    pub external_id: Option<Cow<'a, str>>,
+    pub title: Option<Option<Cow<'a, str>>>,
+    pub creator: Option<Option<Cow<'a, str>>>,
+    pub hashtags: Option<Option<Json>>,
+    pub views: Option<Option<i64>>,
+    pub likes: Option<Option<i64>>,
+    pub comments: Option<Option<i64>>,
+    pub shares: Option<Option<i64>>,
+    pub video_url: Option<Option<Cow<'a, str>>>,
+    pub thumbnail_url: Option<Option<Cow<'a, str>>>,
+    pub collected_at: Option<Timestamp>,
+    pub metadata: Option<Option<Json>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct TrendFilter {
+    pub platform: Option<Platform>,
+}
+
+impl Trend {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: TrendId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("trends", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(conn: &mut DbConnection, filter: &TrendFilter, page: &Page<TrendId>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(platform) = filter.platform {
+                query = query.filter(trends::platform.eq(platform));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(trends::id.lt(after));
+            }
+            query.order(trends::id.desc()).limit(page.limit).load(c)
+        })
+        .of("trends", "")
+    }
+
+    /// The trend with the platform's own id; `NotFound` if there is none.
+    pub fn find_by_external_id(conn: &mut DbConnection, external_id: &str) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().filter(trends::external_id.eq(external_id)).first(c))
+            .of("trends", external_id)
+    }
+
+    /// The trends of a platform, most viewed first, those without a count last.
+    pub fn most_viewed(conn: &mut DbConnection, platform: Platform, limit: i64) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(trends::platform.eq(platform))
+                .order((sql::<Untyped>("trends.views DESC NULLS LAST"), trends::id))
+                .limit(limit)
+                .load(c)
+        })
+        .of("trends", platform)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: TrendId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(trends::table.find(id)).execute(c)).of("trends", id)
+    }
+}
+
+impl<'a> NewTrend<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(platform: Platform, external_id: &'a str) -> Self {
+        Self {
+            id: None,
+            platform,
+            external_id: external_id.into(),
+            title: None,
+            creator: None,
+            hashtags: None,
+            views: None,
+            likes: None,
+            comments: None,
+            shares: None,
+            video_url: None,
+            thumbnail_url: None,
+            collected_at: None,
+            metadata: None,
+        }
+    }
+}
+
+impl NewTrend<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Trend> {
+        on_backend!(conn, |c| diesel::insert_into(trends::table)
+            .values(self)
+            .returning(Trend::as_returning())
+            .get_result(c))
+        .of("trends", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(trends::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(trends::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("trends", "")
+        })
+    }
+}
+
+impl TrendChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: TrendId) -> Result<Trend> {
+        on_backend!(conn, |c| diesel::update(trends::table.find(id))
+            .set(self)
+            .returning(Trend::as_returning())
+            .get_result(c))
+        .of("trends", id)
+    }
+}
+
+portable! {
+    /// Platform it trends on.
+    pub enum Platform {
+        Tiktok = "tiktok",
+        Youtube = "youtube",
+    }
+}

@@ -1,0 +1,208 @@
+//! Channels that videos are published on.
+
+use std::borrow::Cow;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::TransformationPreset;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::channels;
+use crate::types::sql::{Bool, Uuid};
+use crate::types::{ChannelId, Json, Timestamp, TransformationPresetId};
+
+/// One row of `channels`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = channels)]
+#[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
+pub struct Channel {
+    /// Identifier, a UUID of version 7 when we make it.
+    pub id: ChannelId,
+    /// Name of the channel.
+    pub name: String,
+    /// YouTube's id of the channel.
+    pub youtube_channel_id: String,
+    /// YouTube's address of the channel.
+    pub youtube_channel_url: String,
+    /// Whether videos are published on it.
+    pub is_active: bool,
+    /// Ciphertext of its API credentials, never the credentials.
+    pub api_credentials_encrypted: String,
+    /// When videos are published.
+    pub posting_schedule: Json,
+    /// Which source videos suit it.
+    pub content_filters: Json,
+    /// How titles, descriptions and tags are made.
+    pub metadata_template: Json,
+    /// Configuration that holds for this channel only.
+    pub settings: Json,
+    /// Preset used for its videos.
+    pub effect_preset_id: Option<TransformationPresetId>,
+    /// Repository whose workflows do its work.
+    pub github_repo_url: Option<String>,
+    /// Ciphertext of that repository's secret, never the secret.
+    pub github_secret_key_encrypted: Option<String>,
+    /// Whether transformation and publication are switched on.
+    pub phase2_enabled: bool,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+    /// When it last published a video.
+    pub last_publication_at: Option<Timestamp>,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`Channel`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
+#[diesel(table_name = channels)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewChannel<'a> {
+    #[serde(default)]
+    pub id: ChannelId,
+    pub name: Cow<'a, str>,
+    pub youtube_channel_id: Cow<'a, str>,
+    pub youtube_channel_url: Cow<'a, str>,
+    pub is_active: Option<bool>,
+    pub api_credentials_encrypted: Cow<'a, str>,
+    pub posting_schedule: Json,
+    pub content_filters: Json,
+    pub metadata_template: Json,
+    pub settings: Option<Json>,
+    pub effect_preset_id: Option<TransformationPresetId>,
+    pub github_repo_url: Option<Cow<'a, str>>,
+    pub github_secret_key_encrypted: Option<Cow<'a, str>>,
+    pub phase2_enabled: Option<bool>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub last_publication_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`Channel`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = channels)]
+#[allow(missing_docs)] // as the row's
+pub struct ChannelChanges<'a> {
+    pub name: Option<Cow<'a, str>>,
+    pub youtube_channel_id: Option<Cow<'a, str>>,
+    pub youtube_channel_url: Option<Cow<'a, str>>,
+    pub is_active: Option<bool>,
+    pub api_credentials_encrypted: Option<Cow<'a, str>>,
+    pub posting_schedule: Option<Json>,
+    pub content_filters: Option<Json>,
+    pub metadata_template: Option<Json>,
+    pub settings: Option<Json>,
+    pub effect_preset_id: Option<Option<TransformationPresetId>>,
+    pub github_repo_url: Option<Option<Cow<'a, str>>>,
+    pub github_secret_key_encrypted: Option<Option<Cow<'a, str>>>,
+    pub phase2_enabled: Option<bool>,
+    pub last_publication_at: Option<Option<Timestamp>>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ChannelFilter {
+    pub is_active: Option<bool>,
+}
+
+impl Channel {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ChannelId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("channels", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &ChannelFilter,
+        page: &Page<ChannelId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(is_active) = filter.is_active {
+                query = query.filter(channels::is_active.eq(is_active));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(sql::<Bool>("(channels.created_at, channels.id) < (SELECT created_at, id FROM channels WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+            }
+            query.order((channels::created_at.desc(), channels::id.desc())).limit(page.limit).load(c)
+        }).of("channels", "")
+    }
+
+    /// The channel with YouTube's id; `NotFound` if there is none.
+    pub fn find_by_youtube_channel_id(conn: &mut DbConnection, youtube_channel_id: &str) -> Result<Self> {
+        on_backend!(conn, |c| Self::query()
+            .filter(channels::youtube_channel_id.eq(youtube_channel_id))
+            .first(c))
+        .of("channels", youtube_channel_id)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(channels::table.find(id)).execute(c)).of("channels", id)
+    }
+}
+
+impl NewChannel<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<Channel> {
+        on_backend!(conn, |c| diesel::insert_into(channels::table)
+            .values(self)
+            .returning(Channel::as_returning())
+            .get_result(c))
+        .of("channels", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(channels::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(channels::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("channels", "")
+        })
+    }
+
+    /// Inserts the row, or gives the one with this `youtube_channel_id` the columns that are `Some`, and returns it.
+    pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Channel> {
+        let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
+        on_backend!(conn, |c| {
+            diesel::insert_into(channels::table)
+                .values(&row)
+                .on_conflict(channels::youtube_channel_id)
+                .do_update()
+                .set(&row)
+                .returning(Channel::as_returning())
+                .get_result(c)
+        })
+        .of("channels", &self.youtube_channel_id)
+    }
+}
+
+impl ChannelChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ChannelId) -> Result<Channel> {
+        on_backend!(conn, |c| diesel::update(channels::table.find(id))
+            .set((self, channels::updated_at.eq(Timestamp::now())))
+            .returning(Channel::as_returning())
+            .get_result(c))
+        .of("channels", id)
+    }
+}

@@ -1,0 +1,165 @@
+//! Numbers of a channel at one moment.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Channel;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::channel_statistics;
+use crate::types::sql::{Bool, Uuid};
+use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
+
+/// One row of `channel_statistics`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = channel_statistics)]
+#[diesel(belongs_to(Channel, foreign_key = channel_id))]
+pub struct ChannelStatistics {
+    /// Identifier, a UUID of version 7 when we make it.
+    pub id: ChannelStatisticsId,
+    /// Channel that was measured.
+    pub channel_id: ChannelId,
+    /// Subscribers.
+    pub subscriber_count: i64,
+    /// Views of the channel, as YouTube counts them.
+    pub view_count: i64,
+    /// Videos on the channel, as YouTube counts them.
+    pub video_count: i32,
+    /// Views of the videos published by us.
+    pub total_views: i64,
+    /// Videos published by us.
+    pub total_videos: i32,
+    /// When it was measured.
+    pub timestamp: Timestamp,
+    /// When the row was made.
+    pub created_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`ChannelStatistics`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = channel_statistics)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewChannelStatistics {
+    #[serde(default)]
+    pub id: ChannelStatisticsId,
+    pub channel_id: ChannelId,
+    pub subscriber_count: Option<i64>,
+    pub view_count: Option<i64>,
+    pub video_count: Option<i32>,
+    pub total_views: Option<i64>,
+    pub total_videos: Option<i32>,
+    pub timestamp: Option<Timestamp>,
+    pub created_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`ChannelStatistics`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = channel_statistics)]
+#[allow(missing_docs)] // as the row's
+pub struct ChannelStatisticsChanges {
+    pub channel_id: Option<ChannelId>,
+    pub subscriber_count: Option<i64>,
+    pub view_count: Option<i64>,
+    pub video_count: Option<i32>,
+    pub total_views: Option<i64>,
+    pub total_videos: Option<i32>,
+    pub timestamp: Option<Timestamp>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ChannelStatisticsFilter {
+    pub channel_id: Option<ChannelId>,
+}
+
+impl ChannelStatistics {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("channel_statistics", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &ChannelStatisticsFilter,
+        page: &Page<ChannelStatisticsId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(channel_id) = filter.channel_id {
+                query = query.filter(channel_statistics::channel_id.eq(channel_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(sql::<Bool>("(channel_statistics.timestamp, channel_statistics.id) < (SELECT timestamp, id FROM channel_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+            }
+            query.order((channel_statistics::timestamp.desc(), channel_statistics::id.desc())).limit(page.limit).load(c)
+        }).of("channel_statistics", "")
+    }
+
+    /// The newest numbers of a channel, if it was ever measured.
+    pub fn latest(conn: &mut DbConnection, channel: ChannelId) -> Result<Option<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(channel_statistics::channel_id.eq(channel))
+                .order((channel_statistics::timestamp.desc(), channel_statistics::id.desc()))
+                .first(c)
+                .optional()
+        })
+        .of("channel_statistics", channel)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(channel_statistics::table.find(id)).execute(c))
+            .of("channel_statistics", id)
+    }
+}
+
+impl NewChannelStatistics {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<ChannelStatistics> {
+        on_backend!(conn, |c| diesel::insert_into(channel_statistics::table)
+            .values(self)
+            .returning(ChannelStatistics::as_returning())
+            .get_result(c))
+        .of("channel_statistics", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(channel_statistics::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(channel_statistics::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("channel_statistics", "")
+        })
+    }
+}
+
+impl ChannelStatisticsChanges {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<ChannelStatistics> {
+        on_backend!(conn, |c| diesel::update(channel_statistics::table.find(id))
+            .set(self)
+            .returning(ChannelStatistics::as_returning())
+            .get_result(c))
+        .of("channel_statistics", id)
+    }
+}

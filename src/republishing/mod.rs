@@ -1,0 +1,35 @@
+//! Republishing: source videos taken through download, transformation and publication on channels.
+
+mod channel;
+mod channel_statistics;
+mod music;
+mod system_configuration;
+mod transformation_preset;
+mod video;
+mod video_processing_job;
+mod video_statistics;
+
+pub use crate::types::{
+    ChannelId, ChannelStatisticsId, MusicId, TransformationPresetId, VideoId, VideoProcessingJobId,
+    VideoStatisticsId,
+};
+pub use channel::{Channel, ChannelChanges, ChannelFilter, NewChannel};
+pub use channel_statistics::{
+    ChannelStatistics, ChannelStatisticsChanges, ChannelStatisticsFilter, NewChannelStatistics,
+};
+pub use music::{Music, MusicChanges, MusicFilter, NewMusic};
+pub use system_configuration::{NewSystemConfiguration, SystemConfiguration, SystemConfigurationChanges};
+pub use transformation_preset::{
+    NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
+};
+pub use video::{
+    DownloadStatus, NewVideo, PublicationStatus, TransformationStatus, Video, VideoChanges, VideoFilter,
+    VideoStatus,
+};
+pub use video_processing_job::{
+    JobStatus, JobType, NewVideoProcessingJob, VideoProcessingJob, VideoProcessingJobChanges,
+    VideoProcessingJobFilter,
+};
+pub use video_statistics::{
+    NewVideoStatistics, VideoStatistics, VideoStatisticsChanges, VideoStatisticsFilter,
+};

@@ -1,0 +1,139 @@
+//! Settings of the whole system.
+
+use std::borrow::Cow;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::system_configuration;
+use crate::types::{ConfigValue, Timestamp};
+
+/// One row of `system_configuration`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = system_configuration, primary_key(key))]
+pub struct SystemConfiguration {
+    /// Name of the setting.
+    pub key: String,
+    /// Its value.
+    pub value: ConfigValue,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether the value is ciphertext.
+    pub encrypted: bool,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`SystemConfiguration`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
+#[diesel(table_name = system_configuration, primary_key(key))]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewSystemConfiguration<'a> {
+    pub key: Cow<'a, str>,
+    pub value: ConfigValue,
+    pub description: Option<Cow<'a, str>>,
+    pub encrypted: Option<bool>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`SystemConfiguration`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = system_configuration)]
+#[allow(missing_docs)] // as the row's
+pub struct SystemConfigurationChanges<'a> {
+    pub value: Option<ConfigValue>,
+    pub description: Option<Option<Cow<'a, str>>>,
+    pub encrypted: Option<bool>,
+}
+
+impl SystemConfiguration {
+    /// The row with this key; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(key).first(c)).of("system_configuration", key)
+    }
+
+    /// Rows in the order of their keys.
+    pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(after) = &page.after {
+                query = query.filter(system_configuration::key.gt(after));
+            }
+            query.order(system_configuration::key).limit(page.limit).load(c)
+        })
+        .of("system_configuration", "")
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(system_configuration::table.find(key)).execute(c))
+            .of("system_configuration", key)
+    }
+}
+
+impl NewSystemConfiguration<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
+        on_backend!(conn, |c| diesel::insert_into(system_configuration::table)
+            .values(self)
+            .returning(SystemConfiguration::as_returning())
+            .get_result(c))
+        .of("system_configuration", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(system_configuration::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(system_configuration::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("system_configuration", "")
+        })
+    }
+
+    /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
+    pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
+        let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
+        on_backend!(conn, |c| {
+            diesel::insert_into(system_configuration::table)
+                .values(&row)
+                .on_conflict(system_configuration::key)
+                .do_update()
+                .set(&row)
+                .returning(SystemConfiguration::as_returning())
+                .get_result(c)
+        })
+        .of("system_configuration", &self.key)
+    }
+}
+
+impl SystemConfigurationChanges<'_> {
+    /// Changes the row with this key and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<SystemConfiguration> {
+        on_backend!(conn, |c| diesel::update(system_configuration::table.find(key))
+            .set((self, system_configuration::updated_at.eq(Timestamp::now())))
+            .returning(SystemConfiguration::as_returning())
+            .get_result(c))
+        .of("system_configuration", key)
+    }
+}

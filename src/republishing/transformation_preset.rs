@@ -1,0 +1,174 @@
+//! Named sets of parameters for transforming a video.
+
+use std::borrow::Cow;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::transformation_presets;
+use crate::types::sql::{Bool, Uuid};
+use crate::types::{Json, Timestamp, TransformationPresetId};
+
+/// One row of `transformation_presets`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[diesel(table_name = transformation_presets)]
+pub struct TransformationPreset {
+    /// Identifier, a UUID of version 7 when we make it.
+    pub id: TransformationPresetId,
+    /// Name people choose it by.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// Parameters of the transformation.
+    pub parameters: Json,
+    /// Whether it is used when none is chosen; at most one is.
+    pub is_default: bool,
+    /// Whether it may be chosen.
+    pub is_active: bool,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`TransformationPreset`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = transformation_presets)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewTransformationPreset<'a> {
+    #[serde(default)]
+    pub id: TransformationPresetId,
+    pub name: Cow<'a, str>,
+    pub description: Option<Cow<'a, str>>,
+    pub parameters: Json,
+    pub is_default: Option<bool>,
+    pub is_active: Option<bool>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`TransformationPreset`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = transformation_presets)]
+#[allow(missing_docs)] // as the row's
+pub struct TransformationPresetChanges<'a> {
+    pub name: Option<Cow<'a, str>>,
+    pub description: Option<Option<Cow<'a, str>>>,
+    pub parameters: Option<Json>,
+    pub is_default: Option<bool>,
+    pub is_active: Option<bool>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct TransformationPresetFilter {
+    pub is_active: Option<bool>,
+}
+
+impl TransformationPreset {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("transformation_presets", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &TransformationPresetFilter,
+        page: &Page<TransformationPresetId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(is_active) = filter.is_active {
+                query = query.filter(transformation_presets::is_active.eq(is_active));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(sql::<Bool>("(transformation_presets.created_at, transformation_presets.id) < (SELECT created_at, id FROM transformation_presets WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+            }
+            query.order((transformation_presets::created_at.desc(), transformation_presets::id.desc())).limit(page.limit).load(c)
+        }).of("transformation_presets", "")
+    }
+
+    /// The presets that may be chosen, by name.
+    pub fn active(conn: &mut DbConnection) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(transformation_presets::is_active.eq(true))
+                .order((transformation_presets::name, transformation_presets::id))
+                .load(c)
+        })
+        .of("transformation_presets", "")
+    }
+
+    /// The preset that is used when none is chosen, if there is one.
+    pub fn default_preset(conn: &mut DbConnection) -> Result<Option<Self>> {
+        on_backend!(conn, |c| Self::query()
+            .filter(transformation_presets::is_default.eq(true))
+            .first(c)
+            .optional())
+        .of("transformation_presets", "default")
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: TransformationPresetId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(transformation_presets::table.find(id)).execute(c))
+            .of("transformation_presets", id)
+    }
+}
+
+impl NewTransformationPreset<'_> {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<TransformationPreset> {
+        on_backend!(conn, |c| diesel::insert_into(transformation_presets::table)
+            .values(self)
+            .returning(TransformationPreset::as_returning())
+            .get_result(c))
+        .of("transformation_presets", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(transformation_presets::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(transformation_presets::table)
+                            .values(rows)
+                            .execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("transformation_presets", "")
+        })
+    }
+}
+
+impl TransformationPresetChanges<'_> {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(
+        &self,
+        conn: &mut DbConnection,
+        id: TransformationPresetId,
+    ) -> Result<TransformationPreset> {
+        on_backend!(conn, |c| diesel::update(transformation_presets::table.find(id))
+            .set((self, transformation_presets::updated_at.eq(Timestamp::now())))
+            .returning(TransformationPreset::as_returning())
+            .get_result(c))
+        .of("transformation_presets", id)
+    }
+}

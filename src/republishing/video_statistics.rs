@@ -1,0 +1,157 @@
+//! Numbers of a published video at one moment.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Video;
+use crate::db::{DbConnection, Page, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::video_statistics;
+use crate::types::sql::{Bool, Uuid};
+use crate::types::{Timestamp, VideoId, VideoStatisticsId};
+
+/// One row of `video_statistics`.
+#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[diesel(table_name = video_statistics)]
+#[diesel(belongs_to(Video, foreign_key = video_id))]
+pub struct VideoStatistics {
+    /// Identifier, a UUID of version 7 when we make it.
+    pub id: VideoStatisticsId,
+    /// Video that was measured.
+    pub video_id: VideoId,
+    /// Views.
+    pub view_count: i64,
+    /// Likes.
+    pub like_count: i64,
+    /// Comments.
+    pub comment_count: i64,
+    /// When it was measured.
+    pub timestamp: Timestamp,
+    /// When the row was made.
+    pub created_at: Timestamp,
+}
+
+/// What is known of a new row; `None` leaves a column to its default. The fields are those of
+/// [`VideoStatistics`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
+#[diesel(table_name = video_statistics)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // as the row's
+pub struct NewVideoStatistics {
+    #[serde(default)]
+    pub id: VideoStatisticsId,
+    pub video_id: VideoId,
+    pub view_count: Option<i64>,
+    pub like_count: Option<i64>,
+    pub comment_count: Option<i64>,
+    pub timestamp: Option<Timestamp>,
+    pub created_at: Option<Timestamp>,
+}
+
+/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
+/// those of [`VideoStatistics`].
+#[derive(Debug, Clone, Default, AsChangeset)]
+#[diesel(table_name = video_statistics)]
+#[allow(missing_docs)] // as the row's
+pub struct VideoStatisticsChanges {
+    pub video_id: Option<VideoId>,
+    pub view_count: Option<i64>,
+    pub like_count: Option<i64>,
+    pub comment_count: Option<i64>,
+    pub timestamp: Option<Timestamp>,
+}
+
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct VideoStatisticsFilter {
+    pub video_id: Option<VideoId>,
+}
+
+impl VideoStatistics {
+    /// The row with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<Self> {
+        on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_statistics", id)
+    }
+
+    /// Rows, newest first.
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &VideoStatisticsFilter,
+        page: &Page<VideoStatisticsId>,
+    ) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            let mut query = Self::query().into_boxed::<Backend>();
+            if let Some(video_id) = filter.video_id {
+                query = query.filter(video_statistics::video_id.eq(video_id));
+            }
+            if let Some(after) = page.after {
+                query = query.filter(sql::<Bool>("(video_statistics.timestamp, video_statistics.id) < (SELECT timestamp, id FROM video_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+            }
+            query.order((video_statistics::timestamp.desc(), video_statistics::id.desc())).limit(page.limit).load(c)
+        }).of("video_statistics", "")
+    }
+
+    /// The newest numbers of a video, if it was ever measured.
+    pub fn latest(conn: &mut DbConnection, video: VideoId) -> Result<Option<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(video_statistics::video_id.eq(video))
+                .order((video_statistics::timestamp.desc(), video_statistics::id.desc()))
+                .first(c)
+                .optional()
+        })
+        .of("video_statistics", video)
+    }
+
+    /// Deletes a row; the count is 0 if there is none.
+    pub fn delete(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<usize> {
+        on_backend!(conn, |c| diesel::delete(video_statistics::table.find(id)).execute(c))
+            .of("video_statistics", id)
+    }
+}
+
+impl NewVideoStatistics {
+    /// Inserts the row and returns it with its defaults.
+    pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoStatistics> {
+        on_backend!(conn, |c| diesel::insert_into(video_statistics::table)
+            .values(self)
+            .returning(VideoStatistics::as_returning())
+            .get_result(c))
+        .of("video_statistics", "")
+    }
+
+    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(
+                conn,
+                sqlite
+                    | c
+                    | rows
+                        .iter()
+                        .map(|row| diesel::insert_into(video_statistics::table).values(row).execute(c))
+                        .sum::<QueryResult<_>>(),
+                postgres
+                    | c
+                    | rows
+                        .chunks(crate::db::postgres::CHUNK)
+                        .map(|rows| diesel::insert_into(video_statistics::table).values(rows).execute(c))
+                        .sum::<QueryResult<_>>()
+            )
+            .of("video_statistics", "")
+        })
+    }
+}
+
+impl VideoStatisticsChanges {
+    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    pub fn update(&self, conn: &mut DbConnection, id: VideoStatisticsId) -> Result<VideoStatistics> {
+        on_backend!(conn, |c| diesel::update(video_statistics::table.find(id))
+            .set(self)
+            .returning(VideoStatistics::as_returning())
+            .get_result(c))
+        .of("video_statistics", id)
+    }
+}

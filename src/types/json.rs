@@ -1,0 +1,55 @@
+//! JSON documents.
+
+use std::fmt::Debug;
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{portable, sql};
+
+/// A JSON document, free in shape or of the shape `T`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Jsonb)]
+#[serde(transparent, bound = "")]
+pub struct Json<T: Document = serde_json::Value>(pub T);
+
+/// What may stand in a [`Json`] column; every type that serde can write and read.
+pub trait Document: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
+impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document for T {}
+
+/// The value of a setting: JSON, but other programs write bare text there on SQLite, which reads as a
+/// JSON string.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Jsonb)]
+#[serde(transparent)]
+pub struct ConfigValue(pub serde_json::Value);
+
+/// PostgreSQL sends `jsonb` as a version byte, always 1 so far, and the document's text.
+#[cfg(feature = "postgres")]
+fn write_jsonb(document: &impl Serialize, out: &mut impl std::io::Write) -> diesel::serialize::Result {
+    out.write_all(&[1])?;
+    serde_json::to_writer(out, document)?;
+    Ok(diesel::serialize::IsNull::No)
+}
+
+#[cfg(feature = "postgres")]
+fn read_jsonb<T: DeserializeOwned>(raw: &[u8]) -> diesel::deserialize::Result<T> {
+    match raw {
+        [1, document @ ..] => Ok(serde_json::from_slice(document)?),
+        _ => Err("jsonb of an unknown version".into()),
+    }
+}
+
+portable!(impl Json<T: Document>: Jsonb,
+    postgres |json, out| write_jsonb(&json.0, out),
+    |raw| read_jsonb(raw.as_bytes()).map(Self),
+    sqlite |json| serde_json::to_string(&json.0)?,
+    |text| Ok(Self(serde_json::from_str(&text)?)));
+
+portable!(impl ConfigValue: Jsonb,
+    postgres |json, out| write_jsonb(&json.0, out),
+    |raw| read_jsonb(raw.as_bytes()).map(Self),
+    sqlite |json| json.0.to_string(),
+    |text| Ok(Self(serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)))));

@@ -1,0 +1,220 @@
+//! What the schema is made of: SQL types that exist on both engines, and the Rust values in them.
+
+mod id;
+mod json;
+pub mod sql;
+mod timestamp;
+mod words;
+
+pub use id::*;
+pub use json::{ConfigValue, Json};
+pub use timestamp::Timestamp;
+pub(crate) use words::unknown_word;
+
+/// Gives a type its place in a column, on SQLite, on PostgreSQL and behind [`DbConnection`].
+///
+/// - `struct Name(i64)` and `struct Name(Uuid)` are keys of their own type, one for each table.
+/// - `enum Name { Variant = "word" }` is a column of words, kept as text and checked by the schema.
+/// - `impl Name: SqlType` is a value of one of our portable SQL types: PostgreSQL writes and reads it as
+///   its own type, SQLite as text.
+///
+/// [`DbConnection`]: crate::db::DbConnection
+macro_rules! portable {
+    ($(#[$doc:meta])* pub struct $name:ident(i64);) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+            diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+        )]
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl<DB: diesel::backend::Backend> diesel::serialize::ToSql<diesel::sql_types::BigInt, DB> for $name
+        where
+            i64: diesel::serialize::ToSql<diesel::sql_types::BigInt, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, DB>) -> diesel::serialize::Result {
+                self.0.to_sql(out)
+            }
+        }
+
+        impl<DB: diesel::backend::Backend> diesel::deserialize::FromSql<diesel::sql_types::BigInt, DB> for $name
+        where
+            i64: diesel::deserialize::FromSql<diesel::sql_types::BigInt, DB>,
+        {
+            fn from_sql(raw: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+                i64::from_sql(raw).map(Self)
+            }
+        }
+
+        $crate::types::portable!(@text $name, i64);
+    };
+
+    ($(#[$doc:meta])* pub struct $name:ident(Uuid);) => {
+        $(#[$doc])*
+        ///
+        /// `default()` is a new key of version 7: keys made later sort later, which keeps indexes compact.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+            diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+        )]
+        #[diesel(sql_type = $crate::types::sql::Uuid)]
+        #[serde(transparent)]
+        pub struct $name(pub uuid::Uuid);
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self(uuid::Uuid::now_v7())
+            }
+        }
+
+        $crate::types::portable!(impl $name: Uuid,
+            postgres |id, out| diesel::serialize::ToSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::to_sql(&id.0, out),
+            |raw| diesel::deserialize::FromSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::from_sql(raw).map(Self),
+            sqlite |id| id.0.to_string(),
+            |text| Ok(Self(uuid::Uuid::parse_str(&text)?)));
+        $crate::types::portable!(@text $name, uuid::Uuid);
+    };
+
+    (@text $name:ident, $inner:ty) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = <$inner as std::str::FromStr>::Err;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+
+    ($(#[$doc:meta])* pub enum $name:ident { $($variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+            diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+        )]
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        pub enum $name {
+            $(
+                #[doc = concat!("`", $word, "`")]
+                #[serde(rename = $word)]
+                $variant,
+            )+
+        }
+
+        impl $name {
+            /// Every word, in the order of the schema's CHECK.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as the database keeps it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::Error;
+
+            fn from_str(text: &str) -> $crate::Result<Self> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::types::unknown_word(text, &[$($word),+])),
+                }
+            }
+        }
+
+        impl<DB: diesel::backend::Backend> diesel::serialize::ToSql<diesel::sql_types::Text, DB> for $name
+        where
+            str: diesel::serialize::ToSql<diesel::sql_types::Text, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, DB>) -> diesel::serialize::Result {
+                self.as_str().to_sql(out)
+            }
+        }
+
+        impl<DB: diesel::backend::Backend> diesel::deserialize::FromSql<diesel::sql_types::Text, DB> for $name
+        where
+            String: diesel::deserialize::FromSql<diesel::sql_types::Text, DB>,
+        {
+            fn from_sql(raw: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+                Ok(String::from_sql(raw)?.parse()?)
+            }
+        }
+    };
+
+    (impl $name:ident $(<$param:ident: $bound:path>)?: $sql:ident,
+        postgres |$native:ident, $out:ident| $pg_write:expr, |$raw:ident| $pg_read:expr,
+        sqlite |$value:ident| $write:expr, |$text:ident| $read:expr) => {
+        #[cfg(feature = "postgres")]
+        impl $(<$param: $bound>)? diesel::serialize::ToSql<$crate::types::sql::$sql, diesel::pg::Pg> for $name $(<$param>)? {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+            ) -> diesel::serialize::Result {
+                let ($native, $out) = (self, out);
+                $pg_write
+            }
+        }
+
+        #[cfg(feature = "postgres")]
+        impl $(<$param: $bound>)? diesel::deserialize::FromSql<$crate::types::sql::$sql, diesel::pg::Pg> for $name $(<$param>)? {
+            fn from_sql($raw: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+                $pg_read
+            }
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl $(<$param: $bound>)? diesel::serialize::ToSql<$crate::types::sql::$sql, diesel::sqlite::Sqlite> for $name $(<$param>)? {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, diesel::sqlite::Sqlite>,
+            ) -> diesel::serialize::Result {
+                let $value = self;
+                out.set_value($write);
+                Ok(diesel::serialize::IsNull::No)
+            }
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl $(<$param: $bound>)? diesel::deserialize::FromSql<$crate::types::sql::$sql, diesel::sqlite::Sqlite> for $name $(<$param>)? {
+            fn from_sql(
+                raw: <diesel::sqlite::Sqlite as diesel::backend::Backend>::RawValue<'_>,
+            ) -> diesel::deserialize::Result<Self> {
+                let $text: String =
+                    diesel::deserialize::FromSql::<diesel::sql_types::Text, diesel::sqlite::Sqlite>::from_sql(raw)?;
+                $read
+            }
+        }
+
+        impl $(<$param: $bound>)? diesel::serialize::ToSql<$crate::types::sql::$sql, $crate::db::MultiBackend> for $name $(<$param>)? {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, $crate::db::MultiBackend>,
+            ) -> diesel::serialize::Result {
+                out.set_value(($crate::types::sql::$sql, self));
+                Ok(diesel::serialize::IsNull::No)
+            }
+        }
+
+        impl $(<$param: $bound>)? diesel::deserialize::FromSql<$crate::types::sql::$sql, $crate::db::MultiBackend> for $name $(<$param>)? {
+            fn from_sql(raw: $crate::db::MultiRawValue<'_>) -> diesel::deserialize::Result<Self> {
+                raw.from_sql::<Self, $crate::types::sql::$sql>()
+            }
+        }
+    };
+}
+pub(crate) use portable;

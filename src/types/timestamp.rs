@@ -1,0 +1,127 @@
+//! Moments in time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{portable, sql};
+use crate::{Error, Result};
+
+/// A moment in UTC, to the microsecond, which is what both engines keep.
+///
+/// As text it is RFC 3339 (`2026-11-21T08:30:00Z`). It is read from RFC 3339 with any offset, from
+/// `YYYY-MM-DD HH:MM:SS[.f…]` and from a bare `YYYY-MM-DD`, both taken as UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Timestamptz)]
+pub struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    /// This moment.
+    pub fn now() -> Self {
+        Utc::now().into()
+    }
+
+    /// The same moment for chrono.
+    pub const fn to_utc(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    /// Hours from `earlier` to this moment; negative when `earlier` is the later one.
+    pub fn hours_since(self, earlier: Self) -> f64 {
+        (self.0 - earlier.0).as_seconds_f64() / 3600.0
+    }
+
+    /// The text that SQLite keeps, always with six digits of a second: one width, so that equal
+    /// moments are equal text.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn to_sqlite(self) -> String {
+        let mut text = self.0.to_rfc3339_opts(SecondsFormat::Micros, true);
+        text.pop();
+        text.replace_range(10..11, " ");
+        text
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(at: DateTime<Utc>) -> Self {
+        Self(at.trunc_subsecs(6))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+            return Ok(at.to_utc().into());
+        }
+        if let Ok(at) = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f") {
+            return Ok(at.and_utc().into());
+        }
+        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().into());
+        }
+        Err(Error::invalid(format!("{text:?}"), "is no time such as 2026-11-21T08:30:00Z"))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+portable!(impl Timestamp: Timestamptz,
+    postgres |at, out| diesel::serialize::ToSql::<diesel::sql_types::Timestamptz, diesel::pg::Pg>::to_sql(&at.0, out),
+    |raw| diesel::deserialize::FromSql::<diesel::sql_types::Timestamptz, diesel::pg::Pg>::from_sql(raw).map(Self),
+    sqlite |at| at.to_sqlite(),
+    |text| Ok(text.parse()?));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_the_same_moment() {
+        let at: Timestamp = "2020-08-12T10:20:30.5Z".parse().unwrap();
+        for text in ["2020-08-12T12:20:30.5+02:00", "2020-08-12 10:20:30.5", "2020-08-12 10:20:30.500000"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap(), at, "{text}");
+        }
+        assert_eq!(at.to_string(), "2020-08-12T10:20:30.500Z");
+        assert_eq!("2020-08-12".parse::<Timestamp>().unwrap().to_string(), "2020-08-12T00:00:00Z");
+        for text in ["", "yesterday", "2020-13-01", "2020-08-12 25:00:00", "12:00:00"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn sqlite_text_has_one_width_and_the_order_of_time() {
+        let earlier: Timestamp = "2020-08-12T10:20:30Z".parse().unwrap();
+        let later: Timestamp = "2020-08-12T10:20:30.000001Z".parse().unwrap();
+        assert_eq!(earlier.to_sqlite(), "2020-08-12 10:20:30.000000");
+        assert!(earlier.to_sqlite() < later.to_sqlite());
+    }
+}

@@ -1,0 +1,112 @@
+//! Opening, reading, writing.
+
+use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, Processed};
+use viraldb::diesel::prelude::*;
+use viraldb::{Error, get_pending_videos, get_session, init_db, log_error, mark_video_processed};
+
+use crate::support::both;
+
+fn video(id: &str, score: Option<f64>) -> NewDiscoveredVideo<'_> {
+    NewDiscoveredVideo {
+        video_id: id.into(),
+        niche: "gaming".into(),
+        viral_score: score,
+        ..Default::default()
+    }
+}
+
+both! {
+    fn helpers_do_what_their_names_say(t) {
+        let db = init_db(&t.url).unwrap();
+        let mut session = get_session(&db).unwrap();
+        db.write(|c| NewDiscoveredVideo::insert_many(c, &[video("a", None), video("b", Some(0.5)), video("c", Some(0.9))])).unwrap();
+        let pending = get_pending_videos(&mut session, "gaming").unwrap();
+        assert_eq!(pending.iter().map(|v| &*v.video_id).collect::<Vec<_>>(), ["c", "b", "a"]);
+        assert_eq!(mark_video_processed(&mut session, "c", 1).unwrap().processed, Processed::Used);
+        assert_eq!(get_pending_videos(&mut session, "gaming").unwrap().len(), 2);
+        assert!(matches!(mark_video_processed(&mut session, "c", 4), Err(Error::Invalid { .. })));
+        assert!(matches!(mark_video_processed(&mut session, "", 1), Err(Error::Invalid { .. })));
+        assert!(matches!(mark_video_processed(&mut session, "x", 1), Err(Error::NotFound { table: "discovered_videos", .. })));
+        assert!(matches!(get_pending_videos(&mut session, " "), Err(Error::Invalid { .. })));
+        let error = log_error(&mut session, "cut", "Timeout", "late", None, Some("at x")).unwrap();
+        assert!(!error.resolved);
+        assert!(matches!(log_error(&mut session, "", "Timeout", "late", None, None), Err(Error::Invalid { .. })));
+        assert!(matches!(log_error(&mut session, "cut", "Timeout", "late", Some(viraldb::compilation::PipelineRunId(9)), None), Err(Error::Invalid { .. })));
+    }
+
+    fn videos_seen_again_update_their_counts_only(t) {
+        let db = t.db();
+        let first = NewDiscoveredVideo { view_count: Some(10), title: "one".into(), ..video("a", None) };
+        let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &[first.clone(), video("b", None)])).unwrap();
+        assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (2, 0, 0));
+        db.write(|c| DiscoveredVideo::mark(c, "a", Processed::Used)).unwrap();
+        let before = db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).unwrap();
+        let again = NewDiscoveredVideo { view_count: Some(20), like_count: Some(1), title: "two".into(), niche: "music".into(), category_id: Some(20), ..video("a", None) };
+        let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &[again.clone(), video("b", None), video("c", None), video("c", Some(0.1))])).unwrap();
+        assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (1, 1, 1));
+        let after = db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).unwrap();
+        assert_eq!(after, DiscoveredVideo { view_count: Some(20), like_count: Some(1), category_id: Some(20), ..before });
+        assert_eq!(db.read(|c| DiscoveredVideo::find_by_video_id(c, "c")).unwrap().viral_score, Some(0.1));
+        let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &[again, video("b", None)])).unwrap();
+        assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (0, 0, 2));
+    }
+
+    fn own_queries_run_on_either_engine(t) {
+        use viraldb::schema::discovered_videos::dsl::*;
+        let db = t.db();
+        db.write(|c| NewDiscoveredVideo { view_count: Some(2_000_000), title: "big".into(), ..video("a", None) }.insert(c)).unwrap();
+        let titles: Vec<String> = db
+            .read(|c| Ok(discovered_videos.filter(view_count.gt(1_000_000_i64)).select(title).load(c)?))
+            .unwrap();
+        assert_eq!(titles, ["big"]);
+        let now = viraldb::Timestamp::now();
+        let rows: Vec<DiscoveredVideo> = db.read(|c| Ok(DiscoveredVideo::query().filter(discovered_at.le(now)).load(c)?)).unwrap();
+        assert_eq!(rows.len(), 1);
+    }
+
+    fn a_failed_write_changes_nothing(t) {
+        let db = t.db();
+        let result = db.write(|c| {
+            video("a", None).insert(c)?;
+            video("a", None).insert(c)
+        });
+        match result {
+            Err(Error::Conflict { table, constraint, .. }) => {
+                assert_eq!((table, &*constraint), ("discovered_videos", "discovered_videos_video_id_key"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")), Err(Error::NotFound { .. })));
+    }
+
+    fn reading_cannot_write(t) {
+        let db = t.db();
+        assert!(matches!(db.read(|c| video("a", None).insert(c)), Err(Error::Unusable { .. })));
+    }
+
+    fn a_panic_in_a_write_rolls_back_and_the_next_write_works(t) {
+        let db = t.db();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            db.write(|c| -> viraldb::Result<()> {
+                video("a", None).insert(c)?;
+                panic!("in the middle");
+            })
+        }));
+        assert!(panicked.is_err());
+        db.write(|c| video("b", None).insert(c)).unwrap();
+        assert!(matches!(db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")), Err(Error::NotFound { .. })));
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn memory_is_one_database_for_all_connections() {
+    let db = viraldb::Database::open("sqlite::memory:").unwrap();
+    db.write(|c| video("a", None).insert(c)).unwrap();
+    let mut session = get_session(&db).unwrap();
+    mark_video_processed(&mut session, "a", 2).unwrap();
+    let found = db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).unwrap();
+    assert_eq!(found.processed, Processed::Skipped);
+    let other = viraldb::Database::open("sqlite::memory:").unwrap();
+    assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
+}
