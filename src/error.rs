@@ -240,6 +240,12 @@ fn known_trouble(message: &str) -> Option<Error> {
             reason: "another program kept its write lock for longer than we wait; `fuser -v FILE` names it"
                 .to_owned(),
         }),
+        "canceling statement due to lock timeout" => Some(Error::Busy {
+            database: String::new(),
+            reason:
+                "another session kept a lock for longer than we wait; pg_stat_activity and pg_locks name it"
+                    .to_owned(),
+        }),
         "file is not a database" | "file is encrypted or is not a database" => {
             unusable("is no SQLite database; give the path of one, or of a file that is not there yet")
         }

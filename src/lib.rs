@@ -40,12 +40,16 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
 
+#[doc(hidden)] // the command line; what it does, the other modules do for a caller
+pub mod cli;
 pub mod compilation;
 pub mod correlation;
 pub mod db;
 mod error;
 pub mod generation;
 mod helpers;
+pub mod ingest;
+pub mod maintenance;
 pub mod republishing;
 #[rustfmt::skip] // as `diesel print-schema` prints it
 #[allow(missing_docs)] // its docs are the comments in the database

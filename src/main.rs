@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `viraldb`.
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    viraldb::cli::run(viraldb::cli::Cli::parse())
+}

@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::analytics;
 use crate::types::{AnalyticsId, Timestamp};
 
 /// One row of `analytics`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = analytics)]
 pub struct Analytics {
     /// Number the database gives it.
@@ -134,6 +136,19 @@ impl Analytics {
         .of("analytics", youtube_video_id)
     }
 
+    /// When each of these videos was last measured; without those that never were.
+    pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
+        let rows: Vec<(String, Option<Timestamp>)> = on_backend!(conn, |c| {
+            analytics::table
+                .filter(analytics::youtube_video_id.eq_any(youtube_video_ids))
+                .group_by(analytics::youtube_video_id)
+                .select((analytics::youtube_video_id, max(analytics::measured_at)))
+                .load(c)
+        })
+        .of("analytics", "")?;
+        Ok(rows.into_iter().filter_map(|(id, at)| Some((id, at?))).collect())
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: AnalyticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(analytics::table.find(id)).execute(c)).of("analytics", id)
@@ -193,6 +208,11 @@ impl NewAnalytics<'_> {
             .of("analytics", "")
         })
     }
+}
+
+impl Document for NewAnalytics<'static> {
+    const TABLE: Table =
+        Table { name: "analytics", id: Id::Number, key: &[], keep: &[], json: &[], times: &["measured_at"] };
 }
 
 impl AnalyticsChanges<'_> {

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ContentIdRisk, DiscoveredVideo, PipelineRun};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::clips;
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = clips)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]
@@ -155,6 +156,10 @@ impl NewClip<'_> {
             .of("clips", "")
         })
     }
+}
+
+impl Document for NewClip<'static> {
+    const TABLE: Table = Table { name: "clips", id: Id::Number, key: &[], keep: &[], json: &[], times: &[] };
 }
 
 impl ClipChanges<'_> {

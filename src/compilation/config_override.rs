@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::config_overrides;
 use crate::types::Timestamp;
 
 /// One row of `config_overrides`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = config_overrides, primary_key(key))]
 pub struct ConfigOverride {
     /// Name of the setting.
@@ -118,6 +119,17 @@ impl NewConfigOverride<'_> {
         })
         .of("config_overrides", &self.key)
     }
+}
+
+impl Document for NewConfigOverride<'static> {
+    const TABLE: Table = Table {
+        name: "config_overrides",
+        id: Id::Key,
+        key: &["key"],
+        keep: &[],
+        json: &[],
+        times: &["updated_at"],
+    };
 }
 
 impl ConfigOverrideChanges<'_> {

@@ -15,13 +15,14 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Bool, Integer, Untyped};
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::discovered_videos;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
 
 /// One row of `discovered_videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = discovered_videos)]
 pub struct DiscoveredVideo {
     /// Number the database gives it.
@@ -213,6 +214,17 @@ impl DiscoveredVideo {
         .of("discovered_videos", video_id)
     }
 
+    /// When each of these videos was first seen, by the platform's own id; without those that never were.
+    pub fn discovered(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
+        on_backend!(conn, |c| {
+            discovered_videos::table
+                .filter(discovered_videos::video_id.eq_any(video_ids))
+                .select((discovered_videos::video_id, discovered_videos::discovered_at))
+                .load(c)
+        })
+        .of("discovered_videos", "")
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(discovered_videos::table.find(id)).execute(c))
@@ -268,6 +280,17 @@ impl NewDiscoveredVideo<'_> {
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
+}
+
+impl Document for NewDiscoveredVideo<'static> {
+    const TABLE: Table = Table {
+        name: "discovered_videos",
+        id: Id::Number,
+        key: &["video_id"],
+        keep: &["discovered_at", "processed", "niche"],
+        json: &[],
+        times: &["discovered_at"],
+    };
 }
 
 impl DiscoveredVideoChanges<'_> {

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
-use crate::error::{Result, ResultExt, require};
+use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::error_log;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 
 /// One row of `error_log`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = error_log)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ErrorLog {
@@ -124,6 +125,24 @@ impl ErrorLog {
         ErrorLogChanges { resolved: Some(true), ..Default::default() }.update(conn, id)
     }
 
+    /// Marks errors as dealt with and returns their count; `NotFound`, and nothing is changed, if one of
+    /// them is not there.
+    pub fn resolve_many(conn: &mut DbConnection, ids: &[ErrorLogId]) -> Result<usize> {
+        conn.atomically(|conn| {
+            let known: Vec<ErrorLogId> = on_backend!(&mut *conn, |c| {
+                diesel::update(error_log::table.filter(error_log::id.eq_any(ids)))
+                    .set(error_log::resolved.eq(true))
+                    .returning(error_log::id)
+                    .get_results(c)
+            })
+            .of("error_log", "")?;
+            match ids.iter().find(|id| !known.contains(id)) {
+                Some(id) => Err(Error::NotFound { table: "error_log", key: id.to_string() }),
+                None => Ok(known.len()),
+            }
+        })
+    }
+
     /// Marks every unresolved error of a module as dealt with and returns how many there were.
     pub fn resolve_module(conn: &mut DbConnection, module: &str) -> Result<usize> {
         require("module", module)?;
@@ -180,6 +199,11 @@ impl NewErrorLog<'_> {
             .of("error_log", "")
         })
     }
+}
+
+impl Document for NewErrorLog<'static> {
+    const TABLE: Table =
+        Table { name: "error_log", id: Id::Number, key: &[], keep: &[], json: &[], times: &["occurred_at"] };
 }
 
 impl ErrorLogChanges<'_> {

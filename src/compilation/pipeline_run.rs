@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
 
 /// One row of `pipeline_runs`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = pipeline_runs)]
 pub struct PipelineRun {
     /// Number the database gives it.
@@ -193,6 +194,17 @@ impl NewPipelineRun<'_> {
             .of("pipeline_runs", "")
         })
     }
+}
+
+impl Document for NewPipelineRun<'static> {
+    const TABLE: Table = Table {
+        name: "pipeline_runs",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &[],
+        times: &["cycle_start", "cycle_end", "started_at", "completed_at"],
+    };
 }
 
 impl PipelineRunChanges<'_> {

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::review_log;
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
 /// One row of `review_log`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = review_log)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ReviewLog {
@@ -143,6 +144,17 @@ impl NewReviewLog<'_> {
             .of("review_log", "")
         })
     }
+}
+
+impl Document for NewReviewLog<'static> {
+    const TABLE: Table = Table {
+        name: "review_log",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &[],
+        times: &["sent_at", "responded_at"],
+    };
 }
 
 impl ReviewLogChanges<'_> {

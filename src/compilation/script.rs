@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::scripts;
 use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 
 /// One row of `scripts`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = scripts)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct Script {
@@ -144,6 +145,17 @@ impl NewScript<'_> {
             .of("scripts", "")
         })
     }
+}
+
+impl Document for NewScript<'static> {
+    const TABLE: Table = Table {
+        name: "scripts",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &["full_script_json"],
+        times: &["generated_at"],
+    };
 }
 
 impl ScriptChanges<'_> {

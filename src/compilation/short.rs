@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, PipelineRun};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::shorts;
 use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 
 /// One row of `shorts`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = shorts)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(Clip, foreign_key = clip_id))]
@@ -154,6 +155,11 @@ impl NewShort<'_> {
             .of("shorts", "")
         })
     }
+}
+
+impl Document for NewShort<'static> {
+    const TABLE: Table =
+        Table { name: "shorts", id: Id::Number, key: &[], keep: &[], json: &[], times: &["uploaded_at"] };
 }
 
 impl ShortChanges<'_> {

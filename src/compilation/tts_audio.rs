@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::tts_audio;
 use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 
 /// One row of `tts_audio`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = tts_audio)]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct TtsAudio {
@@ -140,6 +141,11 @@ impl NewTtsAudio<'_> {
             .of("tts_audio", "")
         })
     }
+}
+
+impl Document for NewTtsAudio<'static> {
+    const TABLE: Table =
+        Table { name: "tts_audio", id: Id::Number, key: &[], keep: &[], json: &[], times: &["generated_at"] };
 }
 
 impl TtsAudioChanges<'_> {

@@ -124,6 +124,19 @@ impl Database {
         &self.0.opener.url
     }
 
+    /// The migrations and how far the database is with them.
+    pub fn history(&self) -> Result<migrate::History> {
+        self.0.opener.history()
+    }
+
+    /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
+    pub(crate) fn wal_bytes(&self) -> Option<u64> {
+        let DatabaseUrl::File(path) = self.url() else { return None };
+        let mut wal = path.clone().into_os_string();
+        wal.push("-wal");
+        Some(std::fs::metadata(wal).map_or(0, |file| file.len()))
+    }
+
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.
     ///
     /// Each statement sees what was committed when it began; `conn.transaction` around several gives
@@ -170,13 +183,16 @@ impl Database {
         })
     }
 
-    /// A connection with a transaction begun. Pooled connections may have died since their last use,
+    /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
+    /// PgBouncer keeps no setting longer than a transaction. Pooled connections may have died since their last use,
     /// which shows here, before anything was done on them: each is given up for another one.
     fn begun(&self, sql: &str) -> Result<PooledConnection<Opener>> {
-        let mut tries = self.0.pool.max_size();
+        let wait = self.0.opener.options.busy_timeout.as_millis();
+        let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
+        let mut tries = self.0.pool.max_size() + 1;
         loop {
             let mut slot = self.pooled()?;
-            match slot.conn.begin(sql) {
+            match slot.conn.begin(&sql) {
                 Ok(()) => return Ok(slot),
                 Err(error) => {
                     slot.broken = true;

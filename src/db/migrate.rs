@@ -14,7 +14,7 @@ use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::MigrationHarness;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::database::Opener;
@@ -24,14 +24,18 @@ use crate::schema::viraldb_migrations;
 use crate::types::{Timestamp, portable};
 use crate::{Error, Result};
 
-diesel::table! {
-    __diesel_schema_migrations (version) {
-        version -> Text,
+use tables::__diesel_schema_migrations;
+
+#[allow(missing_docs)] // Diesel's own
+mod tables {
+    diesel::table! {
+        __diesel_schema_migrations (version) {
+            version -> Text,
+        }
     }
 }
 
 /// One migration of one engine, embedded in the program.
-#[derive(Debug)]
 pub struct Migration {
     /// Name of its folder, such as `2026-11-21-000002_compilation`.
     pub name: &'static str,
@@ -68,6 +72,13 @@ impl fmt::Display for Migration {
     }
 }
 
+/// Its name alone: its text would fill a screen wherever a [`History`] is printed.
+impl fmt::Debug for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl MigrationName for Migration {
     fn version(&self) -> MigrationVersion<'_> {
         self.key().into()
@@ -95,7 +106,7 @@ impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
 }
 
 /// One migration and how it stands with a database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Version, such as `2026-11-21-000002`, or as Diesel keeps it if this program does not know it.
     pub version: String,
@@ -282,10 +293,14 @@ impl History {
     }
 }
 
-/// How far the database at `url` is. Writes nothing; a SQLite file that is not there is
-/// [`Error::NotInitialised`].
+/// How far the database at `url` is. Writes nothing; to a SQLite file that is not there all is pending,
+/// and it is not made.
 pub fn status(url: &str) -> Result<History> {
-    opener(url)?.history()
+    let opener = opener(url)?;
+    match opener.history() {
+        Err(Error::NotInitialised(_)) => Ok(History::compare(embedded(url)?, &[], &BTreeMap::new())),
+        history => history,
+    }
 }
 
 /// Applies what is pending and returns the names of what was applied. Makes a SQLite file that is not
@@ -341,10 +356,7 @@ pub(crate) fn prepare(conn: &mut DbConnection) -> Result<()> {
     if history.verdict() == Verdict::Current && history.unrecorded.is_empty() {
         return Ok(());
     }
-    for name in locked(conn, apply_all)? {
-        tracing::info!(migration = name, "applied");
-    }
-    Ok(())
+    locked(conn, apply_all).map(drop)
 }
 
 fn opener(url: &str) -> Result<Opener> {
@@ -428,6 +440,7 @@ fn locked<T>(conn: &mut DbConnection, work: impl FnOnce(&mut DbConnection) -> Re
 fn apply_all(conn: &mut DbConnection) -> Result<Vec<&'static str>> {
     let mut applied = Vec::new();
     while let Some(name) = apply_next(conn)? {
+        tracing::info!(migration = name, "applied");
         applied.push(name);
     }
     Ok(applied)
@@ -473,7 +486,9 @@ fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static s
             require_whole(conn, migration)?;
             Ok(Some(migration.name))
         })?;
-        reverted.extend(name);
+        let Some(name) = name else { break };
+        tracing::info!(migration = name, "reverted");
+        reverted.push(name);
     }
     Ok(reverted)
 }
@@ -525,5 +540,38 @@ fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>
             other => other,
         },
         Err(error) => Error::invalid(format!("migration {migration}"), one_line(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum(up: &'static str) -> String {
+        Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()
+    }
+
+    #[test]
+    fn checksums_do_not_depend_on_line_endings() {
+        let unix = checksum("CREATE TABLE x (\n    id int\n);\n");
+        assert_eq!(checksum("CREATE TABLE x (\r\n    id int\r\n);\r\n"), unix);
+        assert_eq!(unix.len(), 64);
+        for other in [
+            "CREATE TABLE x (\n    id int\n);",
+            "CREATE TABLE x (\r    id int\r);\r",
+            "CREATE TABLE x (\n   id int\n);\n",
+        ] {
+            assert_ne!(checksum(other), unix, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn versions_read_as_their_folders_do() {
+        let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
+        assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));
+        assert_eq!(dashed(&migration.key()), migration.version());
+        for odd in ["", "1", "20261121", "äöü"] {
+            assert_eq!(dashed(odd), odd);
+        }
     }
 }

@@ -3,6 +3,7 @@
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
 mod connection;
 mod database;
+pub(crate) mod document;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -13,4 +14,4 @@ mod url;
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub use database::{Database, Options, Session};
-pub use url::DatabaseUrl;
+pub use url::{DatabaseUrl, database_url};

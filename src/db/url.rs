@@ -39,6 +39,46 @@ impl DatabaseUrl {
     }
 }
 
+/// The URL to use: the one given, else `DATABASE_URL` of the environment, else that of a `.env` file here
+/// or above, else `sqlite://viral.db`.
+///
+/// # Errors
+/// `Invalid` for a `.env` that cannot be read.
+pub fn database_url(given: Option<&str>) -> Result<String> {
+    if let Some(url) = given {
+        return Ok(url.to_owned());
+    }
+    match std::env::var("DATABASE_URL") {
+        Ok(url) => return Ok(url),
+        Err(std::env::VarError::NotPresent) => {}
+        Err(error) => return Err(Error::invalid("DATABASE_URL", error.to_string())),
+    }
+    let lines = match dotenvy::dotenv_iter() {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return Ok(DEFAULT_URL.to_owned()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    for line in lines {
+        let (key, url) = line.map_err(unreadable)?;
+        if key == "DATABASE_URL" {
+            return Ok(url);
+        }
+    }
+    Ok(DEFAULT_URL.to_owned())
+}
+
+const DEFAULT_URL: &str = "sqlite://viral.db";
+
+/// A line of `.env` may hold a secret, so only its place is told.
+fn unreadable(error: dotenvy::Error) -> Error {
+    match error {
+        dotenvy::Error::LineParse(_, at) => {
+            Error::invalid(".env", format!("has a line that is no KEY=VALUE, at its character {at}"))
+        }
+        other => Error::invalid(".env", format!("cannot be read: {other}")),
+    }
+}
+
 impl FromStr for DatabaseUrl {
     type Err = Error;
 

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::jobs;
 use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = jobs)]
 pub struct Job {
     /// Number the database gives it.
@@ -127,6 +128,17 @@ impl NewJob<'_> {
             .of("jobs", "")
         })
     }
+}
+
+impl Document for NewJob<'static> {
+    const TABLE: Table = Table {
+        name: "jobs",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &["metadata"],
+        times: &["created_at", "updated_at"],
+    };
 }
 
 impl JobChanges<'_> {

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::job_scripts;
 use crate::types::{JobId, JobScriptId, Json, Timestamp};
 
 /// One row of `job_scripts`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = job_scripts)]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 pub struct JobScript {
@@ -151,6 +152,17 @@ impl NewJobScript<'_> {
             .of("job_scripts", "")
         })
     }
+}
+
+impl Document for NewJobScript<'static> {
+    const TABLE: Table = Table {
+        name: "job_scripts",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &["scenes", "text_overlays", "hashtags"],
+        times: &["created_at"],
+    };
 }
 
 impl JobScriptChanges<'_> {

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Job, JobScript};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::job_videos;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 
 /// One row of `job_videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = job_videos)]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 #[diesel(belongs_to(JobScript, foreign_key = script_id))]
@@ -165,6 +166,17 @@ impl NewJobVideo<'_> {
             .of("job_videos", "")
         })
     }
+}
+
+impl Document for NewJobVideo<'static> {
+    const TABLE: Table = Table {
+        name: "job_videos",
+        id: Id::Number,
+        key: &[],
+        keep: &[],
+        json: &["metadata"],
+        times: &["created_at", "approved_at", "published_at"],
+    };
 }
 
 impl JobVideoChanges<'_> {

@@ -7,13 +7,14 @@ use diesel::prelude::*;
 use diesel::sql_types::Untyped;
 use serde::{Deserialize, Serialize};
 
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::document::{self, Document, Id, Table};
+use crate::db::{DbConnection, Page, Upserted, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::trends;
 use crate::types::{Json, Timestamp, TrendId, portable};
 
 /// One row of `trends`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = trends)]
 pub struct Trend {
     /// Number the database gives it.
@@ -195,6 +196,24 @@ impl NewTrend<'_> {
             .of("trends", "")
         })
     }
+
+    /// Inserts the trends that are new and updates those collected before, by `external_id`, with what is
+    /// `Some`; a trend keeps its first `collected_at`.
+    pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        let documents: Vec<_> = rows.iter().map(document::from_row).collect::<Result<_>>()?;
+        document::upsert(conn, &NewTrend::TABLE, &documents)
+    }
+}
+
+impl Document for NewTrend<'static> {
+    const TABLE: Table = Table {
+        name: "trends",
+        id: Id::Number,
+        key: &["external_id"],
+        keep: &["collected_at"],
+        json: &["hashtags", "metadata"],
+        times: &["collected_at"],
+    };
 }
 
 impl TrendChanges<'_> {

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::TransformationPreset;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channels;
@@ -14,7 +15,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, Timestamp, TransformationPresetId};
 
 /// One row of `channels`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = channels)]
 #[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
 pub struct Channel {
@@ -194,6 +195,17 @@ impl NewChannel<'_> {
         })
         .of("channels", &self.youtube_channel_id)
     }
+}
+
+impl Document for NewChannel<'static> {
+    const TABLE: Table = Table {
+        name: "channels",
+        id: Id::Uuid,
+        key: &["youtube_channel_id"],
+        keep: &[],
+        json: &["posting_schedule", "content_filters", "metadata_template", "settings"],
+        times: &["created_at", "updated_at", "last_publication_at"],
+    };
 }
 
 impl ChannelChanges<'_> {

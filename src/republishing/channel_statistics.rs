@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Channel;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channel_statistics;
@@ -12,7 +13,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
 /// One row of `channel_statistics`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = channel_statistics)]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 pub struct ChannelStatistics {
@@ -151,6 +152,17 @@ impl NewChannelStatistics {
             .of("channel_statistics", "")
         })
     }
+}
+
+impl Document for NewChannelStatistics {
+    const TABLE: Table = Table {
+        name: "channel_statistics",
+        id: Id::Uuid,
+        key: &[],
+        keep: &[],
+        json: &[],
+        times: &["timestamp", "created_at"],
+    };
 }
 
 impl ChannelStatisticsChanges {

@@ -6,6 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::music;
@@ -13,7 +14,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, MusicId, Timestamp};
 
 /// One row of `music`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = music)]
 pub struct Music {
     /// Identifier, a UUID of version 7 when we make it.
@@ -182,6 +183,17 @@ impl NewMusic<'_> {
         })
         .of("music", self.spotify_track_id.as_deref().unwrap_or_default())
     }
+}
+
+impl Document for NewMusic<'static> {
+    const TABLE: Table = Table {
+        name: "music",
+        id: Id::Uuid,
+        key: &["spotify_track_id"],
+        keep: &[],
+        json: &["metadata"],
+        times: &["created_at", "updated_at"],
+    };
 }
 
 impl MusicChanges<'_> {

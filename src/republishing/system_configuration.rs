@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::system_configuration;
 use crate::types::{ConfigValue, Timestamp};
 
 /// One row of `system_configuration`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = system_configuration, primary_key(key))]
 pub struct SystemConfiguration {
     /// Name of the setting.
@@ -125,6 +126,17 @@ impl NewSystemConfiguration<'_> {
         })
         .of("system_configuration", &self.key)
     }
+}
+
+impl Document for NewSystemConfiguration<'static> {
+    const TABLE: Table = Table {
+        name: "system_configuration",
+        id: Id::Key,
+        key: &["key"],
+        keep: &[],
+        json: &["value"],
+        times: &["created_at", "updated_at"],
+    };
 }
 
 impl SystemConfigurationChanges<'_> {

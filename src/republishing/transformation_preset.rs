@@ -6,6 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::transformation_presets;
@@ -13,7 +14,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, Timestamp, TransformationPresetId};
 
 /// One row of `transformation_presets`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = transformation_presets)]
 pub struct TransformationPreset {
     /// Identifier, a UUID of version 7 when we make it.
@@ -156,6 +157,17 @@ impl NewTransformationPreset<'_> {
             .of("transformation_presets", "")
         })
     }
+}
+
+impl Document for NewTransformationPreset<'static> {
+    const TABLE: Table = Table {
+        name: "transformation_presets",
+        id: Id::Uuid,
+        key: &[],
+        keep: &[],
+        json: &["parameters"],
+        times: &["created_at", "updated_at"],
+    };
 }
 
 impl TransformationPresetChanges<'_> {

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Music, TransformationPreset};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::videos;
@@ -14,7 +15,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, VideoId, portable};
 
 /// One row of `videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = videos)]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = transformation_preset_id))]
@@ -262,6 +263,25 @@ impl NewVideo<'_> {
             .of("videos", "")
         })
     }
+}
+
+impl Document for NewVideo<'static> {
+    const TABLE: Table = Table {
+        name: "videos",
+        id: Id::Uuid,
+        key: &[],
+        keep: &[],
+        json: &["transformation_params", "final_tags", "metadata", "processing_history"],
+        times: &[
+            "scraped_at",
+            "processing_started_at",
+            "processing_completed_at",
+            "scheduled_publication_at",
+            "published_at",
+            "created_at",
+            "updated_at",
+        ],
+    };
 }
 
 impl VideoChanges<'_> {

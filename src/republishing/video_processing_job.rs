@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Video};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_processing_jobs;
@@ -14,7 +15,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
 
 /// One row of `video_processing_jobs`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = video_processing_jobs)]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
@@ -252,6 +253,25 @@ impl NewVideoProcessingJob<'_> {
             .of("video_processing_jobs", "")
         })
     }
+}
+
+impl Document for NewVideoProcessingJob<'static> {
+    const TABLE: Table = Table {
+        name: "video_processing_jobs",
+        id: Id::Uuid,
+        key: &[],
+        keep: &[],
+        json: &["error_details"],
+        times: &[
+            "queued_at",
+            "started_at",
+            "completed_at",
+            "run_at",
+            "lease_expires_at",
+            "created_at",
+            "updated_at",
+        ],
+    };
 }
 
 impl VideoProcessingJobChanges<'_> {

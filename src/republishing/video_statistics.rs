@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Video;
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_statistics;
@@ -12,7 +13,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
 /// One row of `video_statistics`.
-#[derive(Debug, Clone, PartialEq, Serialize, HasQuery, Identifiable, Associations)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
 #[diesel(table_name = video_statistics)]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 pub struct VideoStatistics {
@@ -143,6 +144,17 @@ impl NewVideoStatistics {
             .of("video_statistics", "")
         })
     }
+}
+
+impl Document for NewVideoStatistics {
+    const TABLE: Table = Table {
+        name: "video_statistics",
+        id: Id::Uuid,
+        key: &[],
+        keep: &[],
+        json: &[],
+        times: &["timestamp", "created_at"],
+    };
 }
 
 impl VideoStatisticsChanges {

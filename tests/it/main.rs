@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod make;
 mod support;
 
+mod bad_input;
+mod cli;
 mod database;
+mod ingest;
+mod migrations;
+mod models;
+mod schema;

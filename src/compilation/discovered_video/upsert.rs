@@ -1,13 +1,15 @@
 //! Many discovered videos at once: new ones inserted, known ones brought up to date.
 //!
-//! On SQLite one prepared statement a row is fastest, because a VALUES list of varying length is never
-//! cached. On PostgreSQL one look-up tells the known from the new; the new go in by COPY, the known by
-//! one UPDATE.
+//! One look-up tells the new from the known, and what of the known has changed. SQLite then takes one
+//! prepared statement a row, because a VALUES list of varying length is never cached, and PostgreSQL one
+//! COPY of the new and one UPDATE of the changed. An upsert would do more: it checks and binds whole rows
+//! to change three counts, and it writes the index over `viral_score` anew even when the score stays.
 
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::Nullable;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 
 use super::{ContentIdRisk, NewDiscoveredVideo, Processed};
 use crate::db::{DbConnection, Upserted, on_backend};
@@ -53,7 +55,8 @@ impl<'a> Complete<'a> {
             like_count: row.like_count,
             comment_count: row.comment_count,
             view_velocity: row.view_velocity,
-            viral_score: row.viral_score,
+            // SQLite keeps what is no number as NULL.
+            viral_score: row.viral_score.filter(|score| !score.is_nan()),
             niche: &row.niche,
             discovery_source: row.discovery_source.as_deref(),
             discovered_at: row.discovered_at.unwrap_or(now),
@@ -62,7 +65,7 @@ impl<'a> Complete<'a> {
         }
     }
 
-    /// The same video, seen again later; what the UPDATE below does to a row.
+    /// The same video, seen again later in the same call.
     fn see_again(&mut self, row: &NewDiscoveredVideo<'_>) {
         self.view_count = row.view_count.or(self.view_count);
         self.like_count = row.like_count.or(self.like_count);
@@ -70,6 +73,77 @@ impl<'a> Complete<'a> {
         self.viral_score = row.viral_score.or(self.viral_score);
         self.category_id = self.category_id.or(row.category_id);
         self.duration_seconds = self.duration_seconds.or(row.duration_seconds);
+    }
+}
+
+/// What a row holds of all that another sight of the video may change.
+#[derive(Queryable)]
+struct Known {
+    id: i64,
+    video_id: String,
+    category_id: Option<i32>,
+    duration_seconds: Option<i32>,
+    view_count: Option<i64>,
+    like_count: Option<i64>,
+    comment_count: Option<i64>,
+    viral_score: Option<f64>,
+}
+
+/// A row that is to change, and what it is to hold.
+struct Change {
+    id: i64,
+    category_id: Option<i32>,
+    duration_seconds: Option<i32>,
+    view_count: Option<i64>,
+    like_count: Option<i64>,
+    comment_count: Option<i64>,
+    viral_score: Option<f64>,
+    is_rescored: bool,
+}
+
+impl Known {
+    /// What to write now that the video was seen again; `None` if nothing.
+    fn seen_again(&self, row: &Complete<'_>) -> Option<Change> {
+        let change = Change {
+            id: self.id,
+            category_id: self.category_id.or(row.category_id),
+            duration_seconds: self.duration_seconds.or(row.duration_seconds),
+            view_count: row.view_count.or(self.view_count),
+            like_count: row.like_count.or(self.like_count),
+            comment_count: row.comment_count.or(self.comment_count),
+            viral_score: row.viral_score.or(self.viral_score),
+            is_rescored: row.viral_score.is_some() && row.viral_score != self.viral_score,
+        };
+        let is_changed = change.is_rescored
+            || change.view_count != self.view_count
+            || change.like_count != self.like_count
+            || change.comment_count != self.comment_count
+            || change.category_id != self.category_id
+            || change.duration_seconds != self.duration_seconds;
+        is_changed.then_some(change)
+    }
+}
+
+/// All rows told apart.
+struct Sorted<'a> {
+    new: Vec<Complete<'a>>,
+    changed: Vec<Change>,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(rows: &[Complete<'a>], places: &HashMap<&str, usize>, known: &[Known]) -> Self {
+        let mut is_known = vec![false; rows.len()];
+        let mut changed = Vec::new();
+        for known in known {
+            if let Some(place) = places.get(&*known.video_id).copied() {
+                is_known[place] = true;
+                changed.extend(known.seen_again(&rows[place]));
+            }
+        }
+        // In the order of the table, neighbours are written together.
+        changed.sort_unstable_by_key(|change| change.id);
+        let new = rows.iter().zip(is_known).filter(|(_, is_known)| !is_known).map(|(row, _)| row.clone());
+        Self { new: new.collect(), changed }
     }
 }
 
@@ -88,173 +162,164 @@ pub(super) fn insert_or_update_many(
         }
     }
     let (new, updated) = conn.atomically(|conn| {
-        on_backend!(conn, sqlite | c | sqlite(c, &complete), postgres | c | postgres(c, &complete))
-            .of("discovered_videos", "")
+        on_backend!(
+            conn,
+            sqlite | c | sqlite(c, &complete, &places),
+            postgres | c | postgres(c, &complete, &places)
+        )
+        .of("discovered_videos", "")
     })?;
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 
-#[cfg(feature = "sqlite")]
-fn sqlite(conn: &mut SqliteConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
-    use discovered_videos::{id, table};
+/// Looks videos up by `video_id`: one parameter, however many they are, so that SQLite keeps the
+/// statement prepared.
+#[derive(Clone)]
+struct LookUp<T>(T);
 
-    let newest: Option<i64> = table.select(diesel::dsl::max(id)).first(conn)?;
-    let mut written = 0;
-    for row in rows {
-        written += UpsertOnSqlite { row }.execute(conn)?;
-    }
-    // An id is never given twice, so what lies beyond the newest of before is new.
-    let new: i64 = table.filter(id.gt(newest.unwrap_or(0))).count().get_result(conn)?;
-    let new = usize::try_from(new).unwrap_or_default();
-    Ok((new, written - new))
+impl<T> Query for LookUp<T> {
+    type SqlType = (
+        BigInt,
+        Text,
+        Nullable<Integer>,
+        Nullable<Integer>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Double>,
+    );
 }
 
-/// The statement as a query node of its own: its type names its text, so that Diesel finds it prepared
-/// without building the SQL anew for every row, as it would for `on_conflict()`.
-#[cfg(feature = "sqlite")]
-struct UpsertOnSqlite<'a> {
-    row: &'a Complete<'a>,
-}
+impl<T, C> RunQueryDsl<C> for LookUp<T> {}
 
-#[cfg(feature = "sqlite")]
-impl diesel::query_builder::QueryId for UpsertOnSqlite<'_> {
-    type QueryId = UpsertOnSqlite<'static>;
+impl<T: 'static> QueryId for LookUp<T> {
+    type QueryId = Self;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
+const SELECT: &str = "SELECT old.id, old.video_id, old.category_id, old.duration_seconds, old.view_count, \
+                      old.like_count, old.comment_count, old.viral_score FROM ";
+
+/// SQLite gets the list as a JSON array.
 #[cfg(feature = "sqlite")]
-impl RunQueryDsl<SqliteConnection> for UpsertOnSqlite<'_> {}
+impl QueryFragment<diesel::sqlite::Sqlite> for LookUp<String> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql(SELECT);
+        out.push_sql("json_each(");
+        out.push_bind_param::<Text, String>(&self.0)?;
+        // CROSS JOIN keeps the order: each of the list is searched in the index.
+        out.push_sql(") AS wanted CROSS JOIN discovered_videos AS old ON old.video_id = wanted.value");
+        Ok(())
+    }
+}
 
 #[cfg(feature = "sqlite")]
-impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for UpsertOnSqlite<'_> {
-    fn walk_ast<'b>(
-        &'b self,
-        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
-    ) -> QueryResult<()> {
-        use crate::types::sql::Timestamptz;
-        use diesel::sql_types::{BigInt, Double, Integer, Text};
+fn sqlite(
+    conn: &mut SqliteConnection,
+    rows: &[Complete<'_>],
+    places: &HashMap<&str, usize>,
+) -> QueryResult<(usize, usize)> {
+    use discovered_videos as v;
 
-        out.push_sql(
-            "INSERT INTO discovered_videos AS old (video_id, title, channel_name, channel_id, url, category_id, \
-             duration_seconds, view_count, like_count, comment_count, view_velocity, viral_score, niche, \
-             discovery_source, discovered_at, processed, content_id_risk) VALUES (",
-        );
-        let row = self.row;
-        for text in [row.video_id, row.title, row.channel_name, row.channel_id, row.url] {
-            out.push_bind_param::<Text, str>(text)?;
-            out.push_sql(", ");
+    let ids: Vec<&str> = rows.iter().map(|row| row.video_id).collect();
+    let ids = serde_json::to_string(&ids)
+        .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+    let known: Vec<Known> = LookUp(ids).load(conn)?;
+    let Sorted { new, changed } = Sorted::new(rows, places, &known);
+    for row in &new {
+        diesel::insert_into(v::table).values(row).execute(conn)?;
+    }
+    for change in &changed {
+        let row = v::table.find(change.id);
+        diesel::update(row)
+            .set((
+                v::category_id.eq(change.category_id),
+                v::duration_seconds.eq(change.duration_seconds),
+                v::view_count.eq(change.view_count),
+                v::like_count.eq(change.like_count),
+                v::comment_count.eq(change.comment_count),
+            ))
+            .execute(conn)?;
+        // Apart, because an index holds it.
+        if change.is_rescored {
+            diesel::update(row).set(v::viral_score.eq(change.viral_score)).execute(conn)?;
         }
-        for number in [&row.category_id, &row.duration_seconds] {
-            out.push_bind_param::<Nullable<Integer>, _>(number)?;
-            out.push_sql(", ");
-        }
-        for count in [&row.view_count, &row.like_count, &row.comment_count] {
-            out.push_bind_param::<Nullable<BigInt>, _>(count)?;
-            out.push_sql(", ");
-        }
-        for number in [&row.view_velocity, &row.viral_score] {
-            out.push_bind_param::<Nullable<Double>, _>(number)?;
-            out.push_sql(", ");
-        }
-        out.push_bind_param::<Text, str>(row.niche)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<Text>, _>(&row.discovery_source)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, _>(&row.discovered_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Integer, _>(&row.processed)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&row.content_id_risk)?;
-        out.push_sql(
-            ") ON CONFLICT (video_id) DO UPDATE SET \
-             view_count = coalesce(excluded.view_count, old.view_count), \
-             like_count = coalesce(excluded.like_count, old.like_count), \
-             comment_count = coalesce(excluded.comment_count, old.comment_count), \
-             viral_score = coalesce(excluded.viral_score, old.viral_score), \
-             category_id = coalesce(old.category_id, excluded.category_id), \
-             duration_seconds = coalesce(old.duration_seconds, excluded.duration_seconds) \
-             WHERE coalesce(excluded.view_count, old.view_count) IS NOT old.view_count \
-             OR coalesce(excluded.like_count, old.like_count) IS NOT old.like_count \
-             OR coalesce(excluded.comment_count, old.comment_count) IS NOT old.comment_count \
-             OR coalesce(excluded.viral_score, old.viral_score) IS NOT old.viral_score \
-             OR old.category_id IS NULL AND excluded.category_id IS NOT NULL \
-             OR old.duration_seconds IS NULL AND excluded.duration_seconds IS NOT NULL",
-        );
+    }
+    Ok((new.len(), changed.len()))
+}
+
+/// The list is planned for anew each time: a plan that was made while the table was small reads all of a
+/// table that has grown, row by row against the whole list.
+#[cfg(feature = "postgres")]
+impl QueryFragment<diesel::pg::Pg> for LookUp<Vec<String>> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql(SELECT);
+        out.push_sql("discovered_videos AS old WHERE old.video_id = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<Text>, _>(&self.0)?;
+        out.push_sql(")");
         Ok(())
     }
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(conn: &mut PgConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
-    use diesel::result::{DatabaseErrorKind, Error};
-    use discovered_videos::{table, video_id};
-    use std::collections::HashSet;
-
-    crate::db::postgres::lock_ingest(conn)?;
-    let known = |conn: &mut PgConnection| -> QueryResult<HashSet<String>> {
-        let ids: Vec<&str> = rows.iter().map(|row| row.video_id).collect();
-        Ok(table.filter(video_id.eq_any(ids)).select(video_id).load(conn)?.into_iter().collect())
-    };
-    let mut seen = known(conn)?;
-    let mut new: Vec<Complete<'_>> =
-        rows.iter().filter(|row| !seen.contains(row.video_id)).cloned().collect();
-    while !new.is_empty() {
-        let count = new.len();
-        match conn.transaction(|conn| {
-            diesel::copy_from(table).from_insertable(std::mem::take(&mut new)).execute(conn)
-        }) {
-            Ok(_) => {
-                let updated = update(conn, rows, &seen)?;
-                return Ok((count, updated));
-            }
-            // Another program inserted one of them meanwhile: look again.
-            Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-                seen = known(conn)?;
-                new = rows.iter().filter(|row| !seen.contains(row.video_id)).cloned().collect();
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((0, update(conn, rows, &seen)?))
-}
-
-/// Brings the known videos up to date, in one statement; returns how many it changed.
-#[cfg(feature = "postgres")]
-fn update(
+fn postgres(
     conn: &mut PgConnection,
     rows: &[Complete<'_>],
-    known: &std::collections::HashSet<String>,
-) -> QueryResult<usize> {
-    use diesel::sql_types::{Array, BigInt, Double, Integer, Text};
+    places: &HashMap<&str, usize>,
+) -> QueryResult<(usize, usize)> {
+    use diesel::result::{DatabaseErrorKind, Error};
 
-    if known.is_empty() {
-        return Ok(0);
+    crate::db::postgres::lock_ingest(conn)?;
+    let ids = LookUp(rows.iter().map(|row| row.video_id.to_owned()).collect::<Vec<_>>());
+    loop {
+        let known: Vec<Known> = ids.clone().load(conn)?;
+        let Sorted { new, changed } = Sorted::new(rows, places, &known);
+        let count = new.len();
+        if !new.is_empty() {
+            match conn.transaction(|conn| {
+                diesel::copy_from(discovered_videos::table).from_insertable(new).execute(conn)
+            }) {
+                Ok(_) => {}
+                // Another program inserted one of them meanwhile: look again.
+                Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok((count, update(conn, &changed)?));
     }
-    let rows: Vec<_> = rows.iter().filter(|row| known.contains(row.video_id)).collect();
+}
+
+/// Writes all changes in one statement; returns how many rows were still there.
+#[cfg(feature = "postgres")]
+fn update(conn: &mut PgConnection, changes: &[Change]) -> QueryResult<usize> {
+    use diesel::sql_types::Array;
+
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(0) };
+    // Videos seen again were mostly found together before. Saying between which ids they lie spares
+    // PostgreSQL from reading the whole table for the join.
     diesel::sql_query(
         "UPDATE discovered_videos AS old SET
+             category_id = coalesce(old.category_id, new.category_id),
+             duration_seconds = coalesce(old.duration_seconds, new.duration_seconds),
              view_count = coalesce(new.view_count, old.view_count),
              like_count = coalesce(new.like_count, old.like_count),
              comment_count = coalesce(new.comment_count, old.comment_count),
-             viral_score = coalesce(new.viral_score, old.viral_score),
-             category_id = coalesce(old.category_id, new.category_id),
-             duration_seconds = coalesce(old.duration_seconds, new.duration_seconds)
+             viral_score = coalesce(new.viral_score, old.viral_score)
          FROM unnest($1, $2, $3, $4, $5, $6, $7)
-             AS new (video_id, view_count, like_count, comment_count, viral_score, category_id, duration_seconds)
-         WHERE old.video_id = new.video_id AND (
-             coalesce(new.view_count, old.view_count) IS DISTINCT FROM old.view_count
-             OR coalesce(new.like_count, old.like_count) IS DISTINCT FROM old.like_count
-             OR coalesce(new.comment_count, old.comment_count) IS DISTINCT FROM old.comment_count
-             OR coalesce(new.viral_score, old.viral_score) IS DISTINCT FROM old.viral_score
-             OR old.category_id IS NULL AND new.category_id IS NOT NULL
-             OR old.duration_seconds IS NULL AND new.duration_seconds IS NOT NULL)",
+             AS new (id, category_id, duration_seconds, view_count, like_count, comment_count, viral_score)
+         WHERE old.id = new.id AND old.id BETWEEN $8 AND $9",
     )
-    .bind::<Array<Text>, _>(rows.iter().map(|row| row.video_id).collect::<Vec<_>>())
-    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.view_count).collect::<Vec<_>>())
-    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.like_count).collect::<Vec<_>>())
-    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.comment_count).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Double>>, _>(rows.iter().map(|row| row.viral_score).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Integer>>, _>(rows.iter().map(|row| row.category_id).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Integer>>, _>(rows.iter().map(|row| row.duration_seconds).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(changes.iter().map(|change| change.id).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Integer>>, _>(changes.iter().map(|change| change.category_id).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Integer>>, _>(
+        changes.iter().map(|change| change.duration_seconds).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<BigInt>>, _>(changes.iter().map(|change| change.view_count).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(changes.iter().map(|change| change.like_count).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(changes.iter().map(|change| change.comment_count).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Double>>, _>(changes.iter().map(|change| change.viral_score).collect::<Vec<_>>())
+    .bind::<BigInt, _>(first.id)
+    .bind::<BigInt, _>(last.id)
     .execute(conn)
 }

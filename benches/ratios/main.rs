@@ -1,0 +1,42 @@
+//! viraldb against hand-written code on the same engine, as ratios: `cargo bench`.
+//!
+//! `cargo bench -- lookup` measures the lines whose name contains `lookup`; `--rows N` and `--rounds N`
+//! change how much. Ours and the rival take turns in one process, on databases that viraldb's own
+//! migrations made, with the same settings and the same rows. A ratio is the rival's time divided by
+//! ours, its median over the rounds; docs/PERFORMANCE.md has the targets and what was reached.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
+
+mod measure;
+mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod rows;
+#[cfg(feature = "postgres")]
+#[path = "../../tests/it/support/server.rs"]
+mod server;
+mod sqlite;
+
+use measure::{Asked, Line};
+
+fn main() {
+    let asked = Asked::parse(std::env::args().skip(1)).unwrap_or_else(|reason| {
+        eprintln!("error: {reason}");
+        std::process::exit(2);
+    });
+    if let Some(url) = &asked.child {
+        return memory::child(url, &asked);
+    }
+    let mut lines = sqlite::lines(&asked);
+    #[cfg(feature = "postgres")]
+    lines.extend(postgres::lines(&asked));
+    lines.retain(|line| asked.wants(line.name));
+    if !lines.is_empty() {
+        Line::print_header();
+    }
+    for line in &lines {
+        line.print();
+    }
+    memory::print(&asked);
+}

@@ -1,0 +1,349 @@
+//! viraldb against rusqlite: prepared statements, the same settings, the same values in and out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use libsqlite3_sys as ffi;
+use rusqlite::{CachedStatement, Connection, TransactionBehavior, params};
+use tempfile::TempDir;
+use viraldb::compilation::{ContentIdRisk, DiscoveredVideo, NewDiscoveredVideo, Processed};
+use viraldb::types::{DiscoveredVideoId, Timestamp};
+use viraldb::{Database, Upserted};
+
+use crate::measure::{Asked, Line, clock, sync, time};
+use crate::rows::{self, NICHES, Random};
+
+/// Rows that viraldb is given at a time.
+pub const CHUNK: usize = 5_000;
+
+const NEW: &str = "sqlite ingest new, one write";
+const NEW_CHUNKS: &str = "sqlite ingest new, one write a chunk";
+const CHANGED: &str = "sqlite ingest changed, one write";
+const CHANGED_CHUNKS: &str = "sqlite ingest changed, one write a chunk";
+const SAME: &str = "sqlite ingest unchanged, one write";
+const SAME_CHUNKS: &str = "sqlite ingest unchanged, one write a chunk";
+const LOOKUP: &str = "sqlite lookup by video_id";
+const PENDING: &str = "sqlite pending, 1,000 of a niche";
+
+const COLUMNS: &str = "video_id, title, channel_name, channel_id, url, category_id, duration_seconds, view_count, \
+     like_count, comment_count, view_velocity, viral_score, niche, discovery_source, discovered_at, processed, \
+     content_id_risk";
+
+pub fn lines(asked: &Asked) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if asked.wants_any(&[NEW, NEW_CHUNKS, CHANGED, CHANGED_CHUNKS, SAME, SAME_CHUNKS]) {
+        lines.extend(ingest(asked));
+    }
+    if asked.wants_any(&[LOOKUP, PENDING]) {
+        lines.extend(reads(asked));
+    }
+    lines
+}
+
+/// A database that viraldb's migrations made, in a folder that goes away with it.
+struct Scratch {
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Self { path: dir.path().join("viral.db"), _dir: dir };
+        scratch.open();
+        scratch
+    }
+
+    fn open(&self) -> Database {
+        Database::open(&format!("sqlite://{}", self.path.display())).unwrap()
+    }
+}
+
+/// The rival's connection, with viraldb's settings; see `src/db/sqlite.rs`.
+fn rival(path: &Path) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA foreign_keys = ON;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA cache_size = -32000;
+         PRAGMA temp_store = MEMORY;",
+    )
+    .unwrap();
+    assert_eq!(conn.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap(), "wal");
+    conn
+}
+
+/// Three databases take each chunk in turn: ours in one write for all, ours in one write a chunk, and the
+/// rival's. So they share good and bad moments of the machine.
+fn ingest(asked: &Asked) -> Vec<Line> {
+    let count = asked.rows(1_000_000);
+    let line = |name, target| Line::new(name, target, count);
+    let mut new = [line(NEW, Some(0.8)), line(NEW_CHUNKS, None)];
+    let mut changed = [line(CHANGED, Some(0.8)), line(CHANGED_CHUNKS, None)];
+    let mut same = [line(SAME, None), line(SAME_CHUNKS, None)];
+    let mut rows = rows::rows(count);
+    for _ in 0..asked.rounds(3) {
+        let databases = [Scratch::new(), Scratch::new(), Scratch::new()];
+        let mut sides = Sides {
+            whole: databases[0].open(),
+            chunks: databases[1].open(),
+            hand: rival(&databases[2].path),
+        };
+        let expected = |new, updated, unchanged| Upserted { new, updated, unchanged };
+        sides.round(&rows, INSERT, expected(rows.len(), 0, 0), &mut new);
+        rows::grow(&mut rows, 3);
+        sides.round(&rows, UPSERT, expected(0, rows.len(), 0), &mut changed);
+        sides.round(&rows, UPSERT, expected(0, 0, rows.len()), &mut same);
+        rows::grow(&mut rows, -3);
+    }
+    [new, changed, same].into_iter().flatten().collect()
+}
+
+struct Sides {
+    whole: Database,
+    chunks: Database,
+    hand: Connection,
+}
+
+impl Sides {
+    fn round(
+        &mut self,
+        rows: &[NewDiscoveredVideo<'_>],
+        on_conflict: &str,
+        expected: Upserted,
+        lines: &mut [Line; 2],
+    ) {
+        let [mut chunks, mut hand] = [Duration::ZERO; 2];
+        let mut sums = [Upserted::default(); 2];
+        sync();
+        let start = Instant::now();
+        let transaction = self.hand.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let mut statement = transaction.prepare_cached(&sql(on_conflict)).unwrap();
+        hand += start.elapsed();
+        let begun = hand;
+        let start = Instant::now();
+        self.whole
+            .write(|c| {
+                for chunk in rows.chunks(CHUNK) {
+                    sums[0] += NewDiscoveredVideo::insert_or_update_many(c, chunk)?;
+                    clock(&mut hand, || execute(&mut statement, chunk));
+                    sums[1] += clock(&mut chunks, || {
+                        self.chunks.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk)).unwrap()
+                    });
+                }
+                Ok(())
+            })
+            .unwrap();
+        // From BEGIN to COMMIT, all that was not the others'.
+        let whole = start.elapsed() - (hand - begun) - chunks;
+        drop(statement);
+        clock(&mut hand, || transaction.commit().unwrap());
+        assert_eq!(sums, [expected; 2]);
+        lines[0].add(whole, hand);
+        lines[1].add(chunks, hand);
+    }
+}
+
+/// The rival for new rows: one prepared insert, one transaction.
+const INSERT: &str = "";
+
+/// The rival for rows that are there.
+const UPSERT: &str = "ON CONFLICT (video_id) DO UPDATE SET view_count = excluded.view_count, \
+                      like_count = excluded.like_count, comment_count = excluded.comment_count";
+
+fn sql(on_conflict: &str) -> String {
+    format!(
+        "INSERT INTO discovered_videos ({COLUMNS}) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) {on_conflict}"
+    )
+}
+
+fn execute(statement: &mut CachedStatement<'_>, rows: &[NewDiscoveredVideo<'_>]) {
+    for row in rows {
+        let changed = statement
+            .execute(params![
+                &*row.video_id,
+                &*row.title,
+                &*row.channel_name,
+                &*row.channel_id,
+                &*row.url,
+                row.category_id,
+                row.duration_seconds,
+                row.view_count,
+                row.like_count,
+                row.comment_count,
+                row.view_velocity,
+                row.viral_score,
+                &*row.niche,
+                row.discovery_source.as_deref(),
+                to_text(row.discovered_at.unwrap()),
+                row.processed.unwrap_or(Processed::Pending) as i32,
+                row.content_id_risk.unwrap_or(ContentIdRisk::Unknown).as_str(),
+            ])
+            .unwrap();
+        assert_eq!(changed, 1);
+    }
+}
+
+/// Chrono's quickest way to the text that viraldb keeps; `format` takes far longer.
+fn to_text(at: Timestamp) -> String {
+    let mut text = at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    text.pop();
+    text.replace_range(10..11, " ");
+    text
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DiscoveredVideo> {
+    let text = |index: usize| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str()?);
+    Ok(DiscoveredVideo {
+        id: DiscoveredVideoId(row.get(0)?),
+        video_id: row.get(1)?,
+        title: row.get(2)?,
+        channel_name: row.get(3)?,
+        channel_id: row.get(4)?,
+        url: row.get(5)?,
+        category_id: row.get(6)?,
+        duration_seconds: row.get(7)?,
+        view_count: row.get(8)?,
+        like_count: row.get(9)?,
+        comment_count: row.get(10)?,
+        view_velocity: row.get(11)?,
+        viral_score: row.get(12)?,
+        niche: row.get(13)?,
+        discovery_source: row.get(14)?,
+        discovered_at: chrono::NaiveDateTime::parse_from_str(text(15)?, "%Y-%m-%d %H:%M:%S%.f")
+            .unwrap()
+            .and_utc()
+            .into(),
+        processed: row.get::<_, i32>(16)?.try_into().unwrap(),
+        content_id_risk: text(17)?.parse().unwrap(),
+    })
+}
+
+/// Both sides read one file, each with a cache of its own.
+fn reads(asked: &Asked) -> Vec<Line> {
+    let count = asked.rows(1_000_000);
+    let scratch = Scratch::new();
+    let db = scratch.open();
+    for start in (0..count).step_by(CHUNK) {
+        let chunk: Vec<_> = (start..(start + CHUNK as u64).min(count)).map(rows::row).collect();
+        db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &chunk)).unwrap();
+    }
+    let conn = rival(&scratch.path);
+    conn.pragma_update(None, "query_only", true).unwrap();
+    handles::watch();
+    let mut lines = Vec::new();
+    if asked.wants(LOOKUP) {
+        lines.push(lookup(asked, &db, &conn, count));
+    }
+    if asked.wants(PENDING) {
+        lines.push(pending(asked, &db, &conn));
+    }
+    lines
+}
+
+fn lookup(asked: &Asked, db: &Database, conn: &Connection, count: u64) -> Line {
+    const EACH: u64 = 20_000;
+    let sql = format!("SELECT id, {COLUMNS} FROM discovered_videos WHERE video_id = ?1 LIMIT 1");
+    let ours = |id: &str| db.read(|c| DiscoveredVideo::find_by_video_id(c, id)).unwrap();
+    let hand = |id: &str| conn.prepare_cached(&sql).unwrap().query_row([id], read).unwrap();
+    let warm = rows::video_id(0);
+    assert_eq!(ours(&warm), hand(&warm));
+    let before = handles::prepared_again();
+    let mut line = Line::new(LOOKUP, 0.8, EACH);
+    let mut random = Random::new(1);
+    for round in 0..asked.rounds(21) {
+        let ids: Vec<String> = (0..EACH).map(|_| rows::video_id(random.below(count))).collect();
+        let ours = || time(|| ids.iter().for_each(|id| drop(std::hint::black_box(ours(id)))));
+        let hand = || time(|| ids.iter().for_each(|id| drop(std::hint::black_box(hand(id)))));
+        let (ours, hand) = in_turns(round, ours, hand);
+        line.add(ours, hand);
+    }
+    line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
+    line
+}
+
+fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
+    let sql = format!(
+        "SELECT id, {COLUMNS} FROM discovered_videos WHERE processed = 0 AND niche = ?1 \
+         ORDER BY viral_score DESC NULLS LAST, view_velocity DESC NULLS LAST, view_count DESC NULLS LAST, id \
+         LIMIT 1000"
+    );
+    let ours = |niche: &str| db.read(|c| DiscoveredVideo::pending(c, niche, 1_000)).unwrap();
+    let hand = |niche: &str| {
+        let mut statement = conn.prepare_cached(&sql).unwrap();
+        let rows = statement.query_map([niche], read).unwrap();
+        rows.collect::<rusqlite::Result<Vec<_>>>().unwrap()
+    };
+    assert_eq!(ours(NICHES[0]), hand(NICHES[0]));
+    let before = handles::prepared_again();
+    let mut line = Line::new(PENDING, 0.85, 5 * NICHES.len() as u64);
+    for round in 0..asked.rounds(21) {
+        let times = |list: &dyn Fn(&str) -> Vec<DiscoveredVideo>| {
+            time(|| {
+                (0..5).for_each(|_| NICHES.iter().for_each(|niche| drop(std::hint::black_box(list(niche)))))
+            })
+        };
+        let (ours, hand) = in_turns(round, || times(&ours), || times(&hand));
+        line.add(ours, hand);
+    }
+    line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
+    line
+}
+
+/// Who begins changes from round to round.
+fn in_turns<T>(round: usize, ours: impl FnOnce() -> T, hand: impl FnOnce() -> T) -> (T, T) {
+    if round % 2 == 0 {
+        let ours = ours();
+        (ours, hand())
+    } else {
+        let hand = hand();
+        (ours(), hand)
+    }
+}
+
+/// Diesel shows no handle of a connection; an auto-extension sees each one as it opens.
+mod handles {
+    use super::*;
+
+    static OPEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+    unsafe extern "C" fn on_open(
+        db: *mut ffi::sqlite3,
+        _: *mut *mut std::ffi::c_char,
+        _: *const ffi::sqlite3_api_routines,
+    ) -> std::ffi::c_int {
+        OPEN.lock().unwrap().push(db as usize);
+        ffi::SQLITE_OK
+    }
+
+    /// From here on every connection is kept in mind. It must not close before the last count.
+    pub fn watch() {
+        // SAFETY: registering is thread-safe and the function lives as long as the process.
+        unsafe { ffi::sqlite3_auto_extension(Some(on_open)) };
+    }
+
+    /// How often SQLite prepared a statement of these connections a second time.
+    pub fn prepared_again() -> i32 {
+        let open = OPEN.lock().unwrap();
+        assert!(!open.is_empty(), "no connection was opened");
+        let mut sum = 0;
+        for db in &*open {
+            let mut statement = std::ptr::null_mut();
+            loop {
+                // SAFETY: the pool keeps its connections open as long as the database, which the caller
+                // holds, and nobody runs a statement on them meanwhile.
+                unsafe {
+                    statement = ffi::sqlite3_next_stmt(*db as *mut ffi::sqlite3, statement);
+                    if statement.is_null() {
+                        break;
+                    }
+                    sum += ffi::sqlite3_stmt_status(statement, ffi::SQLITE_STMTSTATUS_REPREPARE, 0);
+                }
+            }
+        }
+        sum
+    }
+}

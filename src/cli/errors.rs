@@ -1,0 +1,108 @@
+//! `viraldb errors`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Context, Format};
+use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
+use crate::{Error, Page, Result, log_error};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the errors nobody has dealt with, newest first
+    List {
+        /// Only of this module
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+        /// Also those that are dealt with
+        #[arg(long)]
+        all: bool,
+        /// Begin behind the error with this number
+        #[arg(long, value_name = "ID")]
+        after: Option<ErrorLogId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Keep an error
+    Log {
+        /// Part of the program it happened in
+        #[arg(long, value_name = "NAME")]
+        module: String,
+        /// Kind of error, such as TimeoutError
+        #[arg(long = "type", value_name = "TYPE")]
+        error_type: String,
+        /// Run it happened in
+        #[arg(long, value_name = "ID")]
+        run: Option<PipelineRunId>,
+        /// File that holds the stack trace; - is standard input
+        #[arg(long, value_name = "FILE")]
+        stack_trace: Option<PathBuf>,
+        /// What went wrong
+        #[arg(value_name = "MESSAGE")]
+        message: String,
+    },
+    /// Mark errors as dealt with
+    Resolve {
+        /// Numbers of errors
+        #[arg(value_name = "ID", required_unless_present = "module", conflicts_with = "module")]
+        ids: Vec<ErrorLogId>,
+        /// All of this module
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+    },
+}
+
+const SHOWN: &[&str] =
+    &["id", "occurred_at", "module", "error_type", "error_message", "pipeline_run_id", "resolved"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { module, all, after, limit } => {
+                let resolved = if all { None } else { Some(false) };
+                let filter = ErrorLogFilter { module: module.as_deref(), resolved, ..Default::default() };
+                let errors = db.read(|c| ErrorLog::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&errors, SHOWN)?;
+            }
+            Command::Log { module, error_type, run, stack_trace, message } => {
+                let stack_trace = stack_trace.map(read).transpose()?;
+                let error =
+                    db.write(|c| log_error(c, &module, &error_type, &message, run, stack_trace.as_deref()))?;
+                match context.output.format {
+                    Format::Table => context.output.text(&format!("logged error {}\n", error.id))?,
+                    _ => context.output.object(&error)?,
+                }
+            }
+            Command::Resolve { ids, module } => {
+                let count = db.write(|c| match &module {
+                    Some(module) => ErrorLog::resolve_module(c, module),
+                    None => ErrorLog::resolve_many(c, &ids),
+                })?;
+                match context.output.format {
+                    Format::Table => context.output.text(&format!("resolved {count}\n"))?,
+                    _ => context.output.object(&serde_json::json!({ "resolved": count }))?,
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read(path: PathBuf) -> Result<String> {
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(&path)
+    };
+    text.map_err(|error| Error::io(path, error))
+}

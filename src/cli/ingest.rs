@@ -1,0 +1,157 @@
+//! `viraldb ingest`
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Context, Format as OutputFormat};
+use crate::ingest::{self, Format, Options, Reject, Report};
+use crate::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files to read; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Format of the files, when they do not show it: youtube-trending, youtube-api, yt-dlp, jsonl
+    #[arg(long = "as", id = "as", value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Niche of the videos, instead of the one of their category
+    #[arg(long, value_name = "NAME")]
+    niche: Option<String>,
+    /// Table the rows of jsonl are for [default: discovered_videos]
+    #[arg(long, value_name = "TABLE")]
+    table: Option<String>,
+    /// Keep rejected rows here, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Write nothing of a file in which any row is bad
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Rejected rows that are shown for each file.
+const SHOWN: u64 = 5;
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let options = Options {
+            format: self.format,
+            niche: self.niche.as_deref(),
+            table: self.table.as_deref(),
+            strict: self.strict,
+        };
+        // All are opened before any is read, so that a wrong name changes nothing.
+        let inputs = self.files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let db = context.database()?;
+        let mut rejects = match &self.rejects {
+            Some(path) => {
+                Some((path, BufWriter::new(File::create(path).map_err(|error| Error::io(path, error))?)))
+            }
+            None => None,
+        };
+        let mut reports = Vec::new();
+        for Input { name, length, read } in inputs {
+            let bar = progress(context, length);
+            let mut shown = Vec::new();
+            let report = ingest::ingest(&db, &name, bar.wrap_read(read), &options, &mut |row: Reject| {
+                if (shown.len() as u64) < SHOWN {
+                    shown.push(format!("  line {}: {}", row.line, row.reason));
+                }
+                if let Some((path, file)) = &mut rejects {
+                    serde_json::to_writer(&mut *file, &row)
+                        .map_err(io::Error::from)
+                        .and_then(|()| file.write_all(b"\n"))
+                        .map_err(|error| Error::io(*path, error))?;
+                }
+                Ok(())
+            });
+            bar.finish_and_clear();
+            if let Some((path, file)) = &mut rejects {
+                file.flush().map_err(|error| Error::io(*path, error))?;
+            }
+            if let Ok(report) = &report {
+                if context.output.format == OutputFormat::Table {
+                    context.output.text(&line(report))?;
+                    context.output.finish()?;
+                }
+            }
+            if !context.quiet {
+                explain(&shown, report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());
+            }
+            reports.push(report?);
+        }
+        if context.output.format != OutputFormat::Table {
+            context.output.rows(&reports, &[])?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+struct Input {
+    name: String,
+    length: Option<u64>,
+    read: Box<dyn Read>,
+}
+
+fn open(path: &PathBuf) -> Result<Input> {
+    if path.as_os_str() == "-" {
+        return Ok(Input { name: "-".to_owned(), length: None, read: Box::new(io::stdin()) });
+    }
+    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
+    if metadata.is_dir() {
+        return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));
+    }
+    let length = metadata.is_file().then_some(metadata.len());
+    Ok(Input { name: path.display().to_string(), length, read: Box::new(file) })
+}
+
+/// Progress by bytes, on a terminal only.
+fn progress(context: &Context, length: Option<u64>) -> ProgressBar {
+    if context.quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    match length {
+        Some(length) => {
+            let style =
+                ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}");
+            ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        }
+        None => {
+            let style = ProgressStyle::with_template("{spinner} {bytes}  {bytes_per_sec}");
+            ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        }
+    }
+}
+
+/// What came in, for people.
+pub(super) fn line(report: &Report) -> String {
+    let what = if report.table == "discovered_videos" { "videos" } else { &report.table };
+    let mut line = format!(
+        "{}  {} rows: {} {what} new, {} updated",
+        report.file, report.rows, report.new, report.updated
+    );
+    if report.format == Format::YoutubeTrending.as_str() {
+        line += &format!(", {} snapshots", report.snapshots);
+    }
+    if report.trends > 0 {
+        line += &format!(", {} trends", report.trends);
+    }
+    line + &format!(", {} rejected\n", report.rejected)
+}
+
+#[allow(clippy::print_stderr)] // for people, beside the data
+fn explain(shown: &[String], rejected: u64, kept: bool) {
+    let hint = if kept { "" } else { " (keep rejected rows with --rejects FILE)" };
+    for (place, line) in shown.iter().enumerate() {
+        let is_last = place + 1 == shown.len();
+        eprintln!("{line}{}", if is_last && rejected <= SHOWN { hint } else { "" });
+    }
+    if rejected > SHOWN {
+        eprintln!("  and {} more{hint}", rejected - SHOWN);
+    }
+}

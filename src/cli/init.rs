@@ -1,0 +1,96 @@
+//! `viraldb init`
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{Context, Format};
+use crate::compilation::DiscoveredVideo;
+use crate::{Database, Result, ingest, maintenance};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Load a small sample of real data: trending videos of two days
+    #[arg(long)]
+    sample: bool,
+}
+
+/// The sample, which ships with the program.
+const SAMPLE: &[u8] = include_bytes!("../../sample/us_youtube_trending.csv");
+
+#[derive(Serialize)]
+struct Done<'a> {
+    database: &'a str,
+    engine: &'a str,
+    version: &'a str,
+    schema: &'a str,
+    tables: usize,
+    migrations_applied: Vec<&'static str>,
+    sample: Option<&'a ingest::Report>,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let url = context.url()?;
+        let migrations_applied = crate::db::migrate::run(&url)?;
+        let db = Database::open(&url)?;
+        let sample = if self.sample {
+            let options =
+                ingest::Options { format: Some(ingest::Format::YoutubeTrending), ..Default::default() };
+            Some(ingest::ingest(&db, "sample", SAMPLE, &options, &mut |_| Ok(()))?)
+        } else {
+            None
+        };
+        let status = maintenance::status(&db)?;
+        let done = Done {
+            database: &status.database,
+            engine: &status.engine,
+            version: &status.version,
+            schema: &status.schema,
+            tables: status.tables.len(),
+            migrations_applied,
+            sample: sample.as_ref(),
+        };
+        if context.output.format != Format::Table {
+            context.output.object(&done)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (is_new, is_old) = (
+            done.migrations_applied.len() == db.history()?.entries.len(),
+            done.migrations_applied.is_empty(),
+        );
+        let verb = match (is_new, is_old) {
+            (true, _) => "created",
+            (_, true) => "nothing to do for",
+            _ => "migrated",
+        };
+        context.output.text(&format!(
+            "{verb} {} ({} {}, {} tables, schema {})\n",
+            done.database, done.engine, done.version, done.tables, done.schema
+        ))?;
+        if let Some(sample) = &sample {
+            context.output.text(&super::ingest::line(sample))?;
+            let niche = status
+                .pending_videos
+                .iter()
+                .max_by_key(|niche| niche.pending)
+                .map(|niche| niche.niche.clone());
+            if let Some(niche) = niche {
+                let best = db.read(|c| DiscoveredVideo::pending(c, &niche, 3))?;
+                context.output.text(&format!("the best of {niche} that wait to be used:\n"))?;
+                context.output.rows(&best, &["video_id", "view_velocity", "view_count", "title"])?;
+                hint(context, &format!("viraldb videos pending {niche}"))?;
+            }
+        } else {
+            hint(context, "viraldb ingest FILE…")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn hint(context: &mut Context, command: &str) -> Result<()> {
+    if context.quiet {
+        return Ok(());
+    }
+    context.output.text(&format!("next: {command}    or see what is in it: viraldb status\n"))
+}

@@ -1,0 +1,143 @@
+//! `viraldb migrate`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Context, Format};
+use crate::db::migrate::{self, Migration, State, Verdict};
+use crate::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Apply what is pending
+    Run,
+    /// Take back the newest migrations; their tables and rows are lost
+    Revert(Count),
+    /// Take back the newest migrations and apply them again; their rows are lost
+    Redo(Count),
+    /// List the migrations and how each stands; writes nothing
+    Status,
+    /// Exit 0 if the schema is current, 3 if migrations are pending, 4 if the history differs, 5 if the
+    /// database is newer than this program; writes nothing
+    Check,
+    /// Print the SQL of the pending migrations, or of those named
+    Sql(Sql),
+}
+
+#[derive(Debug, clap::Args)]
+struct Count {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+    /// All of them
+    #[arg(long, conflicts_with = "count")]
+    all: bool,
+}
+
+impl Count {
+    fn get(&self) -> usize {
+        if self.all { usize::MAX } else { self.count.into() }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct Sql {
+    /// Names or versions of migrations
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// All migrations
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// What takes them back, newest first
+    #[arg(long)]
+    down: bool,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let url = context.url()?;
+        match self.command {
+            Command::Run => done(context, "applied", &migrate::run(&url)?),
+            Command::Revert(count) => done(context, "reverted", &migrate::revert(&url, count.get())?),
+            Command::Redo(count) => done(context, "applied again", &migrate::redo(&url, count.get())?),
+            Command::Status => {
+                let history = migrate::status(&url)?;
+                context.output.rows(&history.entries, &["version", "name", "state", "recorded_at"])?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Check => check(context, &url),
+            Command::Sql(sql) => sql.run(context, &url),
+        }
+    }
+}
+
+fn done(context: &mut Context, verb: &str, names: &[&str]) -> Result<ExitCode> {
+    if context.output.format == Format::Table {
+        for name in names {
+            context.output.text(&format!("{verb} {name}\n"))?;
+        }
+        if names.is_empty() {
+            context.output.text("nothing to do\n")?;
+        }
+    } else {
+        context.output.object(&serde_json::json!({ verb.replace(' ', "_"): names }))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(context: &mut Context, url: &str) -> Result<ExitCode> {
+    let history = migrate::status(url)?;
+    let (word, code) = match history.verdict() {
+        Verdict::Current => ("current", 0),
+        Verdict::Pending => ("pending", 3),
+        Verdict::Differs => ("differs", 4),
+        Verdict::Newer => ("newer", 5),
+    };
+    let concerned: Vec<_> = history.entries.iter().filter(|entry| entry.state != State::Applied).collect();
+    if context.output.format == Format::Table {
+        context.output.text(&format!("{word}\n"))?;
+        for entry in concerned {
+            let name = if entry.name.is_empty() { &entry.version } else { &entry.name };
+            context.output.text(&format!("{}  {name}\n", entry.state))?;
+        }
+    } else {
+        context.output.object(&serde_json::json!({ "verdict": word, "migrations": concerned }))?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+impl Sql {
+    fn run(self, context: &mut Context, url: &str) -> Result<ExitCode> {
+        let embedded = migrate::embedded(url)?;
+        let mut chosen: Vec<&Migration> = if self.all {
+            embedded.iter().collect()
+        } else if self.names.is_empty() {
+            migrate::status(url)?.pending().collect()
+        } else {
+            let find = |name: &String| {
+                let known =
+                    embedded.iter().find(|migration| migration.name == *name || migration.version() == *name);
+                known.ok_or_else(|| {
+                    let names: Vec<&str> = embedded.iter().map(|migration| migration.name).collect();
+                    Error::invalid(format!("migration {name:?}"), format!("is none of {}", names.join(", ")))
+                })
+            };
+            self.names.iter().map(find).collect::<Result<_>>()?
+        };
+        if self.down {
+            chosen.reverse();
+        }
+        for migration in chosen {
+            let sql = if self.down { migration.down } else { migration.up };
+            context.output.text(&format!("-- {}\n\n{sql}\n", migration.name))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,180 @@
+//! The command line: one file a command, each its arguments, one call into the library, one print.
+//!
+//! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
+//! 1 failed, 2 wrong usage, and those that `migrate check` documents.
+
+#![allow(missing_docs)] // doc comments here are the help that clap prints
+
+mod completions;
+mod errors;
+mod ingest;
+mod init;
+mod logging;
+mod migrate;
+mod output;
+mod status;
+mod videos;
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::db::database_url;
+use crate::{CorrelationId, Database, Result, correlation};
+use output::Output;
+
+/// The database layer of automated short-video channels: SQLite on a laptop, PostgreSQL in production
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The database: sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, or postgres://USER@HOST/NAME.
+    /// Else DATABASE_URL, else that of .env, else sqlite://viral.db
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// How to print: for people, or one JSON document, one JSON row a line, CSV
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    /// Log more: -v what is done, -vv how
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Print data and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Form of the log on stderr
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the database, or bring it to the newest schema
+    Init(init::Args),
+    /// What is in the database: versions, sizes, rows, pending work
+    Status(status::Args),
+    /// The schema's migrations
+    Migrate(migrate::Args),
+    /// Read files of videos into the database
+    Ingest(ingest::Args),
+    /// Discovered videos
+    Videos(videos::Args),
+    /// Errors of the pipelines
+    Errors(errors::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// What a command works with.
+struct Context {
+    url: Option<String>,
+    output: Output,
+    quiet: bool,
+}
+
+impl Context {
+    fn url(&self) -> Result<String> {
+        database_url(self.url.as_deref())
+    }
+
+    /// The database, which must be there and current.
+    fn database(&self) -> Result<Database> {
+        Database::connect(&self.url()?)
+    }
+}
+
+/// Runs the command and says how it ended.
+pub fn run(cli: Cli) -> ExitCode {
+    let Cli { global, command } = cli;
+    logging::start(global.verbose, global.quiet, global.log_format);
+    let mut context =
+        Context { url: global.database_url, output: Output::new(global.format), quiet: global.quiet };
+    let id = CorrelationId::default();
+    let result = correlation::unit_of_work(command.name(), id, || {
+        let code = command.run(&mut context)?;
+        context.output.finish()?;
+        Ok(code)
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Status(_) => "status",
+            Self::Migrate(_) => "migrate",
+            Self::Ingest(_) => "ingest",
+            Self::Videos(_) => "videos",
+            Self::Errors(_) => "errors",
+            Self::Completions(_) => "completions",
+        }
+    }
+
+    fn run(self, context: &mut Context) -> Result<ExitCode> {
+        match self {
+            Self::Init(args) => args.run(context),
+            Self::Status(args) => args.run(context),
+            Self::Migrate(args) => args.run(context),
+            Self::Ingest(args) => args.run(context),
+            Self::Videos(args) => args.run(context),
+            Self::Errors(args) => args.run(context),
+            Self::Completions(args) => args.run(context),
+        }
+    }
+}
+
+/// One line with the chain of causes, each once.
+#[allow(clippy::print_stderr)] // the place where errors are printed
+fn report(error: &crate::Error) {
+    let mut text = crate::error::one_line(&error.to_string());
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = crate::error::one_line(&error.to_string());
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    eprintln!("error: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        super::Cli::command().debug_assert();
+    }
+}

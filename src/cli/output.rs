@@ -1,0 +1,174 @@
+//! Printing: for people, and for programs.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde_json::{Map, Value};
+
+use super::Format;
+use crate::{Error, Result};
+
+/// The longest text a column of a table for people shows; the other formats show all.
+const WIDEST: usize = 48;
+
+pub(super) struct Output {
+    pub(super) format: Format,
+    out: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, out: BufWriter::new(io::stdout()) }
+    }
+
+    /// Prints rows; a table for people shows only the columns that `shown` names.
+    pub(super) fn rows<'de, T: Serialize + Deserialize<'de>>(
+        &mut self,
+        rows: &[T],
+        shown: &[&str],
+    ) -> Result<()> {
+        match self.format {
+            Format::Table => {
+                let documents = documents(rows)?;
+                self.table(
+                    shown,
+                    documents.iter().map(|row| shown.iter().map(|c| for_people(row.get(*c))).collect()),
+                )
+            }
+            Format::Json => self.json(&rows),
+            Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
+            Format::Csv => self.csv(columns::<T>(), &documents(rows)?),
+        }
+    }
+
+    /// Prints one object; in CSV it is a row.
+    pub(super) fn object(&mut self, object: &impl Serialize) -> Result<()> {
+        match self.format {
+            Format::Json => self.json(object),
+            Format::Table | Format::Jsonl => self.line(object),
+            Format::Csv => {
+                let documents = documents(std::slice::from_ref(object))?;
+                let columns: Vec<String> = documents.iter().flat_map(Map::keys).cloned().collect();
+                self.csv(&columns.iter().map(String::as_str).collect::<Vec<_>>(), &documents)
+            }
+        }
+    }
+
+    /// Prints text for people, or what a program is to take as it is.
+    pub(super) fn text(&mut self, text: &str) -> Result<()> {
+        self.out.write_all(text.as_bytes()).map_err(failed)
+    }
+
+    /// Prints a table for people.
+    pub(super) fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header);
+        table.add_rows(rows);
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.out.flush().map_err(failed)
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer_pretty(&mut self.out, value).map_err(|error| failed(error.into()))?;
+        writeln!(self.out).map_err(failed)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.out, value).map_err(|error| failed(error.into()))?;
+        writeln!(self.out).map_err(failed)
+    }
+
+    fn csv(&mut self, columns: &[&str], rows: &[Map<String, Value>]) -> Result<()> {
+        let mut csv = csv::Writer::from_writer(&mut self.out);
+        let failed = |error: csv::Error| failed(error.into());
+        csv.write_record(columns).map_err(failed)?;
+        for row in rows {
+            csv.write_record(columns.iter().map(|column| cell(row.get(*column)))).map_err(failed)?;
+        }
+        csv.flush().map_err(self::failed)
+    }
+}
+
+/// Whether nobody reads what we print any more, which is no error of ours.
+pub(super) fn is_closed_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io("standard output", error)
+}
+
+fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
+    rows.iter().map(crate::db::document::from_row).collect()
+}
+
+/// A value as text: nothing for null, JSON for what is nested.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A value in a table for people: fractions to two digits, long text cut.
+fn for_people(value: Option<&Value>) -> String {
+    match value.and_then(Value::as_f64) {
+        Some(number) if value.is_some_and(Value::is_f64) => format!("{number:.2}"),
+        _ => short(cell(value)),
+    }
+}
+
+/// The beginning of a long text, on one line.
+fn short(text: String) -> String {
+    let text = crate::error::one_line(&text);
+    match text.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The names of a row's columns, also when there is no row: serde's derive tells them to whoever asks
+/// it to read the struct.
+fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    struct Ask<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Ask<'_> {
+        type Error = de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(de::Error::custom("only asked for names"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &'static [&'static str] = &[];
+    // It always fails, having told the names.
+    let _ = T::deserialize(Ask(&mut names)).is_ok();
+    names
+}

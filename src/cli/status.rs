@@ -1,0 +1,81 @@
+//! `viraldb status`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+
+use super::{Context, Format};
+use crate::maintenance::{self, Status, StatusCounts};
+use crate::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let status = maintenance::status(&context.database()?)?;
+        match context.output.format {
+            Format::Table => {
+                let text = for_people(&status).map_err(|error| Error::Other(Box::new(error)))?;
+                context.output.text(&text)?;
+            }
+            _ => context.output.object(&status)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    let size = u64::try_from(status.size_bytes).unwrap_or_default();
+    write!(
+        out,
+        "{} · {} {} · schema {} (current) · {}",
+        status.database,
+        status.engine,
+        status.version,
+        status.schema,
+        HumanBytes(size)
+    )?;
+    if let Some(wal) = status.wal_bytes {
+        write!(out, " · WAL {}", HumanBytes(wal))?;
+    }
+    let mut niches: Vec<_> = status.pending_videos.iter().collect();
+    niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
+    let pending: Vec<String> =
+        niches.iter().map(|niche| format!("{} {}", niche.niche, niche.pending)).collect();
+    writeln!(
+        out,
+        "\npending videos   {}",
+        if pending.is_empty() { "none".to_owned() } else { pending.join("   ") }
+    )?;
+    writeln!(
+        out,
+        "runs             {}",
+        counts(&status.runs, &[("running", "running"), ("review", "in review"), ("failed", "failed")])
+    )?;
+    writeln!(
+        out,
+        "jobs             {}",
+        counts(&status.jobs, &[("queued", "queued"), ("processing", "processing"), ("failed", "failed")])
+    )?;
+    writeln!(out, "errors           {} unresolved", status.unresolved_errors)?;
+    let (full, empty): (Vec<_>, Vec<_>) = status.tables.iter().partition(|table| table.rows > 0);
+    let rows: Vec<String> = full.iter().map(|table| format!("{} {}", table.table, table.rows)).collect();
+    let rest = match (full.len(), empty.len()) {
+        (0, n) => format!("none in {n} tables"),
+        (_, 0) => String::new(),
+        (_, n) => format!("   none in {n} other tables"),
+    };
+    writeln!(out, "rows             {}{rest}", rows.join("   "))?;
+    Ok(out)
+}
+
+fn counts(counts: &StatusCounts, shown: &[(&str, &str)]) -> String {
+    let shown: Vec<String> = shown
+        .iter()
+        .map(|(status, word)| format!("{} {word}", counts.get(*status).copied().unwrap_or_default()))
+        .collect();
+    shown.join("   ")
+}

@@ -1,0 +1,241 @@
+//! Rows as JSON documents: the way in for rows whose columns are known only at run time.
+//!
+//! One statement takes a whole batch: SQLite takes the documents apart with `json_each`, PostgreSQL with
+//! `jsonb_populate_recordset`, and each column goes in as the type it has there.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde_json::{Map, Value};
+
+use super::{DbConnection, Upserted, on_backend};
+use crate::error::{Error, Result, ResultExt};
+
+/// What has to be known of a table to take documents into it.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub name: &'static str,
+    pub id: Id,
+    /// Columns that name a row when `id` is not given; empty if there are none.
+    pub key: &'static [&'static str],
+    /// Columns that a row keeps once it is there.
+    pub keep: &'static [&'static str],
+    /// Columns that hold JSON.
+    pub json: &'static [&'static str],
+    /// Columns that hold a moment.
+    pub times: &'static [&'static str],
+}
+
+/// What numbers the rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Id {
+    /// The database counts.
+    Number,
+    /// We do, with UUIDs of version 7.
+    Uuid,
+    /// The table has a key of words and no `id`.
+    Key,
+}
+
+/// A struct of new rows that serde can read from a document of its columns.
+pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
+    const TABLE: Table;
+}
+
+/// A row as a document.
+pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(row) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(other) => Err(Error::invalid(other.to_string(), "is no row")),
+        Err(error) => Err(Error::Other(Box::new(error))),
+    }
+}
+
+/// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
+/// unless a row stands there that is the same in every column the document gives.
+///
+/// All documents must be valid for the table; `null` is the same as nothing.
+pub(crate) fn upsert(
+    conn: &mut DbConnection,
+    table: &Table,
+    rows: &[Map<String, Value>],
+) -> Result<Upserted> {
+    let mut by_columns: HashMap<Vec<&str>, Vec<&Map<String, Value>>> = HashMap::new();
+    for row in rows {
+        let mut columns: Vec<&str> = row.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| &**k).collect();
+        columns.sort_unstable();
+        by_columns.entry(columns).or_default().push(row);
+    }
+    // A fixed order, so that two writers do not wait for each other.
+    let mut groups: Vec<_> = by_columns.into_iter().collect();
+    groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    conn.atomically(|conn| {
+        let mut all = Upserted::default();
+        for (columns, rows) in groups {
+            all += upsert_alike(conn, table, &columns, &rows)?;
+        }
+        Ok(all)
+    })
+}
+
+/// Documents that give the same columns, in one statement.
+fn upsert_alike(
+    conn: &mut DbConnection,
+    table: &Table,
+    columns: &[&str],
+    rows: &[&Map<String, Value>],
+) -> Result<Upserted> {
+    let Table { name, .. } = table;
+    let key: &[&str] = match columns {
+        columns if columns.contains(&"id") => &["id"],
+        columns if !table.key.is_empty() && table.key.iter().all(|key| columns.contains(key)) => table.key,
+        _ => &[],
+    };
+    let mut documents = distinct(rows, if key.is_empty() { columns } else { key });
+    let count = documents.len();
+    let mut filled = columns.to_vec();
+    if table.id == Id::Uuid && !columns.contains(&"id") {
+        filled.push("id");
+        for document in &mut documents {
+            document.insert("id".to_owned(), uuid::Uuid::now_v7().to_string().into());
+        }
+    }
+    let documents = for_engine(conn, table, columns, documents);
+
+    let source = on_backend!(
+        &mut *conn,
+        sqlite | _c | {
+            let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
+            let taken: Vec<String> =
+                filled.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect();
+            format!("(SELECT {} FROM json_each(?1))", taken.join(", "))
+        },
+        postgres | _c | format!("jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
+    );
+    let list =
+        |prefix: &str| filled.iter().map(|c| format!("{prefix}\"{c}\"")).collect::<Vec<_>>().join(", ");
+    let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
+        columns.iter().map(|c| form(c)).collect::<Vec<_>>().join(glue)
+    };
+    let same = |c: &str| format!("old.\"{c}\" IS NOT DISTINCT FROM new.\"{c}\"");
+
+    let mut known = 0;
+    let statement = if key.is_empty() {
+        format!(
+            "INSERT INTO {name} ({}) SELECT {} FROM {source} AS new WHERE NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {})",
+            list(""),
+            list("new."),
+            all(columns, " AND ", &same),
+        )
+    } else {
+        let matching = all(key, " AND ", &|c| format!("old.\"{c}\" = new.\"{c}\""));
+        known = count_rows(
+            conn,
+            table,
+            &format!("SELECT count(*) AS count FROM {source} AS new JOIN {name} AS old ON {matching}"),
+            &documents,
+        )?;
+        let changing: Vec<&str> =
+            columns.iter().copied().filter(|c| !key.contains(c) && !table.keep.contains(c)).collect();
+        let action = if changing.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!(
+                "UPDATE SET {} WHERE {}",
+                all(&changing, ", ", &|c| format!("\"{c}\" = excluded.\"{c}\"")),
+                all(&changing, " OR ", &|c| format!("{name}.\"{c}\" IS DISTINCT FROM excluded.\"{c}\"")),
+            )
+        };
+        format!(
+            "INSERT INTO {name} ({}) SELECT {} FROM {source} AS new WHERE true ON CONFLICT ({}) DO {action}",
+            list(""),
+            list("new."),
+            all(key, ", ", &|c| format!("\"{c}\"")),
+        )
+    };
+    let written =
+        on_backend!(&mut *conn, |c| diesel::sql_query(statement).bind::<Text, _>(&documents).execute(c))
+            .of(table.name, "")?;
+    if key == ["id"] && table.id == Id::Number {
+        count_past_ids(conn, table)?;
+    }
+    let new = if key.is_empty() { written } else { count - known };
+    let updated = written.saturating_sub(new);
+    Ok(Upserted { new, updated, unchanged: count - new - updated })
+}
+
+/// The documents without those whose `columns` come again; the last one counts, and gives what it does
+/// not say from those before.
+fn distinct(rows: &[&Map<String, Value>], columns: &[&str]) -> Vec<Map<String, Value>> {
+    let mut places = HashMap::new();
+    let mut distinct: Vec<Map<String, Value>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key: Vec<String> =
+            columns.iter().map(|c| row.get(*c).map(Value::to_string).unwrap_or_default()).collect();
+        let place = *places.entry(key).or_insert(distinct.len());
+        match distinct.get_mut(place) {
+            Some(seen) => seen.extend((*row).clone()),
+            None => distinct.push((*row).clone()),
+        }
+    }
+    distinct
+}
+
+/// The documents as the statement takes them: on SQLite, moments in the form of the schema.
+fn for_engine(
+    conn: &DbConnection,
+    table: &Table,
+    columns: &[&str],
+    mut rows: Vec<Map<String, Value>>,
+) -> String {
+    let rewrite: Vec<&str> = match conn {
+        #[cfg(feature = "sqlite")]
+        DbConnection::Sqlite(_) => columns.iter().copied().filter(|c| table.times.contains(c)).collect(),
+        #[cfg(feature = "postgres")]
+        DbConnection::Postgres(_) => Vec::new(),
+    };
+    for row in &mut rows {
+        for column in &rewrite {
+            #[cfg(feature = "sqlite")]
+            if let Some(Value::String(text)) = row.get_mut(*column)
+                && let Ok(at) = text.parse::<crate::Timestamp>()
+            {
+                *text = at.to_sqlite();
+            }
+            #[cfg(not(feature = "sqlite"))]
+            let _ = (&row, column);
+        }
+    }
+    Value::Array(rows.into_iter().map(Value::Object).collect()).to_string()
+}
+
+fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, documents: &str) -> Result<usize> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let row: Row = on_backend!(conn, |c| diesel::sql_query(query).bind::<Text, _>(documents).get_result(c))
+        .of(table.name, "")?;
+    Ok(usize::try_from(row.count).unwrap_or_default())
+}
+
+/// Moves PostgreSQL's sequence past ids that were given; SQLite does so by itself.
+fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
+    on_backend!(
+        conn,
+        sqlite | _c | Ok(0),
+        postgres
+            | c
+            | diesel::sql_query(format!(
+                "SELECT setval(s::regclass, \
+                 greatest((SELECT max(id) FROM {0}), coalesce(pg_sequence_last_value(s::regclass), 1))) \
+             FROM pg_get_serial_sequence('{0}', 'id') AS s",
+                table.name
+            ))
+            .execute(c)
+    )
+    .of(table.name, "")
+    .map(drop)
+}

@@ -1,0 +1,215 @@
+//! JSON documents one behind the other, each a single item or a list of items in one of its fields, read
+//! without holding more than one item in memory.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{Found, Row, Sink};
+use crate::{Error, Result};
+
+/// Turns one item into what it becomes, or says why it cannot.
+pub(super) type Convert<'a> = dyn FnMut(&Value) -> Result<Found, String> + 'a;
+
+/// Reads documents, in which the items are an array, or an array under `list`, or the document itself.
+pub(super) fn read(
+    input: &mut impl BufRead,
+    list: &'static str,
+    convert: &mut Convert<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    let by_line = is_by_line(input).map_err(|error| Error::io("the input", error))?;
+    let line = Cell::new(1);
+    let failed = Cell::new(None);
+    let mut input = Counted { input, line: &line, at_line_end: false, stop_at_line_end: by_line };
+    while input.skip_space().map_err(|error| Error::io("the input", error))? {
+        let start = line.get();
+        let items = Items { list, line: &line, start, convert, sink, failed: &failed, nested: false };
+        let mut json = serde_json::Deserializer::from_reader(&mut input);
+        let error = items.deserialize(&mut json).err();
+        drop(json);
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        let Some(error) = error else {
+            input.at_line_end = false;
+            continue;
+        };
+        if error.is_io() {
+            return Err(Error::io("the input", error.into()));
+        }
+        let reason = if error.is_eof() {
+            "the document is cut off".to_owned()
+        } else {
+            // serde's own position is counted from the start of this document
+            let text = error.to_string();
+            text.split(" at line ").next().unwrap_or(&text).to_owned()
+        };
+        sink(Row { line: if by_line { start } else { line.get() }, found: Err(reason), raw: Value::Null })?;
+        if !by_line {
+            return Ok(()); // nothing says where the next document would begin
+        }
+        input.skip_line().map_err(|error| Error::io("the input", error))?;
+    }
+    Ok(())
+}
+
+/// Whether each line is a document: then a bad one costs its line only. A document that stands on many
+/// lines never has one that begins with a brace in its first column behind its first line.
+fn is_by_line(input: &mut impl BufRead) -> io::Result<bool> {
+    let head = input.fill_buf()?;
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let mut lines = head.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let first = lines.next().unwrap_or_default().trim_ascii();
+    let second = lines.next();
+    Ok(first.starts_with(b"{") && second.is_some_and(|line| line.starts_with(b"{")))
+}
+
+/// Counts the lines of what it reads, and can end at the end of one.
+struct Counted<'a, R> {
+    input: &'a mut R,
+    line: &'a Cell<u64>,
+    at_line_end: bool,
+    stop_at_line_end: bool,
+}
+
+impl<R: BufRead> Counted<'_, R> {
+    /// Goes to the next byte that is no white space, nor a byte-order mark; whether there is one.
+    fn skip_space(&mut self) -> io::Result<bool> {
+        self.at_line_end = false;
+        loop {
+            match self.input.fill_buf()?.first() {
+                None => return Ok(false),
+                Some(byte) if byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf) => {
+                    if *byte == b'\n' {
+                        self.line.set(self.line.get() + 1);
+                    }
+                    self.input.consume(1);
+                }
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
+    /// Goes behind the end of the line.
+    fn skip_line(&mut self) -> io::Result<()> {
+        if !self.at_line_end {
+            self.input.skip_until(b'\n')?;
+            self.line.set(self.line.get() + 1);
+        }
+        self.at_line_end = false;
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Counted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let (Some(place), false) = (out.first_mut(), self.at_line_end && self.stop_at_line_end) else {
+            return Ok(0);
+        };
+        let Some(byte) = self.input.fill_buf()?.first().copied() else { return Ok(0) };
+        self.input.consume(1);
+        if byte == b'\n' {
+            self.line.set(self.line.get() + 1);
+            self.at_line_end = true;
+        }
+        *place = byte;
+        Ok(1)
+    }
+}
+
+/// Reads one document and hands on its items.
+struct Items<'a, 'c, 's> {
+    list: &'static str,
+    line: &'a Cell<u64>,
+    start: u64,
+    convert: &'a mut Convert<'c>,
+    sink: &'a mut Sink<'s>,
+    /// What the sink said, which serde cannot carry.
+    failed: &'a Cell<Option<Error>>,
+    nested: bool,
+}
+
+impl Items<'_, '_, '_> {
+    fn hand_on<E: serde::de::Error>(&mut self, line: u64, item: Value) -> Result<(), E> {
+        // A list in a list: a playlist of a channel's playlists.
+        if let Value::Object(document) = &item
+            && let Some(Value::Array(items)) = document.get(self.list)
+        {
+            return items.iter().try_for_each(|item| self.hand_on(line, item.clone()));
+        }
+        let found = (self.convert)(&item);
+        let raw = if found.is_err() { item } else { Value::Null };
+        (self.sink)(Row { line, found, raw }).map_err(|error| {
+            self.failed.set(Some(error));
+            E::custom("the row could not be stored")
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Items<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut document = Map::new();
+        let mut is_list = false;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == self.list && !self.nested {
+                is_list = true;
+                map.next_value_seed(Items {
+                    list: self.list,
+                    line: self.line,
+                    start: self.line.get(),
+                    convert: &mut *self.convert,
+                    sink: &mut *self.sink,
+                    failed: self.failed,
+                    nested: true,
+                })?;
+            } else if is_list {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                document.insert(key, map.next_value()?);
+            }
+        }
+        if is_list { Ok(()) } else { self.hand_on(self.start, Value::Object(document)) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element_seed(At(self.line))? {
+            self.hand_on(item.0, item.1)?;
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        if self.nested { Ok(()) } else { Err(E::custom("is null")) }
+    }
+}
+
+/// One item and the line it begins on.
+struct At<'a>(&'a Cell<u64>);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = (u64, Value);
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        let line = self.0.get();
+        let item = serde::Deserialize::deserialize(from)?;
+        Ok((line, item))
+    }
+}

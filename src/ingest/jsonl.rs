@@ -1,0 +1,142 @@
+//! JSON Lines of our own column names, for any table.
+
+use std::io::{BufRead, Read};
+
+use serde_json::{Map, Value};
+
+use super::{Found, Row, Sink};
+use crate::compilation::{
+    NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
+    NewScript, NewShort, NewTtsAudio,
+};
+use crate::db::document::{self, Document, Table};
+use crate::error::require;
+use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
+use crate::republishing::{
+    NewChannel, NewChannelStatistics, NewMusic, NewSystemConfiguration, NewTransformationPreset, NewVideo,
+    NewVideoProcessingJob, NewVideoStatistics,
+};
+use crate::{DbConnection, Error, Result, Upserted};
+
+/// The longest line that is read, in bytes; a longer one is a bad row.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// The table that rows go into.
+#[derive(Debug)]
+pub(super) struct Target {
+    table: Table,
+    /// Reads a document as a new row of the table, which checks it, and returns it with its values in
+    /// the form of the schema.
+    check: fn(Value) -> Result<Map<String, Value>, String>,
+}
+
+impl Target {
+    fn of<T: Document>() -> Self {
+        Self { table: T::TABLE, check: check::<T> }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    pub(super) fn store(
+        &self,
+        conn: &mut DbConnection,
+        documents: &[Map<String, Value>],
+    ) -> Result<Upserted> {
+        document::upsert(conn, &self.table, documents)
+    }
+}
+
+/// The table of a name.
+pub(super) fn table(name: &str) -> Result<Target> {
+    let tables = [
+        Target::of::<NewDiscoveredVideo<'static>>,
+        Target::of::<NewPipelineRun<'static>>,
+        Target::of::<NewClip<'static>>,
+        Target::of::<NewScript<'static>>,
+        Target::of::<NewTtsAudio<'static>>,
+        Target::of::<NewShort<'static>>,
+        Target::of::<NewAnalytics<'static>>,
+        Target::of::<NewReviewLog<'static>>,
+        Target::of::<NewConfigOverride<'static>>,
+        Target::of::<NewErrorLog<'static>>,
+        Target::of::<NewTransformationPreset<'static>>,
+        Target::of::<NewMusic<'static>>,
+        Target::of::<NewChannel<'static>>,
+        Target::of::<NewVideo<'static>>,
+        Target::of::<NewVideoProcessingJob<'static>>,
+        Target::of::<NewChannelStatistics>,
+        Target::of::<NewVideoStatistics>,
+        Target::of::<NewSystemConfiguration<'static>>,
+        Target::of::<NewJob<'static>>,
+        Target::of::<NewTrend<'static>>,
+        Target::of::<NewJobScript<'static>>,
+        Target::of::<NewJobVideo<'static>>,
+    ]
+    .map(|of| of());
+    let names: Vec<&str> = tables.iter().map(Target::name).collect();
+    let unknown = Error::invalid(format!("table {name:?}"), format!("is none of {}", names.join(", ")));
+    tables.into_iter().find(|target| target.name() == name).ok_or(unknown)
+}
+
+/// Reads a document as a row of `T`, and keeps the columns that it gives.
+fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(mut given) = value else {
+        return Err("is no JSON object".to_owned());
+    };
+    given.retain(|_, value| !value.is_null());
+    if T::TABLE.name == "videos" {
+        given.remove("status"); // the database computes it
+    }
+    let row: T = serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())?;
+    let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
+    document.retain(|column, _| given.contains_key(column));
+    for key in T::TABLE.key {
+        if let Some(Value::String(key_value)) = document.get(*key) {
+            require(key, key_value).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(document)
+}
+
+pub(super) fn read(input: &mut impl BufRead, target: &Target, sink: &mut Sink<'_>) -> Result<()> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = input
+            .by_ref()
+            .take(LONGEST + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Error::io("the input", error))?;
+        if length == 0 {
+            break;
+        }
+        if line.len() as u64 > LONGEST {
+            input.skip_until(b'\n').map_err(|error| Error::io("the input", error))?;
+            let found = Err(format!("the line is longer than {LONGEST} bytes"));
+            sink(Row { line: number, found, raw: Value::Null })?;
+            continue;
+        }
+        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let (found, raw) = match serde_json::from_slice::<Value>(text) {
+            Ok(value) => match (target.check)(value.clone()) {
+                Ok(document) => (Ok(document), Value::Null),
+                Err(reason) => (Err(reason), value),
+            },
+            Err(error) => {
+                let reason = match std::str::from_utf8(text) {
+                    Ok(_) => format!("is no JSON: {error}"),
+                    Err(_) => "is not UTF-8".to_owned(),
+                };
+                (Err(reason), String::from_utf8_lossy(text).into())
+            }
+        };
+        let found = found.map(|document| Found { document: Some(document), ..Default::default() });
+        sink(Row { line: number, found, raw })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,440 @@
+//! Real data comes in: files and streams in the formats of the field, read row by row, stored in
+//! batches, so that memory does not grow with the input.
+//!
+//! Each format's file turns its rows into [`Found`]; this one recognises formats, stores batches and
+//! keeps count. A row that cannot be is rejected with its line and the reason, and the others go in.
+
+mod json;
+mod jsonl;
+mod niche;
+mod youtube_api;
+mod youtube_trending;
+mod yt_dlp;
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscoveredVideo};
+use crate::error::require;
+use crate::generation::NewTrend;
+use crate::types::portable;
+use crate::{Database, DbConnection, Error, Result, Timestamp, Upserted};
+
+/// Rows that are stored at once.
+const BATCH: usize = 5_000;
+
+/// How much of the input is looked at to recognise its format, in bytes.
+const HEAD: usize = 64 * 1024;
+
+portable! {
+    /// The formats that can be read.
+    pub enum Format {
+        YoutubeTrending = "youtube-trending",
+        YoutubeApi = "youtube-api",
+        YtDlp = "yt-dlp",
+        Jsonl = "jsonl",
+    }
+}
+
+/// How to read.
+#[derive(Debug, Clone, Default)]
+pub struct Options<'a> {
+    /// Format of the input; recognised from its beginning when not given.
+    pub format: Option<Format>,
+    /// Niche of the videos; from their category when not given.
+    pub niche: Option<&'a str>,
+    /// Table that the rows of `jsonl` are for; `discovered_videos` when not given.
+    pub table: Option<&'a str>,
+    /// Write nothing if any row is bad.
+    pub strict: bool,
+}
+
+/// What came in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Name of the input.
+    pub file: String,
+    /// Its format.
+    pub format: String,
+    /// Rows read, good and bad.
+    pub rows: u64,
+    /// Table that the counts of new, updated and unchanged rows are of.
+    pub table: String,
+    /// Rows of it that were not there. A video that stands in the input several times counts once.
+    pub new: u64,
+    /// Rows of it that were there and have changed.
+    pub updated: u64,
+    /// Rows of it that were there just so.
+    pub unchanged: u64,
+    /// Rows of `analytics` that were not there.
+    pub snapshots: u64,
+    /// Rows of `trends` that were not there or have changed.
+    pub trends: u64,
+    /// Bad rows.
+    pub rejected: u64,
+}
+
+/// A bad row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reject {
+    /// Name of the input.
+    pub file: String,
+    /// Line the row begins on, from 1.
+    pub line: u64,
+    /// Why it is bad.
+    pub reason: String,
+    /// The row: a JSON document, or the text of it.
+    pub row: Value,
+}
+
+/// What one row of a source becomes.
+#[derive(Debug, Default)]
+struct Found {
+    video: Option<NewDiscoveredVideo<'static>>,
+    snapshot: Option<NewAnalytics<'static>>,
+    trend: Option<NewTrend<'static>>,
+    document: Option<serde_json::Map<String, Value>>,
+}
+
+impl Found {
+    /// The row as it would have been stored, for when it was not.
+    fn take_row(&mut self) -> Value {
+        match (self.document.take(), self.video.take()) {
+            (Some(document), _) => Value::Object(document),
+            (_, Some(video)) => serde_json::to_value(video).unwrap_or_default(),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// A row of a source: where it stands, what it becomes or why it is bad, and then the row itself.
+struct Row {
+    line: u64,
+    found: Result<Found, String>,
+    raw: Value,
+}
+
+/// Takes the rows of a source one by one.
+type Sink<'a> = dyn FnMut(Row) -> Result<()> + 'a;
+
+/// Reads `input` into the database and says what came in; `reject` is told of each bad row.
+///
+/// Running the same input twice changes nothing. Rows are stored in batches of 5,000, each in one
+/// transaction; with `strict` all are stored in one.
+///
+/// # Errors
+/// `Invalid` if the format is not recognised or the input is not of the format given; `Rejected` if
+/// `strict` and a row is bad.
+///
+/// ```
+/// use viraldb::{Database, ingest};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = Database::open("sqlite::memory:")?;
+/// let lines = r#"{"video_id":"a1","title":"One","channel_name":"C","channel_id":"UC1","url":"https://x/a1","niche":"gaming"}
+/// {"title":"no id"}"#;
+/// let mut bad = Vec::new();
+/// let report = ingest::ingest(&db, "lines", lines.as_bytes(), &ingest::Options::default(), &mut |row| {
+///     bad.push(row);
+///     Ok(())
+/// })?;
+/// assert_eq!((report.new, report.rejected), (1, 1));
+/// assert_eq!(bad[0].line, 2);
+/// # Ok(())
+/// # }
+/// ```
+pub fn ingest(
+    db: &Database,
+    name: &str,
+    input: impl Read,
+    options: &Options<'_>,
+    reject: &mut dyn FnMut(Reject) -> Result<()>,
+) -> Result<Report> {
+    if let Some(niche) = options.niche {
+        require("niche", niche)?;
+    }
+    let mut input = BufReader::with_capacity(HEAD, input);
+    let format = match options.format {
+        Some(format) => format,
+        None => recognise(name, head(name, &mut input)?, options)?,
+    };
+    let source = match format {
+        Format::Jsonl => Source::Jsonl(jsonl::table(options.table.unwrap_or("discovered_videos"))?),
+        _ if options.table.is_some() => {
+            return Err(Error::invalid("--table", format!("goes with jsonl, and {name} is {format}")));
+        }
+        Format::YoutubeTrending => Source::YoutubeTrending,
+        Format::YoutubeApi => Source::YoutubeApi,
+        Format::YtDlp => Source::YtDlp,
+    };
+    let report = Report {
+        file: name.to_owned(),
+        format: format.to_string(),
+        table: match &source {
+            Source::Jsonl(table) => table.name().to_owned(),
+            _ => "discovered_videos".to_owned(),
+        },
+        ..Report::default()
+    };
+    let mut ingest =
+        Ingest { report, reject, first_reject: None, batch: Vec::with_capacity(BATCH), source: &source };
+    if options.strict {
+        db.write(|conn| {
+            ingest.read(&mut input, options, &mut |work| work(conn))?;
+            match ingest.first_reject.take() {
+                Some(first) => Err(Error::Rejected { rejected: ingest.report.rejected, first }),
+                None => Ok(()),
+            }
+        })?;
+    } else {
+        ingest.read(&mut input, options, &mut |work| db.write(work))?;
+    }
+    Ok(ingest.report)
+}
+
+/// Where the rows come from.
+enum Source {
+    YoutubeTrending,
+    YoutubeApi,
+    YtDlp,
+    Jsonl(jsonl::Target),
+}
+
+/// Runs a piece of work on a connection, in a transaction of its own or in one around all.
+type Write<'a> = dyn FnMut(&mut dyn FnMut(&mut DbConnection) -> Result<()>) -> Result<()> + 'a;
+
+struct Ingest<'a> {
+    report: Report,
+    reject: &'a mut dyn FnMut(Reject) -> Result<()>,
+    first_reject: Option<String>,
+    batch: Vec<Row>,
+    source: &'a Source,
+}
+
+impl Ingest<'_> {
+    fn read(&mut self, input: &mut impl BufRead, options: &Options<'_>, write: &mut Write<'_>) -> Result<()> {
+        let source = self.source;
+        let niche = options.niche;
+        let mut sink = |row: Row| {
+            self.report.rows += 1;
+            self.batch.push(row);
+            if self.batch.len() < BATCH { Ok(()) } else { self.flush(write) }
+        };
+        match source {
+            Source::YoutubeTrending => youtube_trending::read(input, niche, &mut sink)?,
+            Source::YoutubeApi => {
+                json::read(input, "items", &mut |item| youtube_api::found(item, niche), &mut sink)?
+            }
+            Source::YtDlp => json::read(input, "entries", &mut |item| yt_dlp::found(item, niche), &mut sink)?,
+            Source::Jsonl(target) => jsonl::read(input, target, &mut sink)?,
+        }
+        self.flush(write)
+    }
+
+    /// Stores the batch. A row that the database will not have is found by halving, and rejected.
+    fn flush(&mut self, write: &mut Write<'_>) -> Result<()> {
+        let mut good = Vec::with_capacity(self.batch.len());
+        for Row { line, found, raw } in std::mem::take(&mut self.batch) {
+            match found {
+                Ok(found) => good.push((line, found)),
+                Err(reason) => self.rejected(line, reason, raw)?,
+            }
+        }
+        // By time of measurement, so that the newest numbers are the last to be stored.
+        good.sort_by_key(|(_, found)| found.snapshot.as_ref().and_then(|s| s.measured_at));
+        let mut refused = Vec::new();
+        let mut stored = Stored::default();
+        let source = self.source;
+        write(&mut |conn| {
+            refused.clear();
+            stored = Stored::default();
+            store_or_halve(conn, source, &mut good, &mut stored, &mut refused)
+        })?;
+        stored.add_to(&mut self.report);
+        for (place, reason) in refused {
+            if let Some((line, found)) = good.get_mut(place) {
+                let (line, raw) = (*line, found.take_row());
+                self.rejected(line, reason, raw)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rejected(&mut self, line: u64, reason: String, row: Value) -> Result<()> {
+        self.report.rejected += 1;
+        let file = self.report.file.clone();
+        self.first_reject.get_or_insert_with(|| format!("{file} line {line}: {reason}"));
+        (self.reject)(Reject { file, line, reason, row })
+    }
+}
+
+/// What one batch changed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stored {
+    rows: Upserted,
+    snapshots: usize,
+    trends: Upserted,
+}
+
+impl Stored {
+    fn add_to(self, report: &mut Report) {
+        report.new += self.rows.new as u64;
+        report.updated += self.rows.updated as u64;
+        report.unchanged += self.rows.unchanged as u64;
+        report.snapshots += self.snapshots as u64;
+        report.trends += (self.trends.new + self.trends.updated) as u64;
+    }
+}
+
+type Good = (u64, Found);
+
+/// Stores the rows at once, or, if one of them does not fit, each half by itself, down to the row.
+/// `refused` gets the place of each that does not fit, within the whole batch.
+fn store_or_halve(
+    conn: &mut DbConnection,
+    source: &Source,
+    rows: &mut [Good],
+    stored: &mut Stored,
+    refused: &mut Vec<(usize, String)>,
+) -> Result<()> {
+    let mut parts = vec![0..rows.len()];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        let Some(slice) = rows.get_mut(part.clone()) else { continue };
+        match conn.atomically(|conn| store(conn, source, slice)) {
+            Ok(done) => {
+                stored.rows += done.rows;
+                stored.snapshots += done.snapshots;
+                stored.trends += done.trends;
+            }
+            Err(error) if error.is_of_row() && part.len() == 1 => {
+                refused.push((part.start, error.to_string()))
+            }
+            Err(error) if error.is_of_row() => {
+                let middle = part.start + part.len() / 2;
+                parts.push(middle..part.end);
+                parts.push(part.start..middle);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Good]) -> Result<Stored> {
+    if let Source::Jsonl(target) = source {
+        let documents: Vec<_> = rows.iter().filter_map(|(_, found)| found.document.clone()).collect();
+        return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
+    }
+    leave_newer_counts(conn, rows)?;
+    let mut stored = Stored::default();
+    let videos: Vec<_> = rows.iter_mut().filter_map(|(_, found)| found.video.clone()).collect();
+    stored.rows = NewDiscoveredVideo::insert_or_update_many(conn, &videos)?;
+    let snapshots: Vec<_> = rows.iter().filter_map(|(_, found)| found.snapshot.clone()).collect();
+    if !snapshots.is_empty() {
+        stored.snapshots = NewAnalytics::insert_new_many(conn, &snapshots)?;
+    }
+    let trends: Vec<_> = rows.iter().filter_map(|(_, found)| found.trend.clone()).collect();
+    if !trends.is_empty() {
+        stored.trends = NewTrend::insert_or_update_many(conn, &trends)?;
+    }
+    Ok(stored)
+}
+
+/// Takes the counts out of rows that were measured before what the database knows of their video: an
+/// old file adds snapshots, it does not set the video back.
+fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Good]) -> Result<()> {
+    let ids: Vec<&str> =
+        rows.iter().filter_map(|(_, found)| found.snapshot.as_ref().map(|s| &*s.youtube_video_id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut known: HashMap<String, Timestamp> =
+        DiscoveredVideo::discovered(conn, &ids)?.into_iter().collect();
+    for (id, measured) in Analytics::newest(conn, &ids)? {
+        known.entry(id).and_modify(|at| *at = (*at).max(measured));
+    }
+    for (_, found) in rows {
+        if let (Some(video), Some(snapshot)) = (&mut found.video, &found.snapshot)
+            && known.get(&*video.video_id).is_some_and(|newest| snapshot.measured_at < Some(*newest))
+        {
+            (video.view_count, video.like_count, video.comment_count) = (None, None, None);
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of the input, as much as one read of it gives.
+fn head<'a>(name: &str, input: &'a mut impl BufRead) -> Result<&'a [u8]> {
+    let head = input.fill_buf().map_err(|error| Error::io(name, error))?;
+    Ok(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head))
+}
+
+/// Recognises a format by how it begins.
+fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
+    let text = String::from_utf8_lossy(head);
+    let text = text.trim_start();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if text.starts_with(['{', '[']) {
+        return Ok(if options.table.is_some() {
+            Format::Jsonl
+        } else if has(&["\"youtube#video"]) {
+            Format::YoutubeApi
+        } else if has(&[
+            "\"extractor\"",
+            "\"extractor_key\"",
+            "\"webpage_url\"",
+            "\"ie_key\"",
+            "\"_type\"",
+            "\"entries\"",
+        ]) {
+            Format::YtDlp
+        } else if has(&["\"statistics\"", "\"snippet\"", "\"contentDetails\""]) {
+            Format::YoutubeApi
+        } else {
+            Format::Jsonl
+        });
+    }
+    let header = text.lines().next().unwrap_or_default();
+    if header.contains("video_id") && header.contains("trending_date") {
+        return Ok(Format::YoutubeTrending);
+    }
+    let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
+    let what = if text.is_empty() { "is empty" } else { "is of no format we recognise" };
+    Err(Error::invalid(name, format!("{what}; name it with --as {}", known.join("|"))))
+}
+
+/// A count that may come as a number or as the text of one.
+fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
+    let bad = || format!("{field} is no count: {value}");
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => whole(number.as_i64(), number.as_f64()).map(Some).ok_or_else(bad),
+        Value::String(text) if text.trim().is_empty() => Ok(None),
+        Value::String(text) => {
+            whole(text.trim().parse().ok(), text.trim().parse().ok()).map(Some).ok_or_else(bad)
+        }
+        _ => Err(bad()),
+    }
+}
+
+/// A number that is whole and not negative, also when it is written with a fraction of nothing.
+#[allow(clippy::cast_possible_truncation)] // within ±2^53, where a float is exact
+fn whole(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
+    integer
+        .or_else(|| float.filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64))
+        .filter(|n| *n >= 0)
+}
+
+/// Views per hour from publication to discovery; none if either is unknown, or if the video came out
+/// after the day whose list it is on began.
+#[allow(clippy::cast_precision_loss)] // a rate needs no more digits
+fn view_velocity(views: Option<i64>, published: Option<Timestamp>, discovered: Timestamp) -> Option<f64> {
+    let hours = discovered.hours_since(published?);
+    (hours > 0.0).then_some(views? as f64 / hours)
+}

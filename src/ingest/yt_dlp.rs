@@ -1,0 +1,131 @@
+//! Info JSON of yt-dlp, from any site it knows: one object, JSON Lines, or a playlist with `entries`.
+//! Every video is a discovered video; one from TikTok is a trend as well.
+
+use chrono::DateTime;
+use serde_json::Value;
+
+use super::{Found, count, niche, view_velocity};
+use crate::Timestamp;
+use crate::compilation::NewDiscoveredVideo;
+use crate::generation::{NewTrend, Platform};
+use crate::types::Json;
+
+/// One info object.
+pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, String> {
+    if item.is_null() {
+        return Err("is null: yt-dlp could not get this video".to_owned());
+    }
+    let text = |fields: &[&str]| {
+        let mut values = fields.iter().filter_map(|field| match item.get(field) {
+            Some(Value::String(text)) => Some(text.trim().to_owned()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        });
+        values.find(|text| !text.is_empty()).unwrap_or_default()
+    };
+    let number = |field: &str| count(field, item.get(field).unwrap_or(&Value::Null));
+
+    let video_id = text(&["id"]);
+    if video_id.is_empty() {
+        return Err("has no id".to_owned());
+    }
+    let site = text(&["extractor_key", "extractor", "ie_key"]).to_lowercase();
+    let discovered_at = moment(item, "epoch").unwrap_or_else(Timestamp::now);
+    let published_at =
+        moment(item, "timestamp").or_else(|| moment(item, "release_timestamp")).or_else(|| day(item));
+    let category_id = item
+        .get("categories")
+        .and_then(Value::as_array)
+        .and_then(|names| names.iter().filter_map(Value::as_str).find_map(niche::category_of_name));
+    let view_count = number("view_count")?;
+    let like_count = number("like_count")?;
+    let comment_count = number("comment_count")?;
+    let url = match text(&["webpage_url", "original_url", "url"]) {
+        url if url.is_empty() && site.starts_with("youtube") => {
+            format!("https://www.youtube.com/watch?v={video_id}")
+        }
+        url => url,
+    };
+    let video = NewDiscoveredVideo {
+        video_id: video_id.clone().into(),
+        title: text(&["title", "fulltitle"]).into(),
+        channel_name: text(&["channel", "uploader", "creator", "uploader_id"]).into(),
+        channel_id: text(&["channel_id", "uploader_id"]).into(),
+        url: url.clone().into(),
+        category_id,
+        duration_seconds: seconds(item)?,
+        view_count,
+        like_count,
+        comment_count,
+        view_velocity: view_velocity(view_count, published_at, discovered_at),
+        niche: given_niche
+            .unwrap_or_else(|| category_id.map_or("other", niche::of_category))
+            .to_owned()
+            .into(),
+        discovery_source: Some("yt_dlp".into()),
+        discovered_at: Some(discovered_at),
+        ..Default::default()
+    };
+    let trend = if site.starts_with("tiktok") {
+        let mut trend = NewTrend::new(Platform::Tiktok, "");
+        trend.external_id = video_id.into();
+        trend.title = optional(text(&["title", "fulltitle"]));
+        trend.creator = optional(text(&["uploader", "channel", "creator", "uploader_id"]));
+        trend.hashtags = hashtags(item);
+        (trend.views, trend.likes, trend.comments) = (view_count, like_count, comment_count);
+        trend.shares = number("repost_count")?;
+        trend.video_url = optional(url);
+        trend.thumbnail_url = optional(text(&["thumbnail"]));
+        trend.collected_at = Some(discovered_at);
+        Some(trend)
+    } else {
+        None
+    };
+    Ok(Found { video: Some(video), trend, ..Default::default() })
+}
+
+fn optional(text: String) -> Option<std::borrow::Cow<'static, str>> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// A field of seconds since 1970.
+fn moment(item: &Value, field: &str) -> Option<Timestamp> {
+    #[allow(clippy::cast_possible_truncation)] // whole seconds are enough
+    let seconds =
+        item.get(field).and_then(|value| value.as_i64().or_else(|| value.as_f64().map(|f| f as i64)))?;
+    DateTime::from_timestamp(seconds, 0).map(Timestamp::from)
+}
+
+/// `upload_date`, which is `YYYYMMDD`.
+fn day(item: &Value) -> Option<Timestamp> {
+    let day = item.get("upload_date")?.as_str()?;
+    format!("{}-{}-{}", day.get(0..4)?, day.get(4..6)?, day.get(6..8)?).parse().ok()
+}
+
+/// The length, which may have a fraction.
+#[allow(clippy::cast_possible_truncation)] // checked against the range
+fn seconds(item: &Value) -> Result<Option<i32>, String> {
+    match item.get("duration") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64().map(f64::round) {
+            Some(seconds) if (0.0..2e9).contains(&seconds) => Ok(Some(seconds as i32)),
+            _ => Err(format!("duration is no number of seconds: {value}")),
+        },
+    }
+}
+
+/// The tags, or the words of the description that begin with a hash.
+fn hashtags(item: &Value) -> Option<Json> {
+    let tags: Vec<Value> = match item.get("tags").and_then(Value::as_array) {
+        Some(tags) if !tags.is_empty() => tags.iter().filter(|tag| tag.is_string()).cloned().collect(),
+        _ => item
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .filter_map(|word| word.strip_prefix('#').filter(|tag| !tag.is_empty()))
+            .map(Value::from)
+            .collect(),
+    };
+    (!tags.is_empty()).then(|| Json(Value::Array(tags)))
+}

@@ -1,0 +1,249 @@
+//! What bad input gets: one clear line, exit 1, nothing changed.
+
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::{Database, Error, Options};
+
+#[cfg(feature = "sqlite")]
+use crate::support::Scratch;
+use crate::support::{Ran, both, viraldb};
+
+/// One line on stderr, nothing on stdout, exit 1; returns the line.
+fn refused(ran: Ran) -> String {
+    assert_eq!((ran.code, &*ran.out, ran.err.lines().count()), (1, "", 1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.starts_with("error: "), "{}", ran.err);
+    ran.err
+}
+
+fn url(url: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let said = refused(viraldb(dir.path(), &["--database-url", url, "init"]).output().unwrap().into());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    said
+}
+
+#[test]
+fn a_url_of_an_unknown_scheme() {
+    assert!(
+        url("mysql://u:secret@h/d")
+            .contains("mysql://u:***@h/d: the scheme \"mysql\" is unknown; use sqlite://PATH")
+    );
+    assert!(url("postgresql+asyncpg://u:secret@h/d").contains("write postgresql://u:***@h/d"));
+    assert!(url("viral").contains("names no database"));
+    assert!(url("").contains("names no database"));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_server_that_is_down() {
+    let said = url("postgres://me:secret@127.0.0.1:1/name");
+    assert!(said.contains("127.0.0.1") && said.contains("port 1 failed"), "{said}");
+    assert!(said.contains("me:***@") && !said.contains("secret"), "{said}");
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn an_engine_that_is_not_compiled_in() {
+    assert!(url("postgres://u@h/d").contains("build it with `--features postgres`"));
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// The command without root's right to read and write every file.
+    fn without_rights(t: &Scratch, args: &[&str]) -> Ran {
+        let plain = t.command(args);
+        let mut command = Command::new("setpriv");
+        command
+            .arg("--bounding-set=-dac_override,-dac_read_search")
+            .arg(plain.get_program())
+            .args(plain.get_args());
+        if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
+            command = Command::new(plain.get_program());
+            command.args(plain.get_args());
+        }
+        command.current_dir(t.dir.path()).env("DATABASE_URL", &t.url).output().unwrap().into()
+    }
+
+    #[test]
+    fn a_directory() {
+        let t = Scratch::sqlite();
+        std::fs::create_dir(t.path("viral.db")).unwrap();
+        assert!(refused(t.run(&["init"])).contains("is a directory"));
+        assert!(refused(t.run(&["status"])).contains("is a directory"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there() {
+        assert!(url("sqlite://none/viral.db").contains("none/viral.db: No such file or directory"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database() {
+        let t = Scratch::sqlite();
+        let file = t.file("viral.db", "the quick brown fox jumps over the lazy dog");
+        for command in ["init", "status"] {
+            assert!(refused(t.run(&[command])).contains("is no SQLite database"));
+        }
+        assert_eq!(std::fs::read(file).unwrap(), b"the quick brown fox jumps over the lazy dog");
+        // the right beginning and nothing right behind it
+        t.file("viral.db", [&b"SQLite format 3\0"[..], &[7; 4096]].concat());
+        assert!(refused(t.run(&["status"])).contains("is no SQLite database"));
+    }
+
+    #[test]
+    fn a_missing_or_empty_file() {
+        let t = Scratch::sqlite();
+        assert!(refused(t.run(&["status"])).contains("holds no viraldb database: run `viraldb init`"));
+        assert!(!t.path("viral.db").exists());
+        t.file("viral.db", "");
+        assert!(refused(t.run(&["videos", "list"])).contains("run `viraldb init`"));
+        t.ok(&["init"]);
+    }
+
+    #[test]
+    fn an_unreadable_file() {
+        let t = Scratch::sqlite();
+        t.ok(&["init"]);
+        std::fs::set_permissions(t.path("viral.db"), PermissionsExt::from_mode(0o000)).unwrap();
+        let said = refused(without_rights(&t, &["status"]));
+        assert!(said.contains("viral.db: Permission denied"), "{said}");
+        let input = t.file("in.csv", "x");
+        std::fs::set_permissions(&input, PermissionsExt::from_mode(0o000)).unwrap();
+        let said = refused(without_rights(&t, &["ingest", "in.csv"]));
+        assert!(said.contains("in.csv: Permission denied"), "{said}");
+    }
+
+    #[test]
+    fn a_read_only_file() {
+        let t = Scratch::sqlite();
+        t.ok(&["init", "--sample"]);
+        std::fs::set_permissions(t.path("viral.db"), PermissionsExt::from_mode(0o444)).unwrap();
+        let before = std::fs::read(t.path("viral.db")).unwrap();
+        let said = refused(without_rights(&t, &["errors", "log", "--module", "m", "--type", "t", "x"]));
+        assert!(said.contains("viral.db: may not be written"), "{said}");
+        assert_eq!(std::fs::read(t.path("viral.db")).unwrap(), before);
+        assert_eq!(without_rights(&t, &["videos", "list"]).code, 0, "reading it is no trouble");
+    }
+
+    #[test]
+    fn a_full_disk() {
+        let t = Scratch::sqlite();
+        let mut input = String::new();
+        for number in 0..20_000 {
+            input += &format!("{{\"theme\":\"{number} {}\"}}\n", "x".repeat(200));
+        }
+        let input = t.file("jobs.jsonl", input);
+        let disk = t.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size=2m tmpfs {disk} && cd {disk} && {viraldb} init >&2 && \
+             {viraldb} ingest {input} --table jobs; echo $?; {viraldb} status --format json",
+            disk = disk.display(),
+            input = input.display(),
+            viraldb = env!("CARGO_BIN_EXE_viraldb"),
+        );
+        let ran: Ran = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "sh", "-c", &script])
+            .env("DATABASE_URL", "sqlite://viral.db")
+            .output()
+            .unwrap()
+            .into();
+        assert!(ran.err.contains("error: viral.db: the disk is full"), "{}", ran.err);
+        let (code, status) = ran.out.split_once('\n').unwrap();
+        assert_eq!(code, "1");
+        let status: serde_json::Value = serde_json::from_str(status).unwrap();
+        let jobs = status["tables"].as_array().unwrap().iter().find(|row| row["table"] == "jobs").unwrap();
+        assert_eq!(jobs["rows"].as_u64().unwrap() % 5_000, 0, "whole batches only");
+    }
+
+    #[test]
+    fn a_database_that_another_program_holds_locked() {
+        use viraldb::diesel::prelude::*;
+        use viraldb::diesel::sqlite::SqliteConnection;
+        let t = Scratch::sqlite();
+        t.ok(&["init", "--sample"]);
+        let mut other = SqliteConnection::establish(t.path("viral.db").to_str().unwrap()).unwrap();
+        other.batch_execute("BEGIN IMMEDIATE").unwrap();
+        let start = std::time::Instant::now();
+        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
+        assert!(start.elapsed() >= std::time::Duration::from_secs(5));
+        assert!(said.contains("viral.db is locked: another program held its write lock for 5s"), "{said}");
+        assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
+        assert_eq!(t.run(&["videos", "list"]).code, 0, "readers are not stopped");
+        other.batch_execute("COMMIT").unwrap();
+        t.ok(&["errors", "log", "--module", "m", "--type", "t", "x"]);
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use viraldb::diesel::pg::PgConnection;
+    use viraldb::diesel::prelude::*;
+
+    use super::*;
+    use crate::support::Scratch;
+
+    #[test]
+    fn a_table_that_another_program_holds_locked() {
+        let t = Scratch::postgres();
+        t.ok(&["init", "--sample"]);
+        let mut other = PgConnection::establish(&t.url).unwrap();
+        other.batch_execute("BEGIN; LOCK TABLE error_log IN EXCLUSIVE MODE").unwrap();
+        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
+        assert!(said.contains("is locked: another session kept a lock for longer than we wait"), "{said}");
+        other.batch_execute("COMMIT").unwrap();
+        t.ok(&["errors", "log", "--module", "m", "--type", "t", "x"]);
+    }
+
+    #[test]
+    fn a_full_disk_of_the_server() {
+        let db = Scratch::postgres().db();
+        let full = "DO $$ BEGIN RAISE 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = '53100'; END $$";
+        let error = db.write(|c| Ok(c.batch_execute(full)?)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unusable { reason, .. } if reason.contains("disk is full")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn connections_that_died_are_replaced() {
+        let t = Scratch::postgres();
+        let db = Database::open_with(&t.url, &Options { connections: 3, ..Default::default() }).unwrap();
+        let ping = || db.read(|c| viraldb::compilation::ErrorLog::count_unresolved(c));
+        std::thread::scope(|scope| {
+            (0..3).for_each(|_| drop(scope.spawn(ping)));
+        });
+        let mut other = PgConnection::establish(&t.url).unwrap();
+        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        other.batch_execute(kill).unwrap();
+        for _ in 0..5 {
+            assert_eq!(ping().unwrap(), 0);
+        }
+    }
+}
+
+both! {
+    fn a_foreign_key_to_nothing(t) {
+        t.ok(&["init"]);
+        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "--run", "99", "x"]));
+        assert!(said.contains("error_log refers to a row that is not there"), "{said}");
+        let listed = t.ok(&["errors", "list", "--format", "json"]);
+        assert_eq!(listed.trim(), "[]");
+    }
+
+    fn a_database_of_another_program(t) {
+        let db = t.db();
+        let tables = "DROP TABLE viraldb_migrations; DROP TABLE __diesel_schema_migrations";
+        db.write(|c| Ok(c.batch_execute(tables)?)).unwrap();
+        drop(db);
+        let said = refused(t.run(&["init"]));
+        assert!(said.contains("failed, nothing was changed") && said.contains("already exists"), "{said}");
+        assert!(matches!(Database::connect_with(&t.url, &Options::default()), Err(Error::NotInitialised(_) | Error::SchemaPending(_))));
+    }
+}

@@ -1,0 +1,229 @@
+//! The command line as people and programs meet it.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+#[cfg(feature = "sqlite")]
+use crate::support::{Ran, viraldb};
+use crate::support::{Scratch, both};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// A database that holds the sample.
+fn with_sample(t: &Scratch) {
+    t.ok(&["init", "--sample"]);
+}
+
+both! {
+    fn init_makes_a_database_and_says_what_next(t) {
+        let out = t.ok(&["init"]);
+        assert!(out.starts_with("created "), "{out}");
+        assert!(out.contains("22 tables, schema 2026-11-21-000004)"));
+        assert!(out.contains("next: viraldb ingest"));
+        assert!(t.ok(&["init"]).starts_with("nothing to do for "));
+        assert!(!t.ok(&["init", "--quiet"]).contains("next:"));
+        let object = json(&t.ok(&["init", "--format", "json"]));
+        assert_eq!((&object["tables"], &object["migrations_applied"]), (&22.into(), &Value::Array(vec![])));
+    }
+
+    fn the_main_job_on_the_sample(t) {
+        let out = t.ok(&["init", "--sample"]);
+        assert!(out.contains("90 rows: 60 videos new, 0 updated, 90 snapshots, 0 rejected"), "{out}");
+        let status = json(&t.ok(&["status", "--format", "json"]));
+        assert_eq!(status["schema"], "2026-11-21-000004");
+        let rows = |table: &str| status["tables"].as_array().unwrap().iter().find(|row| row["table"] == table).unwrap()["rows"].clone();
+        assert_eq!((rows("discovered_videos"), rows("analytics"), rows("clips")), (60.into(), 90.into(), 0.into()));
+        let niche = status["pending_videos"][0]["niche"].as_str().unwrap();
+        let pending = json(&t.ok(&["videos", "pending", niche, "--format", "json"]));
+        let best = pending[0]["video_id"].as_str().unwrap();
+        assert_eq!(t.ok(&["videos", "mark", best, "used"]), format!("{best} is used\n"));
+        let left = json(&t.ok(&["videos", "pending", niche, "--format", "json"]));
+        assert_eq!(left.as_array().unwrap().len(), pending.as_array().unwrap().len() - 1);
+        let used = json(&t.ok(&["videos", "list", "--status", "used", "--format", "json"]));
+        assert_eq!((used.as_array().unwrap().len(), &used[0]["processed"]), (1, &1.into()));
+    }
+
+    fn rows_print_in_every_format(t) {
+        with_sample(t);
+        let all = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "1000"]));
+        assert_eq!(all.as_array().unwrap().len(), 60);
+        let lines = t.ok(&["videos", "list", "--format", "jsonl", "--limit", "1000"]);
+        assert_eq!(lines.lines().map(json).collect::<Vec<_>>(), *all.as_array().unwrap());
+        let csv = t.ok(&["videos", "list", "--format", "csv", "--limit", "1000"]);
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        assert_eq!(header, all[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+        assert_eq!(reader.records().count(), 60);
+        let none = t.ok(&["videos", "list", "--niche", "none", "--format", "csv"]);
+        assert_eq!(none.trim_end(), header.join(","), "an empty list still has its header");
+        assert_eq!(t.ok(&["videos", "list", "--niche", "none", "--format", "json"]).trim(), "[]");
+        let table = t.ok(&["videos", "list", "--limit", "2"]);
+        assert_eq!(table.lines().count(), 3);
+        // pages
+        let first = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "2"]));
+        let id = first[1]["id"].to_string();
+        let second = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "2", "--after", &id]));
+        assert_eq!((&second[0], &second[1]), (&all[2], &all[3]));
+        for command in [vec!["status"], vec!["migrate", "status"], vec!["errors", "list"]] {
+            for format in ["json", "jsonl", "csv"] {
+                let out = t.ok(&[&command[..], &["--format", format]].concat());
+                assert!(format == "csv" || out.is_empty() || out.lines().next().is_some_and(|l| l.starts_with(['{', '['])), "{out}");
+            }
+        }
+    }
+
+    fn errors_are_kept_listed_and_resolved(t) {
+        t.ok(&["init"]);
+        let trace = t.file("trace.txt", "at a\nat b");
+        let logged = json(&t.ok(&["errors", "log", "--module", "cut", "--type", "Timeout", "--stack-trace", trace.to_str().unwrap(), "late", "--format", "json"]));
+        assert_eq!((&logged["stack_trace"], &logged["resolved"]), (&"at a\nat b".into(), &false.into()));
+        assert_eq!(logged["correlation_id"].as_str().unwrap().len(), 36);
+        t.ok(&["errors", "log", "--module", "voice", "--type", "T", "x"]);
+        t.ok(&["errors", "log", "--module", "voice", "--type", "T", "y"]);
+        let listed = json(&t.ok(&["errors", "list", "--module", "voice", "--format", "json"]));
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["error_message"]), (2, &"y".into()));
+        assert_eq!(t.ok(&["errors", "resolve", "--module", "voice"]), "resolved 2\n");
+        assert_eq!(t.ok(&["errors", "resolve", &logged["id"].to_string()]), "resolved 1\n");
+        assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"])), Value::Array(vec![]));
+        assert_eq!(json(&t.ok(&["errors", "list", "--all", "--format", "json"])).as_array().unwrap().len(), 3);
+        let ran = t.run(&["errors", "resolve", "1", "99"]);
+        assert_eq!((ran.code, &*ran.err), (1, "error: no row 99 in error_log\n"));
+        let ran = t.run(&["errors", "log", "--module", "", "--type", "T", "x"]);
+        assert_eq!((ran.code, &*ran.err), (1, "error: module is empty\n"));
+        let ran = t.run(&["errors", "log", "--module", "m", "--type", "T", "--run", "99", "x"]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("refers to a row that is not there"), "{}", ran.err);
+    }
+
+    fn migrations_by_hand(t) {
+        assert_eq!(t.run(&["migrate", "check"]).code, 3);
+        let sql = t.ok(&["migrate", "sql"]);
+        assert!(sql.contains("CREATE TABLE clips") && sql.contains("CREATE TABLE job_videos"));
+        assert_eq!(t.ok(&["migrate", "run"]).lines().count(), 4);
+        assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
+        assert_eq!((t.run(&["migrate", "check"]).code, t.ok(&["migrate", "sql"]).as_str()), (0, ""));
+        assert_eq!(t.ok(&["migrate", "revert"]), "reverted 2026-11-21-000004_generation\n");
+        let ran = t.run(&["migrate", "check"]);
+        assert_eq!((ran.code, &*ran.out), (3, "pending\npending  2026-11-21-000004_generation\n"));
+        let ran = t.run(&["videos", "list"]);
+        assert_eq!((ran.code, &*ran.err), (1, "error: the database lacks 2026-11-21-000004_generation: run `viraldb migrate run`\n"));
+        t.ok(&["migrate", "run"]);
+        assert_eq!(t.ok(&["migrate", "redo", "--count", "2"]).lines().count(), 2);
+        assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 4);
+        assert_eq!(t.run(&["migrate", "check"]).code, 3);
+        assert!(t.ok(&["migrate", "sql", "2026-11-21-000002", "--down"]).contains("DROP TABLE clips"));
+        assert_eq!(t.run(&["migrate", "sql", "nope"]).code, 1);
+        let states = json(&t.ok(&["migrate", "status", "--format", "json"]));
+        assert!(states.as_array().unwrap().iter().all(|entry| entry["state"] == "pending"));
+    }
+
+    fn check_tells_a_changed_and_a_newer_history(t) {
+        use viraldb::diesel::connection::SimpleConnection;
+        let db = t.db();
+        let run = |sql: &str| db.write(|c| Ok(c.batch_execute(sql)?)).unwrap();
+        run("UPDATE viraldb_migrations SET checksum = 'x' WHERE version = '20261121000002'");
+        let ran = t.run(&["migrate", "check"]);
+        assert_eq!((ran.code, &*ran.out), (4, "differs\nmodified  2026-11-21-000002_compilation\n"));
+        run("INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')");
+        let ran = t.run(&["migrate", "check"]);
+        assert_eq!(ran.code, 5);
+        assert!(ran.out.contains("newer  2099-12-31-000001"), "{}", ran.out);
+        let ran = t.run(&["status"]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("has schema 2099-12-31-000001, this viraldb knows up to 2026-11-21-000004"), "{}", ran.err);
+    }
+
+    fn ingest_from_files_and_standard_input(t) {
+        t.ok(&["init"]);
+        let line = r#"{"video_id":"a","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"gaming"}"#;
+        let file = t.file("one.jsonl", format!("{line}\n{{\"title\":1}}\n"));
+        let rejects = t.path("rejects.jsonl");
+        let ran = t.run(&["ingest", "one.jsonl", "--rejects", "rejects.jsonl"]);
+        assert_eq!((ran.code, &*ran.out), (0, "one.jsonl  2 rows: 1 videos new, 0 updated, 1 rejected\n"), "{}", ran.err);
+        assert!(ran.err.starts_with("  line 2: "), "{}", ran.err);
+        let kept = json(&std::fs::read_to_string(rejects).unwrap());
+        assert_eq!((&kept["file"], &kept["line"], &kept["row"]["title"]), (&"one.jsonl".into(), &2.into(), &1.into()));
+        let mut child = t.command(&["ingest", "-", "--format", "json"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(line.replace("\"a\"", "\"b\"").as_bytes()).unwrap();
+        let report = json(&String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
+        assert_eq!((&report[0]["new"], &report[0]["file"]), (&1.into(), &"-".into()));
+        let ran = t.run(&["ingest", file.to_str().unwrap(), "--strict"]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("1 bad rows, nothing was written"), "{}", ran.err);
+        // a wrong name among right ones changes nothing
+        let ran = t.run(&["ingest", t.file("two.jsonl", line.replace("\"a\"", "\"c\"")).to_str().unwrap(), "missing.csv"]);
+        assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: No such file or directory (os error 2)\n"));
+        assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: no row c in discovered_videos\n");
+        assert_eq!(t.run(&["ingest", "one.jsonl", "--as", "nonsense"]).code, 2);
+    }
+
+    fn a_word_outside_a_status_is_one_line_and_exit_1(t) {
+        with_sample(t);
+        for args in [["videos", "mark", "x", "usd"], ["videos", "mark", "x", "4"], ["videos", "list", "--status", "-1"]] {
+            let ran = t.run(&args);
+            assert_eq!((ran.code, ran.err.lines().count(), &*ran.out), (1, 1, ""), "{args:?} {}", ran.err);
+            assert!(ran.err.starts_with("error: ") && ran.err.contains("is none of"), "{}", ran.err);
+        }
+    }
+
+    fn logs_are_text_or_json_with_the_correlation_id(t) {
+        let ran = t.run(&["-v", "--log-format", "json", "init"]);
+        let lines: Vec<Value> = ran.err.lines().map(json).collect();
+        assert!(!lines.is_empty(), "-v logs each migration");
+        let id = lines[0]["span"]["correlation_id"].as_str().unwrap();
+        assert!(lines.iter().all(|line| line["span"]["correlation_id"] == id));
+        assert!(t.run(&["-q", "init"]).err.is_empty());
+    }
+
+    fn a_closed_pipe_is_no_error(t) {
+        with_sample(t);
+        let mut child = t.command(&["videos", "list", "--format", "jsonl", "--limit", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_db() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |command: &mut std::process::Command| {
+        let ran: Ran = command.output().unwrap().into();
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let mut names: Vec<String> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.retain(|name| name.ends_with(".db"));
+        names.iter().for_each(|name| std::fs::remove_file(dir.path().join(name)).unwrap());
+        names
+    };
+    assert_eq!(made(&mut viraldb(dir.path(), &["init"])), ["viral.db"]);
+    std::fs::write(dir.path().join(".env"), "OTHER=1\nDATABASE_URL=sqlite://dotenv.db\n").unwrap();
+    assert_eq!(made(&mut viraldb(dir.path(), &["init"])), ["dotenv.db"]);
+    assert_eq!(made(viraldb(dir.path(), &["init"]).env("DATABASE_URL", "env.db")), ["env.db"]);
+    assert_eq!(
+        made(viraldb(dir.path(), &["init", "--database-url", "given.db"]).env("DATABASE_URL", "env.db")),
+        ["given.db"]
+    );
+    std::fs::write(dir.path().join(".env"), "SECRET WORD\n").unwrap();
+    let ran: Ran = viraldb(dir.path(), &["init"]).output().unwrap().into();
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains(".env") && !ran.err.contains("WORD"), "{}", ran.err);
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn completions_for_every_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran: Ran = viraldb(dir.path(), &["completions", shell]).output().unwrap().into();
+        assert!(ran.code == 0 && ran.out.contains("viraldb"), "{shell}");
+    }
+}

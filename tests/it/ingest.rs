@@ -1,0 +1,336 @@
+//! Real data comes in.
+
+use std::io::Read;
+
+use viraldb::compilation::{Analytics, DiscoveredVideo, DiscoveredVideoFilter, Processed};
+use viraldb::generation::{Platform, Trend};
+use viraldb::ingest::{Format, Options, Reject, Report, ingest};
+use viraldb::{Database, Error, Page, Timestamp};
+
+use crate::support::both;
+
+const CUT_OFF: &[u8] = include_bytes!("../data/us_youtube_trending_cut_off.csv");
+const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
+                      likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n";
+
+fn read(db: &Database, input: impl AsRef<[u8]>, options: &Options<'_>) -> (Report, Vec<Reject>) {
+    let mut rejects = Vec::new();
+    let report = ingest(db, "input", input.as_ref(), options, &mut |reject| {
+        rejects.push(reject);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(report.rejected, rejects.len() as u64);
+    (report, rejects)
+}
+
+fn counts(report: &Report) -> (u64, u64, u64, u64) {
+    (report.rows, report.new, report.updated, report.rejected)
+}
+
+/// A row of the trending dataset.
+fn row(id: &str, day: u32, views: &str) -> String {
+    format!(
+        "{id},\"A \"\"title\"\", with a\nline break\",2020-08-11T00:00:00Z,UC1,Channel,20,2020-08-{day}T00:00:00Z,a|b,{views},5,1,2,x,False,False,\"text\"\n"
+    )
+}
+
+fn find(db: &Database, id: &str) -> DiscoveredVideo {
+    db.read(|c| DiscoveredVideo::find_by_video_id(c, id)).unwrap()
+}
+
+fn everything(db: &Database) -> (Vec<DiscoveredVideo>, Vec<Analytics>, Vec<Trend>) {
+    db.read(|c| {
+        Ok((
+            DiscoveredVideo::list(c, &Default::default(), &Page::first(10_000))?,
+            Analytics::list(c, &Default::default(), &Page::first(10_000))?,
+            Trend::list(c, &Default::default(), &Page::first(10_000))?,
+        ))
+    })
+    .unwrap()
+}
+
+both! {
+    fn a_real_download_comes_in_and_twice_changes_nothing(t) {
+        let db = t.db();
+        let (report, rejects) = read(&db, CUT_OFF, &Options::default());
+        assert_eq!(counts(&report), (873, 329, 0, 1));
+        assert_eq!((report.snapshots, &*report.format), (872, "youtube-trending"));
+        assert_eq!(rejects[0].line, 2646);
+        assert_eq!(rejects[0].reason, "the file ends inside a quoted field");
+        assert_eq!(rejects[0].row["video_id"], "x2JkhZd_Kxc");
+        let before = everything(&db);
+        assert_eq!((before.0.len(), before.1.len()), (329, 872));
+        let (report, _) = read(&db, CUT_OFF, &Options::default());
+        assert_eq!(counts(&report), (873, 0, 0, 1));
+        assert_eq!((report.snapshots, report.unchanged), (0, 329));
+        assert_eq!(everything(&db), before);
+
+        // first seen on the first day, counts of the last
+        let video = find(&db, "M9Pmf9AB4Mo");
+        assert_eq!(video.discovered_at.to_string(), "2020-08-12T00:00:00Z");
+        let hours = video.discovered_at.hours_since("2020-08-11T17:00:10Z".parse().unwrap());
+        assert!((video.view_velocity.unwrap() - 2_381_688.0 / hours).abs() < 1e-6);
+        let latest = db.read(|c| Analytics::latest(c, "M9Pmf9AB4Mo")).unwrap().unwrap();
+        assert_eq!(video.view_count, latest.view_count);
+        assert!(video.view_count > Some(2_381_688));
+        assert_eq!(video.niche, "gaming");
+    }
+
+    fn a_video_seen_again_keeps_what_was_decided_about_it(t) {
+        let db = t.db();
+        read(&db, format!("{HEADER}{}", row("a", 12, "100")), &Options::default());
+        db.write(|c| DiscoveredVideo::mark(c, "a", Processed::Used)).unwrap();
+        let (report, _) = read(&db, format!("{HEADER}{}", row("a", 13, "250")), &Options { niche: Some("other"), ..Default::default() });
+        assert_eq!((report.new, report.updated, report.snapshots), (0, 1, 1));
+        let video = find(&db, "a");
+        assert_eq!((video.processed, &*video.niche, video.view_count), (Processed::Used, "gaming", Some(250)));
+        assert_eq!(video.discovered_at.to_string(), "2020-08-12T00:00:00Z");
+        assert_eq!(video.title, "A \"title\", with a\nline break");
+        // an older day adds its snapshot and sets nothing back
+        let (report, _) = read(&db, format!("{HEADER}{}", row("a", 10, "10")), &Options::default());
+        assert_eq!((report.new, report.updated, report.snapshots), (0, 0, 1));
+        assert_eq!(find(&db, "a").view_count, Some(250));
+        let from: Timestamp = "2020-08-01".parse().unwrap();
+        let series = db.read(|c| Analytics::series(c, "a", from, Timestamp::now())).unwrap();
+        assert_eq!(series.iter().map(|s| s.view_count).collect::<Vec<_>>(), [Some(10), Some(100), Some(250)]);
+    }
+
+    fn bad_rows_are_rejected_and_good_ones_go_in(t) {
+        let db = t.db();
+        let mut input = HEADER.as_bytes().to_vec();
+        input.extend(row("good1", 12, "100").bytes());
+        input.extend(row("", 12, "100").bytes());
+        input.extend(row("bad", 12, "many").bytes());
+        input.extend(row("bad", 12, "-5").bytes());
+        input.extend(b"bad,too,short\n");
+        input.extend(b"bad,\xff\xfe,2020-08-11T00:00:00Z,UC1,C,20,2020-08-12T00:00:00Z,a,1,5,1,2,x,False,False,text\n");
+        input.extend(row("bad", 99, "1").bytes());
+        input.extend(row("good2", 12, "").bytes());
+        let (report, rejects) = read(&db, &input, &Options::default());
+        assert_eq!(counts(&report), (8, 2, 0, 6));
+        let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
+        assert_eq!(said[0], (4, "has no video_id"));
+        assert_eq!(said[1], (6, "view_count is no count: \"many\""));
+        assert_eq!(said[2], (8, "view_count is no count: \"-5\""));
+        assert_eq!(said[3], (10, "has 3 fields instead of 16"));
+        assert_eq!(said[4], (11, "title is not UTF-8"));
+        assert_eq!(said[5].0, 12);
+        assert!(said[5].1.starts_with("trending_date is no time"));
+        assert_eq!(rejects[3].row["title"], "too");
+        assert_eq!(find(&db, "good2").view_count, None);
+    }
+
+    fn strict_writes_nothing_if_any_row_is_bad(t) {
+        let db = t.db();
+        let options = Options { strict: true, ..Default::default() };
+        let input = format!("{HEADER}{}{}{}", row("a", 12, "1"), row("b", 12, "x"), row("c", 12, "y"));
+        let error = ingest(&db, "in.csv", input.as_bytes(), &options, &mut |_| Ok(())).unwrap_err();
+        match error {
+            Error::Rejected { rejected: 2, first } => assert_eq!(first, "in.csv line 4: view_count is no count: \"x\""),
+            other => panic!("{other}"),
+        }
+        assert!(everything(&db).0.is_empty());
+        let (report, _) = read(&db, format!("{HEADER}{}", row("a", 12, "1")), &options);
+        assert_eq!(report.new, 1);
+    }
+
+    fn more_rows_than_a_batch(t) {
+        let db = t.db();
+        let mut input = HEADER.to_owned();
+        for number in 0..12_000 {
+            input += &row(&format!("v{}", number % 11_000), 12 + number / 11_000, &number.to_string());
+        }
+        let (report, _) = read(&db, &input, &Options::default());
+        assert_eq!(counts(&report), (12_000, 11_000, 1_000, 0));
+        assert_eq!(find(&db, "v0").view_count, Some(11_000));
+        let (report, _) = read(&db, &input, &Options::default());
+        assert_eq!((report.new, report.updated, report.snapshots), (0, 0, 0));
+    }
+
+    fn answers_of_the_youtube_api(t) {
+        let db = t.db();
+        let answer = r#"{
+  "kind": "youtube#videoListResponse",
+  "items": [
+    {
+      "kind": "youtube#video", "id": "aaaaaaaaaaa",
+      "snippet": { "publishedAt": "2020-01-01T00:00:00Z", "channelId": "UC9", "title": "One", "channelTitle": "Nine", "categoryId": "17" },
+      "contentDetails": { "duration": "PT1H2M3S" },
+      "statistics": { "viewCount": "5000000000", "likeCount": "12", "commentCount": "3" }
+    },
+    { "id": "bbbbbbbbbbb", "statistics": { "viewCount": "lots" } },
+    { "snippet": {} },
+    { "id": "ccccccccccc", "contentDetails": { "duration": "4:13" } },
+    { "id": "ddddddddddd", "snippet": { "title": "No likes" }, "statistics": { "viewCount": "7" } }
+  ],
+  "pageInfo": { "totalResults": 5 }
+}
+"#;
+        let (report, rejects) = read(&db, answer, &Options::default());
+        assert_eq!((&*report.format, counts(&report)), ("youtube-api", (5, 2, 0, 3)));
+        let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
+        assert_eq!(said, [
+            (10, "viewCount is no count: \"lots\""),
+            (11, "has no id"),
+            (12, "duration is no ISO 8601 duration: \"4:13\""),
+        ]);
+        let video = find(&db, "aaaaaaaaaaa");
+        assert_eq!((video.view_count, video.duration_seconds, &*video.niche), (Some(5_000_000_000), Some(3723), "sports"));
+        assert_eq!((&*video.channel_name, video.category_id), ("Nine", Some(17)));
+        assert_eq!(video.url, "https://www.youtube.com/watch?v=aaaaaaaaaaa");
+        let hours = video.discovered_at.hours_since("2020-01-01T00:00:00Z".parse().unwrap());
+        assert!((video.view_velocity.unwrap() - 5e9 / hours).abs() < 1e-3);
+        assert_eq!(find(&db, "ddddddddddd").niche, "other");
+        let before = everything(&db);
+        let (report, _) = read(&db, answer, &Options::default());
+        assert_eq!((report.new, report.updated, report.unchanged), (0, 0, 2));
+        assert_eq!(everything(&db), before);
+    }
+
+    fn info_json_of_yt_dlp(t) {
+        let db = t.db();
+        let youtube = r#"{"id":"yt1","title":"Tube","channel":"C","channel_id":"UC1","webpage_url":"https://www.youtube.com/watch?v=yt1","duration":61.6,"view_count":100,"categories":["Comedy"],"upload_date":"20200101","extractor":"youtube","extractor_key":"Youtube","epoch":1600000000,"formats":[{"url":"x"}]}"#;
+        let tiktok = r#"{"id":"7001","title":"Tok","uploader":"maker","uploader_id":"42","webpage_url":"https://www.tiktok.com/@m/video/7001","description":"hi #fyp #dance","duration":12,"view_count":900,"like_count":9,"comment_count":1,"repost_count":4,"timestamp":1599990000,"extractor":"TikTok","extractor_key":"TikTok","epoch":1600000000}"#;
+        let vimeo = r#"{"id":"v1","title":"Vi","extractor":"vimeo","webpage_url":"https://vimeo.com/1"}"#;
+        let (report, _) = read(&db, youtube, &Options::default());
+        assert_eq!((&*report.format, report.new, report.trends), ("yt-dlp", 1, 0));
+        let video = find(&db, "yt1");
+        assert_eq!((video.duration_seconds, &*video.niche, video.discovered_at.to_string().as_str()), (Some(62), "funny", "2020-09-13T12:26:40Z"));
+
+        // lines, one of them broken: it costs that line only
+        let lines = format!("{youtube}\n{{\"id\":\"x\",\"tit\n{tiktok}\n\n{vimeo}\n[1]\n{{\"title\":\"no id\"}}\n");
+        let (report, rejects) = read(&db, &lines, &Options { format: Some(Format::YtDlp), niche: Some("mine"), ..Default::default() });
+        assert_eq!(counts(&report), (6, 2, 0, 3));
+        assert_eq!(report.trends, 1);
+        assert_eq!(rejects.iter().map(|r| r.line).collect::<Vec<_>>(), [2, 6, 7]);
+        assert_eq!(find(&db, "v1").niche, "mine");
+        let trend = db.read(|c| Trend::find_by_external_id(c, "7001")).unwrap();
+        assert_eq!((trend.platform, trend.views, trend.shares), (Platform::Tiktok, Some(900), Some(4)));
+        assert_eq!(trend.hashtags.unwrap().0, serde_json::json!(["fyp", "dance"]));
+        assert_eq!(trend.creator.as_deref(), Some("maker"));
+
+        // a playlist on one line and on many, with a video that could not be had
+        let playlist = format!("{{\"_type\":\"playlist\",\"id\":\"PL\",\"title\":\"List\",\"entries\":[{},null,{}],\"extractor\":\"youtube:tab\"}}", youtube.replace("yt1", "yt2"), youtube.replace("yt1", "yt3"));
+        let (report, rejects) = read(&db, &playlist, &Options::default());
+        assert_eq!(counts(&report), (3, 2, 0, 1));
+        assert!(rejects[0].reason.contains("could not get this video"));
+        let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&playlist.replace("yt2", "yt4")).unwrap()).unwrap();
+        let (report, _) = read(&db, &pretty, &Options::default());
+        assert_eq!(counts(&report), (3, 1, 0, 1));
+
+        // cut off in its middle: what stands before goes in
+        let (report, rejects) = read(&db, &pretty.replace("yt4", "yt5")[..pretty.len() - 200], &Options { format: Some(Format::YtDlp), ..Default::default() });
+        assert_eq!((report.new, report.rejected), (1, 2));
+        assert_eq!(rejects[1].reason, "the document is cut off");
+
+        let before = everything(&db);
+        let (report, _) = read(&db, &lines, &Options { format: Some(Format::YtDlp), ..Default::default() });
+        assert_eq!((report.new, report.updated, report.trends), (0, 0, 0));
+        assert_eq!(everything(&db), before);
+    }
+
+    fn json_lines_of_any_table(t) {
+        let db = t.db();
+        let tables = [
+            ("discovered_videos", r#"{"video_id":"a","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"gaming","view_count":1,"processed":2}"#),
+            ("pipeline_runs", r#"{"id":7,"niche":"gaming","cycle_start":"2026-01-01T00:00:00Z","cycle_end":"2026-01-02 00:00:00","status":"running"}"#),
+            ("clips", r#"{"pipeline_run_id":7,"discovered_video_id":1,"rank_position":1,"start_time_seconds":1,"end_time_seconds":2.5,"clip_duration_seconds":1.5}"#),
+            ("scripts", r#"{"pipeline_run_id":7,"full_script_json":{"a":[1,null]},"generated_at":"2026-01-01T00:00:00.5+01:00"}"#),
+            ("tts_audio", r#"{"pipeline_run_id":7,"engine_used":"piper"}"#),
+            ("shorts", r#"{"pipeline_run_id":7,"status":"review"}"#),
+            ("analytics", r#"{"youtube_video_id":"y","view_count":3000000000,"measured_at":"2026-01-01T00:00:00Z"}"#),
+            ("review_log", r#"{"pipeline_run_id":7,"action":"redo_script","auto_held":true}"#),
+            ("config_overrides", r#"{"key":"k","value":"v"}"#),
+            ("error_log", r#"{"module":"m","error_type":"e","error_message":"x"}"#),
+            ("transformation_presets", r#"{"id":"0190b5a0-0000-7000-8000-000000000001","name":"p","parameters":{"x":1},"is_default":true}"#),
+            ("music", r#"{"name":"song","metadata":null}"#),
+            ("channels", r#"{"id":"0190b5a0-0000-7000-8000-000000000002","name":"n","youtube_channel_id":"UC","youtube_channel_url":"u","api_credentials_encrypted":"x","posting_schedule":{},"content_filters":[],"metadata_template":{}}"#),
+            ("videos", r#"{"id":"0190b5a0-0000-7000-8000-000000000003","channel_id":"0190b5a0-0000-7000-8000-000000000002","source_url":"u","source_title":"t","source_platform":"tiktok","status":"pending"}"#),
+            ("video_processing_jobs", r#"{"video_id":"0190b5a0-0000-7000-8000-000000000003","channel_id":"0190b5a0-0000-7000-8000-000000000002","job_type":"download"}"#),
+            ("channel_statistics", r#"{"channel_id":"0190b5a0-0000-7000-8000-000000000002","view_count":5}"#),
+            ("video_statistics", r#"{"video_id":"0190b5a0-0000-7000-8000-000000000003"}"#),
+            ("system_configuration", r#"{"key":"k","value":{"deep":[1]}}"#),
+            ("jobs", r#"{"id":3,"theme":"cats"}"#),
+            ("trends", r#"{"platform":"youtube","external_id":"e","views":1}"#),
+            ("job_scripts", r#"{"id":4,"job_id":3,"video_prompt":"p","scenes":[1]}"#),
+            ("job_videos", r#"{"job_id":3,"script_id":4,"cost_usd":0.25}"#),
+        ];
+        for (table, line) in tables {
+            let options = Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
+            let (report, rejects) = read(&db, line, &options);
+            assert_eq!((counts(&report), &*report.table), ((1, 1, 0, 0), table), "{rejects:?}");
+            let (report, rejects) = read(&db, format!("{line}\n{line}\n"), &options);
+            assert_eq!((report.new, report.updated), (0, 0), "{table} twice: {rejects:?}");
+        }
+        let status = viraldb::maintenance::status(&db).unwrap();
+        assert!(status.tables.iter().all(|table| table.rows == 1), "{:?}", status.tables);
+        // numbers that were given are not given again
+        let run = viraldb::compilation::NewPipelineRun::new("n", Timestamp::now(), Timestamp::now());
+        assert_eq!(db.write(|c| run.insert(c)).unwrap().id.0, 8);
+    }
+
+    fn json_lines_update_by_key_and_reject_what_does_not_fit(t) {
+        let db = t.db();
+        let of = |table| Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
+        read(&db, "{\"key\":\"a\",\"value\":\"1\",\"updated_by\":\"me\"}", &of("config_overrides"));
+        let (report, _) = read(&db, "{\"key\":\"a\",\"value\":\"2\"}\n{\"key\":\"b\",\"value\":\"1\"}\n{\"key\":\"b\",\"value\":\"3\"}", &of("config_overrides"));
+        assert_eq!((report.new, report.updated), (1, 1));
+        let a = db.read(|c| viraldb::compilation::ConfigOverride::find(c, "a")).unwrap();
+        assert_eq!((&*a.value, &*a.updated_by), ("2", "me"));
+        assert_eq!(db.read(|c| viraldb::compilation::ConfigOverride::find(c, "b")).unwrap().value, "3");
+
+        let lines = "{\"pipeline_run_id\":99,\"engine_used\":\"x\"}\n{\"engine_used\":\"x\"}\n{\"pipeline_run_id\":1,\"engine_used\":\"x\",\"other\":1}\nno json\n[]\n";
+        let (report, rejects) = read(&db, lines, &of("tts_audio"));
+        assert_eq!(counts(&report), (5, 0, 0, 5));
+        // rows that the database refuses come last
+        let mut reasons: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
+        reasons.sort_unstable();
+        assert!(reasons[0].1.contains("refers to a row that is not there"), "{}", reasons[0].1);
+        assert!(reasons[1].1.contains("missing field `pipeline_run_id`"));
+        assert!(reasons[2].1.contains("unknown field `other`"));
+        assert!(reasons[3].1.contains("is no JSON"));
+        assert_eq!(reasons[4].1, "is no JSON object");
+
+        // one bad row among many is found, and the others go in
+        let mut lines: String = (0..300).map(|n| format!("{{\"status\":\"pending\",\"theme\":\"t{n}\"}}\n")).collect();
+        lines += "{\"job_id\":1}\n";
+        assert_eq!(read(&db, &lines, &of("jobs")).0.rejected, 1);
+        let videos: String = (0..300).map(|n| format!("{{\"job_id\":{},\"file_path\":\"f{n}\"}}\n", if n == 137 { 9999 } else { 1 })).collect();
+        let (report, rejects) = read(&db, &videos, &of("job_videos"));
+        assert_eq!((counts(&report), rejects[0].line), ((300, 299, 0, 1), 138));
+        assert_eq!(rejects[0].row["job_id"], 9999, "the rejected row is kept");
+    }
+
+    fn what_is_no_input_is_refused(t) {
+        let db = t.db();
+        let refused = |input: &str, options: &Options<'_>| {
+            ingest(&db, "in", input.as_bytes(), options, &mut |_| Ok(())).unwrap_err().to_string()
+        };
+        assert!(refused("", &Options::default()).starts_with("in is empty"));
+        assert!(refused("a,b\n1,2\n", &Options::default()).contains("is of no format we recognise"));
+        assert!(refused("a,b\n1,2\n", &Options { format: Some(Format::YoutubeTrending), ..Default::default() }).contains("has no column video_id"));
+        assert!(refused("{}", &Options { table: Some("nope"), ..Default::default() }).contains("is none of discovered_videos"));
+        assert!(refused(HEADER, &Options { table: Some("clips"), ..Default::default() }).contains("goes with jsonl"));
+        assert!(refused("{}", &Options { niche: Some(" "), ..Default::default() }).contains("niche is empty"));
+    }
+
+    fn a_failing_source_keeps_what_was_stored(t) {
+        struct Failing<'a>(&'a [u8]);
+        impl Read for Failing<'_> {
+            fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+                match self.0.read(out)? {
+                    0 => Err(std::io::Error::other("unplugged")),
+                    n => Ok(n),
+                }
+            }
+        }
+        let db = t.db();
+        let mut input = HEADER.to_owned();
+        (0..6_000).for_each(|n| input += &row(&format!("v{n}"), 12, "1"));
+        let error = ingest(&db, "in", Failing(input.as_bytes()), &Options::default(), &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("unplugged"), "{error}");
+        let stored = db.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter::default(), &Page::first(10_000))).unwrap();
+        assert_eq!(stored.len(), 5_000);
+    }
+}

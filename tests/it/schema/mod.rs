@@ -1,0 +1,497 @@
+//! The schema in the database itself, as other programs meet it.
+
+mod describe;
+#[cfg(feature = "sqlite")]
+mod on_sqlite;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use viraldb::compilation::{ContentIdRisk, Processed, ReviewAction, RunStatus, ShortStatus};
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::generation::{self, JobVideoStatus, Platform};
+use viraldb::republishing::*;
+use viraldb::{Database, DbConnection, Page};
+
+use crate::make::{self, contract, execute, query, seed};
+use crate::support::both;
+use describe::{columns, constraints, foreign_keys, indexes, keys};
+
+/// Whether the database refuses a statement; what was written before it stays.
+fn refuses(db: &Database, statement: &str) -> bool {
+    let result = db.write(|c| Ok(c.batch_execute(statement)?));
+    result.is_err()
+}
+
+/// The words of a CHECK, in order, if it is a list of words or of numbers.
+fn listed(check: &str) -> Option<Vec<String>> {
+    let check = check.strip_prefix("CHECK ")?;
+    let list = match (check.split_once("ARRAY["), check.split_once(" IN (")) {
+        (Some((_, list)), _) => list.split(']').next()?,
+        (_, Some((column, list))) if !column.contains(' ') => list.split(')').next()?,
+        _ => return None,
+    };
+    let word = |word: &str| word.trim().trim_end_matches("::text").trim_matches('\'').to_owned();
+    Some(list.split(", ").map(word).collect())
+}
+
+/// Every column whose values are listed, and the list of its enum.
+fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
+    macro_rules! words {
+        ($($table:ident.$column:ident: $words:ty),+ $(,)?) => {
+            [$(((stringify!($table), stringify!($column)), <$words>::ALL.iter().map(|word| word.as_str().to_owned()).collect())),+]
+        };
+    }
+    let mut words = BTreeMap::from(words! {
+        discovered_videos.content_id_risk: ContentIdRisk,
+        pipeline_runs.status: RunStatus,
+        clips.content_id_risk: ContentIdRisk,
+        shorts.status: ShortStatus,
+        review_log.action: ReviewAction,
+        videos.download_status: DownloadStatus,
+        videos.transformation_status: TransformationStatus,
+        videos.publication_status: PublicationStatus,
+        video_processing_jobs.job_type: JobType,
+        video_processing_jobs.status: JobStatus,
+        jobs.status: generation::JobStatus,
+        trends.platform: Platform,
+        job_videos.status: JobVideoStatus,
+    });
+    let numbers = Processed::ALL.iter().map(|status| i32::from(*status).to_string()).collect();
+    words.insert(("discovered_videos", "processed"), numbers);
+    words
+}
+
+both! {
+    fn the_tables_are_those_of_the_contract(t) {
+        t.db().read(|c| {
+            let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for column in columns(c) {
+                let column: Vec<&str> = column.split('|').collect();
+                found.entry(column[0].to_owned()).or_default().insert(column[2].to_owned());
+            }
+            found.remove("viraldb_migrations");
+            let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            let expected: BTreeMap<String, BTreeSet<String>> = contract()
+                .iter()
+                .map(|table| (table.table.to_owned(), [keys(&table.given), keys(&table.defaults)].concat().into_iter().collect()))
+                .collect();
+            assert_eq!((&found, found.len()), (&expected, 22));
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    fn another_program_gets_the_defaults(t) {
+        let db = t.db();
+        db.write(|c| Ok(seed(c))).unwrap();
+        for make::Contract { table, given, defaults } in contract() {
+            let rows = db.read(|c| Ok(make::rows(c, table))).unwrap();
+            assert_eq!(rows.len(), 1, "{table}");
+            for (column, value) in rows[0].as_object().unwrap() {
+                match (given.get(column), defaults.get(column)) {
+                    (None, Some(default)) if default == "now" => assert!(make::is_now(value), "{table}.{column}"),
+                    (None, Some(default)) => assert_eq!(value, default, "{table}.{column}"),
+                    (Some(time), None) if column.starts_with("cycle_") => {
+                        // Another session's time zone may not be ours.
+                        let hours = value.as_str().unwrap().parse::<viraldb::Timestamp>().unwrap()
+                            .hours_since(time.as_str().unwrap().parse().unwrap());
+                        assert!(hours.abs() <= 14.0);
+                    }
+                    (Some(given), None) => assert_eq!(value, given, "{table}.{column}"),
+                    _ => panic!("{table}.{column}"),
+                }
+            }
+        }
+    }
+
+    fn the_foreign_keys_are_those_of_the_contract(t) {
+        let expected = [
+            "channel_statistics|channel_id|channels|id|CASCADE",
+            "channels|effect_preset_id|transformation_presets|id|SET NULL",
+            "clips|discovered_video_id|discovered_videos|id|NO ACTION",
+            "clips|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "error_log|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "job_scripts|job_id|jobs|id|NO ACTION",
+            "job_videos|job_id|jobs|id|NO ACTION",
+            "job_videos|script_id|job_scripts|id|NO ACTION",
+            "review_log|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "scripts|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "shorts|clip_id|clips|id|NO ACTION",
+            "shorts|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "tts_audio|pipeline_run_id|pipeline_runs|id|NO ACTION",
+            "video_processing_jobs|channel_id|channels|id|CASCADE",
+            "video_processing_jobs|video_id|videos|id|CASCADE",
+            "video_statistics|video_id|videos|id|CASCADE",
+            "videos|channel_id|channels|id|CASCADE",
+            "videos|music_track_id|music|id|SET NULL",
+            "videos|transformation_preset_id|transformation_presets|id|SET NULL",
+        ];
+        let found = t.db().read(|c| Ok(foreign_keys(c))).unwrap();
+        assert_eq!(found, expected.map(|key| format!("{key}|NO ACTION")).into());
+    }
+
+    fn every_foreign_key_begins_an_index(t) {
+        let (keys, indexes) = t.db().read(|c| Ok((foreign_keys(c), indexes(c)))).unwrap();
+        for key in keys {
+            let key: Vec<&str> = key.split('|').collect();
+            let serves = |index: &String| {
+                let index: Vec<&str> = index.split('|').collect();
+                index[0] == key[0] && index[2].split(',').next() == Some(key[1]) && index[4] == "0"
+            };
+            assert!(indexes.iter().any(serves), "no index begins with {}.{}", key[0], key[1]);
+        }
+    }
+
+    fn the_indexes_of_the_contract_are_there(t) {
+        let found = t.db().read(|c| Ok(indexes(c))).unwrap();
+        for index in [
+            "discovered_videos|idx_discovered_videos_niche|niche,discovered_at",
+            "discovered_videos|idx_discovered_videos_processed|processed",
+            "pipeline_runs|idx_pipeline_runs_status|status",
+            "pipeline_runs|idx_pipeline_runs_niche|niche,cycle_start",
+            "clips|idx_clips_pipeline|pipeline_run_id",
+            "analytics|idx_analytics_video|youtube_video_id,measured_at",
+            "error_log|idx_error_log_module|module,occurred_at",
+            "channels|idx_channels_is_active|is_active",
+            "channels|idx_channels_effect_preset_id|effect_preset_id",
+            "channels|idx_channels_created_at|created_at",
+            "videos|idx_videos_channel_id|channel_id",
+            "videos|idx_videos_publication_status|publication_status",
+            "videos|idx_videos_download_status|download_status",
+            "videos|idx_videos_transformation_status|transformation_status",
+            "videos|idx_videos_youtube_video_id|youtube_video_id",
+            "videos|idx_videos_created_at|created_at",
+            "video_processing_jobs|idx_jobs_video_id|video_id",
+            "video_processing_jobs|idx_jobs_channel_id|channel_id",
+            "video_processing_jobs|idx_jobs_status|status",
+            "video_processing_jobs|idx_jobs_job_type|job_type",
+            "video_processing_jobs|idx_jobs_priority_status|priority,status,queued_at",
+            "video_processing_jobs|idx_jobs_queued_at|queued_at",
+            "channel_statistics|idx_channel_stats_channel_id|channel_id",
+            "channel_statistics|idx_channel_stats_timestamp|timestamp",
+            "video_statistics|idx_video_stats_video_id|video_id",
+            "video_statistics|idx_video_stats_timestamp|timestamp",
+        ] {
+            assert!(found.contains(&format!("{index}|0|0")), "{index} is not among {found:#?}");
+        }
+        for index in [
+            "transformation_presets|transformation_presets_is_default_key|is_default",
+            "video_processing_jobs|video_processing_jobs_unique_key_key|unique_key",
+        ] {
+            assert!(found.contains(&format!("{index}|1|1")), "{index} is not among {found:#?}");
+        }
+    }
+
+    fn the_words_of_each_enum_are_those_of_its_check(t) {
+        let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for ((table, name), says) in t.db().read(|c| Ok(constraints(c))).unwrap() {
+            let column = name.strip_prefix(&format!("{table}_")).and_then(|name| name.strip_suffix("_check"));
+            if let (Some(words), Some(column)) = (listed(&says), column)
+                && words != ["0", "1"]
+            {
+                found.insert((table, column.to_owned()), words);
+            }
+        }
+        let expected: BTreeMap<_, _> = word_columns()
+            .into_iter()
+            .map(|((table, column), words)| ((table.to_owned(), column.to_owned()), words))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    fn the_status_of_a_video_is_the_furthest_stage(t) {
+        let db = t.db();
+        let mut seen = BTreeSet::new();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        for download in DownloadStatus::ALL {
+            for transformation in TransformationStatus::ALL {
+                for publication in PublicationStatus::ALL {
+                    let change = VideoChanges {
+                        download_status: Some(*download),
+                        transformation_status: Some(*transformation),
+                        publication_status: Some(*publication),
+                        ..Default::default()
+                    };
+                    let stages = [publication.as_str(), transformation.as_str(), download.as_str()];
+                    let furthest = VideoStatus::ALL.iter().find(|stage| stages.contains(&stage.as_str())).unwrap();
+                    let after = db.write(|c| change.update(c, video.id)).unwrap();
+                    assert_eq!(after.status, *furthest, "{stages:?}");
+                    let found = db.read(|c| Video::list(c, &VideoFilter { status: Some(*furthest), ..Default::default() }, &Page::first(1)));
+                    assert_eq!(found.unwrap(), [after]);
+                    seen.insert(furthest.as_str());
+                }
+            }
+        }
+        // The order of the contract; with it, `find` above is its rule.
+        let order = VideoStatus::ALL.iter().map(|stage| stage.as_str()).collect::<Vec<_>>();
+        assert_eq!(order, ["failed", "published", "publishing", "scheduled", "transformed", "processing", "downloaded", "downloading", "pending"]);
+        assert_eq!(seen, order.into_iter().collect());
+        assert!(refuses(&db, "UPDATE videos SET status = 'published'"), "nobody sets it");
+    }
+
+    fn words_that_are_none_are_refused(t) {
+        let db = t.db();
+        db.write(|c| Ok(seed(c))).unwrap();
+        for ((table, column), words) in word_columns() {
+            let quoted = |word: &str| if column == "processed" { word.to_owned() } else { format!("'{word}'") };
+            for word in &words {
+                db.write(|c| Ok(execute(c, &format!("UPDATE {table} SET {column} = {}", quoted(word))))).unwrap();
+            }
+            let other = if column == "processed" { ["-1", "4"] } else { ["other", ""] };
+            for word in other {
+                assert!(refuses(&db, &format!("UPDATE {table} SET {column} = {}", quoted(word))), "{table}.{column} {word:?}");
+            }
+        }
+    }
+
+    fn updated_at_moves_by_itself(t) {
+        let db = t.db();
+        db.write(|c| Ok(seed(c))).unwrap();
+        let columns = db.read(|c| Ok(columns(c))).unwrap();
+        let tables: Vec<String> = columns
+            .iter()
+            .filter(|column| column.split('|').nth(2) == Some("updated_at"))
+            .map(|column| column.split('|').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(tables, [
+            "channels", "config_overrides", "jobs", "music", "system_configuration", "transformation_presets",
+            "video_processing_jobs", "videos",
+        ]);
+        for table in tables {
+            let key = if columns.contains(&format!("{table}|1|key|text|not null|")) { "key" } else { "id" };
+            let read = || make_time(&db, &table);
+            let set = |what: &str| db.write(|c| Ok(execute(c, &format!("UPDATE {table} SET {what}")))).unwrap();
+            set("updated_at = '2020-01-01 00:00:00'");
+            assert_eq!(read().to_string().get(..7), Some("2020-01"), "{table}: set explicitly");
+            set(&format!("{key} = {key}"));
+            assert!(make::is_now(&Value::from(read().to_string())), "{table}: not set");
+            set(&format!("{key} = {key}, updated_at = '2021-01-01 12:00:00'"));
+            assert!(matches!(read().to_string().get(..7), Some("2021-01")), "{table}: set along with another");
+            let before = read();
+            set(&format!("{key} = {key}"));
+            let moved = read();
+            assert!(moved > before, "{table}");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            set(&format!("{key} = {key}"));
+            assert!(read() > moved, "{table}: moves each time");
+        }
+    }
+
+    fn one_default_preset(t) {
+        let db = t.db();
+        db.write(|c| Ok(seed(c))).unwrap();
+        let insert = |n: u8, is_default: bool| {
+            let value = if t.is_postgres { is_default.to_string() } else { u8::from(is_default).to_string() };
+            format!(
+                "INSERT INTO transformation_presets (id, name, parameters, is_default)
+                 VALUES ('0190a000-0000-7000-8000-0000000000{n}', 'x', '{{}}', {value})"
+            )
+        };
+        assert!(!refuses(&db, &insert(10, true)));
+        assert!(refuses(&db, &insert(11, true)));
+        assert!(!refuses(&db, &insert(12, false)));
+    }
+
+    fn parents_with_children_stay(t) {
+        let db = t.db();
+        db.write(|c| {
+            seed(c);
+            make::link(c);
+            Ok(())
+        })
+        .unwrap();
+        // Children that refer to a parent, each in turn the only one.
+        for (parent, children) in [
+            ("discovered_videos", &["clips"][..]),
+            ("clips", &["shorts"]),
+            ("pipeline_runs", &["error_log", "review_log", "scripts", "tts_audio", "shorts", "clips"]),
+            ("job_scripts", &["job_videos"]),
+            ("jobs", &["job_videos", "job_scripts"]),
+        ] {
+            for child in children {
+                let mut others: Vec<&str> = children.iter().copied().filter(|other| other != child).collect();
+                if *child == "clips" {
+                    others.push("shorts");
+                }
+                if *child == "job_scripts" {
+                    others.push("job_videos");
+                }
+                let free = if *child == "shorts" && parent == "pipeline_runs" { "UPDATE shorts SET clip_id = NULL" } else { "SELECT 1" };
+                let refused = db.write(|c| {
+                    c.batch_execute(free)?;
+                    for other in &others {
+                        c.batch_execute(&format!("DELETE FROM {other}"))?;
+                    }
+                    c.batch_execute("SAVEPOINT s")?;
+                    let error = c.batch_execute(&format!("DELETE FROM {parent}")).unwrap_err();
+                    c.batch_execute("ROLLBACK TO s")?;
+                    // Only the child stood in the way.
+                    c.batch_execute(&format!("DELETE FROM {child}"))?;
+                    c.batch_execute(&format!("DELETE FROM {parent}"))?;
+                    Err::<(), _>(viraldb::Error::from(error))
+                });
+                let said = refused.unwrap_err().to_string();
+                assert!(said.contains("is referred to by one that is"), "{parent} {child}: {said}");
+            }
+        }
+    }
+
+    fn children_go_with_their_parent_or_forget_it(t) {
+        let db = t.db();
+        db.write(|c| {
+            seed(c);
+            make::link(c);
+            Ok(())
+        })
+        .unwrap();
+        let count = |what: &str| {
+            let text = format!("SELECT CAST(count(*) AS text) AS v FROM {what}");
+            db.read(|c| Ok(query(c, &text))).unwrap().remove(0)
+        };
+        db.write(|c| Ok(execute(c, "DELETE FROM transformation_presets; DELETE FROM music"))).unwrap();
+        assert_eq!(count("channels WHERE effect_preset_id IS NULL"), "1");
+        assert_eq!(count("videos WHERE transformation_preset_id IS NULL AND music_track_id IS NULL"), "1");
+        let children = ["videos", "video_processing_jobs", "channel_statistics", "video_statistics"];
+        assert_eq!(children.map(count), ["1"; 4]);
+        db.write(|c| Ok(execute(c, "DELETE FROM channels"))).unwrap();
+        assert_eq!(children.map(count), ["0"; 4]);
+    }
+
+    fn cycles_do_not_end_before_they_start(t) {
+        let db = t.db();
+        let insert = |end: &str| {
+            format!("INSERT INTO pipeline_runs (niche, cycle_start, cycle_end) VALUES ('a', '2026-01-01 00:00:00', '{end}')")
+        };
+        assert!(refuses(&db, &insert("2025-12-31 23:59:59.999999")));
+        assert!(!refuses(&db, &insert("2026-01-01 00:00:00")));
+        assert!(!refuses(&db, &insert("2026-01-01 00:00:00.000001")));
+    }
+}
+
+fn make_time(db: &Database, table: &str) -> viraldb::Timestamp {
+    let rows = db.read(|c| Ok(make::rows(c, table))).unwrap();
+    rows[0]["updated_at"].as_str().unwrap().parse().unwrap()
+}
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[test]
+fn both_engines_have_one_schema() {
+    use crate::support::Scratch;
+
+    let (sqlite, postgres) = (Scratch::sqlite().on_both(), Scratch::postgres().on_both());
+    for (what, ours, theirs) in [
+        ("columns", &sqlite.0, &postgres.0),
+        ("indexes", &sqlite.1, &postgres.1),
+        ("keys", &sqlite.2, &postgres.2),
+        ("foreign keys", &sqlite.3, &postgres.3),
+    ] {
+        let only_sqlite: Vec<_> = ours.difference(theirs).collect();
+        let only_postgres: Vec<_> = theirs.difference(ours).collect();
+        assert!(
+            only_sqlite.is_empty() && only_postgres.is_empty() && !ours.is_empty(),
+            "{what}: only on SQLite {only_sqlite:#?}, only on PostgreSQL {only_postgres:#?}"
+        );
+    }
+    // SQLite has more checks, in place of types; all of PostgreSQL's constraints it has under their name.
+    let kind = |says: &str| match says.split([' ', '(']).next().unwrap() {
+        "FOREIGN" | "REFERENCES" => "FOREIGN",
+        "UNIQUE" => "UNIQUE",
+        "CHECK" => "CHECK",
+        other => panic!("{other}"),
+    };
+    for (at, says) in &postgres.4 {
+        assert_eq!(sqlite.4.get(at).map(|says| kind(says)), Some(kind(says)), "{at:?}");
+        assert_eq!(sqlite.4.get(at).and_then(|says| listed(says)), listed(says), "{at:?}");
+    }
+    for (at, says) in &sqlite.4 {
+        let in_place_of_a_type = ["strftime", "json_valid", "LIKE '________-", "IN (0, 1))"];
+        if !in_place_of_a_type.iter().any(|part| says.contains(part)) {
+            assert!(postgres.4.contains_key(at), "{at:?} {says}");
+        }
+    }
+}
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+type Described = (
+    BTreeSet<String>,
+    BTreeSet<String>,
+    BTreeSet<String>,
+    BTreeSet<String>,
+    BTreeMap<(String, String), String>,
+);
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+impl crate::support::Scratch {
+    fn on_both(&self) -> Described {
+        self.db().read(|c| Ok((columns(c), indexes(c), keys(c), foreign_keys(c), constraints(c)))).unwrap()
+    }
+}
+
+/// An application made for other tables, which knows nothing but its own names.
+#[cfg(feature = "postgres")]
+#[test]
+fn viralforge_finds_its_own_tables() {
+    use viraldb::diesel::pg::PgConnection;
+    use viraldb::diesel::prelude::*;
+
+    let t = crate::support::Scratch::postgres();
+    let db = t.db();
+    let mut c = DbConnection::Postgres(PgConnection::establish(&t.url).unwrap());
+    execute(&mut c, "SET search_path = viralforge; SET TIME ZONE 'UTC'");
+    let mut say = |text: &str| query(&mut c, text);
+
+    assert_eq!(
+        say("INSERT INTO jobs (theme) VALUES ('cats') RETURNING concat_ws(' ', id, status, theme) AS v"),
+        ["1 pending cats"]
+    );
+    assert_eq!(
+        say(
+            "INSERT INTO trends (platform, external_id, hashtags) VALUES ('tiktok', 'x1', '[\"#a\"]') RETURNING concat_ws(' ', id, platform, hashtags->>0) AS v"
+        ),
+        ["1 tiktok #a"]
+    );
+    assert_eq!(
+        say(
+            "INSERT INTO scripts (job_id, video_prompt, scenes) VALUES (1, 'a cat', '[]') RETURNING concat_ws(' ', id, job_id, video_prompt) AS v"
+        ),
+        ["1 1 a cat"]
+    );
+    assert_eq!(
+        say(
+            "INSERT INTO videos (job_id, script_id, cost_usd) VALUES (1, 1, 0.25) RETURNING concat_ws(' ', id, status, cost_usd) AS v"
+        ),
+        ["1 generated 0.25"]
+    );
+    assert_eq!(say("INSERT INTO jobs DEFAULT VALUES RETURNING id::text AS v"), ["2"]);
+    assert_eq!(
+        say("UPDATE jobs SET status = 'running' WHERE id = 1 RETURNING (updated_at > created_at)::text AS v"),
+        ["true"]
+    );
+    assert_eq!(say("UPDATE trends SET views = 3000000000 RETURNING views::text AS v"), ["3000000000"]);
+    assert_eq!(say("UPDATE scripts SET title = 'T' RETURNING title AS v"), ["T"]);
+    assert_eq!(
+        say(
+            "UPDATE videos SET status = 'approved', approved_at = '2026-01-02 03:04:05Z' RETURNING approved_at::text AS v"
+        ),
+        ["2026-01-02 03:04:05+00"]
+    );
+
+    let job = db.read(|c| generation::Job::find(c, generation::JobId(1))).unwrap();
+    assert_eq!((job.status, job.theme.as_deref()), (generation::JobStatus::Running, Some("cats")));
+    let trend = db.read(|c| generation::Trend::find_by_external_id(c, "x1")).unwrap();
+    assert_eq!((trend.platform, trend.views), (Platform::Tiktok, Some(3_000_000_000)));
+    let scripts = db.read(|c| generation::JobScript::of_job(c, job.id)).unwrap();
+    assert_eq!((scripts.len(), scripts[0].title.as_deref()), (1, Some("T")));
+    let videos = db.read(|c| generation::JobVideo::of_job(c, job.id)).unwrap();
+    assert_eq!((videos.len(), videos[0].status), (1, JobVideoStatus::Approved));
+
+    assert!(c.batch_execute("INSERT INTO videos (status) VALUES ('lost')").is_err());
+    assert!(c.batch_execute("DELETE FROM jobs WHERE id = 1").is_err(), "it has children");
+    for (table, column) in [("videos", "id"), ("scripts", "id"), ("trends", "external_id"), ("jobs", "id")] {
+        let gone = query(&mut c, &format!("DELETE FROM {table} RETURNING {column}::text AS v"));
+        assert!(!gone.is_empty(), "{table}");
+        assert!(query(&mut c, &format!("SELECT {column}::text AS v FROM {table}")).is_empty(), "{table}");
+    }
+    assert!(db.read(|c| generation::Job::list(c, &Default::default(), &Page::first(9))).unwrap().is_empty());
+}

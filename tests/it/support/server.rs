@@ -1,0 +1,121 @@
+//! A private PostgreSQL server, for the tests and for the benchmarks.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::diesel::pg::PgConnection;
+use viraldb::diesel::prelude::*;
+
+pub struct Server {
+    /// A URL of the server up to the name of a database, and what comes behind that.
+    before: String,
+    after: String,
+    /// The server's keeper runs as long as this process holds its standard input.
+    _keeper: Option<Child>,
+}
+
+impl Server {
+    /// The server that `VIRALDB_TEST_POSTGRES_URL` names, or one that is started with these settings.
+    pub fn new(settings: &[&str]) -> Self {
+        match std::env::var("VIRALDB_TEST_POSTGRES_URL") {
+            Ok(url) => {
+                let (before, rest) =
+                    url.rsplit_once('/').expect("VIRALDB_TEST_POSTGRES_URL is postgres://…/NAME");
+                let after = rest.find('?').map_or("", |at| &rest[at..]);
+                Self { before: format!("{before}/"), after: after.to_owned(), _keeper: None }
+            }
+            Err(_) => start(settings),
+        }
+    }
+
+    /// Makes a database, copied from a template, and returns its URL.
+    pub fn create_database(&self, name: &str, template: &str) -> String {
+        let mut conn = PgConnection::establish(&self.url("postgres")).unwrap();
+        conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();
+        self.url(name)
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("{}{database}{}", self.before, self.after)
+    }
+}
+
+/// The folder of the server programs; the tests fail without them.
+pub fn bin() -> PathBuf {
+    if let Some(bin) = std::env::var_os("VIRALDB_TEST_POSTGRES_BIN") {
+        return bin.into();
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    found.retain(|folder| folder.join("initdb").exists());
+    found.sort();
+    found.pop().expect(
+        "no PostgreSQL server programs found: install them (Debian: apt-get install postgresql), \
+         name their folder in VIRALDB_TEST_POSTGRES_BIN, or a running server in VIRALDB_TEST_POSTGRES_URL",
+    )
+}
+
+/// A command that runs as the user PostgreSQL is to run as: it refuses to run as root.
+pub fn as_postgres(program: &Path) -> Command {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    if root {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+/// Starts a server on a Unix socket in a folder of its own. A shell keeps it: when this process
+/// ends, however it ends, the shell's input closes, and it stops the server and removes the folder.
+fn start(settings: &[&str]) -> Server {
+    let bin = bin();
+    let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir().unwrap().keep();
+    let shown = dir.display().to_string();
+    let done = Command::new("chmod").args(["0777", &shown]).status().unwrap();
+    assert!(done.success());
+    let data = dir.join("data");
+    let initdb = as_postgres(&bin.join("initdb"))
+        .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+    let mut options = format!("-k {shown} -c listen_addresses=");
+    for setting in settings {
+        options.push_str(&format!(" -c {setting}"));
+    }
+    let pg_ctl = |args: &[&str]| {
+        let mut command = as_postgres(&bin.join("pg_ctl"));
+        command.arg("-D").arg(&data).args(args).stdout(Stdio::null());
+        command
+    };
+    let log = dir.join("log");
+    let started = pg_ctl(&["-w", "-l", log.to_str().unwrap(), "-o", &options, "start"]).status().unwrap();
+    assert!(
+        started.success(),
+        "the server did not start: {}",
+        std::fs::read_to_string(log).unwrap_or_default()
+    );
+    let stop = pg_ctl(&["-m", "immediate", "stop"]);
+    let keeper = Command::new("sh")
+        .args([
+            "-c",
+            "cat >/dev/null; dir=$1; shift; \"$@\" >/dev/null 2>&1; rm -rf \"$dir\"",
+            "keeper",
+            &shown,
+        ])
+        .arg(stop.get_program())
+        .args(stop.get_args())
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let socket = shown.replace('/', "%2F");
+    Server { before: format!("postgres://postgres@{socket}/"), after: String::new(), _keeper: Some(keeper) }
+}
