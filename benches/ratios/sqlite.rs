@@ -295,7 +295,7 @@ fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
 
 /// Who begins changes from round to round.
 fn in_turns<T>(round: usize, ours: impl FnOnce() -> T, hand: impl FnOnce() -> T) -> (T, T) {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let ours = ours();
         (ours, hand())
     } else {

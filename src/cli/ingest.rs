@@ -45,7 +45,7 @@ impl Args {
             strict: self.strict,
         };
         // All are opened before any is read, so that a wrong name changes nothing.
-        let inputs = self.files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
         let mut rejects = match &self.rejects {
             Some(path) => {
@@ -73,11 +73,9 @@ impl Args {
             if let Some((path, file)) = &mut rejects {
                 file.flush().map_err(|error| Error::io(*path, error))?;
             }
-            if let Ok(report) = &report {
-                if context.output.format == OutputFormat::Table {
-                    context.output.text(&line(report))?;
-                    context.output.finish()?;
-                }
+            if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
+                context.output.text(&line(report))?;
+                context.output.finish()?;
             }
             if !context.quiet {
                 explain(&shown, report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());

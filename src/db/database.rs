@@ -13,7 +13,7 @@ use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, Access, Place};
-use super::{DatabaseUrl, DbConnection, migrate, on_backend};
+use super::{DatabaseUrl, DbConnection, migrate};
 use crate::{Error, Result};
 
 /// How a database is opened; `Options::default()` is what [`Database::open`] uses.
@@ -333,7 +333,7 @@ impl Opener {
         if let DatabaseUrl::File(path) = &self.url {
             sqlite::create(path)?;
             let mut conn = self.establish(Access::Write)?;
-            on_backend!(
+            super::on_backend!(
                 &mut conn,
                 sqlite | c | sqlite::set_wal(c, self.options.busy_timeout),
                 postgres | _c | Ok(())

@@ -22,8 +22,10 @@ pub(crate) struct Table {
     /// Columns that a row keeps once it is there.
     pub keep: &'static [&'static str],
     /// Columns that hold JSON.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows
     pub json: &'static [&'static str],
     /// Columns that hold a moment.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows
     pub times: &'static [&'static str],
 }
 
@@ -183,6 +185,7 @@ fn distinct(rows: &[&Map<String, Value>], columns: &[&str]) -> Vec<Map<String, V
 }
 
 /// The documents as the statement takes them: on SQLite, moments in the form of the schema.
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, unused_mut))]
 fn for_engine(
     conn: &DbConnection,
     table: &Table,

@@ -9,7 +9,6 @@ use std::fmt::{self, Write as _};
 
 use diesel::connection::BoxableConnection;
 use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -516,7 +515,8 @@ fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
         conn,
         sqlite
             | c
-            | diesel::select(sql::<BigInt>("(SELECT count(*) FROM pragma_foreign_key_check)")).get_result(c),
+            | diesel::select(diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM pragma_foreign_key_check)"))
+                .get_result(c),
         postgres | _c | Ok(0)
     )
     .of("the schema", "")?;

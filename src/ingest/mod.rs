@@ -300,7 +300,7 @@ fn store_or_halve(
     stored: &mut Stored,
     refused: &mut Vec<(usize, String)>,
 ) -> Result<()> {
-    let mut parts = vec![0..rows.len()];
+    let mut parts: Vec<_> = std::iter::once(0..rows.len()).collect();
     while let Some(part) = parts.pop() {
         if part.is_empty() {
             continue;

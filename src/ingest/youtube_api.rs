@@ -61,7 +61,8 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
 
 /// The seconds of `PT1H2M3S`, `P1DT2H` and the like; YouTube gives `P0D` for a stream that runs.
 fn seconds(duration: &str) -> Option<i32> {
-    let parsed: iso8601::Duration = duration.parse().ok()?;
+    let parsed: iso8601::Duration =
+        duration.parse().ok().filter(|_| duration.contains(|c: char| c.is_ascii_digit()))?;
     i32::try_from(std::time::Duration::from(parsed).as_secs()).ok()
 }
 

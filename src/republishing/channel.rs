@@ -117,13 +117,13 @@ impl Channel {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channels", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelFilter,
         page: &Page<ChannelId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(is_active) = filter.is_active {
                 query = query.filter(channels::is_active.eq(is_active));
@@ -132,7 +132,11 @@ impl Channel {
                 query = query.filter(sql::<Bool>("(channels.created_at, channels.id) < (SELECT created_at, id FROM channels WHERE id = ").bind::<Uuid, _>(after).sql(")"));
             }
             query.order((channels::created_at.desc(), channels::id.desc())).limit(page.limit).load(c)
-        }).of("channels", "")
+        }).of("channels", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The channel with YouTube's id; `NotFound` if there is none.

@@ -84,13 +84,13 @@ impl ChannelStatistics {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channel_statistics", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelStatisticsFilter,
         page: &Page<ChannelStatisticsId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(channel_id) = filter.channel_id {
                 query = query.filter(channel_statistics::channel_id.eq(channel_id));
@@ -99,7 +99,11 @@ impl ChannelStatistics {
                 query = query.filter(sql::<Bool>("(channel_statistics.timestamp, channel_statistics.id) < (SELECT timestamp, id FROM channel_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
             }
             query.order((channel_statistics::timestamp.desc(), channel_statistics::id.desc())).limit(page.limit).load(c)
-        }).of("channel_statistics", "")
+        }).of("channel_statistics", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The newest numbers of a channel, if it was ever measured.

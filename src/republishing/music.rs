@@ -99,9 +99,9 @@ impl Music {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("music", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(conn: &mut DbConnection, filter: &MusicFilter, page: &Page<MusicId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(is_active) = filter.is_active {
                 query = query.filter(music::is_active.eq(is_active));
@@ -117,7 +117,11 @@ impl Music {
             }
             query.order((music::created_at.desc(), music::id.desc())).limit(page.limit).load(c)
         })
-        .of("music", "")
+        .of("music", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The tracks that may be used, the least used first.

@@ -79,13 +79,13 @@ impl TransformationPreset {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("transformation_presets", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(
         conn: &mut DbConnection,
         filter: &TransformationPresetFilter,
         page: &Page<TransformationPresetId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(is_active) = filter.is_active {
                 query = query.filter(transformation_presets::is_active.eq(is_active));
@@ -94,7 +94,11 @@ impl TransformationPreset {
                 query = query.filter(sql::<Bool>("(transformation_presets.created_at, transformation_presets.id) < (SELECT created_at, id FROM transformation_presets WHERE id = ").bind::<Uuid, _>(after).sql(")"));
             }
             query.order((transformation_presets::created_at.desc(), transformation_presets::id.desc())).limit(page.limit).load(c)
-        }).of("transformation_presets", "")
+        }).of("transformation_presets", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The presets that may be chosen, by name.

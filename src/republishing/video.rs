@@ -193,9 +193,9 @@ impl Video {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("videos", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(conn: &mut DbConnection, filter: &VideoFilter, page: &Page<VideoId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(channel_id) = filter.channel_id {
                 query = query.filter(videos::channel_id.eq(channel_id));
@@ -223,7 +223,11 @@ impl Video {
             }
             query.order((videos::created_at.desc(), videos::id.desc())).limit(page.limit).load(c)
         })
-        .of("videos", "")
+        .of("videos", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// Deletes a row; the count is 0 if there is none.

@@ -141,13 +141,13 @@ impl VideoProcessingJob {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_processing_jobs", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoProcessingJobFilter,
         page: &Page<VideoProcessingJobId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(video_id) = filter.video_id {
                 query = query.filter(video_processing_jobs::video_id.eq(video_id));
@@ -165,7 +165,11 @@ impl VideoProcessingJob {
                 query = query.filter(sql::<Bool>("(video_processing_jobs.queued_at, video_processing_jobs.id) < (SELECT queued_at, id FROM video_processing_jobs WHERE id = ").bind::<Uuid, _>(after).sql(")"));
             }
             query.order((video_processing_jobs::queued_at.desc(), video_processing_jobs::id.desc())).limit(page.limit).load(c)
-        }).of("video_processing_jobs", "")
+        }).of("video_processing_jobs", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The waiting jobs of a type in the order they are to be done: by priority, then by age.

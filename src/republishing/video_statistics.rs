@@ -76,13 +76,13 @@ impl VideoStatistics {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_statistics", id)
     }
 
-    /// Rows, newest first.
+    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoStatisticsFilter,
         page: &Page<VideoStatisticsId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
+        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
             let mut query = Self::query().into_boxed::<Backend>();
             if let Some(video_id) = filter.video_id {
                 query = query.filter(video_statistics::video_id.eq(video_id));
@@ -91,7 +91,11 @@ impl VideoStatistics {
                 query = query.filter(sql::<Bool>("(video_statistics.timestamp, video_statistics.id) < (SELECT timestamp, id FROM video_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
             }
             query.order((video_statistics::timestamp.desc(), video_statistics::id.desc())).limit(page.limit).load(c)
-        }).of("video_statistics", "")
+        }).of("video_statistics", "")?;
+        if let (true, Some(after)) = (rows.is_empty(), page.after) {
+            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+        }
+        Ok(rows)
     }
 
     /// The newest numbers of a video, if it was ever measured.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -39,6 +39,8 @@ impl Timestamp {
     /// moments are equal text.
     #[cfg(feature = "sqlite")]
     pub(crate) fn to_sqlite(self) -> String {
+        use chrono::{Datelike, Timelike};
+
         let at = self.0.naive_utc();
         let Ok(year @ 0..=9999) = u32::try_from(at.year()) else {
             return at.format("%Y-%m-%d %H:%M:%S%.6f").to_string();

@@ -214,7 +214,7 @@ mod postgres {
     fn connections_that_died_are_replaced() {
         let t = Scratch::postgres();
         let db = Database::open_with(&t.url, &Options { connections: 3, ..Default::default() }).unwrap();
-        let ping = || db.read(|c| viraldb::compilation::ErrorLog::count_unresolved(c));
+        let ping = || db.read(viraldb::compilation::ErrorLog::count_unresolved);
         std::thread::scope(|scope| {
             (0..3).for_each(|_| drop(scope.spawn(ping)));
         });

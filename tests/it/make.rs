@@ -11,7 +11,7 @@ use viraldb::diesel::sql_query;
 use viraldb::diesel::sql_types::{Nullable, Text};
 use viraldb::generation::*;
 use viraldb::republishing::{self, *};
-use viraldb::{DbConnection, Json, Page, Timestamp};
+use viraldb::{DbConnection, Json, Page, Result, Timestamp};
 
 /// A moment, `seconds` after the start of 2026.
 pub fn at(seconds: i64) -> Timestamp {
@@ -391,14 +391,12 @@ pub fn is_now(value: &Value) -> bool {
 }
 
 /// One row into each of the 22 tables of a database without rows.
-pub fn seed(c: &mut DbConnection) {
-    for table in contract() {
-        execute(c, &table.insert());
-    }
+pub fn seed(c: &mut DbConnection) -> Result<()> {
+    contract().iter().try_for_each(|table| execute(c, &table.insert()))
 }
 
 /// Makes every row of `seed` refer to a row wherever it can.
-pub fn link(c: &mut DbConnection) {
+pub fn link(c: &mut DbConnection) -> Result<()> {
     execute(
         c,
         "UPDATE shorts SET clip_id = 1; UPDATE error_log SET pipeline_run_id = 1;
@@ -406,12 +404,12 @@ pub fn link(c: &mut DbConnection) {
          UPDATE videos SET transformation_preset_id = (SELECT id FROM transformation_presets),
              music_track_id = (SELECT id FROM music);
          UPDATE job_scripts SET job_id = 1; UPDATE job_videos SET job_id = 1, script_id = 1",
-    );
+    )
 }
 
 /// Runs statements as another program would, past our models.
-pub fn execute(c: &mut DbConnection, statements: &str) {
-    c.batch_execute(statements).unwrap_or_else(|error| panic!("{statements}: {error}"));
+pub fn execute(c: &mut DbConnection, statements: &str) -> Result<()> {
+    Ok(c.batch_execute(statements)?)
 }
 
 /// What a query says whose only column is `v`, as text; NULL is "NULL".

@@ -341,15 +341,14 @@ both! {
             }
             let db = Database::open(&t.url).unwrap();
             t.is_current();
-            db.write(|c| Ok(seed(c))).unwrap();
+            db.write(seed).unwrap();
         }
-        println!("{killed} killed in time, migrations they had done: {seen:?}");
-        assert!(killed > 5, "only {killed} were still at it");
+        assert!(killed > 5, "only {killed} were still at it; migrations they had done: {seen:?}");
     }
 
     fn a_newer_database_is_refused(t) {
         drop(t.db());
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')");
+        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')").unwrap();
         t.is_refused(Verdict::Newer, &["2099-12-31-000007", t.migrations().last().unwrap().version()]);
         let status = migrate::status(&t.url).unwrap();
         assert_eq!(status.newest_applied(), Some("2099-12-31-000007"));
@@ -360,14 +359,14 @@ both! {
     fn a_changed_migration_is_refused(t) {
         drop(t.db());
         let changed = &t.migrations()[1];
-        execute(&mut t.plain(), &format!("UPDATE viraldb_migrations SET checksum = '0' WHERE version = '{}'", key(changed)));
+        execute(&mut t.plain(), &format!("UPDATE viraldb_migrations SET checksum = '0' WHERE version = '{}'", key(changed))).unwrap();
         t.is_refused(Verdict::Differs, &[&format!("{changed} was changed after it was applied")]);
         assert_eq!(migrate::status(&t.url).unwrap().entries[1].state, State::Modified);
     }
 
     fn a_missing_migration_is_refused(t) {
         drop(t.db());
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')");
+        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')").unwrap();
         t.is_refused(Verdict::Differs, &["2026-01-01-000000 is applied but this program does not have it"]);
         assert_eq!(migrate::status(&t.url).unwrap().entries[0].state, State::Missing);
     }
@@ -376,7 +375,7 @@ both! {
         drop(t.db());
         let left_out = &t.migrations()[2];
         let delete = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{}'", key(left_out));
-        execute(&mut t.plain(), &delete);
+        execute(&mut t.plain(), &delete).unwrap();
         t.is_refused(Verdict::Differs, &[&format!("{left_out} is not applied but later ones are")]);
         assert_eq!(migrate::status(&t.url).unwrap().entries[2].state, State::OutOfOrder);
     }
@@ -389,10 +388,10 @@ both! {
              DELETE FROM __diesel_schema_migrations WHERE version = '{}';
              INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')",
             key(first), key(second),
-        ));
+        )).unwrap();
         t.is_refused(Verdict::Differs, &["2026-01-01-000000 is", &format!("{first} was"), &format!("{second} is not")]);
         // Newer is said before anything else: the newer program can tell.
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')");
+        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')").unwrap();
         t.is_refused(Verdict::Newer, &["2099-12-31-000007"]);
     }
 
@@ -402,7 +401,7 @@ both! {
         if !t.is_postgres {
             assert!(!t.sqlite_file().exists());
         }
-        execute(&mut t.plain(), "CREATE TABLE theirs (id integer PRIMARY KEY)");
+        execute(&mut t.plain(), "CREATE TABLE theirs (id integer PRIMARY KEY)").unwrap();
         let before = t.dump();
         assert!(matches!(Database::connect(&t.url), Err(Error::NotInitialised(_))));
         assert!(matches!(migrate::revert(&t.url, 1), Err(Error::NotInitialised(_))));
@@ -453,8 +452,8 @@ both! {
         let nothing = t.dump();
         drop(t.db());
         let full = t.dump();
-        seed(&mut t.plain());
-        make::link(&mut t.plain());
+        seed(&mut t.plain()).unwrap();
+        make::link(&mut t.plain()).unwrap();
         assert!(t.counts().iter().all(|(_, count)| *count == Some(1)));
         for step in t.migrations().iter().rev() {
             let (before, counts, tables) = (t.dump(), t.counts(), t.tables());
@@ -541,7 +540,7 @@ mod on_sqlite {
         assert_eq!((std::fs::read(&file).unwrap().len(), files()), (0, vec!["viral.db".into()]));
 
         // So is one of somebody else's, which keeps its own journal mode.
-        execute(&mut t.plain(), "CREATE TABLE theirs (id integer)");
+        execute(&mut t.plain(), "CREATE TABLE theirs (id integer)").unwrap();
         let before = std::fs::read(&file).unwrap();
         migrate::status(&t.url).unwrap();
         assert!(Database::connect(&t.url).is_err());
@@ -588,7 +587,7 @@ mod on_sqlite {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let t = Scratch::sqlite();
         let db = t.db();
-        db.write(|c| Ok(seed(c))).unwrap();
+        db.write(seed).unwrap();
         for file in ["viral.db", "viral.db-wal", "viral.db-shm"] {
             assert_eq!(mode(&t.path(file)), 0o600, "{file}");
         }

@@ -8,12 +8,12 @@ CREATE TABLE jobs (
     stage TEXT,
     theme TEXT,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', created_at) || substr(created_at, 20) AND rtrim(substr(created_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT
-        CONSTRAINT jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', updated_at) || substr(updated_at, 20) AND rtrim(substr(updated_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
     error_message TEXT,
     metadata TEXT
-        CONSTRAINT jobs_metadata_check CHECK (json_valid(metadata))
+        CONSTRAINT jobs_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))
 ) STRICT;
 CREATE TRIGGER jobs_updated_at AFTER UPDATE ON jobs
 WHEN NEW.updated_at IS OLD.updated_at
@@ -31,7 +31,7 @@ CREATE TABLE trends (
     title TEXT,
     creator TEXT,
     hashtags TEXT
-        CONSTRAINT trends_hashtags_check CHECK (json_valid(hashtags)),
+        CONSTRAINT trends_hashtags_check CHECK (hashtags IS NULL OR json_valid(hashtags)),
     views INTEGER,
     likes INTEGER,
     comments INTEGER,
@@ -39,9 +39,9 @@ CREATE TABLE trends (
     video_url TEXT,
     thumbnail_url TEXT,
     collected_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT trends_collected_at_check CHECK (collected_at IS strftime('%Y-%m-%d %H:%M:%S', collected_at) || substr(collected_at, 20) AND rtrim(substr(collected_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT trends_collected_at_check CHECK (collected_at IS strftime('%Y-%m-%d %H:%M:%S', substr(collected_at, 1, 19), '+0 days') || substr(collected_at, 20) AND (length(collected_at) = 19 OR substr(collected_at, 20) GLOB '.[0-9]*' AND rtrim(substr(collected_at, 20), '0123456789') = '.')),
     metadata TEXT
-        CONSTRAINT trends_metadata_check CHECK (json_valid(metadata))
+        CONSTRAINT trends_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))
 ) STRICT;
 -- The trends of a platform, most viewed first, are read in the order of this index.
 CREATE INDEX idx_trends_platform_views ON trends (platform, views DESC);
@@ -55,14 +55,14 @@ CREATE TABLE job_scripts (
     scenes TEXT NOT NULL
         CONSTRAINT job_scripts_scenes_check CHECK (json_valid(scenes)),
     text_overlays TEXT
-        CONSTRAINT job_scripts_text_overlays_check CHECK (json_valid(text_overlays)),
+        CONSTRAINT job_scripts_text_overlays_check CHECK (text_overlays IS NULL OR json_valid(text_overlays)),
     voiceover_script TEXT,
     title TEXT,
     description TEXT,
     hashtags TEXT
-        CONSTRAINT job_scripts_hashtags_check CHECK (json_valid(hashtags)),
+        CONSTRAINT job_scripts_hashtags_check CHECK (hashtags IS NULL OR json_valid(hashtags)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT job_scripts_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', created_at) || substr(created_at, 20) AND rtrim(substr(created_at, 20), '0123456789') IN ('', '.'))
+        CONSTRAINT job_scripts_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_job_scripts_job_id ON job_scripts (job_id);
 
@@ -80,14 +80,14 @@ CREATE TABLE job_videos (
     duration_seconds REAL,
     cost_usd REAL,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT job_videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', created_at) || substr(created_at, 20) AND rtrim(substr(created_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT job_videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     approved_at TEXT
-        CONSTRAINT job_videos_approved_at_check CHECK (approved_at IS strftime('%Y-%m-%d %H:%M:%S', approved_at) || substr(approved_at, 20) AND rtrim(substr(approved_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT job_videos_approved_at_check CHECK (approved_at IS strftime('%Y-%m-%d %H:%M:%S', substr(approved_at, 1, 19), '+0 days') || substr(approved_at, 20) AND (length(approved_at) = 19 OR substr(approved_at, 20) GLOB '.[0-9]*' AND rtrim(substr(approved_at, 20), '0123456789') = '.')),
     published_at TEXT
-        CONSTRAINT job_videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', published_at) || substr(published_at, 20) AND rtrim(substr(published_at, 20), '0123456789') IN ('', '.')),
+        CONSTRAINT job_videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', substr(published_at, 1, 19), '+0 days') || substr(published_at, 20) AND (length(published_at) = 19 OR substr(published_at, 20) GLOB '.[0-9]*' AND rtrim(substr(published_at, 20), '0123456789') = '.')),
     published_url TEXT,
     metadata TEXT
-        CONSTRAINT job_videos_metadata_check CHECK (json_valid(metadata))
+        CONSTRAINT job_videos_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))
 ) STRICT;
 CREATE INDEX idx_job_videos_job_id ON job_videos (job_id);
 CREATE INDEX idx_job_videos_script_id ON job_videos (script_id);

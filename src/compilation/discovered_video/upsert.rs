@@ -213,6 +213,36 @@ impl QueryFragment<diesel::sqlite::Sqlite> for LookUp<String> {
     }
 }
 
+/// A statement whose text is always the same, named by a type. Diesel finds it prepared by that name; it
+/// would build the text of an INSERT or UPDATE anew for every row to look for it.
+#[cfg(feature = "sqlite")]
+struct Fixed<Name, Statement>(Name, Statement);
+
+#[cfg(feature = "sqlite")]
+struct NewRow;
+#[cfg(feature = "sqlite")]
+struct NewCounts;
+#[cfg(feature = "sqlite")]
+struct NewScore;
+
+#[cfg(feature = "sqlite")]
+impl<Name: 'static, Statement> QueryId for Fixed<Name, Statement> {
+    type QueryId = Fixed<Name, ()>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+#[cfg(feature = "sqlite")]
+impl<Name, Statement> RunQueryDsl<SqliteConnection> for Fixed<Name, Statement> {}
+
+#[cfg(feature = "sqlite")]
+impl<Name, Statement: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite>
+    for Fixed<Name, Statement>
+{
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.1.walk_ast(out)
+    }
+}
+
 #[cfg(feature = "sqlite")]
 fn sqlite(
     conn: &mut SqliteConnection,
@@ -227,22 +257,22 @@ fn sqlite(
     let known: Vec<Known> = LookUp(ids).load(conn)?;
     let Sorted { new, changed } = Sorted::new(rows, places, &known);
     for row in &new {
-        diesel::insert_into(v::table).values(row).execute(conn)?;
+        Fixed(NewRow, diesel::insert_into(v::table).values(row)).execute(conn)?;
     }
     for change in &changed {
         let row = v::table.find(change.id);
-        diesel::update(row)
-            .set((
-                v::category_id.eq(change.category_id),
-                v::duration_seconds.eq(change.duration_seconds),
-                v::view_count.eq(change.view_count),
-                v::like_count.eq(change.like_count),
-                v::comment_count.eq(change.comment_count),
-            ))
-            .execute(conn)?;
+        let counts = diesel::update(row).set((
+            v::category_id.eq(change.category_id),
+            v::duration_seconds.eq(change.duration_seconds),
+            v::view_count.eq(change.view_count),
+            v::like_count.eq(change.like_count),
+            v::comment_count.eq(change.comment_count),
+        ));
+        Fixed(NewCounts, counts).execute(conn)?;
         // Apart, because an index holds it.
         if change.is_rescored {
-            diesel::update(row).set(v::viral_score.eq(change.viral_score)).execute(conn)?;
+            let score = diesel::update(row).set(v::viral_score.eq(change.viral_score));
+            Fixed(NewScore, score).execute(conn)?;
         }
     }
     Ok((new.len(), changed.len()))

@@ -85,6 +85,7 @@ pub fn indexes(c: &mut DbConnection) -> BTreeSet<String> {
 }
 
 /// Primary keys and unique constraints: table, kind, columns.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub fn keys(c: &mut DbConnection) -> BTreeSet<String> {
     let rows = both_say(
         c,

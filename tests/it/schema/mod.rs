@@ -11,11 +11,11 @@ use viraldb::compilation::{ContentIdRisk, Processed, ReviewAction, RunStatus, Sh
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::generation::{self, JobVideoStatus, Platform};
 use viraldb::republishing::*;
-use viraldb::{Database, DbConnection, Page};
+use viraldb::{Database, Page};
 
 use crate::make::{self, contract, execute, query, seed};
 use crate::support::both;
-use describe::{columns, constraints, foreign_keys, indexes, keys};
+use describe::{columns, constraints, foreign_keys, indexes};
 
 /// Whether the database refuses a statement; what was written before it stays.
 fn refuses(db: &Database, statement: &str) -> bool {
@@ -84,7 +84,7 @@ both! {
 
     fn another_program_gets_the_defaults(t) {
         let db = t.db();
-        db.write(|c| Ok(seed(c))).unwrap();
+        db.write(seed).unwrap();
         for make::Contract { table, given, defaults } in contract() {
             let rows = db.read(|c| Ok(make::rows(c, table))).unwrap();
             assert_eq!(rows.len(), 1, "{table}");
@@ -232,11 +232,11 @@ both! {
 
     fn words_that_are_none_are_refused(t) {
         let db = t.db();
-        db.write(|c| Ok(seed(c))).unwrap();
+        db.write(seed).unwrap();
         for ((table, column), words) in word_columns() {
             let quoted = |word: &str| if column == "processed" { word.to_owned() } else { format!("'{word}'") };
             for word in &words {
-                db.write(|c| Ok(execute(c, &format!("UPDATE {table} SET {column} = {}", quoted(word))))).unwrap();
+                db.write(|c| execute(c, &format!("UPDATE {table} SET {column} = {}", quoted(word)))).unwrap();
             }
             let other = if column == "processed" { ["-1", "4"] } else { ["other", ""] };
             for word in other {
@@ -247,7 +247,7 @@ both! {
 
     fn updated_at_moves_by_itself(t) {
         let db = t.db();
-        db.write(|c| Ok(seed(c))).unwrap();
+        db.write(seed).unwrap();
         let columns = db.read(|c| Ok(columns(c))).unwrap();
         let tables: Vec<String> = columns
             .iter()
@@ -261,7 +261,7 @@ both! {
         for table in tables {
             let key = if columns.contains(&format!("{table}|1|key|text|not null|")) { "key" } else { "id" };
             let read = || make_time(&db, &table);
-            let set = |what: &str| db.write(|c| Ok(execute(c, &format!("UPDATE {table} SET {what}")))).unwrap();
+            let set = |what: &str| db.write(|c| execute(c, &format!("UPDATE {table} SET {what}"))).unwrap();
             set("updated_at = '2020-01-01 00:00:00'");
             assert_eq!(read().to_string().get(..7), Some("2020-01"), "{table}: set explicitly");
             set(&format!("{key} = {key}"));
@@ -280,7 +280,7 @@ both! {
 
     fn one_default_preset(t) {
         let db = t.db();
-        db.write(|c| Ok(seed(c))).unwrap();
+        db.write(seed).unwrap();
         let insert = |n: u8, is_default: bool| {
             let value = if t.is_postgres { is_default.to_string() } else { u8::from(is_default).to_string() };
             format!(
@@ -296,9 +296,8 @@ both! {
     fn parents_with_children_stay(t) {
         let db = t.db();
         db.write(|c| {
-            seed(c);
-            make::link(c);
-            Ok(())
+            seed(c)?;
+            make::link(c)
         })
         .unwrap();
         // Children that refer to a parent, each in turn the only one.
@@ -340,21 +339,20 @@ both! {
     fn children_go_with_their_parent_or_forget_it(t) {
         let db = t.db();
         db.write(|c| {
-            seed(c);
-            make::link(c);
-            Ok(())
+            seed(c)?;
+            make::link(c)
         })
         .unwrap();
         let count = |what: &str| {
             let text = format!("SELECT CAST(count(*) AS text) AS v FROM {what}");
             db.read(|c| Ok(query(c, &text))).unwrap().remove(0)
         };
-        db.write(|c| Ok(execute(c, "DELETE FROM transformation_presets; DELETE FROM music"))).unwrap();
+        db.write(|c| execute(c, "DELETE FROM transformation_presets; DELETE FROM music")).unwrap();
         assert_eq!(count("channels WHERE effect_preset_id IS NULL"), "1");
         assert_eq!(count("videos WHERE transformation_preset_id IS NULL AND music_track_id IS NULL"), "1");
         let children = ["videos", "video_processing_jobs", "channel_statistics", "video_statistics"];
         assert_eq!(children.map(count), ["1"; 4]);
-        db.write(|c| Ok(execute(c, "DELETE FROM channels"))).unwrap();
+        db.write(|c| execute(c, "DELETE FROM channels")).unwrap();
         assert_eq!(children.map(count), ["0"; 4]);
     }
 
@@ -424,7 +422,9 @@ type Described = (
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 impl crate::support::Scratch {
     fn on_both(&self) -> Described {
-        self.db().read(|c| Ok((columns(c), indexes(c), keys(c), foreign_keys(c), constraints(c)))).unwrap()
+        self.db()
+            .read(|c| Ok((columns(c), indexes(c), describe::keys(c), foreign_keys(c), constraints(c))))
+            .unwrap()
     }
 }
 
@@ -437,8 +437,8 @@ fn viralforge_finds_its_own_tables() {
 
     let t = crate::support::Scratch::postgres();
     let db = t.db();
-    let mut c = DbConnection::Postgres(PgConnection::establish(&t.url).unwrap());
-    execute(&mut c, "SET search_path = viralforge; SET TIME ZONE 'UTC'");
+    let mut c = viraldb::DbConnection::Postgres(PgConnection::establish(&t.url).unwrap());
+    execute(&mut c, "SET search_path = viralforge; SET TIME ZONE 'UTC'").unwrap();
     let mut say = |text: &str| query(&mut c, text);
 
     assert_eq!(

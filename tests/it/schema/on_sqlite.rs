@@ -180,6 +180,6 @@ fn tables_hold_their_columns_to_their_types() {
 fn seeded() -> (Scratch, Database) {
     let t = Scratch::sqlite();
     let db = t.db();
-    db.write(|c| Ok(seed(c))).unwrap();
+    db.write(seed).unwrap();
     (t, db)
 }
