@@ -1,5 +1,6 @@
 //! Answers of `videos.list` of the YouTube Data API v3: counts are text, lengths ISO 8601.
 
+use jiff::{Span, SpanRelativeTo, Unit};
 use serde_json::Value;
 
 use super::{Found, count, niche, view_velocity};
@@ -60,10 +61,11 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
 }
 
 /// The seconds of `PT1H2M3S`, `P1DT2H` and the like; YouTube gives `P0D` for a stream that runs.
+#[allow(clippy::cast_possible_truncation)] // checked against the range
 fn seconds(duration: &str) -> Option<i32> {
-    let parsed: iso8601::Duration =
-        duration.parse().ok().filter(|_| duration.contains(|c: char| c.is_ascii_digit()))?;
-    i32::try_from(std::time::Duration::from(parsed).as_secs()).ok()
+    let span: Span = duration.parse().ok()?;
+    let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).ok()?;
+    (duration.starts_with('P') && (0.0..2e9).contains(&seconds)).then_some(seconds as i32)
 }
 
 #[cfg(test)]

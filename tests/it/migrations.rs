@@ -306,7 +306,7 @@ both! {
         assert_eq!((t.tables(), whole.len()), (whole[0].clone(), t.migrations().len() + 1));
 
         let keys: Vec<String> = t.migrations().iter().map(key).collect();
-        let unhurried = {
+        let mut window = {
             let t = t.another();
             let (mut children, gate) = children(&t, 1);
             open_gate(&gate);
@@ -319,10 +319,15 @@ both! {
             let t = t.another();
             let (mut children, gate) = children(&t, 1);
             open_gate(&gate);
-            // Sweeps over the time a migration takes, somewhat unevenly.
-            std::thread::sleep(unhurried * n / 24 + Duration::from_micros(u64::from(n * 7919 % 997)));
+            // Sweeps over the time a migration takes, somewhat unevenly, and over less of it when one is
+            // done before it is killed.
+            std::thread::sleep(window * (n % 8) / 8 + Duration::from_micros(u64::from(n * 7919 % 997)));
             children[0].kill().unwrap();
-            killed += u32::from(!children[0].wait().unwrap().success());
+            if children[0].wait().unwrap().success() {
+                window = window * 3 / 4;
+            } else {
+                killed += 1;
+            }
             if t.is_postgres {
                 // The server may not have noticed yet.
                 let mut c = t.plain();

@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 
+use chrono::Datelike;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 
 use super::{ContentIdRisk, NewDiscoveredVideo, Processed};
 use crate::db::{DbConnection, Upserted, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Error, Result, ResultExt};
 use crate::schema::discovered_videos;
 use crate::types::Timestamp;
 
@@ -126,12 +127,12 @@ impl Known {
 
 /// All rows told apart.
 struct Sorted<'a> {
-    new: Vec<Complete<'a>>,
+    new: Vec<&'a Complete<'a>>,
     changed: Vec<Change>,
 }
 
 impl<'a> Sorted<'a> {
-    fn new(rows: &[Complete<'a>], places: &HashMap<&str, usize>, known: &[Known]) -> Self {
+    fn new(rows: &'a [Complete<'a>], places: &HashMap<&str, usize>, known: &[Known]) -> Self {
         let mut is_known = vec![false; rows.len()];
         let mut changed = Vec::new();
         for known in known {
@@ -142,7 +143,7 @@ impl<'a> Sorted<'a> {
         }
         // In the order of the table, neighbours are written together.
         changed.sort_unstable_by_key(|change| change.id);
-        let new = rows.iter().zip(is_known).filter(|(_, is_known)| !is_known).map(|(row, _)| row.clone());
+        let new = rows.iter().zip(is_known).filter(|(_, is_known)| !is_known).map(|(row, _)| row);
         Self { new: new.collect(), changed }
     }
 }
@@ -161,15 +162,31 @@ pub(super) fn insert_or_update_many(
             None => complete.push(Complete::new(row, now)),
         }
     }
-    let (new, updated) = conn.atomically(|conn| {
+    let write = |conn: &mut DbConnection| {
         on_backend!(
             conn,
             sqlite | c | sqlite(c, &complete, &places),
             postgres | c | postgres(c, &complete, &places)
         )
         .of("discovered_videos", "")
-    })?;
+    };
+    let (new, updated) =
+        if needs_no_savepoint(conn, &complete)? { write(conn)? } else { conn.atomically(write)? };
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
+}
+
+/// Whether to write straight into the transaction that is open. On SQLite a savepoint copies each page
+/// of the indexes before it changes, which takes more memory than all the rest; and none is needed,
+/// because SQLite takes every row that passes here: there is nothing to go back to but the beginning.
+fn needs_no_savepoint(conn: &mut DbConnection, rows: &[Complete<'_>]) -> Result<bool> {
+    on_backend!(conn, sqlite | _c | (), postgres | _c | return Ok(false));
+    match rows.iter().find(|row| !(0..=9999).contains(&row.discovered_at.to_utc().year())) {
+        Some(row) => Err(Error::invalid(
+            format!("discovered_at of {}", row.video_id),
+            "lies outside the years 0 to 9999, which SQLite keeps",
+        )),
+        None => Ok(conn.is_dirty()),
+    }
 }
 
 /// Looks videos up by `video_id`: one parameter, however many they are, so that SQLite keeps the
@@ -256,7 +273,7 @@ fn sqlite(
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let known: Vec<Known> = LookUp(ids).load(conn)?;
     let Sorted { new, changed } = Sorted::new(rows, places, &known);
-    for row in &new {
+    for row in new.iter().copied() {
         Fixed(NewRow, diesel::insert_into(v::table).values(row)).execute(conn)?;
     }
     for change in &changed {
@@ -308,7 +325,9 @@ fn postgres(
         let count = new.len();
         if !new.is_empty() {
             match conn.transaction(|conn| {
-                diesel::copy_from(discovered_videos::table).from_insertable(new).execute(conn)
+                diesel::copy_from(discovered_videos::table)
+                    .from_insertable(new.into_iter().cloned().collect::<Vec<_>>())
+                    .execute(conn)
             }) {
                 Ok(_) => {}
                 // Another program inserted one of them meanwhile: look again.
