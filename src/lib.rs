@@ -61,3 +61,8 @@ pub use diesel;
 pub use error::{Error, Result};
 pub use helpers::{get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 pub use types::{ConfigValue, CorrelationId, Json, Timestamp};
+
+/// Runs the README's example with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

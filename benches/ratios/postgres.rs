@@ -36,7 +36,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     let mut conn = PgConnection::establish(&url).unwrap();
     let mut rows = rows::rows(count);
     let all = rows.len();
-    for _ in 0..asked.rounds(7) {
+    for _ in 0..asked.rounds(5) {
         empty(&mut conn);
         let ours = |rows: &[NewDiscoveredVideo<'_>], new, updated, unchanged| {
             time(|| assert_eq!(one_write(&db, rows), Upserted { new, updated, unchanged }))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libsqlite3_sys as ffi;
 use rusqlite::{CachedStatement, Connection, TransactionBehavior, params};
@@ -13,6 +13,9 @@ use viraldb::{Database, Upserted};
 
 use crate::measure::{Asked, Line, clock, sync, time};
 use crate::rows::{self, NICHES, Random};
+
+/// Rounds of an ingest.
+const PARTS: usize = 10;
 
 /// Rows that viraldb is given at a time.
 pub const CHUNK: usize = 5_000;
@@ -76,15 +79,16 @@ fn rival(path: &Path) -> Connection {
 }
 
 /// Three databases take each chunk in turn: ours in one write for all, ours in one write a chunk, and the
-/// rival's. So they share good and bad moments of the machine.
+/// rival's. So they share good and bad moments of the machine. Each tenth of the rows is a round, which
+/// bears a tenth of what BEGIN and COMMIT take.
 fn ingest(asked: &Asked) -> Vec<Line> {
     let count = asked.rows(1_000_000);
-    let line = |name, target| Line::new(name, target, count);
+    let line = |name, target| Line::new(name, target, count / PARTS as u64);
     let mut new = [line(NEW, Some(0.8)), line(NEW_CHUNKS, None)];
     let mut changed = [line(CHANGED, Some(0.8)), line(CHANGED_CHUNKS, None)];
     let mut same = [line(SAME, None), line(SAME_CHUNKS, None)];
     let mut rows = rows::rows(count);
-    for _ in 0..asked.rounds(3) {
+    for _ in 0..asked.rounds(1) {
         let databases = [Scratch::new(), Scratch::new(), Scratch::new()];
         let mut sides = Sides {
             whole: databases[0].open(),
@@ -115,34 +119,44 @@ impl Sides {
         expected: Upserted,
         lines: &mut [Line; 2],
     ) {
-        let [mut chunks, mut hand] = [Duration::ZERO; 2];
         let mut sums = [Upserted::default(); 2];
+        let mut times = Vec::new();
         sync();
-        let start = Instant::now();
-        let transaction = self.hand.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let mut ends = [Duration::ZERO; 2]; // of BEGIN and COMMIT
+        let transaction = clock(&mut ends[1], || {
+            self.hand.transaction_with_behavior(TransactionBehavior::Immediate).unwrap()
+        });
         let mut statement = transaction.prepare_cached(&sql(on_conflict)).unwrap();
-        hand += start.elapsed();
-        let begun = hand;
-        let start = Instant::now();
-        self.whole
-            .write(|c| {
-                for chunk in rows.chunks(CHUNK) {
-                    sums[0] += NewDiscoveredVideo::insert_or_update_many(c, chunk)?;
-                    clock(&mut hand, || execute(&mut statement, chunk));
-                    sums[1] += clock(&mut chunks, || {
-                        self.chunks.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk)).unwrap()
-                    });
-                }
-                Ok(())
+        let mut inside = Duration::ZERO;
+        clock(&mut ends[0], || {
+            self.whole.write(|c| {
+                clock(&mut inside, || {
+                    for part in rows.chunks(rows.len().div_ceil(PARTS)) {
+                        let [mut whole, mut chunks, mut hand] = [Duration::ZERO; 3];
+                        for chunk in part.chunks(CHUNK) {
+                            sums[0] +=
+                                clock(&mut whole, || NewDiscoveredVideo::insert_or_update_many(c, chunk))?;
+                            clock(&mut hand, || execute(&mut statement, chunk));
+                            sums[1] += clock(&mut chunks, || {
+                                self.chunks.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk))
+                            })?;
+                        }
+                        times.push([whole, chunks, hand]);
+                    }
+                    Ok(())
+                })
             })
-            .unwrap();
-        // From BEGIN to COMMIT, all that was not the others'.
-        let whole = start.elapsed() - (hand - begun) - chunks;
+        })
+        .unwrap();
+        ends[0] -= inside;
         drop(statement);
-        clock(&mut hand, || transaction.commit().unwrap());
+        clock(&mut ends[1], || transaction.commit().unwrap());
         assert_eq!(sums, [expected; 2]);
-        lines[0].add(whole, hand);
-        lines[1].add(chunks, hand);
+        let [whole_end, hand_end] = ends.map(|end| end / PARTS as u32);
+        for [whole, chunks, hand] in times {
+            lines[0].add(whole + whole_end, hand + hand_end);
+            lines[1].add(chunks, hand + hand_end);
+        }
     }
 }
 

@@ -170,18 +170,14 @@ impl NewAnalytics<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(analytics::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(analytics::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(analytics::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(analytics::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("analytics", "")
         })
@@ -202,8 +198,8 @@ impl NewAnalytics<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite | c | complete.iter().map(|row| InsertNew { row }.execute(c)).sum::<QueryResult<_>>(),
-                postgres | c | insert_new_on_postgres(c, complete)
+                sqlite => |c| complete.iter().map(|row| InsertNew { row }.execute(c)).sum::<QueryResult<_>>(),
+                postgres => |c| insert_new_on_postgres(c, complete)
             )
             .of("analytics", "")
         })

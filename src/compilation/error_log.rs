@@ -183,18 +183,14 @@ impl NewErrorLog<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(error_log::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(error_log::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(error_log::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(error_log::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("error_log", "")
         })

@@ -128,18 +128,14 @@ impl NewReviewLog<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(review_log::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(review_log::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(review_log::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(review_log::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("review_log", "")
         })

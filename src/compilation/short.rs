@@ -139,18 +139,14 @@ impl NewShort<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(shorts::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(shorts::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(shorts::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(shorts::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("shorts", "")
         })

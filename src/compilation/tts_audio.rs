@@ -125,18 +125,14 @@ impl NewTtsAudio<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(tts_audio::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(tts_audio::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(tts_audio::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(tts_audio::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("tts_audio", "")
         })

@@ -27,9 +27,9 @@ pub enum DbConnection {
 /// engine gets its own code.
 macro_rules! on_backend {
     ($conn:expr, |$c:ident| $body:expr) => {
-        $crate::db::on_backend!($conn, sqlite | $c | $body, postgres | $c | $body)
+        $crate::db::on_backend!($conn, sqlite => |$c| $body, postgres => |$c| $body)
     };
-    ($conn:expr, sqlite |$s:ident| $sqlite:expr, postgres |$p:ident| $postgres:expr $(,)?) => {
+    ($conn:expr, sqlite => |$s:ident| $sqlite:expr, postgres => |$p:ident| $postgres:expr $(,)?) => {
         match $conn {
             #[cfg(feature = "sqlite")]
             $crate::db::DbConnection::Sqlite($s) => {

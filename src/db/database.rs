@@ -335,8 +335,8 @@ impl Opener {
             let mut conn = self.establish(Access::Write)?;
             super::on_backend!(
                 &mut conn,
-                sqlite | c | sqlite::set_wal(c, self.options.busy_timeout),
-                postgres | _c | Ok(())
+                sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
+                postgres => |_c| Ok(())
             )
             .map_err(|error| match error {
                 Error::Busy { .. } => self.busy(path),

@@ -107,13 +107,13 @@ fn upsert_alike(
 
     let source = on_backend!(
         &mut *conn,
-        sqlite | _c | {
+        sqlite => |_c| {
             let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
             let taken: Vec<String> =
                 filled.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect();
             format!("(SELECT {} FROM json_each(?1))", taken.join(", "))
         },
-        postgres | _c | format!("jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
+        postgres => |_c| format!("jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
     );
     let list =
         |prefix: &str| filled.iter().map(|c| format!("{prefix}\"{c}\"")).collect::<Vec<_>>().join(", ");
@@ -228,10 +228,8 @@ fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, documents: &s
 fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
     on_backend!(
         conn,
-        sqlite | _c | Ok(0),
-        postgres
-            | c
-            | diesel::sql_query(format!(
+        sqlite => |_c| Ok(0),
+        postgres => |c| diesel::sql_query(format!(
                 "SELECT setval(s::regclass, \
                  greatest((SELECT max(id) FROM {0}), coalesce(pg_sequence_last_value(s::regclass), 1))) \
              FROM pg_get_serial_sequence('{0}', 'id') AS s",

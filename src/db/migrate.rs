@@ -397,16 +397,12 @@ fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     }
     let row: Row = on_backend!(
         conn,
-        sqlite
-            | c
-            | diesel::sql_query(
+        sqlite => |c| diesel::sql_query(
                 "SELECT count(*) AS count FROM sqlite_master WHERE type = 'table' AND name = ?"
             )
             .bind::<Text, _>(name)
             .get_result(c),
-        postgres
-            | c
-            | diesel::sql_query("SELECT count(to_regclass($1)) AS count").bind::<Text, _>(name).get_result(c)
+        postgres => |c| diesel::sql_query("SELECT count(to_regclass($1)) AS count").bind::<Text, _>(name).get_result(c)
     )
     .of("the schema", "")?;
     Ok(row.count > 0)
@@ -419,19 +415,15 @@ fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
 fn locked<T>(conn: &mut DbConnection, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
     on_backend!(
         &mut *conn,
-        sqlite | c | c.batch_execute("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 30000"),
-        postgres
-            | c
-            | c.batch_execute(&format!("SELECT pg_advisory_lock({})", super::postgres::MIGRATION_LOCK))
+        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 30000"),
+        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_lock({})", super::postgres::MIGRATION_LOCK))
     )?;
     let result = work(conn);
     // Whoever fails here has lost the connection, and with it the lock.
     let _ = on_backend!(
         conn,
-        sqlite | c | c.batch_execute("PRAGMA foreign_keys = ON"),
-        postgres
-            | c
-            | c.batch_execute(&format!("SELECT pg_advisory_unlock({})", super::postgres::MIGRATION_LOCK))
+        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = ON"),
+        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_unlock({})", super::postgres::MIGRATION_LOCK))
     );
     result
 }
@@ -513,11 +505,9 @@ fn record(conn: &mut DbConnection) -> Result<()> {
 fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
     let orphans: i64 = on_backend!(
         conn,
-        sqlite
-            | c
-            | diesel::select(diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM pragma_foreign_key_check)"))
+        sqlite => |c| diesel::select(diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM pragma_foreign_key_check)"))
                 .get_result(c),
-        postgres | _c | Ok(0)
+        postgres => |_c| Ok(0)
     )
     .of("the schema", "")?;
     if orphans == 0 {

@@ -180,21 +180,23 @@ impl NewTrend<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(trends::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(trends::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(trends::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(trends::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("trends", "")
         })
+    }
+
+    /// Inserts the trend, or updates the one with this `external_id` with what is `Some`, and returns it.
+    pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Trend> {
+        Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
+        Trend::find_by_external_id(conn, &self.external_id)
     }
 
     /// Inserts the trends that are new and updates those collected before, by `external_id`, with what is

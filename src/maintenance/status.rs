@@ -120,11 +120,11 @@ fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
         size: i64,
     }
     let row: Row = on_backend!(conn,
-        sqlite |c| diesel::sql_query(
+        sqlite => |c| diesel::sql_query(
             "SELECT sqlite_version() AS version, page_count * page_size AS size FROM pragma_page_count, pragma_page_size",
         )
         .get_result(c),
-        postgres |c| diesel::sql_query(
+        postgres => |c| diesel::sql_query(
             "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, \
              pg_database_size(current_database()) AS size",
         )

@@ -143,15 +143,11 @@ impl NewTransformationPreset<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
+                sqlite => |c| rows
                         .iter()
                         .map(|row| diesel::insert_into(transformation_presets::table).values(row).execute(c))
                         .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
+                postgres => |c| rows
                         .chunks(crate::db::postgres::CHUNK)
                         .map(|rows| diesel::insert_into(transformation_presets::table)
                             .values(rows)

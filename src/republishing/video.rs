@@ -251,18 +251,14 @@ impl NewVideo<'_> {
         conn.atomically(|conn| {
             on_backend!(
                 conn,
-                sqlite
-                    | c
-                    | rows
-                        .iter()
-                        .map(|row| diesel::insert_into(videos::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres
-                    | c
-                    | rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(videos::table).values(rows).execute(c))
-                        .sum::<QueryResult<_>>()
+                sqlite => |c| rows
+                    .iter()
+                    .map(|row| diesel::insert_into(videos::table).values(row).execute(c))
+                    .sum::<QueryResult<_>>(),
+                postgres => |c| rows
+                    .chunks(crate::db::postgres::CHUNK)
+                    .map(|rows| diesel::insert_into(videos::table).values(rows).execute(c))
+                    .sum::<QueryResult<_>>(),
             )
             .of("videos", "")
         })

@@ -43,13 +43,13 @@ fn read_jsonb<T: DeserializeOwned>(raw: &[u8]) -> diesel::deserialize::Result<T>
 }
 
 portable!(impl Json<T: Document>: Jsonb,
-    postgres |json, out| write_jsonb(&json.0, out),
+    postgres => |json, out| write_jsonb(&json.0, out),
     |raw| read_jsonb(raw.as_bytes()).map(Self),
-    sqlite |json| serde_json::to_string(&json.0)?,
+    sqlite => |json| serde_json::to_string(&json.0)?,
     |text| Ok(Self(serde_json::from_str(&text)?)));
 
 portable!(impl ConfigValue: Jsonb,
-    postgres |json, out| write_jsonb(&json.0, out),
+    postgres => |json, out| write_jsonb(&json.0, out),
     |raw| read_jsonb(raw.as_bytes()).map(Self),
-    sqlite |json| json.0.to_string(),
+    sqlite => |json| json.0.to_string(),
     |text| Ok(Self(serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)))));

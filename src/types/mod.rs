@@ -70,9 +70,9 @@ macro_rules! portable {
         }
 
         $crate::types::portable!(impl $name: Uuid,
-            postgres |id, out| diesel::serialize::ToSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::to_sql(&id.0, out),
+            postgres => |id, out| diesel::serialize::ToSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::to_sql(&id.0, out),
             |raw| diesel::deserialize::FromSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::from_sql(raw).map(Self),
-            sqlite |id| id.0.to_string(),
+            sqlite => |id| id.0.to_string(),
             |text| Ok(Self(uuid::Uuid::parse_str(&text)?)));
         $crate::types::portable!(@text $name, uuid::Uuid);
     };
@@ -157,8 +157,8 @@ macro_rules! portable {
     };
 
     (impl $name:ident $(<$param:ident: $bound:path>)?: $sql:ident,
-        postgres |$native:ident, $out:ident| $pg_write:expr, |$raw:ident| $pg_read:expr,
-        sqlite |$value:ident| $write:expr, |$text:ident| $read:expr) => {
+        postgres => |$native:ident, $out:ident| $pg_write:expr, |$raw:ident| $pg_read:expr,
+        sqlite => |$value:ident| $write:expr, |$text:ident| $read:expr) => {
         #[cfg(feature = "postgres")]
         impl $(<$param: $bound>)? diesel::serialize::ToSql<$crate::types::sql::$sql, diesel::pg::Pg> for $name $(<$param>)? {
             fn to_sql<'b>(

@@ -132,9 +132,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 portable!(impl Timestamp: Timestamptz,
-    postgres |at, out| diesel::serialize::ToSql::<diesel::sql_types::Timestamptz, diesel::pg::Pg>::to_sql(&at.0, out),
+    postgres => |at, out| diesel::serialize::ToSql::<diesel::sql_types::Timestamptz, diesel::pg::Pg>::to_sql(&at.0, out),
     |raw| diesel::deserialize::FromSql::<diesel::sql_types::Timestamptz, diesel::pg::Pg>::from_sql(raw).map(Self),
-    sqlite |at| at.to_sqlite(),
+    sqlite => |at| at.to_sqlite(),
     |text| Ok(text.parse()?));
 
 #[cfg(test)]

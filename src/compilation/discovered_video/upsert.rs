@@ -165,8 +165,8 @@ pub(super) fn insert_or_update_many(
     let write = |conn: &mut DbConnection| {
         on_backend!(
             conn,
-            sqlite | c | sqlite(c, &complete, &places),
-            postgres | c | postgres(c, &complete, &places)
+            sqlite => |c| sqlite(c, &complete, &places),
+            postgres => |c| postgres(c, &complete, &places)
         )
         .of("discovered_videos", "")
     };
@@ -179,7 +179,10 @@ pub(super) fn insert_or_update_many(
 /// of the indexes before it changes, which takes more memory than all the rest; and none is needed,
 /// because SQLite takes every row that passes here: there is nothing to go back to but the beginning.
 fn needs_no_savepoint(conn: &mut DbConnection, rows: &[Complete<'_>]) -> Result<bool> {
-    on_backend!(conn, sqlite | _c | (), postgres | _c | return Ok(false));
+    let is_sqlite = on_backend!(conn, sqlite => |_c| true, postgres => |_c| false);
+    if !is_sqlite {
+        return Ok(false);
+    }
     match rows.iter().find(|row| !(0..=9999).contains(&row.discovered_at.to_utc().year())) {
         Some(row) => Err(Error::invalid(
             format!("discovered_at of {}", row.video_id),
