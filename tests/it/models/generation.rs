@@ -69,8 +69,9 @@ both! {
 
     fn a_trend_collected_again_keeps_when_it_was_first(t) {
         let db = t.db();
-        let before = db.write(|c| NewTrend { likes: Some(2), ..make::trend() }.insert_or_update(c)).unwrap();
-        let again = NewTrend { views: Some(99), collected_at: Some(at(1)), ..make::trend() };
+        let trend = make::trend();
+        let before = db.write(|c| NewTrend { likes: Some(2), ..trend.clone() }.insert_or_update(c)).unwrap();
+        let again = NewTrend { views: Some(99), collected_at: Some(at(1)), ..trend };
         let after = db.write(|c| again.insert_or_update(c)).unwrap();
         assert_eq!(after, Trend { views: Some(99), ..before });
         let upserted = db.write(|c| NewTrend::insert_or_update_many(c, &[again])).unwrap();
