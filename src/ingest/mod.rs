@@ -1,8 +1,9 @@
 //! Real data comes in: files and streams in the formats of the field, read row by row, stored in
 //! batches, so that memory does not grow with the input.
 //!
-//! Each format's file turns its rows into [`Found`]; this one recognises formats, stores batches and
-//! keeps count. A row that cannot be is rejected with its line and the reason, and the others go in.
+//! Each format's file turns its rows into what the tables take; this one recognises formats, stores
+//! batches and keeps count. A row that cannot be is rejected with its line and the reason, and the others
+//! go in.
 
 mod json;
 mod jsonl;
