@@ -55,24 +55,13 @@ impl Asked {
     }
 }
 
-/// Writes to the disk what earlier work left, so that nobody pays for another.
-pub fn sync() {
-    let _ = std::process::Command::new("sync").status();
-}
-
-/// How long `work` takes.
+/// How long `work` takes. What earlier work left in memory goes to the disk first, so that nobody pays for
+/// another.
 pub fn time<T>(work: impl FnOnce() -> T) -> Duration {
-    let mut taken = Duration::ZERO;
-    std::hint::black_box(clock(&mut taken, work));
-    taken
-}
-
-/// Adds to `sum` how long `work` takes.
-pub fn clock<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let _ = std::process::Command::new("sync").status();
     let start = Instant::now();
-    let result = work();
-    *sum += start.elapsed();
-    result
+    std::hint::black_box(work());
+    start.elapsed()
 }
 
 /// One line of the table: our time and the rival's, round by round.

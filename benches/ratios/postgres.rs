@@ -9,10 +9,10 @@ use viraldb::diesel::prelude::*;
 use viraldb::schema::discovered_videos as v;
 use viraldb::{Database, Upserted};
 
-use crate::measure::{Asked, Line, sync, time};
+use crate::measure::{Asked, Line, time};
 use crate::rows;
 use crate::server::Server;
-use crate::sqlite::CHUNK;
+use crate::sqlite::{one_write, write_a_chunk};
 
 const NEW: &str = "postgres ingest new, one write";
 const NEW_CHUNKS: &str = "postgres ingest new, one write a chunk";
@@ -72,24 +72,6 @@ fn empty(conn: &mut PgConnection) {
 fn settle(conn: &mut PgConnection) {
     conn.batch_execute("VACUUM (ANALYZE) discovered_videos").unwrap();
     conn.batch_execute("CHECKPOINT").unwrap();
-    sync();
-}
-
-fn one_write(db: &Database, rows: &[NewDiscoveredVideo<'_>]) -> Upserted {
-    db.write(|c| {
-        let mut sum = Upserted::default();
-        for chunk in rows.chunks(CHUNK) {
-            sum += NewDiscoveredVideo::insert_or_update_many(c, chunk)?;
-        }
-        Ok(sum)
-    })
-    .unwrap()
-}
-
-fn write_a_chunk(db: &Database, rows: &[NewDiscoveredVideo<'_>]) {
-    for chunk in rows.chunks(CHUNK) {
-        db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk)).unwrap();
-    }
 }
 
 fn copy(conn: &mut PgConnection, rows: &[NewDiscoveredVideo<'_>]) {

@@ -5,17 +5,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use libsqlite3_sys as ffi;
-use rusqlite::{CachedStatement, Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use tempfile::TempDir;
 use viraldb::compilation::{ContentIdRisk, DiscoveredVideo, NewDiscoveredVideo, Processed};
 use viraldb::types::{DiscoveredVideoId, Timestamp};
 use viraldb::{Database, Upserted};
 
-use crate::measure::{Asked, Line, clock, sync, time};
+use crate::measure::{Asked, Line, time};
 use crate::rows::{self, NICHES, Random};
-
-/// Rounds of an ingest.
-const PARTS: usize = 10;
 
 /// Rows that viraldb is given at a time.
 pub const CHUNK: usize = 5_000;
@@ -78,86 +75,78 @@ fn rival(path: &Path) -> Connection {
     conn
 }
 
-/// Three databases take each chunk in turn: ours in one write for all, ours in one write a chunk, and the
-/// rival's. So they share good and bad moments of the machine. Each tenth of the rows is a round, which
-/// bears a tenth of what BEGIN and COMMIT take.
+/// One side at a time has its database open: all connections of a process share one page cache, and who
+/// comes first would keep the others out of it.
 fn ingest(asked: &Asked) -> Vec<Line> {
     let count = asked.rows(1_000_000);
-    let line = |name, target| Line::new(name, target, count / PARTS as u64);
-    let mut new = [line(NEW, Some(0.8)), line(NEW_CHUNKS, None)];
-    let mut changed = [line(CHANGED, Some(0.8)), line(CHANGED_CHUNKS, None)];
-    let mut same = [line(SAME, None), line(SAME_CHUNKS, None)];
+    let line = |name, target| Line::new(name, target, count);
+    let mut whole = [line(NEW, Some(0.8)), line(CHANGED, Some(0.8)), line(SAME, None)];
+    let mut chunks = [line(NEW_CHUNKS, None), line(CHANGED_CHUNKS, None), line(SAME_CHUNKS, None)];
     let mut rows = rows::rows(count);
-    for _ in 0..asked.rounds(1) {
-        let databases = [Scratch::new(), Scratch::new(), Scratch::new()];
-        let mut sides = Sides {
-            whole: databases[0].open(),
-            chunks: databases[1].open(),
-            hand: rival(&databases[2].path),
-        };
-        let expected = |new, updated, unchanged| Upserted { new, updated, unchanged };
-        sides.round(&rows, INSERT, expected(rows.len(), 0, 0), &mut new);
-        rows::grow(&mut rows, 3);
-        sides.round(&rows, UPSERT, expected(0, rows.len(), 0), &mut changed);
-        sides.round(&rows, UPSERT, expected(0, 0, rows.len()), &mut same);
-        rows::grow(&mut rows, -3);
-    }
-    [new, changed, same].into_iter().flatten().collect()
-}
-
-struct Sides {
-    whole: Database,
-    chunks: Database,
-    hand: Connection,
-}
-
-impl Sides {
-    fn round(
-        &mut self,
-        rows: &[NewDiscoveredVideo<'_>],
-        on_conflict: &str,
-        expected: Upserted,
-        lines: &mut [Line; 2],
-    ) {
-        let mut sums = [Upserted::default(); 2];
-        let mut times = Vec::new();
-        sync();
-        let mut ends = [Duration::ZERO; 2]; // of BEGIN and COMMIT
-        let transaction = clock(&mut ends[1], || {
-            self.hand.transaction_with_behavior(TransactionBehavior::Immediate).unwrap()
-        });
-        let mut statement = transaction.prepare_cached(&sql(on_conflict)).unwrap();
-        let mut inside = Duration::ZERO;
-        clock(&mut ends[0], || {
-            self.whole.write(|c| {
-                clock(&mut inside, || {
-                    for part in rows.chunks(rows.len().div_ceil(PARTS)) {
-                        let [mut whole, mut chunks, mut hand] = [Duration::ZERO; 3];
-                        for chunk in part.chunks(CHUNK) {
-                            sums[0] +=
-                                clock(&mut whole, || NewDiscoveredVideo::insert_or_update_many(c, chunk))?;
-                            clock(&mut hand, || execute(&mut statement, chunk));
-                            sums[1] += clock(&mut chunks, || {
-                                self.chunks.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk))
-                            })?;
-                        }
-                        times.push([whole, chunks, hand]);
-                    }
-                    Ok(())
-                })
-            })
-        })
-        .unwrap();
-        ends[0] -= inside;
-        drop(statement);
-        clock(&mut ends[1], || transaction.commit().unwrap());
-        assert_eq!(sums, [expected; 2]);
-        let [whole_end, hand_end] = ends.map(|end| end / PARTS as u32);
-        for [whole, chunks, hand] in times {
-            lines[0].add(whole + whole_end, hand + hand_end);
-            lines[1].add(chunks, hand + hand_end);
+    for round in 0..asked.rounds(3) {
+        let (ours, hand) = in_turns(round, &mut rows, |rows| ours(rows, one_write), hand);
+        whole
+            .iter_mut()
+            .zip(ours.into_iter().zip(hand))
+            .for_each(|(line, (ours, hand))| line.add(ours, hand));
+        if chunks.iter().any(|line| asked.wants(line.name)) {
+            let ours = self::ours(&mut rows, write_a_chunk);
+            chunks
+                .iter_mut()
+                .zip(ours.into_iter().zip(hand))
+                .for_each(|(line, (ours, hand))| line.add(ours, hand));
         }
     }
+    whole.into_iter().chain(chunks).collect()
+}
+
+/// New rows, the same rows with other counts, and just the same rows.
+type Times = [Duration; 3];
+
+fn ours(
+    rows: &mut Vec<NewDiscoveredVideo<'_>>,
+    write: impl Fn(&Database, &[NewDiscoveredVideo<'_>]) -> Upserted,
+) -> Times {
+    let scratch = Scratch::new();
+    let db = scratch.open();
+    let all = rows.len();
+    let part = |rows: &[NewDiscoveredVideo<'_>], new, updated, unchanged| {
+        time(|| assert_eq!(write(&db, rows), Upserted { new, updated, unchanged }))
+    };
+    let new = part(rows, all, 0, 0);
+    rows::grow(rows, 3);
+    let times = [new, part(rows, 0, all, 0), part(rows, 0, 0, all)];
+    rows::grow(rows, -3);
+    times
+}
+
+pub fn one_write(db: &Database, rows: &[NewDiscoveredVideo<'_>]) -> Upserted {
+    db.write(|c| {
+        let mut sum = Upserted::default();
+        for chunk in rows.chunks(CHUNK) {
+            sum += NewDiscoveredVideo::insert_or_update_many(c, chunk)?;
+        }
+        Ok(sum)
+    })
+    .unwrap()
+}
+
+pub fn write_a_chunk(db: &Database, rows: &[NewDiscoveredVideo<'_>]) -> Upserted {
+    let mut sum = Upserted::default();
+    for chunk in rows.chunks(CHUNK) {
+        sum += db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, chunk)).unwrap();
+    }
+    sum
+}
+
+fn hand(rows: &mut Vec<NewDiscoveredVideo<'_>>) -> Times {
+    let scratch = Scratch::new();
+    let mut conn = rival(&scratch.path);
+    let new = time(|| execute(&mut conn, rows, INSERT));
+    rows::grow(rows, 3);
+    let times = [new, time(|| execute(&mut conn, rows, UPSERT)), time(|| execute(&mut conn, rows, UPSERT))];
+    rows::grow(rows, -3);
+    times
 }
 
 /// The rival for new rows: one prepared insert, one transaction.
@@ -167,14 +156,14 @@ const INSERT: &str = "";
 const UPSERT: &str = "ON CONFLICT (video_id) DO UPDATE SET view_count = excluded.view_count, \
                       like_count = excluded.like_count, comment_count = excluded.comment_count";
 
-fn sql(on_conflict: &str) -> String {
-    format!(
-        "INSERT INTO discovered_videos ({COLUMNS}) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) {on_conflict}"
-    )
-}
-
-fn execute(statement: &mut CachedStatement<'_>, rows: &[NewDiscoveredVideo<'_>]) {
+fn execute(conn: &mut Connection, rows: &[NewDiscoveredVideo<'_>], on_conflict: &str) {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    let mut statement = transaction
+        .prepare_cached(&format!(
+            "INSERT INTO discovered_videos ({COLUMNS}) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) {on_conflict}"
+        ))
+        .unwrap();
     for row in rows {
         let changed = statement
             .execute(params![
@@ -199,6 +188,8 @@ fn execute(statement: &mut CachedStatement<'_>, rows: &[NewDiscoveredVideo<'_>])
             .unwrap();
         assert_eq!(changed, 1);
     }
+    drop(statement);
+    transaction.commit().unwrap();
 }
 
 /// Chrono's quickest way to the text that viraldb keeps; `format` takes far longer.
@@ -236,7 +227,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DiscoveredVideo> {
     })
 }
 
-/// Both sides read one file, each with a cache of its own.
+/// Both sides read one file.
 fn reads(asked: &Asked) -> Vec<Line> {
     let count = asked.rows(1_000_000);
     let scratch = Scratch::new();
@@ -270,9 +261,10 @@ fn lookup(asked: &Asked, db: &Database, conn: &Connection, count: u64) -> Line {
     let mut random = Random::new(1);
     for round in 0..asked.rounds(21) {
         let ids: Vec<String> = (0..EACH).map(|_| rows::video_id(random.below(count))).collect();
-        let ours = || time(|| ids.iter().for_each(|id| drop(std::hint::black_box(ours(id)))));
-        let hand = || time(|| ids.iter().for_each(|id| drop(std::hint::black_box(hand(id)))));
-        let (ours, hand) = in_turns(round, ours, hand);
+        let each = |find: &dyn Fn(&str) -> DiscoveredVideo| {
+            time(|| ids.iter().for_each(|id| drop(std::hint::black_box(find(id)))))
+        };
+        let (ours, hand) = in_turns(round, &mut (), |_| each(&ours), |_| each(&hand));
         line.add(ours, hand);
     }
     line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
@@ -300,21 +292,30 @@ fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
                 (0..5).for_each(|_| NICHES.iter().for_each(|niche| drop(std::hint::black_box(list(niche)))))
             })
         };
-        let (ours, hand) = in_turns(round, || times(&ours), || times(&hand));
+        let (ours, hand) = in_turns(round, &mut (), |_| times(&ours), |_| times(&hand));
         line.add(ours, hand);
     }
     line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
     line
 }
 
-/// Who begins changes from round to round.
-fn in_turns<T>(round: usize, ours: impl FnOnce() -> T, hand: impl FnOnce() -> T) -> (T, T) {
+/// Who begins changes from round to round, and each begins with an empty page cache, which all
+/// connections of the process share.
+fn in_turns<S, T>(
+    round: usize,
+    state: &mut S,
+    ours: impl FnOnce(&mut S) -> T,
+    hand: impl FnOnce(&mut S) -> T,
+) -> (T, T) {
+    handles::empty_page_cache();
     if round.is_multiple_of(2) {
-        let ours = ours();
-        (ours, hand())
+        let ours = ours(state);
+        handles::empty_page_cache();
+        (ours, hand(state))
     } else {
-        let hand = hand();
-        (ours(), hand)
+        let hand = hand(state);
+        handles::empty_page_cache();
+        (ours(state), hand)
     }
 }
 
@@ -337,6 +338,12 @@ mod handles {
     pub fn watch() {
         // SAFETY: registering is thread-safe and the function lives as long as the process.
         unsafe { ffi::sqlite3_auto_extension(Some(on_open)) };
+    }
+
+    /// Gives back all memory of pages that are not in use.
+    pub fn empty_page_cache() {
+        // SAFETY: takes a number, and SQLite locks what it touches.
+        unsafe { ffi::sqlite3_release_memory(i32::MAX) };
     }
 
     /// How often SQLite prepared a statement of these connections a second time.

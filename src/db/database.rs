@@ -177,9 +177,13 @@ impl Database {
     }
 
     fn pooled(&self) -> Result<PooledConnection<Opener>> {
-        self.0.pool.get().map_err(|error| Error::Busy {
-            database: String::new(),
-            reason: format!("no connection became free in time; {error}"),
+        // The pool says only that time is up: why, a connection outside it shows.
+        self.0.pool.get().map_err(|_| match self.0.opener.reader() {
+            Err(cause) => cause,
+            Ok(_) => Error::Busy {
+                database: String::new(),
+                reason: format!("all {} connections were in use for too long", self.0.pool.max_size()),
+            },
         })
     }
 

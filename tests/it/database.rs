@@ -51,6 +51,26 @@ both! {
         assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (0, 0, 2));
     }
 
+    fn a_large_batch_tells_the_new_from_the_known(t) {
+        let db = t.db();
+        let ids: Vec<String> = (0..2_000).map(|n| format!("v{n:04}")).collect();
+        // None, one that a sample is likely to miss, the last, some, all.
+        for (round, known) in [vec![], vec![1], vec![1_999], (0..2_000).step_by(3).collect(), (0..2_000).collect()].into_iter().enumerate() {
+            db.write(|c| Ok(viraldb::diesel::delete(viraldb::schema::discovered_videos::table).execute(c)?)).unwrap();
+            let first: Vec<_> = known.iter().map(|n| NewDiscoveredVideo { view_count: Some(1), ..video(&ids[*n], Some(0.5)) }).collect();
+            db.write(|c| NewDiscoveredVideo::insert_many(c, &first)).unwrap();
+            let all: Vec<_> = ids.iter().map(|id| NewDiscoveredVideo { view_count: Some(2), ..video(id, None) }).collect();
+            let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &all)).unwrap();
+            assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (2_000 - known.len(), known.len(), 0), "round {round}");
+            let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &all)).unwrap();
+            assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (0, 0, 2_000), "round {round}");
+            let stored = db.read(|c| DiscoveredVideo::pending(c, "gaming", 9_999)).unwrap();
+            assert_eq!(stored.len(), 2_000);
+            assert!(stored.iter().all(|v| v.view_count == Some(2)));
+            assert_eq!(stored.iter().filter(|v| v.viral_score == Some(0.5)).count(), known.len(), "a score is kept");
+        }
+    }
+
     fn own_queries_run_on_either_engine(t) {
         use viraldb::schema::discovered_videos::dsl::*;
         let db = t.db();
@@ -109,4 +129,33 @@ fn memory_is_one_database_for_all_connections() {
     assert_eq!(found.processed, Processed::Skipped);
     let other = viraldb::Database::open("sqlite::memory:").unwrap();
     assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_file_that_vanished_is_named() {
+    let t = crate::support::Scratch::sqlite();
+    let options =
+        viraldb::Options { busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
+    let db = viraldb::Database::open_with(&t.url, &options).unwrap();
+    std::fs::remove_file(t.path("viral.db")).unwrap();
+    match db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)) {
+        Err(Error::NotInitialised(place)) => assert!(place.contains("viral.db")),
+        other => panic!("{other:?}"),
+    }
+}
+
+both! {
+    fn a_reader_that_waits_too_long_is_told_why(t) {
+        t.db();
+        let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
+        let db = viraldb::Database::open_with(&t.url, &options).unwrap();
+        db.read(|_| {
+            match db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)) {
+                Err(Error::Busy { reason, .. }) => assert!(reason.contains("all 1 connections"), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+            Ok(())
+        }).unwrap();
+    }
 }

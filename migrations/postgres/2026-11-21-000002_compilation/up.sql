@@ -23,7 +23,7 @@ CREATE TABLE discovered_videos (
         CONSTRAINT discovered_videos_processed_check CHECK (processed IN (0, 1, 2, 3)),
     content_id_risk text NOT NULL DEFAULT 'unknown'
         CONSTRAINT discovered_videos_content_id_risk_check CHECK (content_id_risk IN ('low', 'medium', 'high', 'unknown'))
-);
+) WITH (fillfactor = 70);
 CREATE INDEX idx_discovered_videos_niche ON discovered_videos (niche, discovered_at);
 CREATE INDEX idx_discovered_videos_processed ON discovered_videos (processed);
 -- The pending videos of a niche, best first, are read in the order of this index.
