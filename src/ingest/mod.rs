@@ -158,10 +158,15 @@ pub fn ingest(
         require("niche", niche)?;
     }
     let mut input = BufReader::with_capacity(HEAD, input);
+    let mut head = Vec::new();
     let format = match options.format {
         Some(format) => format,
-        None => recognise(name, head(name, &mut input)?, options)?,
+        None => {
+            input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::io(name, error))?;
+            recognise(name, &head, options)?
+        }
     };
+    let mut input = head.chain(input);
     let source = match format {
         Format::Jsonl => Source::Jsonl(jsonl::table(options.table.unwrap_or("discovered_videos"))?),
         _ if options.table.is_some() => {
@@ -370,15 +375,9 @@ fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Good]) -> Result<()> 
     Ok(())
 }
 
-/// The beginning of the input, as much as one read of it gives.
-fn head<'a>(name: &str, input: &'a mut impl BufRead) -> Result<&'a [u8]> {
-    let head = input.fill_buf().map_err(|error| Error::io(name, error))?;
-    Ok(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head))
-}
-
 /// Recognises a format by how it begins.
 fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
-    let text = String::from_utf8_lossy(head);
+    let text = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head));
     let text = text.trim_start();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if text.starts_with(['{', '[']) {
@@ -388,6 +387,8 @@ fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
             Format::YoutubeApi
         } else if has(&[
             "\"extractor\"",
+            // Its list comes before all else, and may be longer than the head.
+            "\"format_id\"",
             "\"extractor_key\"",
             "\"webpage_url\"",
             "\"ie_key\"",

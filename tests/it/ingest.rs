@@ -198,6 +198,12 @@ both! {
         let video = find(&db, "yt1");
         assert_eq!((video.duration_seconds, &*video.niche, video.discovered_at.to_string().as_str()), (Some(62), "funny", "2020-09-13T12:26:40Z"));
 
+        // as yt-dlp prints it: a long list of formats before the names that tell what it is
+        let formats = r#"{"format_id":"22","url":"https://example.com/a/long/address"},"#.repeat(3_000);
+        let long = format!(r#"{{"id":"yt9","title":"Tube","formats":[{}],{}"#, formats.trim_end_matches(','), &youtube[r#"{"id":"yt1","title":"Tube","#.len()..]);
+        let (report, _) = read(&db, &long, &Options::default());
+        assert_eq!((&*report.format, report.new), ("yt-dlp", 1));
+
         // lines, one of them broken: it costs that line only
         let lines = format!("{youtube}\n{{\"id\":\"x\",\"tit\n{tiktok}\n\n{vimeo}\n[1]\n{{\"title\":\"no id\"}}\n");
         let (report, rejects) = read(&db, &lines, &Options { format: Some(Format::YtDlp), niche: Some("mine"), ..Default::default() });
