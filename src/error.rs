@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use crate::types::VideoProcessingJobId;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error as Diesel};
 
 /// What every function of the crate returns.
@@ -39,6 +40,15 @@ pub enum Error {
         what: String,
         /// Why it cannot be.
         reason: String,
+    },
+
+    /// The claim of a job is over: its lease has expired, or the job was finished or given to another.
+    #[error(
+        "the lease of job {job} is lost: it expired, or the job is another worker's by now; stop working on it"
+    )]
+    LeaseLost {
+        /// The job.
+        job: VideoProcessingJobId,
     },
 
     /// Somebody else held the database for longer than we wait.

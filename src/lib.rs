@@ -50,6 +50,7 @@ pub mod generation;
 mod helpers;
 pub mod ingest;
 pub mod maintenance;
+pub mod queue;
 pub mod republishing;
 #[rustfmt::skip] // as `diesel print-schema` prints it
 #[allow(missing_docs)] // its docs are the comments in the database

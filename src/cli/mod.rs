@@ -9,6 +9,7 @@ mod completions;
 mod errors;
 mod ingest;
 mod init;
+mod jobs;
 mod logging;
 mod migrate;
 mod output;
@@ -82,6 +83,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Discovered videos
     Videos(videos::Args),
+    /// The work queue
+    Jobs(jobs::Args),
     /// Errors of the pipelines
     Errors(errors::Args),
     /// Print a completion script for a shell
@@ -136,6 +139,7 @@ impl Command {
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
             Self::Videos(_) => "videos",
+            Self::Jobs(_) => "jobs",
             Self::Errors(_) => "errors",
             Self::Completions(_) => "completions",
         }
@@ -148,6 +152,7 @@ impl Command {
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
             Self::Videos(args) => args.run(context),
+            Self::Jobs(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }

@@ -162,7 +162,11 @@ pub fn ingest(
     let format = match options.format {
         Some(format) => format,
         None => {
-            input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::io(name, error))?;
+            input
+                .by_ref()
+                .take(HEAD as u64)
+                .read_to_end(&mut head)
+                .map_err(|error| Error::io(name, error))?;
             recognise(name, &head, options)?
         }
     };

@@ -1,9 +1,11 @@
 //! Moments in time.
 
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
+use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -78,6 +80,26 @@ impl Timestamp {
         let day = NaiveDate::from_ymd_opt(number(0..4)?.cast_signed(), number(5..7)?, number(8..10)?)?;
         let at = day.and_hms_micro_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..26)?)?;
         Some(Self(at.and_utc()))
+    }
+}
+
+/// Later by so much; at most the last moment there is.
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, wait: Duration) -> Self {
+        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        self.0.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC).into()
+    }
+}
+
+/// Earlier by so much; at least the first moment there is.
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, wait: Duration) -> Self {
+        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        self.0.checked_sub_signed(wait).unwrap_or(DateTime::<Utc>::MIN_UTC).into()
     }
 }
 

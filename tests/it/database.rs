@@ -148,7 +148,7 @@ fn a_file_that_vanished_is_named() {
 both! {
     fn a_reader_that_waits_too_long_is_told_why(t) {
         t.db();
-        let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
+        let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200) };
         let db = viraldb::Database::open_with(&t.url, &options).unwrap();
         db.read(|_| {
             match db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)) {

@@ -11,4 +11,5 @@ mod database;
 mod ingest;
 mod migrations;
 mod models;
+mod queue;
 mod schema;

@@ -1,0 +1,302 @@
+//! `viraldb jobs`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use super::{Context, Format};
+use crate::queue::{self, Claim, Failure, Lease};
+use crate::republishing::{
+    ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
+    VideoProcessingJobFilter, VideoProcessingJobId,
+};
+use crate::types::LeaseToken;
+use crate::{Error, Json, Page, Result, Timestamp};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List jobs, newest first
+    List {
+        /// Only with this status: queued, processing, completed, failed or retrying
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Only of this type: scrape, download, transform, publish or music_replace
+        #[arg(long = "type", value_name = "TYPE")]
+        job_type: Option<String>,
+        /// Only of this video
+        #[arg(long, value_name = "ID")]
+        video: Option<VideoId>,
+        /// Only of this channel
+        #[arg(long, value_name = "ID")]
+        channel: Option<ChannelId>,
+        /// Begin behind the job with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<VideoProcessingJobId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Put a job in the queue
+    Enqueue {
+        /// scrape, download, transform, publish or music_replace
+        #[arg(value_name = "TYPE")]
+        job_type: String,
+        /// Video to work on
+        #[arg(long, value_name = "ID")]
+        video: VideoId,
+        /// Channel the video is made for; the video's own unless given
+        #[arg(long, value_name = "ID")]
+        channel: Option<ChannelId>,
+        /// Higher goes first
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        priority: Option<i32>,
+        /// Not before, such as 2026-11-21T08:30:00Z
+        #[arg(long, value_name = "TIME")]
+        run_at: Option<Timestamp>,
+        /// How often it may be tried
+        #[arg(long, value_name = "N")]
+        max_attempts: Option<i32>,
+        /// Leave it if an unfinished job has this key
+        #[arg(long, value_name = "KEY")]
+        unique_key: Option<String>,
+    },
+    /// Take jobs out: prints what there is to do, with the token that finishes it
+    Claim {
+        /// Name of the worker that takes them
+        #[arg(long, value_name = "NAME")]
+        worker: String,
+        /// Only of this type; may be given several times
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<String>,
+        /// Most jobs to take
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        limit: u32,
+        /// How long the worker has them without a heartbeat, such as 90s or 10m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+        lease: Duration,
+    },
+    /// Keep a job for longer
+    Heartbeat {
+        #[command(flatten)]
+        held: Held,
+        /// How long from now, such as 90s or 10m
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+        lease: Duration,
+    },
+    /// Finish a job
+    Complete {
+        #[command(flatten)]
+        held: Held,
+    },
+    /// Say that a job failed: it is tried again later, unless its attempts are used up
+    Fail {
+        #[command(flatten)]
+        held: Held,
+        /// What went wrong
+        #[arg(long, value_name = "MESSAGE")]
+        error: String,
+        /// More about it, as JSON
+        #[arg(long, value_name = "JSON")]
+        details: Option<serde_json::Value>,
+    },
+    /// Give a job back; the attempt does not count
+    Release {
+        #[command(flatten)]
+        held: Held,
+    },
+    /// Put failed jobs back in the queue
+    Retry {
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<VideoProcessingJobId>,
+    },
+    /// End jobs that are not finished
+    Cancel {
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<VideoProcessingJobId>,
+    },
+    /// Take back the jobs of workers that died
+    Rescue,
+    /// Delete the jobs that were completed or failed long ago
+    Prune {
+        /// How long ago, such as 30d or 12h
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        older_than: Duration,
+    },
+    /// Jobs by type and status, and how fast they are finished
+    Stats {
+        /// How far back to look for throughput and averages, such as 1h
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+        window: Duration,
+    },
+}
+
+/// A job and the token of its claim.
+#[derive(Debug, clap::Args)]
+struct Held {
+    /// The job
+    #[arg(value_name = "ID")]
+    id: VideoProcessingJobId,
+    /// The lease_token that the claim printed
+    #[arg(long, value_name = "TOKEN")]
+    token: LeaseToken,
+}
+
+impl From<Held> for Lease {
+    fn from(held: Held) -> Self {
+        Self::new(held.id, held.token)
+    }
+}
+
+const LISTED: &[&str] =
+    &["id", "job_type", "status", "priority", "attempts", "run_at", "leased_by", "error_message"];
+const CLAIMED: &[&str] = &["id", "job_type", "video_id", "attempts", "lease_token", "lease_expires_at"];
+
+const STATS: &[&str] = &[
+    "job_type",
+    "queued",
+    "retrying",
+    "processing",
+    "completed",
+    "failed",
+    "oldest_due",
+    "recently_completed",
+    "average_wait_seconds",
+    "average_duration_seconds",
+];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { status, job_type, video, channel, after, limit } => {
+                let filter = VideoProcessingJobFilter {
+                    video_id: video,
+                    channel_id: channel,
+                    job_type: job_type.map(|word| word.parse()).transpose()?,
+                    status: status.map(|word| word.parse()).transpose()?,
+                };
+                let jobs = db.read(|c| VideoProcessingJob::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&jobs, LISTED)?;
+            }
+            Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {
+                let job_type: JobType = job_type.parse()?;
+                let job = db.write(|c| {
+                    let channel = match channel {
+                        Some(channel) => channel,
+                        None => Video::find(c, video)?.channel_id,
+                    };
+                    let job = NewVideoProcessingJob {
+                        priority,
+                        run_at,
+                        max_attempts,
+                        unique_key: unique_key.as_deref().map(Into::into),
+                        ..NewVideoProcessingJob::new(video, channel, job_type)
+                    };
+                    queue::enqueue(c, &job)
+                })?;
+                match (context.output.format, job) {
+                    (Format::Table, Some(job)) => context.output.text(&format!("queued {}\n", job.id))?,
+                    (Format::Table, None) => {
+                        let key = unique_key.unwrap_or_default();
+                        context.output.text(&format!("not queued: an unfinished job has the key {key}\n"))?;
+                    }
+                    (_, job) => context.output.object(&job)?,
+                }
+            }
+            Command::Claim { worker, types, limit, lease } => {
+                let claim = Claim::new(worker).types(types).at_most(limit).lease(lease);
+                let jobs = db.write(|c| queue::claim(c, &claim))?;
+                if jobs.is_empty() && db.read(queue::is_paused)? {
+                    tracing::warn!("the queue is paused: the setting queue_paused is true");
+                }
+                context.output.rows(&jobs, CLAIMED)?;
+            }
+            Command::Heartbeat { held, lease } => {
+                let job = db.write(|c| queue::heartbeat(c, held, lease))?;
+                let until = job.lease_expires_at.map(|at| at.to_string()).unwrap_or_default();
+                done(context, &job, &format!("held until {until}"))?;
+            }
+            Command::Complete { held } => {
+                let job = db.write(|c| queue::complete(c, held))?;
+                done(context, &job, "completed")?;
+            }
+            Command::Fail { held, error, details } => {
+                let failure = Failure { details: details.map(Json), ..Failure::new(error) };
+                let job = db.write(|c| queue::fail(c, held, &failure))?;
+                let text = match job.status {
+                    JobStatus::Failed => format!("failed after {} attempts", job.attempts),
+                    _ => format!(
+                        "attempt {} of {} failed; next not before {}",
+                        job.attempts, job.max_attempts, job.run_at
+                    ),
+                };
+                done(context, &job, &text)?;
+            }
+            Command::Release { held } => {
+                let job = db.write(|c| queue::release(c, held))?;
+                done(context, &job, "released")?;
+            }
+            Command::Retry { ids } => {
+                let jobs = db.write(|c| all(&ids, |id| queue::retry(c, id)))?;
+                context.output.rows(&jobs, LISTED)?;
+            }
+            Command::Cancel { ids } => {
+                let jobs = db.write(|c| all(&ids, |id| queue::cancel(c, id)))?;
+                context.output.rows(&jobs, LISTED)?;
+            }
+            Command::Rescue => {
+                let rescued = queue::rescue_all(&db)?;
+                let text = format!("{} back to work, {} failed\n", rescued.retrying, rescued.failed);
+                match context.output.format {
+                    Format::Table => context.output.text(&text)?,
+                    _ => context.output.object(&rescued)?,
+                }
+            }
+            Command::Prune { older_than } => {
+                let pruned = queue::prune(&db, Timestamp::now() - older_than)?;
+                match context.output.format {
+                    Format::Table => context.output.text(&format!("deleted {pruned} jobs\n"))?,
+                    _ => context.output.object(&serde_json::json!({ "deleted": pruned }))?,
+                }
+            }
+            Command::Stats { window } => {
+                let stats = db.read(|c| queue::stats(c, window))?;
+                context.output.rows(&stats, STATS)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn done(context: &mut Context, job: &VideoProcessingJob, what: &str) -> Result<()> {
+    match context.output.format {
+        Format::Table => context.output.text(&format!("{what}\n")),
+        _ => context.output.object(job),
+    }
+}
+
+fn all<T>(
+    ids: &[VideoProcessingJobId],
+    work: impl FnMut(VideoProcessingJobId) -> Result<T>,
+) -> Result<Vec<T>> {
+    ids.iter().copied().map(work).collect()
+}
+
+/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration> {
+    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::Span = text.parse().map_err(|_| bad())?;
+    // A day is 24 hours here, whatever clocks are put forward or back.
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+    Duration::try_from(length).map_err(|_| bad())
+}

@@ -1,0 +1,59 @@
+//! The clock of the database, as an expression of both engines.
+//!
+//! On PostgreSQL it is the server's at the start of the statement, so that workers on several machines share
+//! one clock. A SQLite file is shared by processes of one machine: there it is the system's.
+
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+
+use crate::types::Timestamp;
+use crate::types::sql::Timestamptz;
+
+/// This moment.
+pub(crate) fn now() -> Moment {
+    after(Duration::ZERO)
+}
+
+/// So long after this moment.
+pub(crate) fn after(wait: Duration) -> Moment {
+    Moment { at: Timestamp::now() + wait, seconds: wait.as_secs_f64() }
+}
+
+/// See [`now`] and [`after`].
+#[derive(Debug, Clone, Copy, QueryId)]
+pub(crate) struct Moment {
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL adds
+    at: Timestamp,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // SQLite is given the sum
+    seconds: f64,
+}
+
+impl Expression for Moment {
+    type SqlType = Timestamptz;
+}
+
+impl<Source> AppearsOnTable<Source> for Moment {}
+impl<Source> SelectableExpression<Source> for Moment {}
+impl<Group> ValidGrouping<Group> for Moment {
+    type IsAggregate = is_aggregate::Never;
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for Moment {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_bind_param::<Timestamptz, Timestamp>(&self.at)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl QueryFragment<diesel::pg::Pg> for Moment {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        out.push_sql("(statement_timestamp() + make_interval(secs => ");
+        out.push_bind_param::<diesel::sql_types::Double, f64>(&self.seconds)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}

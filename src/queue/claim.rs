@@ -1,0 +1,319 @@
+//! Taking jobs out.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+
+use crate::db::clock::{Moment, after, now};
+use crate::db::{DbConnection, on_backend};
+use crate::error::{Error, Result, ResultExt, require};
+use crate::republishing::{JobType, VideoProcessingJob};
+use crate::schema::video_processing_jobs as jobs;
+use crate::types::LeaseToken;
+use crate::types::sql::{Bool, Text, Uuid};
+
+/// Most jobs of one claim: more would keep the row locks, or SQLite's write lock, for too long.
+const MOST: u32 = 10_000;
+
+/// What a worker asks for.
+///
+/// ```
+/// use std::time::Duration;
+/// use viraldb::queue::Claim;
+///
+/// let claim = Claim::new("worker-1").types(["download", "transform"]).at_most(10);
+/// let patient = Claim::new("worker-2").lease(Duration::from_secs(600));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Claim {
+    worker: String,
+    types: Vec<String>,
+    at_most: u32,
+    lease: Duration,
+}
+
+impl Claim {
+    /// One job of any type, for a lease of 60 seconds.
+    pub fn new(worker: impl Into<String>) -> Self {
+        Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease: Duration::from_secs(60) }
+    }
+
+    /// Only jobs of these types, as words or as [`JobType`]s; none means any.
+    #[must_use]
+    pub fn types<T: fmt::Display>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.types = types.into_iter().map(|word| word.to_string()).collect();
+        self
+    }
+
+    /// Most jobs to take, from 1 to 10,000.
+    #[must_use]
+    pub const fn at_most(mut self, jobs: u32) -> Self {
+        self.at_most = jobs;
+        self
+    }
+
+    /// How long the worker has them without a heartbeat.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The statement, if the claim can be.
+    fn take(&self) -> Result<Take<'_>> {
+        require("worker", &self.worker)?;
+        if !(1..=MOST).contains(&self.at_most) {
+            return Err(Error::invalid("number of jobs", format!("is not between 1 and {MOST}")));
+        }
+        if self.lease.is_zero() {
+            return Err(Error::invalid("lease", "is of no length"));
+        }
+        Ok(Take {
+            worker: &self.worker,
+            types: self.job_types()?,
+            at_most: self.at_most,
+            token: LeaseToken::default(),
+            now: now(),
+            until: after(self.lease),
+        })
+    }
+
+    /// The types that were asked for, each once and in one order, so that the text of the statement is
+    /// the same each time.
+    fn job_types(&self) -> Result<Vec<JobType>> {
+        let words: Result<Vec<JobType>> = self.types.iter().map(|word| word.parse()).collect();
+        let words = words?;
+        Ok(JobType::ALL.iter().copied().filter(|word| words.contains(word)).collect())
+    }
+}
+
+/// Takes the jobs that are due, by priority, then `run_at`, then `queued_at`, and returns them in this
+/// order; none if the queue is paused.
+///
+/// Each has a lease: see [`crate::queue`]. Two workers never get one job.
+///
+/// # Errors
+/// `Invalid` if the worker has no name, a type is none of the five, or the number or the lease is out of
+/// range.
+pub fn claim(conn: &mut DbConnection, claim: &Claim) -> Result<Vec<VideoProcessingJob>> {
+    let take = claim.take()?;
+    let mut taken: Vec<VideoProcessingJob> =
+        on_backend!(conn, |c| take.load(c)).of("video_processing_jobs", "")?;
+    // RETURNING has no order.
+    taken.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.queued_at, job.id));
+    Ok(taken)
+}
+
+/// Whether claims are stopped: the setting `queue_paused`, in `config_overrides` or, weaker, in
+/// `system_configuration`. Jobs that run are not touched by it.
+pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
+    on_backend!(conn, |c| diesel::select(Paused).get_result(c)).of("system_configuration", "queue_paused")
+}
+
+/// One claim, as one statement.
+struct Take<'a> {
+    worker: &'a str,
+    types: Vec<JobType>,
+    at_most: u32,
+    token: LeaseToken,
+    now: Moment,
+    until: Moment,
+}
+
+impl Query for Take<'_> {
+    type SqlType = jobs::SqlType;
+}
+
+impl<C> RunQueryDsl<C> for Take<'_> {}
+
+/// The text varies with the types and the number, so it is found prepared by its text.
+impl QueryId for Take<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+/// The condition of the index `idx_jobs_claim`, word for word as it stands there: a bound parameter would
+/// keep the planner from it.
+const WAITING: &str = "status IN ('queued', 'retrying')";
+
+/// Each priority that a waiting job has, the highest first; none if the queue is paused. Within one
+/// priority the index gives what is due in the right order. Walking down the index in one go would read
+/// each job of a priority that is not due yet before the first of the next.
+fn levels<'b, DB>(out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+where
+    DB: diesel::backend::Backend,
+    Paused: QueryFragment<DB>,
+{
+    out.push_sql(
+        "WITH RECURSIVE levels (priority) AS (SELECT (SELECT max(priority) FROM video_processing_jobs WHERE ",
+    );
+    out.push_sql(WAITING);
+    out.push_sql(") WHERE NOT ");
+    Paused.walk_ast(out.reborrow())?;
+    out.push_sql(
+        " UNION ALL SELECT (SELECT max(lower.priority) FROM video_processing_jobs AS lower \
+         WHERE lower.priority < levels.priority AND lower.",
+    );
+    out.push_sql(WAITING);
+    out.push_sql(") FROM levels WHERE levels.priority IS NOT NULL)");
+    Ok(())
+}
+
+impl Take<'_> {
+    /// `AND` the types, as words of ours, not as parameters: there are five.
+    fn of_types<DB: diesel::backend::Backend>(&self, out: &mut AstPass<'_, '_, DB>) {
+        if !self.types.is_empty() {
+            let words: Vec<String> = self.types.iter().map(|word| format!("'{word}'")).collect();
+            out.push_sql(&format!(" AND due.job_type IN ({})", words.join(", ")));
+        }
+    }
+
+    /// What a claim writes.
+    fn set<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+    where
+        DB: diesel::backend::Backend + diesel::sql_types::HasSqlType<Uuid>,
+        Moment: QueryFragment<DB>,
+        LeaseToken: diesel::serialize::ToSql<Uuid, DB>,
+        str: diesel::serialize::ToSql<Text, DB>,
+    {
+        out.push_sql(
+            "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ",
+        );
+        self.now.walk_ast(out.reborrow())?;
+        out.push_sql(", updated_at = ");
+        self.now.walk_ast(out.reborrow())?;
+        out.push_sql(", lease_expires_at = ");
+        self.until.walk_ast(out.reborrow())?;
+        out.push_sql(", lease_token = ");
+        out.push_bind_param::<Uuid, LeaseToken>(&self.token)?;
+        out.push_sql(", leased_by = ");
+        out.push_bind_param::<Text, str>(self.worker)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.set(&mut out)?;
+        out.push_sql(" WHERE id IN (");
+        levels(&mut out)?;
+        // CROSS JOIN keeps the order: level by level, and each in the order of the index.
+        out.push_sql(
+            " SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due INDEXED BY idx_jobs_claim \
+             WHERE due.priority = levels.priority AND due.run_at <= ",
+        );
+        self.now.walk_ast(out.reborrow())?;
+        out.push_sql(" AND due.");
+        out.push_sql(WAITING);
+        self.of_types(&mut out);
+        // A literal: SQLite prepares a statement with a bound LIMIT anew on each execution.
+        out.push_sql(&format!(" LIMIT {}) RETURNING ", self.at_most));
+        jobs::all_columns.walk_ast(out)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl QueryFragment<diesel::pg::Pg> for Take<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        let limit = self.at_most;
+        levels(&mut out)?;
+        // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
+        out.push_sql(
+            ", taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\
+             SELECT due.id FROM video_processing_jobs AS due \
+             WHERE due.priority = levels.priority AND due.run_at <= ",
+        );
+        self.now.walk_ast(out.reborrow())?;
+        out.push_sql(" AND due.");
+        out.push_sql(WAITING);
+        self.of_types(&mut out);
+        out.push_sql(&format!(
+            " ORDER BY due.priority DESC, due.run_at, due.queued_at LIMIT {limit} FOR UPDATE SKIP LOCKED) AS due \
+             LIMIT {limit}) "
+        ));
+        self.set(&mut out)?;
+        out.push_sql(" FROM taken WHERE video_processing_jobs.id = taken.id RETURNING ");
+        jobs::all_columns.walk_ast(out)
+    }
+}
+
+/// Whether claims are stopped, as an expression that is looked at once a claim.
+#[derive(Debug, Clone, Copy, QueryId)]
+struct Paused;
+
+impl Expression for Paused {
+    type SqlType = Bool;
+}
+
+impl<Source> AppearsOnTable<Source> for Paused {}
+impl<Source> SelectableExpression<Source> for Paused {}
+impl<Group> ValidGrouping<Group> for Paused {
+    type IsAggregate = is_aggregate::Never;
+}
+
+impl<DB: diesel::backend::Backend> QueryFragment<DB> for Paused {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(
+            "(coalesce(\
+             (SELECT lower(value) FROM config_overrides WHERE key = 'queue_paused'), \
+             (SELECT lower(trim(CAST(value AS text), '\"')) FROM system_configuration WHERE key = 'queue_paused'), \
+             'false') IN ('true', '1'))",
+        );
+        Ok(())
+    }
+}
+
+impl Claim {
+    /// How the database would look for the jobs, in its own words: for whoever wants to see which index it
+    /// takes. Takes no job.
+    pub fn explain(&self, conn: &mut DbConnection) -> Result<String> {
+        let take = self.take()?;
+        on_backend!(
+            conn,
+            sqlite => |c| {
+                use crate::types::sql::Int4;
+                let plan = Explain::<(Int4, Int4, Int4, Text)>(take, PhantomData);
+                let lines: Vec<(i32, i32, i32, String)> = plan.load(c)?;
+                Ok(lines.into_iter().map(|line| line.3).collect::<Vec<_>>())
+            },
+            postgres => |c| Explain::<Text>(take, PhantomData).load::<String>(c),
+        )
+        .map(|lines| lines.join("\n"))
+        .of("video_processing_jobs", "")
+    }
+}
+
+/// The plan of a claim, in rows of this form.
+struct Explain<'a, Row>(Take<'a>, PhantomData<Row>);
+
+impl<Row> Query for Explain<'_, Row> {
+    type SqlType = Row;
+}
+
+impl<Row, C> RunQueryDsl<C> for Explain<'_, Row> {}
+
+impl<Row> QueryId for Explain<'_, Row> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+#[cfg(feature = "sqlite")]
+impl<Row> QueryFragment<diesel::sqlite::Sqlite> for Explain<'_, Row> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql("EXPLAIN QUERY PLAN ");
+        self.0.walk_ast(out)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl<Row> QueryFragment<diesel::pg::Pg> for Explain<'_, Row> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        out.push_sql("EXPLAIN ");
+        self.0.walk_ast(out)
+    }
+}

@@ -1,0 +1,287 @@
+//! Claims, and what follows one.
+
+use viraldb::ConfigValue;
+use viraldb::Error;
+use viraldb::compilation::NewConfigOverride;
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::queue::{Backoff, Failure, Lease, Rescued};
+use viraldb::republishing::NewSystemConfiguration;
+use viraldb::types::LeaseToken;
+
+use super::*;
+use crate::support::both;
+
+fn hours(n: i64) -> Timestamp {
+    let far = Duration::from_secs(n.unsigned_abs() * 3600);
+    if n < 0 { Timestamp::now() - far } else { Timestamp::now() + far }
+}
+
+fn is_lost<T: std::fmt::Debug>(result: Result<T, Error>, id: VideoProcessingJobId) -> bool {
+    matches!(result, Err(Error::LeaseLost { job }) if job == id)
+}
+
+both! {
+    fn a_claim_takes_what_is_due_by_priority_then_run_at_then_age(t) {
+        let db = t.db();
+        let [late, urgent, early, old, _future, of_another_type] = put(&db, [
+            |j| j.run_at = Some(hours(-1)),
+            |j| j.priority = Some(5),
+            |j| j.run_at = Some(hours(-3)),
+            |j| { j.run_at = Some(hours(-2)); j.queued_at = Some(hours(-9)); },
+            |j| { j.priority = Some(9); j.run_at = Some(hours(1)); },
+            |j| { j.priority = Some(7); j.job_type = JobType::Publish; },
+        ]);
+        let [young] = put(&db, [|j| j.run_at = Some(hours(-2))]);
+        db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(young)).set(jobs::run_at.eq(find(&db, old).run_at)).execute(c)?)).unwrap();
+        let downloads = Claim::new("w").types(["download"]);
+        assert_eq!(ids(&claim(&db, &downloads.clone().at_most(2))), [urgent, early]);
+        assert_eq!(ids(&claim(&db, &Claim::new("w").at_most(2))), [of_another_type, old]);
+        assert_eq!(ids(&claim(&db, &Claim::new("w").types([JobType::Publish, JobType::Download]).at_most(50))), [young, late]);
+        assert!(claim(&db, &downloads).is_empty());
+    }
+
+    fn a_claim_says_who_has_the_job_and_for_how_long(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let before = Timestamp::now();
+        let taken = claim(&db, &Claim::new("worker-1").lease(Duration::from_secs(90)));
+        assert_eq!(taken[0], find(&db, id));
+        let job = &taken[0];
+        assert_eq!((job.status, job.attempts, job.leased_by.as_deref()), (JobStatus::Processing, 1, Some("worker-1")));
+        let lease = job.lease_expires_at.unwrap().hours_since(job.started_at.unwrap()) * 3600.0;
+        assert!((89.9..90.1).contains(&lease), "{lease}");
+        assert!(job.started_at.unwrap().hours_since(before).abs() * 3600.0 < 5.0);
+    }
+
+    fn what_is_no_claim_is_refused(t) {
+        let db = t.db();
+        for bad in [Claim::new(" "), Claim::new("w").at_most(0), Claim::new("w").at_most(10_001), Claim::new("w").lease(Duration::ZERO), Claim::new("w").types(["upload"])] {
+            let refused = db.write(|c| queue::claim(c, &bad));
+            assert!(matches!(refused, Err(Error::Invalid { .. })), "{bad:?}: {refused:?}");
+        }
+    }
+
+    fn a_job_is_completed_once_and_only_under_its_lease(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let unclaimed = find(&db, id);
+        assert!(is_lost(db.write(|c| queue::complete(c, &unclaimed)), id));
+
+        let first = claim(&db, &Claim::new("w")).remove(0);
+        assert!(is_lost(db.write(|c| queue::complete(c, Lease::new(id, LeaseToken::default()))), id));
+        expire(&db, id);
+        let before = find(&db, id);
+        assert!(is_lost(db.write(|c| queue::complete(c, &first)), id));
+        assert!(is_lost(db.write(|c| queue::heartbeat(c, &first, LONG)), id));
+        assert!(is_lost(db.write(|c| queue::fail(c, &first, &Failure::new("late"))), id));
+        assert!(is_lost(db.write(|c| queue::release(c, &first)), id));
+        assert_eq!(db.write(|c| queue::complete_many(c, [&first])).unwrap(), [id]);
+        assert_eq!(find(&db, id), before, "a stale act changes nothing");
+
+        // the same worker's name claims it again: its first claim is still lost
+        assert_eq!(db.write(queue::rescue).unwrap(), Rescued { retrying: 1, failed: 0 });
+        let second = claim(&db, &Claim::new("w")).remove(0);
+        assert_eq!((second.id, second.attempts), (id, 2));
+        assert_ne!(first.lease_token, second.lease_token);
+        assert!(is_lost(db.write(|c| queue::complete(c, &first)), id));
+        assert!(is_lost(db.write(|c| queue::heartbeat(c, &first, LONG)), id));
+
+        let done = db.write(|c| queue::complete(c, &second)).unwrap();
+        assert_eq!((done.status, done.duration, done.lease_token, done.leased_by.as_deref()), (JobStatus::Completed, Some(0), None, None));
+        assert!(done.completed_at >= done.started_at);
+        assert!(is_lost(db.write(|c| queue::complete(c, &second)), id));
+        assert_eq!(find(&db, id), done);
+    }
+
+    fn a_heartbeat_keeps_the_job(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let job = claim(&db, &Claim::new("w")).remove(0);
+        let kept = db.write(|c| queue::heartbeat(c, &job, LONG)).unwrap();
+        assert!(kept.lease_expires_at.unwrap().hours_since(Timestamp::now()) > 0.9);
+        assert_eq!(kept.lease_token, job.lease_token);
+        assert_eq!(db.write(queue::rescue).unwrap(), Rescued::default());
+        db.write(|c| queue::complete(c, &job)).unwrap();
+        assert!(is_lost(db.write(|c| queue::heartbeat(c, &job, LONG)), id));
+    }
+
+    fn many_are_completed_at_once_and_the_lost_are_named(t) {
+        let db = t.db();
+        put(&db, [|_| (), |_| (), |_| ()]);
+        let [mine] = put(&db, [|j| j.priority = Some(-1)]);
+        let mut taken = claim(&db, &Claim::new("w").at_most(3));
+        expire(&db, taken[1].id);
+        // given with the token of another claim, which holds a job of this list too
+        let other = claim(&db, &Claim::new("w")).remove(0);
+        assert_eq!(other.id, mine);
+        taken[2].lease_token = other.lease_token;
+        let mut lost = db.write(|c| queue::complete_many(c, taken.iter().chain([&other]))).unwrap();
+        lost.sort();
+        let mut expected = vec![taken[1].id, taken[2].id];
+        expected.sort();
+        assert_eq!(lost, expected);
+        assert_eq!([&taken[0], &taken[1], &taken[2], &other].map(|job| find(&db, job.id).status), [JobStatus::Completed, JobStatus::Processing, JobStatus::Processing, JobStatus::Completed]);
+        assert_eq!(db.write(|c| queue::complete_many(c, &Vec::<VideoProcessingJob>::new())).unwrap(), []);
+    }
+
+    fn a_failed_attempt_waits_longer_each_time_until_none_is_left(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let failure = Failure { details: Some(viraldb::Json(serde_json::json!({"code": 403}))), ..Failure::new("no right") };
+        for attempt in 1..=3 {
+            let job = claim(&db, &Claim::new("w")).remove(0);
+            assert_eq!(job.attempts, attempt);
+            let failed = db.write(|c| queue::fail(c, &job, &failure)).unwrap();
+            assert_eq!((failed.error_message.as_deref(), &failed.error_details, failed.lease_token), (Some("no right"), &failure.details, None));
+            let wait = failed.run_at.hours_since(Timestamp::now()) * 3600.0;
+            if attempt == 3 {
+                assert_eq!((failed.status, failed.duration), (JobStatus::Failed, Some(0)));
+                assert!(failed.completed_at.is_some());
+            } else {
+                let most = 30.0 * f64::from(attempt);
+                assert_eq!(failed.status, JobStatus::Retrying);
+                assert!((most / 2.0 - 2.0..=most).contains(&wait), "attempt {attempt} waits {wait} s");
+                assert!(claim(&db, &Claim::new("w")).is_empty());
+                db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(id)).set(jobs::run_at.eq(hours(-1))).execute(c)?)).unwrap();
+            }
+        }
+        assert!(claim(&db, &Claim::new("w")).is_empty());
+        assert!(matches!(db.write(|c| queue::fail(c, &find(&db, id), &Failure::new(""))), Err(Error::Invalid { .. })));
+
+        let again = db.write(|c| queue::retry(c, id)).unwrap();
+        assert_eq!((again.status, again.attempts, again.completed_at, again.duration), (JobStatus::Queued, 0, None, None));
+        assert!(matches!(db.write(|c| queue::retry(c, id)), Err(Error::Invalid { what, .. }) if what.contains(&id.to_string())));
+        assert_eq!(ids(&claim(&db, &Claim::new("w"))), [id]);
+    }
+
+    fn a_released_job_counts_no_attempt(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let job = claim(&db, &Claim::new("w")).remove(0);
+        let released = db.write(|c| queue::release(c, &job)).unwrap();
+        assert_eq!((released.attempts, is_waiting(&released)), (0, true));
+        let again = claim(&db, &Claim::new("w2")).remove(0);
+        assert_eq!((again.id, again.attempts), (id, 1));
+    }
+
+    fn the_jobs_of_dead_workers_come_back_or_end(t) {
+        let db = t.db();
+        let [a, b, running] = put(&db, [|_| (), |j| j.max_attempts = Some(1), |_| ()]);
+        claim(&db, &Claim::new("dead").at_most(3));
+        expire(&db, a);
+        expire(&db, b);
+        assert_eq!(db.write(queue::rescue).unwrap(), Rescued { retrying: 1, failed: 1 });
+        assert!(is_waiting(&find(&db, a)));
+        assert_eq!(find(&db, b).status, JobStatus::Failed);
+        assert!(find(&db, b).error_message.unwrap().contains("lease expired"));
+        assert_eq!(find(&db, running).status, JobStatus::Processing);
+        assert_eq!(ids(&claim(&db, &Claim::new("w").at_most(5))), [a]);
+        assert_eq!(queue::rescue_all(&db).unwrap(), Rescued::default());
+    }
+
+    fn a_cancelled_job_is_no_longer_its_workers(t) {
+        let db = t.db();
+        let [id, waiting] = put(&db, [|j| j.priority = Some(1), |_| ()]);
+        let job = claim(&db, &Claim::new("w")).remove(0);
+        db.write(|c| queue::cancel(c, id)).unwrap();
+        assert!(is_lost(db.write(|c| queue::heartbeat(c, &job, LONG)), id));
+        let cancelled = db.write(|c| queue::cancel(c, waiting)).unwrap();
+        assert_eq!((cancelled.status, cancelled.error_message.as_deref()), (JobStatus::Failed, Some("cancelled")));
+        assert!(matches!(db.write(|c| queue::cancel(c, id)), Err(Error::Invalid { .. })));
+        assert!(matches!(db.write(|c| queue::cancel(c, VideoProcessingJobId::default())), Err(Error::NotFound { .. })));
+        assert!(claim(&db, &Claim::new("w")).is_empty());
+    }
+
+    fn a_key_has_one_unfinished_job(t) {
+        let db = t.db();
+        let new = db.write(|c| Ok(make::video_job(c))).unwrap();
+        let keyed = || NewVideoProcessingJob { id: Default::default(), unique_key: Some("daily".into()), ..new.clone() };
+        let first = db.write(|c| queue::enqueue(c, &keyed())).unwrap().unwrap();
+        assert_eq!(db.write(|c| queue::enqueue(c, &keyed())).unwrap(), None);
+        assert_eq!(db.write(|c| queue::enqueue_many(c, &[keyed(), NewVideoProcessingJob { id: Default::default(), ..new.clone() }, keyed()])).unwrap(), 1);
+        let taken = claim(&db, &Claim::new("w").at_most(9));
+        assert_eq!(taken.len(), 2);
+        assert_eq!(db.write(|c| queue::enqueue(c, &keyed())).unwrap(), None);
+        db.write(|c| queue::complete_many(c, &taken)).unwrap();
+        let second = db.write(|c| queue::enqueue(c, &keyed())).unwrap().unwrap();
+        assert_ne!(first.id, second.id);
+        let wrong = NewVideoProcessingJob { status: Some(JobStatus::Completed), ..keyed() };
+        assert!(matches!(db.write(|c| queue::enqueue(c, &wrong)), Err(Error::Invalid { .. })));
+        let orphan = NewVideoProcessingJob { video_id: Default::default(), ..new.clone() };
+        assert!(matches!(db.write(|c| queue::enqueue(c, &orphan)), Err(Error::Invalid { .. })));
+    }
+
+    fn rows_of_other_programs_are_taken_at_once(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        db.write(|c| {
+            Ok(c.batch_execute(&format!(
+                "INSERT INTO video_processing_jobs (id, video_id, channel_id, job_type) \
+                 VALUES ('11111111-2222-4333-8444-555555555555', '{}', '{}', 'transform')",
+                video.id, video.channel_id
+            ))?)
+        }).unwrap();
+        let taken = claim(&db, &Claim::new("w").types(["transform"]));
+        assert_eq!(taken[0].id.to_string(), "11111111-2222-4333-8444-555555555555");
+        db.write(|c| queue::complete(c, &taken[0])).unwrap();
+    }
+
+    fn a_paused_queue_gives_nothing_and_lets_the_running_finish(t) {
+        let db = t.db();
+        put(&db, [|_| (), |_| ()]);
+        let running = claim(&db, &Claim::new("w")).remove(0);
+        let setting = |value: serde_json::Value| NewSystemConfiguration { key: "queue_paused".into(), value: ConfigValue(value), ..Default::default() };
+        assert!(!db.read(queue::is_paused).unwrap());
+        for value in [serde_json::json!(true), serde_json::json!("true")] {
+            db.write(|c| setting(value).insert_or_update(c)).unwrap();
+            assert!(db.read(queue::is_paused).unwrap());
+            assert!(claim(&db, &Claim::new("w")).is_empty());
+        }
+        db.write(|c| queue::heartbeat(c, &running, LONG)).unwrap();
+        db.write(|c| queue::complete(c, &running)).unwrap();
+        // an override is stronger
+        db.write(|c| NewConfigOverride { key: "queue_paused".into(), value: "false".into(), ..Default::default() }.insert_or_update(c)).unwrap();
+        assert_eq!(claim(&db, &Claim::new("w")).len(), 1);
+    }
+
+    fn old_finished_jobs_are_deleted(t) {
+        let db = t.db();
+        put(&db, [|j| j.queued_at = Some(hours(-72)), |j| j.queued_at = Some(hours(-71)), |j| j.queued_at = Some(hours(-70))]);
+        let taken = claim(&db, &Claim::new("w").at_most(2));
+        db.write(|c| queue::complete_many(c, &taken)).unwrap();
+        db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(taken[0].id)).set(jobs::completed_at.eq(Some(hours(-48)))).execute(c)?)).unwrap();
+        assert_eq!(queue::prune(&db, hours(-24)).unwrap(), 1);
+        assert_eq!(queue::prune(&db, hours(-24)).unwrap(), 0);
+        assert_eq!(queue::prune(&db, hours(1)).unwrap(), 1);
+        assert_eq!(claim(&db, &Claim::new("w")).len(), 1, "what is not finished is kept");
+    }
+
+    fn stats_count_and_measure(t) {
+        let db = t.db();
+        assert_eq!(db.read(|c| queue::stats(c, LONG)).unwrap(), []);
+        put(&db, [|_| (), |j| j.run_at = Some(hours(-2)), |j| j.run_at = Some(hours(9)), |j| j.job_type = JobType::Scrape]);
+        let done = claim(&db, &Claim::new("w").types(["download"])).remove(0);
+        db.write(|c| queue::complete(c, &done)).unwrap();
+        let stats = db.read(|c| queue::stats(c, LONG)).unwrap();
+        assert_eq!(stats.len(), 2);
+        let download = &stats[0];
+        assert_eq!((download.job_type, download.queued, download.completed, download.recently_completed), (JobType::Download, 2, 1, 1));
+        assert!((7190.0..7300.0).contains(&download.average_wait_seconds.unwrap()), "{download:?}");
+        assert!((0.0..60.0).contains(&download.average_duration_seconds.unwrap()));
+        assert!(download.oldest_due.unwrap() <= Timestamp::now());
+        assert_eq!((stats[1].job_type, stats[1].queued, stats[1].average_wait_seconds), (JobType::Scrape, 1, None));
+    }
+}
+
+#[test]
+fn backoff_doubles_up_to_its_longest_and_half_of_it_is_random() {
+    let backoff = Backoff { base: Duration::from_secs(10), longest: Duration::from_secs(100) };
+    for (attempts, most) in
+        [(0, 10), (1, 10), (2, 20), (3, 40), (4, 80), (5, 100), (60, 100), (i32::MAX, 100)]
+    {
+        let most = Duration::from_secs(most);
+        let waits: Vec<Duration> = (0..200).map(|_| backoff.wait(attempts)).collect();
+        assert!(waits.iter().all(|wait| (most / 2..=most).contains(wait)), "attempt {attempts}");
+        assert!(waits.iter().max().unwrap().saturating_sub(*waits.iter().min().unwrap()) > most / 10);
+    }
+}

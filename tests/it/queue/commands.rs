@@ -1,0 +1,69 @@
+//! `viraldb jobs`: all that a worker in another language needs.
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn a_worker_can_live_on_the_command_line(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        let video = video.id.to_string();
+        let text = t.ok(&["jobs", "enqueue", "download", "--video", &video, "--priority", "5", "--unique-key", "k"]);
+        assert!(text.starts_with("queued "), "{text}");
+        assert_eq!(t.ok(&["jobs", "enqueue", "download", "--video", &video, "--unique-key", "k"]), "not queued: an unfinished job has the key k\n");
+        t.ok(&["jobs", "enqueue", "publish", "--video", &video, "--run-at", "2099-01-01T00:00:00Z", "--max-attempts", "1"]);
+
+        let claimed = |args: &[&str]| -> Vec<serde_json::Value> {
+            let all: Vec<&str> = ["jobs", "claim", "--worker", "w1", "--format", "json"].iter().chain(args).copied().collect();
+            serde_json::from_str(&t.ok(&all)).unwrap()
+        };
+        let jobs = claimed(&["--limit", "10", "--lease", "10m", "--type", "download", "--type", "publish"]);
+        assert_eq!(jobs.len(), 1);
+        let (id, token) = (jobs[0]["id"].as_str().unwrap(), jobs[0]["lease_token"].as_str().unwrap());
+        assert_eq!(jobs[0]["priority"], 5);
+        assert!(claimed(&[]).is_empty());
+        assert!(t.ok(&["jobs", "heartbeat", id, "--token", token, "--lease", "1h"]).starts_with("held until 20"));
+        assert!(t.ok(&["jobs", "fail", id, "--token", token, "--error", "403", "--details", "{\"a\":1}"]).starts_with("attempt 1 of 3 failed; next not before 20"));
+        let stale = t.run(&["jobs", "complete", id, "--token", token]);
+        assert_eq!(stale.code, 1);
+        assert!(stale.err.starts_with(&format!("error: the lease of job {id} is lost")), "{}", stale.err);
+
+        t.ok(&["jobs", "cancel", id]);
+        t.ok(&["jobs", "retry", id]);
+        let jobs = claimed(&[]);
+        let token = jobs[0]["lease_token"].as_str().unwrap();
+        assert_eq!(t.ok(&["jobs", "release", id, "--token", token]), "released\n");
+        let jobs = claimed(&["--lease", "1"]);
+        assert_eq!(jobs[0]["attempts"], 1);
+        std::thread::sleep(Duration::from_millis(1_100));
+        assert_eq!(t.ok(&["jobs", "rescue"]), "1 back to work, 0 failed\n");
+        let jobs = claimed(&[]);
+        let token = jobs[0]["lease_token"].as_str().unwrap();
+        let done: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "complete", id, "--token", token, "--format", "json"])).unwrap();
+        assert_eq!((&done["status"], &done["lease_token"]), (&"completed".into(), &serde_json::Value::Null));
+
+        let stats: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "stats", "--format", "json"])).unwrap();
+        assert_eq!((&stats[0]["job_type"], &stats[0]["completed"], &stats[1]["queued"]), (&"download".into(), &1.into(), &1.into()));
+        let listed: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "list", "--status", "queued", "--format", "json"])).unwrap();
+        assert_eq!(listed.as_array().unwrap().len(), 1);
+        assert_eq!(t.ok(&["jobs", "prune", "--older-than", "30d"]), "deleted 0 jobs\n");
+        assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 jobs\n");
+    }
+
+    fn what_is_wrong_is_said_in_one_line(t) {
+        t.db();
+        let nothing = VideoProcessingJobId::default().to_string();
+        for (args, expected) in [
+            (&["jobs", "claim", "--worker", ""][..], "worker is empty"),
+            (&["jobs", "claim", "--worker", "w", "--type", "upload"], "upload"),
+            (&["jobs", "list", "--status", "done"], "done"),
+            (&["jobs", "enqueue", "download", "--video", &nothing], "no row"),
+            (&["jobs", "retry", &nothing], "no row"),
+        ] {
+            let ran = t.run(args);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
+            assert!(ran.err.starts_with("error: ") && ran.err.contains(expected) && ran.err.lines().count() == 1, "{args:?}: {}", ran.err);
+        }
+        assert_eq!(t.run(&["jobs", "claim", "--worker", "w", "--lease", "soon"]).code, 2);
+    }
+}
