@@ -129,6 +129,12 @@ impl Database {
         self.0.opener.history()
     }
 
+    /// A connection of its own that only reads.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn reader(&self) -> Result<DbConnection> {
+        self.0.opener.reader()
+    }
+
     /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };

@@ -5,12 +5,15 @@ pub(crate) mod clock;
 mod connection;
 mod database;
 pub(crate) mod document;
+#[cfg(feature = "postgres")]
+mod listen;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod url;
+pub(crate) mod wake;
 
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};

@@ -42,7 +42,12 @@ pub(crate) const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
 /// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
 /// sets its own `connect_timeout`.
 pub(crate) fn establish(url: &str) -> Result<PgConnection> {
-    let unusable = |reason: String| Error::Unusable { database: String::new(), reason };
+    PgConnection::establish(with_settings(url)?.as_str())
+        .map_err(|error| unusable(format!("the server cannot be reached: {}", one_line(&error.to_string()))))
+}
+
+/// The URL with what each connection of ours sets, unless the URL sets it itself.
+pub(crate) fn with_settings(url: &str) -> Result<Url> {
     let mut parsed = Url::parse(url).map_err(|error| unusable(format!("is no URL ({error})")))?;
     for (key, value) in
         [("connect_timeout", "10"), ("application_name", "viraldb"), ("client_encoding", "UTF8")]
@@ -51,8 +56,11 @@ pub(crate) fn establish(url: &str) -> Result<PgConnection> {
             parsed.query_pairs_mut().append_pair(key, value);
         }
     }
-    PgConnection::establish(parsed.as_str())
-        .map_err(|error| unusable(format!("the server cannot be reached: {}", one_line(&error.to_string()))))
+    Ok(parsed)
+}
+
+fn unusable(reason: String) -> Error {
+    Error::Unusable { database: String::new(), reason }
 }
 
 /// Names the lock under which rows are ingested: "viraling" in ASCII.

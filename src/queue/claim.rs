@@ -64,6 +64,16 @@ impl Claim {
         self
     }
 
+    /// Whether the claim can be.
+    pub(super) fn check(&self) -> Result<()> {
+        self.take().map(drop)
+    }
+
+    /// Length of the lease.
+    pub(super) const fn length(&self) -> Duration {
+        self.lease
+    }
+
     /// The statement, if the claim can be.
     fn take(&self) -> Result<Take<'_>> {
         require("worker", &self.worker)?;

@@ -4,6 +4,7 @@ DROP TABLE system_configuration;
 DROP TABLE video_statistics;
 DROP TABLE channel_statistics;
 DROP TABLE video_processing_jobs;
+DROP FUNCTION viraldb_notify_jobs();
 DROP TABLE videos;
 DROP TABLE channels;
 DROP TABLE music;

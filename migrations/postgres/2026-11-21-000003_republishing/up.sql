@@ -244,6 +244,18 @@ CREATE INDEX idx_jobs_claim ON video_processing_jobs (priority DESC, run_at, que
 CREATE UNIQUE INDEX video_processing_jobs_unique_key_key ON video_processing_jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('queued', 'processing', 'retrying');
 CREATE TRIGGER video_processing_jobs_updated_at BEFORE UPDATE ON video_processing_jobs
     FOR EACH ROW EXECUTE FUNCTION viraldb_touch_updated_at();
+-- Wakes the workers that wait for jobs, whoever put them in or back. Many in one transaction are one
+-- notification.
+CREATE FUNCTION viraldb_notify_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('viraldb_jobs', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER video_processing_jobs_inserted AFTER INSERT ON video_processing_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION viraldb_notify_jobs();
+CREATE TRIGGER video_processing_jobs_back AFTER UPDATE OF status, run_at, priority ON video_processing_jobs
+    FOR EACH ROW WHEN (NEW.status IN ('queued', 'retrying')) EXECUTE FUNCTION viraldb_notify_jobs();
 COMMENT ON TABLE video_processing_jobs IS 'The work queue: one row for each step a worker takes on a video.';
 COMMENT ON COLUMN video_processing_jobs.id IS 'Identifier, of version 7 when viraldb makes it.';
 COMMENT ON COLUMN video_processing_jobs.video_id IS 'Video to work on.';

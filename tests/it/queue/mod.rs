@@ -3,6 +3,7 @@
 mod claims;
 mod commands;
 mod schedules;
+mod workers;
 
 use std::time::Duration;
 

@@ -12,6 +12,8 @@ pub struct Server {
     /// A URL of the server up to the name of a database, and what comes behind that.
     before: String,
     after: String,
+    /// Its data, if the server is our own.
+    data: Option<PathBuf>,
     /// The server's keeper runs as long as this process holds its standard input.
     _keeper: Option<Child>,
 }
@@ -24,10 +26,29 @@ impl Server {
                 let (before, rest) =
                     url.rsplit_once('/').expect("VIRALDB_TEST_POSTGRES_URL is postgres://…/NAME");
                 let after = rest.find('?').map_or("", |at| &rest[at..]);
-                Self { before: format!("{before}/"), after: after.to_owned(), _keeper: None }
+                Self { before: format!("{before}/"), after: after.to_owned(), data: None, _keeper: None }
             }
-            Err(_) => start(settings),
+            Err(_) => Self::own(settings),
         }
+    }
+
+    /// A server of its own, whatever the environment names.
+    pub fn own(settings: &[&str]) -> Self {
+        start(settings)
+    }
+
+    /// Ends a server of its own without a word to anybody, and starts it again.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn restart(&self) {
+        let data = self.data.as_ref().expect("only a server of its own is restarted");
+        let done = as_postgres(&bin().join("pg_ctl"))
+            .arg("-D")
+            .arg(data)
+            .args(["-m", "immediate", "-w", "-l", "/dev/null", "restart"])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(done.success());
     }
 
     /// Makes a database, copied from a template, and returns its URL.
@@ -52,7 +73,11 @@ pub fn bin() -> PathBuf {
         .unwrap_or_default();
     found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     found.retain(|folder| folder.join("initdb").exists());
-    found.sort();
+    // The newest version; a folder of the PATH has none and comes first.
+    found.sort_by_key(|bin| {
+        let version = bin.parent().and_then(|folder| folder.file_name()?.to_str()?.parse::<u32>().ok());
+        version.unwrap_or_default()
+    });
     found.pop().expect(
         "no PostgreSQL server programs found: install them (Debian: apt-get install postgresql), \
          name their folder in VIRALDB_TEST_POSTGRES_BIN, or a running server in VIRALDB_TEST_POSTGRES_URL",
@@ -117,5 +142,10 @@ fn start(settings: &[&str]) -> Server {
         .spawn()
         .unwrap();
     let socket = shown.replace('/', "%2F");
-    Server { before: format!("postgres://postgres@{socket}/"), after: String::new(), _keeper: Some(keeper) }
+    Server {
+        before: format!("postgres://postgres@{socket}/"),
+        after: String::new(),
+        data: Some(data),
+        _keeper: Some(keeper),
+    }
 }

@@ -1,0 +1,103 @@
+//! Waiting for notifications of PostgreSQL without asking again and again.
+//!
+//! Diesel hands out notifications that have arrived, but shows no socket to wait on; so this is a
+//! connection of its own, through the same libpq.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use pq_sys::{ConnStatusType, ExecStatusType, PGconn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::postgres;
+use crate::error::one_line;
+use crate::{Error, Result};
+
+/// A connection that listens on one channel.
+pub(crate) struct Listener(NonNull<PGconn>);
+
+// SAFETY: libpq lets a connection be used from any thread, by one at a time; `wait` takes `&mut self`.
+#[allow(unsafe_code)]
+unsafe impl Send for Listener {}
+
+#[allow(unsafe_code)]
+impl Listener {
+    /// Connects and listens. `channel` is a word of ours.
+    pub(crate) fn open(url: &str, channel: &str) -> Result<Self> {
+        let no_text = |error: std::ffi::NulError| unusable(error.to_string());
+        let url = CString::new(postgres::with_settings(url)?.as_str()).map_err(no_text)?;
+        let listen = CString::new(format!("LISTEN {channel}")).map_err(no_text)?;
+        // SAFETY: the text ends in NUL and lives through the call; NULL means that memory was short.
+        let conn = unsafe { pq_sys::PQconnectdb(url.as_ptr()) };
+        let listener = NonNull::new(conn).map(Self).ok_or_else(|| unusable("no memory".to_owned()))?;
+        // SAFETY: the connection is open until `listener` is dropped, the text lives through the call, and
+        // the result is cleared once, after its last use.
+        let is_listening = unsafe {
+            pq_sys::PQstatus(conn) == ConnStatusType::CONNECTION_OK && {
+                let result = pq_sys::PQexec(conn, listen.as_ptr());
+                let status = pq_sys::PQresultStatus(result);
+                pq_sys::PQclear(result);
+                status == ExecStatusType::PGRES_COMMAND_OK
+            }
+        };
+        if is_listening { Ok(listener) } else { Err(listener.lost()) }
+    }
+
+    /// Waits until a notification has come, at most for so long; says whether one has.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> Result<bool> {
+        if self.has_come()? {
+            return Ok(true);
+        }
+        // SAFETY: the connection is open, and its socket stays so until `self` is dropped.
+        let socket = unsafe {
+            let socket = pq_sys::PQsocket(self.0.as_ptr());
+            if socket < 0 {
+                return Err(self.lost());
+            }
+            BorrowedFd::borrow_raw(socket)
+        };
+        let timeout = Timespec::try_from(timeout).map_err(|error| unusable(error.to_string()))?;
+        match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
+            Ok(_) => self.has_come(),
+            Err(error) => Err(unusable(error.to_string())),
+        }
+    }
+
+    /// Takes what has arrived.
+    fn has_come(&mut self) -> Result<bool> {
+        let mut has_come = false;
+        // SAFETY: the connection is open; each notification is freed once, after its last use.
+        unsafe {
+            if pq_sys::PQconsumeInput(self.0.as_ptr()) == 0 {
+                return Err(self.lost());
+            }
+            while let Some(notification) = NonNull::new(pq_sys::PQnotifies(self.0.as_ptr())) {
+                pq_sys::PQfreemem(notification.as_ptr().cast());
+                has_come = true;
+            }
+        }
+        Ok(has_come)
+    }
+
+    /// What libpq said last.
+    fn lost(&self) -> Error {
+        // SAFETY: libpq gives text that ends in NUL and lives as long as the connection is left alone.
+        let message = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.0.as_ptr())) };
+        unusable(format!("the server cannot be reached: {}", one_line(&message.to_string_lossy())))
+    }
+}
+
+impl Drop for Listener {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: this was its last use.
+        unsafe { pq_sys::PQfinish(self.0.as_ptr()) };
+    }
+}
+
+fn unusable(reason: String) -> Error {
+    Error::Unusable { database: String::new(), reason }
+}

@@ -1,0 +1,77 @@
+//! Waiting until somebody has changed the queue: a notification on PostgreSQL, a look at the file's version
+//! on SQLite.
+
+use std::time::Duration;
+
+use super::Database;
+use crate::Result;
+
+/// Channel that the triggers of `video_processing_jobs` notify.
+#[cfg(feature = "postgres")]
+const CHANNEL: &str = "viraldb_jobs";
+
+/// Waits for changes. What happens between two waits wakes the later one.
+pub(crate) enum Waker {
+    /// SQLite says that somebody else has written by another number, whatever they wrote.
+    #[cfg(feature = "sqlite")]
+    File { conn: Box<super::DbConnection>, seen: i32, poll: Duration },
+    #[cfg(feature = "postgres")]
+    Server(super::listen::Listener),
+}
+
+impl Waker {
+    /// On SQLite the file is looked at every `poll`.
+    pub(crate) fn new(db: &Database, #[allow(unused)] poll: Duration) -> Result<Self> {
+        #[cfg(feature = "postgres")]
+        if let super::DatabaseUrl::Postgres(url) = db.url() {
+            return super::listen::Listener::open(url, CHANNEL)
+                .map(Self::Server)
+                .map_err(|error| error.in_database(db.url()));
+        }
+        #[cfg(feature = "sqlite")]
+        {
+            let mut conn = Box::new(db.reader()?);
+            let seen = version(&mut conn)?;
+            Ok(Self::File { conn, seen, poll })
+        }
+        #[cfg(not(feature = "sqlite"))]
+        Err(crate::Error::invalid("the database", "is of an engine that is not compiled in"))
+    }
+
+    /// Waits for a change, at most for so long; says whether there was one.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> Result<bool> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File { conn, seen, poll } => {
+                let deadline = std::time::Instant::now() + timeout;
+                loop {
+                    let now = version(conn)?;
+                    if now != *seen {
+                        *seen = now;
+                        return Ok(true);
+                    }
+                    let left = deadline.saturating_duration_since(std::time::Instant::now());
+                    if left.is_zero() {
+                        return Ok(false);
+                    }
+                    std::thread::sleep(left.min(*poll));
+                }
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server(listener) => listener.wait(timeout),
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn version(conn: &mut super::DbConnection) -> Result<i32> {
+    use diesel::prelude::*;
+
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        data_version: i32,
+    }
+    let row: Row = super::on_backend!(conn, |c| diesel::sql_query("PRAGMA data_version").get_result(c))?;
+    Ok(row.data_version)
+}

@@ -1,0 +1,420 @@
+//! A worker: takes jobs as they come, keeps their leases, and settles them.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Backoff, Claim, Failure, Lease, claim, complete, fail, heartbeat, release, rescue};
+use crate::db::wake::Waker;
+use crate::republishing::VideoProcessingJob;
+use crate::types::VideoProcessingJobId;
+use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
+
+/// How often a worker looks whether it is to stop, and how long it waits before it tries a database again
+/// that did not answer.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Jobs become due without anybody writing; so a worker that nobody wakes looks once a second.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Runs a handler on jobs as they come.
+///
+/// It sends heartbeats at a third of the lease, completes a job whose handler returned `Ok`, and fails one
+/// whose handler returned an error or panicked, with a row in `error_log` that has the correlation id of the
+/// handler's log lines. Now and then it rescues the jobs of workers that died. A database that does not
+/// answer is tried again until it does.
+///
+/// ```
+/// use viraldb::queue::{Claim, Worker};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = viraldb::Database::open("sqlite::memory:")?;
+/// let worker = Worker::new(&db, Claim::new("worker-1").types(["download"])).concurrency(4);
+/// let stop = worker.stop(); // for another thread; `stop.on_signals()?` for SIGTERM and Ctrl-C
+/// # stop.stop();
+/// let done = worker.run(|job| {
+///     println!("downloading {}", job.video_id);
+///     std::fs::create_dir_all("/tmp/videos")
+/// })?;
+/// println!("{} completed, {} failed", done.completed, done.failed);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Worker {
+    db: Database,
+    claim: Claim,
+    concurrency: u32,
+    poll: Duration,
+    grace: Duration,
+    backoff: Backoff,
+    stop: Stop,
+}
+
+impl Worker {
+    /// A worker that claims so, one job at a time. The number of the claim does not matter: it takes as many
+    /// as it has hands free.
+    pub fn new(db: &Database, claim: Claim) -> Self {
+        Self {
+            db: db.clone(),
+            claim,
+            concurrency: 1,
+            poll: Duration::from_millis(25),
+            grace: Duration::from_secs(30),
+            backoff: Backoff::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    /// How many jobs it works on at a time, each on a thread of its own. 1 unless told.
+    #[must_use]
+    pub const fn concurrency(mut self, jobs: u32) -> Self {
+        self.concurrency = jobs;
+        self
+    }
+
+    /// How often it looks whether a SQLite file has changed. 25 ms unless told. PostgreSQL notifies it.
+    #[must_use]
+    pub const fn poll(mut self, every: Duration) -> Self {
+        self.poll = every;
+        self
+    }
+
+    /// How long handlers may go on when the worker is to stop; what then still runs is released. 30 s unless
+    /// told.
+    #[must_use]
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long a failed attempt waits for the next.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// What stops it.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Works until it is stopped, and says what became of the jobs.
+    ///
+    /// A handler that is still running when the grace is over keeps its thread, but not its job.
+    ///
+    /// # Errors
+    /// `Invalid` if the claim cannot be. A database that is gone is no error: it may come back.
+    pub fn run<E: fmt::Display>(
+        &self,
+        handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Result<Done> {
+        self.claim.clone().at_most(self.concurrency).check()?;
+        let shared = Arc::new(Shared {
+            worker: self.clone(),
+            handler: Box::new(move |work: &Work| handler(work).map_err(|error| error.to_string())),
+            hands: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let heart = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.keep_leases())
+        };
+        shared.work_until_stopped();
+        shared.let_finish();
+        let done = shared.release_the_rest();
+        // It ends by itself once nothing is held; it never panics.
+        let _ = heart.join();
+        Ok(done)
+    }
+}
+
+/// Stops a [`Worker`]: it takes no more jobs, lets those that run finish, and returns.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Stops the worker.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Stops the worker when the process is sent SIGTERM or SIGINT (Ctrl-C).
+    pub fn on_signals(&self) -> Result<()> {
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&self.0))
+                .map_err(|error| Error::Other(Box::new(error)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of the jobs of a worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Their handler returned `Ok`.
+    pub completed: u64,
+    /// Their handler returned an error or panicked.
+    pub failed: u64,
+    /// Given back when the worker was stopped.
+    pub released: u64,
+    /// Their lease was lost before they were settled.
+    pub lost: u64,
+}
+
+/// A job in a handler's hands. It is used as a [`VideoProcessingJob`].
+#[derive(Debug)]
+pub struct Work {
+    job: VideoProcessingJob,
+    is_lost: AtomicBool,
+    stop: Stop,
+}
+
+impl Work {
+    /// Whether the handler should end as soon as it can: the lease is lost, or the worker is to stop. An error
+    /// that it returns then gives the job back, and the attempt does not count.
+    pub fn should_stop(&self) -> bool {
+        self.is_lost() || self.stop.is_stopped()
+    }
+
+    /// Whether the lease is lost: somebody else may have the job.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Deref for Work {
+    type Target = VideoProcessingJob;
+
+    fn deref(&self) -> &VideoProcessingJob {
+        &self.job
+    }
+}
+
+type Handler = dyn Fn(&Work) -> Result<(), String> + Send + Sync;
+
+struct Shared {
+    worker: Worker,
+    handler: Box<Handler>,
+    hands: Mutex<Hands>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Hands {
+    held: HashMap<VideoProcessingJobId, Arc<Work>>,
+    done: Done,
+    is_over: bool,
+}
+
+impl Shared {
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        // Counters and a map: nothing in them is half done after a panic.
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_for_a_change(&self, hands: MutexGuard<'_, Hands>) {
+        drop(self.changed.wait_timeout(hands, BEAT).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn work_until_stopped(self: &Arc<Self>) {
+        let Worker { db, claim: wanted, concurrency, poll, stop, .. } = &self.worker;
+        let mut waker = None;
+        let mut rescue_at = Instant::now();
+        while !stop.is_stopped() {
+            let hands = self.hands();
+            let free = concurrency.saturating_sub(hands.held.len() as u32);
+            if free == 0 {
+                self.wait_for_a_change(hands);
+                continue;
+            }
+            drop(hands);
+            let result = (|| {
+                // Listening comes before looking, so that what comes between is not missed.
+                let waker = match &mut waker {
+                    Some(waker) => waker,
+                    none => none.insert(Waker::new(db, *poll)?),
+                };
+                if Instant::now() >= rescue_at {
+                    db.write(rescue)?;
+                    rescue_at = Instant::now() + self.worker.claim.length().min(Duration::from_secs(30));
+                }
+                let jobs = db.write(|c| claim(c, &wanted.clone().at_most(free)))?;
+                let deadline = Instant::now() + LOOK;
+                if jobs.is_empty() {
+                    while !stop.is_stopped() && Instant::now() < deadline && !waker.wait(BEAT)? {}
+                }
+                Ok::<_, Error>(jobs)
+            })();
+            match result {
+                Ok(jobs) => jobs.into_iter().for_each(|job| self.take(job)),
+                Err(error) => {
+                    tracing::warn!("the queue cannot be read, trying again: {error}");
+                    waker = None;
+                    std::thread::sleep(BEAT);
+                }
+            }
+        }
+    }
+
+    /// Works on a job on a thread of its own.
+    fn take(self: &Arc<Self>, job: VideoProcessingJob) {
+        let work = Arc::new(Work { job, is_lost: AtomicBool::new(false), stop: self.worker.stop() });
+        self.hands().held.insert(work.id, Arc::clone(&work));
+        let shared = Arc::clone(self);
+        std::thread::spawn(move || {
+            let count = correlation::unit_of_work("job", CorrelationId::default(), || shared.settle(&work));
+            let mut hands = shared.hands();
+            // A job that was released when the grace was over is counted already.
+            if hands.held.remove(&work.id).is_some() {
+                *count(&mut hands.done) += 1;
+            }
+            shared.changed.notify_all();
+        });
+    }
+
+    /// Runs the handler and writes down what came of it; returns the counter it belongs to.
+    fn settle(&self, work: &Work) -> fn(&mut Done) -> &mut u64 {
+        tracing::info!(job = %work.id, job_type = %work.job_type, attempt = work.attempts, "working");
+        let result = match catch_unwind(AssertUnwindSafe(|| (self.handler)(work))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(("JobFailed", error)),
+            Err(panic) => Err(("Panic", message(&*panic))),
+        };
+        let lease = Lease::from(&work.job);
+        match result {
+            Ok(()) => self.write(work, |c| complete(c, lease), |done| &mut done.completed),
+            Err(("JobFailed", _)) if work.should_stop() => {
+                self.write(work, |c| release(c, lease), |done| &mut done.released)
+            }
+            Err((kind, error)) => {
+                let error = if error.trim().is_empty() { kind.to_owned() } else { error };
+                tracing::error!(job = %work.id, "{error}");
+                let failure = Failure { backoff: self.worker.backoff, ..Failure::new(&*error) };
+                self.write(
+                    work,
+                    |c| {
+                        let job = fail(c, lease, &failure)?;
+                        log_error(c, work.job_type.as_str(), kind, &error, None, None)?;
+                        Ok(job)
+                    },
+                    |done| &mut done.failed,
+                )
+            }
+        }
+    }
+
+    /// Writes, again and again while the database does not answer and the lease is ours.
+    fn write(
+        &self,
+        work: &Work,
+        settle: impl Fn(&mut DbConnection) -> Result<VideoProcessingJob>,
+        count: fn(&mut Done) -> &mut u64,
+    ) -> fn(&mut Done) -> &mut u64 {
+        let give_up = Instant::now() + self.worker.claim.length();
+        loop {
+            match self.worker.db.write(&settle) {
+                Ok(job) => {
+                    tracing::info!(job = %job.id, status = %job.status, "settled");
+                    return count;
+                }
+                Err(error) => {
+                    tracing::warn!(job = %work.id, "{error}");
+                    if matches!(error, Error::LeaseLost { .. }) || Instant::now() >= give_up {
+                        return |done| &mut done.lost;
+                    }
+                    std::thread::sleep(BEAT);
+                }
+            }
+        }
+    }
+
+    /// Extends every lease at a third of its length.
+    fn keep_leases(&self) {
+        let length = self.worker.claim.length();
+        let mut next = Instant::now() + length / 3;
+        loop {
+            let hands = self.hands();
+            if hands.is_over {
+                return;
+            }
+            if Instant::now() < next {
+                let left = next.saturating_duration_since(Instant::now()).min(BEAT);
+                drop(self.changed.wait_timeout(hands, left).unwrap_or_else(PoisonError::into_inner));
+                continue;
+            }
+            let held: Vec<Arc<Work>> = hands.held.values().map(Arc::clone).collect();
+            drop(hands);
+            next = Instant::now() + length / 3;
+            if held.is_empty() {
+                continue;
+            }
+            let kept = self.worker.db.write(|c| {
+                for work in &held {
+                    match heartbeat(c, &work.job, length) {
+                        Err(Error::LeaseLost { .. }) => work.is_lost.store(true, Ordering::Relaxed),
+                        result => drop(result?),
+                    }
+                }
+                Ok(())
+            });
+            if let Err(error) = kept {
+                tracing::warn!("no heartbeat, trying again: {error}");
+                next = Instant::now() + BEAT;
+            }
+        }
+    }
+
+    /// Waits for the handlers that run, at most for the grace.
+    fn let_finish(&self) {
+        let deadline = Instant::now() + self.worker.grace;
+        loop {
+            let hands = self.hands();
+            if hands.held.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            self.wait_for_a_change(hands);
+        }
+    }
+
+    /// Gives back what still runs, and ends the heartbeats.
+    fn release_the_rest(&self) -> Done {
+        let mut hands = self.hands();
+        hands.is_over = true;
+        let held: Vec<Arc<Work>> = hands.held.drain().map(|(_, work)| work).collect();
+        drop(hands);
+        for work in held {
+            work.is_lost.store(true, Ordering::Relaxed);
+            let count = match self.worker.db.write(|c| release(c, &work.job)) {
+                Ok(_) => |done: &mut Done| done.released += 1,
+                Err(error) => {
+                    tracing::warn!(job = %work.id, "not released: {error}");
+                    |done: &mut Done| done.lost += 1
+                }
+            };
+            count(&mut self.hands().done);
+        }
+        self.changed.notify_all();
+        self.hands().done
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "the handler panicked".to_owned(),
+    }
+}

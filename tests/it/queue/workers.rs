@@ -1,0 +1,278 @@
+//! Workers: in this process, and as processes that are stopped and killed.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use viraldb::compilation::{ErrorLog, ErrorLogFilter};
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::queue::{Backoff, Done, Stop, Worker};
+use viraldb::{DbConnection, Page};
+
+use super::*;
+use crate::support::{Scratch, both};
+
+const SHORT: Duration = Duration::from_millis(300);
+const AT_ONCE: Backoff = Backoff { base: Duration::ZERO, longest: Duration::ZERO };
+
+/// Waits for something that is to happen soon, and fails if it does not.
+fn wait_until(what: &str, mut has_happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !has_happened() {
+        assert!(Instant::now() < deadline, "not in 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a worker on a thread of its own; joining it tells what it did.
+fn start<E: std::fmt::Display + 'static>(
+    worker: Worker,
+    handler: impl Fn(&queue::Work) -> Result<(), E> + Send + Sync + 'static,
+) -> (Stop, std::thread::JoinHandle<Done>) {
+    let stop = worker.stop();
+    (stop, std::thread::spawn(move || worker.run(handler).unwrap()))
+}
+
+fn count(db: &Database, status: JobStatus) -> i64 {
+    db.read(|c| Ok(jobs::table.filter(jobs::status.eq(status)).count().get_result(c)?)).unwrap()
+}
+
+fn enqueue(db: &Database, count: usize) {
+    db.write(|c| {
+        let video = make::video(c).insert(c)?;
+        let rows: Vec<_> = (0..count)
+            .map(|_| NewVideoProcessingJob {
+                max_attempts: Some(2),
+                ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download)
+            })
+            .collect();
+        queue::enqueue_many(c, &rows)
+    })
+    .unwrap();
+}
+
+both! {
+    fn a_worker_settles_what_it_takes_a_few_at_a_time(t) {
+        let db = t.db();
+        enqueue(&db, 12);
+        let [fails] = put(&db, [|j| j.github_workflow_run_id = Some("fail".into())]);
+        let [panics] = put(&db, [|j| { j.github_workflow_run_id = Some("panic".into()); j.max_attempts = Some(1); }]);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(3).backoff(AT_ONCE), move |job| {
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(10));
+            now.fetch_sub(1, Ordering::SeqCst);
+            match job.github_workflow_run_id.as_deref() {
+                Some("fail") => Err("403 Forbidden"),
+                Some(_) => panic!("no such codec"),
+                None => Ok(()),
+            }
+        });
+        wait_until("all are settled", || count(&db, JobStatus::Completed) == 12 && count(&db, JobStatus::Failed) == 2);
+        stop.stop();
+        assert_eq!(worker.join().unwrap(), Done { completed: 12, failed: 4, released: 0, lost: 0 });
+        assert_eq!(most.load(Ordering::SeqCst), 3);
+        assert_eq!((find(&db, fails).error_message.as_deref(), find(&db, fails).attempts), (Some("403 Forbidden"), 3));
+        assert_eq!(find(&db, panics).error_message.as_deref(), Some("no such codec"));
+        let errors = db.read(|c| ErrorLog::list(c, &ErrorLogFilter::default(), &Page::first(9))).unwrap();
+        let mut kinds: Vec<_> = errors.iter().map(|e| (&*e.module, &*e.error_type, &*e.error_message)).collect();
+        kinds.sort();
+        assert_eq!(kinds, [("download", "JobFailed", "403 Forbidden"), ("download", "JobFailed", "403 Forbidden"), ("download", "JobFailed", "403 Forbidden"), ("download", "Panic", "no such codec")]);
+        let ids: HashSet<_> = errors.iter().map(|e| e.correlation_id.unwrap()).collect();
+        assert_eq!(ids.len(), 4, "each attempt has its own correlation id");
+    }
+
+    fn heartbeats_keep_a_job_longer_than_its_lease(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("slow").lease(SHORT)), |_| { std::thread::sleep(SHORT * 4); Ok::<_, String>(()) });
+        wait_until("it is taken", || find(&db, id).attempts == 1);
+        wait_until("it is done", || {
+            db.write(queue::rescue).unwrap();
+            assert!(claim(&db, &Claim::new("thief")).is_empty());
+            find(&db, id).status == JobStatus::Completed
+        });
+        stop.stop();
+        assert_eq!(worker.join().unwrap().completed, 1);
+        assert_eq!(find(&db, id).attempts, 1);
+    }
+
+    fn a_stopped_worker_lets_finish_or_gives_back(t) {
+        let db = t.db();
+        enqueue(&db, 3);
+        let (started, starts) = mpsc::channel();
+        let left = Arc::new(AtomicUsize::new(0));
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(3).grace(SHORT), move |job| {
+            let number = left.fetch_add(1, Ordering::SeqCst);
+            started.send(()).unwrap();
+            match number {
+                // one heeds the stop, one finishes in time, one does neither
+                0 => loop {
+                    std::thread::sleep(Duration::from_millis(5));
+                    if job.should_stop() {
+                        return Err("stopped");
+                    }
+                },
+                1 => { wait_until("it is to stop", || job.should_stop()); Ok(()) }
+                _ => { wait_until("it is lost", || job.is_lost()); Ok(()) }
+            }
+        });
+        (0..3).for_each(|_| starts.recv().unwrap());
+        stop.stop();
+        assert_eq!(worker.join().unwrap(), Done { completed: 1, failed: 0, released: 2, lost: 0 });
+        assert_eq!((count(&db, JobStatus::Completed), count(&db, JobStatus::Queued)), (1, 2));
+        let attempts: i64 = db.read(|c| Ok(jobs::table.filter(jobs::status.eq(JobStatus::Queued).and(jobs::attempts.eq(0))).count().get_result(c)?)).unwrap();
+        assert_eq!(attempts, 2, "a job given back counts no attempt");
+    }
+
+    fn a_worker_learns_that_its_job_is_not_its_own_any_more(t) {
+        let db = t.db();
+        let [id] = put(&db, [|_| ()]);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)), |job| { wait_until("it is lost", || job.is_lost()); Ok::<_, String>(()) });
+        wait_until("it is taken", || find(&db, id).status == JobStatus::Processing);
+        db.write(|c| queue::cancel(c, id)).unwrap();
+        wait_until("it is over", || stop_when_idle(&db, &stop, &worker));
+        assert_eq!(worker.join().unwrap(), Done { lost: 1, ..Done::default() });
+        assert_eq!(find(&db, id).error_message.as_deref(), Some("cancelled"));
+    }
+
+    fn a_worker_wakes_when_another_program_inserts(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        let (started, starts) = mpsc::channel();
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")), move |_| { started.send(Instant::now()).unwrap(); Ok::<_, String>(()) });
+        let mut waits: Vec<Duration> = (0..9).map(|_| {
+            std::thread::sleep(Duration::from_millis(150));
+            let mut other = Database::connect(&t.url).unwrap().session().unwrap();
+            let id = VideoProcessingJobId::default();
+            other.batch_execute(&format!("INSERT INTO video_processing_jobs (id, video_id, channel_id, job_type) VALUES ('{id}', '{}', '{}', 'scrape')", video.id, video.channel_id)).unwrap();
+            let inserted = Instant::now();
+            starts.recv_timeout(Duration::from_secs(10)).unwrap().saturating_duration_since(inserted)
+        }).collect();
+        stop.stop();
+        worker.join().unwrap();
+        waits.sort();
+        // Without being woken it looks once a second: half a second on average.
+        assert!(waits[4] < Duration::from_millis(200), "{waits:?}");
+    }
+
+    fn sigterm_lets_a_worker_process_finish(t) {
+        let db = t.db();
+        enqueue(&db, 2);
+        let mut child = process(t, 10_000, 400);
+        wait_until("it works", || count(&db, JobStatus::Processing) == 2);
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let output = child.stderr.take().map(BufReader::new).unwrap();
+        let lines: Vec<String> = output.lines().map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success(), "{lines:?}");
+        assert!(lines.last().unwrap().contains("released: 2") || lines.last().unwrap().contains("completed: 2"), "{lines:?}");
+        assert_eq!(count(&db, JobStatus::Processing), 0);
+    }
+
+    fn two_hundred_killed_workers_lose_nothing(t) {
+        const KILLS: usize = 200;
+        const AT_ONCE: usize = 4;
+        let db = t.db();
+        enqueue(&db, 600);
+        let acknowledged: HashSet<String> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..AT_ONCE as u64).map(|worker| {
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(worker);
+                    let mut acknowledged = HashSet::new();
+                    for _ in 0..KILLS / AT_ONCE {
+                        let mut child = process(t, 400, 20);
+                        let output = child.stderr.take().map(BufReader::new).unwrap();
+                        std::thread::sleep(Duration::from_millis(random.u64(20..250)));
+                        child.kill().unwrap(); // SIGKILL
+                        child.wait().unwrap();
+                        acknowledged.extend(output.lines().map_while(Result::ok).filter_map(|line| completed(&line)));
+                    }
+                    acknowledged
+                })
+            }).collect();
+            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        });
+        let before = count(&db, JobStatus::Completed);
+        assert!(before > 0 && !acknowledged.is_empty());
+        for id in &acknowledged {
+            assert_eq!(find(&db, id.parse().unwrap()).status, JobStatus::Completed, "{id} was acknowledged");
+        }
+        // What is left goes through one worker that lives.
+        let (stop, worker) = start(Worker::new(&db, Claim::new("last").lease(SHORT)).concurrency(8), |_| Ok::<_, String>(()));
+        wait_until("all have ended", || count(&db, JobStatus::Completed) + count(&db, JobStatus::Failed) == 600);
+        stop.stop();
+        worker.join().unwrap();
+        let failed: Vec<VideoProcessingJob> = db.read(|c| Ok(VideoProcessingJob::query().filter(jobs::status.eq(JobStatus::Failed)).load(c)?)).unwrap();
+        assert!(failed.iter().all(|job| job.attempts == job.max_attempts));
+        if !t.is_postgres {
+            db.read(is_sound).unwrap();
+        }
+    }
+}
+
+/// Stops the worker once it holds nothing: then what it held is counted.
+fn stop_when_idle(db: &Database, stop: &Stop, worker: &std::thread::JoinHandle<Done>) -> bool {
+    if count(db, JobStatus::Processing) == 0 {
+        std::thread::sleep(SHORT);
+        stop.stop();
+    }
+    worker.is_finished()
+}
+
+/// The example `worker` as a process on the test's database.
+fn process(t: &Scratch, lease: u32, work: u32) -> Child {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("worker");
+    Command::new(program)
+        .args([&t.url, "process", &lease.to_string(), &work.to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The job that a line of the log says is completed, if the line is whole.
+fn completed(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("settled job=")?;
+    rest.strip_suffix(" status=completed").map(str::to_owned)
+}
+
+/// Whether a SQLite file is whole and every reference leads somewhere.
+fn is_sound(conn: &mut DbConnection) -> viraldb::Result<()> {
+    #[derive(QueryableByName)]
+    struct Finding {
+        #[diesel(sql_type = viraldb::diesel::sql_types::Text)]
+        found: String,
+    }
+    let sql = "SELECT integrity_check AS found FROM pragma_integrity_check \
+               UNION ALL SELECT 'orphan in ' || \"table\" FROM pragma_foreign_key_check";
+    let found: Vec<Finding> = viraldb::diesel::sql_query(sql).load(conn)?;
+    assert_eq!(found.iter().map(|finding| &*finding.found).collect::<Vec<_>>(), ["ok"]);
+    Ok(())
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_worker_goes_on_when_its_server_is_restarted() {
+    let server = crate::support::server::Server::own(&["fsync=off"]);
+    let url = server.create_database("restarted", "template0");
+    let db = Database::open(&url).unwrap();
+    enqueue(&db, 1);
+    let (stop, worker) =
+        start(Worker::new(&db, Claim::new("w").lease(Duration::from_secs(20))).concurrency(2), |_| {
+            std::thread::sleep(SHORT);
+            Ok::<_, String>(())
+        });
+    wait_until("it works", || count(&db, JobStatus::Processing) == 1);
+    server.restart();
+    // The job in hand is completed, and later ones are taken, also by their notification.
+    wait_until("the job in hand is done", || count(&db, JobStatus::Completed) == 1);
+    enqueue(&db, 3);
+    wait_until("later ones are done", || count(&db, JobStatus::Completed) == 4);
+    stop.stop();
+    assert_eq!(worker.join().unwrap(), Done { completed: 4, ..Done::default() });
+}
