@@ -12,6 +12,7 @@ mod measure;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod queue;
 mod rows;
 #[cfg(feature = "postgres")]
 #[path = "../../tests/it/support/server.rs"]
@@ -31,6 +32,7 @@ fn main() {
     let mut lines = sqlite::lines(&asked);
     #[cfg(feature = "postgres")]
     lines.extend(postgres::lines(&asked));
+    lines.extend(queue::lines(&asked));
     lines.retain(|line| asked.wants(line.name));
     if !lines.is_empty() {
         Line::print_header();

@@ -42,26 +42,26 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
 }
 
 /// A database that viraldb's migrations made, in a folder that goes away with it.
-struct Scratch {
-    path: PathBuf,
+pub struct Scratch {
+    pub path: PathBuf,
     _dir: TempDir,
 }
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let scratch = Self { path: dir.path().join("viral.db"), _dir: dir };
         scratch.open();
         scratch
     }
 
-    fn open(&self) -> Database {
+    pub fn open(&self) -> Database {
         Database::open(&format!("sqlite://{}", self.path.display())).unwrap()
     }
 }
 
 /// The rival's connection, with viraldb's settings; see `src/db/sqlite.rs`.
-fn rival(path: &Path) -> Connection {
+pub fn rival(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(
         "PRAGMA busy_timeout = 5000;

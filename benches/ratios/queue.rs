@@ -1,0 +1,401 @@
+//! The queue against hand-written statements: jobs are claimed and completed until none is left.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::queue::{self, Claim};
+use viraldb::republishing::{JobType, NewChannel, NewVideo, NewVideoProcessingJob, Video};
+use viraldb::{Database, Timestamp};
+
+use crate::measure::{Asked, Line, time};
+use crate::sqlite::{Scratch, rival};
+
+const SQLITE: [(&str, u32); 2] =
+    [("sqlite claim and complete, 1 at a time", 1), ("sqlite claim and complete, 100 at a time", 100)];
+const SQLITE_FULL: &str = "sqlite claim in a full table";
+const LEASE: Duration = Duration::from_secs(60);
+
+pub fn lines(asked: &Asked) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (name, at_once) in SQLITE {
+        if asked.wants(name) {
+            lines.push(sqlite(asked, name, at_once));
+        }
+    }
+    if asked.wants(SQLITE_FULL) {
+        let [empty, full] = [Scratch::new(), Scratch::new()];
+        lines.push(full_table(asked, SQLITE_FULL, &empty.open(), &full.open(), |db, many| {
+            fill(db, many, "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {many})", "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))", "'2999-01-01 00:00:00.000000'");
+        }));
+    }
+    #[cfg(feature = "postgres")]
+    lines.extend(postgres::lines(asked));
+    lines
+}
+
+/// The video that all jobs are about.
+pub fn video(db: &Database) -> Video {
+    db.write(|c| {
+        let channel = NewChannel::default().insert(c)?;
+        NewVideo { channel_id: channel.id, ..Default::default() }.insert(c)
+    })
+    .unwrap()
+}
+
+pub fn enqueue(db: &Database, video: &Video, count: u64) {
+    let rows: Vec<_> = (0..count)
+        .map(|n| NewVideoProcessingJob {
+            priority: Some((n % 3) as i32),
+            ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download)
+        })
+        .collect();
+    assert_eq!(db.write(|c| queue::enqueue_many(c, &rows)).unwrap() as u64, count);
+}
+
+/// Claims and completes until nothing is left; returns how many jobs there were.
+pub fn work(db: &Database, worker: &str, at_once: u32) -> u64 {
+    let claim = Claim::new(worker).types(["download"]).at_most(at_once).lease(LEASE);
+    let mut done = 0;
+    loop {
+        let jobs = db.write(|c| queue::claim(c, &claim)).unwrap();
+        match jobs.as_slice() {
+            [] => return done,
+            [job] => drop(db.write(|c| queue::complete(c, job)).unwrap()),
+            jobs => assert!(db.write(|c| queue::complete_many(c, jobs)).unwrap().is_empty()),
+        }
+        done += jobs.len() as u64;
+    }
+}
+
+fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
+    let count = asked.rows(5_000).min(50_000);
+    let mut line = Line::new(name, Some(0.8), count);
+    let [ours, theirs] = [Scratch::new(), Scratch::new()];
+    let (db, other) = (ours.open(), theirs.open());
+    let (video, other_video) = (video(&db), video(&other));
+    let mut conn = rival(&theirs.path);
+    for round in 0..asked.rounds(9) {
+        enqueue(&db, &video, count);
+        enqueue(&other, &other_video, count);
+        let ours = || time(|| assert_eq!(work(&db, "w", at_once), count));
+        let mut hand = || time(|| assert_eq!(by_hand(&mut conn, at_once), count));
+        let (ours, hand) = if round.is_multiple_of(2) {
+            let ours = ours();
+            (ours, hand())
+        } else {
+            let hand = hand();
+            (ours(), hand)
+        };
+        line.add(ours, hand);
+    }
+    line
+}
+
+/// Two prepared statements, the limit a literal; all columns of a job are read.
+fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
+    let text = |at: Timestamp| at.to_utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+    let claim = format!(
+        "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ?1, \
+         updated_at = ?1, lease_expires_at = ?2, lease_token = ?3, leased_by = ?4 WHERE id IN (\
+         SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') AND run_at <= ?1 \
+         AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at LIMIT {at_once}) RETURNING *"
+    );
+    let complete = "UPDATE video_processing_jobs SET status = 'completed', completed_at = ?1, updated_at = ?1, \
+         duration = CAST(unixepoch(?1, 'subsec') - unixepoch(started_at, 'subsec') AS INTEGER), \
+         lease_token = NULL, leased_by = NULL, lease_expires_at = NULL \
+         WHERE id = ?2 AND lease_token = ?3 AND status = 'processing' AND lease_expires_at > ?1";
+    let mut done = 0;
+    loop {
+        let (now, token) = (Timestamp::now(), viraldb::types::LeaseToken::default().to_string());
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let jobs: Vec<Vec<Option<String>>> = {
+            let mut claim = transaction.prepare_cached(&claim).unwrap();
+            let rows = claim.query_map(params![text(now), text(now + LEASE), token, "w"], |row| {
+                (0..22)
+                    .map(|column| {
+                        Ok(match row.get_ref(column)? {
+                            rusqlite::types::ValueRef::Integer(number) => Some(number.to_string()),
+                            rusqlite::types::ValueRef::Null => None,
+                            other => Some(other.as_str()?.to_owned()),
+                        })
+                    })
+                    .collect()
+            });
+            rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        transaction.commit().unwrap();
+        if jobs.is_empty() {
+            return done;
+        }
+        let now = text(Timestamp::now());
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        for job in &jobs {
+            let mut complete = transaction.prepare_cached(complete).unwrap();
+            assert_eq!(complete.execute(params![now, job[0], token]).unwrap(), 1);
+        }
+        transaction.commit().unwrap();
+        done += jobs.len() as u64;
+    }
+}
+
+/// A claim beside so many finished jobs and as many of the future, against a claim in a table of nothing
+/// else. The rival's time is that of the empty table.
+fn full_table(
+    asked: &Asked,
+    name: &'static str,
+    empty: &Database,
+    full: &Database,
+    fill: impl Fn(&Database, u64),
+) -> Line {
+    let count = asked.rows(1_000_000);
+    let each = asked.rows(2_000).min(2_000);
+    let mut line = Line::new(name, Some(0.9), each);
+    let (video, other) = (video(empty), video(full));
+    fill(full, count);
+    for round in 0..asked.rounds(9) {
+        enqueue(empty, &video, each);
+        enqueue(full, &other, each);
+        let work = |db| time(|| assert_eq!(claim_all(db), each));
+        let (in_full, in_empty) = if round.is_multiple_of(2) {
+            let in_full = work(full);
+            (in_full, work(empty))
+        } else {
+            let in_empty = work(empty);
+            (work(full), in_empty)
+        };
+        line.add(in_full, in_empty);
+    }
+    line
+}
+
+/// Claims one by one until nothing is due, which is asked once too; completes nothing.
+fn claim_all(db: &Database) -> u64 {
+    let claim = Claim::new("w").lease(LEASE);
+    (0..).find(|_| db.write(|c| queue::claim(c, &claim)).unwrap().is_empty()).unwrap()
+}
+
+/// Half finished, half of the future, in the same order of priorities as [`enqueue`] makes.
+fn fill(db: &Database, many: u64, numbers: &str, id: &str, future: &str) {
+    let numbers = numbers.replace("{many}", &many.to_string());
+    for (status, run_at) in [("completed", "v.created_at"), ("queued", future)] {
+        db.write(|c| {
+            Ok(c.batch_execute(&format!(
+                "{numbers} INSERT INTO video_processing_jobs \
+                 (id, video_id, channel_id, job_type, status, priority, run_at) \
+                 SELECT {id}, v.id, v.channel_id, 'download', '{status}', n % 3, {run_at} \
+                 FROM n CROSS JOIN (SELECT id, channel_id, created_at FROM videos LIMIT 1) AS v"
+            ))?)
+        })
+        .unwrap();
+    }
+    db.write(|c| Ok(c.batch_execute("ANALYZE video_processing_jobs")?)).unwrap();
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use std::ffi::{CStr, CString};
+    use std::ptr;
+    use std::sync::Barrier;
+
+    use pq_sys as pq;
+
+    use super::*;
+    use crate::server::Server;
+
+    const WORKERS: usize = 4;
+    const LINES: [(&str, u32); 3] = [
+        ("postgres claim and complete, 1 at a time", 1),
+        ("postgres claim and complete, 10 at a time", 10),
+        ("postgres claim and complete, 100 at a time", 100),
+    ];
+    const FULL: &str = "postgres claim in a full table";
+
+    pub fn lines(asked: &Asked) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if !asked.wants(FULL) && !LINES.iter().any(|(name, _)| asked.wants(name)) {
+            return lines;
+        }
+        let server = Server::new(&["shared_buffers=256MB", "max_wal_size=4GB"]);
+        let create = |name: &str| {
+            let url = server.create_database(&format!("queue_{name}{}", std::process::id()), "template0");
+            (Database::open(&url).unwrap(), url)
+        };
+        for (name, at_once) in LINES {
+            if asked.wants(name) {
+                let (ours, hand) = (create(&format!("ours{at_once}_")).0, create(&format!("hand{at_once}_")));
+                lines.push(workers(asked, name, at_once, &ours, &hand.0, &hand.1));
+            }
+        }
+        if asked.wants(FULL) {
+            let (empty, full) = (create("empty").0, create("full").0);
+            lines.push(full_table(asked, FULL, &empty, &full, |db, many| {
+                fill(
+                    db,
+                    many,
+                    "WITH n AS (SELECT n FROM generate_series(1, {many}) AS n)",
+                    "gen_random_uuid()",
+                    "timestamptz '2999-01-01'",
+                );
+            }));
+        }
+        lines
+    }
+
+    fn workers(
+        asked: &Asked,
+        name: &'static str,
+        at_once: u32,
+        db: &Database,
+        other: &Database,
+        url: &str,
+    ) -> Line {
+        let count = asked.rows(10_000).min(50_000);
+        let mut line = Line::new(name, Some(0.9), count);
+        let (video, other_video) = (video(db), video(other));
+        let connections: Vec<Raw> = (0..WORKERS).map(|_| Raw::new(url, at_once)).collect();
+        for round in 0..asked.rounds(9) {
+            enqueue(db, &video, count);
+            enqueue(other, &other_video, count);
+            for db in [db, other] {
+                db.session()
+                    .unwrap()
+                    .batch_execute("VACUUM ANALYZE video_processing_jobs; CHECKPOINT")
+                    .unwrap();
+            }
+            let ours = || together(|n| work(db, &format!("w{n}"), at_once), count);
+            let hand = || together(|n| connections[n].work(), count);
+            let (ours, hand) = if round.is_multiple_of(2) {
+                let ours = ours();
+                (ours, hand())
+            } else {
+                let hand = hand();
+                (ours(), hand)
+            };
+            line.add(ours, hand);
+        }
+        line
+    }
+
+    /// All workers begin at once; all jobs are done when the last has ended.
+    fn together(work: impl Fn(usize) -> u64 + Sync, count: u64) -> Duration {
+        let barrier = Barrier::new(WORKERS + 1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|n| {
+                    let (work, barrier) = (&work, &barrier);
+                    scope.spawn(move || {
+                        barrier.wait();
+                        work(n)
+                    })
+                })
+                .collect();
+            time(|| {
+                barrier.wait();
+                let done: u64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+                assert_eq!(done, count);
+            })
+        })
+    }
+
+    /// Two statements, prepared through libpq, each a transaction of its own; values go as text.
+    struct Raw(*mut pq::PGconn);
+
+    // SAFETY: each is used by one thread at a time.
+    unsafe impl Send for Raw {}
+    unsafe impl Sync for Raw {}
+
+    const CLAIM: &CStr = c"claim";
+    const COMPLETE: &CStr = c"complete";
+
+    impl Raw {
+        fn new(url: &str, at_once: u32) -> Self {
+            let claim = format!(
+                "WITH taken AS (SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') \
+                 AND run_at <= now() AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at \
+                 LIMIT {at_once} FOR UPDATE SKIP LOCKED) UPDATE video_processing_jobs AS job \
+                 SET status = 'processing', attempts = attempts + 1, started_at = now(), updated_at = now(), \
+                 lease_expires_at = now() + interval '60 s', lease_token = $1::uuid, leased_by = $2 \
+                 FROM taken WHERE job.id = taken.id RETURNING job.*"
+            );
+            let complete = "UPDATE video_processing_jobs AS job SET status = 'completed', completed_at = now(), \
+                updated_at = now(), duration = extract(epoch FROM now() - started_at)::int, lease_token = NULL, \
+                leased_by = NULL, lease_expires_at = NULL WHERE id = ANY($1::uuid[]) AND lease_token = $2::uuid \
+                AND status = 'processing' AND lease_expires_at > now()";
+            let url = CString::new(url).unwrap();
+            // SAFETY: all texts end in NUL and live through the calls.
+            unsafe {
+                let conn = pq::PQconnectdb(url.as_ptr());
+                assert!(pq::PQstatus(conn) == pq::ConnStatusType::CONNECTION_OK);
+                for (name, sql) in [(CLAIM, &*claim), (COMPLETE, complete)] {
+                    let sql = CString::new(sql).unwrap();
+                    let result = pq::PQprepare(conn, name.as_ptr(), sql.as_ptr(), 2, ptr::null());
+                    assert!(pq::PQresultStatus(result) == pq::ExecStatusType::PGRES_COMMAND_OK);
+                    pq::PQclear(result);
+                }
+                Self(conn)
+            }
+        }
+
+        /// Runs a statement and returns its rows, every column, as text.
+        fn run(&self, name: &CStr, first: &str, second: &str) -> Vec<Vec<Option<String>>> {
+            let (first, second) = (CString::new(first).unwrap(), CString::new(second).unwrap());
+            let values = [first.as_ptr(), second.as_ptr()];
+            // SAFETY: all texts end in NUL and live through the call; the result is cleared once, after its
+            // last use, and indexes stay within what it says of itself.
+            unsafe {
+                let result = pq::PQexecPrepared(
+                    self.0,
+                    name.as_ptr(),
+                    2,
+                    values.as_ptr(),
+                    ptr::null(),
+                    ptr::null(),
+                    0,
+                );
+                let status = pq::PQresultStatus(result);
+                assert!(
+                    status == pq::ExecStatusType::PGRES_TUPLES_OK
+                        || status == pq::ExecStatusType::PGRES_COMMAND_OK,
+                    "{:?}",
+                    CStr::from_ptr(pq::PQerrorMessage(self.0))
+                );
+                let rows = (0..pq::PQntuples(result))
+                    .map(|row| {
+                        (0..pq::PQnfields(result))
+                            .map(|column| {
+                                (pq::PQgetisnull(result, row, column) == 0).then(|| {
+                                    let value = pq::PQgetvalue(result, row, column);
+                                    CStr::from_ptr(value).to_str().unwrap().to_owned()
+                                })
+                            })
+                            .collect()
+                    })
+                    .collect();
+                pq::PQclear(result);
+                rows
+            }
+        }
+
+        fn work(&self) -> u64 {
+            let mut done = 0;
+            loop {
+                let token = viraldb::types::LeaseToken::default().to_string();
+                let jobs = self.run(CLAIM, &token, "w");
+                if jobs.is_empty() {
+                    return done;
+                }
+                let ids: Vec<&str> = jobs.iter().map(|job| job[0].as_deref().unwrap()).collect();
+                self.run(COMPLETE, &format!("{{{}}}", ids.join(",")), &token);
+                done += jobs.len() as u64;
+            }
+        }
+    }
+
+    impl Drop for Raw {
+        fn drop(&mut self) {
+            // SAFETY: this was its last use.
+            unsafe { pq::PQfinish(self.0) };
+        }
+    }
+}
