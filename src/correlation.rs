@@ -32,5 +32,5 @@ pub fn unit_of_work<T>(name: &str, id: CorrelationId, work: impl FnOnce() -> T) 
         }
     }
     let _outer = Restore(CURRENT.replace(Some(id)));
-    info_span!("unit_of_work", name, correlation_id = %id).in_scope(work)
+    info_span!("unit_of_work", unit = name, correlation_id = %id).in_scope(work)
 }

@@ -199,6 +199,10 @@ fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
         Diesel::DatabaseError(Kind::SerializationFailure, info) => {
             Error::Busy { database: String::new(), reason: format!("{}; try again", info.message()) }
         }
+        Diesel::DatabaseError(_, info) if is_of_value(info.message()) => Error::invalid(
+            format!("{table} {key}").trim(),
+            format!("does not fit: {}", details(info.as_ref())),
+        ),
         Diesel::DatabaseError(_, ref info) => match known_trouble(info.message()) {
             Some(error) => error,
             None => Error::Database { table, source },
@@ -238,6 +242,23 @@ fn unique_constraint(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> Str
             format!("{table}_{}_key", names.join("_"))
         }
     }
+}
+
+/// Whether PostgreSQL refuses a value that no constraint speaks of; Diesel has no kind for these.
+fn is_of_value(message: &str) -> bool {
+    [
+        "invalid byte sequence for encoding",
+        "unsupported Unicode escape sequence",
+        "date/time field value out of range",
+        "timestamp out of range",
+        "integer out of range",
+        "numeric field overflow",
+        "invalid input syntax for",
+        "value too long for type",
+    ]
+    .iter()
+    .any(|known| message.contains(known))
+        || message.starts_with("index row ")
 }
 
 /// Troubles of a SQLite file and of a PostgreSQL server that a person can do something about.

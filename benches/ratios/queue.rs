@@ -258,10 +258,9 @@ mod postgres {
             enqueue(db, &video, count);
             enqueue(other, &other_video, count);
             for db in [db, other] {
-                db.session()
-                    .unwrap()
-                    .batch_execute("VACUUM ANALYZE video_processing_jobs; CHECKPOINT")
-                    .unwrap();
+                let mut session = db.session().unwrap();
+                session.batch_execute("VACUUM ANALYZE video_processing_jobs").unwrap();
+                session.batch_execute("CHECKPOINT").unwrap();
             }
             let ours = || together(|n| work(db, &format!("w{n}"), at_once), count);
             let hand = || together(|n| connections[n].work(), count);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -47,12 +47,7 @@ impl Args {
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
-        let mut rejects = match &self.rejects {
-            Some(path) => {
-                Some((path, BufWriter::new(File::create(path).map_err(|error| Error::io(path, error))?)))
-            }
-            None => None,
-        };
+        let mut rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &self.files)).transpose()?;
         let mut reports = Vec::new();
         for Input { name, length, read } in inputs {
             let bar = progress(context, length);
@@ -61,17 +56,11 @@ impl Args {
                 if (shown.len() as u64) < SHOWN {
                     shown.push(format!("  line {}: {}", row.line, row.reason));
                 }
-                if let Some((path, file)) = &mut rejects {
-                    serde_json::to_writer(&mut *file, &row)
-                        .map_err(io::Error::from)
-                        .and_then(|()| file.write_all(b"\n"))
-                        .map_err(|error| Error::io(*path, error))?;
-                }
-                Ok(())
+                rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row))
             });
             bar.finish_and_clear();
-            if let Some((path, file)) = &mut rejects {
-                file.flush().map_err(|error| Error::io(*path, error))?;
+            if let (Some(rejects), true) = (&mut rejects, report.is_ok()) {
+                rejects.flush()?;
             }
             if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
                 context.output.text(&line(report))?;
@@ -86,6 +75,54 @@ impl Args {
             context.output.rows(&reports, &[])?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The file of rejected rows. What it held before is gone with the first of them, or when an input was read
+/// to its end, not before.
+struct Rejects<'a> {
+    path: &'a Path,
+    file: Option<BufWriter<File>>,
+}
+
+impl<'a> Rejects<'a> {
+    fn new(path: &'a Path, inputs: &[PathBuf]) -> Result<Self> {
+        let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
+        if path.as_os_str() == "-" {
+            return refused("names no file");
+        }
+        let same = |input: &PathBuf| {
+            input == path
+                || path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|i| i == path))
+        };
+        if inputs.iter().any(same) {
+            return refused("is a file that is to be read");
+        }
+        Ok(Self { path, file: None })
+    }
+
+    fn keep(&mut self, row: &Reject) -> Result<()> {
+        let path = self.path;
+        let file = self.file()?;
+        serde_json::to_writer(&mut *file, row)
+            .map_err(io::Error::from)
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|error| Error::io(path, error))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let path = self.path;
+        self.file()?.flush().map_err(|error| Error::io(path, error))
+    }
+
+    fn file(&mut self) -> Result<&mut BufWriter<File>> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let file = File::create(self.path).map_err(|error| Error::io(self.path, error))?;
+                Ok(none.insert(BufWriter::new(file)))
+            }
+        }
     }
 }
 

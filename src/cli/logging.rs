@@ -1,5 +1,7 @@
 //! Where the log goes and how much of it.
 
+use std::io::IsTerminal;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +17,10 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         (false, _) => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // Only a second start fails, and then the first one serves.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

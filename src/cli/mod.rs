@@ -117,7 +117,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Context { url: global.database_url, output: Output::new(global.format), quiet: global.quiet };
     let id = CorrelationId::default();
     let result = correlation::unit_of_work(command.name(), id, || {
+        tracing::info!("begins");
         let code = command.run(&mut context)?;
+        tracing::info!("done");
         context.output.finish()?;
         Ok(code)
     });

@@ -91,7 +91,10 @@ impl Output {
 
     fn csv(&mut self, columns: &[&str], rows: &[Map<String, Value>]) -> Result<()> {
         let mut csv = csv::Writer::from_writer(&mut self.out);
-        let failed = |error: csv::Error| failed(error.into());
+        let failed = |error: csv::Error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => failed(error), // which may be a closed pipe
+            other => failed(io::Error::other(format!("{other:?}"))),
+        };
         csv.write_record(columns).map_err(failed)?;
         for row in rows {
             csv.write_record(columns.iter().map(|column| cell(row.get(*column)))).map_err(failed)?;

@@ -111,6 +111,7 @@ impl Database {
             .connection_timeout(opener.options.busy_timeout)
             .error_handler(Box::new(LogErrors))
             .build_unchecked(opener.clone());
+        tracing::info!(database = %opener.url, "open");
         Ok(Self(Arc::new(Inner {
             opener,
             pool,

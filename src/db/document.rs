@@ -63,11 +63,10 @@ pub(crate) fn upsert(
     table: &Table,
     rows: &[Map<String, Value>],
 ) -> Result<Upserted> {
+    let rows = distinct(table, rows);
     let mut by_columns: HashMap<Vec<&str>, Vec<&Map<String, Value>>> = HashMap::new();
-    for row in rows {
-        let mut columns: Vec<&str> = row.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| &**k).collect();
-        columns.sort_unstable();
-        by_columns.entry(columns).or_default().push(row);
+    for row in &rows {
+        by_columns.entry(columns_of(row)).or_default().push(row);
     }
     // A fixed order, so that two writers do not wait for each other.
     let mut groups: Vec<_> = by_columns.into_iter().collect();
@@ -89,12 +88,8 @@ fn upsert_alike(
     rows: &[&Map<String, Value>],
 ) -> Result<Upserted> {
     let Table { name, .. } = table;
-    let key: &[&str] = match columns {
-        columns if columns.contains(&"id") => &["id"],
-        columns if !table.key.is_empty() && table.key.iter().all(|key| columns.contains(key)) => table.key,
-        _ => &[],
-    };
-    let mut documents = distinct(rows, if key.is_empty() { columns } else { key });
+    let key = key_of(table, columns);
+    let mut documents: Vec<Map<String, Value>> = rows.iter().map(|row| (*row).clone()).collect();
     let count = documents.len();
     let mut filled = columns.to_vec();
     if table.id == Id::Uuid && !columns.contains(&"id") {
@@ -167,18 +162,45 @@ fn upsert_alike(
     Ok(Upserted { new, updated, unchanged: count - new - updated })
 }
 
-/// The documents without those whose `columns` come again; the last one counts, and gives what it does
-/// not say from those before.
-fn distinct(rows: &[&Map<String, Value>], columns: &[&str]) -> Vec<Map<String, Value>> {
+/// The columns that a document gives, in order.
+fn columns_of(row: &Map<String, Value>) -> Vec<&str> {
+    let mut columns: Vec<&str> = row.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| &**k).collect();
+    columns.sort_unstable();
+    columns
+}
+
+/// The columns that name the row of a document which gives these columns; none if nothing names it.
+fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
+    match columns {
+        columns if columns.contains(&"id") => &["id"],
+        columns if table.key.iter().all(|key| columns.contains(key)) => table.key,
+        _ => &[],
+    }
+}
+
+/// The documents, those of one row as one: the last one counts, but for what a row keeps once it is there,
+/// and gives what it does not say from those before.
+fn distinct(table: &Table, rows: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
     let mut places = HashMap::new();
     let mut distinct: Vec<Map<String, Value>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let key: Vec<String> =
-            columns.iter().map(|c| row.get(*c).map(Value::to_string).unwrap_or_default()).collect();
-        let place = *places.entry(key).or_insert(distinct.len());
+        let columns = columns_of(row);
+        let key = key_of(table, &columns);
+        let named_by = if key.is_empty() { &columns } else { key };
+        let name: Vec<(String, String)> = named_by
+            .iter()
+            .map(|c| ((*c).to_owned(), row.get(*c).map(Value::to_string).unwrap_or_default()))
+            .collect();
+        let place = *places.entry(name).or_insert(distinct.len());
         match distinct.get_mut(place) {
-            Some(seen) => seen.extend((*row).clone()),
-            None => distinct.push((*row).clone()),
+            Some(seen) => {
+                for (column, value) in row.iter().filter(|(_, value)| !value.is_null()) {
+                    if !table.keep.contains(&&**column) || !seen.contains_key(column) {
+                        seen.insert(column.clone(), value.clone());
+                    }
+                }
+            }
+            None => distinct.push(row.clone()),
         }
     }
     distinct

@@ -12,7 +12,6 @@ use pq_sys::{ConnStatusType, ExecStatusType, PGconn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::postgres;
-use crate::error::one_line;
 use crate::{Error, Result};
 
 /// A connection that listens on one channel.
@@ -27,7 +26,7 @@ impl Listener {
     /// Connects and listens. `channel` is a word of ours.
     pub(crate) fn open(url: &str, channel: &str) -> Result<Self> {
         let no_text = |error: std::ffi::NulError| unusable(error.to_string());
-        let url = CString::new(postgres::with_settings(url)?.as_str()).map_err(no_text)?;
+        let url = CString::new(postgres::with_settings(url)).map_err(no_text)?;
         let listen = CString::new(format!("LISTEN {channel}")).map_err(no_text)?;
         // SAFETY: the text ends in NUL and lives through the call; NULL means that memory was short.
         let conn = unsafe { pq_sys::PQconnectdb(url.as_ptr()) };
@@ -86,7 +85,7 @@ impl Listener {
     fn lost(&self) -> Error {
         // SAFETY: libpq gives text that ends in NUL and lives as long as the connection is left alone.
         let message = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.0.as_ptr())) };
-        unusable(format!("the server cannot be reached: {}", one_line(&message.to_string_lossy())))
+        postgres::no_connection(&message.to_string_lossy())
     }
 }
 

@@ -451,6 +451,7 @@ fn apply_next(conn: &mut DbConnection) -> Result<Option<&'static str>> {
             })
             .map_err(|error| failed(migration, error))?;
             require_whole(conn, migration)?;
+            forget(conn, migration)?;
         }
         record(conn)?;
         Ok(next.map(|migration| migration.name))
@@ -482,6 +483,17 @@ fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static s
         reverted.push(name);
     }
     Ok(reverted)
+}
+
+/// Takes back the checksum of a migration that was applied before and that the stock Diesel command line
+/// reverted: it may have said something else then.
+fn forget(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
+    if has_table(conn, "viraldb_migrations")? {
+        let key = migration.key();
+        on_backend!(conn, |c| diesel::delete(viraldb_migrations::table.find(&key)).execute(c))
+            .of("viraldb_migrations", &key)?;
+    }
+    Ok(())
 }
 
 /// Records the checksums of what is applied and has none: of what was just applied, and of what the
@@ -525,7 +537,7 @@ fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>
         Ok(error) => match Error::from(*error) {
             Error::Database { source, .. } => Error::invalid(
                 format!("migration {migration}"),
-                format!("failed, nothing was changed: {}", one_line(&source.to_string())),
+                format!("failed and left nothing behind: {}", one_line(&source.to_string())),
             ),
             other => other,
         },

@@ -2,7 +2,6 @@
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use url::Url;
 
 use super::migrate::Migration;
 use crate::error::one_line;
@@ -42,21 +41,29 @@ pub(crate) const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
 /// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
 /// sets its own `connect_timeout`.
 pub(crate) fn establish(url: &str) -> Result<PgConnection> {
-    PgConnection::establish(with_settings(url)?.as_str())
-        .map_err(|error| unusable(format!("the server cannot be reached: {}", one_line(&error.to_string()))))
+    PgConnection::establish(&with_settings(url)).map_err(|error| no_connection(&error.to_string()))
 }
 
 /// The URL with what each connection of ours sets, unless the URL sets it itself.
-pub(crate) fn with_settings(url: &str) -> Result<Url> {
-    let mut parsed = Url::parse(url).map_err(|error| unusable(format!("is no URL ({error})")))?;
+pub(crate) fn with_settings(url: &str) -> String {
+    let mut url = url.to_owned();
     for (key, value) in
         [("connect_timeout", "10"), ("application_name", "viraldb"), ("client_encoding", "UTF8")]
     {
-        if !parsed.query_pairs().any(|(known, _)| known == key) {
-            parsed.query_pairs_mut().append_pair(key, value);
+        let query = url.split_once('?').map(|(_, query)| query);
+        let is_set = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some(key));
+        if !query.is_some_and(is_set) {
+            url.push(if query.is_some() { '&' } else { '?' });
+            url.push_str(&format!("{key}={value}"));
         }
     }
-    Ok(parsed)
+    url
+}
+
+/// Why libpq got no connection: nobody answers, or the server says no.
+pub(crate) fn no_connection(message: &str) -> Error {
+    let what = if message.contains("FATAL") { "the server refuses" } else { "the server cannot be reached" };
+    unusable(format!("{what}: {}", one_line(message)))
 }
 
 fn unusable(reason: String) -> Error {

@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use url::Url;
-
 use crate::{Error, Result};
 
 /// The URL of a database. It prints with the password masked.
@@ -49,7 +47,8 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
         return Ok(url.to_owned());
     }
     match std::env::var("DATABASE_URL") {
-        Ok(url) => return Ok(url),
+        Ok(url) if !url.trim().is_empty() => return Ok(url),
+        Ok(_) => {}
         Err(std::env::VarError::NotPresent) => {}
         Err(error) => return Err(Error::invalid("DATABASE_URL", error.to_string())),
     }
@@ -58,13 +57,22 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
         Err(error) if error.not_found() => return Ok(DEFAULT_URL.to_owned()),
         Err(error) => return Err(unreadable(error)),
     };
+    let mut bad = None;
     for line in lines {
-        let (key, url) = line.map_err(unreadable)?;
-        if key == "DATABASE_URL" {
+        let (key, url) = match line {
+            Ok(pair) => pair,
+            // It may be another program's; only if no line is ours may it have been meant to be.
+            Err(error @ dotenvy::Error::LineParse(..)) => {
+                bad = Some(error);
+                continue;
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        if key == "DATABASE_URL" && !url.trim().is_empty() {
             return Ok(url);
         }
     }
-    Ok(DEFAULT_URL.to_owned())
+    bad.map_or_else(|| Ok(DEFAULT_URL.to_owned()), |error| Err(unreadable(error)))
 }
 
 const DEFAULT_URL: &str = "sqlite://viral.db";
@@ -72,9 +80,10 @@ const DEFAULT_URL: &str = "sqlite://viral.db";
 /// A line of `.env` may hold a secret, so only its place is told.
 fn unreadable(error: dotenvy::Error) -> Error {
     match error {
-        dotenvy::Error::LineParse(_, at) => {
-            Error::invalid(".env", format!("has a line that is no KEY=VALUE, at its character {at}"))
-        }
+        dotenvy::Error::LineParse(..) => Error::invalid(
+            ".env",
+            "names no DATABASE_URL and has a line that cannot be read; put values with spaces in quotes",
+        ),
         other => Error::invalid(".env", format!("cannot be read: {other}")),
     }
 }
@@ -94,11 +103,11 @@ impl FromStr for DatabaseUrl {
             return Ok(Self::File(path.into()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return match Url::parse(text) {
-                Ok(_) => Ok(Self::Postgres(text.to_owned())),
-                Err(error) => {
-                    Err(unsupported(format!("is no URL ({error}); write postgres://USER@HOST/NAME")))
-                }
+            // libpq takes more forms than the standard of URLs: several hosts, a socket's folder.
+            return if text.contains('\0') || text.contains(char::is_whitespace) {
+                Err(unsupported("is no URL; write postgres://USER@HOST/NAME".to_owned()))
+            } else {
+                Ok(Self::Postgres(text.to_owned()))
             };
         }
         if let Some((scheme, rest)) = text.split_once("://") {
@@ -144,8 +153,16 @@ impl fmt::Debug for DatabaseUrl {
 /// before its last `@` and behind its first `?`.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
+        return masked_words(text);
     };
+    // A password with a question mark in it: nobody knows where it ends but at the last @.
+    if let Some((before, after)) = rest.split_once('?')
+        && !before.contains('@')
+        && before.contains(':')
+        && let Some((_, host)) = after.rsplit_once('@')
+    {
+        return format!("{scheme}://***@{host}");
+    }
     let (place, query) = match rest.split_once('?') {
         Some((place, query)) => (place, Some(query)),
         None => (rest, None),
@@ -168,6 +185,16 @@ fn masked(text: &str) -> String {
         format!("?{}", pairs.join("&"))
     });
     format!("{scheme}://{place}{}", query.unwrap_or_default())
+}
+
+/// What is no URL, but may have been meant as one: `host=h password=…`, `user:…@host`.
+fn masked_words(text: &str) -> String {
+    let words = text.split(' ').map(|word| match (word.split_once('='), word.rsplit_once('@')) {
+        (Some((key, _)), _) if key.to_lowercase().contains("pass") => format!("{key}=***"),
+        (_, Some((user, host))) if user.contains(':') => format!("***@{host}"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -196,6 +223,21 @@ mod tests {
         assert!(!said("mysql://u:secret@h/d").contains("secret"));
         assert!(said("viral").contains("names no database"));
         assert!(said("sqlite://").contains("names no file"));
+    }
+
+    #[test]
+    fn passwords_of_what_is_no_url_are_masked() {
+        for text in [
+            "host=localhost password=secret dbname=x",
+            "postgres:u:secret@h/d",
+            "postgresql+asyncpg://u:sec?secret@h/db",
+            "mysql://u:sec?ret=secret@h/db",
+        ] {
+            let said = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!said.contains("sec") && said.contains("***"), "{said}");
+        }
+        let shown = "postgres://u:sec?ret@h/db".parse::<DatabaseUrl>().unwrap().to_string();
+        assert_eq!(shown, "postgres://***@h/db");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! without holding more than one item in memory.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Found, Row, Sink};
@@ -24,10 +26,27 @@ pub(super) fn read(
     let by_line = is_by_line(input).map_err(|error| Error::io("the input", error))?;
     let line = Cell::new(1);
     let failed = Cell::new(None);
-    let mut input = Counted { input, line: &line, at_line_end: false, stop_at_line_end: by_line };
+    let is_not_utf8 = Cell::new(false);
+    let mut input = Counted {
+        input,
+        line: &line,
+        at_line_end: false,
+        stop_at_line_end: by_line,
+        is_not_utf8: &is_not_utf8,
+        ahead: VecDeque::new(),
+    };
     while input.skip_space().map_err(|error| Error::io("the input", error))? {
         let start = line.get();
-        let items = Items { list, line: &line, start, convert, sink, failed: &failed, nested: false };
+        let items = Items {
+            list,
+            line: &line,
+            start,
+            convert,
+            sink,
+            failed: &failed,
+            is_not_utf8: &is_not_utf8,
+            nested: false,
+        };
         let mut json = serde_json::Deserializer::from_reader(&mut input);
         let error = items.deserialize(&mut json).err();
         drop(json);
@@ -41,13 +60,8 @@ pub(super) fn read(
         if error.is_io() {
             return Err(Error::io("the input", error.into()));
         }
-        let reason = if error.is_eof() {
-            "the document is cut off".to_owned()
-        } else {
-            // serde's own position is counted from the start of this document
-            let text = error.to_string();
-            text.split(" at line ").next().unwrap_or(&text).to_owned()
-        };
+        let reason = if error.is_eof() { "the document is cut off".to_owned() } else { reason(&error) };
+        is_not_utf8.set(false);
         sink(Row { line: if by_line { start } else { line.get() }, found: Err(reason), raw: Value::Null })?;
         if !by_line {
             return Ok(()); // nothing says where the next document would begin
@@ -58,15 +72,24 @@ pub(super) fn read(
 }
 
 /// Whether each line is a document: then a bad one costs its line only. A document that stands on many
-/// lines never has one that begins with a brace in its first column behind its first line.
+/// lines never has one that begins with a brace in its first column behind its first line, unless its first
+/// line leaves a list or an object open. A first line that is longer than what is looked at holds all of a
+/// document.
 fn is_by_line(input: &mut impl BufRead) -> io::Result<bool> {
     let head = input.fill_buf()?;
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let mut lines = head.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let first = lines.next().unwrap_or_default().trim_ascii();
-    let second = lines.next();
-    Ok(first.starts_with(b"{") && second.is_some_and(|line| line.starts_with(b"{")))
+    let is_open = first.last().is_none_or(|end| b"[{,:".contains(end));
+    Ok(first.starts_with(b"{")
+        && match lines.next() {
+            Some(second) => !is_open && second.starts_with(b"{"),
+            None => head.len() >= LONG,
+        })
 }
+
+/// A first line of so many bytes is not looked through to its end.
+const LONG: usize = 32 * 1024;
 
 /// Counts the lines of what it reads, and can end at the end of one.
 struct Counted<'a, R> {
@@ -74,6 +97,10 @@ struct Counted<'a, R> {
     line: &'a Cell<u64>,
     at_line_end: bool,
     stop_at_line_end: bool,
+    /// Set when bytes that are not UTF-8 were read; each is a question mark to the reader.
+    is_not_utf8: &'a Cell<bool>,
+    /// The rest of a character of several bytes.
+    ahead: VecDeque<u8>,
 }
 
 impl<R: BufRead> Counted<'_, R> {
@@ -94,6 +121,40 @@ impl<R: BufRead> Counted<'_, R> {
         }
     }
 
+    /// The next byte of what is UTF-8.
+    fn next_byte(&mut self) -> io::Result<Option<u8>> {
+        if let Some(byte) = self.ahead.pop_front() {
+            return Ok(Some(byte));
+        }
+        let Some(byte) = self.take()? else { return Ok(None) };
+        let follow = match byte {
+            0..0x80 => return Ok(Some(byte)),
+            0xc2..0xe0 => 1,
+            0xe0..0xf0 => 2,
+            0xf0..0xf5 => 3,
+            _ => 0,
+        };
+        let mut character = vec![byte];
+        while character.len() <= follow
+            && let Some(next @ 0x80..0xc0) = self.input.fill_buf()?.first().copied()
+        {
+            self.input.consume(1);
+            character.push(next);
+        }
+        if std::str::from_utf8(&character).is_err() {
+            self.is_not_utf8.set(true);
+            return Ok(Some(b'?'));
+        }
+        self.ahead.extend(character.get(1..).unwrap_or_default());
+        Ok(Some(byte))
+    }
+
+    fn take(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.input.fill_buf()?.first().copied();
+        self.input.consume(usize::from(byte.is_some()));
+        Ok(byte)
+    }
+
     /// Goes behind the end of the line.
     fn skip_line(&mut self) -> io::Result<()> {
         if !self.at_line_end {
@@ -110,8 +171,7 @@ impl<R: BufRead> Read for Counted<'_, R> {
         let (Some(place), false) = (out.first_mut(), self.at_line_end && self.stop_at_line_end) else {
             return Ok(0);
         };
-        let Some(byte) = self.input.fill_buf()?.first().copied() else { return Ok(0) };
-        self.input.consume(1);
+        let Some(byte) = self.next_byte()? else { return Ok(0) };
         if byte == b'\n' {
             self.line.set(self.line.get() + 1);
             self.at_line_end = true;
@@ -130,6 +190,8 @@ struct Items<'a, 'c, 's> {
     sink: &'a mut Sink<'s>,
     /// What the sink said, which serde cannot carry.
     failed: &'a Cell<Option<Error>>,
+    /// Set when something that was read since the last item is not UTF-8.
+    is_not_utf8: &'a Cell<bool>,
     nested: bool,
 }
 
@@ -141,12 +203,50 @@ impl Items<'_, '_, '_> {
         {
             return items.iter().try_for_each(|item| self.hand_on(line, item.clone()));
         }
-        let found = (self.convert)(&item);
+        let found = if self.is_not_utf8.replace(false) {
+            Err("is not UTF-8".to_owned())
+        } else if has_nul(&item) {
+            Err(super::NUL.to_owned())
+        } else {
+            (self.convert)(&item)
+        };
         let raw = if found.is_err() { item } else { Value::Null };
-        (self.sink)(Row { line, found, raw }).map_err(|error| {
+        self.store(Row { line, found, raw })
+    }
+
+    /// An item that is no valid JSON by itself.
+    fn refuse<E: serde::de::Error>(&mut self, line: u64, reason: String, raw: Value) -> Result<(), E> {
+        self.is_not_utf8.set(false);
+        self.store(Row { line, found: Err(reason), raw })
+    }
+
+    fn store<E: serde::de::Error>(&mut self, row: Row) -> Result<(), E> {
+        (self.sink)(row).map_err(|error| {
             self.failed.set(Some(error));
             E::custom("the row could not be stored")
         })
+    }
+}
+
+/// Reads a value that was only passed over before: so a bad one, such as half of a surrogate pair, costs
+/// its item and not the document.
+fn read_one(raw: &RawValue) -> Result<Value, String> {
+    serde_json::from_str(raw.get()).map_err(|error| reason(&error))
+}
+
+/// What serde says without the position, which is counted from where it began to read.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// Whether a text or name within has a NUL character.
+pub(super) fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -168,6 +268,7 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut document = Map::new();
         let mut is_list = false;
+        let mut bad = None;
         while let Some(key) = map.next_key::<String>()? {
             if key == self.list && !self.nested {
                 is_list = true;
@@ -178,20 +279,31 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
                     convert: &mut *self.convert,
                     sink: &mut *self.sink,
                     failed: self.failed,
+                    is_not_utf8: self.is_not_utf8,
                     nested: true,
                 })?;
             } else if is_list {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                document.insert(key, map.next_value()?);
+                match read_one(&map.next_value::<Box<RawValue>>()?) {
+                    Ok(value) => drop(document.insert(key, value)),
+                    Err(reason) => bad = Some(reason),
+                }
             }
         }
-        if is_list { Ok(()) } else { self.hand_on(self.start, Value::Object(document)) }
+        match bad {
+            _ if is_list => Ok(()),
+            Some(reason) => self.refuse(self.start, reason, Value::Object(document)),
+            None => self.hand_on(self.start, Value::Object(document)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element_seed(At(self.line))? {
-            self.hand_on(item.0, item.1)?;
+        while let Some((line, item)) = items.next_element_seed(At(self.line))? {
+            match read_one(&item) {
+                Ok(value) => self.hand_on(line, value)?,
+                Err(reason) => self.refuse(line, reason, item.get().into())?,
+            }
         }
         Ok(())
     }
@@ -205,7 +317,7 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
 struct At<'a>(&'a Cell<u64>);
 
 impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = (u64, Value);
+    type Value = (u64, Box<RawValue>);
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         let line = self.0.get();

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use serde_json::{Map, Value};
 
-use super::{Found, Row, Sink};
+use super::{Found, NUL, Row, Sink, json};
 use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,
@@ -123,6 +123,7 @@ pub(super) fn read(input: &mut impl BufRead, target: &Target, sink: &mut Sink<'_
             continue;
         }
         let (found, raw) = match serde_json::from_slice::<Value>(text) {
+            Ok(value) if json::has_nul(&value) => (Err(NUL.to_owned()), value),
             Ok(value) => match (target.check)(value.clone()) {
                 Ok(document) => (Ok(document), Value::Null),
                 Err(reason) => (Err(reason), value),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscoveredVideo};
+use crate::db::on_backend;
 use crate::error::require;
 use crate::generation::NewTrend;
 use crate::types::portable;
@@ -26,6 +27,9 @@ use crate::{Database, DbConnection, Error, Result, Timestamp, Upserted};
 
 /// Rows that are stored at once.
 const BATCH: usize = 5_000;
+
+/// Why a row with a NUL character is refused, on either engine.
+const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
 
 /// How much of the input is looked at to recognise its format, in bytes.
 const HEAD: usize = 64 * 1024;
@@ -261,9 +265,16 @@ impl Ingest<'_> {
         write(&mut |conn| {
             refused.clear();
             stored = Stored::default();
+            // What is known is looked at first and written later: nobody may come between.
+            on_backend!(
+                &mut *conn,
+                sqlite => |_c| Ok::<(), diesel::result::Error>(()),
+                postgres => |c| crate::db::postgres::lock_ingest(c)
+            )?;
             store_or_halve(conn, source, &mut good, &mut stored, &mut refused)
         })?;
         stored.add_to(&mut self.report);
+        tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
         for (place, reason) in refused {
             if let Some((line, found)) = good.get_mut(place) {
                 let (line, raw) = (*line, found.take_row());
@@ -356,22 +367,22 @@ fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Good]) -> Result<
     Ok(stored)
 }
 
-/// Takes the counts out of rows that were measured before what the database knows of their video: an
-/// old file adds snapshots, it does not set the video back.
+/// Takes the counts out of rows that were measured before what the database knows of their video, or are
+/// known already: an old file adds snapshots, it does not set the video back.
 fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Good]) -> Result<()> {
     let ids: Vec<&str> =
         rows.iter().filter_map(|(_, found)| found.snapshot.as_ref().map(|s| &*s.youtube_video_id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let mut known: HashMap<String, Timestamp> =
+    let discovered: HashMap<String, Timestamp> =
         DiscoveredVideo::discovered(conn, &ids)?.into_iter().collect();
-    for (id, measured) in Analytics::newest(conn, &ids)? {
-        known.entry(id).and_modify(|at| *at = (*at).max(measured));
-    }
+    let measured: HashMap<String, Timestamp> = Analytics::newest(conn, &ids)?.into_iter().collect();
     for (_, found) in rows {
-        if let (Some(video), Some(snapshot)) = (&mut found.video, &found.snapshot)
-            && known.get(&*video.video_id).is_some_and(|newest| snapshot.measured_at < Some(*newest))
+        let (Some(video), Some(snapshot)) = (&mut found.video, &found.snapshot) else { continue };
+        let at = snapshot.measured_at;
+        if discovered.get(&*video.video_id).is_some_and(|seen| at < Some(*seen))
+            || measured.get(&*video.video_id).is_some_and(|newest| at <= Some(*newest))
         {
             (video.view_count, video.like_count, video.comment_count) = (None, None, None);
         }

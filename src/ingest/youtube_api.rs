@@ -21,6 +21,9 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     if video_id.is_empty() {
         return Err("has no id".to_owned());
     }
+    if !["snippet", "statistics", "contentDetails"].iter().any(|part| item.get(part).is_some()) {
+        return Err("has no snippet, statistics or contentDetails".to_owned());
+    }
     let now = Timestamp::now();
     let published_at = match text("/snippet/publishedAt") {
         "" => None,

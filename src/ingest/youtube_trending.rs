@@ -6,7 +6,7 @@ use std::io::{BufRead, Cursor, Read};
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
-use super::{Found, Row, Sink, count, niche, view_velocity};
+use super::{Found, NUL, Row, Sink, count, niche, view_velocity};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::{Error, Result, Timestamp};
 
@@ -95,6 +95,9 @@ fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> R
     let name = |place: usize| columns.names.get(place).unwrap_or_default();
     if let Some(place) = record.iter().position(|field| std::str::from_utf8(field).is_err()) {
         return Err(format!("{} is not UTF-8", name(place)));
+    }
+    if record.as_slice().contains(&0) {
+        return Err(NUL.to_owned());
     }
     let text = |place: usize| {
         record.get(place).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default().trim()

@@ -29,6 +29,13 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     if video_id.is_empty() {
         return Err("has no id".to_owned());
     }
+    let kind = (text(&["_type"]), text(&["ie_key"]));
+    if matches!(&*kind.0, "playlist" | "multi_video")
+        || kind.1.ends_with("Tab")
+        || kind.1.ends_with("Playlist")
+    {
+        return Err("is a playlist, not a video".to_owned());
+    }
     let site = text(&["extractor_key", "extractor", "ie_key"]).to_lowercase();
     let discovered_at = moment(item, "epoch").unwrap_or_else(Timestamp::now);
     let published_at =
@@ -123,7 +130,8 @@ fn hashtags(item: &Value) -> Option<Json> {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .split(|c: char| c.is_whitespace() || c == ',')
-            .filter_map(|word| word.strip_prefix('#').filter(|tag| !tag.is_empty()))
+            .filter(|word| word.starts_with('#'))
+            .flat_map(|word| word.split('#').filter(|tag| !tag.is_empty()))
             .map(Value::from)
             .collect(),
     };

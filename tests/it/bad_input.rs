@@ -243,7 +243,7 @@ both! {
         db.write(|c| Ok(c.batch_execute(tables)?)).unwrap();
         drop(db);
         let said = refused(t.run(&["init"]));
-        assert!(said.contains("failed, nothing was changed") && said.contains("already exists"), "{said}");
+        assert!(said.contains("failed and left nothing behind") && said.contains("already exists"), "{said}");
         assert!(matches!(Database::connect_with(&t.url, &Options::default()), Err(Error::NotInitialised(_) | Error::SchemaPending(_))));
     }
 }

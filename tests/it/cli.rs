@@ -181,11 +181,40 @@ both! {
 
     fn a_closed_pipe_is_no_error(t) {
         with_sample(t);
-        let mut child = t.command(&["videos", "list", "--format", "jsonl", "--limit", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        for format in ["table", "json", "jsonl", "csv"] {
+            let mut child = t.command(&["videos", "list", "--format", format, "--limit", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            let output = child.wait_with_output().unwrap();
+            assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""), "{format}");
+        }
+    }
+
+    fn a_file_of_rejects_never_costs_another(t) {
+        t.ok(&["init"]);
+        let input = t.file("in.jsonl", "{}\n");
+        for rejects in ["in.jsonl", "./in.jsonl", "-"] {
+            let ran = t.run(&["ingest", "in.jsonl", "--rejects", rejects]);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{rejects}");
+            assert!(ran.err.starts_with("error: --rejects "), "{}", ran.err);
+        }
+        assert_eq!(std::fs::read_to_string(input).unwrap(), "{}\n");
+        // what was kept before is there until an input was read
+        let kept = t.file("kept.jsonl", "before\n");
+        t.file("empty.jsonl", "");
+        assert_eq!(t.run(&["ingest", "empty.jsonl", "--rejects", "kept.jsonl"]).code, 1);
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "before\n");
+        t.ok(&["ingest", "in.jsonl", "--rejects", "kept.jsonl"]);
+        assert_eq!(std::fs::read_to_string(&kept).unwrap().lines().count(), 1);
+    }
+
+    fn verbose_says_what_is_done(t) {
+        t.ok(&["init"]);
+        t.file("in.jsonl", "{}\n");
+        let ran = t.run(&["-v", "--log-format", "json", "ingest", "in.jsonl"]);
+        let lines: Vec<serde_json::Value> = ran.err.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().any(|line| line["message"] == "stored so far" && line["rows"] == 1), "{}", ran.err);
+        assert!(lines.iter().all(|line| line["span"]["unit"] == "ingest" && line["span"]["correlation_id"].is_string()), "{}", ran.err);
+        assert!(!t.run(&["-v", "ingest", "in.jsonl"]).err.contains('\u{1b}'), "no colours in a file");
     }
 }
 
@@ -212,7 +241,11 @@ fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_d
         made(viraldb(dir.path(), &["init", "--database-url", "given.db"]).env("DATABASE_URL", "env.db")),
         ["given.db"]
     );
-    std::fs::write(dir.path().join(".env"), "SECRET WORD\n").unwrap();
+    assert_eq!(made(viraldb(dir.path(), &["init"]).env("DATABASE_URL", "")), ["dotenv.db"]);
+    // a line of another program's is no trouble, one that should name the database is
+    std::fs::write(dir.path().join(".env"), "OTHER=a b c\nDATABASE_URL=sqlite://dotenv.db\n").unwrap();
+    assert_eq!(made(&mut viraldb(dir.path(), &["init"])), ["dotenv.db"]);
+    std::fs::write(dir.path().join(".env"), "DATABASE_URL=postgres://u:SECRET WORD@h/d\n").unwrap();
     let ran: Ran = viraldb(dir.path(), &["init"]).output().unwrap().into();
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains(".env") && !ran.err.contains("WORD"), "{}", ran.err);

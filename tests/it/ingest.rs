@@ -236,6 +236,102 @@ both! {
         assert_eq!(everything(&db), before);
     }
 
+    fn one_bad_item_costs_no_other(t) {
+        let db = t.db();
+        let item = |id: &str, title: &str| format!(r#"{{"kind":"youtube#video","id":"{id}","snippet":{{"title":"{title}","channelTitle":"C","channelId":"U"}}}}"#);
+        // half of a surrogate pair, a NUL, no part of a video at all
+        let answer = format!(r#"{{"kind":"youtube#videoListResponse","items":[{},{},{},{},{}]}}"#, item("a", "é 😀"), item("b", r"\ud83d"), item("c", r"\u0000"), r#"{"id":"junk"}"#, item("d", "last"));
+        let (report, rejects) = read(&db, &answer, &Options::default());
+        assert_eq!((report.new, report.rejected), (2, 3), "{rejects:?}");
+        assert_eq!(find(&db, "a").title, "é 😀");
+        assert!(rejects[1].reason.contains("NUL"), "{rejects:?}");
+        // bytes that are no UTF-8
+        let mut bytes = format!("[{},\n{},\n{}]", item("e", "bad: X"), item("f", "cut: X"), item("g", "ü good")).into_bytes();
+        for (after, with) in [(b"bad: ", 0xff), (b"cut: ", 0xe2)] {
+            let place = bytes.windows(5).position(|window| window == after).unwrap() + 5;
+            bytes[place] = with;
+        }
+        let mut rejected = Vec::new();
+        let report = ingest(&db, "bytes", &bytes[..], &Options { format: Some(Format::YoutubeApi), ..Default::default() }, &mut |row| { rejected.push(row); Ok(()) }).unwrap();
+        assert_eq!((report.new, report.rejected), (1, 2));
+        assert_eq!(rejected.iter().map(|row| (row.line, &*row.reason)).collect::<Vec<_>>(), [(1, "is not UTF-8"), (2, "is not UTF-8")]);
+        assert_eq!(find(&db, "g").title, "ü good");
+        // items one a line are no JSON Lines
+        let lines = format!("{{\"kind\":\"youtube#videoListResponse\",\"items\":[\n{},\n{}\n]}}\n", item("h", "x"), item("i", "x"));
+        let (report, _) = read(&db, &lines, &Options { strict: true, ..Default::default() });
+        assert_eq!((report.new, report.rejected), (2, 0));
+        // long JSON Lines of which the second is cut off
+        let long = |id: &str| item(id, &"x".repeat(70_000));
+        let lines = format!("{}\n{}\n{}\n", long("j"), &long("k")[..69_000], long("l"));
+        let (report, rejects) = read(&db, &lines, &Options::default());
+        assert_eq!((report.new, report.rejected), (2, 1), "{:?}", rejects.iter().map(|row| (row.line, &row.reason)).collect::<Vec<_>>());
+        // playlists are no videos
+        let lists = r#"{"_type":"url","ie_key":"YoutubeTab","id":"UCx","url":"https://x","title":"t"}
+{"_type":"playlist","id":"PLx","title":"t","extractor":"youtube:tab"}
+{"_type":"url","ie_key":"Youtube","id":"m","url":"https://x","title":"t"}"#;
+        assert_eq!(counts(&read(&db, lists, &Options::default()).0), (3, 1, 0, 2));
+    }
+
+    fn a_row_that_postgres_cannot_keep_costs_no_other(t) {
+        let db = t.db();
+        let line = |id: &str, more: &str| format!(r#"{{"video_id":"{id}","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"n"{more}}}"#);
+        let lines = [line("a", ""), line("b\\u0000", ""), line("c", r#","discovered_at":"0000-01-01T00:00:00Z""#), line("d", "")].join("\n");
+        let (report, rejects) = read(&db, &lines, &Options::default());
+        let kept_by_sqlite = u64::from(!t.is_postgres); // the year 0
+        assert_eq!((report.new, report.rejected), (2 + kept_by_sqlite, 2 - kept_by_sqlite), "{rejects:?}");
+        let key = |n: usize| (0..n).map(|n| ((n * 7919) % 9973).to_string()).collect::<String>();
+        let lines = [line("e", ""), line(&key(4_000), ""), line("f", "")].join("\n");
+        let (report, _) = read(&db, &lines, &Options::default());
+        assert_eq!(report.new, 2 + kept_by_sqlite);
+    }
+
+    fn the_last_of_the_lines_about_a_row_counts(t) {
+        let db = t.db();
+        let lines = r#"{"video_id":"v","title":"old","channel_name":"c","channel_id":"d","url":"u","niche":"n","view_count":10,"viral_score":0.5}
+{"video_id":"v","title":"new","channel_name":"c","channel_id":"d","url":"u","niche":"n","view_count":20}"#;
+        for (new, unchanged) in [(1, 0), (0, 1)] {
+            let (report, _) = read(&db, lines, &Options::default());
+            assert_eq!((report.new, report.updated, report.unchanged), (new, 0, unchanged));
+            let video = find(&db, "v");
+            assert_eq!((&*video.title, video.view_count, video.viral_score), ("new", Some(20), Some(0.5)));
+        }
+    }
+
+    fn an_old_file_read_again_sets_no_newer_count_back(t) {
+        let db = t.db();
+        let csv = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n\
+                   v1,T,2020-08-01T00:00:00Z,U,C,20,2020-08-12T00:00:00Z,,100,1,0,1,x,False,False,d\n";
+        read(&db, csv, &Options::default());
+        let newer = r#"{"id":"v1","title":"T","extractor":"youtube","webpage_url":"https://x","view_count":999}"#;
+        assert_eq!(read(&db, newer, &Options::default()).0.updated, 1);
+        let before = everything(&db);
+        read(&db, csv, &Options::default());
+        assert_eq!(everything(&db), before);
+        // another count for a day that is known already changes nothing either
+        read(&db, csv.replace(",100,", ",50,"), &Options::default());
+        assert_eq!(everything(&db), before);
+    }
+
+    fn two_ingests_at_once_set_no_count_back(t) {
+        let db = t.db();
+        for round in 0..8 {
+            let file = |day, views: &str| -> String { HEADER.to_owned() + &(0..400).map(|n| row(&format!("r{round}_{n}"), day, views)).collect::<String>() };
+            let files = [file(12, "100"), file(13, "200")];
+            std::thread::scope(|scope| {
+                let db = &db;
+                for file in &files {
+                    scope.spawn(move || read(db, file, &Options::default()));
+                }
+            });
+        }
+        let behind: i64 = {
+            use viraldb::diesel::prelude::*;
+            use viraldb::schema::discovered_videos as v;
+            db.read(|c| Ok(v::table.filter(v::view_count.ne(200)).count().get_result(c)?)).unwrap()
+        };
+        assert_eq!(behind, 0);
+    }
+
     fn json_lines_of_any_table(t) {
         let db = t.db();
         let tables = [
