@@ -1,6 +1,4 @@
-//! A worker that pretends to work: `cargo run --example worker -- URL NAME LEASE_MS WORK_MS`.
-//!
-//! SIGTERM and Ctrl-C let the jobs in hand finish. What it does is on stderr.
+//! A worker: `cargo run --example worker -- URL NAME` takes download jobs until Ctrl-C or SIGTERM.
 
 use std::time::Duration;
 
@@ -8,27 +6,23 @@ use viraldb::queue::{Claim, Worker};
 use viraldb::{Database, Error, Result};
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [url, name, lease, work] = args.as_slice() else {
-        return Err(Error::invalid("arguments", "are URL NAME LEASE_MS WORK_MS"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let mut args = std::env::args().skip(1);
+    let (Some(url), Some(name)) = (args.next(), args.next()) else {
+        return Err(Error::invalid("arguments", "are URL NAME"));
     };
-    let milliseconds = |text: &str| match text.parse() {
-        Ok(number) => Ok(Duration::from_millis(number)),
-        Err(error) => Err(Error::invalid(text, format!("is no number of milliseconds: {error}"))),
-    };
-    let (lease, work) = (milliseconds(lease)?, milliseconds(work)?);
 
-    let db = Database::connect(url)?;
-    let worker = Worker::new(&db, Claim::new(name).lease(lease)).concurrency(4);
+    let db = Database::connect(&url)?;
+    let worker = Worker::new(&db, Claim::new(name).types(["download"]).lease(Duration::from_secs(60)));
+    let worker = worker.concurrency(4);
     worker.stop().on_signals()?;
-    let done = worker.run(move |job| {
-        let parts = 10;
-        for _ in 0..parts {
+    let done = worker.run(|job| {
+        // The work; here it takes ten seconds. An error after `should_stop` gives the job back.
+        for _ in 0..100 {
             if job.should_stop() {
                 return Err("stopped halfway");
             }
-            std::thread::sleep(work / parts);
+            std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
     })?;

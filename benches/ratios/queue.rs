@@ -98,8 +98,8 @@ fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
     let claim = format!(
         "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ?1, \
          updated_at = ?1, lease_expires_at = ?2, lease_token = ?3, leased_by = ?4 WHERE id IN (\
-         SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') AND run_at <= ?1 \
-         AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at LIMIT {at_once}) RETURNING *"
+         SELECT id FROM video_processing_jobs INDEXED BY idx_jobs_claim \
+         WHERE status IN ('queued', 'retrying') AND run_at <= ?1 AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at LIMIT {at_once}) RETURNING *"
     );
     let complete = "UPDATE video_processing_jobs SET status = 'completed', completed_at = ?1, updated_at = ?1, \
          duration = CAST(unixepoch(?1, 'subsec') - unixepoch(started_at, 'subsec') AS INTEGER), \

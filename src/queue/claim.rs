@@ -154,23 +154,25 @@ const WAITING: &str = "status IN ('queued', 'retrying')";
 /// Each priority that a waiting job has, the highest first; none if the queue is paused. Within one
 /// priority the index gives what is due in the right order. Walking down the index in one go would read
 /// each job of a priority that is not due yet before the first of the next.
-fn levels<'b, DB>(out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+///
+/// `hint` is what SQLite must be told, whose planner else takes the index of `status` while it knows nothing of
+/// the table, and reads all that waits.
+fn levels<'b, DB>(out: &mut AstPass<'_, 'b, DB>, hint: &str) -> QueryResult<()>
 where
     DB: diesel::backend::Backend,
     Paused: QueryFragment<DB>,
 {
-    out.push_sql(
-        "WITH RECURSIVE levels (priority) AS (SELECT (SELECT max(priority) FROM video_processing_jobs WHERE ",
-    );
-    out.push_sql(WAITING);
-    out.push_sql(") WHERE NOT ");
+    out.push_sql("WITH RECURSIVE levels (priority) AS (");
+    out.push_sql(&format!(
+        "SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
+         WHERE waiting.{WAITING}) WHERE NOT "
+    ));
     Paused.walk_ast(out.reborrow())?;
-    out.push_sql(
-        " UNION ALL SELECT (SELECT max(lower.priority) FROM video_processing_jobs AS lower \
-         WHERE lower.priority < levels.priority AND lower.",
-    );
-    out.push_sql(WAITING);
-    out.push_sql(") FROM levels WHERE levels.priority IS NOT NULL)");
+    out.push_sql(&format!(
+        " UNION ALL SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
+         WHERE waiting.priority < levels.priority AND waiting.{WAITING}) \
+         FROM levels WHERE levels.priority IS NOT NULL)"
+    ));
     Ok(())
 }
 
@@ -211,7 +213,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         self.set(&mut out)?;
         out.push_sql(" WHERE id IN (");
-        levels(&mut out)?;
+        levels(&mut out, "INDEXED BY idx_jobs_claim")?;
         // CROSS JOIN keeps the order: level by level, and each in the order of the index.
         out.push_sql(
             " SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due INDEXED BY idx_jobs_claim \
@@ -231,7 +233,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
 impl QueryFragment<diesel::pg::Pg> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         let limit = self.at_most;
-        levels(&mut out)?;
+        levels(&mut out, "")?;
         // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
         out.push_sql(
             ", taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\

@@ -18,7 +18,7 @@ use crate::types::{Json, LeaseToken, VideoProcessingJobId};
 
 /// One claim of one job. A job that [`claim`](super::claim) returned is taken for its lease, so functions
 /// take `&job`; a worker that keeps only the two ids makes one with [`Lease::new`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     job: VideoProcessingJobId,
     token: Option<LeaseToken>,

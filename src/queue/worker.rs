@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use super::{Backoff, Claim, Failure, Lease, claim, complete, fail, heartbeat, release, rescue};
 use crate::db::wake::Waker;
 use crate::republishing::VideoProcessingJob;
-use crate::types::VideoProcessingJobId;
 use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
 
 /// How often a worker looks whether it is to stop, and how long it waits before it tries a database again
@@ -213,7 +212,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Hands {
-    held: HashMap<VideoProcessingJobId, Arc<Work>>,
+    /// By lease, not by job: an attempt that has failed may be here still when the next is claimed.
+    held: HashMap<Lease, Arc<Work>>,
     done: Done,
     is_over: bool,
 }
@@ -271,13 +271,14 @@ impl Shared {
     /// Works on a job on a thread of its own.
     fn take(self: &Arc<Self>, job: VideoProcessingJob) {
         let work = Arc::new(Work { job, is_lost: AtomicBool::new(false), stop: self.worker.stop() });
-        self.hands().held.insert(work.id, Arc::clone(&work));
+        let lease = Lease::from(&work.job);
+        self.hands().held.insert(lease, Arc::clone(&work));
         let shared = Arc::clone(self);
         std::thread::spawn(move || {
             let count = correlation::unit_of_work("job", CorrelationId::default(), || shared.settle(&work));
             let mut hands = shared.hands();
             // A job that was released when the grace was over is counted already.
-            if hands.held.remove(&work.id).is_some() {
+            if hands.held.remove(&lease).is_some() {
                 *count(&mut hands.done) += 1;
             }
             shared.changed.notify_all();

@@ -238,11 +238,18 @@ both! {
         let row = |n: i32| NewVideoProcessingJob { priority: Some(n % 4), run_at: (n % 2 == 0).then_some(far), ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download) };
         let rows: Vec<_> = (0..20_000).map(row).collect();
         db.write(|c| queue::enqueue_many(c, &rows)).unwrap();
-        db.write(|c| Ok(c.batch_execute("UPDATE video_processing_jobs SET status = 'completed' WHERE priority % 2 = 1; ANALYZE video_processing_jobs")?)).unwrap();
+        db.write(|c| Ok(c.batch_execute("UPDATE video_processing_jobs SET status = 'completed' WHERE priority % 2 = 1")?)).unwrap();
+        // PostgreSQL does so by itself; SQLite has to do without.
+        if t.is_postgres {
+            db.write(|c| Ok(c.batch_execute("ANALYZE video_processing_jobs")?)).unwrap();
+        }
         let due = put(&db, [|_| (), |j| j.priority = Some(-1)]);
         for asked in [Claim::new("w"), Claim::new("w").types(["download"]).at_most(10), Claim::new("w").types(["download", "publish"]).at_most(100)] {
             let plan = db.read(|c| asked.explain(c)).unwrap();
             assert!(plan.contains("idx_jobs_claim"), "{plan}");
+            for line in plan.lines().filter(|line| line.contains("idx_") || line.contains("Index")) {
+                assert!(["idx_jobs_claim", "_pkey", "queue_paused"].iter().any(|index| line.contains(index)) || line.contains("Cond"), "{line} in {plan}");
+            }
             for slow in ["TEMP B-TREE", "Sort", "Seq Scan on video_processing_jobs", "SCAN video_processing_jobs", "SCAN due"] {
                 assert!(!plan.contains(slow), "{slow} in {plan}");
             }

@@ -106,7 +106,7 @@ both! {
         enqueue(&db, 3);
         let (started, starts) = mpsc::channel();
         let left = Arc::new(AtomicUsize::new(0));
-        let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(3).grace(SHORT), move |job| {
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(3).grace(SHORT * 10), move |job| {
             let number = left.fetch_add(1, Ordering::SeqCst);
             started.send(()).unwrap();
             match number {
@@ -224,15 +224,54 @@ fn stop_when_idle(db: &Database, stop: &Stop, worker: &std::thread::JoinHandle<D
     worker.is_finished()
 }
 
-/// The example `worker` as a process on the test's database.
+/// Tells this test program that it is to be a worker: URL, lease and work in milliseconds.
+const BE_A_WORKER: &str = "VIRALDB_TEST_WORKER";
+
+/// A worker as a process of its own on the test's database: this program, of which one test is run.
 fn process(t: &Scratch, lease: u32, work: u32) -> Child {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join("worker");
-    Command::new(program)
-        .args([&t.url, "process", &lease.to_string(), &work.to_string()])
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "queue::workers::a_worker_stopped_before_it_begins_takes_nothing", "--nocapture"])
+        .env(BE_A_WORKER, format!("{} {lease} {work}", t.url))
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+#[test]
+fn a_worker_stopped_before_it_begins_takes_nothing() {
+    if let Ok(asked) = std::env::var(BE_A_WORKER) {
+        return be_a_worker(&asked);
+    }
+    #[cfg(feature = "sqlite")]
+    let t = Scratch::sqlite();
+    #[cfg(not(feature = "sqlite"))]
+    let t = Scratch::postgres();
+    let db = t.db();
+    enqueue(&db, 1);
+    let worker = Worker::new(&db, Claim::new("w"));
+    worker.stop().stop();
+    assert_eq!(worker.run(|_| Ok::<_, String>(())).unwrap(), Done::default());
+    assert_eq!(count(&db, JobStatus::Queued), 1);
+}
+
+fn be_a_worker(asked: &str) {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let asked: Vec<&str> = asked.split(' ').collect();
+    let [lease, work] = [1, 2].map(|place| Duration::from_millis(asked[place].parse().unwrap()));
+    let db = Database::connect(asked[0]).unwrap();
+    let worker = Worker::new(&db, Claim::new("process").lease(lease)).concurrency(4);
+    worker.stop().on_signals().unwrap();
+    let done = worker.run(move |job| {
+        for _ in 0..10 {
+            if job.should_stop() {
+                return Err("stopped halfway");
+            }
+            std::thread::sleep(work / 10);
+        }
+        Ok(())
+    });
+    tracing::info!("{:?}", done.unwrap());
 }
 
 /// The job that a line of the log says is completed, if the line is whole.
