@@ -9,7 +9,7 @@ use viraldb::republishing::{JobType, NewChannel, NewVideo, NewVideoProcessingJob
 use viraldb::{Database, Timestamp};
 
 use crate::measure::{Asked, Line, time};
-use crate::sqlite::{Scratch, rival};
+use crate::sqlite::{Scratch, in_turns, rival, to_text};
 
 const SQLITE: [(&str, u32); 2] =
     [("sqlite claim and complete, 1 at a time", 1), ("sqlite claim and complete, 100 at a time", 100)];
@@ -78,15 +78,9 @@ fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
     for round in 0..asked.rounds(9) {
         enqueue(&db, &video, count);
         enqueue(&other, &other_video, count);
-        let ours = || time(|| assert_eq!(work(&db, "w", at_once), count));
-        let mut hand = || time(|| assert_eq!(by_hand(&mut conn, at_once), count));
-        let (ours, hand) = if round.is_multiple_of(2) {
-            let ours = ours();
-            (ours, hand())
-        } else {
-            let hand = hand();
-            (ours(), hand)
-        };
+        let ours = |_: &mut Connection| time(|| assert_eq!(work(&db, "w", at_once), count));
+        let hand = |conn: &mut Connection| time(|| assert_eq!(by_hand(conn, at_once), count));
+        let (ours, hand) = in_turns(round, &mut conn, ours, hand);
         line.add(ours, hand);
     }
     line
@@ -94,7 +88,6 @@ fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
 
 /// Two prepared statements, the limit a literal; all columns of a job are read.
 fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
-    let text = |at: Timestamp| at.to_utc().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
     let claim = format!(
         "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ?1, \
          updated_at = ?1, lease_expires_at = ?2, lease_token = ?3, leased_by = ?4 WHERE id IN (\
@@ -111,7 +104,7 @@ fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         let jobs: Vec<Vec<Option<String>>> = {
             let mut claim = transaction.prepare_cached(&claim).unwrap();
-            let rows = claim.query_map(params![text(now), text(now + LEASE), token, "w"], |row| {
+            let rows = claim.query_map(params![to_text(now), to_text(now + LEASE), token, "w"], |row| {
                 (0..22)
                     .map(|column| {
                         Ok(match row.get_ref(column)? {
@@ -128,7 +121,7 @@ fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
         if jobs.is_empty() {
             return done;
         }
-        let now = text(Timestamp::now());
+        let now = to_text(Timestamp::now());
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         for job in &jobs {
             let mut complete = transaction.prepare_cached(complete).unwrap();
@@ -157,13 +150,7 @@ fn full_table(
         enqueue(empty, &video, each);
         enqueue(full, &other, each);
         let work = |db| time(|| assert_eq!(claim_all(db), each));
-        let (in_full, in_empty) = if round.is_multiple_of(2) {
-            let in_full = work(full);
-            (in_full, work(empty))
-        } else {
-            let in_empty = work(empty);
-            (work(full), in_empty)
-        };
+        let (in_full, in_empty) = in_turns(round, &mut (), |_| work(full), |_| work(empty));
         line.add(in_full, in_empty);
     }
     line
@@ -262,15 +249,9 @@ mod postgres {
                 session.batch_execute("VACUUM ANALYZE video_processing_jobs").unwrap();
                 session.batch_execute("CHECKPOINT").unwrap();
             }
-            let ours = || together(|n| work(db, &format!("w{n}"), at_once), count);
-            let hand = || together(|n| connections[n].work(), count);
-            let (ours, hand) = if round.is_multiple_of(2) {
-                let ours = ours();
-                (ours, hand())
-            } else {
-                let hand = hand();
-                (ours(), hand)
-            };
+            let ours = |_: &mut ()| together(|n| work(db, &format!("w{n}"), at_once), count);
+            let hand = |_: &mut ()| together(|n| connections[n].work(), count);
+            let (ours, hand) = in_turns(round, &mut (), ours, hand);
             line.add(ours, hand);
         }
         line

@@ -193,7 +193,7 @@ fn execute(conn: &mut Connection, rows: &[NewDiscoveredVideo<'_>], on_conflict: 
 }
 
 /// Chrono's quickest way to the text that viraldb keeps; `format` takes far longer.
-fn to_text(at: Timestamp) -> String {
+pub fn to_text(at: Timestamp) -> String {
     let mut text = at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     text.pop();
     text.replace_range(10..11, " ");
@@ -301,7 +301,7 @@ fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
 
 /// Who begins changes from round to round, and each begins with an empty page cache, which all
 /// connections of the process share.
-fn in_turns<S, T>(
+pub fn in_turns<S, T>(
     round: usize,
     state: &mut S,
     ours: impl FnOnce(&mut S) -> T,

@@ -2,12 +2,13 @@
 
 use diesel::prelude::*;
 
+use super::lease::without_lease;
 use crate::db::clock::now;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::republishing::{JobStatus, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
-use crate::types::{LeaseToken, VideoProcessingJobId};
+use crate::types::VideoProcessingJobId;
 use crate::{Database, Timestamp};
 
 /// Jobs that one statement touches, so that none holds its locks for long.
@@ -28,21 +29,17 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     const WHY: &str = "the lease expired before the worker finished";
     let now = now();
     conn.atomically(|conn| {
+        let expired = || {
+            jobs::table
+                .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now.nullable())))
+                .select((jobs::id, jobs::attempts, jobs::max_attempts))
+                .limit(BATCH)
+        };
         let expired: Vec<(VideoProcessingJobId, i32, i32)> = on_backend!(
             &mut *conn,
-            sqlite => |c| jobs::table
-                .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now.nullable())))
-                .select((jobs::id, jobs::attempts, jobs::max_attempts))
-                .limit(BATCH)
-                .load(c),
+            sqlite => |c| expired().load(c),
             // Two who rescue at once share the jobs; neither waits for the other.
-            postgres => |c| jobs::table
-                .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now.nullable())))
-                .select((jobs::id, jobs::attempts, jobs::max_attempts))
-                .limit(BATCH)
-                .for_update()
-                .skip_locked()
-                .load(c),
+            postgres => |c| expired().for_update().skip_locked().load(c),
         )
         .of("video_processing_jobs", "")?;
         let (over, left): (Vec<_>, Vec<_>) =
@@ -51,19 +48,13 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
             jobs.into_iter().map(|job| job.0).collect::<Vec<_>>()
         };
         let (over, left) = (ids(over), ids(left));
-        let nobody = (
-            jobs::lease_token.eq(None::<LeaseToken>),
-            jobs::leased_by.eq(None::<&str>),
-            jobs::lease_expires_at.eq(None::<Timestamp>),
-            jobs::error_message.eq(Some(WHY)),
-            jobs::updated_at.eq(now),
-        );
+        let lapsed = (jobs::error_message.eq(Some(WHY)), jobs::updated_at.eq(now), without_lease());
         on_backend!(conn, |c| {
             let retrying = diesel::update(jobs::table.filter(jobs::id.eq_any(left)))
-                .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), nobody))
+                .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), lapsed))
                 .execute(c)?;
             let failed = diesel::update(jobs::table.filter(jobs::id.eq_any(over)))
-                .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), nobody))
+                .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed))
                 .execute(c)?;
             Ok(Rescued { retrying, failed })
         })
@@ -123,10 +114,8 @@ pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Video
         jobs::status.eq(JobStatus::Failed),
         jobs::error_message.eq(Some("cancelled")),
         jobs::completed_at.eq(now.nullable()),
-        jobs::lease_token.eq(None::<LeaseToken>),
-        jobs::leased_by.eq(None::<&str>),
-        jobs::lease_expires_at.eq(None::<Timestamp>),
         jobs::updated_at.eq(now),
+        without_lease(),
     ))
     .returning(VideoProcessingJob::as_returning())
     .get_result(c)

@@ -103,11 +103,25 @@ fn is_held(lease: Lease, now: Moment) -> _ {
 
 /// Takes the lease off a job.
 #[auto_type]
-fn without_lease() -> _ {
+pub(super) fn without_lease() -> _ {
     let nobody: Option<LeaseToken> = None;
     let no_name: Option<&'static str> = None;
     let never: Option<crate::Timestamp> = None;
     (jobs::lease_token.eq(nobody), jobs::leased_by.eq(no_name), jobs::lease_expires_at.eq(never))
+}
+
+/// Ends a job as completed.
+#[auto_type]
+fn completed(now: Moment) -> _ {
+    let status: JobStatus = JobStatus::Completed;
+    let taken: SecondsTaken = SecondsTaken(now);
+    (
+        jobs::status.eq(status),
+        jobs::completed_at.eq(now.nullable()),
+        jobs::duration.eq(taken),
+        jobs::updated_at.eq(now),
+        without_lease(),
+    )
 }
 
 /// A row that was not there to be changed was not held any more.
@@ -144,13 +158,7 @@ pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Vide
     let lease = lease.into();
     let now = now();
     let result = on_backend!(conn, |c| diesel::update(jobs::table.filter(is_held(lease, now)))
-        .set((
-            jobs::status.eq(JobStatus::Completed),
-            jobs::completed_at.eq(now.nullable()),
-            jobs::duration.eq(SecondsTaken(now)),
-            jobs::updated_at.eq(now),
-            without_lease(),
-        ))
+        .set(completed(now))
         .returning(VideoProcessingJob::as_returning())
         .get_result(c));
     or_lost(result, lease)
@@ -170,13 +178,7 @@ pub fn complete_many<L: Into<Lease>>(
                 let mut lost = Vec::new();
                 for lease in &leases {
                     let completed = diesel::update(jobs::table.filter(is_held(*lease, now)))
-                        .set((
-                            jobs::status.eq(JobStatus::Completed),
-                            jobs::completed_at.eq(now.nullable()),
-                            jobs::duration.eq(SecondsTaken(now)),
-                            jobs::updated_at.eq(now),
-                            without_lease(),
-                        ))
+                        .set(completed(now))
                         .execute(c)?;
                     if completed == 0 {
                         lost.push(lease.job);
@@ -205,44 +207,37 @@ pub fn fail(
     let now = now();
     conn.atomically(|conn| {
         // Nobody else changes the row between these two: SQLite has one writer, PostgreSQL a row lock.
+        let held = || jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts));
         let (attempts, most): (i32, i32) = on_backend!(
             &mut *conn,
-            sqlite => |c| jobs::table
-                .filter(is_held(lease, now))
-                .select((jobs::attempts, jobs::max_attempts))
-                .first(c),
-            postgres => |c| jobs::table
-                .filter(is_held(lease, now))
-                .select((jobs::attempts, jobs::max_attempts))
-                .for_update()
-                .first(c),
+            sqlite => |c| held().first(c),
+            postgres => |c| held().for_update().first(c),
         )
         .map_err(|error| match error {
             diesel::result::Error::NotFound => Error::LeaseLost { job: lease.job },
             error => error.into(),
         })?;
-        let is_over = attempts >= most;
-        let status = if is_over { JobStatus::Failed } else { JobStatus::Retrying };
-        let wait = if is_over { Duration::ZERO } else { failure.backoff.wait(attempts) };
         on_backend!(conn, |c| {
-            let job = diesel::update(jobs::table.find(lease.job))
-                .set((
-                    jobs::status.eq(status),
-                    jobs::run_at.eq(after(wait)),
-                    jobs::error_message.eq(Some(&*failure.error)),
-                    jobs::error_details.eq(&failure.details),
-                    jobs::updated_at.eq(now),
-                    without_lease(),
-                ))
-                .returning(VideoProcessingJob::as_returning())
-                .get_result(c)?;
-            if !is_over {
-                return Ok(job);
+            let job = jobs::table.find(lease.job);
+            let told = (
+                jobs::error_message.eq(Some(&*failure.error)),
+                jobs::error_details.eq(&failure.details),
+                jobs::updated_at.eq(now),
+                without_lease(),
+            );
+            if attempts < most {
+                let next = after(failure.backoff.wait(attempts));
+                diesel::update(job)
+                    .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(next), told))
+                    .returning(VideoProcessingJob::as_returning())
+                    .get_result(c)
+            } else {
+                let ended = (jobs::completed_at.eq(now.nullable()), jobs::duration.eq(SecondsTaken(now)));
+                diesel::update(job)
+                    .set((jobs::status.eq(JobStatus::Failed), ended, told))
+                    .returning(VideoProcessingJob::as_returning())
+                    .get_result(c)
             }
-            diesel::update(jobs::table.find(lease.job))
-                .set((jobs::completed_at.eq(now.nullable()), jobs::duration.eq(SecondsTaken(now))))
-                .returning(VideoProcessingJob::as_returning())
-                .get_result(c)
         })
         .of("video_processing_jobs", lease.job)
     })

@@ -177,6 +177,8 @@ pub struct Done {
 pub struct Work {
     job: VideoProcessingJob,
     is_lost: AtomicBool,
+    /// Set by whoever settles it: the thread of its handler, or the worker that gives it back.
+    is_settled: AtomicBool,
     stop: Stop,
 }
 
@@ -270,7 +272,8 @@ impl Shared {
 
     /// Works on a job on a thread of its own.
     fn take(self: &Arc<Self>, job: VideoProcessingJob) {
-        let work = Arc::new(Work { job, is_lost: AtomicBool::new(false), stop: self.worker.stop() });
+        let work =
+            Arc::new(Work { job, is_lost: false.into(), is_settled: false.into(), stop: self.worker.stop() });
         let lease = Lease::from(&work.job);
         self.hands().held.insert(lease, Arc::clone(&work));
         let shared = Arc::clone(self);
@@ -293,6 +296,9 @@ impl Shared {
             Ok(Err(error)) => Err(("JobFailed", error)),
             Err(panic) => Err(("Panic", message(&*panic))),
         };
+        if work.is_settled.swap(true, Ordering::Relaxed) {
+            return |done| &mut done.released;
+        }
         let lease = Lease::from(&work.job);
         match result {
             Ok(()) => self.write(work, |c| complete(c, lease), |done| &mut done.completed),
@@ -391,23 +397,30 @@ impl Shared {
 
     /// Gives back what still runs, and ends the heartbeats.
     fn release_the_rest(&self) -> Done {
-        let mut hands = self.hands();
-        hands.is_over = true;
-        let held: Vec<Arc<Work>> = hands.held.drain().map(|(_, work)| work).collect();
-        drop(hands);
-        for work in held {
+        let held: Vec<Arc<Work>> = self.hands().held.values().map(Arc::clone).collect();
+        for work in held.iter().filter(|work| !work.is_settled.swap(true, Ordering::Relaxed)) {
+            let released = self.worker.db.write(|c| release(c, &work.job));
             work.is_lost.store(true, Ordering::Relaxed);
-            let count = match self.worker.db.write(|c| release(c, &work.job)) {
-                Ok(_) => |done: &mut Done| done.released += 1,
+            let mut hands = self.hands();
+            hands.held.remove(&Lease::from(&work.job));
+            match released {
+                Ok(_) => hands.done.released += 1,
                 Err(error) => {
                     tracing::warn!(job = %work.id, "not released: {error}");
-                    |done: &mut Done| done.lost += 1
+                    hands.done.lost += 1;
                 }
-            };
-            count(&mut self.hands().done);
+            }
         }
-        self.changed.notify_all();
-        self.hands().done
+        // Left are those whose handlers returned in time; they are being written down.
+        loop {
+            let mut hands = self.hands();
+            if hands.held.is_empty() {
+                hands.is_over = true;
+                self.changed.notify_all();
+                return hands.done;
+            }
+            self.wait_for_a_change(hands);
+        }
     }
 }
 

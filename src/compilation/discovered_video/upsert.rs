@@ -76,7 +76,7 @@ impl<'a> Complete<'a> {
         self.view_count = row.view_count.or(self.view_count);
         self.like_count = row.like_count.or(self.like_count);
         self.comment_count = row.comment_count.or(self.comment_count);
-        self.viral_score = row.viral_score.or(self.viral_score);
+        self.viral_score = row.viral_score.filter(|score| !score.is_nan()).or(self.viral_score);
         self.category_id = self.category_id.or(row.category_id);
         self.duration_seconds = self.duration_seconds.or(row.duration_seconds);
     }

@@ -53,11 +53,17 @@ fn insert(conn: &mut SqliteConnection, row: &Complete<'_>) -> QueryResult<bool> 
     Ok(Fixed(NewRow, insert.on_conflict(v::video_id).do_nothing()).execute(conn)? == 1)
 }
 
-/// What a row holds of all that another sight of the video may change.
+/// A row that is there.
 #[derive(Queryable)]
 struct Known {
     id: i64,
     video_id: String,
+    holds: Counts,
+}
+
+/// What another sight of a video may change in its row.
+#[derive(Queryable, Clone, Copy, PartialEq)]
+struct Counts {
     category_id: Option<i32>,
     duration_seconds: Option<i32>,
     view_count: Option<i64>,
@@ -76,35 +82,24 @@ fn look_up(conn: &mut SqliteConnection, rows: &[Complete<'_>]) -> QueryResult<Ve
 /// A row that is to change, and what it is to hold.
 struct Change {
     id: i64,
-    category_id: Option<i32>,
-    duration_seconds: Option<i32>,
-    view_count: Option<i64>,
-    like_count: Option<i64>,
-    comment_count: Option<i64>,
-    viral_score: Option<f64>,
+    counts: Counts,
     is_rescored: bool,
 }
 
 impl Known {
     /// What to write now that the video was seen again; `None` if nothing.
     fn seen_again(&self, row: &Complete<'_>) -> Option<Change> {
-        let change = Change {
-            id: self.id,
-            category_id: self.category_id.or(row.category_id),
-            duration_seconds: self.duration_seconds.or(row.duration_seconds),
-            view_count: row.view_count.or(self.view_count),
-            like_count: row.like_count.or(self.like_count),
-            comment_count: row.comment_count.or(self.comment_count),
-            viral_score: row.viral_score.or(self.viral_score),
-            is_rescored: row.viral_score.is_some() && row.viral_score != self.viral_score,
+        let old = self.holds;
+        let counts = Counts {
+            category_id: old.category_id.or(row.category_id),
+            duration_seconds: old.duration_seconds.or(row.duration_seconds),
+            view_count: row.view_count.or(old.view_count),
+            like_count: row.like_count.or(old.like_count),
+            comment_count: row.comment_count.or(old.comment_count),
+            viral_score: row.viral_score.or(old.viral_score),
         };
-        let is_changed = change.is_rescored
-            || change.view_count != self.view_count
-            || change.like_count != self.like_count
-            || change.comment_count != self.comment_count
-            || change.category_id != self.category_id
-            || change.duration_seconds != self.duration_seconds;
-        is_changed.then_some(change)
+        let is_rescored = counts.viral_score != old.viral_score;
+        (counts != old).then_some(Change { id: self.id, counts, is_rescored })
     }
 }
 
@@ -113,16 +108,16 @@ fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
     struct NewScore;
     let row = v::discovered_videos.find(change.id);
     let counts = diesel::update(row).set((
-        v::category_id.eq(change.category_id),
-        v::duration_seconds.eq(change.duration_seconds),
-        v::view_count.eq(change.view_count),
-        v::like_count.eq(change.like_count),
-        v::comment_count.eq(change.comment_count),
+        v::category_id.eq(change.counts.category_id),
+        v::duration_seconds.eq(change.counts.duration_seconds),
+        v::view_count.eq(change.counts.view_count),
+        v::like_count.eq(change.counts.like_count),
+        v::comment_count.eq(change.counts.comment_count),
     ));
     Fixed(NewCounts, counts).execute(conn)?;
     // Apart, because an index holds it.
     if change.is_rescored {
-        let score = diesel::update(row).set(v::viral_score.eq(change.viral_score));
+        let score = diesel::update(row).set(v::viral_score.eq(change.counts.viral_score));
         Fixed(NewScore, score).execute(conn)?;
     }
     Ok(())
@@ -154,12 +149,14 @@ impl Query for LookUp {
     type SqlType = (
         BigInt,
         Text,
-        Nullable<Integer>,
-        Nullable<Integer>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<Double>,
+        (
+            Nullable<Integer>,
+            Nullable<Integer>,
+            Nullable<BigInt>,
+            Nullable<BigInt>,
+            Nullable<BigInt>,
+            Nullable<Double>,
+        ),
     );
 }
 
