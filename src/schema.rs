@@ -381,7 +381,7 @@ diesel::table! {
         responded_at -> Nullable<Timestamptz>,
         /// The answer; none while the review is open.
         action -> Nullable<Text>,
-        /// What came with the answer, such as "4,7" after skip.
+        /// What came with the answer, such as skip 4,7.
         response_detail -> Nullable<Text>,
         /// Whether it was held because nobody answered in time.
         auto_held -> Bool,

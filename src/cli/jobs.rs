@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, Format};
+use super::{Context, Format, duration};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
     ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
     VideoProcessingJobFilter, VideoProcessingJobId,
 };
 use crate::types::LeaseToken;
-use crate::{Error, Json, Page, Result, Timestamp};
+use crate::{Json, Page, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -287,16 +287,4 @@ fn all<T>(
     work: impl FnMut(VideoProcessingJobId) -> Result<T>,
 ) -> Result<Vec<T>> {
     ids.iter().copied().map(work).collect()
-}
-
-/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration> {
-    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let span: jiff::Span = text.parse().map_err(|_| bad())?;
-    // A day is 24 hours here, whatever clocks are put forward or back.
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
-    Duration::try_from(length).map_err(|_| bad())
 }

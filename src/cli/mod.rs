@@ -13,16 +13,19 @@ mod jobs;
 mod logging;
 mod migrate;
 mod output;
+mod reviews;
+mod runs;
 mod status;
 mod videos;
 
 use std::error::Error as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::db::database_url;
-use crate::{CorrelationId, Database, Result, correlation};
+use crate::{CorrelationId, Database, Error, Result, correlation};
 use output::Output;
 
 /// The database layer of automated short-video channels: SQLite on a laptop, PostgreSQL in production
@@ -83,6 +86,10 @@ enum Command {
     Ingest(ingest::Args),
     /// Discovered videos
     Videos(videos::Args),
+    /// Runs of the pipeline
+    Runs(runs::Args),
+    /// Reviews asked of a person
+    Reviews(reviews::Args),
     /// The work queue
     Jobs(jobs::Args),
     /// Errors of the pipelines
@@ -141,6 +148,8 @@ impl Command {
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
             Self::Videos(_) => "videos",
+            Self::Runs(_) => "runs",
+            Self::Reviews(_) => "reviews",
             Self::Jobs(_) => "jobs",
             Self::Errors(_) => "errors",
             Self::Completions(_) => "completions",
@@ -154,11 +163,25 @@ impl Command {
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
             Self::Videos(args) => args.run(context),
+            Self::Runs(args) => args.run(context),
+            Self::Reviews(args) => args.run(context),
             Self::Jobs(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }
+}
+
+/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration> {
+    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::Span = text.parse().map_err(|_| bad())?;
+    // A day is 24 hours here, whatever clocks are put forward or back.
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+    Duration::try_from(length).map_err(|_| bad())
 }
 
 /// One line with the chain of causes, each once.

@@ -43,6 +43,20 @@ impl Output {
         }
     }
 
+    /// Prints a table for people under a heading; nothing if there are no rows.
+    pub(super) fn section<'de, T: Serialize + Deserialize<'de>>(
+        &mut self,
+        heading: &str,
+        rows: &[T],
+        shown: &[&str],
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.text(&format!("\n{heading}\n"))?;
+        self.rows(rows, shown)
+    }
+
     /// Prints one object; in CSV it is a row.
     pub(super) fn object(&mut self, object: &impl Serialize) -> Result<()> {
         match self.format {

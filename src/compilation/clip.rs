@@ -1,15 +1,17 @@
 //! Pieces cut from discovered videos for one run.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentIdRisk, DiscoveredVideo, PipelineRun};
+use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
-use crate::error::{Result, ResultExt};
-use crate::schema::clips;
+use crate::error::{Error, Result, ResultExt};
+use crate::schema::{clips, discovered_videos};
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
@@ -119,10 +121,97 @@ impl Clip {
         .of("clips", run)
     }
 
+    /// Chooses videos for a run, the best first: they become clips, ranked behind those it has, and are used
+    /// from then on, so that no other run takes them. A clip is all of its video until it is cut.
+    ///
+    /// # Errors
+    /// `Invalid`, and nothing is chosen, if one of them is not pending any more: read what is pending again.
+    pub fn choose(
+        conn: &mut DbConnection,
+        run: PipelineRunId,
+        videos: &[DiscoveredVideo],
+    ) -> Result<Vec<Self>> {
+        conn.atomically(|conn| {
+            let ids: Vec<DiscoveredVideoId> = videos.iter().map(|video| video.id).collect();
+            let pending = || {
+                discovered_videos::table
+                    .filter(discovered_videos::id.eq_any(&ids))
+                    .filter(discovered_videos::processed.eq(Processed::Pending))
+                    .order(discovered_videos::id)
+                    .select(discovered_videos::id)
+            };
+            let free: HashSet<DiscoveredVideoId> = on_backend!(
+                &mut *conn,
+                sqlite => |c| pending().load(c),
+                postgres => |c| pending().for_update().load(c),
+            )
+            .of("discovered_videos", "")?
+            .into_iter()
+            .collect();
+            let taken: Vec<&str> = videos
+                .iter()
+                .filter(|video| !free.contains(&video.id))
+                .map(|video| &*video.video_id)
+                .collect();
+            if !taken.is_empty() {
+                return Err(Error::invalid(
+                    format!("discovered_videos {}", taken.join(", ")),
+                    "are not pending any more; read what is pending and choose again",
+                ));
+            }
+            cut(conn, run, videos)
+        })
+    }
+
+    /// Chooses the best `count` pending videos of the run's niche, as [`choose`](Self::choose) does; fewer if
+    /// there are no more. Two runs that choose at once take different ones.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such run.
+    pub fn choose_best(conn: &mut DbConnection, run: PipelineRunId, count: i64) -> Result<Vec<Self>> {
+        conn.atomically(|conn| {
+            let niche = PipelineRun::find(conn, run)?.niche;
+            let best = DiscoveredVideo::take_pending(conn, &niche, count)?;
+            cut(conn, run, &best)
+        })
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
     }
+}
+
+/// Makes clips of videos that are ours to take, and marks these as used.
+fn cut(conn: &mut DbConnection, run: PipelineRunId, videos: &[DiscoveredVideo]) -> Result<Vec<Clip>> {
+    let last: Option<i32> = on_backend!(&mut *conn, |c| clips::table
+        .filter(clips::pipeline_run_id.eq(run))
+        .select(max(clips::rank_position))
+        .first(c))
+    .of("clips", run)?;
+    let first = last.unwrap_or(0) + 1;
+    let rows: Vec<_> = (first..)
+        .zip(videos)
+        .map(|(rank_position, video)| {
+            let length = video.duration_seconds.map_or(0.0, f64::from);
+            NewClip {
+                pipeline_run_id: run,
+                discovered_video_id: video.id,
+                rank_position,
+                end_time_seconds: length,
+                clip_duration_seconds: length,
+                content_id_risk: Some(video.content_id_risk),
+                ..Default::default()
+            }
+        })
+        .collect();
+    NewClip::insert_many(conn, &rows)?;
+    DiscoveredVideo::mark_many(conn, rows.iter().map(|row| row.discovered_video_id), Processed::Used)?;
+    on_backend!(conn, |c| Clip::query()
+        .filter(clips::pipeline_run_id.eq(run).and(clips::rank_position.ge(first)))
+        .order(clips::rank_position)
+        .load(c))
+    .of("clips", run)
 }
 
 impl NewClip<'_> {

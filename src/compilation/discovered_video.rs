@@ -190,6 +190,24 @@ impl DiscoveredVideo {
         .of("discovered_videos", niche)
     }
 
+    /// The pending videos of a niche, best first, for the transaction that is open to take: another one that
+    /// asks meanwhile is given others.
+    pub(super) fn take_pending(conn: &mut DbConnection, niche: &str, limit: i64) -> Result<Vec<Self>> {
+        let best = || {
+            discovered_videos::table
+                .filter(is_pending())
+                .filter(discovered_videos::niche.eq(niche))
+                .order(best_first())
+                .limit(limit)
+        };
+        on_backend!(
+            conn,
+            sqlite => |c| best().select(Self::as_select()).load(c),
+            postgres => |c| best().select(Self::as_select()).for_update().skip_locked().load(c),
+        )
+        .of("discovered_videos", niche)
+    }
+
     /// How many videos are pending in each niche, by niche.
     pub fn count_pending(conn: &mut DbConnection) -> Result<Vec<(String, i64)>> {
         on_backend!(conn, |c| {
@@ -212,6 +230,21 @@ impl DiscoveredVideo {
                 .get_result(c)
         })
         .of("discovered_videos", video_id)
+    }
+
+    /// Sets what became of many videos, and returns how many there are.
+    pub fn mark_many(
+        conn: &mut DbConnection,
+        ids: impl IntoIterator<Item = DiscoveredVideoId>,
+        status: Processed,
+    ) -> Result<usize> {
+        let ids: Vec<DiscoveredVideoId> = ids.into_iter().collect();
+        on_backend!(conn, |c| {
+            diesel::update(discovered_videos::table.filter(discovered_videos::id.eq_any(ids)))
+                .set(discovered_videos::processed.eq(status))
+                .execute(c)
+        })
+        .of("discovered_videos", "")
     }
 
     /// When each of these videos was first seen, by the platform's own id; without those that never were.

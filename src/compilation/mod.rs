@@ -23,7 +23,9 @@ pub use discovered_video::{
     Processed,
 };
 pub use error_log::{ErrorLog, ErrorLogChanges, ErrorLogFilter, NewErrorLog};
-pub use pipeline_run::{NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus};
+pub use pipeline_run::{
+    NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus, RunView,
+};
 pub use review_log::{NewReviewLog, ReviewAction, ReviewLog, ReviewLogChanges, ReviewLogFilter};
 pub use script::{NewScript, Script, ScriptChanges, ScriptFilter};
 pub use short::{NewShort, Short, ShortChanges, ShortFilter, ShortStatus};

@@ -1,5 +1,8 @@
 //! One cycle of a niche, from choosing its videos to the upload.
 
+mod life;
+mod view;
+
 use std::borrow::Cow;
 
 use diesel::prelude::*;
@@ -10,6 +13,8 @@ use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
+
+pub use view::RunView;
 
 /// One row of `pipeline_runs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
@@ -204,7 +209,8 @@ impl Document for NewPipelineRun<'static> {
 }
 
 impl PipelineRunChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Changes the row with this id and returns it; `NotFound` if there is none. A status is written as it is
+    /// given; [`PipelineRun::move_to`] holds to the order.
     pub fn update(&self, conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
         on_backend!(conn, |c| diesel::update(pipeline_runs::table.find(id))
             .set(self)

@@ -1,5 +1,7 @@
 //! Reviews asked of a person, and the answers.
 
+mod life;
+
 use std::borrow::Cow;
 
 use diesel::prelude::*;
@@ -27,7 +29,7 @@ pub struct ReviewLog {
     pub responded_at: Option<Timestamp>,
     /// The answer; none while the review is open.
     pub action: Option<ReviewAction>,
-    /// What came with the answer, such as "4,7" after skip.
+    /// What came with the answer, such as skip 4,7.
     pub response_detail: Option<String>,
     /// Whether it was held because nobody answered in time.
     pub auto_held: bool,
@@ -95,11 +97,11 @@ impl ReviewLog {
         .of("review_log", "")
     }
 
-    /// The reviews nobody has answered, longest waiting first.
+    /// The reviews that are neither answered nor held, longest waiting first.
     pub fn open(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
-                .filter(review_log::responded_at.is_null())
+                .filter(life::is_open())
                 .order((review_log::sent_at, review_log::id))
                 .limit(limit)
                 .load(c)

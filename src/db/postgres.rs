@@ -78,3 +78,11 @@ const INGEST_LOCK: i64 = 0x7669_7261_6c69_6e67;
 pub(crate) fn lock_ingest(conn: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query(format!("SELECT pg_advisory_xact_lock({INGEST_LOCK})")).execute(conn).map(drop)
 }
+
+/// Lets one transaction at a time work on what has this name.
+pub(crate) fn lock_name(conn: &mut PgConnection, name: &str) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind::<diesel::sql_types::Text, _>(name)
+        .execute(conn)
+        .map(drop)
+}

@@ -24,7 +24,7 @@ pub use transformation_preset::{
 };
 pub use video::{
     DownloadStatus, NewVideo, PublicationStatus, TransformationStatus, Video, VideoChanges, VideoFilter,
-    VideoStatus,
+    VideoMove, VideoStatus,
 };
 pub use video_processing_job::{
     JobStatus, JobType, NewVideoProcessingJob, VideoProcessingJob, VideoProcessingJobChanges,

@@ -1,5 +1,7 @@
 //! Source videos on their way through download, transformation and publication.
 
+mod life;
+
 use std::borrow::Cow;
 
 use diesel::dsl::sql;
@@ -13,6 +15,8 @@ use crate::error::{Result, ResultExt};
 use crate::schema::videos;
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, VideoId, portable};
+
+pub use life::VideoMove;
 
 /// One row of `videos`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]

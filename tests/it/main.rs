@@ -9,6 +9,7 @@ mod bad_input;
 mod cli;
 mod database;
 mod ingest;
+mod lives;
 mod migrations;
 mod models;
 mod queue;

@@ -238,7 +238,7 @@ COMMENT ON COLUMN review_log.pipeline_run_id IS 'Run under review.';
 COMMENT ON COLUMN review_log.sent_at IS 'When the review was asked for.';
 COMMENT ON COLUMN review_log.responded_at IS 'When the person answered.';
 COMMENT ON COLUMN review_log.action IS 'The answer; none while the review is open.';
-COMMENT ON COLUMN review_log.response_detail IS 'What came with the answer, such as "4,7" after skip.';
+COMMENT ON COLUMN review_log.response_detail IS 'What came with the answer, such as skip 4,7.';
 COMMENT ON COLUMN review_log.auto_held IS 'Whether it was held because nobody answered in time.';
 
 -- Settings changed by an operator at run time.

@@ -1,0 +1,102 @@
+//! `viraldb reviews`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use super::{Context, Format, duration};
+use crate::compilation::{PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
+use crate::{Page, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List reviews, newest first
+    List {
+        /// Only of this run
+        #[arg(long, value_name = "ID", conflicts_with = "open")]
+        run: Option<PipelineRunId>,
+        /// Only those that are neither answered nor held, longest waiting first
+        #[arg(long, conflicts_with = "after")]
+        open: bool,
+        /// Begin behind the review with this number
+        #[arg(long, value_name = "ID")]
+        after: Option<ReviewLogId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Ask for a review of a running run
+    Send {
+        /// Number of the run
+        #[arg(value_name = "RUN")]
+        run: PipelineRunId,
+    },
+    /// Answer a review, which moves its run
+    Answer {
+        /// Number of the review
+        #[arg(value_name = "ID")]
+        id: ReviewLogId,
+        /// approve, reject, hold, skip or redo_script
+        #[arg(value_name = "ANSWER")]
+        action: String,
+        /// What comes with it: after skip the ranks of the clips, such as 4,7; else words
+        #[arg(value_name = "DETAIL")]
+        detail: Vec<String>,
+    },
+    /// Hold the reviews that nobody has answered in time
+    Hold {
+        /// How long a person has, such as 4h
+        #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration)]
+        after: Duration,
+    },
+}
+
+const SHOWN: &[&str] =
+    &["id", "pipeline_run_id", "sent_at", "responded_at", "action", "response_detail", "auto_held"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { run, open, after, limit } => {
+                let filter = ReviewLogFilter { pipeline_run_id: run };
+                let reviews = db.read(|c| match open {
+                    true => ReviewLog::open(c, limit),
+                    false => ReviewLog::list(c, &filter, &Page { after, limit }),
+                })?;
+                context.output.rows(&reviews, SHOWN)?;
+            }
+            Command::Send { run } => {
+                let review = db.write(|c| ReviewLog::send(c, run))?;
+                told(context, &review, "is open")?;
+            }
+            Command::Answer { id, action, detail } => {
+                let action: ReviewAction = action.parse()?;
+                let detail = (!detail.is_empty()).then(|| detail.join(" "));
+                let review = db.write(|c| ReviewLog::answer(c, id, action, detail.as_deref()))?;
+                told(context, &review, &format!("is answered: {action}"))?;
+            }
+            Command::Hold { after } => {
+                let held = db.write(|c| ReviewLog::hold_overdue(c, after))?;
+                context.output.rows(&held, SHOWN)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn told(context: &mut Context, review: &ReviewLog, what: &str) -> Result<()> {
+    match context.output.format {
+        Format::Table => {
+            context.output.text(&format!("review {} of run {} {what}\n", review.id, review.pipeline_run_id))
+        }
+        _ => context.output.object(review),
+    }
+}

@@ -1,0 +1,184 @@
+//! `viraldb runs`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use super::{Context, Format, duration};
+use crate::compilation::{Clip, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView};
+use crate::{Page, Result, Timestamp};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List runs, newest first
+    List {
+        /// Only of this niche
+        #[arg(long, value_name = "NAME")]
+        niche: Option<String>,
+        /// Only with this status: pending, running, review, approved, uploaded or failed
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Begin behind the run with this number
+        #[arg(long, value_name = "ID")]
+        after: Option<PipelineRunId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Show a run with its clips, scripts, audio, shorts, reviews and errors
+    Show {
+        /// Number of the run
+        #[arg(value_name = "ID")]
+        id: PipelineRunId,
+    },
+    /// Make the run of a niche for a cycle, unless it is there
+    Start {
+        /// The niche, such as gaming
+        #[arg(value_name = "NICHE")]
+        niche: String,
+        /// Length of the cycle, counted from midnight UTC, such as 6h; the cycle that is under way is meant
+        #[arg(long, value_name = "TIME", default_value = "6h", value_parser = duration)]
+        cycle: Duration,
+        /// Start of another cycle, such as 2026-11-21T06:00:00Z
+        #[arg(long, value_name = "TIME", requires = "end")]
+        start: Option<Timestamp>,
+        /// End of that cycle
+        #[arg(long, value_name = "TIME", requires = "start")]
+        end: Option<Timestamp>,
+    },
+    /// Choose the best pending videos of its niche for a run; they count as used from then on
+    Choose {
+        /// Number of the run
+        #[arg(value_name = "ID")]
+        id: PipelineRunId,
+        /// Most videos to choose
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Move a run to its next status
+    Move {
+        /// Number of the run
+        #[arg(value_name = "ID")]
+        id: PipelineRunId,
+        /// running, review, approved, uploaded, or failed
+        #[arg(value_name = "STATUS")]
+        status: String,
+        /// Why it failed
+        #[arg(long, value_name = "TEXT")]
+        error: Option<String>,
+    },
+    /// Put failed runs back to pending
+    Retry {
+        /// Numbers of the runs
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<PipelineRunId>,
+    },
+}
+
+const LISTED: &[&str] =
+    &["id", "niche", "status", "cycle_start", "started_at", "completed_at", "retry_count", "error_message"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { niche, status, after, limit } => {
+                let status = status.map(|word| word.parse::<RunStatus>()).transpose()?;
+                let filter = PipelineRunFilter { niche: niche.as_deref(), status };
+                let runs = db.read(|c| PipelineRun::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&runs, LISTED)?;
+            }
+            Command::Show { id } => {
+                let view = db.read(|c| PipelineRun::view(c, id))?;
+                match context.output.format {
+                    Format::Table => show(context, &view)?,
+                    _ => context.output.object(&view)?,
+                }
+            }
+            Command::Start { niche, cycle, start, end } => {
+                let (start, end) = match start.zip(end) {
+                    Some(given) => given,
+                    None => PipelineRun::cycle_at(Timestamp::now(), cycle)?,
+                };
+                let run = db.write(|c| PipelineRun::start_cycle(c, &niche, start, end))?;
+                told(context, &run)?;
+            }
+            Command::Choose { id, limit } => {
+                let clips = db.write(|c| Clip::choose_best(c, id, limit))?;
+                context.output.rows(&clips, CLIPS)?;
+            }
+            Command::Move { id, status, error } => {
+                let to: RunStatus = status.parse()?;
+                let run = db.write(|c| match (to, &error) {
+                    (RunStatus::Failed, Some(error)) => PipelineRun::fail(c, id, error),
+                    _ => PipelineRun::move_to(c, id, to),
+                })?;
+                told(context, &run)?;
+            }
+            Command::Retry { ids } => {
+                let runs = db
+                    .write(|c| ids.iter().map(|id| PipelineRun::retry(c, *id)).collect::<Result<Vec<_>>>())?;
+                context.output.rows(&runs, LISTED)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn told(context: &mut Context, run: &PipelineRun) -> Result<()> {
+    match context.output.format {
+        Format::Table => context.output.text(&format!(
+            "run {} of {} ({} to {}) is {}\n",
+            run.id, run.niche, run.cycle_start, run.cycle_end, run.status
+        )),
+        _ => context.output.object(run),
+    }
+}
+
+const CLIPS: &[&str] = &[
+    "id",
+    "rank_position",
+    "discovered_video_id",
+    "start_time_seconds",
+    "end_time_seconds",
+    "extraction_method",
+    "clip_file_path",
+];
+
+fn show(context: &mut Context, view: &RunView) -> Result<()> {
+    told(context, &view.run)?;
+    let run = &view.run;
+    for (what, text) in
+        [("error", &run.error_message), ("video", &run.video_file_path), ("youtube", &run.youtube_url)]
+    {
+        if let Some(text) = text {
+            context.output.text(&format!("{what}: {text}\n"))?;
+        }
+    }
+    let out = &mut context.output;
+    out.section("clips", &view.clips, CLIPS)?;
+    out.section("scripts", &view.scripts, &["id", "generated_at", "llm_model_used", "opening_text"])?;
+    out.section(
+        "audio",
+        &view.tts_audio,
+        &["id", "generated_at", "engine_used", "voice_profile", "audio_file_path"],
+    )?;
+    out.section("shorts", &view.shorts, &["id", "clip_id", "status", "title", "youtube_url"])?;
+    out.section(
+        "reviews",
+        &view.reviews,
+        &["id", "sent_at", "responded_at", "action", "response_detail", "auto_held"],
+    )?;
+    out.section(
+        "errors",
+        &view.errors,
+        &["id", "occurred_at", "module", "error_type", "error_message", "resolved"],
+    )
+}

@@ -1,0 +1,180 @@
+//! A review is sent, answered or held; the answer moves its run.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+
+use super::{NewReviewLog, ReviewAction, ReviewLog};
+use crate::compilation::{DiscoveredVideo, PipelineRun, Processed, RunStatus, ShortStatus};
+use crate::db::{DbConnection, on_backend};
+use crate::error::{Error, Result, ResultExt};
+use crate::schema::{clips, review_log, shorts};
+use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
+
+impl ReviewLog {
+    /// Asks a person to review a run, which moves from running to review. A run under review whose last review
+    /// is not open any more, because it was held, is asked about again; an open one is returned as it is.
+    ///
+    /// # Errors
+    /// `Invalid` if the run is neither running nor under review; `NotFound`.
+    pub fn send(conn: &mut DbConnection, run: PipelineRunId) -> Result<Self> {
+        conn.atomically(|conn| {
+            if PipelineRun::lock(conn, run)?.status != RunStatus::Review {
+                PipelineRun::move_to(conn, run, RunStatus::Review)?;
+            }
+            let open = on_backend!(&mut *conn, |c| Self::query()
+                .filter(review_log::pipeline_run_id.eq(run).and(is_open()))
+                .order(review_log::id.desc())
+                .first(c)
+                .optional())
+            .of("review_log", "")?;
+            let new =
+                NewReviewLog { pipeline_run_id: run, sent_at: Some(Timestamp::now()), ..Default::default() };
+            open.map_or_else(|| new.insert(conn), Ok)
+        })
+    }
+
+    /// Writes down a person's answer and moves the run:
+    ///
+    /// - `approve`: to approved.
+    /// - `reject`: to failed; `detail` says why.
+    /// - `hold`: nowhere. A held review may be answered later.
+    /// - `skip`: back to running, to be made again without some of its clips; `detail` gives their ranks, as
+    ///   `4,7`. The clips go, their videos become skipped, and shorts made of them that are not uploaded fail.
+    /// - `redo_script`: back to running; `detail` says what is wrong with the script.
+    ///
+    /// # Errors
+    /// `Invalid`, and nothing is changed, if the review was answered, if the run is not under review, or if the
+    /// run has no clip of such a rank; `NotFound`.
+    pub fn answer(
+        conn: &mut DbConnection,
+        id: ReviewLogId,
+        action: ReviewAction,
+        detail: Option<&str>,
+    ) -> Result<Self> {
+        conn.atomically(|conn| {
+            let (ranks, detail) = match action {
+                ReviewAction::Skip => {
+                    let ranks = ranks(detail.unwrap_or_default())?;
+                    let list: Vec<String> = ranks.iter().map(i32::to_string).collect();
+                    (ranks, Some(format!("skip {}", list.join(","))))
+                }
+                _ => (Vec::new(), detail.map(str::to_owned)),
+            };
+            let answered = on_backend!(&mut *conn, |c| {
+                diesel::update(review_log::table.find(id).filter(is_open().or(is_held())))
+                    .set((
+                        review_log::action.eq(action),
+                        review_log::response_detail.eq(&detail),
+                        review_log::responded_at.eq(Some(Timestamp::now())),
+                    ))
+                    .returning(Self::as_returning())
+                    .get_result(c)
+                    .optional()
+            })
+            .of("review_log", id)?;
+            let Some(review) = answered else {
+                let action = Self::find(conn, id)?.action.map_or("without a word", ReviewAction::as_str);
+                return Err(Error::invalid(
+                    format!("review {id}"),
+                    format!("was answered already: {action}"),
+                ));
+            };
+            let run = review.pipeline_run_id;
+            match action {
+                ReviewAction::Hold => {
+                    let status = PipelineRun::find(conn, run)?.status;
+                    if status != RunStatus::Review {
+                        return Err(Error::invalid(
+                            format!("run {run}"),
+                            format!("is {status}, not under review"),
+                        ));
+                    }
+                }
+                ReviewAction::Approve => drop(PipelineRun::move_to(conn, run, RunStatus::Approved)?),
+                ReviewAction::Reject => {
+                    let why = detail.filter(|why| !why.trim().is_empty());
+                    let why = why
+                        .map_or("rejected in review".to_owned(), |why| format!("rejected in review: {why}"));
+                    PipelineRun::fail_from(conn, run, &[RunStatus::Review], &why)?;
+                }
+                ReviewAction::Skip => {
+                    PipelineRun::rework(conn, run)?;
+                    skip(conn, run, &ranks)?;
+                }
+                ReviewAction::RedoScript => drop(PipelineRun::rework(conn, run)?),
+            }
+            Ok(review)
+        })
+    }
+
+    /// Holds the reviews that nobody has answered for so long, and returns them, oldest first. Their runs stay
+    /// under review, and a person may still answer.
+    pub fn hold_overdue(conn: &mut DbConnection, after: Duration) -> Result<Vec<Self>> {
+        let before = Timestamp::now() - after;
+        let mut held: Vec<Self> = on_backend!(conn, |c| {
+            diesel::update(review_log::table.filter(is_open().and(review_log::sent_at.le(before))))
+                .set((review_log::action.eq(ReviewAction::Hold), review_log::auto_held.eq(true)))
+                .returning(Self::as_returning())
+                .get_results(c)
+        })
+        .of("review_log", "")?;
+        held.sort_by_key(|review| (review.sent_at, review.id.0));
+        Ok(held)
+    }
+}
+
+/// Nobody has answered, and it was not held.
+#[diesel::dsl::auto_type]
+pub(super) fn is_open() -> _ {
+    review_log::action.is_null().and(review_log::responded_at.is_null())
+}
+
+#[diesel::dsl::auto_type]
+fn is_held() -> _ {
+    let hold: ReviewAction = ReviewAction::Hold;
+    review_log::action.is_not_null().and(review_log::action.assume_not_null().eq(hold))
+}
+
+/// Reads `4,7`, or `skip 4,7`.
+fn ranks(text: &str) -> Result<Vec<i32>> {
+    let list = text.trim().strip_prefix("skip").unwrap_or(text);
+    let ranks: Option<Vec<i32>> = list
+        .split([',', ' '])
+        .filter(|word| !word.is_empty())
+        .map(|word| word.parse().ok().filter(|rank| *rank > 0))
+        .collect();
+    match ranks {
+        Some(mut ranks) if !ranks.is_empty() => {
+            ranks.sort_unstable();
+            ranks.dedup();
+            Ok(ranks)
+        }
+        _ => Err(Error::invalid(format!("skip {text:?}"), "names no clips by rank, such as 4,7")),
+    }
+}
+
+/// Takes clips out of a run.
+fn skip(conn: &mut DbConnection, run: PipelineRunId, ranks: &[i32]) -> Result<()> {
+    let skipped: Vec<(ClipId, DiscoveredVideoId, i32)> = on_backend!(&mut *conn, |c| clips::table
+        .filter(clips::pipeline_run_id.eq(run).and(clips::rank_position.eq_any(ranks)))
+        .select((clips::id, clips::discovered_video_id, clips::rank_position))
+        .load(c))
+    .of("clips", run)?;
+    if let Some(rank) = ranks.iter().find(|rank| skipped.iter().all(|clip| clip.2 != **rank)) {
+        return Err(Error::invalid(format!("skip {rank}"), format!("names no clip of run {run}")));
+    }
+    let ids: Vec<ClipId> = skipped.iter().map(|clip| clip.0).collect();
+    on_backend!(&mut *conn, |c| {
+        let of_clips = shorts::clip_id.eq_any(ids.iter().copied().map(Some));
+        diesel::update(shorts::table.filter(of_clips).filter(shorts::status.ne(ShortStatus::Uploaded)))
+            .set(shorts::status.eq(ShortStatus::Failed))
+            .execute(c)?;
+        let of_clips = shorts::clip_id.eq_any(ids.iter().copied().map(Some));
+        diesel::update(shorts::table.filter(of_clips)).set(shorts::clip_id.eq(None::<ClipId>)).execute(c)?;
+        diesel::delete(clips::table.filter(clips::id.eq_any(&ids))).execute(c)
+    })
+    .of("clips", run)?;
+    DiscoveredVideo::mark_many(conn, skipped.iter().map(|clip| clip.1), Processed::Skipped)?;
+    Ok(())
+}

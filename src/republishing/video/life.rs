@@ -1,0 +1,199 @@
+//! The order in which a video's three statuses move, and the history they leave.
+
+use diesel::prelude::*;
+use serde_json::{Value, json};
+
+use super::{DownloadStatus, PublicationStatus, TransformationStatus, Video, VideoChanges};
+use crate::db::{DbConnection, on_backend};
+use crate::error::{Error, Result, ResultExt};
+use crate::schema::videos;
+use crate::types::{Json, Timestamp, VideoId};
+
+/// A move of one of a video's statuses; each status is taken for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the words say it
+pub enum VideoMove {
+    Download(DownloadStatus),
+    Transformation(TransformationStatus),
+    Publication(PublicationStatus),
+}
+
+impl From<DownloadStatus> for VideoMove {
+    fn from(to: DownloadStatus) -> Self {
+        Self::Download(to)
+    }
+}
+
+impl From<TransformationStatus> for VideoMove {
+    fn from(to: TransformationStatus) -> Self {
+        Self::Transformation(to)
+    }
+}
+
+impl From<PublicationStatus> for VideoMove {
+    fn from(to: PublicationStatus) -> Self {
+        Self::Publication(to)
+    }
+}
+
+impl Video {
+    /// Moves one status, appends the move to `processing_history`, notes its time, and returns the video.
+    ///
+    /// A status moves forward in its order, over as many words as it likes; from any but `failed` to `failed`;
+    /// and from `failed` to `pending`, to be tried again. `processing` and `transformed` set the times of the
+    /// transformation, `published` sets `published_at`. `scheduled` needs a time, which
+    /// [`schedule`](Self::schedule) gives; a publication that is tried again keeps its own.
+    ///
+    /// # Errors
+    /// `Invalid`, naming both words, for any other move; `NotFound`. Of two who make the same move at once, one
+    /// succeeds.
+    ///
+    /// ```
+    /// # use viraldb::republishing::*;
+    /// # fn f(db: &viraldb::Database, id: VideoId) -> viraldb::Result<()> {
+    /// db.write(|c| Video::move_to(c, id, DownloadStatus::Downloading))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn move_to(conn: &mut DbConnection, id: VideoId, to: impl Into<VideoMove>) -> Result<Self> {
+        conn.atomically(|conn| {
+            let video = lock(conn, id)?;
+            step(conn, video, to.into())
+        })
+    }
+
+    /// Schedules the publication of a video, or changes its time.
+    ///
+    /// # Errors
+    /// `Invalid` if it is being published, was published, or failed; `NotFound`.
+    pub fn schedule(conn: &mut DbConnection, id: VideoId, at: Timestamp) -> Result<Self> {
+        conn.atomically(|conn| {
+            let changes = VideoChanges { scheduled_publication_at: Some(Some(at)), ..Default::default() };
+            let is_scheduled = lock(conn, id)?.publication_status == PublicationStatus::Scheduled;
+            let video = changes.update(conn, id)?;
+            if is_scheduled { Ok(video) } else { step(conn, video, PublicationStatus::Scheduled.into()) }
+        })
+    }
+
+    /// Puts what has failed of a video back to pending, to be tried again.
+    ///
+    /// # Errors
+    /// `Invalid` if nothing has failed; `NotFound`.
+    pub fn retry(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
+        conn.atomically(|conn| {
+            let mut video = lock(conn, id)?;
+            let failed: Vec<VideoMove> = [
+                (video.download_status == DownloadStatus::Failed).then_some(DownloadStatus::Pending.into()),
+                (video.transformation_status == TransformationStatus::Failed)
+                    .then_some(TransformationStatus::Pending.into()),
+                (video.publication_status == PublicationStatus::Failed)
+                    .then_some(PublicationStatus::Pending.into()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            if failed.is_empty() {
+                return Err(Error::invalid(
+                    format!("video {id}"),
+                    format!("is {}, not failed", video.status),
+                ));
+            }
+            for to in failed {
+                video = step(conn, video, to)?;
+            }
+            Ok(video)
+        })
+    }
+
+    /// The videos whose publication is due: scheduled for `now` or earlier, the longest due first.
+    pub fn due(conn: &mut DbConnection, now: Timestamp, limit: i64) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| {
+            Self::query()
+                .filter(videos::publication_status.eq(PublicationStatus::Scheduled))
+                .filter(videos::scheduled_publication_at.le(now))
+                .order((videos::scheduled_publication_at, videos::id))
+                .limit(limit)
+                .load(c)
+        })
+        .of("videos", "")
+    }
+}
+
+/// The video, which nobody else changes until the transaction ends.
+fn lock(conn: &mut DbConnection, id: VideoId) -> Result<Video> {
+    on_backend!(
+        conn,
+        sqlite => |c| Video::query().find(id).first(c), // it has one writer
+        postgres => |c| Video::query().find(id).for_update().first(c),
+    )
+    .of("videos", id)
+}
+
+/// Whether a status may become `to`. `all` are the words in their order, `failed` the last.
+fn may_become<T: PartialEq>(all: &[T], from: &T, to: &T) -> bool {
+    let place = |word| all.iter().position(|known| known == word);
+    match place(to) {
+        Some(0) => all.last() == Some(from),
+        to => place(from) < to && all.last() != Some(from),
+    }
+}
+
+/// Makes one move of a locked video.
+fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
+    let now = Timestamp::now();
+    let mut changes = VideoChanges::default();
+    let (field, from, word, is_legal) = match to {
+        VideoMove::Download(to) => {
+            let from = video.download_status;
+            changes.download_status = Some(to);
+            ("download_status", from.as_str(), to.as_str(), may_become(DownloadStatus::ALL, &from, &to))
+        }
+        VideoMove::Transformation(to) => {
+            let from = video.transformation_status;
+            changes.transformation_status = Some(to);
+            let (started, completed) = match to {
+                TransformationStatus::Pending => (None, None),
+                TransformationStatus::Processing => (Some(now), None),
+                _ => (video.processing_started_at, Some(now)),
+            };
+            let taken = started
+                .zip(completed)
+                .map(|(started, ended)| (ended.to_utc() - started.to_utc()).num_seconds());
+            changes.processing_started_at = Some(started);
+            changes.processing_completed_at = Some(completed);
+            changes.processing_duration = Some(taken.and_then(|seconds| seconds.try_into().ok()));
+            (
+                "transformation_status",
+                from.as_str(),
+                to.as_str(),
+                may_become(TransformationStatus::ALL, &from, &to),
+            )
+        }
+        VideoMove::Publication(to) => {
+            let from = video.publication_status;
+            changes.publication_status = Some(to);
+            match to {
+                PublicationStatus::Scheduled if video.scheduled_publication_at.is_none() => {
+                    return Err(Error::invalid(
+                        format!("video {}", video.id),
+                        "has no time to be scheduled for",
+                    ));
+                }
+                PublicationStatus::Published => changes.published_at = Some(Some(now)),
+                _ => {}
+            }
+            ("publication_status", from.as_str(), to.as_str(), may_become(PublicationStatus::ALL, &from, &to))
+        }
+    };
+    if !is_legal {
+        let what = format!("{field} of video {}", video.id);
+        return Err(Error::invalid(what, format!("is {from} and cannot become {word}")));
+    }
+    let mut history = match video.processing_history.0 {
+        Value::Array(entries) => entries,
+        other => vec![other], // another program's; nothing is lost
+    };
+    history.push(json!({ "at": now, "field": field, "from": from, "to": word }));
+    changes.processing_history = Some(Json(history.into()));
+    changes.update(conn, video.id)
+}

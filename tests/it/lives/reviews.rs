@@ -1,0 +1,139 @@
+//! Reviews and what their answers do.
+
+use std::time::Duration;
+
+use super::*;
+use crate::support::both;
+
+/// A run under review with three clips, a short of the second and one of the third, and its review.
+fn under_review(db: &Database) -> (PipelineRunId, ReviewLog, Vec<Clip>) {
+    discover(db, 3);
+    let run = run_in(db, RunStatus::Running);
+    db.write(|c| {
+        let clips = Clip::choose_best(c, run, 3)?;
+        for (clip, status) in [(1, ShortStatus::Pending), (2, ShortStatus::Uploaded)] {
+            NewShort {
+                pipeline_run_id: run,
+                clip_id: Some(clips[clip].id),
+                status: Some(status),
+                ..make::short(c)
+            }
+            .insert(c)?;
+        }
+        Ok((run, ReviewLog::send(c, run)?, clips))
+    })
+    .unwrap()
+}
+
+fn answer(
+    db: &Database,
+    review: &ReviewLog,
+    action: ReviewAction,
+    detail: Option<&str>,
+) -> viraldb::Result<ReviewLog> {
+    db.write(|c| ReviewLog::answer(c, review.id, action, detail))
+}
+
+both! {
+    fn a_review_is_sent_once(t) {
+        let db = t.db();
+        let (run, review, _) = under_review(&db);
+        assert_eq!((status(&db, run), review.action, review.responded_at), (RunStatus::Review, None, None));
+        assert_eq!(db.write(|c| ReviewLog::send(c, run)).unwrap(), review, "an open one is not sent again");
+        assert_eq!(db.read(|c| ReviewLog::open(c, 9)).unwrap(), [review]);
+        let pending = run_in(&db, RunStatus::Pending);
+        assert_invalid(db.write(|c| ReviewLog::send(c, pending)), &["pending", "review"]);
+        assert!(matches!(db.write(|c| ReviewLog::send(c, PipelineRunId(999))), Err(Error::NotFound { .. })));
+    }
+
+    fn an_answer_moves_the_run(t) {
+        let db = t.db();
+        for (action, detail, moved) in [
+            (ReviewAction::Approve, None, RunStatus::Approved),
+            (ReviewAction::Reject, Some("too loud"), RunStatus::Failed),
+            (ReviewAction::RedoScript, Some("shorter"), RunStatus::Running),
+        ] {
+            let (run, review, _) = under_review(&db);
+            let answered = answer(&db, &review, action, detail).unwrap();
+            assert_eq!((answered.action, answered.response_detail.as_deref(), answered.auto_held), (Some(action), detail, false));
+            assert!(answered.responded_at >= Some(answered.sent_at));
+            assert_eq!(status(&db, run), moved);
+            assert_eq!(db.read(|c| ReviewLog::open(c, 9)).unwrap(), []);
+            assert_invalid(answer(&db, &review, ReviewAction::Approve, None), &["answered already", action.as_str()]);
+            assert_eq!(status(&db, run), moved);
+            if action == ReviewAction::Reject {
+                let run = db.read(|c| PipelineRun::find(c, run)).unwrap();
+                assert_eq!(run.error_message.as_deref(), Some("rejected in review: too loud"));
+            }
+        }
+        assert!(matches!(db.write(|c| ReviewLog::answer(c, ReviewLogId(999), ReviewAction::Hold, None)), Err(Error::NotFound { .. })));
+    }
+
+    fn what_is_held_waits_and_may_be_answered_later(t) {
+        let db = t.db();
+        let (run, review, _) = under_review(&db);
+        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::from_secs(3600))).unwrap(), [], "not yet");
+        let held = db.write(|c| ReviewLog::hold_overdue(c, Duration::ZERO)).unwrap();
+        assert_eq!((held.len(), held[0].id, held[0].action, held[0].auto_held, held[0].responded_at), (1, review.id, Some(ReviewAction::Hold), true, None));
+        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::ZERO)).unwrap(), [], "once");
+        assert_eq!((status(&db, run), db.read(|c| ReviewLog::open(c, 9)).unwrap()), (RunStatus::Review, vec![]));
+        let by_hand = answer(&db, &review, ReviewAction::Hold, Some("tomorrow")).unwrap();
+        assert!(by_hand.responded_at.is_some() && by_hand.auto_held);
+        let again = db.write(|c| ReviewLog::send(c, run)).unwrap();
+        assert_ne!(again.id, review.id, "asked again");
+        answer(&db, &review, ReviewAction::Approve, None).unwrap();
+        assert_eq!(status(&db, run), RunStatus::Approved);
+        assert_invalid(answer(&db, &again, ReviewAction::Hold, None), &["approved", "not under review"]);
+        assert_invalid(answer(&db, &again, ReviewAction::Reject, None), &["approved", "failed"]);
+        assert_eq!(db.read(|c| ReviewLog::find(c, again.id)).unwrap(), again, "nothing is changed");
+    }
+
+    fn skipped_clips_go_and_their_shorts_are_not_uploaded(t) {
+        let db = t.db();
+        let (run, review, clips) = under_review(&db);
+        for (detail, expected) in [(None, "names no clips"), (Some("two"), "names no clips"), (Some("0"), "names no clips"), (Some("2,7"), "skip 7 names no clip")] {
+            assert_invalid(answer(&db, &review, ReviewAction::Skip, detail), &[expected]);
+        }
+        assert_eq!((status(&db, run), db.read(|c| Clip::of_run(c, run)).unwrap().len()), (RunStatus::Review, 3));
+        let answered = answer(&db, &review, ReviewAction::Skip, Some("skip 3, 2")).unwrap();
+        assert_eq!(answered.response_detail.as_deref(), Some("skip 2,3"));
+        assert_eq!((status(&db, run), db.read(|c| Clip::of_run(c, run)).unwrap()), (RunStatus::Running, clips[..1].to_vec()));
+        let processed: Vec<_> = clips.iter().map(|clip| db.read(|c| DiscoveredVideo::find(c, clip.discovered_video_id)).unwrap().processed).collect();
+        assert_eq!(processed, [Processed::Used, Processed::Skipped, Processed::Skipped]);
+        let shorts: Vec<_> = db.read(|c| Short::of_run(c, run)).unwrap().iter().map(|short| (short.status, short.clip_id)).collect();
+        assert_eq!(shorts, [(ShortStatus::Failed, None), (ShortStatus::Uploaded, None)]);
+        let started = db.read(|c| PipelineRun::find(c, run)).unwrap().started_at;
+        assert!(started.is_some_and(|at| at < answered.responded_at.unwrap()), "its work began earlier");
+    }
+
+    fn of_two_answers_at_once_one_counts(t) {
+        let (one, other) = (t.db(), t.db());
+        for _ in 0..5 {
+            let (run, review, _) = under_review(&one);
+            let results = std::thread::scope(|s| {
+                let approve = s.spawn(|| answer(&one, &review, ReviewAction::Approve, None).is_ok());
+                let reject = s.spawn(|| answer(&other, &review, ReviewAction::Reject, None).is_ok());
+                (approve.join().unwrap(), reject.join().unwrap())
+            });
+            match results {
+                (true, false) => assert_eq!(status(&one, run), RunStatus::Approved),
+                (false, true) => assert_eq!(status(&one, run), RunStatus::Failed),
+                both => panic!("{both:?}"),
+            }
+        }
+    }
+
+    fn a_person_can_answer_on_the_command_line(t) {
+        let db = t.db();
+        let (run, review, _) = under_review(&db);
+        assert_eq!(t.ok(&["reviews", "list", "--open", "--format", "jsonl"]).lines().count(), 1);
+        assert_eq!(t.ok(&["reviews", "hold", "--after", "1h", "--format", "json"]).trim(), "[]");
+        let id = review.id.to_string();
+        assert_eq!(t.ok(&["reviews", "answer", &id, "skip", "2,3"]), format!("review {id} of run {run} is answered: skip\n"));
+        let listed: serde_json::Value = serde_json::from_str(&t.ok(&["reviews", "list", "--run", &run.to_string(), "--format", "json"])).unwrap();
+        assert_eq!(listed[0]["response_detail"], "skip 2,3");
+        let ran = t.run(&["reviews", "answer", &id, "approve"]);
+        assert_eq!((ran.code, ran.err), (1, format!("error: review {id} was answered already: skip\n")));
+        assert_eq!(t.run(&["reviews", "answer", &id, "maybe"]).code, 1);
+    }
+}

@@ -1,0 +1,210 @@
+//! Runs of the pipeline and their clips.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn two_schedulers_that_ask_at_once_get_one_run(t) {
+        let (one, other) = (t.db(), t.db());
+        for cycle in 0..10 {
+            let (start, end) = (at(cycle * 3600), at(cycle * 3600 + 3600));
+            let ids: HashSet<PipelineRunId> = std::thread::scope(|s| {
+                let threads: Vec<_> = [&one, &other, &one, &other]
+                    .map(|db| s.spawn(move || db.write(|c| PipelineRun::start_cycle(c, "gaming", start, end)).unwrap().id))
+                    .into_iter()
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(ids.len(), 1);
+        }
+        let music = one.write(|c| PipelineRun::start_cycle(c, "music", at(0), at(3600))).unwrap();
+        assert_eq!((music.status, music.started_at, music.retry_count), (RunStatus::Pending, None, 0));
+        let all = one.read(|c| PipelineRun::list(c, &Default::default(), &viraldb::Page::first(99))).unwrap();
+        assert_eq!(all.len(), 11);
+        assert_invalid(one.write(|c| PipelineRun::start_cycle(c, " ", at(0), at(1))), &["niche"]);
+        assert_invalid(one.write(|c| PipelineRun::start_cycle(c, "gaming", at(1), at(0))), &["before cycle_start"]);
+    }
+
+    fn a_run_moves_only_in_its_order(t) {
+        let db = t.db();
+        for from in RunStatus::ALL {
+            for to in RunStatus::ALL {
+                let run = run_in(&db, *from);
+                let before = db.read(|c| PipelineRun::find(c, run)).unwrap();
+                let result = db.write(|c| PipelineRun::move_to(c, run, *to));
+                let legal = matches!(
+                    (from.as_str(), to.as_str()),
+                    ("pending", "running") | ("running", "review") | ("review", "approved") | ("approved", "uploaded") | ("failed", "pending")
+                ) || (to.as_str() == "failed" && from.as_str() != "failed");
+                match result {
+                    Ok(after) => {
+                        assert!(legal, "{from} to {to}");
+                        assert_eq!((after.status, after.retry_count), (*to, i32::from(*from == RunStatus::Failed)));
+                    }
+                    error => {
+                        assert!(!legal, "{from} to {to}");
+                        assert_invalid(error, &[from.as_str(), to.as_str()]);
+                        assert_eq!(db.read(|c| PipelineRun::find(c, run)).unwrap(), before);
+                    }
+                }
+            }
+        }
+        let nothing = db.write(|c| PipelineRun::move_to(c, PipelineRunId(9_999), RunStatus::Running));
+        assert!(matches!(nothing, Err(Error::NotFound { .. })));
+    }
+
+    fn a_run_notes_its_times_and_why_it_failed(t) {
+        let db = t.db();
+        let run = run_in(&db, RunStatus::Running);
+        let running = db.read(|c| PipelineRun::find(c, run)).unwrap();
+        assert!(running.started_at.is_some() && running.completed_at.is_none());
+        let review = db.write(|c| PipelineRun::move_to(c, run, RunStatus::Review)).unwrap();
+        assert_eq!(review.started_at, running.started_at);
+        let failed = db.write(|c| PipelineRun::fail(c, run, "no upload quota")).unwrap();
+        assert!(failed.completed_at >= running.started_at);
+        assert_eq!(failed.error_message.as_deref(), Some("no upload quota"));
+        assert_invalid(db.write(|c| PipelineRun::fail(c, run, "again")), &["failed"]);
+        let again = db.write(|c| PipelineRun::retry(c, run)).unwrap();
+        assert_eq!((again.status, again.retry_count, again.started_at, again.completed_at, again.error_message), (RunStatus::Pending, 1, None, None, None));
+        db.write(|c| PipelineRun::fail(c, run, "x").and_then(|_| PipelineRun::retry(c, run))).unwrap();
+        assert_eq!(db.read(|c| PipelineRun::find(c, run)).unwrap().retry_count, 2);
+        assert_invalid(db.write(|c| PipelineRun::fail(c, run, "")), &["error is empty"]);
+        let uploaded = run_in(&db, RunStatus::Uploaded);
+        assert!(db.read(|c| PipelineRun::find(c, uploaded)).unwrap().completed_at.is_some());
+    }
+
+    fn of_many_who_move_a_run_at_once_one_succeeds(t) {
+        let (one, other) = (t.db(), t.db());
+        let run = run_in(&one, RunStatus::Pending);
+        let won = std::thread::scope(|s| {
+            let threads: Vec<_> = [&one, &other, &one, &other]
+                .map(|db| s.spawn(move || db.write(|c| PipelineRun::move_to(c, run, RunStatus::Running)).is_ok()))
+                .into_iter()
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|won| *won).count()
+        });
+        assert_eq!(won, 1);
+    }
+
+    fn what_ran_when_the_process_died_is_taken_up_oldest_first(t) {
+        let db = t.db();
+        let runs = [RunStatus::Running, RunStatus::Review, RunStatus::Running, RunStatus::Failed].map(|status| run_in(&db, status));
+        let resumed: Vec<_> = db.read(|c| PipelineRun::resume(c, 9)).unwrap().iter().map(|run| run.id).collect();
+        assert_eq!(resumed, [runs[0], runs[2]]);
+    }
+
+    fn a_view_holds_all_that_belongs_to_a_run_and_nothing_else(t) {
+        let db = t.db();
+        let best = discover(&db, 3);
+        let (run, other) = (run_in(&db, RunStatus::Running), run_in(&db, RunStatus::Running));
+        db.write(|c| {
+            let clips = Clip::choose(c, run, &best[..2])?;
+            Clip::choose(c, other, &best[2..])?;
+            NewScript { pipeline_run_id: run, ..make::script(c) }.insert(c)?;
+            NewScript { pipeline_run_id: run, opening_text: Some("second".into()), ..make::script(c) }.insert(c)?;
+            NewTtsAudio { pipeline_run_id: run, ..make::tts_audio(c) }.insert(c)?;
+            NewShort { pipeline_run_id: run, clip_id: Some(clips[0].id), ..make::short(c) }.insert(c)?;
+            NewErrorLog { pipeline_run_id: Some(run), ..make::error() }.insert(c)?;
+            make::error().insert(c)?;
+            ReviewLog::send(c, run)
+        })
+        .unwrap();
+        let view = db.read(|c| PipelineRun::view(c, run)).unwrap();
+        assert_eq!(view.run.status, RunStatus::Review);
+        assert_eq!(view.clips.iter().map(|clip| clip.rank_position).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((view.scripts.len(), view.scripts[1].opening_text.as_deref()), (2, Some("second")));
+        assert_eq!((view.tts_audio.len(), view.shorts.len(), view.reviews.len(), view.errors.len()), (1, 1, 1, 1));
+        assert!(matches!(db.read(|c| PipelineRun::view(c, PipelineRunId(9_999))), Err(Error::NotFound { .. })));
+    }
+
+    fn chosen_videos_are_clips_by_rank_and_used(t) {
+        let db = t.db();
+        let best = discover(&db, 5);
+        let run = run_in(&db, RunStatus::Running);
+        let clips = db.write(|c| Clip::choose(c, run, &best[..2])).unwrap();
+        assert_eq!(clips.iter().map(|clip| (clip.rank_position, clip.discovered_video_id, clip.clip_duration_seconds)).collect::<Vec<_>>(), [(1, best[0].id, 60.0), (2, best[1].id, 60.0)]);
+        let more = db.write(|c| Clip::choose_best(c, run, 2)).unwrap();
+        assert_eq!(more.iter().map(|clip| (clip.rank_position, clip.discovered_video_id)).collect::<Vec<_>>(), [(3, best[2].id), (4, best[3].id)]);
+        assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap(), best[4..]);
+        assert_eq!(db.read(|c| DiscoveredVideo::find(c, best[0].id)).unwrap().processed, Processed::Used);
+
+        let other = run_in(&db, RunStatus::Running);
+        assert_invalid(db.write(|c| Clip::choose(c, other, &best[3..])), &[&best[3].video_id, "not pending any more"]);
+        assert_eq!(db.read(|c| Clip::of_run(c, other)).unwrap(), []);
+        assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap(), best[4..], "nothing is chosen");
+        assert_eq!(db.write(|c| Clip::choose_best(c, other, 9)).unwrap().len(), 1, "fewer if there are no more");
+        assert_invalid(db.write(|c| { DiscoveredVideo::mark(c, &best[0].video_id, Processed::Pending)?; Clip::choose(c, PipelineRunId(9_999), &best[..1]) }), &["row that is not there"]);
+        assert_eq!(db.read(|c| DiscoveredVideo::find(c, best[0].id)).unwrap().processed, Processed::Used);
+        assert!(matches!(db.write(|c| Clip::choose_best(c, PipelineRunId(9_999), 1)), Err(Error::NotFound { .. })));
+    }
+
+    fn runs_that_choose_at_once_share_no_video(t) {
+        let (one, other) = (t.db(), t.db());
+        let best = discover(&one, 60);
+        let runs: Vec<_> = (0..8).map(|_| run_in(&one, RunStatus::Running)).collect();
+        std::thread::scope(|s| {
+            for (n, run) in runs.iter().enumerate() {
+                let db = if n % 2 == 0 { &one } else { &other };
+                let best = &best;
+                s.spawn(move || {
+                    db.write(|c| Clip::choose_best(c, *run, 5)).unwrap();
+                    // some choose from a list that is old by now, and some of them in vain
+                    drop(db.write(|c| Clip::choose(c, *run, &best[n * 5..n * 5 + 3])));
+                });
+            }
+        });
+        let clips = one.read(|c| Clip::list(c, &Default::default(), &viraldb::Page::first(999))).unwrap();
+        let videos: HashSet<_> = clips.iter().map(|clip| clip.discovered_video_id).collect();
+        assert_eq!(videos.len(), clips.len(), "two runs never share a video");
+        assert!(clips.len() >= 40, "{}", clips.len());
+        let used = one.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter { processed: Some(Processed::Used), ..Default::default() }, &viraldb::Page::first(999))).unwrap();
+        assert_eq!(used.iter().map(|video| video.id).collect::<HashSet<_>>(), videos);
+    }
+
+    fn a_person_can_start_show_and_move_runs(t) {
+        let db = t.db();
+        discover(&db, 3);
+        let text = t.ok(&["runs", "start", "gaming", "--start", "2026-11-21T06:00:00Z", "--end", "2026-11-21T12:00:00Z"]);
+        assert_eq!(text, "run 1 of gaming (2026-11-21T06:00:00Z to 2026-11-21T12:00:00Z) is pending\n");
+        assert_eq!(t.ok(&["runs", "start", "gaming", "--start", "2026-11-21T06:00:00Z", "--end", "2026-11-21T12:00:00Z"]), text);
+        assert!(t.ok(&["runs", "start", "music", "--cycle", "1d"]).contains("T00:00:00Z to 20"));
+        assert_eq!(t.ok(&["runs", "choose", "1", "--limit", "2", "--format", "jsonl"]).lines().count(), 2);
+        assert!(t.ok(&["runs", "move", "1", "running"]).ends_with("is running\n"));
+        assert!(t.ok(&["reviews", "send", "1"]).starts_with("review 1 of run 1 is open"));
+        let view: serde_json::Value = serde_json::from_str(&t.ok(&["runs", "show", "1", "--format", "json"])).unwrap();
+        assert_eq!((&view["run"]["status"], view["clips"].as_array().unwrap().len(), view["reviews"].as_array().unwrap().len()), (&"review".into(), 2, 1));
+        let shown = t.ok(&["runs", "show", "1"]);
+        assert!(shown.contains("\nclips\n") && shown.contains("\nreviews\n") && !shown.contains("\nerrors\n"), "{shown}");
+        assert!(t.ok(&["runs", "move", "1", "failed", "--error", "quota"]).ends_with("is failed\n"));
+        assert!(t.ok(&["runs", "list", "--status", "failed"]).contains("quota"));
+        t.ok(&["runs", "retry", "1"]);
+        for (args, expected) in [
+            (&["runs", "move", "1", "uploaded"][..], "error: run 1 is pending and cannot become uploaded\n"),
+            (&["runs", "retry", "1"], "error: run 1 is pending and cannot become pending\n"),
+            (&["runs", "show", "99"], "error: no row 99 in pipeline_runs\n"),
+            (&["runs", "start", "gaming", "--cycle", "0"], "error: cycle is too short\n"),
+        ] {
+            let ran = t.run(args);
+            assert_eq!((ran.code, ran.err.as_str()), (1, expected), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn cycles_begin_at_midnight() {
+    let moment: Timestamp = "2026-11-21T11:59:59Z".parse().unwrap();
+    let (start, end) = PipelineRun::cycle_at(moment, Duration::from_secs(6 * 3600)).unwrap();
+    assert_eq!(
+        (start.to_string(), end.to_string()),
+        ("2026-11-21T06:00:00Z".into(), "2026-11-21T12:00:00Z".into())
+    );
+    assert_eq!(PipelineRun::cycle_at(end, Duration::from_secs(6 * 3600)).unwrap().0, end);
+    let long_ago: Timestamp = "1969-12-31T23:00:00Z".parse().unwrap();
+    assert_eq!(
+        PipelineRun::cycle_at(long_ago, Duration::from_secs(86_400)).unwrap().0.to_string(),
+        "1969-12-31T00:00:00Z"
+    );
+}
