@@ -8,8 +8,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 #![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
 
+mod idle;
 mod measure;
 mod memory;
+mod mixed;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod queue;
@@ -26,13 +28,19 @@ fn main() {
         eprintln!("error: {reason}");
         std::process::exit(2);
     });
-    if let Some(url) = &asked.child {
-        return memory::child(url, &asked);
+    if let Some(task) = &asked.child {
+        return match task.split_once(' ') {
+            Some(("mixed", task)) => mixed::child(task),
+            Some(("idle", path)) => idle::child(path),
+            _ => memory::child(task, &asked),
+        };
     }
     let mut lines = sqlite::lines(&asked);
     #[cfg(feature = "postgres")]
     lines.extend(postgres::lines(&asked));
     lines.extend(queue::lines(&asked));
+    lines.extend(idle::lines(&asked));
+    lines.extend(mixed::lines(&asked));
     lines.retain(|line| asked.wants(line.name));
     if !lines.is_empty() {
         Line::print_header();

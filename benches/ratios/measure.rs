@@ -11,7 +11,7 @@ pub struct Asked {
     /// Whether this is `cargo bench`. Otherwise it is `cargo test --benches`, which only wants to know
     /// that all of this runs.
     is_bench: bool,
-    /// This process is the child whose memory is measured, and its part begins with this.
+    /// This process is a child of the benchmark, and this is its part.
     pub child: Option<String>,
 }
 

@@ -26,7 +26,7 @@ const SAME_CHUNKS: &str = "sqlite ingest unchanged, one write a chunk";
 const LOOKUP: &str = "sqlite lookup by video_id";
 const PENDING: &str = "sqlite pending, 1,000 of a niche";
 
-const COLUMNS: &str = "video_id, title, channel_name, channel_id, url, category_id, duration_seconds, view_count, \
+pub const COLUMNS: &str = "video_id, title, channel_name, channel_id, url, category_id, duration_seconds, view_count, \
      like_count, comment_count, view_velocity, viral_score, niche, discovery_source, discovered_at, processed, \
      content_id_risk";
 
@@ -200,7 +200,7 @@ pub fn to_text(at: Timestamp) -> String {
     text
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DiscoveredVideo> {
+pub fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DiscoveredVideo> {
     let text = |index: usize| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str()?);
     Ok(DiscoveredVideo {
         id: DiscoveredVideoId(row.get(0)?),

@@ -57,31 +57,65 @@ pub(crate) enum Place {
     Memory(String),
 }
 
-thread_local! { static OPENING: Cell<bool> = const { Cell::new(false) }; }
+thread_local! {
+    /// How long a connection that this thread is opening is to wait for locks.
+    static OPENING: Cell<Option<Duration>> = const { Cell::new(None) };
+}
 
-/// Turns the query planner's stability guarantee on for a connection that we are opening.
+/// Sets what Diesel has no way to set, because it shows no raw handle, on a connection that we are opening.
 ///
-/// Without it SQLite 3.53 prepares a statement anew on every execution when its LIMIT is a bound
-/// parameter, and Diesel always binds it: a point lookup takes three times as long. Diesel shows no
-/// raw handle, so this runs as an auto-extension, for every connection of the process, and acts only
-/// while [`establish`] is opening one on this thread.
+/// - The query planner's stability guarantee. Without it SQLite 3.53 prepares a statement anew on every
+///   execution when its LIMIT is a bound parameter, and Diesel always binds it: a point lookup takes three
+///   times as long.
+/// - How it waits for a lock. SQLite's own way sleeps longer and longer, up to 100 ms, and who has waited
+///   longest asks least often: one write of many may wait for seconds.
+///
+/// This runs as an auto-extension, for every connection of the process, and acts only while [`establish`] is
+/// opening one on this thread.
 #[allow(unsafe_code)]
-mod keep_plans {
-    use super::{OPENING, Once, ffi};
+mod at_open {
+    use std::ffi::{c_char, c_int, c_void};
+
+    use super::{Cell, Duration, Instant, OPENING, Once, ffi};
 
     unsafe extern "C" fn on_open(
         db: *mut ffi::sqlite3,
-        _: *mut *mut std::ffi::c_char,
+        _: *mut *mut c_char,
         _: *const ffi::sqlite3_api_routines,
-    ) -> std::ffi::c_int {
-        if !OPENING.get() {
-            return ffi::SQLITE_OK;
-        }
-        // SAFETY: `db` is the open connection SQLite hands to an auto-extension; the two arguments are
+    ) -> c_int {
+        let Some(busy_timeout) = OPENING.get() else { return ffi::SQLITE_OK };
+        let millis = std::ptr::without_provenance_mut(busy_timeout.as_millis() as usize);
+        // SAFETY: `db` is the open connection SQLite hands to an auto-extension. The handler is a function,
+        // and its argument is a number that it never takes for an address. The two arguments at the end are
         // those that this setting takes.
         unsafe {
+            ffi::sqlite3_busy_handler(db, Some(wait_for_lock), millis);
             ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1_i32, std::ptr::null_mut::<i32>())
         }
+    }
+
+    /// Called again and again while another connection holds the lock; 0 gives up.
+    ///
+    /// At first it sleeps long, because a lock that changes hands after each write costs everybody more than
+    /// one that is kept for many. After 40 ms it asks ten times a millisecond, so that nobody waits for ever;
+    /// and after 300 ms, when a program must be holding the lock on purpose, less often again.
+    unsafe extern "C" fn wait_for_lock(millis: *mut c_void, asked_before: c_int) -> c_int {
+        thread_local! { static SINCE: Cell<Option<Instant>> = const { Cell::new(None) }; }
+        let now = Instant::now();
+        if asked_before == 0 {
+            SINCE.set(Some(now));
+        }
+        let waited = now - SINCE.get().unwrap_or(now);
+        if waited.as_millis() >= millis.addr() as u128 {
+            return 0;
+        }
+        std::thread::sleep(match waited.as_millis() {
+            0..3 => Duration::from_millis(2),
+            3..40 => Duration::from_millis(12),
+            40..300 => Duration::from_micros(100),
+            _ => Duration::from_millis(2),
+        });
+        1
     }
 
     pub(super) fn register() {
@@ -100,34 +134,32 @@ mod keep_plans {
 
 /// Opens a connection with our settings. It never creates a file; see [`create`].
 pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -> Result<SqliteConnection> {
-    if keep_plans::library_version() < OLDEST_SAFE {
+    if at_open::library_version() < OLDEST_SAFE {
         return Err(Error::Unusable {
             database: String::new(),
             reason: "this program was built with a SQLite older than 3.51.3, which can corrupt a WAL; build it anew"
                 .to_owned(),
         });
     }
-    keep_plans::register();
+    at_open::register();
     let name = match place {
         Place::File(path) => file_name(path)?,
         Place::Memory(name) => format!("file:/{name}?vfs=memdb"),
     };
-    OPENING.set(true);
+    OPENING.set(Some(busy_timeout));
     let conn = SqliteConnection::establish(&name);
-    OPENING.set(false);
+    OPENING.set(None);
     let mut conn = conn.map_err(|error| Error::Unusable {
         database: String::new(),
         reason: format!("cannot be opened ({error}); look at the permissions of the file and of its folder"),
     })?;
-    // busy_timeout first: each later line may meet another program's lock.
+    // The wait for locks is set already: each line may meet another program's.
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {};\
-         PRAGMA foreign_keys = ON;\
+        "PRAGMA foreign_keys = ON;\
          PRAGMA synchronous = NORMAL;\
          PRAGMA cache_size = -32000;\
          PRAGMA temp_store = MEMORY;\
          PRAGMA query_only = {};",
-        busy_timeout.as_millis(),
         if access == Access::Read { "ON" } else { "OFF" },
     ))?;
     Ok(conn)

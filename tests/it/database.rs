@@ -4,6 +4,7 @@ use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, Processed};
 use viraldb::diesel::prelude::*;
 use viraldb::{Error, get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 
+use crate::make;
 use crate::support::both;
 
 fn video(id: &str, score: Option<f64>) -> NewDiscoveredVideo<'_> {
@@ -129,6 +130,46 @@ fn memory_is_one_database_for_all_connections() {
     assert_eq!(found.processed, Processed::Skipped);
     let other = viraldb::Database::open("sqlite::memory:").unwrap();
     assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
+    use viraldb::diesel::connection::SimpleConnection;
+
+    let t = crate::support::Scratch::sqlite();
+    let wait = std::time::Duration::from_millis(300);
+    let options = viraldb::Options { busy_timeout: wait, ..Default::default() };
+    let db = viraldb::Database::open_with(&t.url, &options).unwrap();
+    let mut other = t.db().session().unwrap();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let start = std::time::Instant::now();
+    assert!(matches!(db.write(|c| make::error().insert(c)), Err(Error::Busy { .. })));
+    assert!((wait..wait * 5).contains(&start.elapsed()), "{:?}", start.elapsed());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| db.write(|c| make::error().insert(c)));
+        std::thread::sleep(wait / 3);
+        other.batch_execute("COMMIT").unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+}
+
+both! {
+    fn many_who_write_at_once_all_come_to_it(t) {
+        let databases = [t.db(), t.db(), t.db()];
+        std::thread::scope(|scope| {
+            for thread in 0..9 {
+                let db = &databases[thread % 3];
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let error = db.write(|c| make::error().insert(c)).unwrap();
+                        db.read(|c| viraldb::compilation::ErrorLog::find(c, error.id)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(databases[0].read(viraldb::compilation::ErrorLog::count_unresolved).unwrap(), 450);
+    }
 }
 
 #[cfg(feature = "sqlite")]
