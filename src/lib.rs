@@ -55,6 +55,7 @@ pub mod republishing;
 #[rustfmt::skip] // as `diesel print-schema` prints it
 #[allow(missing_docs)] // its docs are the comments in the database
 pub mod schema;
+pub mod series;
 pub mod types;
 
 pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upserted};

@@ -11,6 +11,7 @@ use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::analytics;
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::{AnalyticsId, Timestamp};
 
 /// One row of `analytics`.
@@ -136,6 +137,60 @@ impl Analytics {
         .of("analytics", youtube_video_id)
     }
 
+    /// The newest numbers of each of these videos, in the order given, each once; without those that were
+    /// never measured. One statement, whatever their number.
+    pub fn latest_of(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<Self>> {
+        let select = Select::<analytics::table>::latest_of(youtube_video_ids);
+        on_backend!(conn, |c| select.load(c)).of("analytics", "")
+    }
+
+    /// The newest numbers of every video that was ever measured, in the order of their ids; a page begins
+    /// behind a video. One statement, which does not read the series.
+    pub fn latest_of_all(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
+        let select = Select::<analytics::table>::latest_of_all(page);
+        on_backend!(conn, |c| select.load(c)).of("analytics", "")
+    }
+
+    /// How the numbers of a video grew from one moment to another; `None` if it was not measured by `to`.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn growth(
+        conn: &mut DbConnection,
+        youtube_video_id: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Growth<Self>>> {
+        Ok(Self::growth_of(conn, &[youtube_video_id], from, to)?.pop())
+    }
+
+    /// [`Self::growth`] of each of these videos, in the order given, each once; without those that were not
+    /// measured by `to`. One statement, whatever their number.
+    pub fn growth_of(
+        conn: &mut DbConnection,
+        youtube_video_ids: &[&str],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Growth<Self>>> {
+        let select = Select::<analytics::table>::ends(youtube_video_ids, from, to)?;
+        on_backend!(conn, |c| select.load(c)).of("analytics", "").map(Growth::of_pairs)
+    }
+
+    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn thinned(
+        conn: &mut DbConnection,
+        youtube_video_id: &str,
+        from: Timestamp,
+        to: Timestamp,
+        every: Every,
+    ) -> Result<Vec<Self>> {
+        let select = Select::<analytics::table>::thinned(youtube_video_id, from, to, every)?;
+        on_backend!(conn, |c| select.load(c)).of("analytics", youtube_video_id)
+    }
+
     /// When each of these videos was last measured; without those that never were.
     pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
         let rows: Vec<(String, Option<Timestamp>)> = on_backend!(conn, |c| {
@@ -147,6 +202,18 @@ impl Analytics {
         })
         .of("analytics", "")?;
         Ok(rows.into_iter().filter_map(|(id, at)| Some((id, at?))).collect())
+    }
+
+    /// One step of a thinning; returns how many rows it deleted.
+    pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(conn, |c| {
+                let found: Vec<(AnalyticsId, String)> = thinning.next_rows::<analytics::table>().load(c)?;
+                let ids = thinning.take(found);
+                diesel::delete(analytics::table.filter(analytics::id.eq_any(ids))).execute(c)
+            })
+            .of("analytics", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.
@@ -204,6 +271,20 @@ impl NewAnalytics<'_> {
             .of("analytics", "")
         })
     }
+}
+
+impl Sample for Analytics {
+    fn measured_at(&self) -> Timestamp {
+        self.measured_at
+    }
+}
+
+impl Series for analytics::table {
+    const NAME: &'static str = "analytics";
+    const SUBJECT: &'static str = "youtube_video_id";
+    const SUBJECT_TYPE: &'static str = "text";
+    const TIME: &'static str = "measured_at";
+    const INDEX: &'static str = "idx_analytics_video";
 }
 
 impl Document for NewAnalytics<'static> {

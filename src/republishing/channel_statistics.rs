@@ -9,6 +9,7 @@ use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channel_statistics;
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
@@ -118,6 +119,74 @@ impl ChannelStatistics {
         .of("channel_statistics", channel)
     }
 
+    /// The newest numbers of each of these channels, in the order given, each once; without those that were
+    /// never measured. One statement, whatever their number.
+    pub fn latest_of(conn: &mut DbConnection, channels: &[ChannelId]) -> Result<Vec<Self>> {
+        let select = Select::<channel_statistics::table>::latest_of(channels);
+        on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
+    }
+
+    /// The newest numbers of every channel that was ever measured, in the order of their ids; a page begins
+    /// behind a channel. One statement, which does not read the series.
+    pub fn latest_of_all(conn: &mut DbConnection, page: &Page<ChannelId>) -> Result<Vec<Self>> {
+        let select = Select::<channel_statistics::table>::latest_of_all(page);
+        on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
+    }
+
+    /// How the numbers of a channel grew from one moment to another; `None` if it was not measured by `to`.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn growth(
+        conn: &mut DbConnection,
+        channel: ChannelId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Growth<Self>>> {
+        Ok(Self::growth_of(conn, &[channel], from, to)?.pop())
+    }
+
+    /// [`Self::growth`] of each of these channels, in the order given, each once; without those that were not
+    /// measured by `to`. One statement, whatever their number.
+    pub fn growth_of(
+        conn: &mut DbConnection,
+        channels: &[ChannelId],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Growth<Self>>> {
+        let select = Select::<channel_statistics::table>::ends(channels, from, to)?;
+        on_backend!(conn, |c| select.load(c)).of("channel_statistics", "").map(Growth::of_pairs)
+    }
+
+    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn thinned(
+        conn: &mut DbConnection,
+        channel: ChannelId,
+        from: Timestamp,
+        to: Timestamp,
+        every: Every,
+    ) -> Result<Vec<Self>> {
+        let select = Select::<channel_statistics::table>::thinned(channel, from, to, every)?;
+        on_backend!(conn, |c| select.load(c)).of("channel_statistics", channel)
+    }
+
+    /// One step of a thinning; returns how many rows it deleted.
+    pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(conn, |c| {
+                let found: Vec<(ChannelStatisticsId, String)> =
+                    thinning.next_rows::<channel_statistics::table>().load(c)?;
+                let ids = thinning.take(found);
+                diesel::delete(channel_statistics::table.filter(channel_statistics::id.eq_any(ids)))
+                    .execute(c)
+            })
+            .of("channel_statistics", "")
+        })
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channel_statistics::table.find(id)).execute(c))
@@ -152,6 +221,20 @@ impl NewChannelStatistics {
             .of("channel_statistics", "")
         })
     }
+}
+
+impl Sample for ChannelStatistics {
+    fn measured_at(&self) -> Timestamp {
+        self.timestamp
+    }
+}
+
+impl Series for channel_statistics::table {
+    const NAME: &'static str = "channel_statistics";
+    const SUBJECT: &'static str = "channel_id";
+    const SUBJECT_TYPE: &'static str = "uuid";
+    const TIME: &'static str = "timestamp";
+    const INDEX: &'static str = "idx_channel_stats_series";
 }
 
 impl Document for NewChannelStatistics {

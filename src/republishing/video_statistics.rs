@@ -9,6 +9,7 @@ use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_statistics;
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
@@ -110,6 +111,73 @@ impl VideoStatistics {
         .of("video_statistics", video)
     }
 
+    /// The newest numbers of each of these videos, in the order given, each once; without those that were
+    /// never measured. One statement, whatever their number.
+    pub fn latest_of(conn: &mut DbConnection, videos: &[VideoId]) -> Result<Vec<Self>> {
+        let select = Select::<video_statistics::table>::latest_of(videos);
+        on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
+    }
+
+    /// The newest numbers of every video that was ever measured, in the order of their ids; a page begins
+    /// behind a video. One statement, which does not read the series.
+    pub fn latest_of_all(conn: &mut DbConnection, page: &Page<VideoId>) -> Result<Vec<Self>> {
+        let select = Select::<video_statistics::table>::latest_of_all(page);
+        on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
+    }
+
+    /// How the numbers of a video grew from one moment to another; `None` if it was not measured by `to`.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn growth(
+        conn: &mut DbConnection,
+        video: VideoId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Growth<Self>>> {
+        Ok(Self::growth_of(conn, &[video], from, to)?.pop())
+    }
+
+    /// [`Self::growth`] of each of these videos, in the order given, each once; without those that were not
+    /// measured by `to`. One statement, whatever their number.
+    pub fn growth_of(
+        conn: &mut DbConnection,
+        videos: &[VideoId],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Growth<Self>>> {
+        let select = Select::<video_statistics::table>::ends(videos, from, to)?;
+        on_backend!(conn, |c| select.load(c)).of("video_statistics", "").map(Growth::of_pairs)
+    }
+
+    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn thinned(
+        conn: &mut DbConnection,
+        video: VideoId,
+        from: Timestamp,
+        to: Timestamp,
+        every: Every,
+    ) -> Result<Vec<Self>> {
+        let select = Select::<video_statistics::table>::thinned(video, from, to, every)?;
+        on_backend!(conn, |c| select.load(c)).of("video_statistics", video)
+    }
+
+    /// One step of a thinning; returns how many rows it deleted.
+    pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
+        conn.atomically(|conn| {
+            on_backend!(conn, |c| {
+                let found: Vec<(VideoStatisticsId, String)> =
+                    thinning.next_rows::<video_statistics::table>().load(c)?;
+                let ids = thinning.take(found);
+                diesel::delete(video_statistics::table.filter(video_statistics::id.eq_any(ids))).execute(c)
+            })
+            .of("video_statistics", "")
+        })
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(video_statistics::table.find(id)).execute(c))
@@ -144,6 +212,20 @@ impl NewVideoStatistics {
             .of("video_statistics", "")
         })
     }
+}
+
+impl Sample for VideoStatistics {
+    fn measured_at(&self) -> Timestamp {
+        self.timestamp
+    }
+}
+
+impl Series for video_statistics::table {
+    const NAME: &'static str = "video_statistics";
+    const SUBJECT: &'static str = "video_id";
+    const SUBJECT_TYPE: &'static str = "uuid";
+    const TIME: &'static str = "timestamp";
+    const INDEX: &'static str = "idx_video_stats_series";
 }
 
 impl Document for NewVideoStatistics {

@@ -14,3 +14,4 @@ mod migrations;
 mod models;
 mod queue;
 mod schema;
+mod series;

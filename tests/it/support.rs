@@ -5,9 +5,11 @@ pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use viraldb::Database;
+use viraldb::diesel::connection::{Connection, InstrumentationEvent};
+use viraldb::{Database, DbConnection, Result};
 
 /// Runs each body on SQLite and, with the feature `postgres`, on PostgreSQL:
 /// `both! { fn name(t) { … t.db() … } }` makes the tests `name::sqlite` and `name::postgres`.
@@ -125,6 +127,21 @@ impl From<Output> for Ran {
             err: String::from_utf8(output.stderr).unwrap(),
         }
     }
+}
+
+/// The statements that `work` runs on this connection.
+pub fn statements<T>(c: &mut DbConnection, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Vec<String> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    c.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let text = query.to_string();
+            log.lock().unwrap().push(text.split(" -- binds").next().unwrap().to_owned());
+        }
+    });
+    work(c).unwrap();
+    c.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+    std::mem::take(&mut *seen.lock().unwrap())
 }
 
 /// The test run's PostgreSQL server.

@@ -295,6 +295,8 @@ CREATE TABLE channel_statistics (
 );
 CREATE INDEX idx_channel_stats_channel_id ON channel_statistics (channel_id);
 CREATE INDEX idx_channel_stats_timestamp ON channel_statistics (timestamp);
+-- The samples of a channel in the order of time: the newest, or the last before a moment, is one step down it.
+CREATE INDEX idx_channel_stats_series ON channel_statistics (channel_id, timestamp, id);
 COMMENT ON TABLE channel_statistics IS 'Numbers of a channel at one moment.';
 COMMENT ON COLUMN channel_statistics.id IS 'Identifier, of version 7 when viraldb makes it.';
 COMMENT ON COLUMN channel_statistics.channel_id IS 'Channel that was measured.';
@@ -319,6 +321,8 @@ CREATE TABLE video_statistics (
 );
 CREATE INDEX idx_video_stats_video_id ON video_statistics (video_id);
 CREATE INDEX idx_video_stats_timestamp ON video_statistics (timestamp);
+-- The samples of a video in the order of time, as above.
+CREATE INDEX idx_video_stats_series ON video_statistics (video_id, timestamp, id);
 COMMENT ON TABLE video_statistics IS 'Numbers of a published video at one moment.';
 COMMENT ON COLUMN video_statistics.id IS 'Identifier, of version 7 when viraldb makes it.';
 COMMENT ON COLUMN video_statistics.video_id IS 'Video that was measured.';

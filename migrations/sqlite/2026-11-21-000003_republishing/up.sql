@@ -245,6 +245,8 @@ CREATE TABLE channel_statistics (
 ) STRICT;
 CREATE INDEX idx_channel_stats_channel_id ON channel_statistics (channel_id);
 CREATE INDEX idx_channel_stats_timestamp ON channel_statistics (timestamp);
+-- The samples of a channel in the order of time: the newest, or the last before a moment, is one step down it.
+CREATE INDEX idx_channel_stats_series ON channel_statistics (channel_id, timestamp, id);
 
 -- Numbers of a published video at one moment.
 CREATE TABLE video_statistics (
@@ -262,6 +264,8 @@ CREATE TABLE video_statistics (
 ) STRICT;
 CREATE INDEX idx_video_stats_video_id ON video_statistics (video_id);
 CREATE INDEX idx_video_stats_timestamp ON video_statistics (timestamp);
+-- The samples of a video in the order of time, as above.
+CREATE INDEX idx_video_stats_series ON video_statistics (video_id, timestamp, id);
 
 -- Settings of the whole system.
 CREATE TABLE system_configuration (

@@ -1,0 +1,370 @@
+//! The statements over a series, the same for each of the tables.
+//!
+//! What is looked for is found by steps down the index of the series: it is not read through, however long
+//! it is. Only [`Which::Thinned`] reads what it thins.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, HasSqlType};
+
+use super::{Every, Thinning, check_span};
+use crate::Result;
+use crate::db::Page;
+use crate::types::Timestamp;
+use crate::types::sql::{Text, Timestamptz};
+
+/// A table of samples.
+pub(crate) trait Series: diesel::Table {
+    /// Its name.
+    const NAME: &'static str;
+    /// Column of what was measured.
+    const SUBJECT: &'static str;
+    /// Type of that column on PostgreSQL.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // on SQLite it is text
+    const SUBJECT_TYPE: &'static str;
+    /// Column of when it was measured.
+    const TIME: &'static str;
+    /// The index that begins with these two.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL finds it
+    const INDEX: &'static str;
+}
+
+/// Rows of a series.
+pub(crate) struct Select<T: Series> {
+    columns: T::AllColumns,
+    which: Which,
+}
+
+/// Which rows.
+enum Which {
+    /// The newest of each in a JSON array.
+    LatestOf(String),
+    /// The newest of each behind this one.
+    LatestBehind(Option<String>, i64),
+    /// The first and the last of a span, for each in a JSON array.
+    Ends(String, Timestamp, Timestamp),
+    /// The last of each period.
+    Thinned(String, Timestamp, Timestamp, Every),
+}
+
+/// Each once, in the order given, as a JSON array: one parameter however many they are, so that the
+/// statement stays prepared and its plan does not depend on their number.
+fn listed(subjects: impl IntoIterator<Item: Display>) -> String {
+    let mut seen = HashSet::new();
+    let subjects = subjects.into_iter().map(|subject| subject.to_string());
+    subjects.filter(|subject| seen.insert(subject.clone())).collect::<serde_json::Value>().to_string()
+}
+
+impl<T: Series> Select<T> {
+    fn new(which: Which) -> Self {
+        Self { columns: T::all_columns(), which }
+    }
+
+    /// The newest row of each, in the order given.
+    pub fn latest_of(subjects: impl IntoIterator<Item: Display>) -> Self {
+        Self::new(Which::LatestOf(listed(subjects)))
+    }
+
+    /// The newest row of each there is, in their order.
+    pub fn latest_of_all<K: Display>(page: &Page<K>) -> Self {
+        Self::new(Which::LatestBehind(page.after.as_ref().map(ToString::to_string), page.limit))
+    }
+
+    /// Two rows for each that was measured at or before `to`, in the order given; see [`super::Growth`].
+    pub fn ends(subjects: impl IntoIterator<Item: Display>, from: Timestamp, to: Timestamp) -> Result<Self> {
+        check_span(from, to)?;
+        Ok(Self::new(Which::Ends(listed(subjects), from, to)))
+    }
+
+    /// The last row of each period from `from` until before `to`, oldest first.
+    pub fn thinned(subject: impl Display, from: Timestamp, to: Timestamp, every: Every) -> Result<Self> {
+        check_span(from, to)?;
+        Ok(Self::new(Which::Thinned(subject.to_string(), from, to, every)))
+    }
+}
+
+impl Thinning {
+    /// The rows of the next step: id and subject, in the order of the index.
+    pub(crate) const fn next_rows<T: Series>(&self) -> Superfluous<'_, T> {
+        Superfluous(self, std::marker::PhantomData)
+    }
+}
+
+/// Rows that are not the last of their period.
+pub(crate) struct Superfluous<'a, T>(&'a Thinning, std::marker::PhantomData<T>);
+
+impl<T: Series> Query for Select<T> {
+    type SqlType = <T::AllColumns as Expression>::SqlType;
+}
+
+impl<T: Series> Query for Superfluous<'_, T> {
+    type SqlType = (<T::PrimaryKey as Expression>::SqlType, Text);
+}
+
+impl<T: Series, C> RunQueryDsl<C> for Select<T> {}
+impl<T: Series, C> RunQueryDsl<C> for Superfluous<'_, T> {}
+
+// The text varies, so it is found prepared by its text.
+impl<T: Series> QueryId for Select<T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T> QueryId for Superfluous<'_, T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+/// Where the engines differ.
+trait Dialect: diesel::backend::Backend + HasSqlType<Timestamptz> {
+    /// Opens and closes `wanted (subject, place)` over a JSON array.
+    const LIST: [&str; 2];
+    /// Before and behind a moment that `>=` and `<` compare with.
+    const EDGE: [&str; 2];
+
+    /// The type of a subject in a CAST.
+    fn subject_type<T: Series>() -> &'static str;
+    /// Tells the planner which index to take.
+    fn by_index<T: Series>() -> String;
+    /// The rows that `picked` names, under the name of their table.
+    fn joined<T: Series>() -> String;
+    /// The period in which a moment lies.
+    fn period(every: Every, time: &str) -> String;
+}
+
+#[cfg(feature = "sqlite")]
+impl Dialect for diesel::sqlite::Sqlite {
+    const LIST: [&str; 2] = ["SELECT value, key FROM json_each(", ")"];
+    // Other programs write moments with fewer digits, or none behind the second, and a shorter text comes
+    // first. The shortest text of a moment is at or before every other one of it, and behind those of all
+    // moments before.
+    const EDGE: [&str; 2] = ["rtrim(rtrim(", ", '0'), '.')"];
+
+    fn subject_type<T: Series>() -> &'static str {
+        "TEXT"
+    }
+
+    // What it knows of the table, if anything, could let the planner take the index of the times.
+    fn by_index<T: Series>() -> String {
+        format!("INDEXED BY {}", T::INDEX)
+    }
+
+    // CROSS JOIN keeps the order: each that is picked is looked up.
+    fn joined<T: Series>() -> String {
+        let table = T::NAME;
+        format!("CROSS JOIN {table} ON {table}.id = picked.id")
+    }
+
+    fn period(every: Every, time: &str) -> String {
+        match every {
+            Every::Hour => format!("substr({time}, 1, 13)"),
+            Every::Day => format!("substr({time}, 1, 10)"),
+            // Six days back and on to the next Monday: never past the year 9999, as SQLite's days end there.
+            Every::Week => format!("date(substr({time}, 1, 10), '-6 days', 'weekday 1')"),
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Dialect for diesel::pg::Pg {
+    const LIST: [&str; 2] = [
+        "SELECT value, place FROM json_array_elements_text(CAST(",
+        " AS json)) WITH ORDINALITY AS listed (value, place)",
+    ];
+    const EDGE: [&str; 2] = ["", ""];
+
+    fn subject_type<T: Series>() -> &'static str {
+        T::SUBJECT_TYPE
+    }
+
+    fn by_index<T: Series>() -> String {
+        String::new()
+    }
+
+    // The LIMIT keeps the planner from reading the whole table for a long list.
+    fn joined<T: Series>() -> String {
+        let table = T::NAME;
+        format!(
+            "CROSS JOIN LATERAL (SELECT * FROM {table} AS sample WHERE sample.id = picked.id LIMIT 1) AS {table}"
+        )
+    }
+
+    fn period(every: Every, time: &str) -> String {
+        format!("date_trunc('{every}', {time} AT TIME ZONE 'UTC')")
+    }
+}
+
+/// What the statements are made of.
+struct Sql<T>(std::marker::PhantomData<T>);
+
+impl<T: Series> Sql<T> {
+    /// `wanted (subject, place)` from a JSON array.
+    fn list<'b, DB: Dialect>(out: &mut AstPass<'_, 'b, DB>, subjects: &'b String) -> QueryResult<()>
+    where
+        String: ToSql<Text, DB>,
+    {
+        out.push_sql("WITH listed (subject, place) AS (");
+        out.push_sql(DB::LIST[0]);
+        out.push_bind_param::<Text, String>(subjects)?;
+        out.push_sql(DB::LIST[1]);
+        out.push_sql("), wanted (subject, place) AS (SELECT CAST(subject AS ");
+        out.push_sql(DB::subject_type::<T>());
+        out.push_sql("), place FROM listed)");
+        Ok(())
+    }
+
+    /// `wanted (subject, place)` by steps from one to the next.
+    fn walk<'b, DB: Dialect>(
+        out: &mut AstPass<'_, 'b, DB>,
+        after: &'b Option<String>,
+        limit: &'b i64,
+    ) -> QueryResult<()>
+    where
+        String: ToSql<Text, DB>,
+        i64: ToSql<BigInt, DB>,
+    {
+        let (table, subject, by) = (T::NAME, T::SUBJECT, DB::by_index::<T>());
+        let end = format!(" ORDER BY sample.{subject} LIMIT 1)");
+        out.push_sql(&format!(
+            "WITH RECURSIVE wanted (subject, place) AS (SELECT (SELECT sample.{subject} FROM {table} AS sample {by}"
+        ));
+        if let Some(after) = after {
+            out.push_sql(&format!(" WHERE sample.{subject} > CAST("));
+            out.push_bind_param::<Text, String>(after)?;
+            out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
+        }
+        out.push_sql(&end);
+        out.push_sql(", 1 WHERE 1 <= ");
+        out.push_bind_param::<BigInt, i64>(limit)?;
+        out.push_sql(&format!(
+            " UNION ALL SELECT (SELECT sample.{subject} FROM {table} AS sample {by} \
+             WHERE sample.{subject} > wanted.subject{end}, wanted.place + 1 \
+             FROM wanted WHERE wanted.subject IS NOT NULL AND wanted.place < "
+        ));
+        out.push_bind_param::<BigInt, i64>(limit)?;
+        out.push_sql(")");
+        Ok(())
+    }
+
+    /// The id of the first row of the wanted one, or of the last (`DESC`), between two moments.
+    fn id<'b, DB: Dialect>(
+        out: &mut AstPass<'_, 'b, DB>,
+        direction: &str,
+        bounds: &[(&str, &'b Timestamp)],
+    ) -> QueryResult<()>
+    where
+        Timestamp: ToSql<Timestamptz, DB>,
+    {
+        let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
+        out.push_sql(&format!(
+            "(SELECT sample.id FROM {table} AS sample {by} WHERE sample.{subject} = wanted.subject"
+        ));
+        for (compared, at) in bounds {
+            out.push_sql(&format!(" AND sample.{time} {compared} "));
+            out.push_bind_param::<Timestamptz, Timestamp>(at)?;
+        }
+        out.push_sql(&format!(" ORDER BY sample.{time} {direction}, sample.id {direction} LIMIT 1)"));
+        Ok(())
+    }
+
+    /// Compares a column with a moment, by `>=` or `<`.
+    fn edge<'b, DB: Dialect>(
+        out: &mut AstPass<'_, 'b, DB>,
+        compared: &str,
+        at: &'b Timestamp,
+    ) -> QueryResult<()>
+    where
+        Timestamp: ToSql<Timestamptz, DB>,
+    {
+        out.push_sql(&format!("sample.{} {compared} ", T::TIME));
+        out.push_sql(DB::EDGE[0]);
+        out.push_bind_param::<Timestamptz, Timestamp>(at)?;
+        out.push_sql(DB::EDGE[1]);
+        Ok(())
+    }
+}
+
+impl<T: Series, DB: Dialect> QueryFragment<DB> for Select<T>
+where
+    T::AllColumns: QueryFragment<DB>,
+    Timestamp: ToSql<Timestamptz, DB>,
+    String: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
+        if let Which::Thinned(of, from, to, every) = &self.which {
+            let period = DB::period(*every, &format!("sample.{time}"));
+            out.push_sql("SELECT ");
+            self.columns.walk_ast(out.reborrow())?;
+            out.push_sql(&format!(
+                " FROM (SELECT sample.*, {period} AS its_period, \
+                 lead({period}) OVER (ORDER BY sample.{time}, sample.id) AS next_period \
+                 FROM {table} AS sample {by} WHERE sample.{subject} = CAST("
+            ));
+            out.push_bind_param::<Text, String>(of)?;
+            out.push_sql(&format!(" AS {}) AND ", DB::subject_type::<T>()));
+            Sql::<T>::edge(&mut out, ">=", from)?;
+            out.push_sql(" AND ");
+            Sql::<T>::edge(&mut out, "<", to)?;
+            out.push_sql(&format!(
+                ") AS {table} WHERE next_period IS NULL OR next_period <> its_period \
+                 ORDER BY {table}.{time}, {table}.id"
+            ));
+            return Ok(());
+        }
+        match &self.which {
+            Which::LatestOf(list) | Which::Ends(list, ..) => Sql::<T>::list(&mut out, list)?,
+            Which::LatestBehind(after, limit) => Sql::<T>::walk(&mut out, after, limit)?,
+            Which::Thinned(..) => {}
+        }
+        out.push_sql(", picked (place, nth, id) AS (SELECT place, 1, ");
+        match &self.which {
+            Which::Ends(_, from, to) => {
+                out.push_sql("coalesce(");
+                Sql::<T>::id(&mut out, "DESC", &[("<=", from)])?;
+                out.push_sql(", ");
+                Sql::<T>::id(&mut out, "ASC", &[(">", from), ("<=", to)])?;
+                out.push_sql(") FROM wanted UNION ALL SELECT place, 2, ");
+                Sql::<T>::id(&mut out, "DESC", &[("<=", to)])?;
+            }
+            _ => Sql::<T>::id(&mut out, "DESC", &[])?,
+        }
+        out.push_sql(" FROM wanted) SELECT ");
+        self.columns.walk_ast(out.reborrow())?;
+        out.push_sql(&format!(" FROM picked {} ORDER BY picked.place, picked.nth", DB::joined::<T>()));
+        Ok(())
+    }
+}
+
+impl<T: Series, DB: Dialect> QueryFragment<DB> for Superfluous<'_, T>
+where
+    Timestamp: ToSql<Timestamptz, DB>,
+    String: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
+        let Thinning { before, every, batch, subject: begin, .. } = self.0;
+        let [its, following] = ["sample", "later"].map(|name| DB::period(*every, &format!("{name}.{time}")));
+        out.push_sql(&format!(
+            "SELECT sample.id, CAST(sample.{subject} AS text) FROM {table} AS sample {by} WHERE "
+        ));
+        Sql::<T>::edge(&mut out, "<", before)?;
+        if let Some(begin) = begin {
+            out.push_sql(&format!(" AND sample.{subject} >= CAST("));
+            out.push_bind_param::<Text, String>(begin)?;
+            out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
+        }
+        // A literal limit: SQLite prepares a statement with a bound one anew on each execution.
+        out.push_sql(&format!(
+            " AND {its} = (SELECT {following} FROM {table} AS later {by} WHERE later.{subject} = sample.{subject} \
+             AND (later.{time}, later.id) > (sample.{time}, sample.id) ORDER BY later.{time}, later.id LIMIT 1) \
+             ORDER BY sample.{subject}, sample.{time} LIMIT {batch}"
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,563 @@
+//! Samples of videos and channels: the newest, growth, periods, and what may be deleted.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Display};
+
+use viraldb::compilation::{Analytics, NewAnalytics};
+use viraldb::diesel::connection::SimpleConnection;
+use viraldb::diesel::prelude::*;
+use viraldb::diesel::sql_query;
+use viraldb::diesel::sql_types::Text;
+use viraldb::republishing::{
+    ChannelId, ChannelStatistics, NewChannelStatistics, NewVideoStatistics, VideoId, VideoStatistics,
+};
+use viraldb::series::{Every, Growth, Sample, Thinning};
+use viraldb::{Database, DbConnection, Error, Page, Result, Timestamp};
+
+use crate::make::{self, at};
+use crate::support::{Scratch, both, statements};
+
+/// What the three tables have in common.
+trait Measured: Sample + Sized + Debug + Clone + PartialEq {
+    type Key: Clone + Debug + Display + Ord;
+    const TABLE: &'static str;
+
+    /// Something to measure.
+    fn new_key(c: &mut DbConnection) -> Self::Key;
+    fn put(c: &mut DbConnection, samples: &[(Self::Key, Timestamp, i64)]) -> Result<usize>;
+    fn key(&self) -> Self::Key;
+    fn views(&self) -> Option<i64>;
+    fn latest_of(c: &mut DbConnection, keys: &[Self::Key]) -> Result<Vec<Self>>;
+    fn latest_of_all(c: &mut DbConnection, page: &Page<Self::Key>) -> Result<Vec<Self>>;
+    fn growth(
+        c: &mut DbConnection,
+        key: &Self::Key,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Growth<Self>>>;
+    fn growth_of(
+        c: &mut DbConnection,
+        keys: &[Self::Key],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Growth<Self>>>;
+    fn thinned(
+        c: &mut DbConnection,
+        key: &Self::Key,
+        from: Timestamp,
+        to: Timestamp,
+        every: Every,
+    ) -> Result<Vec<Self>>;
+    fn thin(c: &mut DbConnection, thinning: &mut Thinning) -> Result<usize>;
+}
+
+macro_rules! measured {
+    ($row:ident, $new:ident, $key:ty, $subject:ident, $time:ident, $table:literal, $make:expr,
+     |$k:ident| $owned:expr, |$keys:ident| $list:expr, |$one:ident| $borrowed:expr) => {
+        impl Measured for $row {
+            type Key = $key;
+            const TABLE: &'static str = $table;
+
+            fn new_key(c: &mut DbConnection) -> $key {
+                $make(c)
+            }
+            fn put(c: &mut DbConnection, samples: &[($key, Timestamp, i64)]) -> Result<usize> {
+                let rows: Vec<_> = samples
+                    .iter()
+                    .map(|($k, at, views)| $new {
+                        $subject: $owned,
+                        $time: Some(*at),
+                        view_count: Some(*views),
+                        ..Default::default()
+                    })
+                    .collect();
+                $new::insert_many(c, &rows)
+            }
+            fn key(&self) -> $key {
+                self.$subject.clone()
+            }
+            fn views(&self) -> Option<i64> {
+                self.view_count.into()
+            }
+            fn latest_of(c: &mut DbConnection, $keys: &[$key]) -> Result<Vec<Self>> {
+                $row::latest_of(c, $list)
+            }
+            fn latest_of_all(c: &mut DbConnection, page: &Page<$key>) -> Result<Vec<Self>> {
+                $row::latest_of_all(c, page)
+            }
+            fn growth(
+                c: &mut DbConnection,
+                $one: &$key,
+                from: Timestamp,
+                to: Timestamp,
+            ) -> Result<Option<Growth<Self>>> {
+                $row::growth(c, $borrowed, from, to)
+            }
+            fn growth_of(
+                c: &mut DbConnection,
+                $keys: &[$key],
+                from: Timestamp,
+                to: Timestamp,
+            ) -> Result<Vec<Growth<Self>>> {
+                $row::growth_of(c, $list, from, to)
+            }
+            fn thinned(
+                c: &mut DbConnection,
+                $one: &$key,
+                from: Timestamp,
+                to: Timestamp,
+                every: Every,
+            ) -> Result<Vec<Self>> {
+                $row::thinned(c, $borrowed, from, to, every)
+            }
+            fn thin(c: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
+                $row::thin(c, thinning)
+            }
+        }
+    };
+}
+
+measured!(
+    Analytics,
+    NewAnalytics,
+    String,
+    youtube_video_id,
+    measured_at,
+    "analytics",
+    |_: &mut DbConnection| make::unique("yt"),
+    |key| key.clone().into(),
+    |keys| &keys.iter().map(|key| &**key).collect::<Vec<_>>(),
+    |key| key
+);
+measured!(
+    ChannelStatistics,
+    NewChannelStatistics,
+    ChannelId,
+    channel_id,
+    timestamp,
+    "channel_statistics",
+    make::channel_id,
+    |key| *key,
+    |keys| keys,
+    |key| *key
+);
+measured!(
+    VideoStatistics,
+    NewVideoStatistics,
+    VideoId,
+    video_id,
+    timestamp,
+    "video_statistics",
+    make::video_id,
+    |key| *key,
+    |keys| keys,
+    |key| *key
+);
+
+/// So many things to measure, in their order.
+fn keys<M: Measured, const N: usize>(db: &Database) -> [M::Key; N] {
+    let mut keys: Vec<M::Key> = db.write(|c| Ok((0..N).map(|_| M::new_key(c)).collect())).unwrap();
+    keys.sort();
+    keys.try_into().unwrap()
+}
+
+fn put<M: Measured>(db: &Database, samples: &[(&M::Key, Timestamp, i64)]) {
+    let samples: Vec<_> = samples.iter().map(|(key, at, views)| ((*key).clone(), *at, *views)).collect();
+    assert_eq!(db.write(|c| M::put(c, &samples)).unwrap(), samples.len());
+}
+
+fn views<M: Measured>(rows: &[M]) -> Vec<i64> {
+    rows.iter().map(|row| row.views().unwrap()).collect()
+}
+
+fn when(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn is_invalid<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(Error::Invalid { .. }))
+}
+
+/// Thins the table to the end; how many rows each step deleted.
+fn thin<M: Measured>(db: &Database, before: Timestamp, every: Every, batch: u32) -> Vec<usize> {
+    let mut thinning = Thinning::new(before, every, batch).unwrap();
+    let mut deleted = Vec::new();
+    while !thinning.is_done() {
+        deleted.push(db.write(|c| M::thin(c, &mut thinning)).unwrap());
+    }
+    deleted
+}
+
+fn newest<M: Measured>(db: &Database) {
+    let [a, b, c, never] = keys::<M, 4>(db);
+    // the last two of `b` at one moment, and not in the order of time
+    put::<M>(
+        db,
+        &[
+            (&b, at(9), 1),
+            (&a, at(2), 2),
+            (&a, at(1), 3),
+            (&b, at(9), 4),
+            (&b, at(5), 5),
+            (&c, when("9999-12-31T23:59:59.999999Z"), 6),
+            (&c, at(0), 7),
+        ],
+    );
+    let latest = |keys: &[M::Key]| views(&db.read(|conn| M::latest_of(conn, keys)).unwrap());
+    assert_eq!(
+        latest(&[c.clone(), a.clone(), never.clone(), b.clone(), a.clone()]),
+        [6, 2, 4],
+        "in the order given, each once"
+    );
+    assert!(latest(std::slice::from_ref(&never)).is_empty());
+    assert!(latest(&[]).is_empty());
+    let page = |page: Page<M::Key>| db.read(|conn| M::latest_of_all(conn, &page)).unwrap();
+    assert_eq!(views(&page(Page::first(100))), [2, 4, 6]);
+    assert_eq!(views(&page(Page::first(2))), [2, 4]);
+    assert_eq!(views(&page(Page::after(page(Page::first(2))[1].key(), 2))), [6]);
+    assert!(page(Page::after(c, 2)).is_empty());
+    assert!(page(Page::first(0)).is_empty());
+}
+
+fn grown<M: Measured>(db: &Database) {
+    let [a, b, never] = keys::<M, 3>(db);
+    let hour = 3600;
+    put::<M>(
+        db,
+        &[
+            (&a, at(0), 100),
+            (&a, at(2 * hour), 300),
+            (&a, at(5 * hour), 150),
+            (&a, at(5 * hour), 160),
+            (&b, at(3 * hour), 7),
+        ],
+    );
+    let growth = |key: &M::Key, from: i64, to: i64| {
+        let growth = db.read(|c| M::growth(c, key, at(from), at(to))).unwrap();
+        growth.map(|g| (g.of(M::views).unwrap(), g.hours(), g.per_hour(M::views)))
+    };
+    assert_eq!(growth(&a, 0, 2 * hour), Some((200, 2.0, Some(100.0))), "both ends are in");
+    assert_eq!(
+        growth(&a, hour, 4 * hour),
+        Some((200, 2.0, Some(100.0))),
+        "each end is the last sample by then"
+    );
+    assert_eq!(
+        growth(&a, -hour, 9 * hour),
+        Some((60, 5.0, Some(12.0))),
+        "nothing before: the first within; the later of two at once"
+    );
+    assert_eq!(growth(&a, 2 * hour, 9 * hour), Some((-140, 3.0, Some(-140.0 / 3.0))));
+    assert_eq!(growth(&a, 3 * hour, 4 * hour), Some((0, 0.0, None)), "no new sample");
+    assert_eq!(growth(&a, 2 * hour, 2 * hour), Some((0, 0.0, None)));
+    assert_eq!(growth(&b, 0, 9 * hour), Some((0, 0.0, None)), "one sample");
+    assert_eq!(growth(&a, -2 * hour, -hour), None, "not measured by then");
+    assert_eq!(growth(&b, 0, hour), None);
+    assert_eq!(growth(&never, 0, hour), None);
+    assert!(is_invalid(&db.read(|c| M::growth(c, &a, at(1), at(0)))));
+    assert!(is_invalid(&db.read(|c| M::growth_of(c, &[], at(1), at(0)))));
+
+    let of = |keys: &[M::Key], from, to| {
+        let growth = db.read(|c| M::growth_of(c, keys, at(from), at(to))).unwrap();
+        growth.iter().map(|g| (g.first.key(), g.last.key(), g.of(M::views).unwrap())).collect::<Vec<_>>()
+    };
+    let both = [b.clone(), never, a.clone(), b.clone()];
+    assert_eq!(of(&both, 0, 9 * hour), [(b.clone(), b.clone(), 0), (a.clone(), a.clone(), 60)]);
+    assert_eq!(of(&both, 0, hour), [(a.clone(), a.clone(), 0)]);
+    assert_eq!(of(&[], 0, hour), []);
+}
+
+fn by_period<M: Measured>(db: &Database) {
+    let [a, other] = keys::<M, 2>(db);
+    let sunday =
+        ["2026-01-04T22:59:59.999999Z", "2026-01-04T23:00:00Z", "2026-01-04T23:59:59.999999Z"].map(when);
+    let monday = ["2026-01-05T00:00:00Z", "2026-01-05T00:00:00.000001Z", "2026-01-05T01:00:00Z"].map(when);
+    let next_monday = when("2026-01-12");
+    let old = [
+        "0001-01-07T23:00:00Z",
+        "0001-01-08T00:00:00Z",
+        "1969-12-28T23:59:59.999999Z",
+        "1969-12-29T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+    ]
+    .map(when);
+    let last =
+        ["9999-12-26T23:59:59.999999Z", "9999-12-27T00:00:00Z", "9999-12-31T23:59:59.999999Z"].map(when);
+    let mut samples: Vec<(&M::Key, Timestamp, i64)> = Vec::new();
+    for (n, at) in old.iter().chain(&sunday).chain(&monday).chain([&next_monday]).chain(&last).enumerate() {
+        samples.push((&a, *at, i64::try_from(n).unwrap()));
+    }
+    samples.push((&a, next_monday, 99)); // at one moment: the later row counts
+    samples.push((&other, monday[0], -1));
+    samples.reverse();
+    samples.swap(0, 1);
+    // the two at one moment in the order of their rows
+    let place = samples.iter().position(|sample| sample.2 == 99).unwrap();
+    let late = samples.remove(place);
+    samples.push(late);
+    put::<M>(db, &samples);
+
+    let thinned = |from, to, every| views(&db.read(|c| M::thinned(c, &a, from, to, every)).unwrap());
+    let (first, end) = (when("0001-01-01"), when("9999-12-31T23:59:59.999999Z"));
+    assert_eq!(thinned(first, end, Every::Hour), [0, 1, 2, 3, 4, 5, 7, 9, 10, 99, 12, 13]);
+    assert_eq!(thinned(first, end, Every::Day), [0, 1, 2, 3, 4, 7, 10, 99, 12, 13]);
+    assert_eq!(thinned(first, end, Every::Week), [0, 1, 2, 4, 7, 10, 99, 12, 13]);
+    assert_eq!(thinned(sunday[1], monday[0], Every::Week), [7], "from is in, to is out");
+    assert_eq!(thinned(sunday[0], sunday[1], Every::Day), [5]);
+    assert!(thinned(monday[0], monday[0], Every::Day).is_empty());
+    assert!(thinned(when("9999-12-31"), end, Every::Week).is_empty());
+    assert!(is_invalid(&db.read(|c| M::thinned(c, &a, end, first, Every::Day))));
+    let [never] = keys::<M, 1>(db);
+    assert!(db.read(|c| M::thinned(c, &never, first, end, Every::Day)).unwrap().is_empty());
+
+    assert_eq!(
+        thin::<M>(db, next_monday, Every::Week, 10_000),
+        [5],
+        "of the week of the new year one is left, of 5 January too"
+    );
+    assert_eq!(thinned(first, end, Every::Hour), [0, 1, 2, 4, 7, 10, 99, 12, 13]);
+    assert_eq!(thin::<M>(db, next_monday, Every::Week, 1), [0]);
+}
+
+/// The beginning of a period, in another way than the database has it.
+fn period(at: Timestamp, every: Every) -> chrono::NaiveDateTime {
+    use chrono::{Datelike, Timelike};
+    let (day, hour) = (at.to_utc().date_naive(), at.to_utc().hour());
+    match every {
+        Every::Hour => day.and_hms_opt(hour, 0, 0).unwrap(),
+        Every::Day => day.and_hms_opt(0, 0, 0).unwrap(),
+        Every::Week => (day - chrono::Days::new(day.weekday().num_days_from_monday().into()))
+            .and_hms_opt(0, 0, 0)
+            .unwrap(),
+    }
+}
+
+/// A series of 10,000, against what plain Rust makes of it.
+fn long_series<M: Measured>(db: &Database) {
+    const ROWS: i64 = 10_000;
+    let [a, b] = keys::<M, 2>(db);
+    let mut random = fastrand::Rng::with_seed(17);
+    let mut times: Vec<i64> = (0..ROWS).map(|_| random.i64(0..60 * 86_400)).collect();
+    for second in &mut times {
+        if random.u8(0..4) == 0 {
+            *second -= *second % 3600; // on a border, and often two at once
+        }
+    }
+    times.sort_unstable();
+    let samples: Vec<(Timestamp, i64)> = (0..).zip(&times).map(|(n, second)| (at(*second), n)).collect();
+    put::<M>(db, &samples.iter().map(|(at, n)| (&a, *at, *n)).collect::<Vec<_>>());
+    put::<M>(db, &[(&b, at(0), -1), (&b, at(1), -2)]);
+
+    let last_of_each = |every, from, to| {
+        let mut last = BTreeMap::new();
+        for (at, n) in samples.iter().filter(|(at, _)| (from..to).contains(at)) {
+            last.insert(period(*at, every), *n);
+        }
+        last.into_values().collect::<Vec<_>>()
+    };
+    for every in Every::ALL {
+        for _ in 0..5 {
+            let from = random.i64(-9..60 * 86_400);
+            let (from, to) = (at(from), at(random.i64(from..61 * 86_400)));
+            let thinned = db.read(|c| M::thinned(c, &a, from, to, *every)).unwrap();
+            assert_eq!(views(&thinned), last_of_each(*every, from, to), "{every} from {from} to {to}");
+            let growth = db.read(|c| M::growth(c, &a, from, to)).unwrap();
+            let by = |end| samples.iter().rev().find(|(at, _)| *at <= end).copied();
+            let expected = by(to).map(|last| (by(from).unwrap_or(samples[0]), last));
+            let found = growth.map(|g| {
+                (
+                    (g.first.measured_at(), g.first.views().unwrap()),
+                    (g.last.measured_at(), g.last.views().unwrap()),
+                )
+            });
+            assert_eq!(found, expected, "from {from} to {to}");
+        }
+    }
+
+    // Thinned in small steps, by two at once, each on connections of its own.
+    let cut = at(30 * 86_400);
+    let mut expected = last_of_each(Every::Day, at(0), at(30 * 86_400));
+    expected.extend(samples.iter().filter(|(at, _)| *at >= cut).map(|(_, n)| *n));
+    let url = db.url();
+    let deleted: usize = std::thread::scope(|scope| {
+        let url = match url {
+            viraldb::DatabaseUrl::Postgres(url) => url.clone(),
+            url => url.to_string(),
+        };
+        let one = scope.spawn({
+            let url = url.clone();
+            move || thin::<M>(&Database::open(&url).unwrap(), cut, Every::Day, 700)
+        });
+        let two = scope.spawn(move || thin::<M>(&Database::open(&url).unwrap(), cut, Every::Day, 900));
+        one.join().unwrap().iter().chain(&two.join().unwrap()).sum()
+    });
+    let left = db.read(|c| M::thinned(c, &a, at(0), at(61 * 86_400), Every::Day)).unwrap();
+    assert_eq!(views(&left), last_of_each(Every::Day, at(0), at(61 * 86_400)));
+    let count = db.read(|c| {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = viraldb::diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        Ok(sql_query(format!("SELECT count(*) AS count FROM {}", M::TABLE)).get_result::<Row>(c)?.count)
+    });
+    assert_eq!(count.unwrap(), i64::try_from(expected.len()).unwrap() + 1, "and one of the other");
+    assert_eq!(deleted, samples.len() + 1 - expected.len());
+    assert_eq!(views(&db.read(|c| M::latest_of(c, &[a.clone(), b.clone()])).unwrap()), [ROWS - 1, -2]);
+}
+
+/// How the database runs a statement, whatever its parameters.
+fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+    #[derive(QueryableByName)]
+    struct PgLine {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        detail: String,
+    }
+    if !t.is_postgres {
+        let lines: Vec<Line> = sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(c).unwrap();
+        return lines.into_iter().map(|line| line.detail).collect();
+    }
+    let parameters =
+        (1..).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL").collect::<Vec<_>>();
+    c.batch_execute(&format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}"))
+        .unwrap();
+    let explain = format!("EXPLAIN EXECUTE asked({})", parameters.join(", "));
+    let lines: Vec<PgLine> = sql_query(explain).load(c).unwrap();
+    c.batch_execute("DEALLOCATE asked").unwrap();
+    lines.into_iter().map(|line| line.detail).collect()
+}
+
+/// Whether a line of a plan reads a whole table. A step of a thinning begins without a place to begin at and
+/// may go through its index.
+fn reads_all<M: Measured>(line: &str) -> bool {
+    line.starts_with("Seq Scan")
+        || line.starts_with(&format!("SCAN {}", M::TABLE))
+        || line.starts_with("SCAN sample") && !line.contains("INDEX")
+}
+
+fn by_the_index<M: Measured>(t: &Scratch) {
+    let db = t.db();
+    let [a, b, c] = keys::<M, 3>(&db);
+    for key in [&a, &b, &c] {
+        put::<M>(&db, &(0..3_000).map(|n| (key, at(n * 60), n)).collect::<Vec<_>>());
+    }
+    let mut session = db.session().unwrap();
+    session.batch_execute("ANALYZE").unwrap();
+    let (list, page) = ([a.clone(), b, c], Page::first(100));
+    let mut thinning = Thinning::new(at(600_000), Every::Day, 10).unwrap();
+    session.atomically(|c| M::thin(c, &mut thinning)).unwrap();
+    let step = statements(&mut session, |c| M::thin(c, &mut thinning));
+    let asked = [
+        ("latest_of", statements(&mut session, |c| M::latest_of(c, &list))),
+        ("latest_of_all", statements(&mut session, |c| M::latest_of_all(c, &page))),
+        ("growth_of", statements(&mut session, |c| M::growth_of(c, &list, at(0), at(9)))),
+        ("thinned", statements(&mut session, |c| M::thinned(c, &a, at(0), at(9), Every::Day))),
+        ("thin", step.into_iter().filter(|sql| sql.starts_with("SELECT")).collect()),
+    ];
+    for (name, statements) in asked {
+        assert_eq!(statements.len(), 1, "{name}: {statements:#?}");
+        let plan = plan(t, &mut session, &statements[0]);
+        let lines: Vec<&str> = plan.iter().map(|line| line.trim().trim_start_matches("->").trim()).collect();
+        // a subquery has the name of the table too
+        let own = format!("SCAN {}", M::TABLE);
+        let is_own = |line: &str| line == own && lines.contains(&&*format!("CO-ROUTINE {}", M::TABLE));
+        assert!(!lines.iter().any(|line| reads_all::<M>(line) && !is_own(line)), "{name}: {plan:#?}");
+        // the order of what was picked; two samples at one moment are another kind of sort
+        let is_sort = |line: &&&str| line.starts_with("Sort  (") || line.contains("TEMP B-TREE FOR ORDER BY");
+        assert!(lines.iter().filter(is_sort).count() <= 1, "{name}: {plan:#?}");
+        let index = if M::TABLE == "analytics" { "idx_analytics_video" } else { "_series" };
+        assert!(plan.iter().any(|line| line.contains(index)), "{name}: {plan:#?}");
+    }
+}
+
+both! {
+    fn the_newest_of_many_and_of_all(t) {
+        let db = t.db();
+        newest::<Analytics>(&db);
+        newest::<ChannelStatistics>(&db);
+        newest::<VideoStatistics>(&db);
+    }
+
+    fn growth_between_two_moments(t) {
+        let db = t.db();
+        grown::<Analytics>(&db);
+        grown::<ChannelStatistics>(&db);
+        grown::<VideoStatistics>(&db);
+    }
+
+    fn the_last_of_each_period_stands_for_it(t) {
+        let db = t.db();
+        by_period::<Analytics>(&db);
+        by_period::<ChannelStatistics>(&db);
+        by_period::<VideoStatistics>(&db);
+    }
+
+    fn a_long_series_is_read_and_thinned_right(t) {
+        let db = t.db();
+        long_series::<Analytics>(&db);
+        long_series::<ChannelStatistics>(&db);
+        long_series::<VideoStatistics>(&db);
+    }
+
+    fn series_are_read_by_their_index(t) {
+        by_the_index::<Analytics>(t);
+        by_the_index::<ChannelStatistics>(t);
+        by_the_index::<VideoStatistics>(t);
+    }
+
+    fn counts_that_nobody_knows_do_not_grow(t) {
+        let db = t.db();
+        let sample = |n, views, likes| NewAnalytics { measured_at: Some(at(n)), view_count: views, like_count: likes, ..make::analytics() };
+        let rows = [sample(0, Some(5), None), sample(3600, None, Some(3)), sample(7200, Some(9), Some(i64::MIN))];
+        db.write(|c| NewAnalytics::insert_many(c, &rows)).unwrap();
+        let growth = |from, to| db.read(|c| Analytics::growth(c, "yt1", at(from), at(to))).unwrap().unwrap();
+        assert_eq!(growth(0, 3600).of(|s| s.view_count), None);
+        assert_eq!(growth(0, 3600).per_hour(|s| s.view_count), None);
+        assert_eq!(growth(0, 7200).of(|s| s.view_count), Some(4));
+        assert_eq!(growth(0, 7200).per_hour(|s| s.view_count), Some(2.0));
+        assert_eq!(growth(3600, 7200).of(|s| s.like_count), None, "more than fits");
+        assert_eq!(growth(0, 7200).of(|s| s.comment_count), None);
+        let days = db.read(|c| Analytics::thinned(c, "yt1", at(0), at(7000), Every::Day)).unwrap();
+        assert_eq!(days.iter().map(|day| (day.view_count, day.like_count)).collect::<Vec<_>>(), [(None, Some(3))]);
+    }
+
+    fn periods_are_those_of_utc_and_moments_have_many_texts(t) {
+        let db = t.db();
+        put::<Analytics>(&db, &[(&"a".to_owned(), at(0), 1), (&"a".to_owned(), at(86_399), 2), (&"a".to_owned(), at(86_400), 3)]);
+        db.write(|c| {
+            let zone = if t.is_postgres { "+00" } else { "" };
+            // as other programs write it
+            c.batch_execute(&format!("UPDATE analytics SET measured_at = '2026-01-01 00:00:00{zone}' WHERE view_count = 1"))?;
+            c.batch_execute(&format!("UPDATE analytics SET measured_at = '2026-01-02 00:00:00.0{zone}' WHERE view_count = 3"))?;
+            if t.is_postgres {
+                c.batch_execute("SET LOCAL TIME ZONE 'Asia/Kolkata'")?;
+            }
+            let days = |c: &mut DbConnection, to| Analytics::thinned(c, "a", at(0), at(to), Every::Day).map(|rows| views(&rows));
+            assert_eq!(days(c, 1)?, [1]);
+            assert_eq!(days(c, 86_400)?, [2]);
+            assert_eq!(days(c, 86_401)?, [2, 3]);
+            assert_eq!(Analytics::growth(c, "a", at(0), at(86_400))?.unwrap().of(|s| s.view_count), Some(2));
+            let mut thinning = Thinning::new(at(86_400), Every::Day, 9)?;
+            assert_eq!((Analytics::thin(c, &mut thinning)?, thinning.is_done()), (1, true));
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    fn the_newest_sample_is_never_thinned_away(t) {
+        let db = t.db();
+        put::<Analytics>(&db, &[(&"a".to_owned(), at(0), 1), (&"b".to_owned(), at(0), 2), (&"b".to_owned(), at(0), 3), (&"b".to_owned(), at(1), 4)]);
+        let far = at(1_000_000_000);
+        assert_eq!(thin::<Analytics>(&db, far, Every::Week, 1), [1, 1, 0]);
+        assert_eq!(views(&db.read(|c| Analytics::latest_of_all(c, &Page::first(9))).unwrap()), [1, 4]);
+        assert_eq!(thin::<Analytics>(&db, far, Every::Week, 1), [0]);
+        for batch in [0, 10_001] {
+            assert!(is_invalid(&Thinning::new(far, Every::Week, batch)));
+        }
+    }
+}
