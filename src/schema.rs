@@ -261,7 +261,7 @@ diesel::table! {
         cost_usd -> Nullable<Float8>,
         /// When the row was made.
         created_at -> Timestamptz,
-        /// When a person approved it.
+        /// When a person approved or rejected it; the status says which.
         approved_at -> Nullable<Timestamptz>,
         /// When it was published.
         published_at -> Nullable<Timestamptz>,

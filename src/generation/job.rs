@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::{JobScript, JobVideo};
+use crate::db::clock::now;
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
-use crate::error::{Result, ResultExt};
-use crate::schema::jobs;
+use crate::error::{Error, Result, ResultExt, require};
+use crate::schema::{job_scripts, job_videos, jobs};
 use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
@@ -91,9 +93,103 @@ impl Job {
         .of("jobs", "")
     }
 
+    /// Begins a pending job; it keeps the stage it was in before a retry, to go on from there.
+    ///
+    /// Like each of the moves that follow, it is one statement: of two callers at once one makes the move,
+    /// and the other is told that the job is not where it would have to be.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it is not pending.
+    pub fn start(conn: &mut DbConnection, id: JobId) -> Result<Self> {
+        let change = JobChanges { status: Some(JobStatus::Running), ..Default::default() };
+        change.update_if(conn, id, &[JobStatus::Pending], "only a pending job becomes running")
+    }
+
+    /// Notes which stage a running job has come to.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it is not running or the stage has no name.
+    pub fn advance(conn: &mut DbConnection, id: JobId, stage: &str) -> Result<Self> {
+        require("stage", stage)?;
+        let change = JobChanges { stage: Some(Some(stage.into())), ..Default::default() };
+        change.update_if(conn, id, &[JobStatus::Running], "only a running job comes to another stage")
+    }
+
+    /// Ends a running job as completed.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it is not running.
+    pub fn complete(conn: &mut DbConnection, id: JobId) -> Result<Self> {
+        let change = JobChanges { status: Some(JobStatus::Completed), ..Default::default() };
+        change.update_if(conn, id, &[JobStatus::Running], "only a running job becomes completed")
+    }
+
+    /// Ends a pending or running job as failed, in the stage it is in, and notes why.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it has ended or the message is empty.
+    pub fn fail(conn: &mut DbConnection, id: JobId, message: &str) -> Result<Self> {
+        require("error_message", message)?;
+        let change = JobChanges {
+            status: Some(JobStatus::Failed),
+            error_message: Some(Some(message.into())),
+            ..Default::default()
+        };
+        let unfinished = [JobStatus::Pending, JobStatus::Running];
+        change.update_if(conn, id, &unfinished, "only a pending or running job becomes failed")
+    }
+
+    /// Makes a failed job pending again; why it failed is forgotten, its stage is kept.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it has not failed.
+    pub fn retry(conn: &mut DbConnection, id: JobId) -> Result<Self> {
+        let change =
+            JobChanges { status: Some(JobStatus::Pending), error_message: Some(None), ..Default::default() };
+        change.update_if(conn, id, &[JobStatus::Failed], "only a failed job becomes pending")
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: JobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(jobs::table.find(id)).execute(c)).of("jobs", id)
+    }
+}
+
+/// A job with everything it has, in three queries however many jobs there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: Job,
+    /// The scripts it wrote, oldest first.
+    pub scripts: Vec<JobScript>,
+    /// The videos it generated, oldest first.
+    pub videos: Vec<JobVideo>,
+}
+
+impl JobView {
+    /// The job with this id; `NotFound` if there is none.
+    pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
+        let job = Job::find(conn, id)?;
+        let scripts = JobScript::of_job(conn, id)?;
+        let videos = JobVideo::of_job(conn, id)?;
+        Ok(Self { job, scripts, videos })
+    }
+
+    /// Jobs, newest first, as [`Job::list`] gives them.
+    pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
+        let jobs = Job::list(conn, filter, page)?;
+        let scripts: Vec<JobScript> = on_backend!(&mut *conn, |c| {
+            JobScript::belonging_to(&jobs).select(JobScript::as_select()).order(job_scripts::id).load(c)
+        })
+        .of("job_scripts", "")?;
+        let videos: Vec<JobVideo> = on_backend!(conn, |c| {
+            JobVideo::belonging_to(&jobs).select(JobVideo::as_select()).order(job_videos::id).load(c)
+        })
+        .of("job_videos", "")?;
+        let (scripts, videos) = (scripts.grouped_by(&jobs), videos.grouped_by(&jobs));
+        let views = jobs.into_iter().zip(scripts).zip(videos);
+        Ok(views.map(|((job, scripts), videos)| Self { job, scripts, videos }).collect())
     }
 }
 
@@ -145,6 +241,25 @@ impl JobChanges<'_> {
             .returning(Job::as_returning())
             .get_result(c))
         .of("jobs", id)
+    }
+
+    /// Changes the job if it has one of these states; `Invalid` with the rule if it has another one.
+    fn update_if(&self, conn: &mut DbConnection, id: JobId, from: &[JobStatus], rule: &str) -> Result<Job> {
+        let moved = on_backend!(&mut *conn, |c| diesel::update(
+            jobs::table.filter(jobs::id.eq(id).and(jobs::status.eq_any(from)))
+        )
+        .set((self, jobs::updated_at.eq(now().nullable())))
+        .returning(Job::as_returning())
+        .get_result(c)
+        .optional())
+        .of("jobs", id)?;
+        match moved {
+            Some(job) => Ok(job),
+            None => {
+                let job = Job::find(conn, id)?;
+                Err(Error::invalid(format!("job {id}"), format!("is {}; {rule}", job.status)))
+            }
+        }
     }
 }
 

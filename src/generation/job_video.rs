@@ -6,9 +6,10 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Job, JobScript};
+use crate::db::clock::now;
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::job_videos;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 
@@ -36,7 +37,7 @@ pub struct JobVideo {
     pub cost_usd: Option<f64>,
     /// When the row was made.
     pub created_at: Timestamp,
-    /// When a person approved it.
+    /// When a person approved or rejected it; the status says which.
     pub approved_at: Option<Timestamp>,
     /// When it was published.
     pub published_at: Option<Timestamp>,
@@ -127,6 +128,65 @@ impl JobVideo {
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(job_videos::job_id.eq(job)).order(job_videos::id).load(c))
             .of("job_videos", job)
+    }
+
+    /// A person's yes to a generated video; `approved_at` is the time of the answer.
+    ///
+    /// Like each of the moves that follow, it is one statement: of two callers at once one makes the move,
+    /// and the other is told that the video is not where it would have to be.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it was answered before.
+    pub fn approve(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
+        Self::answer(conn, id, JobVideoStatus::Approved)
+    }
+
+    /// A person's no to a generated video; `approved_at` is the time of the answer here too.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it was answered before.
+    pub fn reject(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
+        Self::answer(conn, id, JobVideoStatus::Rejected)
+    }
+
+    fn answer(conn: &mut DbConnection, id: JobVideoId, answer: JobVideoStatus) -> Result<Self> {
+        let generated = job_videos::id.eq(id).and(job_videos::status.eq(JobVideoStatus::Generated));
+        let answered = on_backend!(&mut *conn, |c| diesel::update(job_videos::table.filter(generated))
+            .set((job_videos::status.eq(answer), job_videos::approved_at.eq(now().nullable())))
+            .returning(Self::as_returning())
+            .get_result(c)
+            .optional())
+        .of("job_videos", id)?;
+        let rule = format!("only a generated video becomes {answer}");
+        answered.map_or_else(|| Err(Self::not_now(conn, id, &rule)), Ok)
+    }
+
+    /// Notes where an approved video was published; `published_at` is now.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, and nothing is changed, if it is not approved or the URL is empty.
+    pub fn publish(conn: &mut DbConnection, id: JobVideoId, url: &str) -> Result<Self> {
+        require("published_url", url)?;
+        let approved = job_videos::id.eq(id).and(job_videos::status.eq(JobVideoStatus::Approved));
+        let published = on_backend!(&mut *conn, |c| diesel::update(job_videos::table.filter(approved))
+            .set((
+                job_videos::status.eq(JobVideoStatus::Published),
+                job_videos::published_at.eq(now().nullable()),
+                job_videos::published_url.eq(url),
+            ))
+            .returning(Self::as_returning())
+            .get_result(c)
+            .optional())
+        .of("job_videos", id)?;
+        published.map_or_else(|| Err(Self::not_now(conn, id, "only an approved video becomes published")), Ok)
+    }
+
+    /// Why a video was not there to be changed.
+    fn not_now(conn: &mut DbConnection, id: JobVideoId, rule: &str) -> Error {
+        match Self::find(conn, id) {
+            Ok(video) => Error::invalid(format!("job video {id}"), format!("is {}; {rule}", video.status)),
+            Err(error) => error,
+        }
     }
 
     /// Deletes a row; the count is 0 if there is none.

@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod database;
+mod generation;
 mod ingest;
 mod lives;
 mod migrations;

@@ -119,7 +119,7 @@ COMMENT ON COLUMN job_videos.thumbnail_path IS 'Path of its picture.';
 COMMENT ON COLUMN job_videos.duration_seconds IS 'Its length in seconds.';
 COMMENT ON COLUMN job_videos.cost_usd IS 'What its generation cost, in US dollars.';
 COMMENT ON COLUMN job_videos.created_at IS 'When the row was made.';
-COMMENT ON COLUMN job_videos.approved_at IS 'When a person approved it.';
+COMMENT ON COLUMN job_videos.approved_at IS 'When a person approved or rejected it; the status says which.';
 COMMENT ON COLUMN job_videos.published_at IS 'When it was published.';
 COMMENT ON COLUMN job_videos.published_url IS 'Where it was published.';
 COMMENT ON COLUMN job_videos.metadata IS 'Whatever else is known about it.';

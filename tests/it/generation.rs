@@ -1,0 +1,188 @@
+//! The lives of generated videos: jobs, what they made, and the trends they began with.
+
+use std::sync::Barrier;
+
+use viraldb::generation::*;
+use viraldb::{Database, DbConnection, Error, Page, Result, Timestamp};
+
+use crate::make;
+use crate::support::{Scratch, both};
+
+/// Refused, in words that name both where it is and where it would go.
+fn refused<T: std::fmt::Debug>(result: Result<T>, words: [&str; 2]) {
+    match result {
+        Err(Error::Invalid { reason, .. }) => {
+            assert!(words.iter().all(|word| reason.contains(word)), "{reason:?} does not name {words:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A move, as eight callers try it at once: threads on one database, and on a database of their own.
+fn of_eight<T: Send>(t: &Scratch, act: impl Fn(&mut DbConnection) -> Result<T> + Sync) -> usize {
+    let shared = t.db();
+    let barrier = Barrier::new(8);
+    let won: Vec<bool> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..8)
+            .map(|n| {
+                let (shared, barrier, act) = (&shared, &barrier, &act);
+                scope.spawn(move || {
+                    let own = (n % 2 == 0).then(|| Database::open(&t.url).unwrap());
+                    let db = own.as_ref().unwrap_or(shared);
+                    barrier.wait();
+                    match db.write(act) {
+                        Ok(_) => true,
+                        Err(Error::Invalid { .. }) => false,
+                        Err(other) => panic!("{other}"),
+                    }
+                })
+            })
+            .collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    won.into_iter().filter(|won| *won).count()
+}
+
+/// A job with this status.
+fn job_in(db: &Database, status: JobStatus) -> JobId {
+    let job = NewJob { status: Some(status), stage: Some("script".into()), ..make::job() };
+    db.write(|c| job.insert(c)).unwrap().id
+}
+
+type Move<Row> = (&'static str, fn(&mut DbConnection, i64) -> Result<Row>);
+
+both! {
+    fn a_job_from_stage_to_stage(t) {
+        let db = t.db();
+        let made = db.write(|c| make::job().insert(c)).unwrap();
+        let started = db.write(|c| Job::start(c, made.id)).unwrap();
+        assert_eq!(started, Job { status: JobStatus::Running, updated_at: started.updated_at, ..made.clone() });
+        assert!(started.updated_at > made.updated_at);
+        let advanced = db.write(|c| Job::advance(c, made.id, "render")).unwrap();
+        assert_eq!((advanced.status, advanced.stage.as_deref()), (JobStatus::Running, Some("render")));
+        assert!(advanced.updated_at > started.updated_at);
+        let failed = db.write(|c| Job::fail(c, made.id, "no credits")).unwrap();
+        assert_eq!((failed.status, failed.error_message.as_deref(), failed.stage.as_deref()), (JobStatus::Failed, Some("no credits"), Some("render")));
+        let again = db.write(|c| Job::retry(c, made.id)).unwrap();
+        assert_eq!((again.status, again.error_message.as_deref(), again.stage.as_deref()), (JobStatus::Pending, None, Some("render")));
+        db.write(|c| Job::start(c, made.id)).unwrap();
+        let done = db.write(|c| Job::complete(c, made.id)).unwrap();
+        assert_eq!((done.status, done.stage.as_deref()), (JobStatus::Completed, Some("render")));
+        assert_eq!(db.read(|c| Job::find(c, made.id)).unwrap(), done);
+        for empty in ["", " "] {
+            refused(db.write(|c| Job::advance(c, made.id, empty)), ["empty", ""]);
+            refused(db.write(|c| Job::fail(c, made.id, empty)), ["empty", ""]);
+        }
+    }
+
+    fn a_job_makes_no_other_move(t) {
+        let db = t.db();
+        let moves: [(Move<Job>, &[JobStatus]); 5] = [
+            (("running", |c, id| Job::start(c, JobId(id))), &[JobStatus::Pending]),
+            (("stage", |c, id| Job::advance(c, JobId(id), "render")), &[JobStatus::Running]),
+            (("completed", |c, id| Job::complete(c, JobId(id))), &[JobStatus::Running]),
+            (("failed", |c, id| Job::fail(c, JobId(id), "why")), &[JobStatus::Pending, JobStatus::Running]),
+            (("pending", |c, id| Job::retry(c, JobId(id))), &[JobStatus::Failed]),
+        ];
+        for ((to, make), legal) in moves {
+            for from in JobStatus::ALL {
+                let id = job_in(&db, *from);
+                let before = db.read(|c| Job::find(c, id)).unwrap();
+                let result = db.write(|c| make(c, id.0));
+                if legal.contains(from) {
+                    result.unwrap_or_else(|error| panic!("{from} to {to}: {error}"));
+                } else {
+                    refused(result, [from.as_str(), to]);
+                    assert_eq!(db.read(|c| Job::find(c, id)).unwrap(), before, "a refused move changes nothing");
+                }
+            }
+            assert!(matches!(db.write(|c| make(c, 404)), Err(Error::NotFound { table: "jobs", .. })));
+        }
+    }
+
+    fn of_callers_at_once_one_moves_the_job(t) {
+        let db = t.db();
+        let id = job_in(&db, JobStatus::Pending);
+        assert_eq!(of_eight(t, |c| Job::start(c, id)), 1);
+        assert_eq!(of_eight(t, |c| Job::complete(c, id).or_else(|_| Job::fail(c, id, "late"))), 1);
+        let id = job_in(&db, JobStatus::Failed);
+        assert_eq!(of_eight(t, |c| Job::retry(c, id)), 1);
+    }
+
+    fn a_video_is_answered_and_published(t) {
+        let db = t.db();
+        let [yes, no] = [make::job_video(), make::job_video()].map(|new| db.write(|c| new.insert(c)).unwrap());
+        let before = Timestamp::now();
+        let is_now = |at: Option<Timestamp>| at.unwrap().hours_since(before).abs() * 3600.0 < 5.0;
+        let approved = db.write(|c| JobVideo::approve(c, yes.id)).unwrap();
+        assert!(is_now(approved.approved_at));
+        assert_eq!(approved, JobVideo { status: JobVideoStatus::Approved, approved_at: approved.approved_at, ..yes.clone() });
+        let rejected = db.write(|c| JobVideo::reject(c, no.id)).unwrap();
+        assert!(is_now(rejected.approved_at), "the time of the answer");
+        assert_eq!(rejected, JobVideo { status: JobVideoStatus::Rejected, approved_at: rejected.approved_at, ..no });
+        refused(db.write(|c| JobVideo::publish(c, yes.id, " ")), ["empty", ""]);
+        let published = db.write(|c| JobVideo::publish(c, yes.id, "https://youtu.be/x")).unwrap();
+        assert!(is_now(published.published_at));
+        assert_eq!(published, JobVideo {
+            status: JobVideoStatus::Published, published_at: published.published_at,
+            published_url: Some("https://youtu.be/x".into()), ..approved
+        });
+        assert_eq!(db.read(|c| JobVideo::find(c, yes.id)).unwrap(), published);
+    }
+
+    fn a_video_makes_no_other_move(t) {
+        let db = t.db();
+        let moves: [(Move<JobVideo>, JobVideoStatus); 3] = [
+            (("approved", |c, id| JobVideo::approve(c, JobVideoId(id))), JobVideoStatus::Generated),
+            (("rejected", |c, id| JobVideo::reject(c, JobVideoId(id))), JobVideoStatus::Generated),
+            (("published", |c, id| JobVideo::publish(c, JobVideoId(id), "u")), JobVideoStatus::Approved),
+        ];
+        for ((to, make), legal) in moves {
+            for from in JobVideoStatus::ALL {
+                let new = NewJobVideo { status: Some(*from), ..make::job_video() };
+                let before = db.write(|c| new.insert(c)).unwrap();
+                let result = db.write(|c| make(c, before.id.0));
+                if *from == legal {
+                    result.unwrap_or_else(|error| panic!("{from} to {to}: {error}"));
+                } else {
+                    refused(result, [from.as_str(), to]);
+                    assert_eq!(db.read(|c| JobVideo::find(c, before.id)).unwrap(), before);
+                }
+            }
+            assert!(matches!(db.write(|c| make(c, 404)), Err(Error::NotFound { table: "job_videos", .. })));
+        }
+    }
+
+    fn of_answers_at_once_one_counts(t) {
+        let db = t.db();
+        let video = db.write(|c| make::job_video().insert(c)).unwrap();
+        assert_eq!(of_eight(t, |c| if fastrand::bool() { JobVideo::approve(c, video.id) } else { JobVideo::reject(c, video.id) }), 1);
+        let approved = NewJobVideo { status: Some(JobVideoStatus::Approved), ..make::job_video() };
+        let approved = db.write(|c| approved.insert(c)).unwrap();
+        assert_eq!(of_eight(t, |c| JobVideo::publish(c, approved.id, "u")), 1);
+    }
+
+    fn a_job_with_all_it_has(t) {
+        let db = t.db();
+        let [a, b] = [JobStatus::Running, JobStatus::Completed].map(|status| job_in(&db, status));
+        let script = |job| NewJobScript { job_id: job, ..make::job_script() };
+        let video = |job| NewJobVideo { job_id: job, ..make::job_video() };
+        let scripts = [Some(a), Some(b), Some(a), None].map(|job| db.write(|c| script(job).insert(c)).unwrap());
+        let videos = [Some(b), Some(b), None].map(|job| db.write(|c| video(job).insert(c)).unwrap());
+        let view = |id| db.read(|c| JobView::find(c, id)).unwrap();
+        assert_eq!(view(a), JobView {
+            job: db.read(|c| Job::find(c, a)).unwrap(), scripts: vec![scripts[0].clone(), scripts[2].clone()], videos: vec![],
+        });
+        assert_eq!((view(b).scripts, view(b).videos), (vec![scripts[1].clone()], videos[..2].to_vec()));
+        assert!(matches!(db.read(|c| JobView::find(c, JobId(404))), Err(Error::NotFound { .. })));
+        let list = |status, page| db.read(|c| JobView::list(c, &JobFilter { status }, &page)).unwrap();
+        assert_eq!(list(None, Page::first(9)), [view(b), view(a)]);
+        assert_eq!(list(Some(JobStatus::Running), Page::first(9)), [view(a)]);
+        assert_eq!(list(None, Page::after(a, 9)), []);
+        assert_eq!(serde_json::to_value(view(a)).unwrap()["scripts"][1]["id"], scripts[2].id.0);
+
+        let mut session = db.session().unwrap();
+        let count = crate::support::statements(&mut session, |c| JobView::list(c, &JobFilter::default(), &Page::first(9))).len();
+        assert_eq!(count, 3);
+    }
+}
