@@ -1,5 +1,7 @@
 //! Videos that are trending on a platform.
 
+mod upsert;
+
 use std::borrow::Cow;
 
 use diesel::dsl::sql;
@@ -7,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Untyped;
 use serde::{Deserialize, Serialize};
 
-use crate::db::document::{self, Document, Id, Table};
+use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, Upserted, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::trends;
@@ -200,10 +202,13 @@ impl NewTrend<'_> {
     }
 
     /// Inserts the trends that are new and updates those collected before, by `external_id`, with what is
-    /// `Some`; a trend keeps its first `collected_at`.
+    /// `Some`; a trend keeps its first `collected_at`. `id` is not used here: the database numbers new rows.
+    ///
+    /// Rows are taken in the order in which they were collected, whatever their order here. One that was
+    /// collected before the trend's first `collected_at` only fills in what is not known: no count is set
+    /// back by it.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
-        let documents: Vec<_> = rows.iter().map(document::from_row).collect::<Result<_>>()?;
-        document::upsert(conn, &NewTrend::TABLE, &documents)
+        upsert::insert_or_update_many(conn, rows)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Barrier;
 
+use serde_json::json;
 use viraldb::generation::*;
-use viraldb::{Database, DbConnection, Error, Page, Result, Timestamp};
+use viraldb::{Database, DbConnection, Error, Json, Page, Result, Timestamp};
 
-use crate::make;
+use crate::make::{self, at};
 use crate::support::{Scratch, both};
 
 /// Refused, in words that name both where it is and where it would go.
@@ -184,5 +185,109 @@ both! {
         let mut session = db.session().unwrap();
         let count = crate::support::statements(&mut session, |c| JobView::list(c, &JobFilter::default(), &Page::first(9))).len();
         assert_eq!(count, 3);
+    }
+
+    fn trends_are_collected_again_and_again(t) {
+        let db = t.db();
+        let collect = |rows: &[NewTrend<'static>]| {
+            let upserted = db.write(|c| NewTrend::insert_or_update_many(c, rows)).unwrap();
+            (upserted.new, upserted.updated, upserted.unchanged)
+        };
+        let find = |id| db.read(|c| Trend::find_by_external_id(c, id)).unwrap();
+        let row = |id: &'static str, day, views| NewTrend { views, collected_at: Some(at(day)), ..NewTrend::new(Platform::Tiktok, id) };
+        let full = NewTrend {
+            title: Some("T".into()), creator: Some("C".into()), hashtags: Some(Json(json!(["#a"]))), likes: Some(3),
+            comments: Some(3_000_000_000), shares: Some(5), video_url: Some("u".into()), thumbnail_url: Some("v".into()),
+            metadata: Some(Json(json!({"a": 1}))), ..row("full", 5, Some(100))
+        };
+        assert_eq!(collect(&[]), (0, 0, 0));
+        assert_eq!(collect(&[full.clone(), row("new", 5, None)]), (2, 0, 0));
+        let first = find("full");
+        assert_eq!((first.collected_at, first.comments, &first.metadata), (at(5), Some(3_000_000_000), &full.metadata));
+        assert_eq!(collect(&[full.clone(), row("new", 5, None), row("newer", 5, None)]), (1, 0, 2));
+
+        // what is not told stays known; JSON's own null tells nothing either
+        let untold = NewTrend { hashtags: Some(Json(json!(null))), ..row("full", 6, None) };
+        assert_eq!(collect(&[untold]), (0, 0, 1));
+        assert_eq!(find("full"), first);
+        let later = NewTrend { platform: Platform::Youtube, hashtags: Some(Json(json!([]))), shares: Some(0), ..row("full", 7, Some(90)) };
+        assert_eq!(collect(&[later]), (0, 1, 0));
+        let second = Trend { platform: Platform::Youtube, hashtags: Some(Json(json!([]))), shares: Some(0), views: Some(90), ..first };
+        assert_eq!(find("full"), second, "counts may fall; the first collected_at is kept");
+
+        // older than the row: sets nothing back, fills in what is not known
+        assert_eq!(collect(&[NewTrend { title: Some("old".into()), ..row("full", 4, Some(1)) }]), (0, 0, 1));
+        assert_eq!(find("full"), second);
+        assert_eq!(collect(&[row("new", 4, Some(1))]), (0, 1, 0));
+        assert_eq!((find("new").views, find("new").collected_at), (Some(1), at(5)));
+        // collected now
+        assert_eq!(collect(&[NewTrend { collected_at: None, ..row("new", 0, Some(2)) }]), (0, 1, 0));
+        assert_eq!((find("new").views, find("new").collected_at), (Some(2), at(5)));
+
+        // several of one trend, not in their order
+        let likes = |row| NewTrend { likes: Some(7), ..row };
+        assert_eq!(collect(&[row("many", 9, Some(9)), likes(row("many", 7, Some(7))), row("many", 8, None), row("new", 9, Some(2))]), (1, 0, 1));
+        assert_eq!((find("many").views, find("many").likes, find("many").collected_at), (Some(9), Some(7), at(7)));
+        assert_eq!(collect(&[likes(row("many", 10, Some(10))), row("many", 3, Some(3))]), (0, 1, 0), "the older one of the two counts for nothing");
+        assert_eq!((find("many").views, find("many").likes, find("many").collected_at), (Some(10), Some(7), at(7)));
+        let one = db.write(|c| row("one", 1, Some(1)).insert_or_update(c)).unwrap();
+        assert_eq!(one, find("one"));
+    }
+
+    fn trends_in_bulk_take_few_statements(t) {
+        let db = t.db();
+        let rows = |views: i64| -> Vec<NewTrend<'static>> {
+            let row = |n: i64| NewTrend {
+                external_id: format!("x{n}").into(),
+                views: Some(views + n),
+                title: (n % 2 == 0).then(|| "even".into()),
+                hashtags: (n % 3 == 0).then(|| Json(json!(["#third"]))),
+                ..make::trend()
+            };
+            (0..2_000).map(row).collect()
+        };
+        let mut session = db.session().unwrap();
+        let mut upserted = Vec::new();
+        let mut count = |views| crate::support::statements(&mut session, |c| {
+            upserted.push(NewTrend::insert_or_update_many(c, &rows(views))?);
+            Ok(())
+        }).len();
+        let counts = [count(0), count(0), count(1)];
+        let all = |new, updated, unchanged| viraldb::Upserted { new, updated, unchanged };
+        assert_eq!(upserted, [all(2_000, 0, 0), all(0, 0, 2_000), all(0, 2_000, 0)]);
+        if t.is_postgres {
+            assert!(counts.iter().all(|count| *count <= 5), "{counts:?}");
+        } else {
+            // BEGIN and COMMIT; one prepared statement a row, two for a known one
+            assert_eq!(counts, [2_002, 4_002, 4_002]);
+        }
+        let best = db.read(|c| Trend::most_viewed(c, Platform::Tiktok, 1)).unwrap();
+        assert_eq!((&*best[0].external_id, best[0].views), ("x1999", Some(2_000)));
+    }
+
+    fn two_who_collect_at_once_lose_nothing(t) {
+        let db = t.db();
+        let (each, rows) = (20, 50);
+        std::thread::scope(|scope| {
+            for who in 0..4_i64 {
+                let shared = &db;
+                scope.spawn(move || {
+                    let own = (who % 2 == 0).then(|| Database::open(&t.url).unwrap());
+                    let db = own.as_ref().unwrap_or(shared);
+                    for round in 0..each {
+                        let mut found: Vec<_> = (0..rows)
+                            .map(|n| NewTrend { external_id: format!("x{n}").into(), views: Some(round), ..make::trend() })
+                            .collect();
+                        fastrand::shuffle(&mut found);
+                        found.push(NewTrend { external_id: format!("own{who}-{round}").into(), ..make::trend() });
+                        db.write(|c| NewTrend::insert_or_update_many(c, &found)).unwrap();
+                    }
+                });
+            }
+        });
+        let all = db.read(|c| Trend::list(c, &TrendFilter::default(), &Page::first(1_000))).unwrap();
+        assert_eq!(all.len(), usize::try_from(rows + 4 * each).unwrap());
+        let shared: Vec<_> = all.iter().filter(|trend| trend.external_id.starts_with('x')).collect();
+        assert!(shared.iter().all(|trend| trend.views == Some(each - 1)), "{shared:#?}");
     }
 }

@@ -1,0 +1,278 @@
+//! Many trends at once: new ones inserted, known ones brought up to date.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use diesel::prelude::*;
+
+use super::{NewTrend, Platform};
+use crate::db::{DbConnection, Upserted, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::trends;
+use crate::types::{Json, Timestamp};
+
+/// A row with every default filled in, so that each has the same columns.
+#[derive(Insertable)]
+#[diesel(table_name = trends, treat_none_as_default_value = false)]
+struct Complete<'a> {
+    platform: Platform,
+    external_id: &'a str,
+    title: Option<&'a str>,
+    creator: Option<&'a str>,
+    hashtags: Option<&'a Json>,
+    views: Option<i64>,
+    likes: Option<i64>,
+    comments: Option<i64>,
+    shares: Option<i64>,
+    video_url: Option<&'a str>,
+    thumbnail_url: Option<&'a str>,
+    collected_at: Timestamp,
+    metadata: Option<&'a Json>,
+    /// When the newest of what the row holds was collected.
+    #[diesel(skip_insertion)]
+    as_of: Timestamp,
+}
+
+impl<'a> Complete<'a> {
+    fn new(row: &'a NewTrend<'_>, now: Timestamp) -> Self {
+        let collected_at = row.collected_at.unwrap_or(now);
+        let json = |json: &'a Option<Json>| json.as_ref().filter(|json| !json.0.is_null());
+        Self {
+            platform: row.platform,
+            external_id: &row.external_id,
+            title: row.title.as_deref(),
+            creator: row.creator.as_deref(),
+            hashtags: json(&row.hashtags),
+            views: row.views,
+            likes: row.likes,
+            comments: row.comments,
+            shares: row.shares,
+            video_url: row.video_url.as_deref(),
+            thumbnail_url: row.thumbnail_url.as_deref(),
+            collected_at,
+            metadata: json(&row.metadata),
+            as_of: collected_at,
+        }
+    }
+
+    /// The same trend, collected again later.
+    fn see_again(&mut self, later: &Self) {
+        *self = Self {
+            collected_at: self.collected_at,
+            title: later.title.or(self.title),
+            creator: later.creator.or(self.creator),
+            hashtags: later.hashtags.or(self.hashtags),
+            views: later.views.or(self.views),
+            likes: later.likes.or(self.likes),
+            comments: later.comments.or(self.comments),
+            shares: later.shares.or(self.shares),
+            video_url: later.video_url.or(self.video_url),
+            thumbnail_url: later.thumbnail_url.or(self.thumbnail_url),
+            metadata: later.metadata.or(self.metadata),
+            ..*later
+        };
+    }
+}
+
+pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_>]) -> Result<Upserted> {
+    let now = Timestamp::now();
+    let mut sights: Vec<Complete<'_>> = rows.iter().map(|row| Complete::new(row, now)).collect();
+    sights.sort_by_key(|sight| sight.as_of);
+    let mut places = HashMap::with_capacity(sights.len());
+    let mut complete: Vec<Complete<'_>> = Vec::with_capacity(sights.len());
+    for sight in sights {
+        let place = *places.entry(sight.external_id).or_insert(complete.len());
+        match complete.get_mut(place) {
+            Some(seen) => seen.see_again(&sight),
+            None => complete.push(sight),
+        }
+    }
+    // One order, so that writers who take no lock of ours do not wait for each other.
+    complete.sort_unstable_by_key(|row| row.external_id);
+    let (new, updated) = conn.atomically(|conn| {
+        on_backend!(
+            conn,
+            sqlite => |c| sqlite::store(c, &complete),
+            postgres => |c| postgres::store(c, &complete)
+        )
+        .of("trends", "")
+    })?;
+    Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
+}
+
+/// Columns that a later sight of a trend brings up to date. What was collected before the row began only
+/// fills in what is not known: it sets no count back.
+const CHANGING: [&str; 11] = [
+    "platform",
+    "title",
+    "creator",
+    "hashtags",
+    "views",
+    "likes",
+    "comments",
+    "shares",
+    "video_url",
+    "thumbnail_url",
+    "metadata",
+];
+
+/// The UPDATE up to its source, and what follows that; the source is called `new`.
+static UPDATE: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let set = CHANGING.map(|c| {
+        format!(
+            "{c} = CASE WHEN new.as_of < old.collected_at THEN coalesce(old.{c}, new.{c}) \
+             ELSE coalesce(new.{c}, old.{c}) END"
+        )
+    });
+    let changes = CHANGING.map(|c| {
+        format!(
+            "new.{c} IS NOT NULL AND (old.{c} IS NULL OR new.as_of >= old.collected_at AND new.{c} <> old.{c})"
+        )
+    });
+    [
+        format!("UPDATE trends AS old SET {} FROM ", set.join(", ")),
+        format!(" WHERE old.external_id = new.external_id AND ({})", changes.join(" OR ")),
+    ]
+});
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+    use crate::types::sql::{Int8, Jsonb, Nullable, Text, Timestamptz};
+
+    /// One prepared statement a row, and for a known one another. Returns how many rows were new, and how
+    /// many have changed.
+    pub(super) fn store(conn: &mut SqliteConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
+        let (mut new, mut updated) = (0, 0);
+        for row in rows {
+            let insert = diesel::insert_into(trends::table).values(row);
+            match insert.on_conflict(trends::external_id).do_nothing().execute(conn)? {
+                0 => updated += Update(row).execute(conn)?,
+                _ => new += 1,
+            }
+        }
+        Ok((new, updated))
+    }
+
+    /// Its type names its text, so that Diesel finds it prepared without building the SQL anew.
+    struct Update<'a>(&'a Complete<'a>);
+
+    impl QueryId for Update<'_> {
+        type QueryId = Update<'static>;
+        const HAS_STATIC_QUERY_ID: bool = true;
+    }
+
+    impl RunQueryDsl<SqliteConnection> for Update<'_> {}
+
+    impl QueryFragment<Sqlite> for Update<'_> {
+        fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+            let [before, behind] = &*UPDATE;
+            let row = self.0;
+            out.push_sql(before);
+            out.push_sql("(SELECT ");
+            out.push_bind_param::<Text, str>(row.external_id)?;
+            out.push_sql(" AS external_id, ");
+            out.push_bind_param::<Text, Platform>(&row.platform)?;
+            out.push_sql(" AS platform, ");
+            out.push_bind_param::<Timestamptz, Timestamp>(&row.as_of)?;
+            out.push_sql(" AS as_of");
+            for (text, name) in [
+                (&row.title, "title"),
+                (&row.creator, "creator"),
+                (&row.video_url, "video_url"),
+                (&row.thumbnail_url, "thumbnail_url"),
+            ] {
+                out.push_sql(", ");
+                out.push_bind_param::<Nullable<Text>, _>(text)?;
+                out.push_sql(" AS ");
+                out.push_sql(name);
+            }
+            for (count, name) in [
+                (&row.views, "views"),
+                (&row.likes, "likes"),
+                (&row.comments, "comments"),
+                (&row.shares, "shares"),
+            ] {
+                out.push_sql(", ");
+                out.push_bind_param::<Nullable<Int8>, _>(count)?;
+                out.push_sql(" AS ");
+                out.push_sql(name);
+            }
+            for (json, name) in [(&row.hashtags, "hashtags"), (&row.metadata, "metadata")] {
+                out.push_sql(", ");
+                out.push_bind_param::<Nullable<Jsonb>, _>(json)?;
+                out.push_sql(" AS ");
+                out.push_sql(name);
+            }
+            out.push_sql(") AS new");
+            out.push_sql(behind);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use diesel::sql_types::Array;
+
+    use super::*;
+    use crate::types::sql::{Int8, Jsonb, Nullable, Text, Timestamptz};
+
+    /// Two statements for 10,000 rows. Returns how many rows were new, and how many have changed.
+    pub(super) fn store(conn: &mut PgConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
+        crate::db::postgres::lock_ingest(conn)?;
+        let (mut new, mut updated) = (0, 0);
+        for rows in rows.chunks(10 * crate::db::postgres::CHUNK) {
+            const COLUMNS: &str = "external_id, platform, title, creator, video_url, thumbnail_url, views, \
+                                   likes, comments, shares, hashtags, metadata, collected_at";
+            // Every row is there behind this one, whoever inserted it: none is missed by the UPDATE.
+            new += run_over(
+                conn,
+                rows,
+                &format!("INSERT INTO trends ({COLUMNS}) SELECT {COLUMNS} FROM "),
+                " ON CONFLICT (external_id) DO NOTHING",
+            )?;
+            let [before, behind] = &*UPDATE;
+            updated += run_over(conn, rows, before, behind)?;
+        }
+        Ok((new, updated))
+    }
+
+    /// Runs a statement over the rows. `(SELECT $1)` hides how many they are, or PostgreSQL would read the whole
+    /// table for a long list; and it is not kept prepared, as no plan fits an empty table and a full one.
+    fn run_over<'a>(
+        conn: &mut PgConnection,
+        rows: &[Complete<'a>],
+        before: &str,
+        behind: &str,
+    ) -> QueryResult<usize> {
+        let texts = |of: fn(&Complete<'a>) -> Option<&'a str>| rows.iter().map(of).collect::<Vec<_>>();
+        let counts = |of: fn(&Complete<'a>) -> Option<i64>| rows.iter().map(of).collect::<Vec<_>>();
+        let jsons = |of: fn(&Complete<'a>) -> Option<&'a Json>| rows.iter().map(of).collect::<Vec<_>>();
+        let times = |of: fn(&Complete<'a>) -> Timestamp| rows.iter().map(of).collect::<Vec<_>>();
+        let lists: Vec<String> = (1..=14).map(|n| format!("(SELECT ${n})")).collect();
+        diesel::sql_query(format!(
+            "{before} unnest({}) AS new (external_id, platform, title, creator, video_url, thumbnail_url, \
+             views, likes, comments, shares, hashtags, metadata, collected_at, as_of){behind}",
+            lists.join(", ")
+        ))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| Some(row.external_id)))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| Some(row.platform.as_str())))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| row.title))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| row.creator))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| row.video_url))
+        .bind::<Array<Nullable<Text>>, _>(texts(|row| row.thumbnail_url))
+        .bind::<Array<Nullable<Int8>>, _>(counts(|row| row.views))
+        .bind::<Array<Nullable<Int8>>, _>(counts(|row| row.likes))
+        .bind::<Array<Nullable<Int8>>, _>(counts(|row| row.comments))
+        .bind::<Array<Nullable<Int8>>, _>(counts(|row| row.shares))
+        .bind::<Array<Nullable<Jsonb>>, _>(jsons(|row| row.hashtags))
+        .bind::<Array<Nullable<Jsonb>>, _>(jsons(|row| row.metadata))
+        .bind::<Array<Timestamptz>, _>(times(|row| row.collected_at))
+        .bind::<Array<Timestamptz>, _>(times(|row| row.as_of))
+        .execute(conn)
+    }
+}
