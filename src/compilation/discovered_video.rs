@@ -16,6 +16,7 @@ use diesel::sql_types::{Bool, Integer, Untyped};
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
+use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, Page, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::discovered_videos;
@@ -223,11 +224,13 @@ impl DiscoveredVideo {
 
     /// Sets what became of the video with the platform's own id; `NotFound` if there is none.
     pub fn mark(conn: &mut DbConnection, video_id: &str, status: Processed) -> Result<Self> {
+        struct Mark;
         on_backend!(conn, |c| {
-            diesel::update(discovered_videos::table.filter(discovered_videos::video_id.eq(video_id)))
-                .set(discovered_videos::processed.eq(status))
-                .returning(Self::as_returning())
-                .get_result(c)
+            let mark =
+                diesel::update(discovered_videos::table.filter(discovered_videos::video_id.eq(video_id)))
+                    .set(discovered_videos::processed.eq(status))
+                    .returning(Self::as_returning());
+            Prepared(Mark, mark).get_result(c)
         })
         .of("discovered_videos", video_id)
     }

@@ -10,6 +10,7 @@ mod listen;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+pub(crate) mod prepared;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod url;

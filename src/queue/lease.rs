@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 
 use crate::db::clock::{Moment, after, now};
+use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, VideoProcessingJob};
@@ -141,12 +142,15 @@ pub fn heartbeat(
     lease: impl Into<Lease>,
     length: Duration,
 ) -> Result<VideoProcessingJob> {
+    struct Heartbeat;
     let lease = lease.into();
     let now = now();
-    let result = on_backend!(conn, |c| diesel::update(jobs::table.filter(is_held(lease, now)))
-        .set((jobs::lease_expires_at.eq(after(length).nullable()), jobs::updated_at.eq(now)))
-        .returning(VideoProcessingJob::as_returning())
-        .get_result(c));
+    let result = on_backend!(conn, |c| {
+        let extend = diesel::update(jobs::table.filter(is_held(lease, now)))
+            .set((jobs::lease_expires_at.eq(after(length).nullable()), jobs::updated_at.eq(now)))
+            .returning(VideoProcessingJob::as_returning());
+        Prepared(Heartbeat, extend).get_result(c)
+    });
     or_lost(result, lease)
 }
 
@@ -155,12 +159,15 @@ pub fn heartbeat(
 /// # Errors
 /// [`Error::LeaseLost`], and nothing is changed, if the lease has expired or the job is another's.
 pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<VideoProcessingJob> {
+    struct Complete;
     let lease = lease.into();
     let now = now();
-    let result = on_backend!(conn, |c| diesel::update(jobs::table.filter(is_held(lease, now)))
-        .set(completed(now))
-        .returning(VideoProcessingJob::as_returning())
-        .get_result(c));
+    let result = on_backend!(conn, |c| {
+        let complete = diesel::update(jobs::table.filter(is_held(lease, now)))
+            .set(completed(now))
+            .returning(VideoProcessingJob::as_returning());
+        Prepared(Complete, complete).get_result(c)
+    });
     or_lost(result, lease)
 }
 
@@ -175,12 +182,13 @@ pub fn complete_many<L: Into<Lease>>(
         on_backend!(
             conn,
             sqlite => |c| {
+                struct CompleteOne;
                 let mut lost = Vec::new();
                 for lease in &leases {
-                    let completed = diesel::update(jobs::table.filter(is_held(*lease, now)))
+                    let complete = diesel::update(jobs::table.filter(is_held(*lease, now)))
                         .set(completed(now))
-                        .execute(c)?;
-                    if completed == 0 {
+                        .returning(jobs::id);
+                    if Prepared(CompleteOne, complete).get_result::<VideoProcessingJobId>(c).optional()?.is_none() {
                         lost.push(lease.job);
                     }
                 }
@@ -227,16 +235,18 @@ pub fn fail(
             );
             if attempts < most {
                 let next = after(failure.backoff.wait(attempts));
-                diesel::update(job)
+                struct Retry;
+                let retry = diesel::update(job)
                     .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(next), told))
-                    .returning(VideoProcessingJob::as_returning())
-                    .get_result(c)
+                    .returning(VideoProcessingJob::as_returning());
+                Prepared(Retry, retry).get_result(c)
             } else {
                 let ended = (jobs::completed_at.eq(now.nullable()), jobs::duration.eq(SecondsTaken(now)));
-                diesel::update(job)
+                struct End;
+                let end = diesel::update(job)
                     .set((jobs::status.eq(JobStatus::Failed), ended, told))
-                    .returning(VideoProcessingJob::as_returning())
-                    .get_result(c)
+                    .returning(VideoProcessingJob::as_returning());
+                Prepared(End, end).get_result(c)
             }
         })
         .of("video_processing_jobs", lease.job)
@@ -250,15 +260,18 @@ pub fn fail(
 pub fn release(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<VideoProcessingJob> {
     let lease = lease.into();
     let now = now();
-    let result = on_backend!(conn, |c| diesel::update(jobs::table.filter(is_held(lease, now)))
-        .set((
-            jobs::status.eq(JobStatus::Queued),
-            jobs::attempts.eq(jobs::attempts - 1),
-            jobs::updated_at.eq(now),
-            without_lease(),
-        ))
-        .returning(VideoProcessingJob::as_returning())
-        .get_result(c));
+    struct Release;
+    let result = on_backend!(conn, |c| {
+        let release = diesel::update(jobs::table.filter(is_held(lease, now)))
+            .set((
+                jobs::status.eq(JobStatus::Queued),
+                jobs::attempts.eq(jobs::attempts - 1),
+                jobs::updated_at.eq(now),
+                without_lease(),
+            ))
+            .returning(VideoProcessingJob::as_returning());
+        Prepared(Release, release).get_result(c)
+    });
     or_lost(result, lease)
 }
 

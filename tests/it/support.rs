@@ -131,14 +131,33 @@ impl From<Output> for Ran {
 
 /// The statements that `work` runs on this connection.
 pub fn statements<T>(c: &mut DbConnection, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Vec<String> {
+    watch(c, work, |event| match event {
+        InstrumentationEvent::StartQuery { query, .. } => {
+            query.to_string().split(" -- binds").next().map(str::to_owned)
+        }
+        _ => None,
+    })
+}
+
+/// The statements that `work` is the first to run on this connection, and that stay prepared.
+pub fn newly_prepared<T>(
+    c: &mut DbConnection,
+    work: impl FnOnce(&mut DbConnection) -> Result<T>,
+) -> Vec<String> {
+    watch(c, work, |event| match event {
+        InstrumentationEvent::CacheQuery { sql, .. } => Some(sql.to_owned()),
+        _ => None,
+    })
+}
+
+fn watch<T>(
+    c: &mut DbConnection,
+    work: impl FnOnce(&mut DbConnection) -> Result<T>,
+    pick: fn(InstrumentationEvent<'_>) -> Option<String>,
+) -> Vec<String> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
-    c.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::StartQuery { query, .. } = event {
-            let text = query.to_string();
-            log.lock().unwrap().push(text.split(" -- binds").next().unwrap().to_owned());
-        }
-    });
+    c.set_instrumentation(move |event: InstrumentationEvent<'_>| log.lock().unwrap().extend(pick(event)));
     work(c).unwrap();
     c.set_instrumentation(|_: InstrumentationEvent<'_>| {});
     std::mem::take(&mut *seen.lock().unwrap())

@@ -113,6 +113,8 @@ both! {
         })
         .unwrap();
         let view = db.read(|c| PipelineRun::view(c, run)).unwrap();
+        let asked = db.read(|c| Ok(crate::support::statements(c, |c| PipelineRun::view(c, run)))).unwrap();
+        assert_eq!(asked.len(), 7, "{asked:?}");
         assert_eq!(view.run.status, RunStatus::Review);
         assert_eq!(view.clips.iter().map(|clip| clip.rank_position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((view.scripts.len(), view.scripts[1].opening_text.as_deref()), (2, Some("second")));

@@ -9,7 +9,7 @@ use viraldb::republishing::NewSystemConfiguration;
 use viraldb::types::LeaseToken;
 
 use super::*;
-use crate::support::both;
+use crate::support::{both, newly_prepared, statements};
 
 fn hours(n: i64) -> Timestamp {
     let far = Duration::from_secs(n.unsigned_abs() * 3600);
@@ -51,6 +51,27 @@ both! {
         let lease = job.lease_expires_at.unwrap().hours_since(job.started_at.unwrap()) * 3600.0;
         assert!((89.9..90.1).contains(&lease), "{lease}");
         assert!(job.started_at.unwrap().hours_since(before).abs() * 3600.0 < 5.0);
+    }
+
+    fn what_a_worker_does_again_and_again_stays_prepared(t) {
+        let db = t.db();
+        put(&db, [|_| (); 12]);
+        let mut session = db.session().unwrap();
+        let round = |c: &mut viraldb::DbConnection| {
+            let jobs = queue::claim(c, &Claim::new("w").at_most(5))?;
+            queue::heartbeat(c, &jobs[0], LONG)?;
+            queue::complete(c, &jobs[0])?;
+            queue::fail(c, &jobs[1], &Failure::new("403"))?;
+            queue::release(c, &jobs[2])?;
+            queue::complete_many(c, &jobs[3..])
+        };
+        let first = newly_prepared(&mut session, round);
+        assert_eq!(first.iter().filter(|sql| sql.contains(" SET ")).count(), 6, "{first:#?}");
+        assert_eq!(newly_prepared(&mut session, round), Vec::<String>::new());
+        // Not only: nothing else was prepared either.
+        let again = statements(&mut session, round);
+        let kept: Vec<_> = again.iter().filter(|sql| sql.contains("video_processing_jobs")).collect();
+        assert!(kept.iter().all(|sql| first.contains(sql)), "{kept:?}");
     }
 
     fn what_is_no_claim_is_refused(t) {

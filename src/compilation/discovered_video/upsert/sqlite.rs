@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 use super::{Complete, Places};
+use crate::db::prepared::Prepared;
 use crate::schema::discovered_videos::dsl as v;
 
 /// Returns how many rows were new, and how many have changed.
@@ -50,7 +51,7 @@ pub(super) fn store(
 fn insert(conn: &mut SqliteConnection, row: &Complete<'_>) -> QueryResult<bool> {
     struct NewRow;
     let insert = diesel::insert_into(v::discovered_videos).values(row);
-    Ok(Fixed(NewRow, insert.on_conflict(v::video_id).do_nothing()).execute(conn)? == 1)
+    Ok(Prepared(NewRow, insert.on_conflict(v::video_id).do_nothing()).execute(conn)? == 1)
 }
 
 /// A row that is there.
@@ -107,37 +108,22 @@ fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
     struct NewCounts;
     struct NewScore;
     let row = v::discovered_videos.find(change.id);
-    let counts = diesel::update(row).set((
-        v::category_id.eq(change.counts.category_id),
-        v::duration_seconds.eq(change.counts.duration_seconds),
-        v::view_count.eq(change.counts.view_count),
-        v::like_count.eq(change.counts.like_count),
-        v::comment_count.eq(change.counts.comment_count),
-    ));
-    Fixed(NewCounts, counts).execute(conn)?;
+    let counts = diesel::update(row)
+        .set((
+            v::category_id.eq(change.counts.category_id),
+            v::duration_seconds.eq(change.counts.duration_seconds),
+            v::view_count.eq(change.counts.view_count),
+            v::like_count.eq(change.counts.like_count),
+            v::comment_count.eq(change.counts.comment_count),
+        ))
+        .returning(v::id);
+    Prepared(NewCounts, counts).get_result::<i64>(conn)?;
     // Apart, because an index holds it.
     if change.is_rescored {
-        let score = diesel::update(row).set(v::viral_score.eq(change.counts.viral_score));
-        Fixed(NewScore, score).execute(conn)?;
+        let score = diesel::update(row).set(v::viral_score.eq(change.counts.viral_score)).returning(v::id);
+        Prepared(NewScore, score).get_result::<i64>(conn)?;
     }
     Ok(())
-}
-
-/// A statement whose text is always the same, named by a type. Diesel finds it prepared by that name; it
-/// would build the text of an INSERT or UPDATE anew for every row to look for it.
-struct Fixed<Name, Statement>(Name, Statement);
-
-impl<Name: 'static, Statement> QueryId for Fixed<Name, Statement> {
-    type QueryId = Fixed<Name, ()>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl<Name, Statement> RunQueryDsl<SqliteConnection> for Fixed<Name, Statement> {}
-
-impl<Name, Statement: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Fixed<Name, Statement> {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.1.walk_ast(out)
-    }
 }
 
 /// Looks videos up by `video_id`. The list is one parameter, a JSON array, so that the statement stays
