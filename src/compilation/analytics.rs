@@ -16,7 +16,7 @@ use crate::types::{AnalyticsId, Timestamp};
 
 /// One row of `analytics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = analytics)]
+#[diesel(table_name = analytics, check_for_backend(crate::db::MultiBackend))]
 pub struct Analytics {
     /// Number the database gives it.
     pub id: AnalyticsId,

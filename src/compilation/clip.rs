@@ -16,7 +16,7 @@ use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = clips)]
+#[diesel(table_name = clips, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]
 pub struct Clip {

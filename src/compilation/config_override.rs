@@ -13,7 +13,7 @@ use crate::types::Timestamp;
 
 /// One row of `config_overrides`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = config_overrides, primary_key(key))]
+#[diesel(table_name = config_overrides, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 pub struct ConfigOverride {
     /// Name of the setting.
     pub key: String,

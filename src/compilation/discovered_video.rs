@@ -24,7 +24,7 @@ use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
 
 /// One row of `discovered_videos`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = discovered_videos)]
+#[diesel(table_name = discovered_videos, check_for_backend(crate::db::MultiBackend))]
 pub struct DiscoveredVideo {
     /// Number the database gives it.
     pub id: DiscoveredVideoId,

@@ -14,7 +14,7 @@ use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 
 /// One row of `error_log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = error_log)]
+#[diesel(table_name = error_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ErrorLog {
     /// Number the database gives it.

@@ -18,7 +18,7 @@ pub use view::RunView;
 
 /// One row of `pipeline_runs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = pipeline_runs)]
+#[diesel(table_name = pipeline_runs, check_for_backend(crate::db::MultiBackend))]
 pub struct PipelineRun {
     /// Number the database gives it.
     pub id: PipelineRunId,

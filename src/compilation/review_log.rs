@@ -16,7 +16,7 @@ use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
 /// One row of `review_log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = review_log)]
+#[diesel(table_name = review_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ReviewLog {
     /// Number the database gives it.

@@ -14,7 +14,7 @@ use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 
 /// One row of `scripts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = scripts)]
+#[diesel(table_name = scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct Script {
     /// Number the database gives it.

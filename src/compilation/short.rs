@@ -14,7 +14,7 @@ use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 
 /// One row of `shorts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = shorts)]
+#[diesel(table_name = shorts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(Clip, foreign_key = clip_id))]
 pub struct Short {

@@ -14,7 +14,7 @@ use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 
 /// One row of `tts_audio`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = tts_audio)]
+#[diesel(table_name = tts_audio, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct TtsAudio {
     /// Number the database gives it.

@@ -15,7 +15,7 @@ use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = jobs)]
+#[diesel(table_name = jobs, check_for_backend(crate::db::MultiBackend))]
 pub struct Job {
     /// Number the database gives it.
     pub id: JobId,

@@ -14,7 +14,7 @@ use crate::types::{JobId, JobScriptId, Json, Timestamp};
 
 /// One row of `job_scripts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = job_scripts)]
+#[diesel(table_name = job_scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 pub struct JobScript {
     /// Number the database gives it.

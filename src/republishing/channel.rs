@@ -16,7 +16,7 @@ use crate::types::{ChannelId, Json, Timestamp, TransformationPresetId};
 
 /// One row of `channels`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = channels)]
+#[diesel(table_name = channels, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
 pub struct Channel {
     /// Identifier, a UUID of version 7 when we make it.

@@ -15,7 +15,7 @@ use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
 /// One row of `channel_statistics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = channel_statistics)]
+#[diesel(table_name = channel_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 pub struct ChannelStatistics {
     /// Identifier, a UUID of version 7 when we make it.

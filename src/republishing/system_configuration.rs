@@ -13,7 +13,7 @@ use crate::types::{ConfigValue, Timestamp};
 
 /// One row of `system_configuration`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
-#[diesel(table_name = system_configuration, primary_key(key))]
+#[diesel(table_name = system_configuration, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 pub struct SystemConfiguration {
     /// Name of the setting.
     pub key: String,

@@ -20,7 +20,7 @@ pub use life::VideoMove;
 
 /// One row of `videos`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = videos)]
+#[diesel(table_name = videos, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = transformation_preset_id))]
 #[diesel(belongs_to(Music, foreign_key = music_track_id))]

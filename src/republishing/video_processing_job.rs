@@ -16,7 +16,7 @@ use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcess
 
 /// One row of `video_processing_jobs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = video_processing_jobs)]
+#[diesel(table_name = video_processing_jobs, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 pub struct VideoProcessingJob {

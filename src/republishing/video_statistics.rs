@@ -15,7 +15,7 @@ use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
 /// One row of `video_statistics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
-#[diesel(table_name = video_statistics)]
+#[diesel(table_name = video_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 pub struct VideoStatistics {
     /// Identifier, a UUID of version 7 when we make it.
