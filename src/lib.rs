@@ -36,6 +36,7 @@
 //!
 //! - `sqlite` (default): SQLite, compiled in.
 //! - `postgres`: PostgreSQL through the system's libpq.
+//! - `async`: `AsyncDatabase`, for programs that run on tokio.
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
@@ -58,6 +59,8 @@ pub mod schema;
 pub mod series;
 pub mod types;
 
+#[cfg(feature = "async")]
+pub use db::AsyncDatabase;
 pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upserted};
 pub use diesel;
 pub use error::{Error, Result};

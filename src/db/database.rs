@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
 
+#[cfg(feature = "async")]
+use super::nonblocking::Permits;
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
@@ -43,6 +45,8 @@ struct Inner {
     /// SQLite has one writer at a time; waiting here is fairer than at its lock.
     #[cfg(feature = "sqlite")]
     writer: Option<Mutex<DbConnection>>,
+    #[cfg(feature = "async")]
+    permits: Permits,
 }
 
 impl Database {
@@ -113,6 +117,11 @@ impl Database {
             .build_unchecked(opener.clone());
         tracing::info!(database = %opener.url, "open");
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "async")]
+            permits: Permits::new(
+                opener.options.connections,
+                !matches!(opener.url, DatabaseUrl::Postgres(_)),
+            ),
             opener,
             pool,
             #[cfg(feature = "sqlite")]
@@ -128,6 +137,11 @@ impl Database {
     /// The migrations and how far the database is with them.
     pub fn history(&self) -> Result<migrate::History> {
         self.0.opener.history()
+    }
+
+    #[cfg(feature = "async")]
+    pub(super) fn permits(&self) -> &Permits {
+        &self.0.permits
     }
 
     /// A connection of its own that only reads.

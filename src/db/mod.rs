@@ -8,6 +8,8 @@ pub(crate) mod document;
 #[cfg(feature = "postgres")]
 mod listen;
 pub mod migrate;
+#[cfg(feature = "async")]
+mod nonblocking;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;
@@ -19,4 +21,6 @@ pub(crate) mod wake;
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub use database::{Database, Options, Session};
+#[cfg(feature = "async")]
+pub use nonblocking::AsyncDatabase;
 pub use url::{DatabaseUrl, database_url};

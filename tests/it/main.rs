@@ -13,6 +13,8 @@ mod ingest;
 mod lives;
 mod migrations;
 mod models;
+#[cfg(feature = "async")]
+mod nonblocking;
 mod queue;
 mod schema;
 mod series;

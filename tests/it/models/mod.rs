@@ -2,6 +2,8 @@
 
 mod compilation;
 mod generation;
+#[cfg(feature = "postgres")]
+mod on_diesel_async;
 mod republishing;
 mod types;
 
