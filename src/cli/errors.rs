@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::values::read;
 use super::{Context, Format};
 use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
-use crate::{Error, Page, Result, log_error};
+use crate::{Page, Result, log_error};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -75,7 +76,7 @@ impl Args {
                 context.output.rows(&errors, SHOWN)?;
             }
             Command::Log { module, error_type, run, stack_trace, message } => {
-                let stack_trace = stack_trace.map(read).transpose()?;
+                let stack_trace = stack_trace.as_deref().map(read).transpose()?;
                 let error =
                     db.write(|c| log_error(c, &module, &error_type, &message, run, stack_trace.as_deref()))?;
                 match context.output.format {
@@ -96,13 +97,4 @@ impl Args {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn read(path: PathBuf) -> Result<String> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(&path)
-    };
-    text.map_err(|error| Error::io(path, error))
 }

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
+mod channels;
 mod completions;
 mod errors;
 mod ingest;
@@ -12,10 +13,14 @@ mod init;
 mod jobs;
 mod logging;
 mod migrate;
+mod music;
 mod output;
+mod presets;
 mod reviews;
 mod runs;
 mod status;
+mod trends;
+mod values;
 mod videos;
 
 use std::error::Error as _;
@@ -90,6 +95,14 @@ enum Command {
     Runs(runs::Args),
     /// Reviews asked of a person
     Reviews(reviews::Args),
+    /// Channels that videos are published on
+    Channels(channels::Args),
+    /// Presets for transforming videos
+    Presets(presets::Args),
+    /// Tracks that may replace the music of a video
+    Music(music::Args),
+    /// Videos that are trending on a platform
+    Trends(trends::Args),
     /// The work queue
     Jobs(jobs::Args),
     /// Errors of the pipelines
@@ -150,6 +163,10 @@ impl Command {
             Self::Videos(_) => "videos",
             Self::Runs(_) => "runs",
             Self::Reviews(_) => "reviews",
+            Self::Channels(_) => "channels",
+            Self::Presets(_) => "presets",
+            Self::Music(_) => "music",
+            Self::Trends(_) => "trends",
             Self::Jobs(_) => "jobs",
             Self::Errors(_) => "errors",
             Self::Completions(_) => "completions",
@@ -165,6 +182,10 @@ impl Command {
             Self::Videos(args) => args.run(context),
             Self::Runs(args) => args.run(context),
             Self::Reviews(args) => args.run(context),
+            Self::Channels(args) => args.run(context),
+            Self::Presets(args) => args.run(context),
+            Self::Music(args) => args.run(context),
+            Self::Trends(args) => args.run(context),
             Self::Jobs(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Completions(args) => args.run(context),

@@ -70,6 +70,28 @@ impl Output {
         }
     }
 
+    /// Prints what was done: a line for people, or the object.
+    pub(super) fn done(&mut self, text: &str, object: &impl Serialize) -> Result<()> {
+        match self.format {
+            Format::Table => self.text(&format!("{text}\n")),
+            _ => self.object(object),
+        }
+    }
+
+    /// Prints one row; for people all of it but the `sealed` columns, each on its line.
+    pub(super) fn row(&mut self, row: &impl Serialize, sealed: &[&str]) -> Result<()> {
+        if self.format != Format::Table {
+            return self.object(row);
+        }
+        let mut columns = crate::db::document::from_row(row)?;
+        columns.retain(|name, _| !sealed.contains(&name.as_str()));
+        let width = columns.keys().map(String::len).max().unwrap_or_default();
+        columns.iter().try_for_each(|(name, value)| {
+            let value = crate::error::one_line(&cell(Some(value)));
+            writeln!(self.out, "{}", format!("{name:width$}  {value}").trim_end()).map_err(failed)
+        })
+    }
+
     /// Prints text for people, or what a program is to take as it is.
     pub(super) fn text(&mut self, text: &str) -> Result<()> {
         self.out.write_all(text.as_bytes()).map_err(failed)

@@ -1,6 +1,7 @@
 //! Channels that videos are published on.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::TransformationPreset;
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
-use crate::error::{Result, ResultExt};
-use crate::schema::channels;
+use crate::error::{Error, Result, ResultExt};
+use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, Timestamp, TransformationPresetId};
 
@@ -111,6 +112,28 @@ pub struct ChannelFilter {
     pub is_active: Option<bool>,
 }
 
+/// How many rows belong to a channel; they are deleted with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct ChannelContents {
+    /// Its videos.
+    pub videos: i64,
+    /// The jobs on its videos, and those on other channels' videos that are made for it.
+    pub video_processing_jobs: i64,
+    /// Samples of the statistics of its videos.
+    pub video_statistics: i64,
+    /// Samples of its own statistics.
+    pub channel_statistics: i64,
+}
+
+impl fmt::Display for ChannelContents {
+    /// `2 videos, 0 jobs, 5 samples of statistics`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let samples = self.video_statistics + self.channel_statistics;
+        let jobs = self.video_processing_jobs;
+        write!(f, "{} videos, {jobs} jobs, {samples} samples of statistics", self.videos)
+    }
+}
+
 impl Channel {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ChannelId) -> Result<Self> {
@@ -147,9 +170,74 @@ impl Channel {
         .of("channels", youtube_channel_id)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// What would be deleted with a channel.
+    pub fn contents(conn: &mut DbConnection, id: ChannelId) -> Result<ChannelContents> {
+        let its_videos = || videos::table.filter(videos::channel_id.eq(id)).select(videos::id);
+        let its_jobs =
+            video_processing_jobs::channel_id.eq(id).or(video_processing_jobs::video_id.eq_any(its_videos()));
+        on_backend!(conn, |c| diesel::select((
+            its_videos().count().single_value().assume_not_null(),
+            video_processing_jobs::table.filter(its_jobs).count().single_value().assume_not_null(),
+            video_statistics::table
+                .filter(video_statistics::video_id.eq_any(its_videos()))
+                .count()
+                .single_value()
+                .assume_not_null(),
+            channel_statistics::table
+                .filter(channel_statistics::channel_id.eq(id))
+                .count()
+                .single_value()
+                .assume_not_null(),
+        ))
+        .get_result(c))
+        .of("channels", id)
+    }
+
+    /// Deletes a row, if nothing would be deleted with it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid`, with the counts, if something belongs to it.
+    pub fn delete_empty(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
+        conn.atomically(|conn| {
+            let row = || channels::table.find(id).select(channels::id);
+            // While the row is locked, nobody else can add to it.
+            let _: ChannelId = on_backend!(
+                &mut *conn,
+                sqlite => |c| row().first(c),
+                postgres => |c| row().for_update().first(c),
+            )
+            .of("channels", id)?;
+            let contents = Self::contents(conn, id)?;
+            if contents != ChannelContents::default() {
+                let reason = format!(
+                    "has {contents}: delete them first, or all at once with `viraldb channels remove --yes`"
+                );
+                return Err(Error::invalid(format!("channel {id}"), reason));
+            }
+            Self::delete(conn, id)
+        })
+    }
+
+    /// Deletes a row and what belongs to it; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channels::table.find(id)).execute(c)).of("channels", id)
+    }
+}
+
+impl<'a> NewChannel<'a> {
+    /// A channel with its address on YouTube, empty documents, no credentials, and every other column left
+    /// to its default.
+    pub fn new(name: &'a str, youtube_channel_id: &'a str) -> Self {
+        let empty = || Json(serde_json::json!({}));
+        Self {
+            name: name.into(),
+            youtube_channel_id: youtube_channel_id.into(),
+            youtube_channel_url: format!("https://www.youtube.com/channel/{youtube_channel_id}").into(),
+            posting_schedule: empty(),
+            content_filters: empty(),
+            metadata_template: empty(),
+            ..Self::default()
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub use crate::types::{
     ChannelId, ChannelStatisticsId, MusicId, TransformationPresetId, VideoId, VideoProcessingJobId,
     VideoStatisticsId,
 };
-pub use channel::{Channel, ChannelChanges, ChannelFilter, NewChannel};
+pub use channel::{Channel, ChannelChanges, ChannelContents, ChannelFilter, NewChannel};
 pub use channel_statistics::{
     ChannelStatistics, ChannelStatisticsChanges, ChannelStatisticsFilter, NewChannelStatistics,
 };
@@ -21,6 +21,7 @@ pub use music::{Music, MusicChanges, MusicFilter, NewMusic};
 pub use system_configuration::{NewSystemConfiguration, SystemConfiguration, SystemConfigurationChanges};
 pub use transformation_preset::{
     NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
+    TransformationPresetUses,
 };
 pub use video::{
     DownloadStatus, NewVideo, PublicationStatus, TransformationStatus, Video, VideoChanges, VideoFilter,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
-use crate::schema::music;
+use crate::schema::{music, videos};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, MusicId, Timestamp};
 
@@ -133,6 +133,12 @@ impl Music {
                 .load(c)
         })
         .of("music", "")
+    }
+
+    /// The number of videos that a track was chosen for; they do without it when it is deleted.
+    pub fn uses(conn: &mut DbConnection, id: MusicId) -> Result<i64> {
+        on_backend!(conn, |c| videos::table.filter(videos::music_track_id.eq(id)).count().get_result(c))
+            .of("music", id)
     }
 
     /// Deletes a row; the count is 0 if there is none.

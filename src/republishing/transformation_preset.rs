@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Result, ResultExt};
-use crate::schema::transformation_presets;
+use crate::schema::{channels, transformation_presets, videos};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, Timestamp, TransformationPresetId};
 
@@ -73,6 +73,15 @@ pub struct TransformationPresetFilter {
     pub is_active: Option<bool>,
 }
 
+/// How many rows refer to a preset; they do without it when it is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct TransformationPresetUses {
+    /// Channels whose videos it is used for.
+    pub channels: i64,
+    /// Videos it was chosen for.
+    pub videos: i64,
+}
+
 impl TransformationPreset {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
@@ -121,10 +130,55 @@ impl TransformationPreset {
         .of("transformation_presets", "default")
     }
 
+    /// What refers to a preset.
+    pub fn uses(conn: &mut DbConnection, id: TransformationPresetId) -> Result<TransformationPresetUses> {
+        on_backend!(conn, |c| diesel::select((
+            channels::table
+                .filter(channels::effect_preset_id.eq(id))
+                .count()
+                .single_value()
+                .assume_not_null(),
+            videos::table
+                .filter(videos::transformation_preset_id.eq(id))
+                .count()
+                .single_value()
+                .assume_not_null(),
+        ))
+        .get_result(c))
+        .of("transformation_presets", id)
+    }
+
+    /// Makes a preset the one that is used when none is chosen, in place of the one that was, and returns
+    /// it; `NotFound`, and nothing is changed, if there is none.
+    pub fn set_default(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
+        use transformation_presets::{is_default, updated_at};
+        conn.atomically(|conn| {
+            let now = Timestamp::now();
+            on_backend!(conn, |c| {
+                diesel::update(transformation_presets::table)
+                    .filter(is_default.eq(true).and(transformation_presets::id.ne(id)))
+                    .set((is_default.eq(false), updated_at.eq(now)))
+                    .execute(c)?;
+                diesel::update(transformation_presets::table.find(id))
+                    .set((is_default.eq(true), updated_at.eq(now)))
+                    .returning(Self::as_returning())
+                    .get_result(c)
+            })
+            .of("transformation_presets", id)
+        })
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: TransformationPresetId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(transformation_presets::table.find(id)).execute(c))
             .of("transformation_presets", id)
+    }
+}
+
+impl<'a> NewTransformationPreset<'a> {
+    /// A preset without parameters, and every other column left to its default.
+    pub fn new(name: &'a str) -> Self {
+        Self { name: name.into(), parameters: Json(serde_json::json!({})), ..Self::default() }
     }
 }
 

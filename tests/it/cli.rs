@@ -1,5 +1,7 @@
 //! The command line as people and programs meet it.
 
+mod tables;
+
 use std::io::Write;
 use std::process::Stdio;
 

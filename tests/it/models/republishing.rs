@@ -70,6 +70,13 @@ both! {
         })
         .unwrap();
         assert_eq!(db.read(TransformationPreset::default_preset).unwrap().unwrap().id, ids[0]);
+        let chosen = db.write(|c| TransformationPreset::set_default(c, default.id)).unwrap();
+        assert!(chosen.is_default && chosen.updated_at > default.updated_at);
+        assert!(!db.read(|c| TransformationPreset::find(c, ids[0])).unwrap().is_default);
+        assert_eq!(db.write(|c| TransformationPreset::set_default(c, default.id)).unwrap().id, default.id);
+        let result = db.session().map(|mut c| TransformationPreset::set_default(&mut c, missing)).unwrap();
+        assert!(matches!(result, Err(viraldb::Error::NotFound { .. })));
+        assert_eq!(db.read(TransformationPreset::default_preset).unwrap().map(|preset| preset.id), Some(default.id));
     }
 
     fn transformation_preset_changes(t) {

@@ -1,0 +1,187 @@
+//! `viraldb channels`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser as NonEmpty;
+
+use super::Context;
+use super::values::{OrNull, changed, given, json};
+use crate::republishing::{
+    Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
+};
+use crate::{DbConnection, Page, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List channels, newest first
+    List {
+        /// Only those that videos are published on, or with =false those that are not
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        active: Option<bool>,
+        /// Begin behind the channel with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<ChannelId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Show a channel
+    Show {
+        /// Its id, or YouTube's
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Add a channel, without credentials, and print its id
+    Add {
+        /// Name of the channel
+        #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
+        name: String,
+        /// YouTube's id of it, UC…
+        #[arg(value_name = "YOUTUBE_ID", value_parser = NonEmpty::new())]
+        youtube_id: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change what is named; an empty value, as in --preset "", takes it away
+    #[command(override_usage = "viraldb channels edit <ID> <OPTIONS>")]
+    #[command(mut_group("channel", |group| group.required(true).args(["name", "youtube_id"])))]
+    Edit {
+        /// Its id, or YouTube's
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Name of the channel
+        #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
+        name: Option<String>,
+        /// YouTube's id of it, UC…
+        #[arg(long, value_name = "ID", value_parser = NonEmpty::new())]
+        youtube_id: Option<String>,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Delete a channel; its videos, their jobs and all its statistics go with it
+    Remove {
+        /// Its id, or YouTube's
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Also if something goes with it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "channel", multiple = true)]
+struct Fields {
+    /// Its address; for a new channel made from its id unless given
+    #[arg(long, value_name = "URL", value_parser = NonEmpty::new())]
+    youtube_url: Option<String>,
+    /// Whether videos are published on it; false for a new channel unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    active: Option<bool>,
+    /// Whether transformation and publication are switched on; false for a new channel unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    phase2: Option<bool>,
+    /// When videos are published: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    posting_schedule: Option<String>,
+    /// Which source videos suit it: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    content_filters: Option<String>,
+    /// How titles, descriptions and tags are made: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    metadata_template: Option<String>,
+    /// Configuration that holds for this channel only: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
+    /// Preset used for its videos
+    #[arg(long, value_name = "ID")]
+    preset: Option<OrNull<TransformationPresetId>>,
+    /// Repository whose workflows do its work
+    #[arg(long, value_name = "URL")]
+    github_repo: Option<OrNull<String>>,
+}
+
+const LISTED: &[&str] =
+    &["id", "name", "youtube_channel_id", "is_active", "phase2_enabled", "last_publication_at"];
+const SEALED: &[&str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { active, after, limit } => {
+                let filter = ChannelFilter { is_active: active };
+                let channels = db.read(|c| Channel::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&channels, LISTED)?;
+            }
+            Command::Show { id } => {
+                let channel = db.read(|c| find(c, &id))?;
+                context.output.row(&channel, SEALED)?;
+            }
+            Command::Add { name, youtube_id, fields } => {
+                let new = NewChannel::new(&name, &youtube_id);
+                let new = NewChannel {
+                    youtube_channel_url: fields.youtube_url.map_or(new.youtube_channel_url, Into::into),
+                    is_active: fields.active,
+                    phase2_enabled: fields.phase2,
+                    posting_schedule: fields.posting_schedule.map_or(Ok(new.posting_schedule), json)?,
+                    content_filters: fields.content_filters.map_or(Ok(new.content_filters), json)?,
+                    metadata_template: fields.metadata_template.map_or(Ok(new.metadata_template), json)?,
+                    settings: fields.settings.map(json).transpose()?,
+                    effect_preset_id: given(fields.preset),
+                    github_repo_url: given(fields.github_repo),
+                    ..new
+                };
+                let channel = db.write(|c| new.insert(c))?;
+                context.output.done(&channel.id.to_string(), &channel)?;
+            }
+            Command::Edit { id, name, youtube_id, fields } => {
+                let changes = ChannelChanges {
+                    name: name.map(Into::into),
+                    youtube_channel_id: youtube_id.map(Into::into),
+                    youtube_channel_url: fields.youtube_url.map(Into::into),
+                    is_active: fields.active,
+                    phase2_enabled: fields.phase2,
+                    posting_schedule: fields.posting_schedule.map(json).transpose()?,
+                    content_filters: fields.content_filters.map(json).transpose()?,
+                    metadata_template: fields.metadata_template.map(json).transpose()?,
+                    settings: fields.settings.map(json).transpose()?,
+                    effect_preset_id: changed(fields.preset),
+                    github_repo_url: changed(fields.github_repo),
+                    ..Default::default()
+                };
+                let channel = db.write(|c| {
+                    let id = find(c, &id)?.id;
+                    changes.update(c, id)
+                })?;
+                context.output.done(&format!("changed {}", channel.id), &channel)?;
+            }
+            Command::Remove { id, yes } => {
+                let (channel, contents) = db.write(|c| {
+                    let channel = find(c, &id)?;
+                    let contents = Channel::contents(c, channel.id)?;
+                    if yes { Channel::delete(c, channel.id) } else { Channel::delete_empty(c, channel.id) }?;
+                    Ok((channel, contents))
+                })?;
+                let removed = serde_json::json!({ "removed": channel.id, "with": contents });
+                context.output.done(&format!("removed {}, with {contents}", channel.name), &removed)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The channel with this id, or with this id of YouTube's.
+fn find(c: &mut DbConnection, id: &str) -> Result<Channel> {
+    match id.parse() {
+        Ok(id) => Channel::find(c, id),
+        Err(_) => Channel::find_by_youtube_channel_id(c, id),
+    }
+}

@@ -1,0 +1,155 @@
+//! `viraldb music`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser as NonEmpty;
+
+use super::Context;
+use super::values::{OrNull, changed, given, json_or_null};
+use crate::republishing::{Music, MusicChanges, MusicFilter, MusicId, NewMusic};
+use crate::{Page, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List tracks, newest first
+    List {
+        /// Only those that may be used, or with =false those that may not
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        active: Option<bool>,
+        /// Begin behind the track with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<MusicId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Show a track
+    Show {
+        #[arg(value_name = "ID")]
+        id: MusicId,
+    },
+    /// Add a track and print its id
+    Add {
+        /// Title of the track
+        #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
+        name: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change what is named; an empty value, as in --artist "", takes it away
+    #[command(override_usage = "viraldb music edit <ID> <OPTIONS>")]
+    #[command(mut_group("track", |group| group.required(true).arg("name")))]
+    Edit {
+        #[arg(value_name = "ID")]
+        id: MusicId,
+        /// Title of the track
+        #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
+        name: Option<String>,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Delete a track; videos that it was chosen for are without one then
+    Remove {
+        #[arg(value_name = "ID")]
+        id: MusicId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "track", multiple = true)]
+struct Fields {
+    /// Who plays it
+    #[arg(long, value_name = "NAME")]
+    artist: Option<OrNull<String>>,
+    /// Spotify's id of the track
+    #[arg(long, value_name = "ID")]
+    spotify_id: Option<OrNull<String>>,
+    /// Spotify's address of the track
+    #[arg(long, value_name = "URL")]
+    spotify_url: Option<OrNull<String>>,
+    /// Path of the audio file
+    #[arg(long, value_name = "PATH")]
+    file: Option<OrNull<String>>,
+    /// Size of the file in bytes
+    #[arg(long, value_name = "N")]
+    file_size: Option<OrNull<i64>>,
+    /// Length in seconds
+    #[arg(long, value_name = "N")]
+    duration: Option<OrNull<i32>>,
+    /// Whatever else is known about it: JSON, or @FILE
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<OrNull<String>>,
+    /// Whether it may be used; true for a new track unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    active: Option<bool>,
+}
+
+const LISTED: &[&str] = &["id", "name", "artist", "duration", "usage_count", "is_active", "file_path"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { active, after, limit } => {
+                let filter = MusicFilter { is_active: active };
+                let tracks = db.read(|c| Music::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&tracks, LISTED)?;
+            }
+            Command::Show { id } => {
+                let track = db.read(|c| Music::find(c, id))?;
+                context.output.row(&track, &[])?;
+            }
+            Command::Add { name, fields } => {
+                let new = NewMusic {
+                    name: name.into(),
+                    artist: given(fields.artist),
+                    spotify_track_id: given(fields.spotify_id),
+                    spotify_track_url: given(fields.spotify_url),
+                    file_path: given(fields.file),
+                    file_size: given(fields.file_size),
+                    duration: given(fields.duration),
+                    metadata: fields.metadata.map_or(Ok(None), json_or_null)?,
+                    is_active: fields.active,
+                    ..Default::default()
+                };
+                let track = db.write(|c| new.insert(c))?;
+                context.output.done(&track.id.to_string(), &track)?;
+            }
+            Command::Edit { id, name, fields } => {
+                let changes = MusicChanges {
+                    name: name.map(Into::into),
+                    artist: changed(fields.artist),
+                    spotify_track_id: changed(fields.spotify_id),
+                    spotify_track_url: changed(fields.spotify_url),
+                    file_path: changed(fields.file),
+                    file_size: changed(fields.file_size),
+                    duration: changed(fields.duration),
+                    metadata: fields.metadata.map(json_or_null).transpose()?,
+                    is_active: fields.active,
+                    ..Default::default()
+                };
+                let track = db.write(|c| changes.update(c, id))?;
+                context.output.done(&format!("changed {}", track.id), &track)?;
+            }
+            Command::Remove { id } => {
+                let (track, videos) = db.write(|c| {
+                    let track = Music::find(c, id)?;
+                    let videos = Music::uses(c, id)?;
+                    Music::delete(c, id)?;
+                    Ok((track, videos))
+                })?;
+                let text = format!("removed {}; {videos} videos are without it", track.name);
+                let removed = serde_json::json!({ "removed": id, "without": { "videos": videos } });
+                context.output.done(&text, &removed)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

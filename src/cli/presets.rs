@@ -1,0 +1,144 @@
+//! `viraldb presets`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser as NonEmpty;
+
+use super::Context;
+use super::values::{OrNull, changed, given, json};
+use crate::republishing::{
+    NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
+    TransformationPresetId,
+};
+use crate::{Page, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List presets, newest first
+    List {
+        /// Only those that may be chosen, or with =false those that may not
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        active: Option<bool>,
+        /// Begin behind the preset with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<TransformationPresetId>,
+        /// Most rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Show a preset
+    Show {
+        #[arg(value_name = "ID")]
+        id: TransformationPresetId,
+    },
+    /// Add a preset and print its id
+    Add {
+        /// Name people choose it by
+        #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
+        name: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change what is named; an empty value, as in --description "", takes it away
+    #[command(override_usage = "viraldb presets edit <ID> <OPTIONS>")]
+    #[command(mut_group("preset", |group| group.required(true).arg("name")))]
+    Edit {
+        #[arg(value_name = "ID")]
+        id: TransformationPresetId,
+        /// Name people choose it by
+        #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
+        name: Option<String>,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Delete a preset; channels and videos that refer to it are without one then
+    Remove {
+        #[arg(value_name = "ID")]
+        id: TransformationPresetId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "preset", multiple = true)]
+struct Fields {
+    /// What it does
+    #[arg(long, value_name = "TEXT")]
+    description: Option<OrNull<String>>,
+    /// Parameters of the transformation: JSON, or @FILE; {} for a new preset unless given
+    #[arg(long, value_name = "JSON")]
+    parameters: Option<String>,
+    /// Use it when none is chosen, in place of the one that is used so far
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    default: Option<bool>,
+    /// Whether it may be chosen; true for a new preset unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    active: Option<bool>,
+}
+
+const LISTED: &[&str] = &["id", "name", "is_default", "is_active", "description", "parameters"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        match self.command {
+            Command::List { active, after, limit } => {
+                let filter = TransformationPresetFilter { is_active: active };
+                let presets = db.read(|c| TransformationPreset::list(c, &filter, &Page { after, limit }))?;
+                context.output.rows(&presets, LISTED)?;
+            }
+            Command::Show { id } => {
+                let preset = db.read(|c| TransformationPreset::find(c, id))?;
+                context.output.row(&preset, &[])?;
+            }
+            Command::Add { name, fields } => {
+                let new = NewTransformationPreset::new(&name);
+                let new = NewTransformationPreset {
+                    description: given(fields.description),
+                    parameters: fields.parameters.map_or(Ok(new.parameters), json)?,
+                    is_active: fields.active,
+                    ..new
+                };
+                let preset = db.write(|c| match (new.insert(c)?, fields.default) {
+                    (preset, Some(true)) => TransformationPreset::set_default(c, preset.id),
+                    (preset, _) => Ok(preset),
+                })?;
+                context.output.done(&preset.id.to_string(), &preset)?;
+            }
+            Command::Edit { id, name, fields } => {
+                let changes = TransformationPresetChanges {
+                    name: name.map(Into::into),
+                    description: changed(fields.description),
+                    parameters: fields.parameters.map(json).transpose()?,
+                    is_default: fields.default.filter(|default| !default),
+                    is_active: fields.active,
+                };
+                let preset = db.write(|c| match (changes.update(c, id)?, fields.default) {
+                    (preset, Some(true)) => TransformationPreset::set_default(c, preset.id),
+                    (preset, _) => Ok(preset),
+                })?;
+                context.output.done(&format!("changed {}", preset.id), &preset)?;
+            }
+            Command::Remove { id } => {
+                let (preset, uses) = db.write(|c| {
+                    let preset = TransformationPreset::find(c, id)?;
+                    let uses = TransformationPreset::uses(c, id)?;
+                    TransformationPreset::delete(c, id)?;
+                    Ok((preset, uses))
+                })?;
+                let text = format!(
+                    "removed {}; {} channels and {} videos are without it",
+                    preset.name, uses.channels, uses.videos
+                );
+                context.output.done(&text, &serde_json::json!({ "removed": id, "without": uses }))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

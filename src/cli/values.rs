@@ -1,0 +1,54 @@
+//! What `add` and `edit` take for columns.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::{Error, Json, Result};
+
+/// A value for a column that may be NULL: an empty one is NULL.
+#[derive(Debug, Clone)]
+pub(super) struct OrNull<T>(pub(super) Option<T>);
+
+impl<T: FromStr> FromStr for OrNull<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(Some).map(Self) }
+    }
+}
+
+/// What a new row gets of it.
+pub(super) fn given<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<U> {
+    value.and_then(|value| value.0).map(Into::into)
+}
+
+/// What a row is changed to.
+pub(super) fn changed<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<Option<U>> {
+    value.map(|value| value.0.map(Into::into))
+}
+
+/// Reads JSON, or behind an `@` the name of a file that holds it.
+pub(super) fn json(text: String) -> Result<Json> {
+    let (from, text) = match text.strip_prefix('@') {
+        Some(path) => (path.to_owned(), read(Path::new(path))?),
+        None => (format!("{:?}", text.chars().take(40).collect::<String>()), text),
+    };
+    serde_json::from_str(&text)
+        .map(Json)
+        .map_err(|error| Error::invalid(from, format!("is not JSON: {error}")))
+}
+
+/// [`json`] for a column that may be NULL.
+pub(super) fn json_or_null(value: OrNull<String>) -> Result<Option<Json>> {
+    value.0.map(json).transpose()
+}
+
+/// The text of a file; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<String> {
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    text.map_err(|error| Error::io(path, error))
+}
