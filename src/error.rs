@@ -144,6 +144,16 @@ impl Error {
         Self::Io { path: path.into(), source }
     }
 
+    /// Adds what else is to be known, to an error that gives a reason.
+    pub(crate) fn with(mut self, note: &str) -> Self {
+        if let Self::Invalid { reason, .. } | Self::Busy { reason, .. } | Self::Unusable { reason, .. } =
+            &mut self
+        {
+            *reason = format!("{reason}; {note}");
+        }
+        self
+    }
+
     /// Whether it is about one row only, so that other rows may still fit.
     pub(crate) fn is_of_row(&self) -> bool {
         matches!(self, Self::NotFound { .. } | Self::Conflict { .. } | Self::Invalid { .. })
@@ -261,6 +271,9 @@ fn is_of_value(message: &str) -> bool {
         || message.starts_with("index row ")
 }
 
+/// How the reason begins when SQLite may not open a file, or one that it needs beside it.
+pub(crate) const CANNOT_BE_OPENED: &str = "cannot be opened";
+
 /// Troubles of a SQLite file and of a PostgreSQL server that a person can do something about.
 fn known_trouble(message: &str) -> Option<Error> {
     let unusable =
@@ -284,13 +297,15 @@ fn known_trouble(message: &str) -> Option<Error> {
             unusable("may not be written; change the permissions of the file and of its folder")
         }
         "unable to open database file" => {
-            unusable("cannot be opened; look at the permissions of the file and of its folder")
+            unusable(&format!("{CANNOT_BE_OPENED}; look at the permissions of the file and of its folder"))
         }
         "database or disk is full" => {
             unusable("the disk is full; nothing of this was written. Make room and try again")
         }
         "database disk image is malformed" => unusable("is damaged; restore a backup"),
-        "disk I/O error" => unusable("the disk reported an error; nothing of this was written"),
+        "disk I/O error" => unusable(
+            "the disk reported an error, or is full; nothing of this was written. Make room and try again",
+        ),
         m if m.contains("No space left on device") => {
             unusable("the server's disk is full; nothing of this was written. Make room and try again")
         }

@@ -74,9 +74,7 @@ impl Database {
     /// [`Database::open`] with options.
     pub fn open_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
-        opener.create()?;
-        let mut conn = opener.for_migration()?;
-        migrate::prepare(&mut conn).map_err(|error| error.in_database(&opener.url))?;
+        let (_made, ()) = opener.made(migrate::prepare)?; // a database in memory is gone with its last connection
         Self::with(opener)
     }
 
@@ -153,9 +151,7 @@ impl Database {
     /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };
-        let mut wal = path.clone().into_os_string();
-        wal.push("-wal");
-        Some(std::fs::metadata(wal).map_or(0, |file| file.len()))
+        Some(std::fs::metadata(super::url::beside(path, "-wal")).map_or(0, |file| file.len()))
     }
 
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.
@@ -167,7 +163,7 @@ impl Database {
             DatabaseUrl::Postgres(_) => self.begun("BEGIN READ ONLY").and_then(|mut slot| slot.finish(work)),
             _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
         };
-        result.map_err(|error| error.in_database(self.url()))
+        result.map_err(|error| self.0.opener.explained(error))
     }
 
     /// Writes, in one transaction: IMMEDIATE on SQLite. An error rolls all of it back.
@@ -177,11 +173,11 @@ impl Database {
             return self
                 .writer(writer)
                 .and_then(|mut conn| conn.atomically(work))
-                .map_err(|error| self.explained(error));
+                .map_err(|error| self.0.opener.explained(error));
         }
         self.begun("BEGIN")
             .and_then(|mut slot| slot.finish(work))
-            .map_err(|error| error.in_database(self.url()))
+            .map_err(|error| self.0.opener.explained(error))
     }
 
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
@@ -194,7 +190,7 @@ impl Database {
             #[cfg(not(feature = "sqlite"))]
             _ => self.pooled().map(Held::Pooled),
         };
-        session.map(Session).map_err(|error| error.in_database(self.url()))
+        session.map(Session).map_err(|error| self.0.opener.explained(error))
     }
 
     fn pooled(&self) -> Result<PooledConnection<Opener>> {
@@ -202,7 +198,7 @@ impl Database {
         self.0.pool.get().map_err(|_| match self.0.opener.reader() {
             Err(cause) => cause,
             Ok(_) => Error::Busy {
-                database: String::new(),
+                database: self.url().to_string(),
                 reason: format!("all {} connections were in use for too long", self.0.pool.max_size()),
             },
         })
@@ -241,17 +237,6 @@ impl Database {
                 writer.clear_poison();
                 Ok(conn)
             }
-        }
-    }
-
-    /// Names the database, and who holds it when it is locked.
-    #[cfg(feature = "sqlite")]
-    fn explained(&self, error: Error) -> Error {
-        match (error, self.url()) {
-            (Error::Busy { database, .. }, DatabaseUrl::File(path)) if database.is_empty() => {
-                self.0.opener.busy(path)
-            }
-            (error, url) => error.in_database(url),
         }
     }
 }
@@ -352,29 +337,45 @@ impl Opener {
         })
     }
 
-    /// Makes the SQLite file if it is not there.
-    pub(crate) fn create(&self) -> Result<()> {
+    /// Runs `work` on a connection for the one who migrates, and returns both. A SQLite file that is not
+    /// there is made, and is gone again if `work` fails before anything is in it.
+    pub(crate) fn made<T>(
+        &self,
+        work: impl FnOnce(&mut DbConnection) -> Result<T>,
+    ) -> Result<(DbConnection, T)> {
+        let done = |mut conn| work(&mut conn).map(|value| (conn, value));
         #[cfg(feature = "sqlite")]
         if let DatabaseUrl::File(path) = &self.url {
-            sqlite::create(path)?;
-            let mut conn = self.establish(Access::Write)?;
-            super::on_backend!(
-                &mut conn,
-                sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
-                postgres => |_c| Ok(())
-            )
-            .map_err(|error| match error {
-                Error::Busy { .. } => self.busy(path),
-                other => other.in_database(&self.url),
-            })?;
+            let is_new = sqlite::create(path)?;
+            let result = self.in_wal().and_then(done);
+            // A lock shows that somebody else uses the file by now.
+            if is_new
+                && matches!(&result, Err(error) if !matches!(error, Error::Busy { .. }))
+                && !self.history().is_ok_and(|history| history.is_initialised())
+            {
+                sqlite::remove(path);
+            }
+            return result.map_err(|error| self.explained(error));
         }
-        Ok(())
+        self.for_migration().and_then(done).map_err(|error| self.explained(error))
+    }
+
+    /// A connection that writes, to a file with write-ahead logging from now on.
+    #[cfg(feature = "sqlite")]
+    fn in_wal(&self) -> Result<DbConnection> {
+        let mut conn = self.establish(Access::Write)?;
+        super::on_backend!(
+            &mut conn,
+            sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
+            postgres => |_c| Ok(())
+        )?;
+        Ok(conn)
     }
 
     /// The migrations and how far this database is with them. Writes nothing.
     pub(crate) fn history(&self) -> Result<migrate::History> {
         let mut conn = self.reader()?;
-        migrate::History::read(&mut conn).map_err(|error| error.in_database(&self.url))
+        migrate::History::read(&mut conn).map_err(|error| self.explained(error))
     }
 
     /// A connection that only reads, as far as the engine can hold it to that.
@@ -411,7 +412,18 @@ impl Opener {
         }
         sqlite::establish(&self.place, access, self.options.busy_timeout)
             .map(DbConnection::Sqlite)
-            .map_err(|error| error.in_database(&self.url))
+            .map_err(|error| self.explained(error))
+    }
+
+    /// Names the database, and who holds it when it is locked.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        #[cfg(feature = "sqlite")]
+        if let (Error::Busy { database, .. }, DatabaseUrl::File(path)) = (&error, &self.url)
+            && database.is_empty()
+        {
+            return self.busy(path);
+        }
+        error.in_database(&self.url)
     }
 
     /// Who to look for when a file stays locked.

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -13,6 +12,8 @@ use diesel::sql_types::Text;
 use libsqlite3_sys as ffi;
 
 use super::migrate::Migration;
+use super::url::beside;
+use crate::error::CANNOT_BE_OPENED;
 use crate::{Error, Result};
 
 /// The migrations of `migrations/sqlite`, oldest first.
@@ -142,65 +143,135 @@ pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -
         });
     }
     at_open::register();
-    let name = match place {
-        Place::File(path) => file_name(path)?,
-        Place::Memory(name) => format!("file:/{name}?vfs=memdb"),
+    let (name, path) = match place {
+        Place::File(path) => (file_name(path)?, Some(path)),
+        Place::Memory(name) => (format!("file:/{name}?vfs=memdb"), None),
     };
-    OPENING.set(Some(busy_timeout));
-    let conn = SqliteConnection::establish(&name);
-    OPENING.set(None);
-    let mut conn = conn.map_err(|error| Error::Unusable {
-        database: String::new(),
-        reason: format!("cannot be opened ({error}); look at the permissions of the file and of its folder"),
-    })?;
-    // The wait for locks is set already: each line may meet another program's.
-    conn.batch_execute(&format!(
+    let settings = format!(
         "PRAGMA foreign_keys = ON;\
          PRAGMA synchronous = NORMAL;\
          PRAGMA cache_size = -32000;\
          PRAGMA temp_store = MEMORY;\
          PRAGMA query_only = {};",
         if access == Access::Read { "ON" } else { "OFF" },
-    ))?;
+    );
+    match (open(&name, &settings, busy_timeout), path) {
+        (Err(Error::Unusable { reason, .. }), Some(path)) if reason.starts_with(CANNOT_BE_OPENED) => {
+            match in_sealed_folder(path) {
+                Some(name) => open(&name?, &settings, busy_timeout),
+                None => Err(why_not(path, reason)),
+            }
+        }
+        (result, _) => result,
+    }
+}
+
+fn open(name: &str, settings: &str, busy_timeout: Duration) -> Result<SqliteConnection> {
+    OPENING.set(Some(busy_timeout));
+    let conn = SqliteConnection::establish(name);
+    OPENING.set(None);
+    let mut conn = conn.map_err(|error| Error::Unusable {
+        database: String::new(),
+        reason: format!("{CANNOT_BE_OPENED}, {error}; look at the permissions of the file and of its folder"),
+    })?;
+    // The wait for locks is set already: each line may meet another program's.
+    conn.batch_execute(settings)?;
     Ok(conn)
 }
 
-/// Makes an empty file that only its owner may read, unless one is there.
-pub(crate) fn create(path: &Path) -> Result<()> {
+/// The name of a file that SQLite cannot open because it may not put the index of the write-ahead log
+/// beside it. Where nobody can write, as on a read-only mount, `immutable` does without one.
+fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let probe = beside(path, &format!("-{}", uuid::Uuid::now_v7()));
+    match fs::File::create_new(&probe) {
+        Ok(_) => {
+            let _ = fs::remove_file(&probe); // ours and empty
+            return None;
+        }
+        Err(error) if !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => return None,
+        Err(_) => {}
+    }
+    if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        return Some(Err(Error::Unusable {
+            database: String::new(),
+            reason: "its last changes stand in the -wal file beside it, which can only be read where its folder may \
+                     be written; copy both to such a folder"
+                .to_owned(),
+        }));
+    }
+    let name = file_name(path).map(|name| {
+        let encoded = name.bytes().fold(String::new(), |mut text, byte| {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => text.push(byte.into()),
+                _ => text.push_str(&format!("%{byte:02x}")),
+            }
+            text
+        });
+        format!("file:{encoded}?immutable=1")
+    });
+    Some(name)
+}
+
+/// What the system says of a file that SQLite could not open, and has no words of its own for.
+fn why_not(path: &Path, reason: String) -> Error {
+    match fs::File::open(path) {
+        Err(error) => Error::io(path, error),
+        Ok(file) => {
+            std::mem::forget(file); // see `look_at`
+            Error::Unusable { database: String::new(), reason }
+        }
+    }
+}
+
+/// Makes an empty file that only its owner may read, unless one is there; says whether it did.
+pub(crate) fn create(path: &Path) -> Result<bool> {
     if path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io(path, error)),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io(path, error)),
+    }
+}
+
+/// Takes away a file that [`create`] made and nothing came into, with what SQLite put beside it.
+pub(crate) fn remove(path: &Path) {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(beside(path, ending)); // most are not there
     }
 }
 
 /// Says what stands in the way of opening a file, in words that SQLite does not have.
+///
+/// It does not open the file: closing it again would take from this process all the locks that its other
+/// connections hold on it, as POSIX has it. Then the next program that closes the database, unless its SQLite
+/// is new enough to notice, takes their write-ahead log away, and what they write is lost.
 pub(crate) fn look_at(path: &Path) -> Result<()> {
-    let unusable = |reason: String| Error::Unusable { database: path.display().to_string(), reason };
+    let unusable = |reason: String| Err(Error::Unusable { database: path.display().to_string(), reason });
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NotInitialised(path.display().to_string()));
+            return match fs::read_link(path) {
+                Ok(target) => unusable(format!(
+                    "is a link to {}, which is not there; make it or remove the link",
+                    target.display()
+                )),
+                Err(_) => Err(Error::NotInitialised(path.display().to_string())),
+            };
         }
         Err(error) => return Err(Error::io(path, error)),
     };
     if metadata.is_dir() {
-        return Err(unusable("is a directory; name a file in it, such as viral.db".to_owned()));
+        return unusable("is a directory; name a file in it, such as viral.db".to_owned());
     }
-    let mut start = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(16).read_to_end(&mut start))
-        .map_err(|error| Error::io(path, error))?;
-    if !start.is_empty() && start != *b"SQLite format 3\0" {
-        return Err(unusable(
-            "is no SQLite database; give the path of one, or of a file that is not there yet".to_owned(),
-        ));
+    if !metadata.is_file() {
+        return unusable("is a device, a pipe or a socket; name a file, such as viral.db".to_owned());
     }
     Ok(())
 }

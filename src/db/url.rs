@@ -1,7 +1,7 @@
 //! What a database is named by.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::{Error, Result};
@@ -52,13 +52,23 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
         Err(std::env::VarError::NotPresent) => {}
         Err(error) => return Err(Error::invalid("DATABASE_URL", error.to_string())),
     }
-    let lines = match dotenvy::dotenv_iter() {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(DEFAULT_URL.to_owned()),
-        Err(error) => return Err(unreadable(error)),
-    };
+    let here = std::env::current_dir().map_err(|error| Error::io(".", error))?;
+    let mut folder = PathBuf::new();
+    for _ in here.ancestors() {
+        let file = folder.join(".env");
+        if file.is_file() {
+            return Ok(of_dotenv(&file)?.unwrap_or_else(|| DEFAULT_URL.to_owned()));
+        }
+        folder.push("..");
+    }
+    Ok(DEFAULT_URL.to_owned())
+}
+
+/// The `DATABASE_URL` of a `.env` file. A relative path of SQLite's counts from the folder of that file, which
+/// may be one above the current one.
+fn of_dotenv(file: &Path) -> Result<Option<String>> {
     let mut bad = None;
-    for line in lines {
+    for line in dotenvy::from_path_iter(file).map_err(|error| unreadable(file, error))? {
         let (key, url) = match line {
             Ok(pair) => pair,
             // It may be another program's; only if no line is ours may it have been meant to be.
@@ -66,25 +76,31 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
                 bad = Some(error);
                 continue;
             }
-            Err(error) => return Err(unreadable(error)),
+            Err(error) => return Err(unreadable(file, error)),
         };
         if key == "DATABASE_URL" && !url.trim().is_empty() {
-            return Ok(url);
+            return Ok(Some(match (url.parse(), file.parent()) {
+                (Ok(DatabaseUrl::File(path)), Some(folder)) if path.is_relative() => {
+                    format!("sqlite://{}", folder.join(path).display())
+                }
+                _ => url,
+            }));
         }
     }
-    bad.map_or_else(|| Ok(DEFAULT_URL.to_owned()), |error| Err(unreadable(error)))
+    bad.map_or(Ok(None), |error| Err(unreadable(file, error)))
 }
 
 const DEFAULT_URL: &str = "sqlite://viral.db";
 
 /// A line of `.env` may hold a secret, so only its place is told.
-fn unreadable(error: dotenvy::Error) -> Error {
+fn unreadable(file: &Path, error: dotenvy::Error) -> Error {
+    let file = file.display().to_string();
     match error {
         dotenvy::Error::LineParse(..) => Error::invalid(
-            ".env",
+            file,
             "names no DATABASE_URL and has a line that cannot be read; put values with spaces in quotes",
         ),
-        other => Error::invalid(".env", format!("cannot be read: {other}")),
+        other => Error::invalid(file, format!("cannot be read: {other}")),
     }
 }
 
@@ -99,6 +115,11 @@ impl FromStr for DatabaseUrl {
         if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
             if path.is_empty() || path.contains('\0') {
                 return Err(unsupported("names no file; write sqlite://viral.db".to_owned()));
+            }
+            if let Some((path, query)) = path.split_once('?') {
+                return Err(unsupported(format!(
+                    "viraldb knows no parameters of SQLite's, such as {query:?}; write sqlite://{path}"
+                )));
             }
             return Ok(Self::File(path.into()));
         }
@@ -147,6 +168,13 @@ impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A file that SQLite keeps beside the one of a database.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// The URL with `***` for every password in it. What cannot be taken apart loses all that stands
@@ -223,6 +251,10 @@ mod tests {
         assert!(!said("mysql://u:secret@h/d").contains("secret"));
         assert!(said("viral").contains("names no database"));
         assert!(said("sqlite://").contains("names no file"));
+        assert!(
+            said("sqlite://x.db?mode=ro")
+                .contains("no parameters of SQLite's, such as \"mode=ro\"; write sqlite://x.db")
+        );
     }
 
     #[test]

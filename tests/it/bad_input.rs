@@ -161,6 +161,119 @@ mod sqlite {
     }
 
     #[test]
+    fn a_disk_too_full_for_a_new_database() {
+        let t = Scratch::sqlite();
+        let disk = t.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        // From no room at all to room for the file and not for all of its tables.
+        let script = format!(
+            "mount -t tmpfs -o size=128k tmpfs {disk} && cd {disk} && for room in 0 4 16 40; do \
+             head -c $((131072 - room * 1024)) /dev/zero >filler; {viraldb} init; rm filler; ls; done",
+            disk = disk.display(),
+            viraldb = env!("CARGO_BIN_EXE_viraldb"),
+        );
+        let ran: Ran = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "bash", "-c", &script])
+            .env("DATABASE_URL", "sqlite://viral.db")
+            .output()
+            .unwrap()
+            .into();
+        let said: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(said.len(), 4, "{}", ran.err);
+        assert!(
+            said.iter().all(|line| line.contains("viral.db: the disk") && line.contains("is full")),
+            "{}",
+            ran.err
+        );
+        assert_eq!(ran.out, "", "nothing is left behind");
+    }
+
+    #[test]
+    fn a_link_to_nothing() {
+        let t = Scratch::sqlite();
+        std::os::unix::fs::symlink("gone/real.db", t.path("viral.db")).unwrap();
+        for command in ["init", "status"] {
+            assert!(
+                refused(t.run(&[command]))
+                    .contains("viral.db: is a link to gone/real.db, which is not there")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_file() {
+        let t = Scratch::sqlite();
+        assert!(Command::new("mkfifo").arg(t.path("viral.db")).status().unwrap().success());
+        for command in ["init", "status"] {
+            assert!(refused(t.run(&[command])).contains("viral.db: is a device, a pipe or a socket"));
+        }
+        assert!(url("sqlite:///dev/null").contains("/dev/null: is a device, a pipe or a socket"));
+    }
+
+    #[test]
+    fn a_read_only_mount() {
+        let t = Scratch::sqlite();
+        let disk = t.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let script = format!(
+            "mount -t tmpfs tmpfs {disk} && cd {disk} && export DATABASE_URL='sqlite://a %23.db' && \
+             {viraldb} init --sample >/dev/null && mount -o remount,ro {disk} && \
+             {viraldb} videos list --limit 1000 --format jsonl | wc -l; {viraldb} migrate check; {viraldb} status | wc -l; \
+             {viraldb} init | head -n 1; {viraldb} errors log --module m --type t x; \
+             mount -o remount,rw {disk} && printf x >'a %23.db-wal' && mount -o remount,ro {disk} && {viraldb} status; ls",
+            disk = disk.display(),
+            viraldb = env!("CARGO_BIN_EXE_viraldb"),
+        );
+        let ran: Ran = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "sh", "-c", &script])
+            .output()
+            .unwrap()
+            .into();
+        let out: Vec<&str> = ran.out.lines().collect();
+        assert_eq!(out[..3], ["60", "current", "6"], "{}{}", ran.out, ran.err);
+        assert!(out[3].starts_with("nothing to do for a %23.db"), "{}", ran.out);
+        assert_eq!(out[4..], ["a %23.db", "a %23.db-wal"], "nothing was made");
+        let said: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(said.len(), 2, "{}", ran.err);
+        assert!(said[0].starts_with("error: a %23.db: may not be written"), "{}", ran.err);
+        assert!(said[1].contains("its last changes stand in the -wal file"), "{}", ran.err);
+    }
+
+    #[test]
+    fn a_new_database_that_another_program_holds_locked() {
+        use viraldb::diesel::prelude::*;
+        use viraldb::diesel::sqlite::SqliteConnection;
+        // One that lacks its newest migration, and one that is empty and no WAL database yet.
+        let (older, empty) = (Scratch::sqlite(), Scratch::sqlite());
+        older.ok(&["init"]);
+        older.ok(&["migrate", "revert"]);
+        empty.file("viral.db", "");
+        let lock = |t: &Scratch, sql: &str| {
+            let mut other = SqliteConnection::establish(t.path("viral.db").to_str().unwrap()).unwrap();
+            other.batch_execute(sql).unwrap();
+            other
+        };
+        let _others = [lock(&older, "BEGIN IMMEDIATE"), lock(&empty, "BEGIN EXCLUSIVE")];
+        let start = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for (t, args) in [(&older, &["init"][..]), (&older, &["migrate", "revert"]), (&empty, &["init"])]
+            {
+                scope.spawn(move || {
+                    let said = refused(t.run(args));
+                    assert!(
+                        said.contains("viral.db is locked: another program held its write lock for 5s"),
+                        "{said}"
+                    );
+                    assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
+                });
+            }
+        });
+        let waited = start.elapsed().as_secs();
+        assert!((5..15).contains(&waited), "{waited} s");
+        assert!(empty.path("viral.db").exists(), "it was there before");
+    }
+
+    #[test]
     fn a_database_that_another_program_holds_locked() {
         use viraldb::diesel::prelude::*;
         use viraldb::diesel::sqlite::SqliteConnection;
@@ -245,5 +358,16 @@ both! {
         let said = refused(t.run(&["init"]));
         assert!(said.contains("failed and left nothing behind") && said.contains("already exists"), "{said}");
         assert!(matches!(Database::connect_with(&t.url, &Options::default()), Err(Error::NotInitialised(_) | Error::SchemaPending(_))));
+    }
+
+    fn a_migration_that_fails_behind_others(t) {
+        let mut other = t.plain();
+        other.batch_execute("CREATE TABLE jobs (id integer)").unwrap();
+        let said = refused(t.run(&["init"]));
+        assert!(said.contains("migration 2026-11-21-000004_generation failed and left nothing behind"), "{said}");
+        assert!(said.trim_end().ends_with(
+            "applied before it: 2026-11-21-000001_viraldb, 2026-11-21-000002_compilation, 2026-11-21-000003_republishing"
+        ), "{said}");
+        assert_eq!(t.run(&["migrate", "check"]).out.lines().next(), Some("pending"));
     }
 }

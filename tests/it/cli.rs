@@ -244,6 +244,10 @@ fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_d
         ["given.db"]
     );
     assert_eq!(made(viraldb(dir.path(), &["init"]).env("DATABASE_URL", "")), ["dotenv.db"]);
+    // from a folder below, it is the same database
+    std::fs::create_dir(dir.path().join("below")).unwrap();
+    assert_eq!(made(&mut viraldb(&dir.path().join("below"), &["init"])), ["dotenv.db"]);
+    assert_eq!(std::fs::read_dir(dir.path().join("below")).unwrap().count(), 0);
     // a line of another program's is no trouble, one that should name the database is
     std::fs::write(dir.path().join(".env"), "OTHER=a b c\nDATABASE_URL=sqlite://dotenv.db\n").unwrap();
     assert_eq!(made(&mut viraldb(dir.path(), &["init"])), ["dotenv.db"]);

@@ -132,6 +132,28 @@ fn memory_is_one_database_for_all_connections() {
     assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
 }
 
+/// Whoever opens and closes a file by itself takes from its whole process the locks that SQLite holds on it;
+/// then another program that closes the database, if its SQLite is older than 3.51, takes the write-ahead log
+/// away from under it.
+#[cfg(feature = "sqlite")]
+#[test]
+fn more_connections_cost_no_locks() {
+    let t = crate::support::Scratch::sqlite();
+    let db = t.db();
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(t.path("viral.db")).unwrap());
+    let is_locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| {
+            line.contains(&format!(" {} ", std::process::id())) && line.contains(&format!(":{inode} "))
+        })
+    };
+    assert!(is_locked(), "by the writer");
+    drop(get_session(&db).unwrap());
+    db.read(DiscoveredVideo::count_pending).unwrap();
+    drop(viraldb::Database::connect(&t.url).unwrap());
+    assert!(is_locked(), "still");
+}
+
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_write_waits_for_the_lock_as_long_as_it_is_told() {

@@ -25,7 +25,7 @@ impl Scratch {
     }
 
     /// A connection as other programs open it. On SQLite it makes the file if it is not there.
-    fn plain(&self) -> DbConnection {
+    pub(crate) fn plain(&self) -> DbConnection {
         #[cfg(feature = "postgres")]
         if self.is_postgres {
             return DbConnection::Postgres(PgConnection::establish(&self.url).unwrap());

@@ -1,0 +1,195 @@
+//! Migrations: embedded, serialised by a lock, and checked against what was applied.
+//!
+//! Diesel keeps the versions that ran in `__diesel_schema_migrations`, and so do we, so that its command
+//! line and ours see the same. What the migrations said when they ran is kept beside it, as checksums,
+//! in `viraldb_migrations`.
+
+mod history;
+mod runner;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use diesel::connection::BoxableConnection;
+use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
+use sha2::{Digest, Sha256};
+
+use super::database::Opener;
+use super::{DatabaseUrl, DbConnection, Options};
+use crate::{Error, Result};
+
+pub use history::{Entry, History, State, Verdict};
+
+/// One migration of one engine, embedded in the program.
+pub struct Migration {
+    /// Name of its folder, such as `2026-11-21-000002_compilation`.
+    pub name: &'static str,
+    /// What it does.
+    pub up: &'static str,
+    /// What takes it back.
+    pub down: &'static str,
+}
+
+impl Migration {
+    /// Its version as people read it: `2026-11-21-000002`.
+    pub fn version(&self) -> &'static str {
+        self.name.split_once('_').map_or(self.name, |(version, _)| version)
+    }
+
+    /// Its version as Diesel keeps it: `20261121000002`.
+    fn key(&self) -> String {
+        self.version().replace('-', "")
+    }
+
+    /// SHA-256 of its `up.sql`, whose line endings count as LF whatever they are.
+    fn checksum(&self) -> String {
+        let digest = Sha256::digest(self.up.replace("\r\n", "\n"));
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // a String takes all
+            hex
+        })
+    }
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Its name alone: its text would fill a screen wherever a [`History`] is printed.
+impl fmt::Debug for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl MigrationName for Migration {
+    fn version(&self) -> MigrationVersion<'_> {
+        self.key().into()
+    }
+}
+
+impl MigrationMetadata for Migration {}
+
+impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
+    fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
+        Ok(conn.batch_execute(self.up)?)
+    }
+
+    fn revert(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
+        Ok(conn.batch_execute(self.down)?)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+/// How far the database at `url` is. Writes nothing; to a SQLite file that is not there all is pending,
+/// and it is not made.
+pub fn status(url: &str) -> Result<History> {
+    let opener = opener(url)?;
+    match opener.history() {
+        Err(Error::NotInitialised(_)) => Ok(History::compare(embedded(url)?, &[], &BTreeMap::new())),
+        history => history,
+    }
+}
+
+/// Applies what is pending and returns the names of what was applied. Makes a SQLite file that is not
+/// there.
+pub fn run(url: &str) -> Result<Vec<&'static str>> {
+    opener(url)?.made(|conn| runner::locked(conn, runner::apply_all)).map(|(_, applied)| applied)
+}
+
+/// Takes back the newest `count` migrations, newest first, and returns their names.
+pub fn revert(url: &str, count: usize) -> Result<Vec<&'static str>> {
+    initialised(url, |conn| runner::locked(conn, |conn| runner::revert_newest(conn, count)))
+}
+
+/// Takes back the newest `count` migrations and applies them again; returns the names applied.
+pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
+    initialised(url, |conn| runner::locked(conn, |conn| runner::redo_newest(conn, count)))
+}
+
+/// The migrations of the engine that `url` names, oldest first.
+pub fn embedded(url: &str) -> Result<&'static [Migration]> {
+    match opener(url)?.url {
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(_) => Ok(super::postgres::MIGRATIONS),
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(_) | DatabaseUrl::Memory => Ok(super::sqlite::MIGRATIONS),
+        #[allow(unreachable_patterns)] // with both engines
+        _ => Ok(&[]), // `opener` lets only an engine through that is compiled in
+    }
+}
+
+/// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
+/// when the database is current.
+pub(crate) fn prepare(conn: &mut DbConnection) -> Result<()> {
+    let history = History::read(conn)?;
+    history.require_ours()?;
+    if history.verdict() == Verdict::Current && history.unrecorded.is_empty() {
+        return Ok(());
+    }
+    runner::locked(conn, runner::apply_all).map(drop)
+}
+
+fn opener(url: &str) -> Result<Opener> {
+    Opener::new(url.parse()?, &Options::default())
+}
+
+/// Works on a database that is there already.
+fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+    let opener = opener(url)?;
+    if !opener.history()?.is_initialised() {
+        return Err(Error::NotInitialised(opener.url.to_string()));
+    }
+    opener.for_migration().and_then(|mut conn| work(&mut conn)).map_err(|error| opener.explained(error))
+}
+
+fn migrations(conn: &DbConnection) -> &'static [Migration] {
+    match conn {
+        #[cfg(feature = "sqlite")]
+        DbConnection::Sqlite(_) => super::sqlite::MIGRATIONS,
+        #[cfg(feature = "postgres")]
+        DbConnection::Postgres(_) => super::postgres::MIGRATIONS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum(up: &'static str) -> String {
+        Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()
+    }
+
+    #[test]
+    fn checksums_do_not_depend_on_line_endings() {
+        let unix = checksum("CREATE TABLE x (\n    id int\n);\n");
+        assert_eq!(checksum("CREATE TABLE x (\r\n    id int\r\n);\r\n"), unix);
+        assert_eq!(unix.len(), 64);
+        for other in [
+            "CREATE TABLE x (\n    id int\n);",
+            "CREATE TABLE x (\r    id int\r);\r",
+            "CREATE TABLE x (\n   id int\n);\n",
+        ] {
+            assert_ne!(checksum(other), unix, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn versions_read_as_their_folders_do() {
+        let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
+        assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));
+        assert_eq!(history::dashed(&migration.key()), migration.version());
+        for odd in ["", "1", "20261121", "äöü"] {
+            assert_eq!(history::dashed(odd), odd);
+        }
+    }
+}

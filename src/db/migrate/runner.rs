@@ -1,0 +1,187 @@
+//! Applies migrations and takes them back, one at a time, and keeps the books.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel_migrations::MigrationHarness;
+
+use super::history::has_table;
+use super::{History, Migration, State};
+use crate::db::{DbConnection, on_backend};
+use crate::error::{ResultExt, one_line};
+use crate::schema::viraldb_migrations;
+use crate::{Error, Result};
+
+/// Runs `work` while nobody else migrates: under an advisory lock of this session on PostgreSQL. On
+/// SQLite each step is an IMMEDIATE transaction that looks again at what is pending; foreign keys are
+/// off meanwhile, which they can only be outside a transaction, because rebuilding a table would
+/// otherwise delete the rows that refer to it.
+pub(super) fn locked<T>(
+    conn: &mut DbConnection,
+    work: impl FnOnce(&mut DbConnection) -> Result<T>,
+) -> Result<T> {
+    on_backend!(
+        &mut *conn,
+        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = OFF"),
+        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_lock({})", crate::db::postgres::MIGRATION_LOCK))
+    )?;
+    let result = work(conn);
+    // Whoever fails here has lost the connection, and with it the lock.
+    let _ = on_backend!(
+        conn,
+        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = ON"),
+        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_unlock({})", crate::db::postgres::MIGRATION_LOCK))
+    );
+    result
+}
+
+/// One step, in one transaction. On SQLite several programs that start at once wait here for each other:
+/// as long as the history moves, somebody migrates and will be done. A lock under which nothing moves for
+/// the whole of `busy_timeout` is another program's.
+fn step<T>(conn: &mut DbConnection, work: impl Fn(&mut DbConnection) -> Result<T>) -> Result<T> {
+    loop {
+        let before = History::read(conn)?.newest_applied().map(str::to_owned);
+        match conn.atomically(&work) {
+            Err(Error::Busy { .. }) if History::read(conn)?.newest_applied() != before.as_deref() => {}
+            result => return result,
+        }
+    }
+}
+
+/// Applies what is pending, oldest first.
+pub(super) fn apply_all(conn: &mut DbConnection) -> Result<Vec<&'static str>> {
+    apply(conn, usize::MAX)
+}
+
+pub(super) fn redo_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
+    let reverted = revert_newest(conn, count)?;
+    apply(conn, reverted.len()).map_err(|error| error.with(&format!("reverted: {}", reverted.join(", "))))
+}
+
+/// Applies the oldest `count` of what is pending.
+fn apply(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
+    let mut applied = Vec::new();
+    while applied.len() < count {
+        match step(conn, apply_next) {
+            Ok(Some(name)) => {
+                tracing::info!(migration = name, "applied");
+                applied.push(name);
+            }
+            Ok(None) => break,
+            Err(error) if applied.is_empty() => return Err(error),
+            Err(error) => return Err(error.with(&format!("applied before it: {}", applied.join(", ")))),
+        }
+    }
+    Ok(applied)
+}
+
+/// Applies the oldest pending migration with its bookkeeping.
+fn apply_next(conn: &mut DbConnection) -> Result<Option<&'static str>> {
+    let history = History::read(conn)?;
+    history.require_ours()?;
+    let next = history.pending().next();
+    if let Some(migration) = next {
+        on_backend!(&mut *conn, |c| {
+            // Makes Diesel's table.
+            MigrationHarness::applied_migrations(c)
+                .and_then(|_| MigrationHarness::run_migration(c, migration).map(drop))
+        })
+        .map_err(|error| failed(migration, error))?;
+        require_whole(conn, migration)?;
+        forget(conn, migration)?;
+    }
+    record(conn)?;
+    Ok(next.map(|migration| migration.name))
+}
+
+pub(super) fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
+    let mut reverted = Vec::new();
+    while reverted.len() < count {
+        match step(conn, revert_one) {
+            Ok(Some(name)) => {
+                tracing::info!(migration = name, "reverted");
+                reverted.push(name);
+            }
+            Ok(None) => break,
+            Err(error) if reverted.is_empty() => return Err(error),
+            Err(error) => return Err(error.with(&format!("reverted before it: {}", reverted.join(", ")))),
+        }
+    }
+    Ok(reverted)
+}
+
+/// Takes back the newest migration with its bookkeeping.
+fn revert_one(conn: &mut DbConnection) -> Result<Option<&'static str>> {
+    let history = History::read(conn)?;
+    history.require_ours()?;
+    let newest = history.entries.iter().rev().find(|entry| entry.state == State::Applied);
+    let Some(migration) = newest.and_then(|entry| history.known.iter().find(|m| m.name == entry.name)) else {
+        return Ok(None);
+    };
+    let key = migration.key();
+    on_backend!(&mut *conn, |c| diesel::delete(viraldb_migrations::table.find(&key)).execute(c))
+        .of("viraldb_migrations", &key)?;
+    on_backend!(&mut *conn, |c| MigrationHarness::revert_migration(c, migration).map(drop))
+        .map_err(|error| failed(migration, error))?;
+    require_whole(conn, migration)?;
+    Ok(Some(migration.name))
+}
+
+/// Takes back the checksum of a migration that was applied before and that the stock Diesel command line
+/// reverted: it may have said something else then.
+fn forget(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
+    if has_table(conn, "viraldb_migrations")? {
+        let key = migration.key();
+        on_backend!(conn, |c| diesel::delete(viraldb_migrations::table.find(&key)).execute(c))
+            .of("viraldb_migrations", &key)?;
+    }
+    Ok(())
+}
+
+/// Records the checksums of what is applied and has none: of what was just applied, and of what the
+/// stock Diesel command line applied.
+fn record(conn: &mut DbConnection) -> Result<()> {
+    let history = History::read(conn)?;
+    let rows: Vec<_> = history
+        .known
+        .iter()
+        .filter(|migration| history.unrecorded.contains(&migration.key()))
+        .map(|m| (viraldb_migrations::version.eq(m.key()), viraldb_migrations::checksum.eq(m.checksum())))
+        .collect();
+    if !rows.is_empty() && has_table(conn, "viraldb_migrations")? {
+        on_backend!(conn, |c| diesel::insert_into(viraldb_migrations::table).values(&rows).execute(c))
+            .of("viraldb_migrations", "")?;
+    }
+    Ok(())
+}
+
+/// Refuses to commit a migration that leaves a row whose parent is gone. PostgreSQL sees to it itself.
+fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
+    let orphans: i64 = on_backend!(
+        conn,
+        sqlite => |c| diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("(SELECT count(*) FROM pragma_foreign_key_check)"))
+                .get_result(c),
+        postgres => |_c| Ok(0)
+    )
+    .of("the schema", "")?;
+    if orphans == 0 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("migration {migration}"),
+        format!("leaves {orphans} rows that refer to rows which are not there; nothing was changed"),
+    ))
+}
+
+/// Why a migration did not run, with Diesel's own errors mapped as everywhere.
+fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    match error.downcast::<diesel::result::Error>() {
+        Ok(error) => match Error::from(*error) {
+            Error::Database { source, .. } => Error::invalid(
+                format!("migration {migration}"),
+                format!("failed and left nothing behind: {}", one_line(&source.to_string())),
+            ),
+            other => other,
+        },
+        Err(error) => Error::invalid(format!("migration {migration}"), one_line(&error.to_string())),
+    }
+}
