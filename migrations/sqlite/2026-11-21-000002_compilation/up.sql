@@ -9,8 +9,10 @@ CREATE TABLE discovered_videos (
     channel_name TEXT NOT NULL,
     channel_id TEXT NOT NULL,
     url TEXT NOT NULL,
-    category_id INTEGER,
-    duration_seconds INTEGER,
+    category_id INTEGER
+        CONSTRAINT discovered_videos_category_id_check CHECK (category_id BETWEEN -2147483648 AND 2147483647),
+    duration_seconds INTEGER
+        CONSTRAINT discovered_videos_duration_seconds_check CHECK (duration_seconds BETWEEN -2147483648 AND 2147483647),
     view_count INTEGER,
     like_count INTEGER,
     comment_count INTEGER,
@@ -50,7 +52,8 @@ CREATE TABLE pipeline_runs (
     youtube_video_id TEXT,
     youtube_url TEXT,
     error_message TEXT,
-    retry_count INTEGER NOT NULL DEFAULT 0,
+    retry_count INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT pipeline_runs_retry_count_check CHECK (retry_count BETWEEN -2147483648 AND 2147483647),
     CONSTRAINT pipeline_runs_cycle_order_check CHECK (cycle_end >= cycle_start)
 ) STRICT;
 CREATE INDEX idx_pipeline_runs_status ON pipeline_runs (status);
@@ -63,7 +66,8 @@ CREATE TABLE clips (
         CONSTRAINT clips_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
     discovered_video_id INTEGER NOT NULL
         CONSTRAINT clips_discovered_video_id_fkey REFERENCES discovered_videos (id),
-    rank_position INTEGER NOT NULL,
+    rank_position INTEGER NOT NULL
+        CONSTRAINT clips_rank_position_check CHECK (rank_position BETWEEN -2147483648 AND 2147483647),
     start_time_seconds REAL NOT NULL,
     end_time_seconds REAL NOT NULL,
     clip_duration_seconds REAL NOT NULL,
@@ -84,7 +88,8 @@ CREATE TABLE scripts (
     closing_text TEXT,
     full_script_json TEXT
         CONSTRAINT scripts_full_script_json_check CHECK (full_script_json IS NULL OR json_valid(full_script_json)),
-    total_char_count INTEGER,
+    total_char_count INTEGER
+        CONSTRAINT scripts_total_char_count_check CHECK (total_char_count BETWEEN -2147483648 AND 2147483647),
     estimated_duration_seconds REAL,
     llm_model_used TEXT,
     generated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
@@ -138,7 +143,8 @@ CREATE TABLE analytics (
     comment_count INTEGER,
     average_view_duration_seconds REAL,
     click_through_rate REAL,
-    subscriber_gain INTEGER,
+    subscriber_gain INTEGER
+        CONSTRAINT analytics_subscriber_gain_check CHECK (subscriber_gain BETWEEN -2147483648 AND 2147483647),
     estimated_revenue_usd REAL
 ) STRICT;
 CREATE INDEX idx_analytics_video ON analytics (youtube_video_id, measured_at);

@@ -36,10 +36,12 @@ CREATE TABLE music (
     spotify_track_url TEXT,
     file_path TEXT,
     file_size INTEGER,
-    duration INTEGER,
+    duration INTEGER
+        CONSTRAINT music_duration_check CHECK (duration BETWEEN -2147483648 AND 2147483647),
     metadata TEXT
         CONSTRAINT music_metadata_check CHECK (metadata IS NULL OR json_valid(metadata)),
-    usage_count INTEGER NOT NULL DEFAULT 0,
+    usage_count INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT music_usage_count_check CHECK (usage_count BETWEEN -2147483648 AND 2147483647),
     is_active INTEGER NOT NULL DEFAULT 1
         CONSTRAINT music_is_active_check CHECK (is_active IN (0, 1)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
@@ -110,7 +112,8 @@ CREATE TABLE videos (
         CONSTRAINT videos_download_status_check CHECK (download_status IN ('pending', 'downloading', 'downloaded', 'failed')),
     download_url TEXT,
     download_size INTEGER,
-    download_duration INTEGER,
+    download_duration INTEGER
+        CONSTRAINT videos_download_duration_check CHECK (download_duration BETWEEN -2147483648 AND 2147483647),
     download_resolution TEXT,
     transformation_status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT videos_transformation_status_check CHECK (transformation_status IN ('pending', 'processing', 'transformed', 'failed')),
@@ -124,7 +127,8 @@ CREATE TABLE videos (
         CONSTRAINT videos_processing_started_at_check CHECK (processing_started_at IS strftime('%Y-%m-%d %H:%M:%S', substr(processing_started_at, 1, 19), '+0 days') || substr(processing_started_at, 20) AND (length(processing_started_at) = 19 OR substr(processing_started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_started_at, 20), '0123456789') = '.')),
     processing_completed_at TEXT
         CONSTRAINT videos_processing_completed_at_check CHECK (processing_completed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(processing_completed_at, 1, 19), '+0 days') || substr(processing_completed_at, 20) AND (length(processing_completed_at) = 19 OR substr(processing_completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_completed_at, 20), '0123456789') = '.')),
-    processing_duration INTEGER,
+    processing_duration INTEGER
+        CONSTRAINT videos_processing_duration_check CHECK (processing_duration BETWEEN -2147483648 AND 2147483647),
     publication_status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT videos_publication_status_check CHECK (publication_status IN ('pending', 'scheduled', 'publishing', 'published', 'failed')),
     scheduled_publication_at TEXT
@@ -182,11 +186,12 @@ CREATE TABLE video_processing_jobs (
         CONSTRAINT video_processing_jobs_job_type_check CHECK (job_type IN ('scrape', 'download', 'transform', 'publish', 'music_replace')),
     status TEXT NOT NULL DEFAULT 'queued'
         CONSTRAINT video_processing_jobs_status_check CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'retrying')),
-    priority INTEGER NOT NULL DEFAULT 0,
+    priority INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT video_processing_jobs_priority_check CHECK (priority BETWEEN -2147483648 AND 2147483647),
     attempts INTEGER NOT NULL DEFAULT 0
-        CONSTRAINT video_processing_jobs_attempts_check CHECK (attempts >= 0),
+        CONSTRAINT video_processing_jobs_attempts_check CHECK (attempts BETWEEN 0 AND 2147483647),
     max_attempts INTEGER NOT NULL DEFAULT 3
-        CONSTRAINT video_processing_jobs_max_attempts_check CHECK (max_attempts > 0),
+        CONSTRAINT video_processing_jobs_max_attempts_check CHECK (max_attempts BETWEEN 1 AND 2147483647),
     error_message TEXT,
     error_details TEXT
         CONSTRAINT video_processing_jobs_error_details_check CHECK (error_details IS NULL OR json_valid(error_details)),
@@ -196,7 +201,8 @@ CREATE TABLE video_processing_jobs (
         CONSTRAINT video_processing_jobs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', substr(started_at, 1, 19), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.')),
     completed_at TEXT
         CONSTRAINT video_processing_jobs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(completed_at, 1, 19), '+0 days') || substr(completed_at, 20) AND (length(completed_at) = 19 OR substr(completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(completed_at, 20), '0123456789') = '.')),
-    duration INTEGER,
+    duration INTEGER
+        CONSTRAINT video_processing_jobs_duration_check CHECK (duration BETWEEN -2147483648 AND 2147483647),
     github_workflow_run_id TEXT,
     run_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
         CONSTRAINT video_processing_jobs_run_at_check CHECK (run_at IS strftime('%Y-%m-%d %H:%M:%S', substr(run_at, 1, 19), '+0 days') || substr(run_at, 20) AND (length(run_at) = 19 OR substr(run_at, 20) GLOB '.[0-9]*' AND rtrim(substr(run_at, 20), '0123456789') = '.')),
@@ -235,9 +241,11 @@ CREATE TABLE channel_statistics (
         CONSTRAINT channel_statistics_channel_id_fkey REFERENCES channels (id) ON DELETE CASCADE,
     subscriber_count INTEGER NOT NULL DEFAULT 0,
     view_count INTEGER NOT NULL DEFAULT 0,
-    video_count INTEGER NOT NULL DEFAULT 0,
+    video_count INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT channel_statistics_video_count_check CHECK (video_count BETWEEN -2147483648 AND 2147483647),
     total_views INTEGER NOT NULL DEFAULT 0,
-    total_videos INTEGER NOT NULL DEFAULT 0,
+    total_videos INTEGER NOT NULL DEFAULT 0
+        CONSTRAINT channel_statistics_total_videos_check CHECK (total_videos BETWEEN -2147483648 AND 2147483647),
     timestamp TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
         CONSTRAINT channel_statistics_timestamp_check CHECK (timestamp IS strftime('%Y-%m-%d %H:%M:%S', substr(timestamp, 1, 19), '+0 days') || substr(timestamp, 20) AND (length(timestamp) = 19 OR substr(timestamp, 20) GLOB '.[0-9]*' AND rtrim(substr(timestamp, 20), '0123456789') = '.')),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
