@@ -111,7 +111,9 @@ pub enum Error {
     },
 
     /// Bad rows in the input of a strict ingest; nothing was written.
-    #[error("{rejected} bad rows, nothing was written; the first: {first}")]
+    #[error(
+        "{rejected} bad row{}, nothing was written; the first: {first}", if *rejected == 1 { "" } else { "s" }
+    )]
     Rejected {
         /// How many.
         rejected: u64,
@@ -299,9 +301,10 @@ fn known_trouble(message: &str) -> Option<Error> {
         "unable to open database file" => {
             unusable(&format!("{CANNOT_BE_OPENED}; look at the permissions of the file and of its folder"))
         }
-        "database or disk is full" => {
-            unusable("the disk is full; nothing of this was written. Make room and try again")
-        }
+        "database or disk is full" => unusable(
+            "the disk is full, or a row has the largest id there is and none is left; nothing of this was \
+                 written. Make room and try again",
+        ),
         "database disk image is malformed" => unusable("is damaged; restore a backup"),
         "disk I/O error" => unusable(
             "the disk reported an error, or is full; nothing of this was written. Make room and try again",

@@ -80,7 +80,7 @@ impl Args {
                 let error =
                     db.write(|c| log_error(c, &module, &error_type, &message, run, stack_trace.as_deref()))?;
                 match context.output.format {
-                    Format::Table => context.output.text(&format!("logged error {}\n", error.id))?,
+                    Format::Table => context.say(&format!("logged error {}\n", error.id))?,
                     _ => context.output.object(&error)?,
                 }
             }
@@ -90,7 +90,7 @@ impl Args {
                     None => ErrorLog::resolve_many(c, &ids),
                 })?;
                 match context.output.format {
-                    Format::Table => context.output.text(&format!("resolved {count}\n"))?,
+                    Format::Table => context.say(&format!("resolved {count}\n"))?,
                     _ => context.output.object(&serde_json::json!({ "resolved": count }))?,
                 }
             }

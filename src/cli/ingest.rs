@@ -63,7 +63,7 @@ impl Args {
                 rejects.flush()?;
             }
             if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
-                context.output.text(&line(report))?;
+                context.say(&line(report))?;
                 context.output.finish()?;
             }
             if !context.quiet {
@@ -165,18 +165,23 @@ fn progress(context: &Context, length: Option<u64>) -> ProgressBar {
 
 /// What came in, for people.
 pub(super) fn line(report: &Report) -> String {
-    let what = if report.table == "discovered_videos" { "videos" } else { &report.table };
-    let mut line = format!(
-        "{}  {} rows: {} {what} new, {} updated",
-        report.file, report.rows, report.new, report.updated
-    );
+    let rows = counted(report.rows, "row");
+    let new = match &*report.table {
+        "discovered_videos" => format!("{} new", counted(report.new, "video")),
+        table => format!("{} new in {table}", report.new),
+    };
+    let mut line = format!("{}  {rows}: {new}, {} updated", report.file, report.updated);
     if report.format == Format::YoutubeTrending.as_str() {
-        line += &format!(", {} snapshots", report.snapshots);
+        line += &format!(", {}", counted(report.snapshots, "snapshot"));
     }
     if report.trends > 0 {
-        line += &format!(", {} trends", report.trends);
+        line += &format!(", {}", counted(report.trends, "trend"));
     }
     line + &format!(", {} rejected\n", report.rejected)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[allow(clippy::print_stderr)] // for people, beside the data

@@ -55,6 +55,9 @@ impl Args {
             context.output.object(&done)?;
             return Ok(ExitCode::SUCCESS);
         }
+        if context.quiet {
+            return Ok(ExitCode::SUCCESS);
+        }
         let (is_new, is_old) = (
             done.migrations_applied.len() == db.history()?.entries.len(),
             done.migrations_applied.is_empty(),
@@ -89,8 +92,5 @@ impl Args {
 }
 
 fn hint(context: &mut Context, command: &str) -> Result<()> {
-    if context.quiet {
-        return Ok(());
-    }
     context.output.text(&format!("next: {command}    or see what is in it: viraldb status\n"))
 }

@@ -81,10 +81,10 @@ impl Args {
 fn done(context: &mut Context, verb: &str, names: &[&str]) -> Result<ExitCode> {
     if context.output.format == Format::Table {
         for name in names {
-            context.output.text(&format!("{verb} {name}\n"))?;
+            context.say(&format!("{verb} {name}\n"))?;
         }
         if names.is_empty() {
-            context.output.text("nothing to do\n")?;
+            context.say("nothing to do\n")?;
         }
     } else {
         context.output.object(&serde_json::json!({ verb.replace(' ', "_"): names }))?;

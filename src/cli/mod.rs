@@ -123,6 +123,11 @@ impl Context {
         database_url(self.url.as_deref())
     }
 
+    /// Says what was done, unless only data is wanted.
+    fn say(&mut self, text: &str) -> Result<()> {
+        if self.quiet { Ok(()) } else { self.output.text(text) }
+    }
+
     /// The database, which must be there and current.
     fn database(&self) -> Result<Database> {
         Database::connect(&self.url()?)

@@ -171,11 +171,16 @@ fn for_people(value: Option<&Value>) -> String {
 
 /// The beginning of a long text, on one line.
 fn short(text: String) -> String {
-    let text = crate::error::one_line(&text);
+    let text = visible(&crate::error::one_line(&text));
     match text.char_indices().nth(WIDEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
+}
+
+/// Text for a terminal: control characters, which could tell it to do something, are replaced.
+pub(super) fn visible(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// The names of a row's columns, also when there is no row: serde's derive tells them to whoever asks

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 
+use super::output::visible;
 use super::{Context, Format};
 use crate::maintenance::{self, Status, StatusCounts};
 use crate::{Error, Result};
@@ -44,7 +45,7 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
     let pending: Vec<String> =
-        niches.iter().map(|niche| format!("{} {}", niche.niche, niche.pending)).collect();
+        niches.iter().map(|niche| format!("{} {}", visible(&niche.niche), niche.pending)).collect();
     writeln!(
         out,
         "\npending videos   {}",

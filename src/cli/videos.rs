@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::output::visible;
 use super::{Context, Format};
 use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 use crate::{Page, Result};
@@ -73,7 +74,7 @@ impl Args {
                 let video = db.write(|c| DiscoveredVideo::mark(c, &video_id, status))?;
                 match context.output.format {
                     Format::Table => {
-                        context.output.text(&format!("{} is {}\n", video.video_id, video.processed))?
+                        context.say(&format!("{} is {}\n", visible(&video.video_id), video.processed))?
                     }
                     _ => context.output.object(&video)?,
                 }

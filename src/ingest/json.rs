@@ -27,9 +27,13 @@ pub(super) fn read(
     let line = Cell::new(1);
     let failed = Cell::new(None);
     let is_not_utf8 = Cell::new(false);
+    let count = Cell::new(0);
+    let last = Cell::new(0);
     let mut input = Counted {
         input,
         line: &line,
+        count: &count,
+        last: &last,
         at_line_end: false,
         stop_at_line_end: by_line,
         is_not_utf8: &is_not_utf8,
@@ -45,7 +49,9 @@ pub(super) fn read(
             sink,
             failed: &failed,
             is_not_utf8: &is_not_utf8,
-            nested: false,
+            count: &count,
+            last: &last,
+            depth: 0,
         };
         let mut json = serde_json::Deserializer::from_reader(&mut input);
         let error = items.deserialize(&mut json).err();
@@ -62,7 +68,8 @@ pub(super) fn read(
         }
         let reason = if error.is_eof() { "the document is cut off".to_owned() } else { reason(&error) };
         is_not_utf8.set(false);
-        sink(Row { line: if by_line { start } else { line.get() }, found: Err(reason), raw: Value::Null })?;
+        let line = if by_line { start } else { line.get() };
+        sink(Row { line, found: Err(reason), raw: Box::new(|| Value::Null), size: 0 })?;
         if !by_line {
             return Ok(()); // nothing says where the next document would begin
         }
@@ -95,6 +102,10 @@ const LONG: usize = 32 * 1024;
 struct Counted<'a, R> {
     input: &'a mut R,
     line: &'a Cell<u64>,
+    /// How many bytes were read.
+    count: &'a Cell<usize>,
+    /// The last of them.
+    last: &'a Cell<u8>,
     at_line_end: bool,
     stop_at_line_end: bool,
     /// Set when bytes that are not UTF-8 were read; each is a question mark to the reader.
@@ -176,6 +187,8 @@ impl<R: BufRead> Read for Counted<'_, R> {
             self.line.set(self.line.get() + 1);
             self.at_line_end = true;
         }
+        self.count.set(self.count.get() + 1);
+        self.last.set(byte);
         *place = byte;
         Ok(1)
     }
@@ -192,17 +205,32 @@ struct Items<'a, 'c, 's> {
     failed: &'a Cell<Option<Error>>,
     /// Set when something that was read since the last item is not UTF-8.
     is_not_utf8: &'a Cell<bool>,
-    nested: bool,
+    /// Bytes that were read since the last item.
+    count: &'a Cell<usize>,
+    /// The byte that was read last.
+    last: &'a Cell<u8>,
+    /// Lists that this one stands in.
+    depth: usize,
 }
 
 impl Items<'_, '_, '_> {
-    fn hand_on<E: serde::de::Error>(&mut self, line: u64, item: Value) -> Result<(), E> {
-        // A list in a list: a playlist of a channel's playlists.
-        if let Value::Object(document) = &item
-            && let Some(Value::Array(items)) = document.get(self.list)
-        {
-            return items.iter().try_for_each(|item| self.hand_on(line, item.clone()));
+    /// What stands within: the items of a list, or one of them.
+    fn within(&mut self) -> Items<'_, '_, '_> {
+        Items {
+            list: self.list,
+            line: self.line,
+            start: self.line.get(),
+            convert: &mut *self.convert,
+            sink: &mut *self.sink,
+            failed: self.failed,
+            is_not_utf8: self.is_not_utf8,
+            count: self.count,
+            last: self.last,
+            depth: self.depth + 1,
         }
+    }
+
+    fn hand_on<E: serde::de::Error>(&mut self, item: Value) -> Result<(), E> {
         let found = if self.is_not_utf8.replace(false) {
             Err("is not UTF-8".to_owned())
         } else if has_nul(&item) {
@@ -210,17 +238,17 @@ impl Items<'_, '_, '_> {
         } else {
             (self.convert)(&item)
         };
-        let raw = if found.is_err() { item } else { Value::Null };
-        self.store(Row { line, found, raw })
+        self.store(found, item)
     }
 
     /// An item that is no valid JSON by itself.
-    fn refuse<E: serde::de::Error>(&mut self, line: u64, reason: String, raw: Value) -> Result<(), E> {
+    fn refuse<E: serde::de::Error>(&mut self, reason: String, item: Value) -> Result<(), E> {
         self.is_not_utf8.set(false);
-        self.store(Row { line, found: Err(reason), raw })
+        self.store(Err(reason), item)
     }
 
-    fn store<E: serde::de::Error>(&mut self, row: Row) -> Result<(), E> {
+    fn store<E: serde::de::Error>(&mut self, found: Result<Found, String>, item: Value) -> Result<(), E> {
+        let row = Row { line: self.start, found, raw: Box::new(move || item), size: self.count.replace(0) };
         (self.sink)(row).map_err(|error| {
             self.failed.set(Some(error));
             E::custom("the row could not be stored")
@@ -253,8 +281,18 @@ pub(super) fn has_nul(value: &Value) -> bool {
 impl<'de> DeserializeSeed<'de> for Items<'_, '_, '_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
+        self.start = self.line.get();
+        // Of what stands in a list, serde has looked at the first byte and no further. An object is gone
+        // through, for it may be a list again: a playlist of a channel's playlists.
+        if self.depth == 0 || self.last.get() == b'{' {
+            return from.deserialize_any(self);
+        }
+        let item: Box<RawValue> = serde::Deserialize::deserialize(from)?;
+        match read_one(&item) {
+            Ok(value) => self.hand_on(value),
+            Err(reason) => self.refuse(reason, item.get().into()),
+        }
     }
 }
 
@@ -269,59 +307,88 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
         let mut document = Map::new();
         let mut is_list = false;
         let mut bad = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == self.list && !self.nested {
-                is_list = true;
-                map.next_value_seed(Items {
-                    list: self.list,
-                    line: self.line,
-                    start: self.line.get(),
-                    convert: &mut *self.convert,
-                    sink: &mut *self.sink,
-                    failed: self.failed,
-                    is_not_utf8: self.is_not_utf8,
-                    nested: true,
-                })?;
+        while let Some(key) = map.next_key::<Box<RawValue>>()? {
+            let key = serde_json::from_str::<String>(key.get()).map_err(|error| reason(&error));
+            if key.as_deref() == Ok(self.list) {
+                self.is_not_utf8.set(false); // that was in the list's own title, or the like
+                match map.next_value_seed(List(self.within()))? {
+                    None => is_list = true,
+                    Some(other) => drop(document.insert(self.list.to_owned(), other)),
+                }
             } else if is_list {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                match read_one(&map.next_value::<Box<RawValue>>()?) {
-                    Ok(value) => drop(document.insert(key, value)),
+                let value = map.next_value::<Box<RawValue>>()?;
+                match key.and_then(|key| Ok((key, read_one(&value)?))) {
+                    Ok((key, value)) => drop(document.insert(key, value)),
                     Err(reason) => bad = Some(reason),
                 }
             }
         }
         match bad {
-            _ if is_list => Ok(()),
-            Some(reason) => self.refuse(self.start, reason, Value::Object(document)),
-            None => self.hand_on(self.start, Value::Object(document)),
+            _ if is_list => {
+                self.is_not_utf8.set(false);
+                Ok(())
+            }
+            Some(reason) => self.refuse(reason, Value::Object(document)),
+            None => self.hand_on(Value::Object(document)),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while let Some((line, item)) = items.next_element_seed(At(self.line))? {
-            match read_one(&item) {
-                Ok(value) => self.hand_on(line, value)?,
-                Err(reason) => self.refuse(line, reason, item.get().into())?,
-            }
-        }
+        while items.next_element_seed(self.within())?.is_some() {}
         Ok(())
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        if self.nested { Ok(()) } else { Err(E::custom("is null")) }
     }
 }
 
-/// One item and the line it begins on.
-struct At<'a>(&'a Cell<u64>);
+/// What stands under the name of the list: the list, whose items are handed on, or nothing. One object is
+/// a list of one. Anything else is returned.
+struct List<'a, 'c, 's>(Items<'a, 'c, 's>);
 
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = (u64, Box<RawValue>);
+impl<'de> DeserializeSeed<'de> for List<'_, '_, '_> {
+    type Value = Option<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        let line = self.0.get();
-        let item = serde::Deserialize::deserialize(from)?;
-        Ok((line, item))
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_, '_, '_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        self.0.visit_map(map).map(|()| None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        self.0.visit_seq(items).map(|()| None)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Some(value.into()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Some(value.into()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Some(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Some(value.into()))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Some(value.into()))
     }
 }

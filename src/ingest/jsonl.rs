@@ -115,29 +115,27 @@ pub(super) fn read(input: &mut impl BufRead, target: &Target, sink: &mut Sink<'_
         if line.len() as u64 > LONGEST {
             input.skip_until(b'\n').map_err(|error| Error::io("the input", error))?;
             let found = Err(format!("the line is longer than {LONGEST} bytes"));
-            sink(Row { line: number, found, raw: Value::Null })?;
+            sink(Row { line: number, found, raw: Box::new(|| Value::Null), size: 0 })?;
             continue;
         }
         let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
         if text.is_empty() {
             continue;
         }
-        let (found, raw) = match serde_json::from_slice::<Value>(text) {
-            Ok(value) if json::has_nul(&value) => (Err(NUL.to_owned()), value),
-            Ok(value) => match (target.check)(value.clone()) {
-                Ok(document) => (Ok(document), Value::Null),
-                Err(reason) => (Err(reason), value),
-            },
-            Err(error) => {
-                let reason = match std::str::from_utf8(text) {
-                    Ok(_) => format!("is no JSON: {error}"),
-                    Err(_) => "is not UTF-8".to_owned(),
-                };
-                (Err(reason), String::from_utf8_lossy(text).into())
-            }
+        let found = match serde_json::from_slice::<Value>(text) {
+            Ok(value) if json::has_nul(&value) => Err(NUL.to_owned()),
+            Ok(value) => (target.check)(value),
+            Err(error) => Err(match std::str::from_utf8(text) {
+                Ok(_) => format!("is no JSON: {error}"),
+                Err(_) => "is not UTF-8".to_owned(),
+            }),
         };
         let found = found.map(|document| Found { document: Some(document), ..Default::default() });
-        sink(Row { line: number, found, raw })?;
+        let (given, size) = (text.to_vec(), text.len());
+        let raw = Box::new(move || {
+            serde_json::from_slice(&given).unwrap_or_else(|_| String::from_utf8_lossy(&given).into())
+        });
+        sink(Row { line: number, found, raw, size })?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod json;
 mod jsonl;
 mod niche;
+mod records;
 mod youtube_api;
 mod youtube_trending;
 mod yt_dlp;
@@ -27,6 +28,9 @@ use crate::{Database, DbConnection, Error, Result, Timestamp, Upserted};
 
 /// Rows that are stored at once.
 const BATCH: usize = 5_000;
+
+/// Bytes of the input from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why a row with a NUL character is refused, on either engine.
 const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
@@ -104,30 +108,25 @@ struct Found {
     document: Option<serde_json::Map<String, Value>>,
 }
 
-impl Found {
-    /// The row as it would have been stored, for when it was not.
-    fn take_row(&mut self) -> Value {
-        match (self.document.take(), self.video.take()) {
-            (Some(document), _) => Value::Object(document),
-            (_, Some(video)) => serde_json::to_value(video).unwrap_or_default(),
-            _ => Value::Null,
-        }
-    }
-}
-
-/// A row of a source: where it stands, what it becomes or why it is bad, and then the row itself.
+/// A row of a source: where it stands, what it becomes or why it is bad, and what it says itself, for when
+/// it is rejected, by us or by the database.
 struct Row {
     line: u64,
     found: Result<Found, String>,
-    raw: Value,
+    raw: Raw,
+    /// Bytes of it in the input, more or less.
+    size: usize,
 }
+
+/// Tells the row as it was given.
+type Raw = Box<dyn FnOnce() -> Value>;
 
 /// Takes the rows of a source one by one.
 type Sink<'a> = dyn FnMut(Row) -> Result<()> + 'a;
 
 /// Reads `input` into the database and says what came in; `reject` is told of each bad row.
 ///
-/// Running the same input twice changes nothing. Rows are stored in batches of 5,000, each in one
+/// Running the same input twice changes nothing. Rows are stored in batches of at most 5,000, each in one
 /// transaction; with `strict` all are stored in one.
 ///
 /// # Errors
@@ -193,8 +192,14 @@ pub fn ingest(
         },
         ..Report::default()
     };
-    let mut ingest =
-        Ingest { report, reject, first_reject: None, batch: Vec::with_capacity(BATCH), source: &source };
+    let mut ingest = Ingest {
+        report,
+        reject,
+        first_reject: None,
+        batch: Vec::with_capacity(BATCH),
+        batch_bytes: 0,
+        source: &source,
+    };
     if options.strict {
         db.write(|conn| {
             ingest.read(&mut input, options, &mut |work| work(conn))?;
@@ -225,6 +230,7 @@ struct Ingest<'a> {
     reject: &'a mut dyn FnMut(Reject) -> Result<()>,
     first_reject: Option<String>,
     batch: Vec<Row>,
+    batch_bytes: usize,
     source: &'a Source,
 }
 
@@ -232,13 +238,19 @@ impl Ingest<'_> {
     fn read(&mut self, input: &mut impl BufRead, options: &Options<'_>, write: &mut Write<'_>) -> Result<()> {
         let source = self.source;
         let niche = options.niche;
+        let name = self.report.file.clone();
         let mut sink = |row: Row| {
             self.report.rows += 1;
+            self.batch_bytes += row.size;
             self.batch.push(row);
-            if self.batch.len() < BATCH { Ok(()) } else { self.flush(write) }
+            if self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES {
+                Ok(())
+            } else {
+                self.flush(write)
+            }
         };
         match source {
-            Source::YoutubeTrending => youtube_trending::read(input, niche, &mut sink)?,
+            Source::YoutubeTrending => youtube_trending::read(&name, input, niche, &mut sink)?,
             Source::YoutubeApi => {
                 json::read(input, "items", &mut |item| youtube_api::found(item, niche), &mut sink)?
             }
@@ -251,14 +263,17 @@ impl Ingest<'_> {
     /// Stores the batch. A row that the database will not have is found by halving, and rejected.
     fn flush(&mut self, write: &mut Write<'_>) -> Result<()> {
         let mut good = Vec::with_capacity(self.batch.len());
-        for Row { line, found, raw } in std::mem::take(&mut self.batch) {
+        self.batch_bytes = 0;
+        for Row { line, found, raw, .. } in std::mem::take(&mut self.batch) {
             match found {
-                Ok(found) => good.push((line, found)),
-                Err(reason) => self.rejected(line, reason, raw)?,
+                Ok(found) => good.push((found, line, raw)),
+                Err(reason) => self.rejected(line, reason, raw())?,
             }
         }
         // By time of measurement, so that the newest numbers are the last to be stored.
-        good.sort_by_key(|(_, found)| found.snapshot.as_ref().and_then(|s| s.measured_at));
+        good.sort_by_key(|(found, ..)| found.snapshot.as_ref().and_then(|s| s.measured_at));
+        let (mut good, mut given): (Vec<Found>, Vec<_>) =
+            good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
         let mut refused = Vec::new();
         let mut stored = Stored::default();
         let source = self.source;
@@ -276,9 +291,8 @@ impl Ingest<'_> {
         stored.add_to(&mut self.report);
         tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
         for (place, reason) in refused {
-            if let Some((line, found)) = good.get_mut(place) {
-                let (line, raw) = (*line, found.take_row());
-                self.rejected(line, reason, raw)?;
+            if let Some((line, raw)) = given.get_mut(place).and_then(Option::take) {
+                self.rejected(line, reason, raw())?;
             }
         }
         Ok(())
@@ -310,14 +324,12 @@ impl Stored {
     }
 }
 
-type Good = (u64, Found);
-
 /// Stores the rows at once, or, if one of them does not fit, each half by itself, down to the row.
 /// `refused` gets the place of each that does not fit, within the whole batch.
 fn store_or_halve(
     conn: &mut DbConnection,
     source: &Source,
-    rows: &mut [Good],
+    rows: &mut [Found],
     stored: &mut Stored,
     refused: &mut Vec<(usize, String)>,
 ) -> Result<()> {
@@ -347,20 +359,20 @@ fn store_or_halve(
     Ok(())
 }
 
-fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Good]) -> Result<Stored> {
+fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Found]) -> Result<Stored> {
     if let Source::Jsonl(target) = source {
-        let documents: Vec<_> = rows.iter().filter_map(|(_, found)| found.document.clone()).collect();
+        let documents: Vec<_> = rows.iter().filter_map(|found| found.document.clone()).collect();
         return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
     }
     leave_newer_counts(conn, rows)?;
     let mut stored = Stored::default();
-    let videos: Vec<_> = rows.iter_mut().filter_map(|(_, found)| found.video.clone()).collect();
+    let videos: Vec<_> = rows.iter_mut().filter_map(|found| found.video.clone()).collect();
     stored.rows = NewDiscoveredVideo::insert_or_update_many(conn, &videos)?;
-    let snapshots: Vec<_> = rows.iter().filter_map(|(_, found)| found.snapshot.clone()).collect();
+    let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.clone()).collect();
     if !snapshots.is_empty() {
         stored.snapshots = NewAnalytics::insert_new_many(conn, &snapshots)?;
     }
-    let trends: Vec<_> = rows.iter().filter_map(|(_, found)| found.trend.clone()).collect();
+    let trends: Vec<_> = rows.iter().filter_map(|found| found.trend.clone()).collect();
     if !trends.is_empty() {
         stored.trends = NewTrend::insert_or_update_many(conn, &trends)?;
     }
@@ -369,16 +381,16 @@ fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Good]) -> Result<
 
 /// Takes the counts out of rows that were measured before what the database knows of their video, or are
 /// known already: an old file adds snapshots, it does not set the video back.
-fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Good]) -> Result<()> {
+fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Found]) -> Result<()> {
     let ids: Vec<&str> =
-        rows.iter().filter_map(|(_, found)| found.snapshot.as_ref().map(|s| &*s.youtube_video_id)).collect();
+        rows.iter().filter_map(|found| found.snapshot.as_ref().map(|s| &*s.youtube_video_id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
     let discovered: HashMap<String, Timestamp> =
         DiscoveredVideo::discovered(conn, &ids)?.into_iter().collect();
     let measured: HashMap<String, Timestamp> = Analytics::newest(conn, &ids)?.into_iter().collect();
-    for (_, found) in rows {
+    for found in rows {
         let (Some(video), Some(snapshot)) = (&mut found.video, &found.snapshot) else { continue };
         let at = snapshot.measured_at;
         if discovered.get(&*video.video_id).is_some_and(|seen| at < Some(*seen))
@@ -398,7 +410,7 @@ fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     if text.starts_with(['{', '[']) {
         return Ok(if options.table.is_some() {
             Format::Jsonl
-        } else if has(&["\"youtube#video"]) {
+        } else if has(&["\"youtube#video"]) || is_api_error(text) {
             Format::YoutubeApi
         } else if has(&[
             "\"extractor\"",
@@ -424,6 +436,11 @@ fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
     let what = if text.is_empty() { "is empty" } else { "is of no format we recognise" };
     Err(Error::invalid(name, format!("{what}; name it with --as {}", known.join("|"))))
+}
+
+/// Whether it is what the YouTube API answers when it refuses.
+fn is_api_error(text: &str) -> bool {
+    text.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"error\""))
 }
 
 /// A count that may come as a number or as the text of one.

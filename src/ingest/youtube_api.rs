@@ -13,6 +13,14 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         |pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let number =
         |field: &str| count(field, item.pointer(&format!("/statistics/{field}")).unwrap_or(&Value::Null));
+    if let Some(error) = item.get("error") {
+        let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
+        return Err(format!(
+            "is an error of the API: {} ({})",
+            crate::error::one_line(said("/message")),
+            said("/errors/0/reason")
+        ));
+    }
     // `search.list` and `playlistItems.list` put the id into an object.
     let video_id = match text("/id") {
         "" => text("/id/videoId"),

@@ -1,23 +1,20 @@
 //! The "YouTube Trending Video Dataset": CSV, one row a video a day, the same video back on later days
 //! with higher counts. A row is a discovered video, and a snapshot of its counts at that day.
 
-use std::io::{BufRead, Cursor, Read};
+use std::io::BufRead;
+use std::rc::Rc;
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
+use super::records::{Records, Taken};
 use super::{Found, NUL, Row, Sink, count, niche, view_velocity};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::{Error, Result, Timestamp};
 
-/// Stands behind the input. After an input that ends well it is a record of its own, with this field;
-/// after one that ends inside a quoted field its quote ends that field instead.
-const END: &[u8] = b"\n\"\n";
-const END_FIELD: &[u8] = b"\n";
-
 /// Places of the columns that are read.
 struct Columns {
-    names: StringRecord,
+    names: Rc<StringRecord>,
     video_id: usize,
     title: usize,
     published_at: usize,
@@ -31,11 +28,11 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(names: StringRecord) -> Result<Self> {
+    fn find(input: &str, names: StringRecord) -> Result<Self> {
         let place = |name: &str| names.iter().position(|column| column.trim() == name);
         let must = |name: &str| {
             place(name).ok_or_else(|| {
-                Error::invalid("youtube-trending", format!("has no column {name} in its header"))
+                Error::invalid(input, format!("has no column {name} in the header of its CSV"))
             })
         };
         Ok(Self {
@@ -49,43 +46,38 @@ impl Columns {
             view_count: must("view_count")?,
             likes: must("likes")?,
             comment_count: must("comment_count")?,
-            names,
+            names: Rc::new(names),
         })
     }
 }
 
-pub(super) fn read(input: &mut impl BufRead, given_niche: Option<&str>, sink: &mut Sink<'_>) -> Result<()> {
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(Read::chain(input, Cursor::new(END)));
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let columns = Columns::find(header)?;
-    let mut record = ByteRecord::new();
-    let mut next = ByteRecord::new();
-    let mut has_record = reader.read_byte_record(&mut record).map_err(unreadable)?;
-    while has_record && !is_end(&record) {
-        has_record = reader.read_byte_record(&mut next).map_err(unreadable)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let found = if has_record {
-            found(&record, &columns, given_niche)
-        } else {
-            Err("the file ends inside a quoted field".to_owned())
-        };
-        let raw = if found.is_err() { raw(&record, &columns) } else { Value::Null };
-        sink(Row { line, found, raw })?;
-        std::mem::swap(&mut record, &mut next);
+pub(super) fn read(
+    name: &str,
+    input: &mut impl BufRead,
+    given_niche: Option<&str>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    let unreadable = |error| Error::io(name, error);
+    let mut records = Records::new(input);
+    let header = records.next(&|_| Ok(())).map_err(unreadable)?.map(|taken| taken.record);
+    let header = StringRecord::from_byte_record(header.unwrap_or_default())
+        .map_err(|_| Error::invalid(name, "has a header that is not UTF-8"))?;
+    let columns = Columns::find(name, header)?;
+    while let Some(Taken { record, line, found, is_text }) =
+        records.next(&|record| found(record, &columns, given_niche)).map_err(unreadable)?
+    {
+        let size = record.as_slice().len();
+        let names = Rc::clone(&columns.names);
+        let raw = Box::new(move || {
+            if is_text {
+                String::from_utf8_lossy(record.as_slice()).into()
+            } else {
+                document(&record, &names)
+            }
+        });
+        sink(Row { line, found, raw, size })?;
     }
     Ok(())
-}
-
-fn is_end(record: &ByteRecord) -> bool {
-    record.len() == 1 && record.get(0) == Some(END_FIELD)
-}
-
-fn unreadable(error: csv::Error) -> Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => Error::io("the input", source),
-        csv::ErrorKind::Utf8 { .. } => Error::invalid("youtube-trending", "has a header that is not UTF-8"),
-        other => Error::invalid("youtube-trending", format!("cannot be read: {other:?}")),
-    }
 }
 
 fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> Result<Found, String> {
@@ -152,9 +144,9 @@ fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> R
 }
 
 /// The row as a document of its columns; fields without a column have their number for a name.
-fn raw(record: &ByteRecord, columns: &Columns) -> Value {
+fn document(record: &ByteRecord, names: &StringRecord) -> Value {
     let fields = record.iter().enumerate().map(|(place, field)| {
-        let name = columns.names.get(place).map_or_else(|| (place + 1).to_string(), str::to_owned);
+        let name = names.get(place).map_or_else(|| (place + 1).to_string(), str::to_owned);
         (name, Value::from(String::from_utf8_lossy(field)))
     });
     Value::Object(fields.collect::<Map<_, _>>())

@@ -217,7 +217,7 @@ mod sqlite {
         std::fs::create_dir(&disk).unwrap();
         let script = format!(
             "mount -t tmpfs tmpfs {disk} && cd {disk} && export DATABASE_URL='sqlite://a %23.db' && \
-             {viraldb} init --sample >/dev/null && mount -o remount,ro {disk} && \
+             {viraldb} init --sample >/dev/null && {viraldb} migrate run -q && mount -o remount,ro {disk} && \
              {viraldb} videos list --limit 1000 --format jsonl | wc -l; {viraldb} migrate check; {viraldb} status | wc -l; \
              {viraldb} init | head -n 1; {viraldb} errors log --module m --type t x; \
              mount -o remount,rw {disk} && printf x >'a %23.db-wal' && mount -o remount,ro {disk} && {viraldb} status; ls",

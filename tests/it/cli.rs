@@ -27,7 +27,7 @@ both! {
         assert!(out.contains("22 tables, schema 2026-11-21-000004)"));
         assert!(out.contains("next: viraldb ingest"));
         assert!(t.ok(&["init"]).starts_with("nothing to do for "));
-        assert!(!t.ok(&["init", "--quiet"]).contains("next:"));
+        assert_eq!(t.ok(&["init", "--quiet"]), "");
         let object = json(&t.ok(&["init", "--format", "json"]));
         assert_eq!((&object["tables"], &object["migrations_applied"]), (&22.into(), &Value::Array(vec![])));
     }
@@ -145,7 +145,7 @@ both! {
         let file = t.file("one.jsonl", format!("{line}\n{{\"title\":1}}\n"));
         let rejects = t.path("rejects.jsonl");
         let ran = t.run(&["ingest", "one.jsonl", "--rejects", "rejects.jsonl"]);
-        assert_eq!((ran.code, &*ran.out), (0, "one.jsonl  2 rows: 1 videos new, 0 updated, 1 rejected\n"), "{}", ran.err);
+        assert_eq!((ran.code, &*ran.out), (0, "one.jsonl  2 rows: 1 video new, 0 updated, 1 rejected\n"), "{}", ran.err);
         assert!(ran.err.starts_with("  line 2: "), "{}", ran.err);
         let kept = json(&std::fs::read_to_string(rejects).unwrap());
         assert_eq!((&kept["file"], &kept["line"], &kept["row"]["title"]), (&"one.jsonl".into(), &2.into(), &1.into()));
@@ -155,7 +155,7 @@ both! {
         assert_eq!((&report[0]["new"], &report[0]["file"]), (&1.into(), &"-".into()));
         let ran = t.run(&["ingest", file.to_str().unwrap(), "--strict"]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("1 bad rows, nothing was written"), "{}", ran.err);
+        assert!(ran.err.contains("1 bad row, nothing was written"), "{}", ran.err);
         // a wrong name among right ones changes nothing
         let ran = t.run(&["ingest", t.file("two.jsonl", line.replace("\"a\"", "\"c\"")).to_str().unwrap(), "missing.csv"]);
         assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: No such file or directory (os error 2)\n"));
@@ -207,6 +207,44 @@ both! {
         assert_eq!(std::fs::read_to_string(&kept).unwrap(), "before\n");
         t.ok(&["ingest", "in.jsonl", "--rejects", "kept.jsonl"]);
         assert_eq!(std::fs::read_to_string(&kept).unwrap().lines().count(), 1);
+    }
+
+    fn quiet_prints_data_and_errors_only(t) {
+        t.file("in.jsonl", "{\"theme\":\"one\"}\n{\"theme\":1}\n");
+        for (args, prints) in [
+            (&["init", "--sample"][..], false),
+            (&["ingest", "in.jsonl", "--table", "jobs"], false),
+            (&["errors", "log", "--module", "m", "--type", "t", "x"], false),
+            (&["errors", "list"], true),
+            (&["migrate", "run"], false),
+            (&["migrate", "check"], true),
+            (&["status"], true),
+        ] {
+            let ran = t.run(&[args, &["-q"]].concat());
+            assert_eq!((ran.code, &*ran.err, !ran.out.is_empty()), (0, "", prints), "{args:?}: {}", ran.out);
+        }
+        let ran = t.run(&["videos", "mark", "none", "used", "-q"]);
+        assert_eq!((ran.code, ran.err.lines().count()), (1, 1));
+    }
+
+    fn one_is_not_many(t) {
+        t.ok(&["init"]);
+        t.file("one.jsonl", "{\"theme\":\"one\"}\n");
+        assert_eq!(t.ok(&["ingest", "one.jsonl", "--table", "jobs"]), "one.jsonl  1 row: 1 new in jobs, 0 updated, 0 rejected\n");
+        let video = r#"{"id":"a","title":"t","snippet":{"title":"t"}}"#;
+        t.file("one.json", video);
+        assert_eq!(t.ok(&["ingest", "one.json"]), "one.json  1 row: 1 video new, 0 updated, 0 rejected\n");
+        t.file("bad.jsonl", "{}\n");
+        assert!(t.run(&["ingest", "bad.jsonl", "--strict"]).err.contains("error: 1 bad row, nothing was written"));
+    }
+
+    fn what_is_stored_does_not_steer_the_terminal(t) {
+        t.ok(&["init"]);
+        let text = "red \u{1b}[31m bell \u{7} c1 \u{9b}2J";
+        t.ok(&["errors", "log", "--module", "m", "--type", "t", text]);
+        let table = t.ok(&["errors", "list"]);
+        assert!(table.contains("red \u{fffd}[31m bell \u{fffd} c1 \u{fffd}2J"), "{table:?}");
+        assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"]))[0]["error_message"], text);
     }
 
     fn verbose_says_what_is_done(t) {

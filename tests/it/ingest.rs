@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use viraldb::compilation::{Analytics, DiscoveredVideo, DiscoveredVideoFilter, Processed};
+use viraldb::diesel::connection::SimpleConnection;
 use viraldb::generation::{Platform, Trend};
 use viraldb::ingest::{Format, Options, Reject, Report, ingest};
 use viraldb::{Database, Error, Page, Timestamp};
@@ -48,6 +49,15 @@ fn everything(db: &Database) -> (Vec<DiscoveredVideo>, Vec<Analytics>, Vec<Trend
         ))
     })
     .unwrap()
+}
+
+/// An input that breaks off with an error.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("the line is dead"))
+    }
 }
 
 both! {
@@ -119,6 +129,101 @@ both! {
         assert!(said[5].1.starts_with("trending_date is no time"));
         assert_eq!(rejects[3].row["title"], "too");
         assert_eq!(find(&db, "good2").view_count, None);
+    }
+
+    fn a_stray_quote_costs_its_row_only(t) {
+        let db = t.db();
+        let bad = "bad,\"no end,2020-08-11T00:00:00Z,UC1,Channel,20,2020-08-12T00:00:00Z,a|b,1,5,1,2,x,False,False,text\n";
+        // Behind it one row of one line, and one of two lines: each has quotes that end the stray one.
+        let plain = row("plain", 12, "7").replace("\"A \"\"title\"\", with a\nline break\"", "t");
+        let input = format!("{HEADER}{}{bad}{plain}{}{bad}{}{}", row("a", 12, "1"), row("b", 12, "2"), row("c", 12, "3"), row("d", 12, "x"));
+        let (report, rejects) = read(&db, &input, &Options::default());
+        assert_eq!(counts(&report), (7, 4, 0, 3), "{rejects:#?}");
+        let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
+        assert_eq!(said, [
+            (4, "a quoted field does not end where its row does"),
+            (8, "a quoted field does not end where its row does"),
+            (11, "view_count is no count: \"x\""),
+        ]);
+        assert_eq!(rejects[0].row, bad, "its text, for it has no fields that could be told apart");
+        assert_eq!(rejects[2].row["video_id"], "d");
+        assert_eq!(find(&db, "c").view_count, Some(3));
+    }
+
+    fn a_quote_that_never_ends_takes_no_more_than_a_row_may_hold(t) {
+        let db = t.db();
+        // No quote at all behind it, and nothing that is a row for longer than a row may be.
+        let mut input = format!("{HEADER}bad,\"no end\n").into_bytes();
+        for _ in 0..3 * 1024 {
+            input.extend([b'x'; 1023]);
+            input.push(b'\n');
+        }
+        let plain = row("plain", 12, "7").replace("\"A \"\"title\"\", with a\nline break\"", "t").replace("\"text\"", "text");
+        input.extend(plain.repeat(2_000).bytes());
+        // One line longer than all that is kept.
+        input.extend(b"long,\"");
+        input.extend(vec![b'y'; 3 * 1024 * 1024]);
+        input.extend(b"\n");
+        input.extend(row("last", 12, "8").bytes());
+        let (report, rejects) = read(&db, &input, &Options::default());
+        assert_eq!((report.new, find(&db, "last").view_count, find(&db, "plain").view_count), (2, Some(8), Some(7)));
+        assert!(rejects.iter().all(|reject| reject.row.to_string().len() < 2_500_000));
+        assert_eq!(rejects.last().unwrap().line, 2 + 3 * 1024 + 1 + 2_000);
+        assert_eq!(report.rows - report.rejected, 2_001);
+    }
+
+    fn what_the_database_refuses_is_kept_as_it_was_given(t) {
+        let db = t.db();
+        let line = r#"{"pipeline_run_id":99,"opening_text":"x","llm_model_used":null,"generated_at":"2020-01-01"}"#;
+        let (_, rejects) = read(&db, line, &Options { table: Some("scripts"), ..Default::default() });
+        assert_eq!(rejects[0].row, serde_json::from_str::<serde_json::Value>(line).unwrap());
+        // Only the database could refuse a video, and it has no reason of its own to.
+        db.write(|c| Ok(c.batch_execute("CREATE UNIQUE INDEX refuse ON discovered_videos (title)")?)).unwrap();
+        let item = |id: &str| format!(r#"{{"id":"{id}","snippet":{{"title":"one","thumbnails":{{"default":{{"url":"u"}}}}}},"statistics":{{"viewCount":"7"}}}}"#);
+        let (report, rejects) = read(&db, format!("[{},{}]", item("x1"), item("x2")), &Options { format: Some(Format::YoutubeApi), ..Default::default() });
+        assert_eq!((report.new, report.rejected), (1, 1));
+        assert_eq!(rejects[0].row, serde_json::from_str::<serde_json::Value>(&item("x2")).unwrap());
+        let (_, rejects) = read(&db, format!("{HEADER}{}{}", row("y1", 12, "1"), row("y2", 12, "1")), &Options::default());
+        assert_eq!((&rejects[0].row["video_id"], &rejects[0].row["tags"]), (&"y2".into(), &"a|b".into()));
+    }
+
+    fn a_playlist_of_playlists_is_read_as_it_comes(t) {
+        let db = t.db();
+        let video = |id: &str| format!(r#"{{"id":"{id}","title":"T","extractor":"youtube","webpage_url":"https://x/{id}"}}"#);
+        let inner = |ids: &[&str]| format!("{{\"_type\":\"playlist\",\"\\ud83d\":1,\"id\":\"PL\",\"entries\":[{}],\"title\":\"L\"}}", ids.iter().map(|id| video(id)).collect::<Vec<_>>().join(",\n"));
+        let outer = format!("{{\"_type\":\"playlist\",\"entries\":[\n{},\nnull,{},\n{},\"words\",{}]}}", inner(&["a", "b"]), inner(&[]), video("c"), inner(&["d"]));
+        let (report, rejects) = read(&db, &outer, &Options { format: Some(Format::YtDlp), ..Default::default() });
+        assert_eq!((report.new, rejects.iter().map(|r| r.line).collect::<Vec<_>>()), (4, vec![4, 5]), "{rejects:?}");
+
+        // Its videos are handed on one by one: the first batch is stored before the end is read.
+        let many: Vec<String> = (0..12_000).map(|n| format!("v{n}")).collect();
+        let text = format!("{{\"entries\":[{}]}}", inner(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        let end = text.len() - 10;
+        let breaks = text.as_bytes()[..end].chain(Broken);
+        let error = ingest(&db, "in", breaks, &Options { format: Some(Format::YtDlp), ..Default::default() }, &mut |_| Ok(())).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert_eq!(find(&db, "v9999").title, "T");
+    }
+
+    fn an_error_of_the_api_is_told(t) {
+        let db = t.db();
+        let answer = r#"{
+  "error": {
+    "code": 403,
+    "message": "The request cannot be completed because you have exceeded your quota.",
+    "errors": [ { "message": "…", "domain": "youtube.quota", "reason": "quotaExceeded" } ]
+  }
+}"#;
+        let (report, rejects) = read(&db, answer, &Options::default());
+        assert_eq!((&*report.format, report.rows, report.rejected), ("youtube-api", 1, 1));
+        assert_eq!(rejects[0].reason, "is an error of the API: The request cannot be completed because you have exceeded your quota. (quotaExceeded)");
+    }
+
+    fn a_header_that_lacks_a_column_is_named_with_its_file(t) {
+        let db = t.db();
+        let input = HEADER.replace(",likes", "");
+        let error = ingest(&db, "some.csv", input.as_bytes(), &Options::default(), &mut |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "some.csv has no column likes in the header of its CSV");
     }
 
     fn strict_writes_nothing_if_any_row_is_bad(t) {

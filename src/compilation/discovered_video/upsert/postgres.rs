@@ -68,7 +68,12 @@ fn insert(conn: &mut PgConnection, rows: Vec<&Complete<'_>>) -> QueryResult<bool
     let copy = diesel::copy_from(discovered_videos::table).from_insertable(rows);
     match conn.transaction(|conn| copy.execute(conn)) {
         Ok(_) => Ok(true),
-        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+        // Of another unique index, which is not ours, looking again would find nothing.
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info))
+            if info.constraint_name() == Some("discovered_videos_video_id_key") =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,0 +1,212 @@
+//! The records of a CSV file, one by one. None is longer than a record may be, and one that has swallowed
+//! the rows behind it, because of a stray quote, ends before the next good row.
+
+use std::io::{self, BufRead};
+
+use csv::ByteRecord;
+use csv_core::ReadRecordResult;
+
+/// The longest record, in bytes. The texts of a video together have a hundredth of it.
+const LONGEST: usize = 1024 * 1024;
+
+/// How much is looked through for the next good row before a bad record is given up, in bytes.
+const SEARCHED: usize = 16 * LONGEST;
+
+/// How a record ends: at the end of a line outside of quotes, at the end of the input inside of them, or not
+/// as long as a record may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    CutOff,
+    TooLong,
+}
+
+/// A record, and what it becomes.
+pub(super) struct Taken<T> {
+    pub(super) record: ByteRecord,
+    /// Line it begins on, from 1.
+    pub(super) line: u64,
+    pub(super) found: Result<T, String>,
+    /// Its quotes are of no use: the text of it is its only field.
+    pub(super) is_text: bool,
+}
+
+pub(super) struct Records<R> {
+    input: R,
+    core: csv_core::Reader,
+    /// What was read; the next record begins at `at`.
+    text: Vec<u8>,
+    at: usize,
+    line: u64,
+    /// The fields of the record that was taken apart last, and where each ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<R: BufRead> Records<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input,
+            core: csv_core::Reader::new(),
+            text: Vec::new(),
+            at: 0,
+            line: 1,
+            fields: vec![0; 4096],
+            ends: vec![0; 32],
+        }
+    }
+
+    /// The next record; nothing behind the last one. One of several lines that is bad ends before the next
+    /// line at which a good one begins.
+    pub(super) fn next<T>(
+        &mut self,
+        check: &dyn Fn(&ByteRecord) -> Result<T, String>,
+    ) -> io::Result<Option<Taken<T>>> {
+        if self.at > LONGEST / 4 {
+            self.forget();
+        }
+        if !self.skip_empty_lines()? {
+            return Ok(None);
+        }
+        let line = self.line;
+        let (record, end, place) = self.take_apart(self.at)?;
+        let found = match end {
+            End::Whole => check(&record),
+            End::CutOff => Err("the file ends inside a quoted field".to_owned()),
+            End::TooLong => Err(String::new()), // said below
+        };
+        let next = if found.is_ok() { None } else { self.next_good(place, check)? };
+        if next.is_none() && end != End::TooLong {
+            self.go_to(place);
+            return Ok(Some(Taken { record, line, found, is_text: false }));
+        }
+        let place = next.unwrap_or(place);
+        let record = ByteRecord::from(vec![self.text.get(self.at..place).unwrap_or_default()]);
+        self.go_to(place);
+        if next.is_none() {
+            self.skip_line()?;
+        }
+        let found = Err("a quoted field does not end where its row does".to_owned());
+        Ok(Some(Taken { record, line, found, is_text: true }))
+    }
+
+    /// Takes the record apart that begins at a place, and says where it ends.
+    fn take_apart(&mut self, from: usize) -> io::Result<(ByteRecord, End, usize)> {
+        self.core.reset();
+        let (mut place, mut out, mut count) = (from, 0, 0);
+        let end = loop {
+            let at_end = place == self.text.len() && !self.read_more()?;
+            // The end of the input is the end of a line.
+            let text = if at_end { b"\n" } else { self.text.get(place..).unwrap_or_default() };
+            let (result, read, written, ended) = self.core.read_record(
+                text,
+                self.fields.get_mut(out..).unwrap_or_default(),
+                self.ends.get_mut(count..).unwrap_or_default(),
+            );
+            count += ended;
+            match result {
+                ReadRecordResult::Record | ReadRecordResult::End => {
+                    out += written;
+                    place += if at_end { 0 } else { read };
+                    break End::Whole;
+                }
+                ReadRecordResult::InputEmpty if at_end => break End::CutOff,
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+            }
+            out += written;
+            place += if at_end { 0 } else { read };
+            if place - from > LONGEST {
+                break End::TooLong;
+            }
+        };
+        let mut record = ByteRecord::with_capacity(out, count + 1);
+        let mut begin = 0;
+        for end in self.ends.iter().take(count) {
+            record.push_field(self.fields.get(begin..*end).unwrap_or_default());
+            begin = *end;
+        }
+        if end != End::Whole {
+            record.push_field(self.fields.get(begin..out).unwrap_or_default());
+        }
+        Ok((record, end, place))
+    }
+
+    /// Where, at a line within the record that ends at `end`, the next good one begins.
+    fn next_good<T>(
+        &mut self,
+        end: usize,
+        check: &dyn Fn(&ByteRecord) -> Result<T, String>,
+    ) -> io::Result<Option<usize>> {
+        let mut searched = 0;
+        let mut place = self.at;
+        while let Some(length) =
+            self.text.get(place..end).and_then(|text| text.iter().position(|byte| *byte == b'\n'))
+        {
+            place += length + 1;
+            if place >= end || searched > SEARCHED {
+                break;
+            }
+            let (record, ending, behind) = self.take_apart(place)?;
+            if ending == End::Whole && check(&record).is_ok() {
+                return Ok(Some(place));
+            }
+            searched += behind - place;
+        }
+        Ok(None)
+    }
+
+    fn go_to(&mut self, place: usize) {
+        let passed = self.text.get(self.at..place).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.at = place;
+    }
+
+    /// Whether there is anything behind the empty lines.
+    fn skip_empty_lines(&mut self) -> io::Result<bool> {
+        loop {
+            match self.text.get(self.at) {
+                Some(b'\r' | b'\n') => self.go_to(self.at + 1),
+                Some(_) => return Ok(true),
+                None => {
+                    self.forget();
+                    if !self.read_more()? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes behind the end of the line.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+                self.go_to(self.at + length + 1);
+                return Ok(());
+            }
+            self.at = self.text.len();
+            self.forget();
+            if !self.read_more()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drops what lies behind us.
+    fn forget(&mut self) {
+        self.text.drain(..self.at);
+        self.at = 0;
+    }
+
+    /// Whether there was more.
+    fn read_more(&mut self) -> io::Result<bool> {
+        let more = self.input.fill_buf()?;
+        let length = more.len();
+        self.text.extend_from_slice(more);
+        self.input.consume(length);
+        Ok(length > 0)
+    }
+}
