@@ -314,7 +314,8 @@ mod postgres {
 
     #[test]
     fn a_full_disk_of_the_server() {
-        let db = Scratch::postgres().db();
+        let t = Scratch::postgres();
+        let db = t.db();
         let full = "DO $$ BEGIN RAISE 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = '53100'; END $$";
         let error = db.write(|c| Ok(c.batch_execute(full)?)).unwrap_err();
         assert!(

@@ -99,6 +99,15 @@ impl Scratch {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.is_postgres {
+            postgres::drop_database(&self.url);
+        }
+    }
+}
+
 /// The command `viraldb` in a folder, with nothing of our own environment that it would read.
 pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_viraldb"));
@@ -171,13 +180,20 @@ pub mod postgres {
 
     use super::server::Server;
 
+    static SERVER: OnceLock<Server> = OnceLock::new();
+
     /// A database of its own, empty or copied from a template; returns its URL.
     pub fn create_database(template: Option<&str>) -> String {
-        static SERVER: OnceLock<Server> = OnceLock::new();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server =
             SERVER.get_or_init(|| Server::new(&["fsync=off", "max_connections=300", "shared_buffers=64MB"]));
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         server.create_database(&name, template.unwrap_or("template0"))
+    }
+
+    pub fn drop_database(url: &str) {
+        if let Some(server) = SERVER.get() {
+            server.drop_database(url);
+        }
     }
 }

@@ -58,6 +58,16 @@ impl Server {
         self.url(name)
     }
 
+    /// Drops a database that a URL names, on a server that stays; one of our own goes away as a whole.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn drop_database(&self, url: &str) {
+        let name = url.strip_prefix(&self.before).and_then(|rest| rest.strip_suffix(&self.after));
+        if let (Some(name), None) = (name, &self.data) {
+            let mut conn = PgConnection::establish(&self.url("postgres")).unwrap();
+            conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
+        }
+    }
+
     fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.before, self.after)
     }
