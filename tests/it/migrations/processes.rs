@@ -1,0 +1,125 @@
+//! Programs that start at once, and ones that are killed in the middle.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use viraldb::Database;
+use viraldb::db::migrate;
+
+use super::key;
+use crate::make::{query, seed};
+use crate::support::{Scratch, both};
+
+/// What the processes below run: opens the database when the gate file is there. Without the variables
+/// it is a test of nothing.
+#[test]
+fn child_opens() {
+    let Ok(url) = std::env::var("VIRALDB_TEST_OPEN_URL") else { return };
+    let gate = PathBuf::from(std::env::var_os("VIRALDB_TEST_OPEN_GATE").unwrap());
+    std::fs::write(gate.with_extension(std::process::id().to_string()), "").unwrap();
+    while !gate.exists() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Database::open(&url).unwrap();
+}
+
+/// Processes that open the database the moment the gate is opened, and the gate.
+fn children(t: &Scratch, count: usize) -> (Vec<Child>, PathBuf) {
+    let gate = t.path("gate");
+    let children: Vec<Child> = (0..count)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "migrations::processes::child_opens", "--nocapture"])
+                .env("VIRALDB_TEST_OPEN_URL", &t.url)
+                .env("VIRALDB_TEST_OPEN_GATE", &gate)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let waiting = |child: &Child| gate.with_extension(child.id().to_string()).exists();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !children.iter().all(waiting) {
+        assert!(Instant::now() < deadline, "the children do not start");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (children, gate)
+}
+
+fn open_gate(gate: &Path) {
+    std::fs::write(gate, "").unwrap();
+}
+
+both! {
+    fn eight_processes_open_one_new_database(t) {
+        for _ in 0..4 {
+            let t = t.another();
+            let (children, gate) = children(&t, 8);
+            open_gate(&gate);
+            for child in children {
+                let done = child.wait_with_output().unwrap();
+                assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            }
+            t.is_current();
+        }
+    }
+
+    fn a_killed_migration_leaves_a_whole_step(t) {
+        // The tables after each number of migrations.
+        let mut whole = vec![t.tables()];
+        migrate::run(&t.url).unwrap();
+        for _ in t.migrations() {
+            whole.insert(1, t.tables());
+            migrate::revert(&t.url, 1).unwrap();
+        }
+        assert_eq!((t.tables(), whole.len()), (whole[0].clone(), t.migrations().len() + 1));
+
+        let keys: Vec<String> = t.migrations().iter().map(key).collect();
+        let mut window = {
+            let t = t.another();
+            let (mut children, gate) = children(&t, 1);
+            open_gate(&gate);
+            let start = Instant::now();
+            children[0].wait().unwrap();
+            start.elapsed()
+        };
+        let (mut killed, mut seen) = (0, Vec::new());
+        for n in 0..24_u32 {
+            let t = t.another();
+            let (mut children, gate) = children(&t, 1);
+            open_gate(&gate);
+            // Sweeps over the time a migration takes, somewhat unevenly, and over less of it when one is
+            // done before it is killed.
+            std::thread::sleep(window * (n % 8) / 8 + Duration::from_micros(u64::from(n * 7919 % 997)));
+            children[0].kill().unwrap();
+            if children[0].wait().unwrap().success() {
+                window = window * 3 / 4;
+            } else {
+                killed += 1;
+            }
+            if t.is_postgres {
+                // The server may not have noticed yet.
+                let mut c = t.plain();
+                let busy = "SELECT pid::text AS v FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while !query(&mut c, busy).is_empty() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            if t.is_postgres || t.sqlite_file().exists() {
+                let applied = t.versions("__diesel_schema_migrations");
+                assert_eq!(applied, keys[..applied.len()]);
+                assert_eq!(t.versions("viraldb_migrations"), applied, "recorded with the migration");
+                assert_eq!(t.tables(), whole[applied.len()], "after {applied:?}");
+                seen.push(applied.len());
+            }
+            let db = Database::open(&t.url).unwrap();
+            t.is_current();
+            db.write(seed).unwrap();
+        }
+        assert!(killed > 5, "only {killed} were still at it; migrations they had done: {seen:?}");
+    }
+}
