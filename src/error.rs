@@ -156,9 +156,12 @@ impl Error {
         self
     }
 
-    /// Whether it is about one row only, so that other rows may still fit.
+    /// Whether it is about one row only, so that other rows may still fit, and this one never will.
     pub(crate) fn is_of_row(&self) -> bool {
-        matches!(self, Self::NotFound { .. } | Self::Conflict { .. } | Self::Invalid { .. })
+        matches!(
+            self,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Invalid { .. } | Self::LeaseLost { .. }
+        )
     }
 
     /// Whether the connection is gone, so that another one may still serve.
@@ -286,6 +289,10 @@ fn known_trouble(message: &str) -> Option<Error> {
             reason: "another program kept its write lock for longer than we wait; `fuser -v FILE` names it"
                 .to_owned(),
         }),
+        "deadlock detected" => Some(Error::Busy {
+            database: String::new(),
+            reason: "two sessions waited for each other, and this one was stopped; try again".to_owned(),
+        }),
         "canceling statement due to lock timeout" => Some(Error::Busy {
             database: String::new(),
             reason:
@@ -295,9 +302,10 @@ fn known_trouble(message: &str) -> Option<Error> {
         "file is not a database" | "file is encrypted or is not a database" => {
             unusable("is no SQLite database; give the path of one, or of a file that is not there yet")
         }
-        "attempt to write a readonly database" => {
-            unusable("may not be written; change the permissions of the file and of its folder")
-        }
+        "attempt to write a readonly database" => unusable(
+            "may not be written here: `read` does not write, use `write`; or change the permissions of the file \
+                 and of its folder",
+        ),
         "unable to open database file" => {
             unusable(&format!("{CANNOT_BE_OPENED}; look at the permissions of the file and of its folder"))
         }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::queue::{self, Claim};
 use viraldb::republishing::{JobType, NewChannel, NewVideo, NewVideoProcessingJob, Video};
-use viraldb::{Database, Timestamp};
+use viraldb::{Database, DbConnection, Result, Timestamp};
 
 use crate::measure::{Asked, Line, time};
 use crate::sqlite::{Scratch, in_turns, rival, to_text};
@@ -53,16 +53,18 @@ pub fn enqueue(db: &Database, video: &Video, count: u64) {
     assert_eq!(db.write(|c| queue::enqueue_many(c, &rows)).unwrap() as u64, count);
 }
 
-/// Claims and completes until nothing is left; returns how many jobs there were.
-pub fn work(db: &Database, worker: &str, at_once: u32) -> u64 {
-    let claim = Claim::new(worker).types(["download"]).at_most(at_once).lease(LEASE);
+/// Claims and completes until nothing is left; returns how many jobs there were. `write` is what each of the
+/// two is done in.
+fn work(at_once: u32, mut write: impl FnMut(&mut dyn FnMut(&mut DbConnection) -> Result<()>)) -> u64 {
+    let claim = Claim::new("w").types(["download"]).at_most(at_once).lease(LEASE);
     let mut done = 0;
     loop {
-        let jobs = db.write(|c| queue::claim(c, &claim)).unwrap();
+        let mut jobs = Vec::new();
+        write(&mut |c| queue::claim(c, &claim).map(|claimed| jobs = claimed));
         match jobs.as_slice() {
             [] => return done,
-            [job] => drop(db.write(|c| queue::complete(c, job)).unwrap()),
-            jobs => assert!(db.write(|c| queue::complete_many(c, jobs)).unwrap().is_empty()),
+            [job] => write(&mut |c| queue::complete(c, job).map(drop)),
+            jobs => write(&mut |c| queue::complete_many(c, jobs).map(|lost| assert!(lost.is_empty()))),
         }
         done += jobs.len() as u64;
     }
@@ -78,7 +80,8 @@ fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
     for round in 0..asked.rounds(9) {
         enqueue(&db, &video, count);
         enqueue(&other, &other_video, count);
-        let ours = |_: &mut Connection| time(|| assert_eq!(work(&db, "w", at_once), count));
+        let ours =
+            |_: &mut Connection| time(|| assert_eq!(work(at_once, |work| db.write(work).unwrap()), count));
         let hand = |conn: &mut Connection| time(|| assert_eq!(by_hand(conn, at_once), count));
         let (ours, hand) = in_turns(round, &mut conn, ours, hand);
         line.add(ours, hand);
@@ -142,7 +145,7 @@ fn full_table(
     fill: impl Fn(&Database, u64),
 ) -> Line {
     let count = asked.rows(1_000_000);
-    let each = asked.rows(2_000).min(2_000);
+    let each = asked.rows(10_000).min(10_000);
     let mut line = Line::new(name, Some(0.9), each);
     let (video, other) = (video(empty), video(full));
     fill(full, count);
@@ -249,7 +252,16 @@ mod postgres {
                 session.batch_execute("VACUUM ANALYZE video_processing_jobs").unwrap();
                 session.batch_execute("CHECKPOINT").unwrap();
             }
-            let ours = |_: &mut ()| together(|n| work(db, &format!("w{n}"), at_once), count);
+            // Each worker keeps a session, as the rival keeps a connection: a statement is a transaction.
+            let ours = |_: &mut ()| {
+                together(
+                    |_| {
+                        let mut session = db.session().unwrap();
+                        work(at_once, |work| work(&mut session).unwrap())
+                    },
+                    count,
+                )
+            };
             let hand = |_: &mut ()| together(|n| connections[n].work(), count);
             let (ours, hand) = in_turns(round, &mut (), ours, hand);
             line.add(ours, hand);

@@ -140,7 +140,7 @@ impl Args {
                     ..new
                 };
                 let channel = db.write(|c| new.insert(c))?;
-                context.output.done(&channel.id.to_string(), &channel)?;
+                context.done(&channel.id.to_string(), &channel)?;
             }
             Command::Edit { id, name, youtube_id, fields } => {
                 let changes = ChannelChanges {
@@ -161,7 +161,7 @@ impl Args {
                     let id = find(c, &id)?.id;
                     changes.update(c, id)
                 })?;
-                context.output.done(&format!("changed {}", channel.id), &channel)?;
+                context.done(&format!("changed {}", channel.id), &channel)?;
             }
             Command::Remove { id, yes } => {
                 let (channel, contents) = db.write(|c| {
@@ -171,7 +171,7 @@ impl Args {
                     Ok((channel, contents))
                 })?;
                 let removed = serde_json::json!({ "removed": channel.id, "with": contents });
-                context.output.done(&format!("removed {}, with {contents}", channel.name), &removed)?;
+                context.done(&format!("removed {}, with {contents}", channel.name), &removed)?;
             }
         }
         Ok(ExitCode::SUCCESS)

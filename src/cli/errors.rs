@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::Context;
 use super::values::read;
-use super::{Context, Format};
 use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
 use crate::{Page, Result, log_error};
 
@@ -79,20 +79,14 @@ impl Args {
                 let stack_trace = stack_trace.as_deref().map(read).transpose()?;
                 let error =
                     db.write(|c| log_error(c, &module, &error_type, &message, run, stack_trace.as_deref()))?;
-                match context.output.format {
-                    Format::Table => context.say(&format!("logged error {}\n", error.id))?,
-                    _ => context.output.object(&error)?,
-                }
+                context.done(&format!("logged error {}", error.id), &error)?;
             }
             Command::Resolve { ids, module } => {
                 let count = db.write(|c| match &module {
                     Some(module) => ErrorLog::resolve_module(c, module),
                     None => ErrorLog::resolve_many(c, &ids),
                 })?;
-                match context.output.format {
-                    Format::Table => context.say(&format!("resolved {count}\n"))?,
-                    _ => context.output.object(&serde_json::json!({ "resolved": count }))?,
-                }
+                context.done(&format!("resolved {count}"), &serde_json::json!({ "resolved": count }))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, Format, duration};
+use super::{Context, values::duration};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
     ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
@@ -167,6 +167,7 @@ const STATS: &[&str] = &[
     "failed",
     "oldest_due",
     "recently_completed",
+    "completed_per_hour",
     "average_wait_seconds",
     "average_duration_seconds",
 ];
@@ -201,14 +202,16 @@ impl Args {
                     };
                     queue::enqueue(c, &job)
                 })?;
-                match (context.output.format, job) {
-                    (Format::Table, Some(job)) => context.output.text(&format!("queued {}\n", job.id))?,
-                    (Format::Table, None) => {
-                        let key = unique_key.unwrap_or_default();
-                        context.output.text(&format!("not queued: an unfinished job has the key {key}\n"))?;
+                let text = match &job {
+                    Some(job) => format!("queued {}", job.id),
+                    None => {
+                        format!(
+                            "not queued: an unfinished job has the key {}",
+                            unique_key.unwrap_or_default()
+                        )
                     }
-                    (_, job) => context.output.object(&job)?,
-                }
+                };
+                context.done(&text, &job)?;
             }
             Command::Claim { worker, types, limit, lease } => {
                 let claim = Claim::new(worker).types(types).at_most(limit).lease(lease);
@@ -221,11 +224,11 @@ impl Args {
             Command::Heartbeat { held, lease } => {
                 let job = db.write(|c| queue::heartbeat(c, held, lease))?;
                 let until = job.lease_expires_at.map(|at| at.to_string()).unwrap_or_default();
-                done(context, &job, &format!("held until {until}"))?;
+                context.done(&format!("held until {until}"), &job)?;
             }
             Command::Complete { held } => {
                 let job = db.write(|c| queue::complete(c, held))?;
-                done(context, &job, "completed")?;
+                context.done("completed", &job)?;
             }
             Command::Fail { held, error, details } => {
                 let failure = Failure { details: details.map(Json), ..Failure::new(error) };
@@ -237,11 +240,11 @@ impl Args {
                         job.attempts, job.max_attempts, job.run_at
                     ),
                 };
-                done(context, &job, &text)?;
+                context.done(&text, &job)?;
             }
             Command::Release { held } => {
                 let job = db.write(|c| queue::release(c, held))?;
-                done(context, &job, "released")?;
+                context.done("released", &job)?;
             }
             Command::Retry { ids } => {
                 let jobs = db.write(|c| all(&ids, |id| queue::retry(c, id)))?;
@@ -253,18 +256,14 @@ impl Args {
             }
             Command::Rescue => {
                 let rescued = queue::rescue_all(&db)?;
-                let text = format!("{} back to work, {} failed\n", rescued.retrying, rescued.failed);
-                match context.output.format {
-                    Format::Table => context.output.text(&text)?,
-                    _ => context.output.object(&rescued)?,
-                }
+                let text = format!("{} back to work, {} failed", rescued.retrying, rescued.failed);
+                context.done(&text, &rescued)?;
             }
             Command::Prune { older_than } => {
                 let pruned = queue::prune(&db, Timestamp::now() - older_than)?;
-                match context.output.format {
-                    Format::Table => context.output.text(&format!("deleted {pruned} jobs\n"))?,
-                    _ => context.output.object(&serde_json::json!({ "deleted": pruned }))?,
-                }
+                let jobs = if pruned == 1 { "job" } else { "jobs" };
+                context
+                    .done(&format!("deleted {pruned} {jobs}"), &serde_json::json!({ "deleted": pruned }))?;
             }
             Command::Stats { window } => {
                 let stats = db.read(|c| queue::stats(c, window))?;
@@ -275,16 +274,12 @@ impl Args {
     }
 }
 
-fn done(context: &mut Context, job: &VideoProcessingJob, what: &str) -> Result<()> {
-    match context.output.format {
-        Format::Table => context.output.text(&format!("{what}\n")),
-        _ => context.output.object(job),
-    }
-}
-
 fn all<T>(
     ids: &[VideoProcessingJobId],
     work: impl FnMut(VideoProcessingJobId) -> Result<T>,
 ) -> Result<Vec<T>> {
-    ids.iter().copied().map(work).collect()
+    // One order for all, so that two who change the same jobs do not wait for each other in a circle.
+    let mut ids = ids.to_vec();
+    ids.sort_unstable_by_key(|id| id.0);
+    ids.into_iter().map(work).collect()
 }

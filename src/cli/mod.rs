@@ -25,12 +25,11 @@ mod videos;
 
 use std::error::Error as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::db::database_url;
-use crate::{CorrelationId, Database, Error, Result, correlation};
+use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
 
 /// The database layer of automated short-video channels: SQLite on a laptop, PostgreSQL in production
@@ -128,6 +127,14 @@ impl Context {
         if self.quiet { Ok(()) } else { self.output.text(text) }
     }
 
+    /// [`say`](Self::say) in a line of text; for programs, the object that it is about.
+    fn done(&mut self, text: &str, object: &impl serde::Serialize) -> Result<()> {
+        match self.output.format {
+            Format::Table => self.say(&format!("{}\n", output::visible(text))),
+            _ => self.output.object(object),
+        }
+    }
+
     /// The database, which must be there and current.
     fn database(&self) -> Result<Database> {
         Database::connect(&self.url()?)
@@ -196,18 +203,6 @@ impl Command {
             Self::Completions(args) => args.run(context),
         }
     }
-}
-
-/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration> {
-    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let span: jiff::Span = text.parse().map_err(|_| bad())?;
-    // A day is 24 hours here, whatever clocks are put forward or back.
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
-    Duration::try_from(length).map_err(|_| bad())
 }
 
 /// One line with the chain of causes, each once.

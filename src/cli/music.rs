@@ -120,7 +120,7 @@ impl Args {
                     ..Default::default()
                 };
                 let track = db.write(|c| new.insert(c))?;
-                context.output.done(&track.id.to_string(), &track)?;
+                context.done(&track.id.to_string(), &track)?;
             }
             Command::Edit { id, name, fields } => {
                 let changes = MusicChanges {
@@ -136,7 +136,7 @@ impl Args {
                     ..Default::default()
                 };
                 let track = db.write(|c| changes.update(c, id))?;
-                context.output.done(&format!("changed {}", track.id), &track)?;
+                context.done(&format!("changed {}", track.id), &track)?;
             }
             Command::Remove { id } => {
                 let (track, videos) = db.write(|c| {
@@ -147,7 +147,7 @@ impl Args {
                 })?;
                 let text = format!("removed {}; {videos} videos are without it", track.name);
                 let removed = serde_json::json!({ "removed": id, "without": { "videos": videos } });
-                context.output.done(&text, &removed)?;
+                context.done(&text, &removed)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -62,19 +62,12 @@ impl Output {
         match self.format {
             Format::Json => self.json(object),
             Format::Table | Format::Jsonl => self.line(object),
+            Format::Csv if serde_json::to_value(object).is_ok_and(|value| value.is_null()) => Ok(()),
             Format::Csv => {
                 let documents = documents(std::slice::from_ref(object))?;
                 let columns: Vec<String> = documents.iter().flat_map(Map::keys).cloned().collect();
                 self.csv(&columns.iter().map(String::as_str).collect::<Vec<_>>(), &documents)
             }
-        }
-    }
-
-    /// Prints what was done: a line for people, or the object.
-    pub(super) fn done(&mut self, text: &str, object: &impl Serialize) -> Result<()> {
-        match self.format {
-            Format::Table => self.text(&format!("{text}\n")),
-            _ => self.object(object),
         }
     }
 
@@ -87,7 +80,7 @@ impl Output {
         columns.retain(|name, _| !sealed.contains(&name.as_str()));
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
-            let value = crate::error::one_line(&cell(Some(value)));
+            let value = visible(&crate::error::one_line(&cell(Some(value))));
             writeln!(self.out, "{}", format!("{name:width$}  {value}").trim_end()).map_err(failed)
         })
     }

@@ -109,7 +109,7 @@ impl Args {
                     (preset, Some(true)) => TransformationPreset::set_default(c, preset.id),
                     (preset, _) => Ok(preset),
                 })?;
-                context.output.done(&preset.id.to_string(), &preset)?;
+                context.done(&preset.id.to_string(), &preset)?;
             }
             Command::Edit { id, name, fields } => {
                 let changes = TransformationPresetChanges {
@@ -123,7 +123,7 @@ impl Args {
                     (preset, Some(true)) => TransformationPreset::set_default(c, preset.id),
                     (preset, _) => Ok(preset),
                 })?;
-                context.output.done(&format!("changed {}", preset.id), &preset)?;
+                context.done(&format!("changed {}", preset.id), &preset)?;
             }
             Command::Remove { id } => {
                 let (preset, uses) = db.write(|c| {
@@ -136,7 +136,7 @@ impl Args {
                     "removed {}; {} channels and {} videos are without it",
                     preset.name, uses.channels, uses.videos
                 );
-                context.output.done(&text, &serde_json::json!({ "removed": id, "without": uses }))?;
+                context.done(&text, &serde_json::json!({ "removed": id, "without": uses }))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, Format, duration};
+use super::{Context, values::duration};
 use crate::compilation::{PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
 use crate::{Page, Result};
 
@@ -93,10 +93,5 @@ impl Args {
 }
 
 fn told(context: &mut Context, review: &ReviewLog, what: &str) -> Result<()> {
-    match context.output.format {
-        Format::Table => {
-            context.output.text(&format!("review {} of run {} {what}\n", review.id, review.pipeline_run_id))
-        }
-        _ => context.output.object(review),
-    }
+    context.done(&format!("review {} of run {} {what}", review.id, review.pipeline_run_id), review)
 }

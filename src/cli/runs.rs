@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, Format, duration};
+use super::output::{Output, visible};
+use super::values::duration;
+use super::{Context, Format};
 use crate::compilation::{Clip, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView};
-use crate::{Page, Result, Timestamp};
+use crate::{Error, Page, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -98,7 +100,7 @@ impl Args {
             Command::Show { id } => {
                 let view = db.read(|c| PipelineRun::view(c, id))?;
                 match context.output.format {
-                    Format::Table => show(context, &view)?,
+                    Format::Table => show(&mut context.output, &view)?,
                     _ => context.output.object(&view)?,
                 }
             }
@@ -116,6 +118,12 @@ impl Args {
             }
             Command::Move { id, status, error } => {
                 let to: RunStatus = status.parse()?;
+                if error.is_some() && to != RunStatus::Failed {
+                    return Err(Error::invalid(
+                        "--error",
+                        format!("does not go with {to}, only with failed"),
+                    ));
+                }
                 let run = db.write(|c| match (to, &error) {
                     (RunStatus::Failed, Some(error)) => PipelineRun::fail(c, id, error),
                     _ => PipelineRun::move_to(c, id, to),
@@ -133,13 +141,12 @@ impl Args {
 }
 
 fn told(context: &mut Context, run: &PipelineRun) -> Result<()> {
-    match context.output.format {
-        Format::Table => context.output.text(&format!(
-            "run {} of {} ({} to {}) is {}\n",
-            run.id, run.niche, run.cycle_start, run.cycle_end, run.status
-        )),
-        _ => context.output.object(run),
-    }
+    context.done(&line(run), run)
+}
+
+fn line(run: &PipelineRun) -> String {
+    let PipelineRun { id, niche, cycle_start, cycle_end, status, .. } = run;
+    format!("run {id} of {niche} ({cycle_start} to {cycle_end}) is {status}")
 }
 
 const CLIPS: &[&str] = &[
@@ -152,17 +159,16 @@ const CLIPS: &[&str] = &[
     "clip_file_path",
 ];
 
-fn show(context: &mut Context, view: &RunView) -> Result<()> {
-    told(context, &view.run)?;
+fn show(out: &mut Output, view: &RunView) -> Result<()> {
     let run = &view.run;
+    out.text(&format!("{}\n", visible(&line(run))))?;
     for (what, text) in
         [("error", &run.error_message), ("video", &run.video_file_path), ("youtube", &run.youtube_url)]
     {
         if let Some(text) = text {
-            context.output.text(&format!("{what}: {text}\n"))?;
+            out.text(&format!("{what}: {}\n", visible(text)))?;
         }
     }
-    let out = &mut context.output;
     out.section("clips", &view.clips, CLIPS)?;
     out.section("scripts", &view.scripts, &["id", "generated_at", "llm_model_used", "opening_text"])?;
     out.section(

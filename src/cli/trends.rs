@@ -134,7 +134,7 @@ impl Args {
                     ..NewTrend::new(platform, &external_id)
                 };
                 let trend = db.write(|c| new.insert(c))?;
-                context.output.done(&trend.id.to_string(), &trend)?;
+                context.done(&trend.id.to_string(), &trend)?;
             }
             Command::Edit { id, platform, external_id, fields } => {
                 let changes = TrendChanges {
@@ -153,7 +153,7 @@ impl Args {
                     ..Default::default()
                 };
                 let trend = db.write(|c| changes.update(c, id))?;
-                context.output.done(&format!("changed {}", trend.id), &trend)?;
+                context.done(&format!("changed {}", trend.id), &trend)?;
             }
             Command::Remove { id } => {
                 let trend = db.write(|c| {
@@ -162,7 +162,7 @@ impl Args {
                     Ok(trend)
                 })?;
                 let text = format!("removed {} of {}", trend.external_id, trend.platform);
-                context.output.done(&text, &serde_json::json!({ "removed": id }))?;
+                context.done(&text, &serde_json::json!({ "removed": id }))?;
             }
         }
         Ok(ExitCode::SUCCESS)

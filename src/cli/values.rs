@@ -1,7 +1,8 @@
-//! What `add` and `edit` take for columns.
+//! Values of arguments: what `add` and `edit` take for columns, and lengths of time.
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::{Error, Json, Result};
 
@@ -51,4 +52,16 @@ pub(super) fn read(path: &Path) -> Result<String> {
         std::fs::read_to_string(path)
     };
     text.map_err(|error| Error::io(path, error))
+}
+
+/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration> {
+    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::Span = text.parse().map_err(|_| bad())?;
+    // A day is 24 hours here, whatever clocks are put forward or back.
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+    Duration::try_from(length).map_err(|_| bad())
 }

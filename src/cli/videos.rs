@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::output::visible;
-use super::{Context, Format};
+use super::Context;
 use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 use crate::{Page, Result};
 
@@ -72,12 +71,7 @@ impl Args {
             Command::Mark { video_id, status } => {
                 let status = status.parse()?;
                 let video = db.write(|c| DiscoveredVideo::mark(c, &video_id, status))?;
-                match context.output.format {
-                    Format::Table => {
-                        context.say(&format!("{} is {}\n", visible(&video.video_id), video.processed))?
-                    }
-                    _ => context.output.object(&video)?,
-                }
+                context.done(&format!("{} is {}", video.video_id, video.processed), &video)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed};
+use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed, RunStatus};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Error, Result, ResultExt};
@@ -140,7 +140,7 @@ impl Clip {
                     .order(discovered_videos::id)
                     .select(discovered_videos::id)
             };
-            let free: HashSet<DiscoveredVideoId> = on_backend!(
+            let mut free: HashSet<DiscoveredVideoId> = on_backend!(
                 &mut *conn,
                 sqlite => |c| pending().load(c),
                 postgres => |c| pending().for_update().load(c),
@@ -148,15 +148,13 @@ impl Clip {
             .of("discovered_videos", "")?
             .into_iter()
             .collect();
-            let taken: Vec<&str> = videos
-                .iter()
-                .filter(|video| !free.contains(&video.id))
-                .map(|video| &*video.video_id)
-                .collect();
+            // What is taken out here was pending, and is given once.
+            let taken: Vec<&str> =
+                videos.iter().filter(|video| !free.remove(&video.id)).map(|video| &*video.video_id).collect();
             if !taken.is_empty() {
                 return Err(Error::invalid(
                     format!("discovered_videos {}", taken.join(", ")),
-                    "are not pending any more; read what is pending and choose again",
+                    "are not pending any more, or are given twice; read what is pending and choose again",
                 ));
             }
             cut(conn, run, videos)
@@ -167,10 +165,11 @@ impl Clip {
     /// there are no more. Two runs that choose at once take different ones.
     ///
     /// # Errors
-    /// `NotFound` if there is no such run.
+    /// `NotFound` if there is no such run; `Invalid` if it is neither pending nor running, or for more than 1,000.
     pub fn choose_best(conn: &mut DbConnection, run: PipelineRunId, count: i64) -> Result<Vec<Self>> {
+        check_number(count)?;
         conn.atomically(|conn| {
-            let niche = PipelineRun::find(conn, run)?.niche;
+            let niche = lock(conn, run)?.niche;
             let best = DiscoveredVideo::take_pending(conn, &niche, count)?;
             cut(conn, run, &best)
         })
@@ -179,6 +178,25 @@ impl Clip {
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
+    }
+}
+
+/// More than a video of any length shows.
+fn check_number(videos: i64) -> Result<()> {
+    match videos {
+        0..=1_000 => Ok(()),
+        _ => Err(Error::invalid(format!("{videos} videos"), "cannot be chosen at a time; 1,000 can")),
+    }
+}
+
+/// The run, for which nobody else chooses until the transaction ends.
+fn lock(conn: &mut DbConnection, run: PipelineRunId) -> Result<PipelineRun> {
+    let run = PipelineRun::lock(conn, run)?;
+    match run.status {
+        RunStatus::Pending | RunStatus::Running => Ok(run),
+        status => {
+            Err(Error::invalid(format!("run {}", run.id), format!("is {status} and chooses no videos")))
+        }
     }
 }
 

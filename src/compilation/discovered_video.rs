@@ -242,12 +242,17 @@ impl DiscoveredVideo {
         status: Processed,
     ) -> Result<usize> {
         let ids: Vec<DiscoveredVideoId> = ids.into_iter().collect();
-        on_backend!(conn, |c| {
-            diesel::update(discovered_videos::table.filter(discovered_videos::id.eq_any(ids)))
-                .set(discovered_videos::processed.eq(status))
-                .execute(c)
+        conn.atomically(|conn| {
+            on_backend!(conn, |c| ids
+                .chunks(10_000) // SQLite takes 32,766 parameters
+                .map(|ids| {
+                    diesel::update(discovered_videos::table.filter(discovered_videos::id.eq_any(ids)))
+                        .set(discovered_videos::processed.eq(status))
+                        .execute(c)
+                })
+                .sum::<QueryResult<_>>())
+            .of("discovered_videos", "")
         })
-        .of("discovered_videos", "")
     }
 
     /// When each of these videos was first seen, by the platform's own id; without those that never were.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 #[cfg(feature = "sqlite")]
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+#[cfg(feature = "sqlite")]
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
@@ -21,10 +23,10 @@ use crate::{Error, Result};
 /// How a database is opened; `Options::default()` is what [`Database::open`] uses.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Most connections at a time: readers on SQLite, all on PostgreSQL. 8 unless told.
+    /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
     pub connections: u32,
     /// How long to wait for another program's write lock on SQLite, and for a free connection.
-    /// 5 seconds unless told.
+    /// From 1 millisecond to 24 days; what is shorter or longer counts as these. 5 seconds unless told.
     pub busy_timeout: Duration,
 }
 
@@ -42,9 +44,9 @@ struct Inner {
     opener: Opener,
     /// Readers on SQLite, all connections on PostgreSQL.
     pool: Pool<Opener>,
-    /// SQLite has one writer at a time; waiting here is fairer than at its lock.
+    /// SQLite has one writer at a time.
     #[cfg(feature = "sqlite")]
-    writer: Option<Mutex<DbConnection>>,
+    writer: Option<Writer>,
     #[cfg(feature = "async")]
     permits: Permits,
 }
@@ -102,7 +104,9 @@ impl Database {
         #[cfg(feature = "sqlite")]
         let writer = match opener.url {
             DatabaseUrl::Postgres(_) => None,
-            _ => Some(Mutex::new(opener.establish(Access::Write)?)),
+            _ => {
+                Some(Writer { conn: Mutex::new(opener.establish(Access::Write)?), thread: Mutex::new(None) })
+            }
         };
         let pool = Pool::builder()
             .max_size(opener.options.connections)
@@ -167,12 +171,15 @@ impl Database {
     }
 
     /// Writes, in one transaction: IMMEDIATE on SQLite. An error rolls all of it back.
+    ///
+    /// # Errors
+    /// Those of `work`, and `Invalid` on SQLite for a write within a write of the same thread.
     pub fn write<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
             return self
                 .writer(writer)
-                .and_then(|mut conn| conn.atomically(work))
+                .and_then(|mut writing| writing.conn.atomically(work))
                 .map_err(|error| self.0.opener.explained(error));
         }
         self.begun("BEGIN")
@@ -227,17 +234,64 @@ impl Database {
     }
 
     /// The writer. A panic in the middle of a write poisons it; the next one gets a new connection.
+    ///
+    /// Who finds it taken waits as for the lock of the file, for the same reasons.
     #[cfg(feature = "sqlite")]
-    fn writer<'a>(&self, writer: &'a Mutex<DbConnection>) -> Result<MutexGuard<'a, DbConnection>> {
-        match writer.lock() {
-            Ok(conn) => Ok(conn),
-            Err(poisoned) => {
-                let mut conn = poisoned.into_inner();
-                *conn = self.0.opener.establish(Access::Write)?;
-                writer.clear_poison();
-                Ok(conn)
-            }
+    fn writer<'a>(&self, writer: &'a Writer) -> Result<Writing<'a>> {
+        let me = std::thread::current().id();
+        if *writer.thread() == Some(me) {
+            return Err(Error::invalid(
+                "a write within a write",
+                "would wait for itself; use the connection that the outer one was given",
+            ));
         }
+        let start = std::time::Instant::now();
+        let conn = loop {
+            match writer.conn.try_lock() {
+                Ok(conn) => break conn,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(match start.elapsed() {
+                    // Most writes are over by then.
+                    waited if waited < Duration::from_micros(400) => Duration::from_micros(100),
+                    waited => sqlite::pause(waited),
+                }),
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    let mut conn = poisoned.into_inner();
+                    *conn = self.0.opener.establish(Access::Write)?;
+                    writer.conn.clear_poison();
+                    break conn;
+                }
+            }
+        };
+        *writer.thread() = Some(me);
+        Ok(Writing { conn, writer })
+    }
+}
+
+/// The one connection that writes, and the thread that is using it.
+#[cfg(feature = "sqlite")]
+struct Writer {
+    conn: Mutex<DbConnection>,
+    thread: Mutex<Option<ThreadId>>,
+}
+
+#[cfg(feature = "sqlite")]
+impl Writer {
+    fn thread(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writer while a thread has it.
+#[cfg(feature = "sqlite")]
+struct Writing<'a> {
+    conn: MutexGuard<'a, DbConnection>,
+    writer: &'a Writer,
+}
+
+#[cfg(feature = "sqlite")]
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        *self.writer.thread() = None;
     }
 }
 
@@ -326,13 +380,19 @@ impl Opener {
             }
             _ => {}
         }
+        if options.connections == 0 {
+            return Err(Error::invalid("connections", "is 0; at least one is needed"));
+        }
+        // PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
+        let range = Duration::from_millis(1)..=Duration::from_millis(i32::MAX as u64);
+        let busy_timeout = options.busy_timeout.clamp(*range.start(), *range.end());
         Ok(Self {
             #[cfg(feature = "sqlite")]
             place: match &url {
                 DatabaseUrl::File(path) => Place::File(path.clone()),
                 _ => Place::Memory(uuid::Uuid::now_v7().to_string()),
             },
-            options: options.clone(),
+            options: Options { busy_timeout, ..options.clone() },
             url,
         })
     }

@@ -77,7 +77,7 @@ thread_local! {
 mod at_open {
     use std::ffi::{c_char, c_int, c_void};
 
-    use super::{Cell, Duration, Instant, OPENING, Once, ffi};
+    use super::{Cell, Instant, OPENING, Once, ffi};
 
     unsafe extern "C" fn on_open(
         db: *mut ffi::sqlite3,
@@ -96,10 +96,6 @@ mod at_open {
     }
 
     /// Called again and again while another connection holds the lock; 0 gives up.
-    ///
-    /// At first it sleeps long, because a lock that changes hands after each write costs everybody more than
-    /// one that is kept for many. After 40 ms it asks ten times a millisecond, so that nobody waits for ever;
-    /// and after 300 ms, when a program must be holding the lock on purpose, less often again.
     unsafe extern "C" fn wait_for_lock(millis: *mut c_void, asked_before: c_int) -> c_int {
         thread_local! { static SINCE: Cell<Option<Instant>> = const { Cell::new(None) }; }
         let now = Instant::now();
@@ -110,12 +106,7 @@ mod at_open {
         if waited.as_millis() >= millis.addr() as u128 {
             return 0;
         }
-        std::thread::sleep(match waited.as_millis() {
-            0..3 => Duration::from_millis(2),
-            3..40 => Duration::from_millis(12),
-            40..300 => Duration::from_micros(100),
-            _ => Duration::from_millis(2),
-        });
+        std::thread::sleep(super::pause(waited));
         1
     }
 
@@ -130,6 +121,19 @@ mod at_open {
     pub(super) fn library_version() -> i32 {
         // SAFETY: takes nothing and touches nothing.
         unsafe { ffi::sqlite3_libversion_number() }
+    }
+}
+
+/// How long to sleep before asking for a lock again, after having waited for it so long.
+///
+/// Long at first, because a lock that changes hands after each write costs everybody more than one that is
+/// kept for many. After 40 ms ten times a millisecond, so that nobody waits for ever; and after 300 ms, when
+/// somebody must be holding the lock on purpose, less often again.
+pub(crate) const fn pause(waited: Duration) -> Duration {
+    match waited.as_millis() {
+        0..40 => Duration::from_millis(20),
+        40..300 => Duration::from_micros(100),
+        _ => Duration::from_millis(2),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What schedulers and operators do with jobs that they do not hold.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 
 use super::lease::without_lease;
@@ -8,7 +10,7 @@ use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::republishing::{JobStatus, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
-use crate::types::VideoProcessingJobId;
+use crate::types::{Json, VideoProcessingJobId};
 use crate::{Database, Timestamp};
 
 /// Jobs that one statement touches, so that none holds its locks for long.
@@ -48,13 +50,16 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
             jobs.into_iter().map(|job| job.0).collect::<Vec<_>>()
         };
         let (over, left) = (ids(over), ids(left));
-        let lapsed = (jobs::error_message.eq(Some(WHY)), jobs::updated_at.eq(now), without_lease());
+        let lapsed = || {
+            let why = (jobs::error_message.eq(Some(WHY)), jobs::error_details.eq(None::<Json>));
+            (why, jobs::updated_at.eq(now), without_lease())
+        };
         on_backend!(conn, |c| {
             let retrying = diesel::update(jobs::table.filter(jobs::id.eq_any(left)))
-                .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), lapsed))
+                .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), lapsed()))
                 .execute(c)?;
             let failed = diesel::update(jobs::table.filter(jobs::id.eq_any(over)))
-                .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed))
+                .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed()))
                 .execute(c)?;
             Ok(Rescued { retrying, failed })
         })
@@ -113,6 +118,7 @@ pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Video
     .set((
         jobs::status.eq(JobStatus::Failed),
         jobs::error_message.eq(Some("cancelled")),
+        jobs::error_details.eq(None::<Json>),
         jobs::completed_at.eq(now.nullable()),
         jobs::updated_at.eq(now),
         without_lease(),
@@ -135,31 +141,47 @@ fn not_now(conn: &mut DbConnection, id: VideoProcessingJobId, rule: &str) -> Err
 /// Deletes the jobs that were completed or failed before a moment, 1,000 in each transaction, and returns
 /// how many there were.
 pub fn prune(db: &Database, before: Timestamp) -> Result<u64> {
-    let finished = [JobStatus::Completed, JobStatus::Failed];
     let mut pruned = 0;
+    // A job is queued before it is finished, and that has an index: each batch goes on where the last ended.
+    let mut from = before - Duration::MAX;
     loop {
-        let count = db.write(|conn| {
-            on_backend!(conn, |c| {
-                // A job is queued before it is finished, and that has an index.
-                let old: Vec<VideoProcessingJobId> = jobs::table
-                    .filter(jobs::queued_at.lt(before).and(jobs::status.eq_any(finished)))
-                    .filter(
-                        jobs::completed_at
-                            .lt(before)
-                            .or(jobs::completed_at.is_null().and(jobs::updated_at.lt(before)))
-                            .assume_not_null(),
-                    )
-                    .order(jobs::queued_at)
-                    .select(jobs::id)
-                    .limit(BATCH)
-                    .load(c)?;
-                diesel::delete(jobs::table.filter(jobs::id.eq_any(old))).execute(c)
-            })
-            .of("video_processing_jobs", "")
-        })?;
+        let (count, last) = db.write(|conn| prune_batch(conn, from, before))?;
+        let Some(last) = last else { return Ok(pruned) };
         pruned += count as u64;
-        if count == 0 {
-            return Ok(pruned);
-        }
+        from = last;
     }
+}
+
+/// Deletes a batch of those that were queued at `from` or later; returns their count and when the last was.
+fn prune_batch(
+    conn: &mut DbConnection,
+    from: Timestamp,
+    before: Timestamp,
+) -> Result<(usize, Option<Timestamp>)> {
+    let old = || {
+        jobs::table
+            .filter(jobs::queued_at.ge(from).and(jobs::queued_at.lt(before)))
+            .filter(jobs::status.eq_any([JobStatus::Completed, JobStatus::Failed]))
+            .filter(
+                jobs::completed_at
+                    .lt(before)
+                    .or(jobs::completed_at.is_null().and(jobs::updated_at.lt(before)))
+                    .assume_not_null(),
+            )
+            .order(jobs::queued_at)
+            .select((jobs::id, jobs::queued_at))
+            .limit(BATCH)
+    };
+    let rows: Vec<(VideoProcessingJobId, Timestamp)> = on_backend!(
+        &mut *conn,
+        sqlite => |c| old().load(c),
+        // Else one that is put back in the queue meanwhile would be deleted.
+        postgres => |c| old().for_update().skip_locked().load(c),
+    )
+    .of("video_processing_jobs", "")?;
+    let last = rows.last().map(|row| row.1);
+    let ids: Vec<VideoProcessingJobId> = rows.into_iter().map(|row| row.0).collect();
+    let count = on_backend!(conn, |c| diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(c))
+        .of("video_processing_jobs", "")?;
+    Ok((count, last))
 }

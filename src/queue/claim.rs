@@ -9,6 +9,7 @@ use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, Valid
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 
+use super::lease::check_length;
 use crate::db::clock::{Moment, after, now};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
@@ -57,7 +58,7 @@ impl Claim {
         self
     }
 
-    /// How long the worker has them without a heartbeat.
+    /// How long the worker has them without a heartbeat, from a millisecond to 30 days.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -80,9 +81,7 @@ impl Claim {
         if !(1..=MOST).contains(&self.at_most) {
             return Err(Error::invalid("number of jobs", format!("is not between 1 and {MOST}")));
         }
-        if self.lease.is_zero() {
-            return Err(Error::invalid("lease", "is of no length"));
-        }
+        check_length(self.lease)?;
         Ok(Take {
             worker: &self.worker,
             types: self.job_types()?,
@@ -119,7 +118,7 @@ pub fn claim(conn: &mut DbConnection, claim: &Claim) -> Result<Vec<VideoProcessi
     Ok(taken)
 }
 
-/// Whether claims are stopped: the setting `queue_paused`, in `config_overrides` or, weaker, in
+/// Whether claims are stopped: the setting `queue_paused` is true, 1, yes or on, in `config_overrides` or, weaker, in
 /// `system_configuration`. Jobs that run are not touched by it.
 pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
     on_backend!(conn, |c| diesel::select(Paused).get_result(c)).of("system_configuration", "queue_paused")
@@ -272,9 +271,9 @@ impl<DB: diesel::backend::Backend> QueryFragment<DB> for Paused {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql(
             "(coalesce(\
-             (SELECT lower(value) FROM config_overrides WHERE key = 'queue_paused'), \
-             (SELECT lower(trim(CAST(value AS text), '\"')) FROM system_configuration WHERE key = 'queue_paused'), \
-             'false') IN ('true', '1'))",
+             (SELECT lower(trim(value, ' \"')) FROM config_overrides WHERE key = 'queue_paused'), \
+             (SELECT lower(trim(CAST(value AS text), ' \"')) FROM system_configuration WHERE key = 'queue_paused'), \
+             'false') IN ('true', '1', 'yes', 'on'))",
         );
         Ok(())
     }

@@ -3,51 +3,91 @@
 use diesel::prelude::*;
 
 use crate::db::{DbConnection, on_backend};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
+
+/// Ids of one list: SQLite takes 32,766 parameters.
+const LISTED: usize = 10_000;
 
 /// Puts a job in the queue; `None` if an unfinished job has its `unique_key`.
 ///
 /// What is not given is left to its default: priority 0 (higher goes first), due now, 3 attempts.
 ///
 /// # Errors
-/// `Invalid` if the video or the channel is not there, or if the job has a status other than `queued`.
+/// `Invalid` if the video or the channel is not there, if the job has a status other than `queued`, or an empty
+/// key; `Conflict` if there is a job with its `id`.
 pub fn enqueue(
     conn: &mut DbConnection,
     job: &NewVideoProcessingJob<'_>,
 ) -> Result<Option<VideoProcessingJob>> {
     require_waiting(job)?;
-    on_backend!(conn, |c| diesel::insert_into(jobs::table)
+    let queued = on_backend!(&mut *conn, |c| diesel::insert_into(jobs::table)
         .values(job)
         .on_conflict_do_nothing()
         .returning(VideoProcessingJob::as_returning())
         .get_result(c)
         .optional())
-    .of("video_processing_jobs", job.id)
+    .of("video_processing_jobs", job.id)?;
+    if queued.is_none() {
+        require_new(conn, &[job], 0)?;
+    }
+    Ok(queued)
 }
 
 /// Puts jobs in the queue, or none if one of them does not fit. Returns how many it put in: a job whose
 /// `unique_key` an unfinished job has is left out.
 pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>]) -> Result<usize> {
     rows.iter().try_for_each(require_waiting)?;
+    // One order of keys for all, so that two who put in the same ones do not wait for each other.
+    let mut rows: Vec<&NewVideoProcessingJob<'_>> = rows.iter().collect();
+    rows.sort_by(|a, b| a.unique_key.cmp(&b.unique_key));
     conn.atomically(|conn| {
-        on_backend!(
-            conn,
+        let queued = on_backend!(
+            &mut *conn,
             sqlite => |c| rows
                 .iter()
-                .map(|row| diesel::insert_into(jobs::table).values(row).on_conflict_do_nothing().execute(c))
+                .map(|row| diesel::insert_into(jobs::table).values(*row).on_conflict_do_nothing().execute(c))
                 .sum::<QueryResult<_>>(),
             postgres => |c| rows
                 .chunks(crate::db::postgres::CHUNK)
-                .map(|rows| diesel::insert_into(jobs::table).values(rows).on_conflict_do_nothing().execute(c))
+                .map(|rows| diesel::insert_into(jobs::table).values(rows.to_vec()).on_conflict_do_nothing().execute(c))
                 .sum::<QueryResult<_>>(),
         )
-        .of("video_processing_jobs", "")
+        .of("video_processing_jobs", "")?;
+        if queued < rows.len() {
+            require_new(conn, &rows, queued)?;
+        }
+        Ok(queued)
+    })
+}
+
+/// Refuses jobs of which more are there than were put in just now: some were left out because of their `id`, not
+/// because of their key.
+fn require_new(conn: &mut DbConnection, rows: &[&NewVideoProcessingJob<'_>], queued: usize) -> Result<()> {
+    let mut there = 0;
+    for rows in rows.chunks(LISTED) {
+        let count: i64 = on_backend!(&mut *conn, |c| jobs::table
+            .filter(jobs::id.eq_any(rows.iter().map(|row| row.id)))
+            .count()
+            .get_result(c))
+        .of("video_processing_jobs", "")?;
+        there += usize::try_from(count).unwrap_or_default();
+    }
+    if there <= queued {
+        return Ok(());
+    }
+    Err(Error::Conflict {
+        table: "video_processing_jobs",
+        constraint: "video_processing_jobs_pkey".to_owned(),
+        message: format!("{} of these ids are taken; each job needs its own", there - queued),
     })
 }
 
 fn require_waiting(job: &NewVideoProcessingJob<'_>) -> Result<()> {
+    if let Some(key) = &job.unique_key {
+        require("unique_key", key)?;
+    }
     match job.status {
         None | Some(JobStatus::Queued) => Ok(()),
         Some(status) => Err(Error::invalid("status", format!("of a new job is queued, not {status}"))),

@@ -1,6 +1,7 @@
 //! What a worker does with the jobs it holds. All of it is fenced by the token of the claim and by the lease.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use diesel::dsl::auto_type;
@@ -133,16 +134,27 @@ fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<Vide
     }
 }
 
+/// Refuses a lease that is over before anybody can work, and one that would keep a dead worker's job for ever.
+pub(super) fn check_length(length: Duration) -> Result<()> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    if (Duration::from_millis(1)..=30 * DAY).contains(&length) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("a lease of {length:?}"), "is not between a millisecond and 30 days"))
+}
+
 /// Extends the lease: it runs for so long from now.
 ///
 /// # Errors
-/// [`Error::LeaseLost`]: the worker should stop, somebody else may have the job.
+/// [`Error::LeaseLost`]: the worker should stop, somebody else may have the job. `Invalid` for a length that
+/// is not between a millisecond and 30 days.
 pub fn heartbeat(
     conn: &mut DbConnection,
     lease: impl Into<Lease>,
     length: Duration,
 ) -> Result<VideoProcessingJob> {
     struct Heartbeat;
+    check_length(length)?;
     let lease = lease.into();
     let now = now();
     let result = on_backend!(conn, |c| {
@@ -176,7 +188,8 @@ pub fn complete_many<L: Into<Lease>>(
     conn: &mut DbConnection,
     leases: impl IntoIterator<Item = L>,
 ) -> Result<Vec<VideoProcessingJobId>> {
-    let leases: Vec<Lease> = leases.into_iter().map(Into::into).collect();
+    let mut seen = HashSet::new();
+    let leases: Vec<Lease> = leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
     let now = now();
     conn.atomically(|conn| {
         on_backend!(
@@ -253,7 +266,7 @@ pub fn fail(
     })
 }
 
-/// Gives a job back as it was, for anybody to take: the attempt does not count.
+/// Gives a job back, `queued` and for anybody to take: the attempt does not count.
 ///
 /// # Errors
 /// [`Error::LeaseLost`], and nothing is changed, if the lease has expired or the job is another's.
@@ -318,8 +331,6 @@ impl QueryFragment<diesel::pg::Pg> for SecondsTaken {
 
 #[cfg(feature = "postgres")]
 mod postgres {
-    use std::collections::HashSet;
-
     use diesel::pg::Pg;
     use diesel::query_builder::Query;
     use diesel::sql_types::Array;
@@ -336,7 +347,7 @@ mod postgres {
     }
 
     impl Query for CompleteMany {
-        type SqlType = Uuid;
+        type SqlType = (Uuid, Uuid);
     }
 
     impl RunQueryDsl<PgConnection> for CompleteMany {}
@@ -358,7 +369,7 @@ mod postgres {
                  AND job.status = 'processing' AND job.lease_expires_at > ",
             );
             self.now.walk_ast(out.reborrow())?;
-            out.push_sql(" RETURNING job.id");
+            out.push_sql(" RETURNING lease.job, lease.token");
             Ok(())
         }
     }
@@ -371,8 +382,10 @@ mod postgres {
     ) -> QueryResult<Vec<VideoProcessingJobId>> {
         let jobs = leases.iter().map(|lease| lease.job).collect();
         let tokens = leases.iter().map(|lease| lease.token).collect();
-        let completed: Vec<VideoProcessingJobId> = CompleteMany { jobs, tokens, now }.load(conn)?;
-        let completed: HashSet<VideoProcessingJobId> = completed.into_iter().collect();
-        Ok(leases.iter().map(|lease| lease.job).filter(|job| !completed.contains(job)).collect())
+        let completed: Vec<(VideoProcessingJobId, LeaseToken)> =
+            CompleteMany { jobs, tokens, now }.load(conn)?;
+        let completed: HashSet<Lease> =
+            completed.into_iter().map(|(job, token)| Lease::new(job, token)).collect();
+        Ok(leases.iter().filter(|lease| !completed.contains(lease)).map(|lease| lease.job).collect())
     }
 }

@@ -18,7 +18,7 @@ pub struct TypeStats {
     /// Type of job.
     #[diesel(sql_type = Text)]
     pub job_type: JobType,
-    /// Waiting for their first attempt.
+    /// Waiting, and not because an attempt failed.
     #[diesel(sql_type = BigInt)]
     pub queued: i64,
     /// Waiting for another attempt.
@@ -39,6 +39,9 @@ pub struct TypeStats {
     /// How many were finished within the window.
     #[diesel(sql_type = BigInt)]
     pub recently_completed: i64,
+    /// How many that is in an hour.
+    #[diesel(sql_type = Double)]
+    pub completed_per_hour: f64,
     /// How long these waited on average from `run_at` to their last claim, in seconds.
     #[diesel(sql_type = Nullable<Double>)]
     pub average_wait_seconds: Option<f64>,
@@ -52,18 +55,19 @@ pub struct TypeStats {
 pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>> {
     let now = Timestamp::now();
     let since = now - window;
+    let hours = window.as_secs_f64().max(1e-3) / 3600.0;
     on_backend!(
         conn,
         sqlite => |c| {
             let seconds = |from, to| format!("unixepoch({to}, 'subsec') - unixepoch({from}, 'subsec')");
-            diesel::sql_query(sql("?1", "?2", seconds))
+            diesel::sql_query(sql("?1", "?2", hours, seconds))
                 .bind::<Timestamptz, _>(now)
                 .bind::<Timestamptz, _>(since)
                 .load(c)
         },
         postgres => |c| {
             let seconds = |from, to| format!("CAST(extract(epoch FROM {to} - {from}) AS double precision)");
-            diesel::sql_query(sql("$1", "$2", seconds))
+            diesel::sql_query(sql("$1", "$2", hours, seconds))
                 .bind::<Timestamptz, _>(now)
                 .bind::<Timestamptz, _>(since)
                 .load(c)
@@ -73,7 +77,7 @@ pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>
 }
 
 /// The statement of either engine; `seconds` says how it subtracts one time from another.
-fn sql(now: &str, since: &str, seconds: impl Fn(&'static str, &'static str) -> String) -> String {
+fn sql(now: &str, since: &str, hours: f64, seconds: impl Fn(&'static str, &'static str) -> String) -> String {
     let recent = format!("FILTER (WHERE status = 'completed' AND completed_at > {since})");
     let wait = seconds("run_at", "started_at");
     let duration = seconds("started_at", "completed_at");
@@ -86,6 +90,7 @@ fn sql(now: &str, since: &str, seconds: impl Fn(&'static str, &'static str) -> S
          count(*) FILTER (WHERE status = 'failed') AS failed, \
          min(run_at) FILTER (WHERE status IN ('queued', 'retrying') AND run_at <= {now}) AS oldest_due, \
          count(*) {recent} AS recently_completed, \
+         CAST(count(*) {recent} AS double precision) / {hours} AS completed_per_hour, \
          avg({wait}) {recent} AS average_wait_seconds, \
          avg({duration}) {recent} AS average_duration_seconds \
          FROM video_processing_jobs GROUP BY job_type ORDER BY job_type"

@@ -179,6 +179,8 @@ pub struct Work {
     is_lost: AtomicBool,
     /// Set by whoever settles it: the thread of its handler, or the worker that gives it back.
     is_settled: AtomicBool,
+    /// When the lease ends unless a heartbeat extends it, by our own clock.
+    lease_ends: Mutex<Instant>,
     stop: Stop,
 }
 
@@ -189,9 +191,14 @@ impl Work {
         self.is_lost() || self.stop.is_stopped()
     }
 
-    /// Whether the lease is lost: somebody else may have the job.
+    /// Whether the lease is lost: somebody else may have the job. It is, too, when no heartbeat has got
+    /// through for as long as it is.
     pub fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed)
+        self.is_lost.load(Ordering::Relaxed) || Instant::now() >= *self.lease_ends()
+    }
+
+    fn lease_ends(&self) -> MutexGuard<'_, Instant> {
+        self.lease_ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -252,15 +259,18 @@ impl Shared {
                     db.write(rescue)?;
                     rescue_at = Instant::now() + self.worker.claim.length().min(Duration::from_secs(30));
                 }
-                let jobs = db.write(|c| claim(c, &wanted.clone().at_most(free)))?;
+                // Powers of two, so that few different statements are kept prepared.
+                let wanted = wanted.clone().at_most(1 << free.ilog2());
+                let before = Instant::now();
+                let jobs = db.write(|c| claim(c, &wanted))?;
                 let deadline = Instant::now() + LOOK;
                 if jobs.is_empty() {
                     while !stop.is_stopped() && Instant::now() < deadline && !waker.wait(BEAT)? {}
                 }
-                Ok::<_, Error>(jobs)
+                Ok::<_, Error>((jobs, before + wanted.length()))
             })();
             match result {
-                Ok(jobs) => jobs.into_iter().for_each(|job| self.take(job)),
+                Ok((jobs, lease_ends)) => jobs.into_iter().for_each(|job| self.take(job, lease_ends)),
                 Err(error) => {
                     tracing::warn!("the queue cannot be read, trying again: {error}");
                     waker = None;
@@ -271,14 +281,20 @@ impl Shared {
     }
 
     /// Works on a job on a thread of its own.
-    fn take(self: &Arc<Self>, job: VideoProcessingJob) {
-        let work =
-            Arc::new(Work { job, is_lost: false.into(), is_settled: false.into(), stop: self.worker.stop() });
+    fn take(self: &Arc<Self>, job: VideoProcessingJob, lease_ends: Instant) {
+        let work = Arc::new(Work {
+            job,
+            is_lost: false.into(),
+            is_settled: false.into(),
+            lease_ends: lease_ends.into(),
+            stop: self.worker.stop(),
+        });
         let lease = Lease::from(&work.job);
         self.hands().held.insert(lease, Arc::clone(&work));
-        let shared = Arc::clone(self);
-        std::thread::spawn(move || {
-            let count = correlation::unit_of_work("job", CorrelationId::default(), || shared.settle(&work));
+        let (shared, job) = (Arc::clone(self), Arc::clone(&work));
+        let thread = std::thread::Builder::new().spawn(move || {
+            let unit = || correlation::unit_of_work("job", CorrelationId::default(), || shared.settle(&job));
+            let count = catch_unwind(AssertUnwindSafe(unit)).unwrap_or(|done| &mut done.lost);
             let mut hands = shared.hands();
             // A job that was released when the grace was over is counted already.
             if hands.held.remove(&lease).is_some() {
@@ -286,6 +302,31 @@ impl Shared {
             }
             shared.changed.notify_all();
         });
+        if let Err(error) = thread {
+            tracing::error!("no thread for a job, it is given back: {error}");
+            self.give_back(&work);
+            std::thread::sleep(BEAT);
+        }
+    }
+
+    /// Gives a job back that nobody has settled; says whether the database answered.
+    fn give_back(&self, work: &Work) -> bool {
+        if work.is_settled.swap(true, Ordering::Relaxed) {
+            return true;
+        }
+        let released = self.worker.db.write(|c| release(c, &work.job));
+        work.is_lost.store(true, Ordering::Relaxed);
+        let mut hands = self.hands();
+        if hands.held.remove(&Lease::from(&work.job)).is_some() {
+            match &released {
+                Ok(_) => hands.done.released += 1,
+                Err(error) => {
+                    tracing::warn!(job = %work.id, "not released: {error}");
+                    hands.done.lost += 1;
+                }
+            }
+        }
+        !released.is_err_and(|error| !error.is_of_row())
     }
 
     /// Runs the handler and writes down what came of it; returns the counter it belongs to.
@@ -306,7 +347,9 @@ impl Shared {
                 self.write(work, |c| release(c, lease), |done| &mut done.released)
             }
             Err((kind, error)) => {
-                let error = if error.trim().is_empty() { kind.to_owned() } else { error };
+                // PostgreSQL keeps no NUL in a text.
+                let error =
+                    if error.trim().is_empty() { kind.to_owned() } else { error.replace('\0', "\u{fffd}") };
                 tracing::error!(job = %work.id, "{error}");
                 let failure = Failure { backoff: self.worker.backoff, ..Failure::new(&*error) };
                 self.write(
@@ -329,8 +372,13 @@ impl Shared {
         settle: impl Fn(&mut DbConnection) -> Result<VideoProcessingJob>,
         count: fn(&mut Done) -> &mut u64,
     ) -> fn(&mut Done) -> &mut u64 {
-        let give_up = Instant::now() + self.worker.claim.length();
+        let mut give_up = Instant::now() + self.worker.claim.length();
+        let mut is_stopped = false;
         loop {
+            if self.worker.stop.is_stopped() && !is_stopped {
+                is_stopped = true;
+                give_up = give_up.min(Instant::now() + self.worker.grace);
+            }
             match self.worker.db.write(&settle) {
                 Ok(job) => {
                     tracing::info!(job = %job.id, status = %job.status, "settled");
@@ -338,7 +386,7 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::warn!(job = %work.id, "{error}");
-                    if matches!(error, Error::LeaseLost { .. }) || Instant::now() >= give_up {
+                    if error.is_of_row() || Instant::now() >= give_up {
                         return |done| &mut done.lost;
                     }
                     std::thread::sleep(BEAT);
@@ -351,6 +399,8 @@ impl Shared {
     fn keep_leases(&self) {
         let length = self.worker.claim.length();
         let mut next = Instant::now() + length / 3;
+        // A connection of its own: handlers may have taken all the others.
+        let mut session = None;
         loop {
             let hands = self.hands();
             if hands.is_over {
@@ -361,23 +411,35 @@ impl Shared {
                 drop(self.changed.wait_timeout(hands, left).unwrap_or_else(PoisonError::into_inner));
                 continue;
             }
-            let held: Vec<Arc<Work>> = hands.held.values().map(Arc::clone).collect();
+            let mut held: Vec<Arc<Work>> = hands.held.values().map(Arc::clone).collect();
             drop(hands);
             next = Instant::now() + length / 3;
             if held.is_empty() {
                 continue;
             }
-            let kept = self.worker.db.write(|c| {
-                for work in &held {
-                    match heartbeat(c, &work.job, length) {
-                        Err(Error::LeaseLost { .. }) => work.is_lost.store(true, Ordering::Relaxed),
-                        result => drop(result?),
+            // One order for all who change several rows, so that none waits for another in a circle.
+            held.sort_unstable_by_key(|work| work.id.0);
+            let kept = (|| {
+                let session = match &mut session {
+                    Some(session) => session,
+                    none => none.insert(self.worker.db.session()?),
+                };
+                let lease_ends = Instant::now() + length;
+                session.atomically(|c| {
+                    for work in &held {
+                        match heartbeat(c, &work.job, length) {
+                            Err(Error::LeaseLost { .. }) => work.is_lost.store(true, Ordering::Relaxed),
+                            result => drop(result?),
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                })?;
+                held.iter().for_each(|work| *work.lease_ends() = lease_ends);
+                Ok::<_, Error>(())
+            })();
             if let Err(error) = kept {
                 tracing::warn!("no heartbeat, trying again: {error}");
+                session = None;
                 next = Instant::now() + BEAT;
             }
         }
@@ -397,19 +459,13 @@ impl Shared {
 
     /// Gives back what still runs, and ends the heartbeats.
     fn release_the_rest(&self) -> Done {
-        let held: Vec<Arc<Work>> = self.hands().held.values().map(Arc::clone).collect();
-        for work in held.iter().filter(|work| !work.is_settled.swap(true, Ordering::Relaxed)) {
-            let released = self.worker.db.write(|c| release(c, &work.job));
-            work.is_lost.store(true, Ordering::Relaxed);
+        let mut held: Vec<Arc<Work>> = self.hands().held.values().map(Arc::clone).collect();
+        // The leases of the others end by themselves if the database is gone.
+        let done = held.iter().position(|work| !self.give_back(work)).map_or(held.len(), |failed| failed + 1);
+        for work in held.drain(done..).filter(|work| !work.is_settled.swap(true, Ordering::Relaxed)) {
             let mut hands = self.hands();
-            hands.held.remove(&Lease::from(&work.job));
-            match released {
-                Ok(_) => hands.done.released += 1,
-                Err(error) => {
-                    tracing::warn!(job = %work.id, "not released: {error}");
-                    hands.done.lost += 1;
-                }
-            }
+            work.is_lost.store(true, Ordering::Relaxed);
+            hands.done.lost += u64::from(hands.held.remove(&Lease::from(&work.job)).is_some());
         }
         // Left are those whose handlers returned in time; they are being written down.
         loop {

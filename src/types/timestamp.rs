@@ -32,6 +32,19 @@ impl Timestamp {
         self.0
     }
 
+    /// Years of four digits, because SQLite's text has no other.
+    fn within_the_calendar(self) -> Self {
+        let edge = |year, month, day, second| {
+            let day = NaiveDate::from_ymd_opt(year, month, day)?;
+            let seconds = chrono::NaiveTime::from_num_seconds_from_midnight_opt(second, 0)?;
+            Some(Self(day.and_time(seconds).and_utc()))
+        };
+        match (edge(1, 1, 1, 0), edge(9999, 12, 31, 86_399)) {
+            (Some(first), Some(last)) => self.clamp(first, last),
+            _ => self,
+        }
+    }
+
     /// Hours from `earlier` to this moment; negative when `earlier` is the later one.
     pub fn hours_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0).as_seconds_f64() / 3600.0
@@ -83,23 +96,23 @@ impl Timestamp {
     }
 }
 
-/// Later by so much; at most the last moment there is.
+/// Later by so much; at most the last moment that both engines keep, at the end of the year 9999.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, wait: Duration) -> Self {
         let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        self.0.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC).into()
+        Self(self.0.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)).within_the_calendar()
     }
 }
 
-/// Earlier by so much; at least the first moment there is.
+/// Earlier by so much; at least the first moment that both engines keep, at the start of the year 1.
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, wait: Duration) -> Self {
         let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        self.0.checked_sub_signed(wait).unwrap_or(DateTime::<Utc>::MIN_UTC).into()
+        Self(self.0.checked_sub_signed(wait).unwrap_or(DateTime::<Utc>::MIN_UTC)).within_the_calendar()
     }
 }
 

@@ -177,6 +177,29 @@ fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
 }
 
 both! {
+    fn options_at_their_edges_are_told_or_taken(t) {
+        t.db();
+        let open = |connections, busy_timeout| viraldb::Database::open_with(&t.url, &viraldb::Options { connections, busy_timeout });
+        assert!(matches!(open(0, std::time::Duration::from_secs(1)), Err(Error::Invalid { .. })));
+        let patient = open(1, std::time::Duration::MAX).unwrap();
+        patient.write(|c| make::error().insert(c)).unwrap();
+        assert_eq!(patient.read(viraldb::compilation::ErrorLog::count_unresolved).unwrap(), 1);
+        // One that does not wait may find no connection opened yet; it is told so.
+        let result = open(1, std::time::Duration::ZERO).unwrap().write(|c| make::error().insert(c));
+        assert!(matches!(result, Ok(_) | Err(Error::Busy { .. })), "{result:?}");
+    }
+
+    fn a_write_within_a_write_does_not_wait_for_itself(t) {
+        let db = t.db();
+        let inner = db.write(|_| Ok(db.write(|c| make::error().insert(c)))).unwrap();
+        match inner {
+            Err(Error::Invalid { what, .. }) if !t.is_postgres => assert_eq!(what, "a write within a write"),
+            Ok(_) if t.is_postgres => {} // a connection of its own
+            other => panic!("{other:?}"),
+        }
+        db.write(|c| make::error().insert(c)).unwrap();
+    }
+
     fn many_who_write_at_once_all_come_to_it(t) {
         let databases = [t.db(), t.db(), t.db()];
         std::thread::scope(|scope| {

@@ -50,14 +50,17 @@ impl PipelineRun {
                 sqlite => |_c| QueryResult::Ok(()),
                 postgres => |c| crate::db::postgres::lock_name(c, &format!("{niche} {start}")),
             )?;
-            let known = on_backend!(&mut *conn, |c| {
+            // On SQLite other programs write the same moment as other texts, a shorter one before a longer one.
+            let around = start - Duration::from_secs(1);
+            let near: Vec<Self> = on_backend!(&mut *conn, |c| {
                 Self::query()
-                    .filter(pipeline_runs::niche.eq(niche).and(pipeline_runs::cycle_start.eq(start)))
+                    .filter(pipeline_runs::niche.eq(niche))
+                    .filter(pipeline_runs::cycle_start.gt(around).and(pipeline_runs::cycle_start.le(start)))
                     .order(pipeline_runs::id)
-                    .first(c)
-                    .optional()
+                    .load(c)
             })
             .of("pipeline_runs", "")?;
+            let known = near.into_iter().find(|run| run.cycle_start == start);
             known.map_or_else(|| NewPipelineRun::new(niche, start, end).insert(conn), Ok)
         })
     }
@@ -131,6 +134,7 @@ impl PipelineRun {
     }
 
     /// The runs that are `running`, oldest first: a pipeline that starts takes up again what ran when it died.
+    /// Whether another one works on them just now, only its operator knows.
     pub fn resume(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()

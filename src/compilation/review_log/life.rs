@@ -12,26 +12,31 @@ use crate::schema::{clips, review_log, shorts};
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
 
 impl ReviewLog {
-    /// Asks a person to review a run, which moves from running to review. A run under review whose last review
-    /// is not open any more, because it was held, is asked about again; an open one is returned as it is.
+    /// Asks a person to review a run, which moves from running to review. A run that is under review already is
+    /// asked about again if its last review was held; an open one is returned as it is.
     ///
     /// # Errors
     /// `Invalid` if the run is neither running nor under review; `NotFound`.
     pub fn send(conn: &mut DbConnection, run: PipelineRunId) -> Result<Self> {
         conn.atomically(|conn| {
-            if PipelineRun::lock(conn, run)?.status != RunStatus::Review {
-                PipelineRun::move_to(conn, run, RunStatus::Review)?;
-            }
-            let open = on_backend!(&mut *conn, |c| Self::query()
-                .filter(review_log::pipeline_run_id.eq(run).and(is_open()))
-                .order(review_log::id.desc())
-                .first(c)
-                .optional())
-            .of("review_log", "")?;
+            let open = match PipelineRun::lock(conn, run)?.status {
+                RunStatus::Review => Self::newest(conn, run)?.filter(|review| review.action.is_none()),
+                _ => PipelineRun::move_to(conn, run, RunStatus::Review).map(|_| None)?,
+            };
             let new =
                 NewReviewLog { pipeline_run_id: run, sent_at: Some(Timestamp::now()), ..Default::default() };
             open.map_or_else(|| new.insert(conn), Ok)
         })
+    }
+
+    /// The last review that was asked for of a run.
+    fn newest(conn: &mut DbConnection, run: PipelineRunId) -> Result<Option<Self>> {
+        on_backend!(conn, |c| Self::query()
+            .filter(review_log::pipeline_run_id.eq(run))
+            .order(review_log::id.desc())
+            .first(c)
+            .optional())
+        .of("review_log", "")
     }
 
     /// Writes down a person's answer and moves the run:
@@ -44,8 +49,8 @@ impl ReviewLog {
     /// - `redo_script`: back to running; `detail` says what is wrong with the script.
     ///
     /// # Errors
-    /// `Invalid`, and nothing is changed, if the review was answered, if the run is not under review, or if the
-    /// run has no clip of such a rank; `NotFound`.
+    /// `Invalid`, and nothing is changed, if the review was answered, or is not the last one of its run, if the
+    /// run is not under review, or if it has no clip of such a rank; `NotFound`.
     pub fn answer(
         conn: &mut DbConnection,
         id: ReviewLogId,
@@ -81,6 +86,11 @@ impl ReviewLog {
                 ));
             };
             let run = review.pipeline_run_id;
+            // Who answers an older one has not seen what the run has become.
+            if let Some(newer) = Self::newest(conn, run)?.filter(|newest| newest.id != id) {
+                let reason = format!("is not the last one of run {run}; answer review {}", newer.id);
+                return Err(Error::invalid(format!("review {id}"), reason));
+            }
             match action {
                 ReviewAction::Hold => {
                     let status = PipelineRun::find(conn, run)?.status;
@@ -140,7 +150,7 @@ fn is_held() -> _ {
 fn ranks(text: &str) -> Result<Vec<i32>> {
     let list = text.trim().strip_prefix("skip").unwrap_or(text);
     let ranks: Option<Vec<i32>> = list
-        .split([',', ' '])
+        .split(|c: char| c == ',' || c.is_whitespace())
         .filter(|word| !word.is_empty())
         .map(|word| word.parse().ok().filter(|rank| *rank > 0))
         .collect();

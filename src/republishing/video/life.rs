@@ -154,7 +154,8 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
             let (started, completed) = match to {
                 TransformationStatus::Pending => (None, None),
                 TransformationStatus::Processing => (Some(now), None),
-                _ => (video.processing_started_at, Some(now)),
+                // What was transformed and fails later, as when its file is lost, keeps its times.
+                _ => (video.processing_started_at, video.processing_completed_at.or(Some(now))),
             };
             let taken = started
                 .zip(completed)
@@ -180,6 +181,7 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
                     ));
                 }
                 PublicationStatus::Published => changes.published_at = Some(Some(now)),
+                PublicationStatus::Pending => changes.published_at = Some(None),
                 _ => {}
             }
             ("publication_status", from.as_str(), to.as_str(), may_become(PublicationStatus::ALL, &from, &to))

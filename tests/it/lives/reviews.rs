@@ -79,13 +79,35 @@ both! {
         assert_eq!((status(&db, run), db.read(|c| ReviewLog::open(c, 9)).unwrap()), (RunStatus::Review, vec![]));
         let by_hand = answer(&db, &review, ReviewAction::Hold, Some("tomorrow")).unwrap();
         assert!(by_hand.responded_at.is_some() && by_hand.auto_held);
-        let again = db.write(|c| ReviewLog::send(c, run)).unwrap();
-        assert_ne!(again.id, review.id, "asked again");
         answer(&db, &review, ReviewAction::Approve, None).unwrap();
         assert_eq!(status(&db, run), RunStatus::Approved);
-        assert_invalid(answer(&db, &again, ReviewAction::Hold, None), &["approved", "not under review"]);
-        assert_invalid(answer(&db, &again, ReviewAction::Reject, None), &["approved", "failed"]);
-        assert_eq!(db.read(|c| ReviewLog::find(c, again.id)).unwrap(), again, "nothing is changed");
+    }
+
+    fn only_the_last_review_of_a_run_is_answered(t) {
+        let db = t.db();
+        let (run, old, _) = under_review(&db);
+        answer(&db, &old, ReviewAction::Hold, None).unwrap();
+        let again = db.write(|c| ReviewLog::send(c, run)).unwrap();
+        assert_ne!(again.id, old.id, "a held one is asked again");
+        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the last one", &format!("review {}", again.id)]);
+        answer(&db, &again, ReviewAction::RedoScript, None).unwrap();
+        let reworked = db.write(|c| ReviewLog::send(c, run)).unwrap();
+        assert_ne!(reworked.id, again.id);
+        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the last one"]);
+        assert_eq!(status(&db, run), RunStatus::Review, "nobody has seen what it has become");
+
+        // A run that comes back has a review of its own, whatever was open before.
+        db.write(|c| {
+            PipelineRun::fail(c, run, "disk full")?;
+            PipelineRun::retry(c, run)?;
+            PipelineRun::move_to(c, run, RunStatus::Running)
+        }).unwrap();
+        assert_invalid(answer(&db, &reworked, ReviewAction::Reject, None), &["running", "failed"]);
+        assert_eq!(db.read(|c| ReviewLog::find(c, reworked.id)).unwrap(), reworked, "nothing is changed");
+        let fresh = db.write(|c| ReviewLog::send(c, run)).unwrap();
+        assert_ne!(fresh.id, reworked.id);
+        answer(&db, &fresh, ReviewAction::Skip, Some(" 1 ,\n2\n")).unwrap();
+        assert_eq!(db.read(|c| Clip::of_run(c, run)).unwrap().len(), 1);
     }
 
     fn skipped_clips_go_and_their_shorts_are_not_uploaded(t) {

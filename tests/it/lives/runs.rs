@@ -28,6 +28,18 @@ both! {
         assert_invalid(one.write(|c| PipelineRun::start_cycle(c, "gaming", at(1), at(0))), &["before cycle_start"]);
     }
 
+    fn a_run_that_another_program_made_is_the_cycles(t) {
+        let db = t.db();
+        db.write(|c| {
+            use viraldb::diesel::connection::SimpleConnection;
+            Ok(c.batch_execute("INSERT INTO pipeline_runs (niche, cycle_start, cycle_end) VALUES \
+                ('gaming', '2026-11-21 05:59:59.5', '2026-11-21 12:00:00'), ('gaming', '2026-11-21 06:00:00', '2026-11-21 12:00:00')")?)
+        }).unwrap();
+        let start: Timestamp = "2026-11-21T06:00:00Z".parse().unwrap();
+        let run = db.write(|c| PipelineRun::start_cycle(c, "gaming", start, start + Duration::from_secs(21_600))).unwrap();
+        assert_eq!((run.id, run.cycle_start), (PipelineRunId(2), start));
+    }
+
     fn a_run_moves_only_in_its_order(t) {
         let db = t.db();
         for from in RunStatus::ALL {
@@ -138,9 +150,28 @@ both! {
         assert_eq!(db.read(|c| Clip::of_run(c, other)).unwrap(), []);
         assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap(), best[4..], "nothing is chosen");
         assert_eq!(db.write(|c| Clip::choose_best(c, other, 9)).unwrap().len(), 1, "fewer if there are no more");
-        assert_invalid(db.write(|c| { DiscoveredVideo::mark(c, &best[0].video_id, Processed::Pending)?; Clip::choose(c, PipelineRunId(9_999), &best[..1]) }), &["row that is not there"]);
+        assert_invalid(db.write(|c| { DiscoveredVideo::mark(c, &best[0].video_id, Processed::Pending)?; Clip::choose(c, other, &best[..2]) }), &[&best[1].video_id]);
         assert_eq!(db.read(|c| DiscoveredVideo::find(c, best[0].id)).unwrap().processed, Processed::Used);
         assert!(matches!(db.write(|c| Clip::choose_best(c, PipelineRunId(9_999), 1)), Err(Error::NotFound { .. })));
+        let twice = discover(&db, 1);
+        assert_invalid(db.write(|c| Clip::choose(c, other, &[twice[0].clone(), twice[0].clone()])), &["given twice"]);
+        let failed = run_in(&db, RunStatus::Failed);
+        assert_invalid(db.write(|c| Clip::choose_best(c, failed, 1)), &["is failed and chooses no videos"]);
+        assert_invalid(db.write(|c| Clip::choose_best(c, other, 40_000)), &["1,000 can"]);
+        assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap().len(), 1);
+    }
+
+    fn those_who_choose_for_one_run_at_once_give_no_rank_twice(t) {
+        let (one, other) = (t.db(), t.db());
+        discover(&one, 40);
+        let run = run_in(&one, RunStatus::Running);
+        std::thread::scope(|s| {
+            for db in [&one, &other, &one, &other] {
+                s.spawn(move || assert_eq!(db.write(|c| Clip::choose_best(c, run, 5)).unwrap().len(), 5));
+            }
+        });
+        let ranks: Vec<_> = one.read(|c| Clip::of_run(c, run)).unwrap().iter().map(|clip| clip.rank_position).collect();
+        assert_eq!(ranks, (1..=20).collect::<Vec<_>>());
     }
 
     fn runs_that_choose_at_once_share_no_video(t) {
@@ -186,6 +217,7 @@ both! {
         for (args, expected) in [
             (&["runs", "move", "1", "uploaded"][..], "error: run 1 is pending and cannot become uploaded\n"),
             (&["runs", "retry", "1"], "error: run 1 is pending and cannot become pending\n"),
+            (&["runs", "move", "1", "running", "--error", "x"], "error: --error does not go with running, only with failed\n"),
             (&["runs", "show", "99"], "error: no row 99 in pipeline_runs\n"),
             (&["runs", "start", "gaming", "--cycle", "0"], "error: cycle is too short\n"),
         ] {

@@ -77,6 +77,8 @@ both! {
         assert_eq!(published.status, VideoStatus::Published);
         assert_invalid(db.write(|c| Video::schedule(c, id, at(99))), &["published", "scheduled"]);
         assert_eq!(db.read(|c| Video::find(c, id)).unwrap(), published, "nothing is changed");
+        let taken_down = db.write(|c| { Video::move_to(c, id, PublicationStatus::Failed)?; Video::move_to(c, id, PublicationStatus::Pending) });
+        assert_eq!(taken_down.unwrap().published_at, None);
 
         let steps: Vec<String> = history(&published).into_iter().map(|(field, from, to)| format!("{field} {from} {to}")).collect();
         assert_eq!(steps, [

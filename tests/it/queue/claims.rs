@@ -20,6 +20,23 @@ fn is_lost<T: std::fmt::Debug>(result: Result<T, Error>, id: VideoProcessingJobI
     matches!(result, Err(Error::LeaseLost { job }) if job == id)
 }
 
+/// Jobs that were queued two days ago, all at one moment, and completed a little later.
+fn enqueue_finished(db: &Database, count: usize) {
+    db.write(|c| {
+        let video = make::video(c).insert(c)?;
+        let rows: Vec<_> = (0..count)
+            .map(|_| NewVideoProcessingJob {
+                queued_at: Some(hours(-48)),
+                status: Some(JobStatus::Completed),
+                completed_at: Some(hours(-47)),
+                ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download)
+            })
+            .collect();
+        NewVideoProcessingJob::insert_many(c, &rows)
+    })
+    .unwrap();
+}
+
 both! {
     fn a_claim_takes_what_is_due_by_priority_then_run_at_then_age(t) {
         let db = t.db();
@@ -72,6 +89,69 @@ both! {
         let again = statements(&mut session, round);
         let kept: Vec<_> = again.iter().filter(|sql| sql.contains("video_processing_jobs")).collect();
         assert!(kept.iter().all(|sql| first.contains(sql)), "{kept:?}");
+    }
+
+    fn a_job_is_not_left_out_for_an_id_that_is_taken(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        let job = NewVideoProcessingJob { unique_key: Some("k".into()), ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download) };
+        db.write(|c| queue::enqueue(c, &job)).unwrap().unwrap();
+        let other = NewVideoProcessingJob { id: Default::default(), ..job.clone() };
+        assert_eq!(db.write(|c| queue::enqueue(c, &other)).unwrap(), None, "the key is taken");
+        db.write(|c| queue::cancel(c, job.id)).unwrap();
+        for refused in [db.write(|c| queue::enqueue(c, &job)).map(|_| 0), db.write(|c| queue::enqueue_many(c, &[other.clone(), job.clone()]))] {
+            assert!(matches!(&refused, Err(Error::Conflict { constraint, .. }) if constraint == "video_processing_jobs_pkey"), "{refused:?}");
+        }
+        assert_eq!(db.write(|c| queue::enqueue_many(c, std::slice::from_ref(&other))).unwrap(), 1);
+        assert!(matches!(db.write(|c| queue::enqueue(c, &NewVideoProcessingJob { unique_key: Some("".into()), ..other.clone() })), Err(Error::Invalid { .. })));
+    }
+
+    fn a_lease_given_twice_is_lost_or_not_once(t) {
+        let db = t.db();
+        let [id, _] = put(&db, [|_| (); 2]);
+        let jobs = claim(&db, &Claim::new("w").at_most(2));
+        let held = jobs.iter().find(|job| job.id == id).unwrap();
+        let stale = Lease::new(id, LeaseToken::default());
+        assert_eq!(db.write(|c| queue::complete_many(c, [Lease::from(held), stale, Lease::from(held), stale])).unwrap(), [id]);
+        assert_eq!(find(&db, id).status, JobStatus::Completed);
+    }
+
+    fn a_lease_has_a_length_that_helps(t) {
+        let db = t.db();
+        put(&db, [|_| ()]);
+        let job = claim(&db, &Claim::new("w")).remove(0);
+        for length in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(31 * 86_400), Duration::MAX] {
+            assert!(matches!(db.write(|c| queue::heartbeat(c, &job, length)), Err(Error::Invalid { .. })), "{length:?}");
+            assert!(matches!(db.write(|c| queue::claim(c, &Claim::new("w").lease(length))), Err(Error::Invalid { .. })), "{length:?}");
+        }
+        db.write(|c| queue::complete(c, &job)).unwrap();
+        assert_eq!(queue::prune(&db, Timestamp::now() - Duration::MAX).unwrap(), 0);
+        db.read(|c| queue::stats(c, Duration::MAX)).unwrap();
+    }
+
+    fn two_who_put_in_the_same_keys_do_not_wait_in_a_circle(t) {
+        let (one, other) = (t.db(), t.db());
+        let video = one.write(|c| make::video(c).insert(c)).unwrap();
+        let jobs = |order: &mut dyn Iterator<Item = usize>| -> Vec<NewVideoProcessingJob<'static>> {
+            order.map(|n| NewVideoProcessingJob { unique_key: Some(format!("k{n}").into()), ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download) }).collect()
+        };
+        let (up, down) = (jobs(&mut (0..500)), jobs(&mut (0..500).rev()));
+        let put: usize = std::thread::scope(|s| {
+            let up = s.spawn(|| one.write(|c| queue::enqueue_many(c, &up)).unwrap());
+            let down = s.spawn(|| other.write(|c| queue::enqueue_many(c, &down)).unwrap());
+            up.join().unwrap() + down.join().unwrap()
+        });
+        assert_eq!(put, 500);
+    }
+
+    fn what_is_pruned_is_finished_and_nothing_else(t) {
+        let db = t.db();
+        // More than a batch, all finished long ago, between jobs that wait.
+        let [waiting, _] = put(&db, [|j| j.queued_at = Some(hours(-100)), |j| j.queued_at = Some(hours(-90))]);
+        enqueue_finished(&db, 2_500);
+        assert_eq!(queue::prune(&db, hours(-49)).unwrap(), 0);
+        assert_eq!(queue::prune(&db, hours(-1)).unwrap(), 2_500);
+        assert_eq!(find(&db, waiting).status, JobStatus::Queued);
     }
 
     fn what_is_no_claim_is_refused(t) {

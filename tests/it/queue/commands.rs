@@ -47,7 +47,7 @@ both! {
         let listed: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "list", "--status", "queued", "--format", "json"])).unwrap();
         assert_eq!(listed.as_array().unwrap().len(), 1);
         assert_eq!(t.ok(&["jobs", "prune", "--older-than", "30d"]), "deleted 0 jobs\n");
-        assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 jobs\n");
+        assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 job\n");
     }
 
     fn what_is_wrong_is_said_in_one_line(t) {

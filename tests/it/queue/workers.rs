@@ -86,6 +86,36 @@ both! {
         assert_eq!(ids.len(), 4, "each attempt has its own correlation id");
     }
 
+    fn what_no_database_keeps_costs_no_failure(t) {
+        let db = t.db();
+        let [id] = put(&db, [|j| j.max_attempts = Some(1)]);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")), |_| Err("codec \0 failed"));
+        wait_until("it has failed", || find(&db, id).status == JobStatus::Failed);
+        stop.stop();
+        assert_eq!(worker.join().unwrap().failed, 1);
+        assert_eq!(find(&db, id).error_message.as_deref(), Some("codec \u{fffd} failed"));
+    }
+
+    fn heartbeats_get_through_when_handlers_have_every_connection(t) {
+        t.db();
+        let options = viraldb::Options { connections: 2, ..Default::default() };
+        let db = Database::open_with(&t.url, &options).unwrap();
+        let watcher = t.db();
+        enqueue(&watcher, 1);
+        let held = db.clone();
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)), move |job| {
+            let _session = held.session().map_err(|error| error.to_string())?;
+            std::thread::sleep(SHORT * 4);
+            if job.is_lost() { Err("lost".to_owned()) } else { Ok(()) }
+        });
+        wait_until("it is done", || {
+            watcher.write(queue::rescue).unwrap();
+            count(&watcher, JobStatus::Completed) == 1
+        });
+        stop.stop();
+        assert_eq!(worker.join().unwrap(), Done { completed: 1, failed: 0, released: 0, lost: 0 });
+    }
+
     fn heartbeats_keep_a_job_longer_than_its_lease(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
