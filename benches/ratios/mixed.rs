@@ -99,7 +99,9 @@ fn threads(how: How, path: &str, count: u64, time: Duration) -> Done {
             .map(|seed| {
                 let (db, barrier) = (&db, &barrier);
                 scope.spawn(move || {
-                    let begin = || drop(barrier.wait());
+                    let begin = || {
+                        barrier.wait();
+                    };
                     match how {
                         How::Ours => ours(db, seed, time, begin),
                         How::Plain => plain(path, seed, time, begin),

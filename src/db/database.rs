@@ -252,7 +252,8 @@ impl Database {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(match start.elapsed() {
                     // Most writes are over by then.
                     waited if waited < Duration::from_micros(400) => Duration::from_micros(100),
-                    waited => sqlite::pause(waited),
+                    // A thread of ours holds it, and for no longer than it must.
+                    waited => sqlite::pause(waited.min(Duration::from_millis(299))),
                 }),
                 Err(TryLockError::Poisoned(poisoned)) => {
                     let mut conn = poisoned.into_inner();
