@@ -4,6 +4,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
 use super::migrate::Migration;
+use super::url::query_of;
 use crate::error::one_line;
 use crate::{Error, Result};
 
@@ -50,7 +51,7 @@ pub(crate) fn with_settings(url: &str) -> String {
     for (key, value) in
         [("connect_timeout", "10"), ("application_name", "viraldb"), ("client_encoding", "UTF8")]
     {
-        let query = url.split_once('?').map(|(_, query)| query);
+        let query = query_of(&url);
         let is_set = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some(key));
         if !query.is_some_and(is_set) {
             url.push(if query.is_some() { '&' } else { '?' });
@@ -85,4 +86,21 @@ pub(crate) fn lock_name(conn: &mut PgConnection, name: &str) -> QueryResult<()> 
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_settings;
+
+    #[test]
+    fn settings_go_into_the_query() {
+        let set = "connect_timeout=10&application_name=viraldb&client_encoding=UTF8";
+        assert_eq!(with_settings("postgres://u:p@h/d"), format!("postgres://u:p@h/d?{set}"));
+        assert_eq!(with_settings("postgres://u:p?q@h/d"), format!("postgres://u:p?q@h/d?{set}"));
+        assert_eq!(with_settings("postgres:///d?user=a@b"), format!("postgres:///d?user=a@b&{set}"));
+        assert_eq!(
+            with_settings("postgres://[::1]:5432,h:1/d?application_name=a@b"),
+            "postgres://[::1]:5432,h:1/d?application_name=a@b&connect_timeout=10&client_encoding=UTF8"
+        );
+    }
 }

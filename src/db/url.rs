@@ -127,6 +127,10 @@ impl FromStr for DatabaseUrl {
             // libpq takes more forms than the standard of URLs: several hosts, a socket's folder.
             return if text.contains('\0') || text.contains(char::is_whitespace) {
                 Err(unsupported("is no URL; write postgres://USER@HOST/NAME".to_owned()))
+            } else if is_unencoded(text) {
+                Err(unsupported(
+                    "percent-encode the user name and the password: %40 is @, %2F is /, %25 is %".to_owned(),
+                ))
             } else {
                 Ok(Self::Postgres(text.to_owned()))
             };
@@ -177,29 +181,59 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The URL with `***` for every password in it. What cannot be taken apart loses all that stands
-/// before its last `@` and behind its first `?`.
+/// The user name and password of what stands behind a URL's `://`, and the rest. They end at the last `@`
+/// before the query, which begins at the first `?` behind them; what they hold may have to be
+/// percent-encoded, see [`is_unencoded`].
+fn split_user(rest: &str) -> (Option<&str>, &str) {
+    let authority = rest.split('/').next().unwrap_or_default();
+    // Where the host ends at the latest: in the query, an @ is part of a value.
+    let end = match authority.find('@') {
+        Some(at) => rest.get(at..).and_then(|rest| rest.find('?')).map_or(rest.len(), |end| at + end),
+        None if authority.split(',').all(has_port) => rest.find('?').unwrap_or(rest.len()),
+        None => rest.len(),
+    };
+    match rest.get(..end).and_then(|text| text.rfind('@')) {
+        Some(at) => (rest.get(..at), rest.get(at + 1..).unwrap_or_default()),
+        None => (None, rest),
+    }
+}
+
+/// Whether what stands behind a host is a port, or nothing; else it must be the beginning of a password.
+fn has_port(host: &str) -> bool {
+    let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
+    behind.split_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether libpq would take a URL apart elsewhere than it was meant, and then say parts of the password as a
+/// host or a port, or all of it as a wrong encoding.
+fn is_unencoded(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let is_code = |code: &str| {
+        code.get(..2).is_some_and(|code| code != "00" && code.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    split_user(rest).0.is_some_and(|user| user.contains(['@', '/'])) || !rest.split('%').skip(1).all(is_code)
+}
+
+/// The query of a URL, which a question mark in the password does not begin.
+#[cfg(feature = "postgres")]
+pub(crate) fn query_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    split_user(rest).1.split_once('?').map(|(_, query)| query)
+}
+
+/// The URL with `***` for every password in it.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return masked_words(text);
     };
-    // A password with a question mark in it: nobody knows where it ends but at the last @.
-    if let Some((before, after)) = rest.split_once('?')
-        && !before.contains('@')
-        && before.contains(':')
-        && let Some((_, host)) = after.rsplit_once('@')
-    {
-        return format!("{scheme}://***@{host}");
-    }
-    let (place, query) = match rest.split_once('?') {
+    let (user, behind) = split_user(rest);
+    let (place, query) = match behind.split_once('?') {
         Some((place, query)) => (place, Some(query)),
-        None => (rest, None),
+        None => (behind, None),
     };
-    let place = match place.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((user, _)) => format!("{user}:***@{host}"),
-            None => format!("{user}@{host}"),
-        },
+    let place = match user.map(|user| user.split_once(':').ok_or(user)) {
+        Some(Ok((user, _))) => format!("{user}:***@{place}"),
+        Some(Err(user)) => format!("{user}@{place}"),
         None => place.to_owned(),
     };
     let query = query.map(|query| {
@@ -269,7 +303,7 @@ mod tests {
             assert!(!said.contains("sec") && said.contains("***"), "{said}");
         }
         let shown = "postgres://u:sec?ret@h/db".parse::<DatabaseUrl>().unwrap().to_string();
-        assert_eq!(shown, "postgres://***@h/db");
+        assert_eq!(shown, "postgres://u:***@h/db");
     }
 
     #[test]
@@ -280,7 +314,7 @@ mod tests {
             "postgres://host/name?user=me&password=secret",
             "postgres://host/name?sslpassword=secret",
         ] {
-            let shown = format!("{0} {0:?}", url.parse::<DatabaseUrl>().unwrap());
+            let shown = format!("{0} {0:?}", DatabaseUrl::Postgres(url.to_owned()));
             assert!(!shown.contains("secret") && shown.contains("***"), "{shown}");
         }
     }
