@@ -160,7 +160,9 @@ pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -
         if access == Access::Read { "ON" } else { "OFF" },
     );
     match (open(&name, &settings, busy_timeout), path) {
-        (Err(Error::Unusable { reason, .. }), Some(path)) if reason.starts_with(CANNOT_BE_OPENED) => {
+        (Err(Error::Unusable { reason, .. }), Some(path))
+            if [CANNOT_BE_OPENED, "may not be written"].iter().any(|known| reason.starts_with(known)) =>
+        {
             match in_sealed_folder(path) {
                 Some(name) => open(&name?, &settings, busy_timeout),
                 None => Err(why_not(path, reason)),
@@ -184,7 +186,7 @@ fn open(name: &str, settings: &str, busy_timeout: Duration) -> Result<SqliteConn
 }
 
 /// The name of a file that SQLite cannot open because it may not put the index of the write-ahead log
-/// beside it. Where nobody can write, as on a read-only mount, `immutable` does without one.
+/// beside it. Where nobody can write, on a read-only mount, `immutable` does without one.
 fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     let probe = beside(path, &format!("-{}", uuid::Uuid::now_v7()));
@@ -193,8 +195,17 @@ fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
             let _ = fs::remove_file(&probe); // ours and empty
             return None;
         }
-        Err(error) if !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => return None,
-        Err(_) => {}
+        Err(error) if error.kind() == ReadOnlyFilesystem => {}
+        // Others may write there, and what they write would be read half.
+        Err(error) if error.kind() == PermissionDenied => {
+            return Some(Err(why_not(
+                path,
+                "can be read only where its folder may be written, or while a program that writes has it open; \
+                 change the permissions of the folder"
+                    .to_owned(),
+            )));
+        }
+        Err(_) => return None,
     }
     if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
         return Some(Err(Error::Unusable {

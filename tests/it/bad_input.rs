@@ -40,6 +40,28 @@ fn a_server_that_is_down() {
     assert!(said.contains("me:***@") && !said.contains("secret"), "{said}");
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn a_password_that_is_not_percent_encoded() {
+    for place in [
+        "u:100%secure@127.0.0.1:1/db",
+        "u:sec%00ure@127.0.0.1:1/db",
+        "u:pa/secure@127.0.0.1:1/db",
+        "u:1/secure@127.0.0.1:1/db",
+        "u:pa/?secure@127.0.0.1:1/db",
+        "u:pa@secure@127.0.0.1:1/db",
+    ] {
+        let said = url(&format!("postgres://{place}"));
+        assert!(said.contains("percent-encode") && said.contains("u:***@127.0.0.1:1/db"), "{said}");
+        assert!(!said.contains("sec") && !said.contains("pa/"), "{said}");
+    }
+    let said = url("postgres://127.0.0.1:1/db?user=u&password=100%secure");
+    assert!(said.contains("percent-encode") && !said.contains("secure"), "{said}");
+    // A question mark is libpq's own affair, and ends no password.
+    let said = url("postgres://u:sec?ret@127.0.0.1:1/db");
+    assert!(said.contains("port 1 failed") && said.contains("u:***@") && !said.contains("sec"), "{said}");
+}
+
 #[cfg(not(feature = "postgres"))]
 #[test]
 fn an_engine_that_is_not_compiled_in() {
@@ -53,19 +75,39 @@ mod sqlite {
 
     use super::*;
 
+    /// A tool of util-linux; fails with what is needed if the system does not let us use it so.
+    fn tool(name: &str, args: &[&str]) -> Command {
+        let tried = Command::new(name).args(args).arg("true").output();
+        assert!(
+            tried.as_ref().is_ok_and(|tried| tried.status.success()),
+            "this test needs `{name} {}` of util-linux, which this system refuses: {tried:?}",
+            args.join(" ")
+        );
+        let mut command = Command::new(name);
+        command.args(args);
+        command
+    }
+
+    /// Runs a script that may mount file systems, which are gone when it ends.
+    fn with_mounts(script: &str) -> Ran {
+        let mut command = tool("unshare", &["--mount", "--map-root-user"]);
+        command.args(["bash", "-c", script]).env("DATABASE_URL", "sqlite://viral.db").output().unwrap().into()
+    }
+
     /// The command without root's right to read and write every file.
     fn without_rights(t: &Scratch, args: &[&str]) -> Ran {
-        let plain = t.command(args);
-        let mut command = Command::new("setpriv");
-        command
-            .arg("--bounding-set=-dac_override,-dac_read_search")
-            .arg(plain.get_program())
-            .args(plain.get_args());
+        let mut plain = t.command(args);
         if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
-            command = Command::new(plain.get_program());
-            command.args(plain.get_args());
+            return plain.output().unwrap().into();
         }
-        command.current_dir(t.dir.path()).env("DATABASE_URL", &t.url).output().unwrap().into()
+        tool("setpriv", &["--bounding-set=-dac_override,-dac_read_search"])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(t.dir.path())
+            .env("DATABASE_URL", &t.url)
+            .output()
+            .unwrap()
+            .into()
     }
 
     #[test]
@@ -130,6 +172,25 @@ mod sqlite {
     }
 
     #[test]
+    fn a_folder_that_may_not_be_written() {
+        let t = Scratch::sqlite();
+        t.ok(&["init", "--sample"]);
+        let set_mode =
+            |mode| std::fs::set_permissions(t.dir.path(), PermissionsExt::from_mode(mode)).unwrap();
+        set_mode(0o555);
+        let said = refused(without_rights(&t, &["videos", "list"]));
+        set_mode(0o755);
+        assert!(said.contains("viral.db: can be read only where its folder may be written"), "{said}");
+        assert!(said.contains("while a program that writes has it open"), "{said}");
+        let db = t.db();
+        db.read(viraldb::compilation::ErrorLog::count_unresolved).unwrap();
+        set_mode(0o555);
+        let ran = without_rights(&t, &["videos", "list"]);
+        set_mode(0o755);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+
+    #[test]
     fn a_full_disk() {
         let t = Scratch::sqlite();
         let mut input = String::new();
@@ -146,12 +207,7 @@ mod sqlite {
             input = input.display(),
             viraldb = env!("CARGO_BIN_EXE_viraldb"),
         );
-        let ran: Ran = Command::new("unshare")
-            .args(["--mount", "--map-root-user", "sh", "-c", &script])
-            .env("DATABASE_URL", "sqlite://viral.db")
-            .output()
-            .unwrap()
-            .into();
+        let ran = with_mounts(&script);
         assert!(ran.err.contains("error: viral.db: the disk is full"), "{}", ran.err);
         let (code, status) = ran.out.split_once('\n').unwrap();
         assert_eq!(code, "1");
@@ -172,12 +228,7 @@ mod sqlite {
             disk = disk.display(),
             viraldb = env!("CARGO_BIN_EXE_viraldb"),
         );
-        let ran: Ran = Command::new("unshare")
-            .args(["--mount", "--map-root-user", "bash", "-c", &script])
-            .env("DATABASE_URL", "sqlite://viral.db")
-            .output()
-            .unwrap()
-            .into();
+        let ran = with_mounts(&script);
         let said: Vec<&str> = ran.err.lines().collect();
         assert_eq!(said.len(), 4, "{}", ran.err);
         assert!(
@@ -224,11 +275,7 @@ mod sqlite {
             disk = disk.display(),
             viraldb = env!("CARGO_BIN_EXE_viraldb"),
         );
-        let ran: Ran = Command::new("unshare")
-            .args(["--mount", "--map-root-user", "sh", "-c", &script])
-            .output()
-            .unwrap()
-            .into();
+        let ran = with_mounts(&script);
         let out: Vec<&str> = ran.out.lines().collect();
         assert_eq!(out[..3], ["60", "current", "6"], "{}{}", ran.out, ran.err);
         assert!(out[3].starts_with("nothing to do for a %23.db"), "{}", ran.out);
