@@ -115,7 +115,8 @@ fn upsert_alike(
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
         columns.iter().map(|c| form(c)).collect::<Vec<_>>().join(glue)
     };
-    let same = |c: &str| format!("old.\"{c}\" IS NOT DISTINCT FROM new.\"{c}\"");
+    // None of them is null, and an index or a hash finds what is equal.
+    let same = |c: &str| format!("old.\"{c}\" = new.\"{c}\"");
 
     let mut known = 0;
     let statement = if key.is_empty() {
@@ -126,7 +127,7 @@ fn upsert_alike(
             all(columns, " AND ", &same),
         )
     } else {
-        let matching = all(key, " AND ", &|c| format!("old.\"{c}\" = new.\"{c}\""));
+        let matching = all(key, " AND ", &same);
         known = count_rows(
             conn,
             table,
@@ -246,15 +247,15 @@ fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, documents: &s
     Ok(usize::try_from(row.count).unwrap_or_default())
 }
 
-/// Moves PostgreSQL's sequence past ids that were given; SQLite does so by itself.
+/// Moves PostgreSQL's sequence past ids that were given, never back; SQLite does so by itself.
 fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
     on_backend!(
         conn,
         sqlite => |_c| Ok(0),
         postgres => |c| diesel::sql_query(format!(
-                "SELECT setval(s::regclass, \
-                 greatest((SELECT max(id) FROM {0}), coalesce(pg_sequence_last_value(s::regclass), 1))) \
-             FROM pg_get_serial_sequence('{0}', 'id') AS s",
+                "SELECT setval('{0}_id_seq', given.id) \
+                 FROM (SELECT max(id) AS id FROM {0}) AS given, {0}_id_seq AS seq \
+                 WHERE given.id >= seq.last_value + seq.is_called::int",
                 table.name
             ))
             .execute(c)
