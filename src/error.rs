@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The row is not there.
-    #[error("no row {key} in {table}")]
+    #[error("no {}{}{}{}", if key.is_empty() { "such row" } else { "row " }, key, if table.is_empty() { "" } else { " in " }, table)]
     NotFound {
         /// Table it was looked for in.
         table: &'static str,
@@ -23,7 +23,7 @@ pub enum Error {
     },
 
     /// Another row stands where this one would.
-    #[error("{table} already has such a row ({constraint}): {message}")]
+    #[error("{} already has such a row ({constraint}): {message}", if table.is_empty() { "the table" } else { table })]
     Conflict {
         /// Table of the row.
         table: &'static str,
@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// A value that cannot be.
-    #[error("{what} {reason}")]
+    #[error("{what}{}{reason}", if what.is_empty() { "" } else { " " })]
     Invalid {
         /// The value, or where it stands.
         what: String,
@@ -194,7 +194,7 @@ impl Error {
 fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
     match source {
         Diesel::NotFound => Error::NotFound { table, key: key.to_string() },
-        Diesel::QueryBuilderError(_) => Error::invalid(format!("{table} {key}"), source.to_string()),
+        Diesel::QueryBuilderError(_) => Error::invalid(format!("{table} {key}").trim(), source.to_string()),
         Diesel::DatabaseError(Kind::UniqueViolation, info) => Error::Conflict {
             table,
             constraint: unique_constraint(info.as_ref()),
@@ -353,4 +353,24 @@ impl<T> ResultExt<T> for diesel::QueryResult<T> {
 /// Refuses an empty field.
 pub(crate) fn require(field: &str, value: &str) -> Result<()> {
     if value.trim().is_empty() { Err(Error::invalid(field, "is empty")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let said = |kind, table, key| {
+            map(Diesel::DatabaseError(kind, Box::new("m".to_owned())), table, key).to_string()
+        };
+        assert_eq!(Error::from(Diesel::NotFound).to_string(), "no such row");
+        assert_eq!(map(Diesel::NotFound, "clips", "").to_string(), "no such row in clips");
+        assert_eq!(map(Diesel::NotFound, "clips", 7).to_string(), "no row 7 in clips");
+        assert_eq!(said(Kind::UniqueViolation, "", ""), "the table already has such a row (m): m");
+        assert_eq!(said(Kind::UniqueViolation, "clips", ""), "clips already has such a row (m): m");
+        assert_eq!(said(Kind::CheckViolation, "", ""), "does not fit: m");
+        assert_eq!(said(Kind::CheckViolation, "clips", "7"), "clips 7 does not fit: m");
+        assert_eq!(map(Diesel::QueryBuilderError("q".into()), "", "").to_string(), "q");
+    }
 }

@@ -176,12 +176,41 @@ fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
 fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     match error.downcast::<diesel::result::Error>() {
         Ok(error) => match Error::from(*error) {
-            Error::Database { source, .. } => Error::invalid(
+            error @ (Error::Busy { .. } | Error::Unusable { .. }) => error,
+            other => Error::invalid(
                 format!("migration {migration}"),
-                format!("failed and left nothing behind: {}", one_line(&source.to_string())),
+                format!("failed and left nothing behind: {}", one_line(&other.to_string())),
             ),
-            other => other,
         },
         Err(error) => Error::invalid(format!("migration {migration}"), one_line(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+    use super::*;
+
+    #[test]
+    fn a_migration_that_fails_is_named() {
+        let migration = Migration { name: "2026-11-21-000001_x", up: "", down: "" };
+        let said = |kind, message: &str| {
+            let error = Diesel::DatabaseError(kind, Box::new(message.to_owned()));
+            failed(&migration, Box::new(error)).to_string()
+        };
+        for kind in [
+            DatabaseErrorKind::UniqueViolation,
+            DatabaseErrorKind::CheckViolation,
+            DatabaseErrorKind::Unknown,
+        ] {
+            let said = said(kind, "told");
+            assert!(
+                said.starts_with("migration 2026-11-21-000001_x failed and left nothing behind: "),
+                "{said}"
+            );
+            assert!(said.ends_with("told"), "{said}");
+        }
+        assert!(!said(DatabaseErrorKind::Unknown, "database is locked").contains("migration"));
     }
 }
