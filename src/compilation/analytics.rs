@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, IDS, Page, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -193,15 +193,19 @@ impl Analytics {
 
     /// When each of these videos was last measured; without those that never were.
     pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
-        let rows: Vec<(String, Option<Timestamp>)> = on_backend!(conn, |c| {
-            analytics::table
-                .filter(analytics::youtube_video_id.eq_any(youtube_video_ids))
-                .group_by(analytics::youtube_video_id)
-                .select((analytics::youtube_video_id, max(analytics::measured_at)))
-                .load(c)
-        })
-        .of("analytics", "")?;
-        Ok(rows.into_iter().filter_map(|(id, at)| Some((id, at?))).collect())
+        let mut newest = Vec::new();
+        for ids in youtube_video_ids.chunks(IDS) {
+            let rows: Vec<(String, Option<Timestamp>)> = on_backend!(&mut *conn, |c| {
+                analytics::table
+                    .filter(analytics::youtube_video_id.eq_any(ids))
+                    .group_by(analytics::youtube_video_id)
+                    .select((analytics::youtube_video_id, max(analytics::measured_at)))
+                    .load(c)
+            })
+            .of("analytics", "")?;
+            newest.extend(rows.into_iter().filter_map(|(id, at)| Some((id, at?))));
+        }
+        Ok(newest)
     }
 
     /// One step of a thinning; returns how many rows it deleted.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::prepared::Prepared;
-use crate::db::{DbConnection, Page, Upserted, on_backend};
+use crate::db::{DbConnection, IDS, Page, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::discovered_videos;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
@@ -257,13 +257,18 @@ impl DiscoveredVideo {
 
     /// When each of these videos was first seen, by the platform's own id; without those that never were.
     pub fn discovered(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
-        on_backend!(conn, |c| {
-            discovered_videos::table
-                .filter(discovered_videos::video_id.eq_any(video_ids))
-                .select((discovered_videos::video_id, discovered_videos::discovered_at))
-                .load(c)
-        })
-        .of("discovered_videos", "")
+        let mut found = Vec::new();
+        for video_ids in video_ids.chunks(IDS) {
+            let rows: Vec<(String, Timestamp)> = on_backend!(&mut *conn, |c| {
+                discovered_videos::table
+                    .filter(discovered_videos::video_id.eq_any(video_ids))
+                    .select((discovered_videos::video_id, discovered_videos::discovered_at))
+                    .load(c)
+            })
+            .of("discovered_videos", "")?;
+            found.extend(rows);
+        }
+        Ok(found)
     }
 
     /// Deletes a row; the count is 0 if there is none.

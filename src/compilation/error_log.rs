@@ -1,13 +1,14 @@
 //! Errors of the pipelines, kept until somebody resolves them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, IDS, Page, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::error_log;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
@@ -129,13 +130,17 @@ impl ErrorLog {
     /// them is not there.
     pub fn resolve_many(conn: &mut DbConnection, ids: &[ErrorLogId]) -> Result<usize> {
         conn.atomically(|conn| {
-            let known: Vec<ErrorLogId> = on_backend!(&mut *conn, |c| {
-                diesel::update(error_log::table.filter(error_log::id.eq_any(ids)))
-                    .set(error_log::resolved.eq(true))
-                    .returning(error_log::id)
-                    .get_results(c)
-            })
-            .of("error_log", "")?;
+            let mut known = HashSet::new();
+            for ids in ids.chunks(IDS) {
+                let found: Vec<ErrorLogId> = on_backend!(&mut *conn, |c| {
+                    diesel::update(error_log::table.filter(error_log::id.eq_any(ids)))
+                        .set(error_log::resolved.eq(true))
+                        .returning(error_log::id)
+                        .get_results(c)
+                })
+                .of("error_log", "")?;
+                known.extend(found);
+            }
             match ids.iter().find(|id| !known.contains(id)) {
                 Some(id) => Err(Error::NotFound { table: "error_log", key: id.to_string() }),
                 None => Ok(known.len()),

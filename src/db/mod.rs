@@ -23,4 +23,8 @@ pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, Mult
 pub use database::{Database, Options, Session};
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
+pub(crate) use url::beside;
 pub use url::{DatabaseUrl, database_url};
+
+/// How many ids a query looks for at once: SQLite binds 32,766 values at most.
+pub(crate) const IDS: usize = 30_000;

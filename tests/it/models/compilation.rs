@@ -462,6 +462,19 @@ both! {
         assert!(matches!(db.write(|c| ErrorLog::resolve_module(c, " ")), Err(Error::Invalid { .. })));
     }
 
+    fn more_ids_than_sqlite_binds(t) {
+        let db = t.db();
+        let id = db.write(|c| make::error().insert(c)).unwrap().id;
+        let mut ids: Vec<ErrorLogId> = (1_000_000..1_040_000).map(ErrorLogId).collect();
+        not_found(db.write(|c| ErrorLog::resolve_many(c, &ids)), "error_log", "1000000");
+        ids.fill(id);
+        assert_eq!(db.write(|c| ErrorLog::resolve_many(c, &ids)).unwrap(), 1);
+        let names: Vec<String> = (0..40_000).map(|n| format!("v{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(db.read(|c| DiscoveredVideo::discovered(c, &names)).unwrap(), []);
+        assert_eq!(db.read(|c| Analytics::newest(c, &names)).unwrap(), []);
+    }
+
     fn error_log_changes(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
