@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, Format as OutputFormat};
+use crate::db::beside;
 use crate::ingest::{self, Format, Options, Reject, Report};
-use crate::{Error, Result};
+use crate::{DatabaseUrl, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -47,9 +48,13 @@ impl Args {
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
-        let mut rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &self.files)).transpose()?;
+        let mut kept = self.files.clone();
+        if let DatabaseUrl::File(path) = db.url() {
+            kept.extend(["", "-wal", "-shm"].map(|ending| beside(path, ending)));
+        }
+        let mut rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &kept)).transpose()?;
         let mut reports = Vec::new();
-        for Input { name, length, read } in inputs {
+        let read_all = inputs.into_iter().try_for_each(|Input { name, length, read }| {
             let bar = progress(context, length);
             let mut shown = Vec::new();
             let report = ingest::ingest(&db, &name, bar.wrap_read(read), &options, &mut |row: Reject| {
@@ -59,9 +64,10 @@ impl Args {
                 rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row))
             });
             bar.finish_and_clear();
-            if let (Some(rejects), true) = (&mut rejects, report.is_ok()) {
-                rejects.flush()?;
-            }
+            let flushed = match &mut rejects {
+                Some(rejects) if report.is_ok() => rejects.flush(),
+                _ => Ok(()),
+            };
             if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
                 context.say(&line(report))?;
                 context.output.finish()?;
@@ -70,11 +76,14 @@ impl Args {
                 explain(&shown, report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());
             }
             reports.push(report?);
-        }
-        if context.output.format != OutputFormat::Table {
+            flushed
+        });
+        // Also when one failed: what came in before it stays.
+        if context.output.format != OutputFormat::Table && (read_all.is_ok() || !reports.is_empty()) {
             context.output.rows(&reports, &[])?;
+            context.output.finish()?;
         }
-        Ok(ExitCode::SUCCESS)
+        read_all.map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -86,17 +95,22 @@ struct Rejects<'a> {
 }
 
 impl<'a> Rejects<'a> {
-    fn new(path: &'a Path, inputs: &[PathBuf]) -> Result<Self> {
+    fn new(path: &'a Path, kept: &[PathBuf]) -> Result<Self> {
         let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
         if path.as_os_str() == "-" {
             return refused("names no file");
         }
-        let same = |input: &PathBuf| {
-            input == path
-                || path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|i| i == path))
+        // A -wal file may not be there yet, but its folder is.
+        let real = |path: &Path| {
+            path.canonicalize().ok().or_else(|| {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
+            })
         };
-        if inputs.iter().any(same) {
-            return refused("is a file that is to be read");
+        let same =
+            |other: &PathBuf| other == path || real(path).is_some_and(|path| real(other) == Some(path));
+        if kept.iter().any(same) {
+            return refused("is a file that is to be read, or the database's own");
         }
         Ok(Self { path, file: None })
     }

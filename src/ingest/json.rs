@@ -168,6 +168,7 @@ impl<R: BufRead> Counted<'_, R> {
 
     /// Goes behind the end of the line.
     fn skip_line(&mut self) -> io::Result<()> {
+        self.ahead.clear();
         if !self.at_line_end {
             self.input.skip_until(b'\n')?;
             self.line.set(self.line.get() + 1);

@@ -39,6 +39,11 @@ impl Target {
         self.table.name
     }
 
+    /// Whether its rows are videos, whose niche may be told.
+    pub(super) fn takes_niche(&self) -> bool {
+        self.table.name == NewDiscoveredVideo::TABLE.name
+    }
+
     pub(super) fn store(
         &self,
         conn: &mut DbConnection,
@@ -100,7 +105,13 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     Ok(document)
 }
 
-pub(super) fn read(input: &mut impl BufRead, target: &Target, sink: &mut Sink<'_>) -> Result<()> {
+/// Reads lines; `niche` is that of the rows which name none.
+pub(super) fn read(
+    input: &mut impl BufRead,
+    target: &Target,
+    niche: Option<&str>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -124,7 +135,14 @@ pub(super) fn read(input: &mut impl BufRead, target: &Target, sink: &mut Sink<'_
         }
         let found = match serde_json::from_slice::<Value>(text) {
             Ok(value) if json::has_nul(&value) => Err(NUL.to_owned()),
-            Ok(value) => (target.check)(value),
+            Ok(mut value) => {
+                if let (Some(niche), Some(row)) = (niche, value.as_object_mut())
+                    && row.get("niche").is_none_or(Value::is_null)
+                {
+                    row.insert("niche".to_owned(), niche.into());
+                }
+                (target.check)(value)
+            }
             Err(error) => Err(match std::str::from_utf8(text) {
                 Ok(_) => format!("is no JSON: {error}"),
                 Err(_) => "is not UTF-8".to_owned(),

@@ -53,7 +53,8 @@ portable! {
 pub struct Options<'a> {
     /// Format of the input; recognised from its beginning when not given.
     pub format: Option<Format>,
-    /// Niche of the videos; from their category when not given.
+    /// Niche of the videos; from their category when not given. In `jsonl` it is that of the videos which
+    /// name none.
     pub niche: Option<&'a str>,
     /// Table that the rows of `jsonl` are for; `discovered_videos` when not given.
     pub table: Option<&'a str>,
@@ -162,16 +163,12 @@ pub fn ingest(
     }
     let mut input = BufReader::with_capacity(HEAD, input);
     let mut head = Vec::new();
+    // Also when the format is given: a pipe hands on little at once, and whether lines are documents shows
+    // in several of them.
+    input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::io(name, error))?;
     let format = match options.format {
         Some(format) => format,
-        None => {
-            input
-                .by_ref()
-                .take(HEAD as u64)
-                .read_to_end(&mut head)
-                .map_err(|error| Error::io(name, error))?;
-            recognise(name, &head, options)?
-        }
+        None => recognise(name, &head, options)?,
     };
     let mut input = head.chain(input);
     let source = match format {
@@ -183,6 +180,12 @@ pub fn ingest(
         Format::YoutubeApi => Source::YoutubeApi,
         Format::YtDlp => Source::YtDlp,
     };
+    if let (Source::Jsonl(table), Some(_)) = (&source, options.niche)
+        && !table.takes_niche()
+    {
+        let reason = format!("goes with videos, and the rows are for {}", table.name());
+        return Err(Error::invalid("--niche", reason));
+    }
     let report = Report {
         file: name.to_owned(),
         format: format.to_string(),
@@ -255,7 +258,7 @@ impl Ingest<'_> {
                 json::read(input, "items", &mut |item| youtube_api::found(item, niche), &mut sink)?
             }
             Source::YtDlp => json::read(input, "entries", &mut |item| yt_dlp::found(item, niche), &mut sink)?,
-            Source::Jsonl(target) => jsonl::read(input, target, &mut sink)?,
+            Source::Jsonl(target) => jsonl::read(input, target, niche, &mut sink)?,
         }
         self.flush(write)
     }

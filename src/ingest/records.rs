@@ -12,6 +12,8 @@ const LONGEST: usize = 1024 * 1024;
 /// How much is looked through for the next good row before a bad record is given up, in bytes.
 const SEARCHED: usize = 16 * LONGEST;
 
+const NO_END: &str = "a quoted field does not end where its row does";
+
 /// How a record ends: at the end of a line outside of quotes, at the end of the input inside of them, or not
 /// as long as a record may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,27 @@ pub(super) struct Taken<T> {
     pub(super) found: Result<T, String>,
     /// Its quotes are of no use: the text of it is its only field.
     pub(super) is_text: bool,
+}
+
+/// Whether each field that begins with a quote ends with one. The reader of `csv_core` also takes text
+/// behind the closing quote, which in a record of several lines is the quote of a later row's field.
+fn is_well_quoted(record: &[u8]) -> bool {
+    let mut bytes = record.iter().copied().peekable();
+    let mut begins = true;
+    while let Some(byte) = bytes.next() {
+        if begins && byte == b'"' {
+            while let Some(byte) = bytes.next() {
+                if byte == b'"' && bytes.next_if_eq(&b'"').is_none() {
+                    break;
+                }
+            }
+            if !matches!(bytes.peek(), None | Some(b',' | b'\r' | b'\n')) {
+                return false;
+            }
+        }
+        begins = byte == b',';
+    }
+    true
 }
 
 pub(super) struct Records<R> {
@@ -71,7 +94,13 @@ impl<R: BufRead> Records<R> {
         let line = self.line;
         let (record, end, place) = self.take_apart(self.at)?;
         let found = match end {
-            End::Whole => check(&record),
+            End::Whole => check(&record).and_then(|found| {
+                let text = self.text.get(self.at..place).unwrap_or_default();
+                if text.trim_ascii_end().contains(&b'\n') && !is_well_quoted(text) {
+                    return Err(NO_END.to_owned());
+                }
+                Ok(found)
+            }),
             End::CutOff => Err("the file ends inside a quoted field".to_owned()),
             End::TooLong => Err(String::new()), // said below
         };
@@ -86,8 +115,7 @@ impl<R: BufRead> Records<R> {
         if next.is_none() {
             self.skip_line()?;
         }
-        let found = Err("a quoted field does not end where its row does".to_owned());
-        Ok(Some(Taken { record, line, found, is_text: true }))
+        Ok(Some(Taken { record, line, found: Err(NO_END.to_owned()), is_text: true }))
     }
 
     /// Takes the record apart that begins at a place, and says where it ends.

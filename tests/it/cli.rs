@@ -191,10 +191,23 @@ both! {
         }
     }
 
+    fn what_came_in_before_a_file_that_fails_is_told(t) {
+        t.ok(&["init"]);
+        t.file("one.jsonl", "{\"theme\":\"a\"}\n");
+        t.file("two.txt", "no format\n");
+        for format in ["json", "jsonl", "csv", "table"] {
+            let args = ["ingest", "one.jsonl", "two.txt", "--format", format];
+            let ran = t.run(&[&args[..], &["--as", "jsonl", "--table", "jobs", "--strict"]].concat());
+            assert_eq!((ran.code, ran.out.matches("one.jsonl").count()), (1, 1), "{}{}", ran.out, ran.err);
+            assert!(!ran.out.contains("two.txt") && ran.err.contains("two.txt"), "{}{}", ran.out, ran.err);
+        }
+    }
+
     fn a_file_of_rejects_never_costs_another(t) {
         t.ok(&["init"]);
         let input = t.file("in.jsonl", "{}\n");
-        for rejects in ["in.jsonl", "./in.jsonl", "-"] {
+        let of_the_database: &[&str] = if t.is_postgres { &[] } else { &["viral.db", "./viral.db-wal", "viral.db-shm"] };
+        for rejects in ["in.jsonl", "./in.jsonl", "-"].iter().chain(of_the_database) {
             let ran = t.run(&["ingest", "in.jsonl", "--rejects", rejects]);
             assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{rejects}");
             assert!(ran.err.starts_with("error: --rejects "), "{}", ran.err);

@@ -150,6 +150,26 @@ both! {
         assert_eq!(find(&db, "c").view_count, Some(3));
     }
 
+    fn a_stray_quote_that_another_one_ends_in_its_own_column_takes_no_row_along(t) {
+        let db = t.db();
+        let unquoted = |id: &str, text: &str| format!("{id},t,2020-08-11T00:00:00Z,UC1,Channel,20,2020-08-12T00:00:00Z,a|b,1,5,1,2,x,False,False,{text}\n");
+        let stray = "a quoted field does not end where its row does";
+        // In the last column: the rows behind it stand within its quotes, and the merged row has 16 fields.
+        let bad = unquoted("x", "\"no end");
+        let last = unquoted("b", "\"First line without a comma\nand a second\"");
+        let (report, rejects) = read(&db, format!("{HEADER}{bad}{}{}{last}", unquoted("p", "text"), unquoted("q", "text")), &Options::default());
+        assert_eq!(counts(&report), (4, 3, 0, 1), "{rejects:#?}");
+        assert_eq!((rejects[0].line, &*rejects[0].reason, &rejects[0].row), (2, stray, &bad.into()));
+        assert_eq!(find(&db, "b").title, "t");
+        // In the second column.
+        let bad = unquoted("bad", "text").replacen(",t,", ",\"no end,", 1);
+        let next = unquoted("next", "text").replacen(",t,", ",\"He said \"\"hi\"\"\",", 1);
+        let (report, rejects) = read(&db, format!("{HEADER}{bad}{next}"), &Options::default());
+        assert_eq!(counts(&report), (2, 1, 0, 1), "{rejects:#?}");
+        assert_eq!((rejects[0].line, &*rejects[0].reason, &rejects[0].row), (2, stray, &bad.into()));
+        assert_eq!(find(&db, "next").title, "He said \"hi\"");
+    }
+
     fn a_quote_that_never_ends_takes_no_more_than_a_row_may_hold(t) {
         let db = t.db();
         // No quote at all behind it, and nothing that is a row for longer than a row may be.
@@ -377,6 +397,55 @@ both! {
         assert_eq!(counts(&read(&db, lists, &Options::default()).0), (3, 1, 0, 2));
     }
 
+    fn lines_that_come_in_pieces_are_still_lines(t) {
+        /// A pipe whose writer is slow.
+        struct Pieces<'a>(&'a [u8]);
+        impl Read for Pieces<'_> {
+            fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+                let length = out.len().min(40);
+                self.0.read(&mut out[..length])
+            }
+        }
+        let db = t.db();
+        let item = |id: &str| format!(r#"{{"id":"{id}","title":"a title of some length","extractor":"youtube","webpage_url":"u"}}"#);
+        let lines = format!("{}\n{}\n{}\n", item("a"), &item("b")[..30], item("c"));
+        let options = Options { format: Some(Format::YtDlp), ..Default::default() };
+        let report = ingest(&db, "-", Pieces(lines.as_bytes()), &options, &mut |_| Ok(())).unwrap();
+        assert_eq!((report.new, report.rejected), (2, 1));
+    }
+
+    fn a_stray_character_costs_its_line_only(t) {
+        let db = t.db();
+        let item = |id: &str| format!(r#"{{"id":"{id}","title":"t","extractor":"youtube","webpage_url":"u"}}"#);
+        let lines = format!("{}\n{{\"id\":é}}\n{}\n😀\n{}\n", item("a"), item("b"), item("c"));
+        let (report, rejects) = read(&db, &lines, &Options { format: Some(Format::YtDlp), ..Default::default() });
+        assert_eq!((report.new, rejects.iter().map(|row| row.line).collect::<Vec<_>>()), (3, vec![2, 4]), "{rejects:?}");
+    }
+
+    fn the_niche_of_json_lines(t) {
+        let db = t.db();
+        let line = |id: &str, more: &str| format!(r#"{{"video_id":"{id}","title":"t","channel_name":"c","channel_id":"d","url":"u"{more}}}"#);
+        let lines = [line("a", ""), line("b", r#","niche":null"#), line("c", r#","niche":"own""#), "{}".to_owned()].join("\n");
+        let options = Options { niche: Some("told"), ..Default::default() };
+        let (report, rejects) = read(&db, &lines, &options);
+        assert_eq!(counts(&report), (4, 3, 0, 1), "{rejects:?}");
+        assert_eq!(["a", "b", "c"].map(|id| find(&db, id).niche), ["told", "told", "own"]);
+        assert_eq!(rejects[0].row, serde_json::json!({}), "as it was given");
+        let options = Options { table: Some("pipeline_runs"), ..options };
+        let error = ingest(&db, "in", &b"{}"[..], &options, &mut |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "--niche goes with videos, and the rows are for pipeline_runs");
+    }
+
+    fn rows_without_a_key_are_looked_up_fast(t) {
+        let db = t.db();
+        let lines: String = (0..10_000).map(|n| format!("{{\"module\":\"m{n}\",\"error_type\":\"e\",\"error_message\":\"x\"}}\n")).collect();
+        let options = Options { table: Some("error_log"), ..Default::default() };
+        assert_eq!(read(&db, &lines, &options).0.new, 10_000);
+        let start = std::time::Instant::now();
+        assert_eq!(read(&db, &lines, &options).0.unchanged, 10_000);
+        assert!(start.elapsed().as_secs() < 3, "{:?}: each row against each", start.elapsed());
+    }
+
     fn a_row_that_postgres_cannot_keep_costs_no_other(t) {
         let db = t.db();
         let line = |id: &str, more: &str| format!(r#"{{"video_id":"{id}","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"n"{more}}}"#);
@@ -507,6 +576,23 @@ both! {
         let (report, rejects) = read(&db, &videos, &of("job_videos"));
         assert_eq!((counts(&report), rejects[0].line), ((300, 299, 0, 1), 138));
         assert_eq!(rejects[0].row["job_id"], 9999, "the rejected row is kept");
+    }
+
+    fn ids_that_are_given_set_no_sequence_back(t) {
+        let db = t.db();
+        if t.is_postgres {
+            db.write(|c| Ok(c.batch_execute("ALTER SEQUENCE jobs_id_seq RESTART WITH 1000")?)).unwrap();
+        } else {
+            db.write(|c| Ok(c.batch_execute("INSERT INTO sqlite_sequence VALUES ('jobs', 999)")?)).unwrap();
+        }
+        let options = Options { table: Some("jobs"), ..Default::default() };
+        let next = |line: &str| {
+            assert_eq!(read(&db, line, &options).0.new, 1);
+            db.write(|c| viraldb::generation::NewJob::default().insert(c)).unwrap().id.0
+        };
+        assert_eq!(next(r#"{"id":7,"theme":"a"}"#), 1000);
+        assert_eq!(next(r#"{"id":1001,"theme":"b"}"#), 1002);
+        assert_eq!(next(r#"{"id":2000,"theme":"c"}"#), 2001);
     }
 
     fn what_is_no_input_is_refused(t) {
