@@ -244,7 +244,7 @@ impl DiscoveredVideo {
         let ids: Vec<DiscoveredVideoId> = ids.into_iter().collect();
         conn.atomically(|conn| {
             on_backend!(conn, |c| ids
-                .chunks(10_000) // SQLite takes 32,766 parameters
+                .chunks(crate::db::IDS)
                 .map(|ids| {
                     diesel::update(discovered_videos::table.filter(discovered_videos::id.eq_any(ids)))
                         .set(discovered_videos::processed.eq(status))

@@ -7,9 +7,6 @@ use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
 
-/// Ids of one list: SQLite takes 32,766 parameters.
-const LISTED: usize = 10_000;
-
 /// Puts a job in the queue; `None` if an unfinished job has its `unique_key`.
 ///
 /// What is not given is left to its default: priority 0 (higher goes first), due now, 3 attempts.
@@ -66,7 +63,7 @@ pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>])
 /// because of their key.
 fn require_new(conn: &mut DbConnection, rows: &[&NewVideoProcessingJob<'_>], queued: usize) -> Result<()> {
     let mut there = 0;
-    for rows in rows.chunks(LISTED) {
+    for rows in rows.chunks(crate::db::IDS) {
         let count: i64 = on_backend!(&mut *conn, |c| jobs::table
             .filter(jobs::id.eq_any(rows.iter().map(|row| row.id)))
             .count()
