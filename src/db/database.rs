@@ -3,20 +3,18 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-#[cfg(feature = "sqlite")]
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-#[cfg(feature = "sqlite")]
-use std::thread::ThreadId;
 use std::time::Duration;
 
-use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{Pool, PooledConnection};
 
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
-#[cfg(feature = "postgres")]
-use super::postgres;
+use super::opener::{LogErrors, Opener};
 #[cfg(feature = "sqlite")]
-use super::sqlite::{self, Access, Place};
+use super::sqlite::Access;
+#[cfg(feature = "sqlite")]
+use super::writer::Writer;
 use super::{DatabaseUrl, DbConnection, migrate};
 use crate::{Error, Result};
 
@@ -104,9 +102,7 @@ impl Database {
         #[cfg(feature = "sqlite")]
         let writer = match opener.url {
             DatabaseUrl::Postgres(_) => None,
-            _ => {
-                Some(Writer { conn: Mutex::new(opener.establish(Access::Write)?), thread: Mutex::new(None) })
-            }
+            _ => Some(Writer::new(opener.establish(Access::Write)?)),
         };
         let pool = Pool::builder()
             .max_size(opener.options.connections)
@@ -177,9 +173,9 @@ impl Database {
     pub fn write<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
-            return self
-                .writer(writer)
-                .and_then(|mut writing| writing.conn.atomically(work))
+            return writer
+                .take(|| self.0.opener.establish(Access::Write))
+                .and_then(|mut conn| conn.atomically(work))
                 .map_err(|error| self.0.opener.explained(error));
         }
         self.begun("BEGIN")
@@ -188,10 +184,12 @@ impl Database {
     }
 
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
-    /// its own.
+    /// its own. It is alive when it is handed out; whoever keeps it sees it die.
     pub fn session(&self) -> Result<Session> {
         let session = match self.url() {
-            DatabaseUrl::Postgres(_) => self.pooled().map(Held::Pooled),
+            DatabaseUrl::Postgres(_) => {
+                self.alive(|conn| Ok(conn.batch_execute("SELECT 1")?)).map(Held::Pooled)
+            }
             #[cfg(feature = "sqlite")]
             _ => self.0.opener.establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
             #[cfg(not(feature = "sqlite"))]
@@ -212,15 +210,20 @@ impl Database {
     }
 
     /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
-    /// PgBouncer keeps no setting longer than a transaction. Pooled connections may have died since their last use,
-    /// which shows here, before anything was done on them: each is given up for another one.
+    /// PgBouncer keeps no setting longer than a transaction.
     fn begun(&self, sql: &str) -> Result<PooledConnection<Opener>> {
         let wait = self.0.opener.options.busy_timeout.as_millis();
         let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
+        self.alive(|conn| conn.begin(&sql))
+    }
+
+    /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
+    /// given up then, each for another one.
+    fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<PooledConnection<Opener>> {
         let mut tries = self.0.pool.max_size() + 1;
         loop {
             let mut slot = self.pooled()?;
-            match slot.conn.begin(&sql) {
+            match first(&mut slot.conn) {
                 Ok(()) => return Ok(slot),
                 Err(error) => {
                     slot.broken = true;
@@ -231,68 +234,6 @@ impl Database {
                 }
             }
         }
-    }
-
-    /// The writer. A panic in the middle of a write poisons it; the next one gets a new connection.
-    ///
-    /// Who finds it taken waits as for the lock of the file, for the same reasons.
-    #[cfg(feature = "sqlite")]
-    fn writer<'a>(&self, writer: &'a Writer) -> Result<Writing<'a>> {
-        let me = std::thread::current().id();
-        if *writer.thread() == Some(me) {
-            return Err(Error::invalid(
-                "a write within a write",
-                "would wait for itself; use the connection that the outer one was given",
-            ));
-        }
-        let start = std::time::Instant::now();
-        let conn = loop {
-            match writer.conn.try_lock() {
-                Ok(conn) => break conn,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(match start.elapsed() {
-                    // Most writes are over by then.
-                    waited if waited < Duration::from_micros(400) => Duration::from_micros(100),
-                    // A thread of ours holds it, and for no longer than it must.
-                    waited => sqlite::pause(waited.min(Duration::from_millis(299))),
-                }),
-                Err(TryLockError::Poisoned(poisoned)) => {
-                    let mut conn = poisoned.into_inner();
-                    *conn = self.0.opener.establish(Access::Write)?;
-                    writer.conn.clear_poison();
-                    break conn;
-                }
-            }
-        };
-        *writer.thread() = Some(me);
-        Ok(Writing { conn, writer })
-    }
-}
-
-/// The one connection that writes, and the thread that is using it.
-#[cfg(feature = "sqlite")]
-struct Writer {
-    conn: Mutex<DbConnection>,
-    thread: Mutex<Option<ThreadId>>,
-}
-
-#[cfg(feature = "sqlite")]
-impl Writer {
-    fn thread(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The writer while a thread has it.
-#[cfg(feature = "sqlite")]
-struct Writing<'a> {
-    conn: MutexGuard<'a, DbConnection>,
-    writer: &'a Writer,
-}
-
-#[cfg(feature = "sqlite")]
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        *self.writer.thread() = None;
     }
 }
 
@@ -336,195 +277,5 @@ impl DerefMut for Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session")
-    }
-}
-
-/// A connection in the pool.
-pub(crate) struct Slot {
-    conn: DbConnection,
-    broken: bool,
-}
-
-impl Slot {
-    fn finish<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = self.conn.finish(work);
-        #[cfg(feature = "postgres")]
-        if let Err(error) = &result {
-            self.broken |= error.is_lost_connection();
-        }
-        result
-    }
-}
-
-/// Opens connections to one database, for the pool and for ourselves.
-#[derive(Clone)]
-pub(crate) struct Opener {
-    pub(crate) url: DatabaseUrl,
-    #[cfg(feature = "sqlite")]
-    place: Place,
-    options: Options,
-}
-
-impl Opener {
-    pub(crate) fn new(url: DatabaseUrl, options: &Options) -> Result<Self> {
-        let missing = |feature: &str| Error::UnsupportedUrl {
-            url: url.to_string(),
-            reason: format!(
-                "this viraldb was built without {0}; build it with `--features {feature}`",
-                url.engine()
-            ),
-        };
-        match &url {
-            DatabaseUrl::Postgres(_) if !cfg!(feature = "postgres") => return Err(missing("postgres")),
-            DatabaseUrl::File(_) | DatabaseUrl::Memory if !cfg!(feature = "sqlite") => {
-                return Err(missing("sqlite"));
-            }
-            _ => {}
-        }
-        if options.connections == 0 {
-            return Err(Error::invalid("connections", "is 0; at least one is needed"));
-        }
-        // PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
-        let range = Duration::from_millis(1)..=Duration::from_millis(i32::MAX as u64);
-        let busy_timeout = options.busy_timeout.clamp(*range.start(), *range.end());
-        Ok(Self {
-            #[cfg(feature = "sqlite")]
-            place: match &url {
-                DatabaseUrl::File(path) => Place::File(path.clone()),
-                _ => Place::Memory(uuid::Uuid::now_v7().to_string()),
-            },
-            options: Options { busy_timeout, ..options.clone() },
-            url,
-        })
-    }
-
-    /// Runs `work` on a connection for the one who migrates, and returns both. A SQLite file that is not
-    /// there is made, and is gone again if `work` fails before anything is in it.
-    pub(crate) fn made<T>(
-        &self,
-        work: impl FnOnce(&mut DbConnection) -> Result<T>,
-    ) -> Result<(DbConnection, T)> {
-        let done = |mut conn| work(&mut conn).map(|value| (conn, value));
-        #[cfg(feature = "sqlite")]
-        if let DatabaseUrl::File(path) = &self.url {
-            let is_new = sqlite::create(path)?;
-            let result = self.in_wal().and_then(done);
-            // A lock shows that somebody else uses the file by now.
-            if is_new
-                && matches!(&result, Err(error) if !matches!(error, Error::Busy { .. }))
-                && !self.history().is_ok_and(|history| history.is_initialised())
-            {
-                sqlite::remove(path);
-            }
-            return result.map_err(|error| self.explained(error));
-        }
-        self.for_migration().and_then(done).map_err(|error| self.explained(error))
-    }
-
-    /// A connection that writes, to a file with write-ahead logging from now on.
-    #[cfg(feature = "sqlite")]
-    fn in_wal(&self) -> Result<DbConnection> {
-        let mut conn = self.establish(Access::Write)?;
-        super::on_backend!(
-            &mut conn,
-            sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
-            postgres => |_c| Ok(())
-        )?;
-        Ok(conn)
-    }
-
-    /// The migrations and how far this database is with them. Writes nothing.
-    pub(crate) fn history(&self) -> Result<migrate::History> {
-        let mut conn = self.reader()?;
-        migrate::History::read(&mut conn).map_err(|error| self.explained(error))
-    }
-
-    /// A connection that only reads, as far as the engine can hold it to that.
-    fn reader(&self) -> Result<DbConnection> {
-        #[cfg(feature = "sqlite")]
-        if !matches!(self.url, DatabaseUrl::Postgres(_)) {
-            return self.establish(Access::Read);
-        }
-        self.for_migration()
-    }
-
-    /// A connection outside the pool, for the one who migrates.
-    pub(crate) fn for_migration(&self) -> Result<DbConnection> {
-        match &self.url {
-            #[cfg(feature = "postgres")]
-            DatabaseUrl::Postgres(url) => postgres::establish(url)
-                .map(DbConnection::Postgres)
-                .map_err(|error| error.in_database(&self.url)),
-            #[cfg(feature = "sqlite")]
-            _ => self.establish(Access::Write),
-            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-            #[allow(unreachable_patterns)] // `new` let only the compiled engine through
-            _ => Err(Error::UnsupportedUrl {
-                url: self.url.to_string(),
-                reason: "is of another engine".to_owned(),
-            }),
-        }
-    }
-
-    #[cfg(feature = "sqlite")]
-    fn establish(&self, access: Access) -> Result<DbConnection> {
-        if let Place::File(path) = &self.place {
-            sqlite::look_at(path)?;
-        }
-        sqlite::establish(&self.place, access, self.options.busy_timeout)
-            .map(DbConnection::Sqlite)
-            .map_err(|error| self.explained(error))
-    }
-
-    /// Names the database, and who holds it when it is locked.
-    pub(crate) fn explained(&self, error: Error) -> Error {
-        #[cfg(feature = "sqlite")]
-        if let (Error::Busy { database, .. }, DatabaseUrl::File(path)) = (&error, &self.url)
-            && database.is_empty()
-        {
-            return self.busy(path);
-        }
-        error.in_database(&self.url)
-    }
-
-    /// Who to look for when a file stays locked.
-    #[cfg(feature = "sqlite")]
-    fn busy(&self, path: &std::path::Path) -> Error {
-        let holders = sqlite::holders(path);
-        let who = match holders.as_slice() {
-            [] => format!("`fuser -v {}` names who has it open", path.display()),
-            holders => format!("open in {}", holders.join(", ")),
-        };
-        Error::Busy {
-            database: path.display().to_string(),
-            reason: format!("another program held its write lock for {:?}; {who}", self.options.busy_timeout),
-        }
-    }
-}
-
-impl ManageConnection for Opener {
-    type Connection = Slot;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Slot> {
-        self.reader().map(|conn| Slot { conn, broken: false })
-    }
-
-    /// Never asked: a transaction begins each use, which shows as much in the same round trip.
-    fn is_valid(&self, _: &mut Slot) -> Result<()> {
-        Ok(())
-    }
-
-    fn has_broken(&self, slot: &mut Slot) -> bool {
-        slot.broken || slot.conn.is_dirty() || std::thread::panicking()
-    }
-}
-
-#[derive(Debug)]
-struct LogErrors;
-
-impl diesel::r2d2::HandleError<Error> for LogErrors {
-    fn handle_error(&self, error: Error) {
-        tracing::warn!("a connection could not be opened: {error}");
     }
 }

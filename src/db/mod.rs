@@ -10,6 +10,7 @@ mod listen;
 pub mod migrate;
 #[cfg(feature = "async")]
 mod nonblocking;
+mod opener;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;
@@ -17,6 +18,8 @@ pub(crate) mod prepared;
 pub(crate) mod sqlite;
 mod url;
 pub(crate) mod wake;
+#[cfg(feature = "sqlite")]
+mod writer;
 
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};

@@ -146,42 +146,47 @@ impl QueryId for Take<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// The condition of the index `idx_jobs_claim`, word for word as it stands there: a bound parameter would
-/// keep the planner from it.
+/// The condition of both indexes of a claim, word for word as it stands there: a bound parameter would keep the
+/// planner from them.
 const WAITING: &str = "status IN ('queued', 'retrying')";
 
-/// Each priority that a waiting job has, the highest first; none if the queue is paused. Within one
-/// priority the index gives what is due in the right order. Walking down the index in one go would read
-/// each job of a priority that is not due yet before the first of the next.
-///
-/// `hint` is what SQLite must be told, whose planner else takes the index of `status` while it knows nothing of
-/// the table, and reads all that waits.
-fn levels<'b, DB>(out: &mut AstPass<'_, 'b, DB>, hint: &str) -> QueryResult<()>
-where
-    DB: diesel::backend::Backend,
-    Paused: QueryFragment<DB>,
-{
-    out.push_sql("WITH RECURSIVE levels (priority) AS (");
-    out.push_sql(&format!(
-        "SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
-         WHERE waiting.{WAITING}) WHERE NOT "
-    ));
-    Paused.walk_ast(out.reborrow())?;
-    out.push_sql(&format!(
-        " UNION ALL SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
-         WHERE waiting.priority < levels.priority AND waiting.{WAITING}) \
-         FROM levels WHERE levels.priority IS NOT NULL)"
-    ));
-    Ok(())
-}
-
 impl Take<'_> {
-    /// `AND` the types, as words of ours, not as parameters: there are five.
-    fn of_types<DB: diesel::backend::Backend>(&self, out: &mut AstPass<'_, '_, DB>) {
-        if !self.types.is_empty() {
-            let words: Vec<String> = self.types.iter().map(|word| format!("'{word}'")).collect();
-            out.push_sql(&format!(" AND due.job_type IN ({})", words.join(", ")));
+    /// The jobs that a claim of these types may take: those that wait. The types are words of ours, not
+    /// parameters: there are five.
+    fn waiting(&self, alias: &str) -> String {
+        match self.types.as_slice() {
+            [] => format!("{alias}.{WAITING}"),
+            [only] => format!("{alias}.job_type = '{only}' AND {alias}.{WAITING}"),
+            types => {
+                let words: Vec<String> = types.iter().map(|word| format!("'{word}'")).collect();
+                format!("{alias}.job_type IN ({}) AND {alias}.{WAITING}", words.join(", "))
+            }
         }
+    }
+
+    /// Each priority that a waiting job has, the highest first; none if the queue is paused. Within one
+    /// priority the index gives what is due in the right order. Walking down the index in one go would read
+    /// each job of a priority that is not due yet before the first of the next.
+    ///
+    /// `hint` is what SQLite must be told.
+    fn levels<'b, DB>(&self, out: &mut AstPass<'_, 'b, DB>, hint: &str) -> QueryResult<()>
+    where
+        DB: diesel::backend::Backend,
+        Paused: QueryFragment<DB>,
+    {
+        let waiting = self.waiting("waiting");
+        out.push_sql("WITH RECURSIVE levels (priority) AS (");
+        out.push_sql(&format!(
+            "SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
+             WHERE {waiting}) WHERE NOT "
+        ));
+        Paused.walk_ast(out.reborrow())?;
+        out.push_sql(&format!(
+            " UNION ALL SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
+             WHERE waiting.priority < levels.priority AND {waiting}) \
+             FROM levels WHERE levels.priority IS NOT NULL)"
+        ));
+        Ok(())
     }
 
     /// What a claim writes.
@@ -210,20 +215,24 @@ impl Take<'_> {
 #[cfg(feature = "sqlite")]
 impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        // While SQLite's planner knows nothing of the table, it takes the index of `status`, and reads all that
+        // waits.
+        let hint = if self.types.len() == 1 {
+            "INDEXED BY idx_jobs_claim_type"
+        } else {
+            "INDEXED BY idx_jobs_claim"
+        };
         self.set(&mut out)?;
         out.push_sql(" WHERE id IN (");
-        levels(&mut out, "INDEXED BY idx_jobs_claim")?;
+        self.levels(&mut out, hint)?;
         // CROSS JOIN keeps the order: level by level, and each in the order of the index.
-        out.push_sql(
-            " SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due INDEXED BY idx_jobs_claim \
-             WHERE due.priority = levels.priority AND due.run_at <= ",
-        );
+        out.push_sql(&format!(
+            " SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due {hint} \
+             WHERE due.priority = levels.priority AND due.run_at <= "
+        ));
         self.now.walk_ast(out.reborrow())?;
-        out.push_sql(" AND due.");
-        out.push_sql(WAITING);
-        self.of_types(&mut out);
         // A literal: SQLite prepares a statement with a bound LIMIT anew on each execution.
-        out.push_sql(&format!(" LIMIT {}) RETURNING ", self.at_most));
+        out.push_sql(&format!(" AND {} LIMIT {}) RETURNING ", self.waiting("due"), self.at_most));
         jobs::all_columns.walk_ast(out)
     }
 }
@@ -232,7 +241,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
 impl QueryFragment<diesel::pg::Pg> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         let limit = self.at_most;
-        levels(&mut out, "")?;
+        self.levels(&mut out, "")?;
         // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
         out.push_sql(
             ", taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\
@@ -240,12 +249,10 @@ impl QueryFragment<diesel::pg::Pg> for Take<'_> {
              WHERE due.priority = levels.priority AND due.run_at <= ",
         );
         self.now.walk_ast(out.reborrow())?;
-        out.push_sql(" AND due.");
-        out.push_sql(WAITING);
-        self.of_types(&mut out);
         out.push_sql(&format!(
-            " ORDER BY due.priority DESC, due.run_at, due.queued_at LIMIT {limit} FOR UPDATE SKIP LOCKED) AS due \
-             LIMIT {limit}) "
+            " AND {} ORDER BY due.priority DESC, due.run_at, due.queued_at LIMIT {limit} \
+             FOR UPDATE SKIP LOCKED) AS due LIMIT {limit}) ",
+            self.waiting("due")
         ));
         self.set(&mut out)?;
         out.push_sql(" FROM taken WHERE video_processing_jobs.id = taken.id RETURNING ");

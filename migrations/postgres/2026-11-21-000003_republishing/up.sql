@@ -238,8 +238,10 @@ CREATE INDEX idx_jobs_status ON video_processing_jobs (status);
 CREATE INDEX idx_jobs_job_type ON video_processing_jobs (job_type);
 CREATE INDEX idx_jobs_priority_status ON video_processing_jobs (priority, status, queued_at);
 CREATE INDEX idx_jobs_queued_at ON video_processing_jobs (queued_at);
--- What a claim walks along: within one priority it gives the jobs that are due in their order.
+-- What a claim walks along: within one priority they give the jobs that are due in their order. The second is
+-- for a worker of one type, which need not walk past what waits for others.
 CREATE INDEX idx_jobs_claim ON video_processing_jobs (priority DESC, run_at, queued_at, job_type) WHERE status IN ('queued', 'retrying');
+CREATE INDEX idx_jobs_claim_type ON video_processing_jobs (job_type, priority DESC, run_at, queued_at) WHERE status IN ('queued', 'retrying');
 -- At most one unfinished job for a key.
 CREATE UNIQUE INDEX video_processing_jobs_unique_key_key ON video_processing_jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('queued', 'processing', 'retrying');
 CREATE TRIGGER video_processing_jobs_updated_at BEFORE UPDATE ON video_processing_jobs

@@ -14,7 +14,7 @@ use diesel::connection::BoxableConnection;
 use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
 use sha2::{Digest, Sha256};
 
-use super::database::Opener;
+use super::opener::Opener;
 use super::{DatabaseUrl, DbConnection, Options};
 use crate::{Error, Result};
 

@@ -1,0 +1,204 @@
+//! How connections to one database are opened, for the pool and for ourselves.
+
+use std::time::Duration;
+
+use diesel::r2d2::ManageConnection;
+
+#[cfg(feature = "postgres")]
+use super::postgres;
+#[cfg(feature = "sqlite")]
+use super::sqlite::{self, Access, Place};
+use super::{DatabaseUrl, DbConnection, Options, migrate};
+use crate::{Error, Result};
+
+/// A connection in the pool.
+pub(crate) struct Slot {
+    pub(super) conn: DbConnection,
+    /// Whether it is to be closed when it comes back.
+    pub(super) broken: bool,
+}
+
+impl Slot {
+    pub(super) fn finish<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = self.conn.finish(work);
+        #[cfg(feature = "postgres")]
+        if let Err(error) = &result {
+            self.broken |= error.is_lost_connection();
+        }
+        result
+    }
+}
+
+/// Opens connections to one database, for the pool and for ourselves.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    pub(crate) url: DatabaseUrl,
+    #[cfg(feature = "sqlite")]
+    place: Place,
+    pub(super) options: Options,
+}
+
+impl Opener {
+    pub(crate) fn new(url: DatabaseUrl, options: &Options) -> Result<Self> {
+        let missing = |feature: &str| Error::UnsupportedUrl {
+            url: url.to_string(),
+            reason: format!(
+                "this viraldb was built without {0}; build it with `--features {feature}`",
+                url.engine()
+            ),
+        };
+        match &url {
+            DatabaseUrl::Postgres(_) if !cfg!(feature = "postgres") => return Err(missing("postgres")),
+            DatabaseUrl::File(_) | DatabaseUrl::Memory if !cfg!(feature = "sqlite") => {
+                return Err(missing("sqlite"));
+            }
+            _ => {}
+        }
+        if options.connections == 0 {
+            return Err(Error::invalid("connections", "is 0; at least one is needed"));
+        }
+        // PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
+        let range = Duration::from_millis(1)..=Duration::from_millis(i32::MAX as u64);
+        let busy_timeout = options.busy_timeout.clamp(*range.start(), *range.end());
+        Ok(Self {
+            #[cfg(feature = "sqlite")]
+            place: match &url {
+                DatabaseUrl::File(path) => Place::File(path.clone()),
+                _ => Place::Memory(uuid::Uuid::now_v7().to_string()),
+            },
+            options: Options { busy_timeout, ..options.clone() },
+            url,
+        })
+    }
+
+    /// Runs `work` on a connection for the one who migrates, and returns both. A SQLite file that is not
+    /// there is made, and is gone again if `work` fails before anything is in it.
+    pub(crate) fn made<T>(
+        &self,
+        work: impl FnOnce(&mut DbConnection) -> Result<T>,
+    ) -> Result<(DbConnection, T)> {
+        let done = |mut conn| work(&mut conn).map(|value| (conn, value));
+        #[cfg(feature = "sqlite")]
+        if let DatabaseUrl::File(path) = &self.url {
+            let is_new = sqlite::create(path)?;
+            let result = self.in_wal().and_then(done);
+            // A lock shows that somebody else uses the file by now.
+            if is_new
+                && matches!(&result, Err(error) if !matches!(error, Error::Busy { .. }))
+                && !self.history().is_ok_and(|history| history.is_initialised())
+            {
+                sqlite::remove(path);
+            }
+            return result.map_err(|error| self.explained(error));
+        }
+        self.for_migration().and_then(done).map_err(|error| self.explained(error))
+    }
+
+    /// A connection that writes, to a file with write-ahead logging from now on.
+    #[cfg(feature = "sqlite")]
+    fn in_wal(&self) -> Result<DbConnection> {
+        let mut conn = self.establish(Access::Write)?;
+        super::on_backend!(
+            &mut conn,
+            sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
+            postgres => |_c| Ok(())
+        )?;
+        Ok(conn)
+    }
+
+    /// The migrations and how far this database is with them. Writes nothing.
+    pub(crate) fn history(&self) -> Result<migrate::History> {
+        let mut conn = self.reader()?;
+        migrate::History::read(&mut conn).map_err(|error| self.explained(error))
+    }
+
+    /// A connection that only reads, as far as the engine can hold it to that.
+    pub(super) fn reader(&self) -> Result<DbConnection> {
+        #[cfg(feature = "sqlite")]
+        if !matches!(self.url, DatabaseUrl::Postgres(_)) {
+            return self.establish(Access::Read);
+        }
+        self.for_migration()
+    }
+
+    /// A connection outside the pool, for the one who migrates.
+    pub(crate) fn for_migration(&self) -> Result<DbConnection> {
+        match &self.url {
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(url) => postgres::establish(url)
+                .map(DbConnection::Postgres)
+                .map_err(|error| error.in_database(&self.url)),
+            #[cfg(feature = "sqlite")]
+            _ => self.establish(Access::Write),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+            #[allow(unreachable_patterns)] // `new` let only the compiled engine through
+            _ => Err(Error::UnsupportedUrl {
+                url: self.url.to_string(),
+                reason: "is of another engine".to_owned(),
+            }),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) fn establish(&self, access: Access) -> Result<DbConnection> {
+        if let Place::File(path) = &self.place {
+            sqlite::look_at(path)?;
+        }
+        sqlite::establish(&self.place, access, self.options.busy_timeout)
+            .map(DbConnection::Sqlite)
+            .map_err(|error| self.explained(error))
+    }
+
+    /// Names the database, and who holds it when it is locked.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        #[cfg(feature = "sqlite")]
+        if let (Error::Busy { database, .. }, DatabaseUrl::File(path)) = (&error, &self.url)
+            && database.is_empty()
+        {
+            return self.busy(path);
+        }
+        error.in_database(&self.url)
+    }
+
+    /// Who to look for when a file stays locked.
+    #[cfg(feature = "sqlite")]
+    fn busy(&self, path: &std::path::Path) -> Error {
+        let holders = sqlite::holders(path);
+        let who = match holders.as_slice() {
+            [] => format!("`fuser -v {}` names who has it open", path.display()),
+            holders => format!("open in {}", holders.join(", ")),
+        };
+        Error::Busy {
+            database: path.display().to_string(),
+            reason: format!("another program held its write lock for {:?}; {who}", self.options.busy_timeout),
+        }
+    }
+}
+
+impl ManageConnection for Opener {
+    type Connection = Slot;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Slot> {
+        self.reader().map(|conn| Slot { conn, broken: false })
+    }
+
+    /// Never asked: a transaction begins each use, which shows as much in the same round trip.
+    fn is_valid(&self, _: &mut Slot) -> Result<()> {
+        Ok(())
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        slot.broken || slot.conn.is_dirty() || std::thread::panicking()
+    }
+}
+
+/// The pool's own errors go to the log; whoever waits for a connection is told the cause.
+#[derive(Debug)]
+pub(super) struct LogErrors;
+
+impl diesel::r2d2::HandleError<Error> for LogErrors {
+    fn handle_error(&self, error: Error) {
+        tracing::warn!("a connection could not be opened: {error}");
+    }
+}
