@@ -125,12 +125,14 @@ impl Clip {
     /// from then on, so that no other run takes them. A clip is all of its video until it is cut.
     ///
     /// # Errors
-    /// `Invalid`, and nothing is chosen, if one of them is not pending any more: read what is pending again.
+    /// `Invalid`, and nothing is chosen, if one of them is not pending any more: read what is pending again; or for
+    /// more than 1,000.
     pub fn choose(
         conn: &mut DbConnection,
         run: PipelineRunId,
         videos: &[DiscoveredVideo],
     ) -> Result<Vec<Self>> {
+        check_number(i64::try_from(videos.len()).unwrap_or(i64::MAX))?;
         conn.atomically(|conn| {
             let ids: Vec<DiscoveredVideoId> = videos.iter().map(|video| video.id).collect();
             let pending = || {

@@ -62,6 +62,23 @@ impl DbConnection {
         self.finish(work)
     }
 
+    /// Runs `work`, which only reads, so that all of it sees one moment: in a transaction of its own, or in the
+    /// one that is open already. That is of one moment on SQLite and in a [`read`](crate::Database::read); in a
+    /// `write` on PostgreSQL each statement sees what was committed when it began.
+    pub fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.is_dirty() {
+            return work(self);
+        }
+        let begin = match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "BEGIN",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => super::postgres::BEGIN_READ,
+        };
+        self.begin(begin)?;
+        self.finish(work)
+    }
+
     /// Opens a transaction with `sql`, or a savepoint in the one that is open.
     pub(crate) fn begin(&mut self, sql: &str) -> Result<()> {
         on_backend!(self, |c| match AnsiTransactionManager::transaction_manager_status_mut(c) {

@@ -156,11 +156,15 @@ impl Database {
 
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.
     ///
-    /// Each statement sees what was committed when it began; `conn.transaction` around several gives
-    /// them one view on SQLite.
+    /// On PostgreSQL all statements of `work` see one moment, that of the first; on SQLite each sees what was
+    /// committed when it began. Several that belong together go into [`DbConnection::snapshot`], which gives them
+    /// one moment on either engine.
     pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let result = match self.url() {
-            DatabaseUrl::Postgres(_) => self.begun("BEGIN READ ONLY").and_then(|mut slot| slot.finish(work)),
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(_) => {
+                self.begun(super::postgres::BEGIN_READ).and_then(|mut slot| slot.finish(work))
+            }
             _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
         };
         result.map_err(|error| self.0.opener.explained(error))
@@ -184,7 +188,9 @@ impl Database {
     }
 
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
-    /// its own. It is alive when it is handed out; whoever keeps it sees it die.
+    /// its own, and each read sees what was committed when it began. [`DbConnection::snapshot`] and
+    /// [`DbConnection::atomically`] are its transactions. It is alive when it is handed out; whoever keeps it sees
+    /// it die.
     pub fn session(&self) -> Result<Session> {
         let session = match self.url() {
             DatabaseUrl::Postgres(_) => {

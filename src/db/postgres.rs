@@ -36,6 +36,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 /// parameters.
 pub(crate) const CHUNK: usize = 1_000;
 
+/// Begins a transaction that reads, all of its statements as of one moment.
+pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
 /// Names the lock under which migrations run: "viraldb" in ASCII.
 pub(crate) const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
 

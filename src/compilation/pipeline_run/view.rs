@@ -36,18 +36,22 @@ impl RunView {
 }
 
 impl PipelineRun {
-    /// The run with all that belongs to it, by seven queries; `NotFound` if there is none.
+    /// The run with all that belongs to it, as it was at one moment, by seven queries; `NotFound` if there is none.
+    ///
+    /// On PostgreSQL, a transaction that writes sees each of the seven by itself; see [`DbConnection::snapshot`].
     pub fn view(conn: &mut DbConnection, id: PipelineRunId) -> Result<RunView> {
         let reviews = ReviewLogFilter { pipeline_run_id: Some(id) };
         let errors = ErrorLogFilter { pipeline_run_id: Some(id), ..Default::default() };
-        Ok(RunView {
-            run: Self::find(conn, id)?,
-            clips: Clip::of_run(conn, id)?,
-            scripts: Script::of_run(conn, id)?,
-            tts_audio: TtsAudio::of_run(conn, id)?,
-            shorts: Short::of_run(conn, id)?,
-            reviews: ReviewLog::list(conn, &reviews, &Page::first(i64::MAX))?,
-            errors: ErrorLog::list(conn, &errors, &Page::first(RunView::ERRORS))?,
+        conn.snapshot(|conn| {
+            Ok(RunView {
+                run: Self::find(conn, id)?,
+                clips: Clip::of_run(conn, id)?,
+                scripts: Script::of_run(conn, id)?,
+                tts_audio: TtsAudio::of_run(conn, id)?,
+                shorts: Short::of_run(conn, id)?,
+                reviews: ReviewLog::list(conn, &reviews, &Page::first(i64::MAX))?,
+                errors: ErrorLog::list(conn, &errors, &Page::first(RunView::ERRORS))?,
+            })
         })
     }
 }

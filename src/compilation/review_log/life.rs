@@ -155,12 +155,15 @@ fn ranks(text: &str) -> Result<Vec<i32>> {
         .map(|word| word.parse().ok().filter(|rank| *rank > 0))
         .collect();
     match ranks {
-        Some(mut ranks) if !ranks.is_empty() => {
+        Some(mut ranks) if (1..=1_000).contains(&ranks.len()) => {
             ranks.sort_unstable();
             ranks.dedup();
             Ok(ranks)
         }
-        _ => Err(Error::invalid(format!("skip {text:?}"), "names no clips by rank, such as 4,7")),
+        _ => Err(Error::invalid(
+            format!("skip {text:?}"),
+            "names no clips by rank, such as 4,7, or more than 1,000",
+        )),
     }
 }
 
