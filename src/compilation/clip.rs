@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed, RunStatus};
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{clips, discovered_videos};
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
@@ -246,20 +246,7 @@ impl NewClip<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(clips::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(clips::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("clips", "")
-        })
+        insert_many::<_, Self>(conn, clips::table, "clips", rows)
     }
 }
 

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::config_overrides;
 use crate::types::Timestamp;
@@ -85,20 +85,7 @@ impl NewConfigOverride<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(config_overrides::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(config_overrides::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("config_overrides", "")
-        })
+        insert_many::<_, Self>(conn, config_overrides::table, "config_overrides", rows)
     }
 
     /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::prepared::Prepared;
-use crate::db::{DbConnection, IDS, Page, Upserted, on_backend};
+use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::discovered_videos;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
@@ -290,20 +290,7 @@ impl NewDiscoveredVideo<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(discovered_videos::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(discovered_videos::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("discovered_videos", "")
-        })
+        insert_many::<_, Self>(conn, discovered_videos::table, "discovered_videos", rows)
     }
 
     /// Inserts the video, or updates the counts of the one with this `video_id`, and returns it.

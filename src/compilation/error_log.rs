@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, on_backend};
+use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::error_log;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
@@ -185,20 +185,7 @@ impl NewErrorLog<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(error_log::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(error_log::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("error_log", "")
-        })
+        insert_many::<_, Self>(conn, error_log::table, "error_log", rows)
     }
 }
 

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
@@ -180,20 +180,7 @@ impl NewPipelineRun<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(pipeline_runs::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(pipeline_runs::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("pipeline_runs", "")
-        })
+        insert_many::<_, Self>(conn, pipeline_runs::table, "pipeline_runs", rows)
     }
 }
 

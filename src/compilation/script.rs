@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::scripts;
 use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
@@ -126,20 +126,7 @@ impl NewScript<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(scripts::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(scripts::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("scripts", "")
-        })
+        insert_many::<_, Self>(conn, scripts::table, "scripts", rows)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clip, PipelineRun};
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::shorts;
 use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
@@ -136,20 +136,7 @@ impl NewShort<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(shorts::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(shorts::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("shorts", "")
-        })
+        insert_many::<_, Self>(conn, shorts::table, "shorts", rows)
     }
 }
 

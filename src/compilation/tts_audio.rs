@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::tts_audio;
 use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
@@ -122,20 +122,7 @@ impl NewTtsAudio<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(tts_audio::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(tts_audio::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("tts_audio", "")
-        })
+        insert_many::<_, Self>(conn, tts_audio::table, "tts_audio", rows)
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 mod connection;
 mod database;
 pub(crate) mod document;
+mod insert;
 #[cfg(feature = "postgres")]
 mod listen;
 pub mod migrate;
@@ -24,6 +25,7 @@ mod writer;
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub use database::{Database, Options, Session};
+pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
 pub(crate) use url::beside;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{JobScript, JobVideo};
 use crate::db::clock::now;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, on_backend};
+use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::{job_scripts, job_videos, jobs};
 use crate::types::{JobId, Json, Timestamp, portable};
@@ -221,20 +221,7 @@ impl NewJob<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(jobs::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(jobs::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("jobs", "")
-        })
+        insert_many::<_, Self>(conn, jobs::table, "jobs", rows)
     }
 }
 

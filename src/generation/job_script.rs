@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::job_scripts;
 use crate::types::{JobId, JobScriptId, Json, Timestamp};
@@ -133,20 +133,7 @@ impl NewJobScript<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(job_scripts::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(job_scripts::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("job_scripts", "")
-        })
+        insert_many::<_, Self>(conn, job_scripts::table, "job_scripts", rows)
     }
 }
 

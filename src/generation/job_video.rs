@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Job, JobScript};
 use crate::db::clock::now;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::job_videos;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
@@ -207,20 +207,7 @@ impl NewJobVideo<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(job_videos::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(job_videos::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("job_videos", "")
-        })
+        insert_many::<_, Self>(conn, job_videos::table, "job_videos", rows)
     }
 }
 

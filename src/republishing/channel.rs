@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TransformationPreset;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Uuid};
@@ -253,20 +253,7 @@ impl NewChannel<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(channels::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(channels::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("channels", "")
-        })
+        insert_many::<_, Self>(conn, channels::table, "channels", rows)
     }
 
     /// Inserts the row, or gives the one with this `youtube_channel_id` the columns that are `Some`, and returns it.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::{music, videos};
 use crate::types::sql::{Bool, Uuid};
@@ -159,20 +159,7 @@ impl NewMusic<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(music::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(music::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("music", "")
-        })
+        insert_many::<_, Self>(conn, music::table, "music", rows)
     }
 
     /// Inserts the row, or gives the one with the same `spotify_track_id` the columns that are `Some`, and returns it.

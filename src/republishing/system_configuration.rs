@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::system_configuration;
 use crate::types::{ConfigValue, Timestamp};
@@ -92,20 +92,7 @@ impl NewSystemConfiguration<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(system_configuration::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(system_configuration::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("system_configuration", "")
-        })
+        insert_many::<_, Self>(conn, system_configuration::table, "system_configuration", rows)
     }
 
     /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::{channels, transformation_presets, videos};
 use crate::types::sql::{Bool, Uuid};
@@ -194,22 +194,7 @@ impl NewTransformationPreset<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                        .iter()
-                        .map(|row| diesel::insert_into(transformation_presets::table).values(row).execute(c))
-                        .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                        .chunks(crate::db::postgres::CHUNK)
-                        .map(|rows| diesel::insert_into(transformation_presets::table)
-                            .values(rows)
-                            .execute(c))
-                        .sum::<QueryResult<_>>()
-            )
-            .of("transformation_presets", "")
-        })
+        insert_many::<_, Self>(conn, transformation_presets::table, "transformation_presets", rows)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Channel, Music, TransformationPreset};
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::videos;
 use crate::types::sql::{Bool, Uuid};
@@ -252,20 +252,7 @@ impl NewVideo<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(videos::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(videos::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("videos", "")
-        })
+        insert_many::<_, Self>(conn, videos::table, "videos", rows)
     }
 }
 

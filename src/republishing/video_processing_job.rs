@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Channel, Video};
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_processing_jobs;
 use crate::types::sql::{Bool, Uuid};
@@ -238,20 +238,7 @@ impl NewVideoProcessingJob<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(video_processing_jobs::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(video_processing_jobs::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("video_processing_jobs", "")
-        })
+        insert_many::<_, Self>(conn, video_processing_jobs::table, "video_processing_jobs", rows)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Video;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_statistics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -197,20 +197,7 @@ impl NewVideoStatistics {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(video_statistics::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(video_statistics::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("video_statistics", "")
-        })
+        insert_many::<_, Self>(conn, video_statistics::table, "video_statistics", rows)
     }
 }
 
