@@ -6,11 +6,11 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
-use super::values::{OrNull, changed, given, json};
+use super::values::{OrNull, Paging, changed, given, json};
 use crate::republishing::{
     Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
 };
-use crate::{DbConnection, Page, Result};
+use crate::{DbConnection, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,12 +25,8 @@ enum Command {
         /// Only those that videos are published on, or with =false those that are not
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
-        /// Begin behind the channel with this id
-        #[arg(long, value_name = "ID")]
-        after: Option<ChannelId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<ChannelId>,
     },
     /// Show a channel
     Show {
@@ -116,9 +112,9 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { active, after, limit } => {
+            Command::List { active, page } => {
                 let filter = ChannelFilter { is_active: active };
-                let channels = db.read(|c| Channel::list(c, &filter, &Page { after, limit }))?;
+                let channels = db.read(|c| Channel::list(c, &filter, &page.into()))?;
                 context.output.rows(&channels, LISTED)?;
             }
             Command::Show { id } => {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::read;
+use super::values::{Paging, read};
 use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
-use crate::{Page, Result, log_error};
+use crate::{Result, log_error};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,12 +26,8 @@ enum Command {
         /// Also those that are dealt with
         #[arg(long)]
         all: bool,
-        /// Begin behind the error with this number
-        #[arg(long, value_name = "ID")]
-        after: Option<ErrorLogId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<ErrorLogId>,
     },
     /// Keep an error
     Log {
@@ -69,10 +65,10 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { module, all, after, limit } => {
+            Command::List { module, all, page } => {
                 let resolved = if all { None } else { Some(false) };
                 let filter = ErrorLogFilter { module: module.as_deref(), resolved, ..Default::default() };
-                let errors = db.read(|c| ErrorLog::list(c, &filter, &Page { after, limit }))?;
+                let errors = db.read(|c| ErrorLog::list(c, &filter, &page.into()))?;
                 context.output.rows(&errors, SHOWN)?;
             }
             Command::Log { module, error_type, run, stack_trace, message } => {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, values::duration};
+use super::Context;
+use super::values::{Paging, duration};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
     ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
     VideoProcessingJobFilter, VideoProcessingJobId,
 };
 use crate::types::LeaseToken;
-use crate::{Json, Page, Result, Timestamp};
+use crate::{Json, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,12 +37,8 @@ enum Command {
         /// Only of this channel
         #[arg(long, value_name = "ID")]
         channel: Option<ChannelId>,
-        /// Begin behind the job with this id
-        #[arg(long, value_name = "ID")]
-        after: Option<VideoProcessingJobId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<VideoProcessingJobId>,
     },
     /// Put a job in the queue
     Enqueue {
@@ -121,7 +118,7 @@ enum Command {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<VideoProcessingJobId>,
     },
-    /// Take back the jobs of workers that died
+    /// Take back the jobs of workers that died; one that is processing without a lease is not touched
     Rescue,
     /// Delete the jobs that were completed or failed long ago
     Prune {
@@ -176,14 +173,14 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { status, job_type, video, channel, after, limit } => {
+            Command::List { status, job_type, video, channel, page } => {
                 let filter = VideoProcessingJobFilter {
                     video_id: video,
                     channel_id: channel,
                     job_type: job_type.map(|word| word.parse()).transpose()?,
                     status: status.map(|word| word.parse()).transpose()?,
                 };
-                let jobs = db.read(|c| VideoProcessingJob::list(c, &filter, &Page { after, limit }))?;
+                let jobs = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
                 context.output.rows(&jobs, LISTED)?;
             }
             Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
-use super::values::{OrNull, changed, given, json_or_null};
+use super::values::{OrNull, Paging, changed, given, json_or_null};
+use crate::Result;
 use crate::republishing::{Music, MusicChanges, MusicFilter, MusicId, NewMusic};
-use crate::{Page, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,12 +23,8 @@ enum Command {
         /// Only those that may be used, or with =false those that may not
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
-        /// Begin behind the track with this id
-        #[arg(long, value_name = "ID")]
-        after: Option<MusicId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<MusicId>,
     },
     /// Show a track
     Show {
@@ -97,9 +93,9 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { active, after, limit } => {
+            Command::List { active, page } => {
                 let filter = MusicFilter { is_active: active };
-                let tracks = db.read(|c| Music::list(c, &filter, &Page { after, limit }))?;
+                let tracks = db.read(|c| Music::list(c, &filter, &page.into()))?;
                 context.output.rows(&tracks, LISTED)?;
             }
             Command::Show { id } => {

@@ -6,12 +6,12 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
-use super::values::{OrNull, changed, given, json};
+use super::values::{OrNull, Paging, changed, given, json};
+use crate::Result;
 use crate::republishing::{
     NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
     TransformationPresetId,
 };
-use crate::{Page, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,12 +26,8 @@ enum Command {
         /// Only those that may be chosen, or with =false those that may not
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
-        /// Begin behind the preset with this id
-        #[arg(long, value_name = "ID")]
-        after: Option<TransformationPresetId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<TransformationPresetId>,
     },
     /// Show a preset
     Show {
@@ -88,9 +84,9 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { active, after, limit } => {
+            Command::List { active, page } => {
                 let filter = TransformationPresetFilter { is_active: active };
-                let presets = db.read(|c| TransformationPreset::list(c, &filter, &Page { after, limit }))?;
+                let presets = db.read(|c| TransformationPreset::list(c, &filter, &page.into()))?;
                 context.output.rows(&presets, LISTED)?;
             }
             Command::Show { id } => {

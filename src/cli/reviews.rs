@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::{Context, values::duration};
+use super::Context;
+use super::values::{Paging, duration};
+use crate::Result;
 use crate::compilation::{PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
-use crate::{Page, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,15 +23,11 @@ enum Command {
         /// Only of this run
         #[arg(long, value_name = "ID", conflicts_with = "open")]
         run: Option<PipelineRunId>,
-        /// Only those that are neither answered nor held, longest waiting first
+        /// Only those that wait for an answer and are not held, longest waiting first
         #[arg(long, conflicts_with = "after")]
         open: bool,
-        /// Begin behind the review with this number
-        #[arg(long, value_name = "ID")]
-        after: Option<ReviewLogId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<ReviewLogId>,
     },
     /// Ask for a review of a running run
     Send {
@@ -65,11 +62,11 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { run, open, after, limit } => {
+            Command::List { run, open, page } => {
                 let filter = ReviewLogFilter { pipeline_run_id: run };
                 let reviews = db.read(|c| match open {
-                    true => ReviewLog::open(c, limit),
-                    false => ReviewLog::list(c, &filter, &Page { after, limit }),
+                    true => ReviewLog::open(c, page.limit),
+                    false => ReviewLog::list(c, &filter, &page.into()),
                 })?;
                 context.output.rows(&reviews, SHOWN)?;
             }

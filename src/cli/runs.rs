@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::output::{Output, visible};
-use super::values::duration;
+use super::values::{Paging, duration};
 use super::{Context, Format};
 use crate::compilation::{Clip, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView};
-use crate::{Error, Page, Result, Timestamp};
+use crate::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,12 +27,8 @@ enum Command {
         /// Only with this status: pending, running, review, approved, uploaded or failed
         #[arg(long, value_name = "STATUS")]
         status: Option<String>,
-        /// Begin behind the run with this number
-        #[arg(long, value_name = "ID")]
-        after: Option<PipelineRunId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<PipelineRunId>,
     },
     /// Show a run with its clips, scripts, audio, shorts, reviews and errors
     Show {
@@ -91,10 +87,10 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { niche, status, after, limit } => {
+            Command::List { niche, status, page } => {
                 let status = status.map(|word| word.parse::<RunStatus>()).transpose()?;
                 let filter = PipelineRunFilter { niche: niche.as_deref(), status };
-                let runs = db.read(|c| PipelineRun::list(c, &filter, &Page { after, limit }))?;
+                let runs = db.read(|c| PipelineRun::list(c, &filter, &page.into()))?;
                 context.output.rows(&runs, LISTED)?;
             }
             Command::Show { id } => {

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
-use super::values::{OrNull, changed, given, json_or_null};
+use super::values::{OrNull, Paging, changed, given, json_or_null};
+use crate::Result;
 use crate::generation::{NewTrend, Platform, Trend, TrendChanges, TrendFilter, TrendId};
-use crate::{Page, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,12 +23,8 @@ enum Command {
         /// Only of this platform: tiktok or youtube
         #[arg(long, value_name = "PLATFORM")]
         platform: Option<String>,
-        /// Begin behind the trend with this number
-        #[arg(long, value_name = "ID")]
-        after: Option<TrendId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<TrendId>,
     },
     /// Show a trend
     Show {
@@ -109,9 +105,9 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { platform, after, limit } => {
+            Command::List { platform, page } => {
                 let filter = TrendFilter { platform: platform.map(|word| word.parse()).transpose()? };
-                let trends = db.read(|c| Trend::list(c, &filter, &Page { after, limit }))?;
+                let trends = db.read(|c| Trend::list(c, &filter, &page.into()))?;
                 context.output.rows(&trends, LISTED)?;
             }
             Command::Show { id } => {

@@ -4,7 +4,24 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Error, Json, Result};
+use crate::{Error, Json, Page, Result};
+
+/// Which page of a list to print.
+#[derive(Debug, clap::Args)]
+pub(super) struct Paging<K: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static> {
+    /// Begin behind the row with this id
+    #[arg(long, value_name = "ID", value_parser = str::parse::<K>)]
+    pub(super) after: Option<K>,
+    /// Most rows to print
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+    pub(super) limit: i64,
+}
+
+impl<K: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync> From<Paging<K>> for Page<K> {
+    fn from(Paging { after, limit }: Paging<K>) -> Self {
+        Self { after, limit }
+    }
+}
 
 /// A value for a column that may be NULL: an empty one is NULL.
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Context;
+use super::values::Paging;
+use crate::Result;
 use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
-use crate::{Page, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,12 +25,8 @@ enum Command {
         /// Only this status: pending, used, skipped, rejected, or 0 to 3
         #[arg(long, value_name = "STATUS", allow_hyphen_values = true)]
         status: Option<String>,
-        /// Begin behind the video with this number
-        #[arg(long, value_name = "ID")]
-        after: Option<DiscoveredVideoId>,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[command(flatten)]
+        page: Paging<DiscoveredVideoId>,
     },
     /// List the pending videos of a niche, best first
     Pending {
@@ -58,10 +55,10 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { niche, status, after, limit } => {
+            Command::List { niche, status, page } => {
                 let processed = status.map(|word| word.parse::<Processed>()).transpose()?;
                 let filter = DiscoveredVideoFilter { niche: niche.as_deref(), processed };
-                let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &Page { after, limit }))?;
+                let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &page.into()))?;
                 context.output.rows(&videos, SHOWN)?;
             }
             Command::Pending { niche, limit } => {
