@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, on_backend};
+use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -127,14 +127,8 @@ impl Analytics {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            Self::query()
-                .filter(analytics::youtube_video_id.eq(youtube_video_id))
-                .filter(analytics::measured_at.ge(from).and(analytics::measured_at.lt(to)))
-                .order((analytics::measured_at, analytics::id))
-                .load(c)
-        })
-        .of("analytics", youtube_video_id)
+        let select = Select::<analytics::table>::between(youtube_video_id, from, to);
+        on_backend!(conn, |c| select.load(c)).of("analytics", youtube_video_id)
     }
 
     /// The newest numbers of each of these videos, in the order given, each once; without those that were
@@ -238,20 +232,7 @@ impl NewAnalytics<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(analytics::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(analytics::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("analytics", "")
-        })
+        insert_many::<_, Self>(conn, analytics::table, "analytics", rows)
     }
 
     /// Inserts those that do not stand there yet, by `youtube_video_id` and `measured_at`, and returns

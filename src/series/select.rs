@@ -1,10 +1,11 @@
 //! The statements over a series, the same for each of the tables.
 //!
 //! What is looked for is found by steps down the index of the series: it is not read through, however long
-//! it is. Only [`Which::Thinned`] reads what it thins.
+//! it is. Only [`Which::Between`] reads what lies between.
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -45,10 +46,10 @@ enum Which {
     LatestOf(String),
     /// The newest of each behind this one.
     LatestBehind(Option<String>, i64),
-    /// The first and the last of a span, for each in a JSON array.
+    /// The first and the last of a span, for each in a JSON array; the moments right behind its two ends.
     Ends(String, Timestamp, Timestamp),
-    /// The last of each period.
-    Thinned(String, Timestamp, Timestamp, Every),
+    /// All of a span, or the last of each period.
+    Between(String, Timestamp, Timestamp, Option<Every>),
 }
 
 /// Each once, in the order given, as a JSON array: one parameter however many they are, so that the
@@ -77,13 +78,19 @@ impl<T: Series> Select<T> {
     /// Two rows for each that was measured at or before `to`, in the order given; see [`super::Growth`].
     pub fn ends(subjects: impl IntoIterator<Item: Display>, from: Timestamp, to: Timestamp) -> Result<Self> {
         check_span(from, to)?;
-        Ok(Self::new(Which::Ends(listed(subjects), from, to)))
+        let behind = |at| at + Duration::from_micros(1);
+        Ok(Self::new(Which::Ends(listed(subjects), behind(from), behind(to))))
+    }
+
+    /// The rows from `from` until before `to`, oldest first.
+    pub fn between(subject: impl Display, from: Timestamp, to: Timestamp) -> Self {
+        Self::new(Which::Between(subject.to_string(), from, to, None))
     }
 
     /// The last row of each period from `from` until before `to`, oldest first.
     pub fn thinned(subject: impl Display, from: Timestamp, to: Timestamp, every: Every) -> Result<Self> {
         check_span(from, to)?;
-        Ok(Self::new(Which::Thinned(subject.to_string(), from, to, every)))
+        Ok(Self::new(Which::Between(subject.to_string(), from, to, Some(every))))
     }
 }
 
@@ -123,7 +130,7 @@ impl<T> QueryId for Superfluous<'_, T> {
 trait Dialect: diesel::backend::Backend + HasSqlType<Timestamptz> {
     /// Opens and closes `wanted (subject, place)` over a JSON array.
     const LIST: [&str; 2];
-    /// Before and behind a moment that `>=` and `<` compare with.
+    /// Before and behind a moment that `>=` and `<` compare with; what compares otherwise would miss it.
     const EDGE: [&str; 2];
 
     /// The type of a subject in a CAST.
@@ -198,94 +205,89 @@ impl Dialect for diesel::pg::Pg {
     }
 }
 
-/// What the statements are made of.
-struct Sql<T>(std::marker::PhantomData<T>);
+/// `wanted (subject, place)` from a JSON array.
+fn wanted<'b, T: Series, DB: Dialect>(out: &mut AstPass<'_, 'b, DB>, subjects: &'b String) -> QueryResult<()>
+where
+    String: ToSql<Text, DB>,
+{
+    out.push_sql("WITH listed (subject, place) AS (");
+    out.push_sql(DB::LIST[0]);
+    out.push_bind_param::<Text, String>(subjects)?;
+    out.push_sql(DB::LIST[1]);
+    out.push_sql("), wanted (subject, place) AS (SELECT CAST(subject AS ");
+    out.push_sql(DB::subject_type::<T>());
+    out.push_sql("), place FROM listed)");
+    Ok(())
+}
 
-impl<T: Series> Sql<T> {
-    /// `wanted (subject, place)` from a JSON array.
-    fn list<'b, DB: Dialect>(out: &mut AstPass<'_, 'b, DB>, subjects: &'b String) -> QueryResult<()>
-    where
-        String: ToSql<Text, DB>,
-    {
-        out.push_sql("WITH listed (subject, place) AS (");
-        out.push_sql(DB::LIST[0]);
-        out.push_bind_param::<Text, String>(subjects)?;
-        out.push_sql(DB::LIST[1]);
-        out.push_sql("), wanted (subject, place) AS (SELECT CAST(subject AS ");
-        out.push_sql(DB::subject_type::<T>());
-        out.push_sql("), place FROM listed)");
-        Ok(())
+/// `wanted (subject, place)` by steps from one to the next.
+fn walk<'b, T: Series, DB: Dialect>(
+    out: &mut AstPass<'_, 'b, DB>,
+    after: &'b Option<String>,
+    limit: &'b i64,
+) -> QueryResult<()>
+where
+    String: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+{
+    let (table, subject, by) = (T::NAME, T::SUBJECT, DB::by_index::<T>());
+    let end = format!(" ORDER BY sample.{subject} LIMIT 1)");
+    out.push_sql(&format!(
+        "WITH RECURSIVE wanted (subject, place) AS (SELECT (SELECT sample.{subject} FROM {table} AS sample {by}"
+    ));
+    if let Some(after) = after {
+        out.push_sql(&format!(" WHERE sample.{subject} > CAST("));
+        out.push_bind_param::<Text, String>(after)?;
+        out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
     }
+    out.push_sql(&end);
+    out.push_sql(", 1 WHERE 1 <= ");
+    out.push_bind_param::<BigInt, i64>(limit)?;
+    out.push_sql(&format!(
+        " UNION ALL SELECT (SELECT sample.{subject} FROM {table} AS sample {by} \
+         WHERE sample.{subject} > wanted.subject{end}, wanted.place + 1 \
+         FROM wanted WHERE wanted.subject IS NOT NULL AND wanted.place < "
+    ));
+    out.push_bind_param::<BigInt, i64>(limit)?;
+    out.push_sql(")");
+    Ok(())
+}
 
-    /// `wanted (subject, place)` by steps from one to the next.
-    fn walk<'b, DB: Dialect>(
-        out: &mut AstPass<'_, 'b, DB>,
-        after: &'b Option<String>,
-        limit: &'b i64,
-    ) -> QueryResult<()>
-    where
-        String: ToSql<Text, DB>,
-        i64: ToSql<BigInt, DB>,
-    {
-        let (table, subject, by) = (T::NAME, T::SUBJECT, DB::by_index::<T>());
-        let end = format!(" ORDER BY sample.{subject} LIMIT 1)");
-        out.push_sql(&format!(
-            "WITH RECURSIVE wanted (subject, place) AS (SELECT (SELECT sample.{subject} FROM {table} AS sample {by}"
-        ));
-        if let Some(after) = after {
-            out.push_sql(&format!(" WHERE sample.{subject} > CAST("));
-            out.push_bind_param::<Text, String>(after)?;
-            out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
-        }
-        out.push_sql(&end);
-        out.push_sql(", 1 WHERE 1 <= ");
-        out.push_bind_param::<BigInt, i64>(limit)?;
-        out.push_sql(&format!(
-            " UNION ALL SELECT (SELECT sample.{subject} FROM {table} AS sample {by} \
-             WHERE sample.{subject} > wanted.subject{end}, wanted.place + 1 \
-             FROM wanted WHERE wanted.subject IS NOT NULL AND wanted.place < "
-        ));
-        out.push_bind_param::<BigInt, i64>(limit)?;
-        out.push_sql(")");
-        Ok(())
+/// The id of the first row of the wanted one, or of the last (`DESC`), on one side of a moment or between two.
+fn id<'b, T: Series, DB: Dialect>(
+    out: &mut AstPass<'_, 'b, DB>,
+    direction: &str,
+    bounds: &[(&str, &'b Timestamp)],
+) -> QueryResult<()>
+where
+    Timestamp: ToSql<Timestamptz, DB>,
+{
+    let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
+    out.push_sql(&format!(
+        "(SELECT sample.id FROM {table} AS sample {by} WHERE sample.{subject} = wanted.subject"
+    ));
+    for (compared, at) in bounds {
+        out.push_sql(" AND ");
+        edge::<T, DB>(out, compared, at)?;
     }
+    out.push_sql(&format!(" ORDER BY sample.{time} {direction}, sample.id {direction} LIMIT 1)"));
+    Ok(())
+}
 
-    /// The id of the first row of the wanted one, or of the last (`DESC`), between two moments.
-    fn id<'b, DB: Dialect>(
-        out: &mut AstPass<'_, 'b, DB>,
-        direction: &str,
-        bounds: &[(&str, &'b Timestamp)],
-    ) -> QueryResult<()>
-    where
-        Timestamp: ToSql<Timestamptz, DB>,
-    {
-        let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
-        out.push_sql(&format!(
-            "(SELECT sample.id FROM {table} AS sample {by} WHERE sample.{subject} = wanted.subject"
-        ));
-        for (compared, at) in bounds {
-            out.push_sql(&format!(" AND sample.{time} {compared} "));
-            out.push_bind_param::<Timestamptz, Timestamp>(at)?;
-        }
-        out.push_sql(&format!(" ORDER BY sample.{time} {direction}, sample.id {direction} LIMIT 1)"));
-        Ok(())
-    }
-
-    /// Compares a column with a moment, by `>=` or `<`.
-    fn edge<'b, DB: Dialect>(
-        out: &mut AstPass<'_, 'b, DB>,
-        compared: &str,
-        at: &'b Timestamp,
-    ) -> QueryResult<()>
-    where
-        Timestamp: ToSql<Timestamptz, DB>,
-    {
-        out.push_sql(&format!("sample.{} {compared} ", T::TIME));
-        out.push_sql(DB::EDGE[0]);
-        out.push_bind_param::<Timestamptz, Timestamp>(at)?;
-        out.push_sql(DB::EDGE[1]);
-        Ok(())
-    }
+/// Compares a column with a moment, by `>=` or `<`.
+fn edge<'b, T: Series, DB: Dialect>(
+    out: &mut AstPass<'_, 'b, DB>,
+    compared: &str,
+    at: &'b Timestamp,
+) -> QueryResult<()>
+where
+    Timestamp: ToSql<Timestamptz, DB>,
+{
+    out.push_sql(&format!("sample.{} {compared} ", T::TIME));
+    out.push_sql(DB::EDGE[0]);
+    out.push_bind_param::<Timestamptz, Timestamp>(at)?;
+    out.push_sql(DB::EDGE[1]);
+    Ok(())
 }
 
 impl<T: Series, DB: Dialect> QueryFragment<DB> for Select<T>
@@ -297,42 +299,46 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
-        if let Which::Thinned(of, from, to, every) = &self.which {
-            let period = DB::period(*every, &format!("sample.{time}"));
+        if let Which::Between(of, from, to, every) = &self.which {
             out.push_sql("SELECT ");
             self.columns.walk_ast(out.reborrow())?;
-            out.push_sql(&format!(
-                " FROM (SELECT sample.*, {period} AS its_period, \
-                 lead({period}) OVER (ORDER BY sample.{time}, sample.id) AS next_period \
-                 FROM {table} AS sample {by} WHERE sample.{subject} = CAST("
-            ));
+            out.push_sql(" FROM (SELECT sample.*");
+            if let Some(every) = every {
+                let period = DB::period(*every, &format!("sample.{time}"));
+                out.push_sql(&format!(
+                    ", {period} AS its_period, \
+                     lead({period}) OVER (ORDER BY sample.{time}, sample.id) AS next_period"
+                ));
+            }
+            out.push_sql(&format!(" FROM {table} AS sample {by} WHERE sample.{subject} = CAST("));
             out.push_bind_param::<Text, String>(of)?;
             out.push_sql(&format!(" AS {}) AND ", DB::subject_type::<T>()));
-            Sql::<T>::edge(&mut out, ">=", from)?;
+            edge::<T, DB>(&mut out, ">=", from)?;
             out.push_sql(" AND ");
-            Sql::<T>::edge(&mut out, "<", to)?;
-            out.push_sql(&format!(
-                ") AS {table} WHERE next_period IS NULL OR next_period <> its_period \
-                 ORDER BY {table}.{time}, {table}.id"
-            ));
+            edge::<T, DB>(&mut out, "<", to)?;
+            out.push_sql(&format!(") AS {table}"));
+            if every.is_some() {
+                out.push_sql(" WHERE next_period IS NULL OR next_period <> its_period");
+            }
+            out.push_sql(&format!(" ORDER BY {table}.{time}, {table}.id"));
             return Ok(());
         }
         match &self.which {
-            Which::LatestOf(list) | Which::Ends(list, ..) => Sql::<T>::list(&mut out, list)?,
-            Which::LatestBehind(after, limit) => Sql::<T>::walk(&mut out, after, limit)?,
-            Which::Thinned(..) => {}
+            Which::LatestOf(list) | Which::Ends(list, ..) => wanted::<T, DB>(&mut out, list)?,
+            Which::LatestBehind(after, limit) => walk::<T, DB>(&mut out, after, limit)?,
+            Which::Between(..) => {}
         }
         out.push_sql(", picked (place, nth, id) AS (SELECT place, 1, ");
         match &self.which {
             Which::Ends(_, from, to) => {
                 out.push_sql("coalesce(");
-                Sql::<T>::id(&mut out, "DESC", &[("<=", from)])?;
+                id::<T, DB>(&mut out, "DESC", &[("<", from)])?;
                 out.push_sql(", ");
-                Sql::<T>::id(&mut out, "ASC", &[(">", from), ("<=", to)])?;
+                id::<T, DB>(&mut out, "ASC", &[(">=", from), ("<", to)])?;
                 out.push_sql(") FROM wanted UNION ALL SELECT place, 2, ");
-                Sql::<T>::id(&mut out, "DESC", &[("<=", to)])?;
+                id::<T, DB>(&mut out, "DESC", &[("<", to)])?;
             }
-            _ => Sql::<T>::id(&mut out, "DESC", &[])?,
+            _ => id::<T, DB>(&mut out, "DESC", &[])?,
         }
         out.push_sql(" FROM wanted) SELECT ");
         self.columns.walk_ast(out.reborrow())?;
@@ -353,7 +359,7 @@ where
         out.push_sql(&format!(
             "SELECT sample.id, CAST(sample.{subject} AS text) FROM {table} AS sample {by} WHERE "
         ));
-        Sql::<T>::edge(&mut out, "<", before)?;
+        edge::<T, DB>(&mut out, "<", before)?;
         if let Some(begin) = begin {
             out.push_sql(&format!(" AND sample.{subject} >= CAST("));
             out.push_bind_param::<Text, String>(begin)?;

@@ -7,7 +7,6 @@ use viraldb::compilation::{Analytics, NewAnalytics};
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::diesel::prelude::*;
 use viraldb::diesel::sql_query;
-use viraldb::diesel::sql_types::Text;
 use viraldb::republishing::{
     ChannelId, ChannelStatistics, NewChannelStatistics, NewVideoStatistics, VideoId, VideoStatistics,
 };
@@ -15,7 +14,7 @@ use viraldb::series::{Every, Growth, Sample, Thinning};
 use viraldb::{Database, DbConnection, Error, Page, Result, Timestamp};
 
 use crate::make::{self, at};
-use crate::support::{Scratch, both, statements};
+use crate::support::{Scratch, both, plan, statements};
 
 /// What the three tables have in common.
 trait Measured: Sample + Sized + Debug + Clone + PartialEq {
@@ -406,32 +405,6 @@ fn long_series<M: Measured>(db: &Database) {
     assert_eq!(views(&db.read(|c| M::latest_of(c, &[a.clone(), b.clone()])).unwrap()), [ROWS - 1, -2]);
 }
 
-/// How the database runs a statement, whatever its parameters.
-fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
-    #[derive(QueryableByName)]
-    struct Line {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
-    #[derive(QueryableByName)]
-    struct PgLine {
-        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-        detail: String,
-    }
-    if !t.is_postgres {
-        let lines: Vec<Line> = sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(c).unwrap();
-        return lines.into_iter().map(|line| line.detail).collect();
-    }
-    let parameters =
-        (1..).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL").collect::<Vec<_>>();
-    c.batch_execute(&format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}"))
-        .unwrap();
-    let explain = format!("EXPLAIN EXECUTE asked({})", parameters.join(", "));
-    let lines: Vec<PgLine> = sql_query(explain).load(c).unwrap();
-    c.batch_execute("DEALLOCATE asked").unwrap();
-    lines.into_iter().map(|line| line.detail).collect()
-}
-
 /// Whether a line of a plan reads a whole table. A step of a thinning begins without a place to begin at and
 /// may go through its index.
 fn reads_all<M: Measured>(line: &str) -> bool {
@@ -476,6 +449,33 @@ fn by_the_index<M: Measured>(t: &Scratch) {
 }
 
 both! {
+    fn a_moment_is_the_same_in_however_many_digits_another_program_wrote_it(t) {
+        let db = t.db();
+        db.write(|c| {
+            if t.is_postgres {
+                make::execute(c, "SET LOCAL TIME ZONE 'UTC'")?;
+            }
+            make::execute(c, "INSERT INTO analytics (youtube_video_id, measured_at, view_count) VALUES
+                ('v', '2026-01-01 10:00:00', 1), ('v', '2026-01-01 10:00:00.5', 2), ('v', '2026-01-01 10:00:01.500000000', 3)")
+        })
+        .unwrap();
+        let [first, second, third, end]: [Timestamp; 4] = ["10:00:00", "10:00:00.5", "10:00:01.5", "10:00:02"].map(|time| format!("2026-01-01 {time}").parse().unwrap());
+        let between = |from, to| views(&db.read(|c| Analytics::series(c, "v", from, to)).unwrap());
+        assert_eq!((between(first, second), between(second, third), between(third, end)), (vec![1], vec![2], vec![3]));
+        assert_eq!((between(first, end), between(end, first)), (vec![1, 2, 3], vec![]));
+        let growth = |from, to| db.read(|c| Analytics::growth(c, "v", from, to)).unwrap().map(|g| (g.first.view_count, g.last.view_count));
+        assert_eq!(growth(first, second), Some((Some(1), Some(2))));
+        assert_eq!(growth(second, third), Some((Some(2), Some(3))));
+        assert_eq!(growth(third, third), Some((Some(3), Some(3))));
+        let mut session = db.session().unwrap();
+        let asked = statements(&mut session, |c| Analytics::series(c, "v", first, end));
+        if t.is_postgres {
+            session.batch_execute("SET enable_seqscan = off").unwrap(); // three rows
+        }
+        let plan = plan(t, &mut session, &asked[0]).join("\n");
+        assert!(plan.contains("idx_analytics_video") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
     fn the_newest_of_many_and_of_all(t) {
         let db = t.db();
         newest::<Analytics>(&db);

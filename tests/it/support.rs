@@ -8,7 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
-use viraldb::diesel::connection::{Connection, InstrumentationEvent};
+use viraldb::diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
+use viraldb::diesel::prelude::*;
+use viraldb::diesel::sql_query;
+use viraldb::diesel::sql_types::Text;
 use viraldb::{Database, DbConnection, Result};
 
 /// Runs each body on SQLite and, with the feature `postgres`, on PostgreSQL:
@@ -170,6 +173,32 @@ fn watch<T>(
     work(c).unwrap();
     c.set_instrumentation(|_: InstrumentationEvent<'_>| {});
     std::mem::take(&mut *seen.lock().unwrap())
+}
+
+/// How the database runs a statement, whatever its parameters.
+pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+    #[derive(QueryableByName)]
+    struct PgLine {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        detail: String,
+    }
+    if !t.is_postgres {
+        let lines: Vec<Line> = sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(c).unwrap();
+        return lines.into_iter().map(|line| line.detail).collect();
+    }
+    let parameters =
+        (1..).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL").collect::<Vec<_>>();
+    c.batch_execute(&format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}"))
+        .unwrap();
+    let explain = format!("EXPLAIN EXECUTE asked({})", parameters.join(", "));
+    let lines: Vec<PgLine> = sql_query(explain).load(c).unwrap();
+    c.batch_execute("DEALLOCATE asked").unwrap();
+    lines.into_iter().map(|line| line.detail).collect()
 }
 
 /// The test run's PostgreSQL server.
