@@ -4,14 +4,15 @@ mod life;
 
 use std::borrow::Cow;
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::PipelineRun;
+use super::{PipelineRun, RunStatus};
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
-use crate::schema::review_log;
+use crate::schema::{pipeline_runs, review_log};
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
 /// One row of `review_log`.
@@ -97,11 +98,21 @@ impl ReviewLog {
         .of("review_log", "")
     }
 
-    /// The reviews that are neither answered nor held, longest waiting first.
+    /// The reviews that wait for an answer, longest waiting first: neither answered nor held, and the last one of
+    /// a run that is under review.
     pub fn open(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
+        let newer = diesel::alias!(review_log as newer);
         on_backend!(conn, |c| {
+            let superseded = newer.filter(
+                newer
+                    .field(review_log::pipeline_run_id)
+                    .eq(review_log::pipeline_run_id)
+                    .and(newer.field(review_log::id).gt(review_log::id)),
+            );
             Self::query()
-                .filter(life::is_open())
+                .inner_join(pipeline_runs::table)
+                .filter(pipeline_runs::status.eq(RunStatus::Review))
+                .filter(life::is_open().and(not(exists(superseded))))
                 .order((review_log::sent_at, review_log::id))
                 .limit(limit)
                 .load(c)
@@ -127,20 +138,7 @@ impl NewReviewLog<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(review_log::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(review_log::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("review_log", "")
-        })
+        insert_many::<_, Self>(conn, review_log::table, "review_log", rows)
     }
 }
 

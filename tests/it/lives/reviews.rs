@@ -83,6 +83,53 @@ both! {
         assert_eq!(status(&db, run), RunStatus::Approved);
     }
 
+    fn open_are_those_that_can_be_answered_now(t) {
+        let db = t.db();
+        let open = |limit| db.read(|c| ReviewLog::open(c, limit)).unwrap();
+        let [(_, late, _), (_, early, _), (failed, gone, _)] = [(); 3].map(|()| under_review(&db));
+        let sent = ReviewLogChanges { sent_at: Some(at(0)), ..Default::default() };
+        let early = db.write(|c| sent.update(c, early.id)).unwrap();
+        assert_eq!((open(9), open(1)), (vec![early.clone(), late.clone(), gone.clone()], vec![early.clone()]));
+        // by hand
+        db.write(|c| PipelineRun::move_to(c, failed, RunStatus::Failed)).unwrap();
+        assert_eq!(open(9), [early.clone(), late.clone()]);
+        db.write(|c| {
+            PipelineRun::retry(c, failed)?;
+            PipelineRun::move_to(c, failed, RunStatus::Running)
+        }).unwrap();
+        assert_eq!(open(9), [early.clone(), late.clone()]);
+        let again = db.write(|c| ReviewLog::send(c, failed)).unwrap();
+        assert_eq!(open(9), [early.clone(), late.clone(), again.clone()], "and not the one before");
+        for review in [early, late, again] {
+            answer(&db, &review, ReviewAction::Approve, None).unwrap();
+        }
+        assert_invalid(answer(&db, &gone, ReviewAction::Approve, None), &["not the last one"]);
+        assert_eq!(open(9), []);
+    }
+
+    fn open_reviews_are_found_by_the_runs_under_review(t) {
+        let db = t.db();
+        db.write(|c| {
+            let runs = vec![NewPipelineRun { status: Some(RunStatus::Uploaded), ..make::pipeline_run() }; 2_000];
+            NewPipelineRun::insert_many(c, &runs)?;
+            let reviews: Vec<_> = (1..=2_000).map(|run| NewReviewLog { pipeline_run_id: PipelineRunId(run), ..Default::default() }).collect();
+            NewReviewLog::insert_many(c, &reviews)
+        }).unwrap();
+        let (_, review, _) = under_review(&db);
+        assert_eq!(db.read(|c| ReviewLog::open(c, 50)).unwrap(), [review]);
+        // PostgreSQL does so by itself; SQLite has to do without.
+        if t.is_postgres {
+            db.write(|c| make::execute(c, "ANALYZE")).unwrap();
+        }
+        let mut session = db.session().unwrap();
+        let asked = crate::support::statements(&mut session, |c| ReviewLog::open(c, 50));
+        // PostgreSQL plans anew for a word as rare as this one.
+        let asked = asked[0].replace("$1", "'review'").replace("$2", "$1");
+        let plan = crate::support::plan(t, &mut session, &asked).join("\n");
+        assert!(["idx_pipeline_runs_status", "idx_review_log_pipeline"].iter().all(|index| plan.contains(index)), "{plan}");
+        assert!(!["Seq Scan", "SCAN review_log", "SCAN pipeline_runs"].iter().any(|slow| plan.contains(slow)), "{plan}");
+    }
+
     fn only_the_last_review_of_a_run_is_answered(t) {
         let db = t.db();
         let (run, old, _) = under_review(&db);
