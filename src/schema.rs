@@ -517,7 +517,7 @@ diesel::table! {
         video_url -> Nullable<Text>,
         /// Address of its picture.
         thumbnail_url -> Nullable<Text>,
-        /// When it was first collected.
+        /// When what it holds was collected.
         collected_at -> Timestamptz,
         /// Whatever else is known about it.
         metadata -> Nullable<Jsonb>,

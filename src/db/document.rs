@@ -43,6 +43,11 @@ pub(crate) enum Id {
 /// A struct of new rows that serde can read from a document of its columns.
 pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     const TABLE: Table;
+
+    /// Inserts or updates documents of this table; see [`upsert`].
+    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+        upsert(conn, &Self::TABLE, documents)
+    }
 }
 
 /// A row as a document.
@@ -57,7 +62,8 @@ pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>
 /// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
 /// unless a row stands there that is the same in every column the document gives.
 ///
-/// All documents must be valid for the table; `null` is the same as nothing.
+/// All documents must be valid for the table; `null` is the same as nothing. On PostgreSQL whoever calls holds the
+/// lock of ingest: rows are written in the order given, and another's may be the reverse.
 pub(crate) fn upsert(
     conn: &mut DbConnection,
     table: &Table,

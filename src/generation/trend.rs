@@ -8,10 +8,11 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Untyped;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, Upserted, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::db::document::{self, Document, Id, Table};
+use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
+use crate::error::{Error, Result, ResultExt};
 use crate::schema::trends;
 use crate::types::{Json, Timestamp, TrendId, portable};
 
@@ -43,7 +44,7 @@ pub struct Trend {
     pub video_url: Option<String>,
     /// Address of its picture.
     pub thumbnail_url: Option<String>,
-    /// When it was first collected.
+    /// When what it holds was collected.
     pub collected_at: Timestamp,
     /// Whatever else is known about it.
     pub metadata: Option<Json>,
@@ -179,20 +180,7 @@ impl NewTrend<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| rows
-                    .iter()
-                    .map(|row| diesel::insert_into(trends::table).values(row).execute(c))
-                    .sum::<QueryResult<_>>(),
-                postgres => |c| rows
-                    .chunks(crate::db::postgres::CHUNK)
-                    .map(|rows| diesel::insert_into(trends::table).values(rows).execute(c))
-                    .sum::<QueryResult<_>>(),
-            )
-            .of("trends", "")
-        })
+        insert_many::<_, Self>(conn, trends::table, "trends", rows)
     }
 
     /// Inserts the trend, or updates the one with this `external_id` with what is `Some`, and returns it.
@@ -202,11 +190,11 @@ impl NewTrend<'_> {
     }
 
     /// Inserts the trends that are new and updates those collected before, by `external_id`, with what is
-    /// `Some`; a trend keeps its first `collected_at`. `id` is not used here: the database numbers new rows.
+    /// `Some`. `id` is not used here: the database numbers new rows.
     ///
-    /// Rows are taken in the order in which they were collected, whatever their order here. One that was
-    /// collected before the trend's first `collected_at` only fills in what is not known: no count is set
-    /// back by it.
+    /// Rows are taken in the order of their `collected_at`, whatever their order here. One that was collected before
+    /// what the trend holds only fills in what is not known: no count is set back by it. A trend's `collected_at`
+    /// moves on when something of it changes.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
@@ -221,6 +209,18 @@ impl Document for NewTrend<'static> {
         json: &["hashtags", "metadata"],
         times: &["collected_at"],
     };
+
+    /// A document that gives an `id` is written as it stands; any other is a trend collected again.
+    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+        let (by_id, collected): (Vec<_>, Vec<_>) =
+            documents.iter().cloned().partition(|document| document.contains_key("id"));
+        let collected = collected.into_iter().map(|document| serde_json::from_value(Value::Object(document)));
+        let collected: Vec<Self> =
+            collected.collect::<Result<_, _>>().map_err(|error| Error::Other(Box::new(error)))?;
+        let mut stored = document::upsert(conn, &Self::TABLE, &by_id)?;
+        stored += Self::insert_or_update_many(conn, &collected)?;
+        Ok(stored)
+    }
 }
 
 impl TrendChanges<'_> {

@@ -21,6 +21,9 @@ use crate::{DbConnection, Error, Result, Upserted};
 /// The longest line that is read, in bytes; a longer one is a bad row.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
+/// Inserts or updates documents.
+type Store = fn(&mut DbConnection, &[Map<String, Value>]) -> Result<Upserted>;
+
 /// The table that rows go into.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -28,11 +31,12 @@ pub(super) struct Target {
     /// Reads a document as a new row of the table, which checks it, and returns it with its values in
     /// the form of the schema.
     check: fn(Value) -> Result<Map<String, Value>, String>,
+    store: Store,
 }
 
 impl Target {
-    fn of<T: Document>() -> Self {
-        Self { table: T::TABLE, check: check::<T> }
+    const fn of<T: Document>() -> Self {
+        Self { table: T::TABLE, check: check::<T>, store: T::store }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -49,40 +53,47 @@ impl Target {
         conn: &mut DbConnection,
         documents: &[Map<String, Value>],
     ) -> Result<Upserted> {
-        document::upsert(conn, &self.table, documents)
+        (self.store)(conn, documents)
     }
 }
 
+/// The 22 tables, domain by domain.
+static TARGETS: [Target; 22] = [
+    Target::of::<NewDiscoveredVideo<'static>>(),
+    Target::of::<NewPipelineRun<'static>>(),
+    Target::of::<NewClip<'static>>(),
+    Target::of::<NewScript<'static>>(),
+    Target::of::<NewTtsAudio<'static>>(),
+    Target::of::<NewShort<'static>>(),
+    Target::of::<NewAnalytics<'static>>(),
+    Target::of::<NewReviewLog<'static>>(),
+    Target::of::<NewConfigOverride<'static>>(),
+    Target::of::<NewErrorLog<'static>>(),
+    Target::of::<NewTransformationPreset<'static>>(),
+    Target::of::<NewMusic<'static>>(),
+    Target::of::<NewChannel<'static>>(),
+    Target::of::<NewVideo<'static>>(),
+    Target::of::<NewVideoProcessingJob<'static>>(),
+    Target::of::<NewChannelStatistics>(),
+    Target::of::<NewVideoStatistics>(),
+    Target::of::<NewSystemConfiguration<'static>>(),
+    Target::of::<NewJob<'static>>(),
+    Target::of::<NewTrend<'static>>(),
+    Target::of::<NewJobScript<'static>>(),
+    Target::of::<NewJobVideo<'static>>(),
+];
+
+/// The names of the 22 tables, domain by domain.
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    TARGETS.iter().map(Target::name)
+}
+
 /// The table of a name.
-pub(super) fn table(name: &str) -> Result<Target> {
-    let tables = [
-        Target::of::<NewDiscoveredVideo<'static>>,
-        Target::of::<NewPipelineRun<'static>>,
-        Target::of::<NewClip<'static>>,
-        Target::of::<NewScript<'static>>,
-        Target::of::<NewTtsAudio<'static>>,
-        Target::of::<NewShort<'static>>,
-        Target::of::<NewAnalytics<'static>>,
-        Target::of::<NewReviewLog<'static>>,
-        Target::of::<NewConfigOverride<'static>>,
-        Target::of::<NewErrorLog<'static>>,
-        Target::of::<NewTransformationPreset<'static>>,
-        Target::of::<NewMusic<'static>>,
-        Target::of::<NewChannel<'static>>,
-        Target::of::<NewVideo<'static>>,
-        Target::of::<NewVideoProcessingJob<'static>>,
-        Target::of::<NewChannelStatistics>,
-        Target::of::<NewVideoStatistics>,
-        Target::of::<NewSystemConfiguration<'static>>,
-        Target::of::<NewJob<'static>>,
-        Target::of::<NewTrend<'static>>,
-        Target::of::<NewJobScript<'static>>,
-        Target::of::<NewJobVideo<'static>>,
-    ]
-    .map(|of| of());
-    let names: Vec<&str> = tables.iter().map(Target::name).collect();
-    let unknown = Error::invalid(format!("table {name:?}"), format!("is none of {}", names.join(", ")));
-    tables.into_iter().find(|target| target.name() == name).ok_or(unknown)
+pub(super) fn table(name: &str) -> Result<&'static Target> {
+    TARGETS.iter().find(|target| target.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = tables().collect();
+        Error::invalid(format!("table {name:?}"), format!("is none of {}", names.join(", ")))
+    })
 }
 
 /// Reads a document as a row of `T`, and keeps the columns that it gives.

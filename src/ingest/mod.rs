@@ -16,6 +16,7 @@ mod yt_dlp;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 
+pub(crate) use jsonl::tables;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -222,7 +223,7 @@ enum Source {
     YoutubeTrending,
     YoutubeApi,
     YtDlp,
-    Jsonl(jsonl::Target),
+    Jsonl(&'static jsonl::Target),
 }
 
 /// Runs a piece of work on a connection, in a transaction of its own or in one around all.

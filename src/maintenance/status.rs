@@ -59,32 +59,6 @@ pub struct TableRows {
     pub rows: i64,
 }
 
-/// The 22 tables, domain by domain.
-pub(crate) const TABLES: [&str; 22] = [
-    "discovered_videos",
-    "pipeline_runs",
-    "clips",
-    "scripts",
-    "tts_audio",
-    "shorts",
-    "analytics",
-    "review_log",
-    "config_overrides",
-    "error_log",
-    "transformation_presets",
-    "music",
-    "channels",
-    "videos",
-    "video_processing_jobs",
-    "channel_statistics",
-    "video_statistics",
-    "system_configuration",
-    "jobs",
-    "trends",
-    "job_scripts",
-    "job_videos",
-];
-
 /// Looks at a database. It counts every row, so it takes its time on a large one.
 pub fn status(db: &Database) -> Result<Status> {
     let history = db.history()?;
@@ -141,7 +115,8 @@ fn by_status(conn: &mut DbConnection, table: &'static str) -> Result<StatusCount
 
 /// The rows of all tables, counted in one statement.
 fn rows(conn: &mut DbConnection) -> Result<Vec<TableRows>> {
-    let counts =
-        TABLES.map(|table| format!("SELECT '{table}' AS \"table\", (SELECT count(*) FROM {table}) AS rows"));
+    let counts: Vec<String> = crate::ingest::tables()
+        .map(|table| format!("SELECT '{table}' AS \"table\", (SELECT count(*) FROM {table}) AS rows"))
+        .collect();
     on_backend!(conn, |c| diesel::sql_query(counts.join(" UNION ALL ")).load(c)).of("the database", "")
 }

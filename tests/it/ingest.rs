@@ -578,6 +578,50 @@ both! {
         assert_eq!(rejects[0].row["job_id"], 9999, "the rejected row is kept");
     }
 
+    fn json_lines_of_trends_set_no_count_back(t) {
+        let db = t.db();
+        let options = Options { format: Some(Format::Jsonl), table: Some("trends"), ..Default::default() };
+        let line = |day, views: i64, more: &str| format!(r#"{{"platform":"tiktok","external_id":"e","views":{views},"collected_at":"2026-01-0{day}"{more}}}"#);
+        let upserted = |lines: &str| {
+            let (report, rejects) = read(&db, lines, &options);
+            assert_eq!(rejects, []);
+            (report.new, report.updated, report.unchanged)
+        };
+        let find = || db.read(|c| Trend::find_by_external_id(c, "e")).unwrap();
+        assert_eq!(upserted(&format!("{}\n{}", line(4, 40, ""), line(2, 20, ""))), (1, 0, 0));
+        assert_eq!((find().views, find().collected_at), (Some(40), "2026-01-04".parse().unwrap()));
+        assert_eq!(upserted(&line(3, 30, "")), (0, 0, 1), "older than what it holds");
+        assert_eq!(upserted(&line(3, 30, r#","likes":3"#)), (0, 1, 0));
+        assert_eq!((find().views, find().likes), (Some(40), Some(3)));
+        assert_eq!(upserted(&line(5, 50, "")), (0, 1, 0));
+        // what was printed goes in again; a row with its number is written as it stands
+        let printed = serde_json::to_string(&find()).unwrap();
+        assert_eq!(upserted(&printed), (0, 0, 1));
+        assert_eq!(upserted(&printed.replace("\"views\":50", "\"views\":1")), (0, 1, 0));
+        assert_eq!(find().views, Some(1));
+    }
+
+    fn two_who_read_the_same_lines_from_either_end_do_not_wait_for_each_other(t) {
+        drop(t.db());
+        let lines: Vec<String> = (0..2_000).map(|n| format!(r#"{{"key":"k{n}","value":"VALUE"}}"#)).collect();
+        std::thread::scope(|scope| {
+            for who in 0..2 {
+                let mut lines = lines.clone();
+                if who == 1 {
+                    lines.reverse();
+                }
+                scope.spawn(move || {
+                    let db = Database::open(&t.url).unwrap();
+                    for round in 0..10 {
+                        let input = lines.join("\n").replace("VALUE", &format!("{who} {round}"));
+                        let options = Options { format: Some(Format::Jsonl), table: Some("config_overrides"), ..Default::default() };
+                        assert_eq!(read(&db, input, &options).0.rejected, 0);
+                    }
+                });
+            }
+        });
+    }
+
     fn ids_that_are_given_set_no_sequence_back(t) {
         let db = t.db();
         if t.is_postgres {

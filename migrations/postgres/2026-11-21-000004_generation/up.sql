@@ -58,7 +58,7 @@ COMMENT ON COLUMN trends.comments IS 'Comments when last seen.';
 COMMENT ON COLUMN trends.shares IS 'Shares when last seen.';
 COMMENT ON COLUMN trends.video_url IS 'Address of the video.';
 COMMENT ON COLUMN trends.thumbnail_url IS 'Address of its picture.';
-COMMENT ON COLUMN trends.collected_at IS 'When it was first collected.';
+COMMENT ON COLUMN trends.collected_at IS 'When what it holds was collected.';
 COMMENT ON COLUMN trends.metadata IS 'Whatever else is known about it.';
 
 -- Scripts a job wrote, with the prompt its video is generated from.

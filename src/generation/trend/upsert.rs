@@ -28,14 +28,10 @@ struct Complete<'a> {
     thumbnail_url: Option<&'a str>,
     collected_at: Timestamp,
     metadata: Option<&'a Json>,
-    /// When the newest of what the row holds was collected.
-    #[diesel(skip_insertion)]
-    as_of: Timestamp,
 }
 
 impl<'a> Complete<'a> {
     fn new(row: &'a NewTrend<'_>, now: Timestamp) -> Self {
-        let collected_at = row.collected_at.unwrap_or(now);
         let json = |json: &'a Option<Json>| json.as_ref().filter(|json| !json.0.is_null());
         Self {
             platform: row.platform,
@@ -49,16 +45,14 @@ impl<'a> Complete<'a> {
             shares: row.shares,
             video_url: row.video_url.as_deref(),
             thumbnail_url: row.thumbnail_url.as_deref(),
-            collected_at,
+            collected_at: row.collected_at.unwrap_or(now),
             metadata: json(&row.metadata),
-            as_of: collected_at,
         }
     }
 
     /// The same trend, collected again later.
     fn see_again(&mut self, later: &Self) {
         *self = Self {
-            collected_at: self.collected_at,
             title: later.title.or(self.title),
             creator: later.creator.or(self.creator),
             hashtags: later.hashtags.or(self.hashtags),
@@ -77,7 +71,7 @@ impl<'a> Complete<'a> {
 pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_>]) -> Result<Upserted> {
     let now = Timestamp::now();
     let mut sights: Vec<Complete<'_>> = rows.iter().map(|row| Complete::new(row, now)).collect();
-    sights.sort_by_key(|sight| sight.as_of);
+    sights.sort_by_key(|sight| sight.collected_at);
     let mut places = HashMap::with_capacity(sights.len());
     let mut complete: Vec<Complete<'_>> = Vec::with_capacity(sights.len());
     for sight in sights {
@@ -100,8 +94,8 @@ pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 
-/// Columns that a later sight of a trend brings up to date. What was collected before the row began only
-/// fills in what is not known: it sets no count back.
+/// Columns that a later sight of a trend brings up to date, and its `collected_at` with them. What was collected
+/// before that which the row holds only fills in what is not known: it sets no count back.
 const CHANGING: [&str; 11] = [
     "platform",
     "title",
@@ -120,17 +114,17 @@ const CHANGING: [&str; 11] = [
 static UPDATE: LazyLock<[String; 2]> = LazyLock::new(|| {
     let set = CHANGING.map(|c| {
         format!(
-            "{c} = CASE WHEN new.as_of < old.collected_at THEN coalesce(old.{c}, new.{c}) \
+            "{c} = CASE WHEN new.collected_at < old.collected_at THEN coalesce(old.{c}, new.{c}) \
              ELSE coalesce(new.{c}, old.{c}) END"
         )
     });
     let changes = CHANGING.map(|c| {
-        format!(
-            "new.{c} IS NOT NULL AND (old.{c} IS NULL OR new.as_of >= old.collected_at AND new.{c} <> old.{c})"
-        )
+        format!("new.{c} IS NOT NULL AND (old.{c} IS NULL OR new.collected_at >= old.collected_at AND new.{c} <> old.{c})")
     });
+    const LATER: &str = "collected_at = CASE WHEN new.collected_at < old.collected_at THEN old.collected_at \
+                         ELSE new.collected_at END";
     [
-        format!("UPDATE trends AS old SET {} FROM ", set.join(", ")),
+        format!("UPDATE trends AS old SET {LATER}, {} FROM ", set.join(", ")),
         format!(" WHERE old.external_id = new.external_id AND ({})", changes.join(" OR ")),
     ]
 });
@@ -177,8 +171,8 @@ mod sqlite {
             out.push_sql(" AS external_id, ");
             out.push_bind_param::<Text, Platform>(&row.platform)?;
             out.push_sql(" AS platform, ");
-            out.push_bind_param::<Timestamptz, Timestamp>(&row.as_of)?;
-            out.push_sql(" AS as_of");
+            out.push_bind_param::<Timestamptz, Timestamp>(&row.collected_at)?;
+            out.push_sql(" AS collected_at");
             for (text, name) in [
                 (&row.title, "title"),
                 (&row.creator, "creator"),
@@ -253,10 +247,10 @@ mod postgres {
         let counts = |of: fn(&Complete<'a>) -> Option<i64>| rows.iter().map(of).collect::<Vec<_>>();
         let jsons = |of: fn(&Complete<'a>) -> Option<&'a Json>| rows.iter().map(of).collect::<Vec<_>>();
         let times = |of: fn(&Complete<'a>) -> Timestamp| rows.iter().map(of).collect::<Vec<_>>();
-        let lists: Vec<String> = (1..=14).map(|n| format!("(SELECT ${n})")).collect();
+        let lists: Vec<String> = (1..=13).map(|n| format!("(SELECT ${n})")).collect();
         diesel::sql_query(format!(
             "{before} unnest({}) AS new (external_id, platform, title, creator, video_url, thumbnail_url, \
-             views, likes, comments, shares, hashtags, metadata, collected_at, as_of){behind}",
+             views, likes, comments, shares, hashtags, metadata, collected_at){behind}",
             lists.join(", ")
         ))
         .bind::<Array<Nullable<Text>>, _>(texts(|row| Some(row.external_id)))
@@ -272,7 +266,6 @@ mod postgres {
         .bind::<Array<Nullable<Jsonb>>, _>(jsons(|row| row.hashtags))
         .bind::<Array<Nullable<Jsonb>>, _>(jsons(|row| row.metadata))
         .bind::<Array<Timestamptz>, _>(times(|row| row.collected_at))
-        .bind::<Array<Timestamptz>, _>(times(|row| row.as_of))
         .execute(conn)
     }
 }
