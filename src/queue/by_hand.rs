@@ -27,6 +27,9 @@ pub struct Rescued {
 
 /// Takes back the jobs of workers that died: those whose lease has expired go back to work at once, or end
 /// as `failed` if their attempts are used up. At most 1,000 a call; call again while it finds any.
+///
+/// A job that is `processing` without a lease is not touched: a program that knows no leases set the status, and may
+/// be at work on it for as long as it likes. Who knows that it is not puts the job back by [`cancel`] and [`retry`].
 pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     const WHY: &str = "the lease expired before the worker finished";
     let now = now();

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::make;
 #[cfg(feature = "sqlite")]
 use crate::support::{Ran, viraldb};
 use crate::support::{Scratch, both};
@@ -179,6 +180,19 @@ both! {
         let id = lines[0]["span"]["correlation_id"].as_str().unwrap();
         assert!(lines.iter().all(|line| line["span"]["correlation_id"] == id));
         assert!(t.run(&["-q", "init"]).err.is_empty());
+    }
+
+    fn a_job_that_another_program_left_processing_is_put_back_by_hand(t) {
+        let db = t.db();
+        let id = db.write(|c| make::video_job(c).insert(c)).unwrap().id.to_string();
+        db.write(|c| make::execute(c, "UPDATE video_processing_jobs SET status = 'processing', started_at = '2020-01-01 00:00:00'")).unwrap();
+        assert_eq!(t.ok(&["jobs", "rescue"]), "0 back to work, 0 failed\n");
+        let listed = json(&t.ok(&["jobs", "list", "--status", "processing", "--format", "json"]));
+        assert_eq!((&listed[0]["id"], &listed[0]["leased_by"]), (&Value::from(&*id), &Value::Null));
+        t.ok(&["jobs", "cancel", &id]);
+        t.ok(&["jobs", "retry", &id]);
+        let claimed = json(&t.ok(&["jobs", "claim", "--worker", "w", "--format", "json"]));
+        assert_eq!(claimed[0]["id"], Value::from(&*id));
     }
 
     fn a_closed_pipe_is_no_error(t) {
