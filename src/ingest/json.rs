@@ -24,39 +24,21 @@ pub(super) fn read(
     sink: &mut Sink<'_>,
 ) -> Result<()> {
     let by_line = is_by_line(input).map_err(|error| Error::io("the input", error))?;
-    let line = Cell::new(1);
-    let failed = Cell::new(None);
-    let is_not_utf8 = Cell::new(false);
-    let count = Cell::new(0);
-    let last = Cell::new(0);
+    let state = State { line: Cell::new(1), ..State::default() };
     let mut input = Counted {
         input,
-        line: &line,
-        count: &count,
-        last: &last,
+        state: &state,
         at_line_end: false,
         stop_at_line_end: by_line,
-        is_not_utf8: &is_not_utf8,
         ahead: VecDeque::new(),
     };
     while input.skip_space().map_err(|error| Error::io("the input", error))? {
-        let start = line.get();
-        let items = Items {
-            list,
-            line: &line,
-            start,
-            convert,
-            sink,
-            failed: &failed,
-            is_not_utf8: &is_not_utf8,
-            count: &count,
-            last: &last,
-            depth: 0,
-        };
+        let start = state.line.get();
+        let items = Items { list, state: &state, start, convert, sink, depth: 0 };
         let mut json = serde_json::Deserializer::from_reader(&mut input);
         let error = items.deserialize(&mut json).err();
         drop(json);
-        if let Some(error) = failed.take() {
+        if let Some(error) = state.failed.take() {
             return Err(error);
         }
         let Some(error) = error else {
@@ -67,8 +49,8 @@ pub(super) fn read(
             return Err(Error::io("the input", error.into()));
         }
         let reason = if error.is_eof() { "the document is cut off".to_owned() } else { reason(&error) };
-        is_not_utf8.set(false);
-        let line = if by_line { start } else { line.get() };
+        state.is_not_utf8.set(false);
+        let line = if by_line { start } else { state.line.get() };
         sink(Row { line, found: Err(reason), raw: Box::new(|| Value::Null), size: 0 })?;
         if !by_line {
             return Ok(()); // nothing says where the next document would begin
@@ -98,18 +80,28 @@ fn is_by_line(input: &mut impl BufRead) -> io::Result<bool> {
 /// A first line of so many bytes is not looked through to its end.
 const LONG: usize = 32 * 1024;
 
+/// What the reader of bytes and the reader of items tell each other; serde stands between them.
+#[derive(Default)]
+struct State {
+    /// The line that is read.
+    line: Cell<u64>,
+    /// Bytes that were read since the last item.
+    count: Cell<usize>,
+    /// The byte that was read last.
+    last: Cell<u8>,
+    /// Set when something that was read since the last item is not UTF-8; each such byte is a question mark to the
+    /// reader of items.
+    is_not_utf8: Cell<bool>,
+    /// What the sink said, which serde cannot carry.
+    failed: Cell<Option<Error>>,
+}
+
 /// Counts the lines of what it reads, and can end at the end of one.
 struct Counted<'a, R> {
     input: &'a mut R,
-    line: &'a Cell<u64>,
-    /// How many bytes were read.
-    count: &'a Cell<usize>,
-    /// The last of them.
-    last: &'a Cell<u8>,
+    state: &'a State,
     at_line_end: bool,
     stop_at_line_end: bool,
-    /// Set when bytes that are not UTF-8 were read; each is a question mark to the reader.
-    is_not_utf8: &'a Cell<bool>,
     /// The rest of a character of several bytes.
     ahead: VecDeque<u8>,
 }
@@ -123,7 +115,7 @@ impl<R: BufRead> Counted<'_, R> {
                 None => return Ok(false),
                 Some(byte) if byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf) => {
                     if *byte == b'\n' {
-                        self.line.set(self.line.get() + 1);
+                        self.state.line.set(self.state.line.get() + 1);
                     }
                     self.input.consume(1);
                 }
@@ -153,7 +145,7 @@ impl<R: BufRead> Counted<'_, R> {
             character.push(next);
         }
         if std::str::from_utf8(&character).is_err() {
-            self.is_not_utf8.set(true);
+            self.state.is_not_utf8.set(true);
             return Ok(Some(b'?'));
         }
         self.ahead.extend(character.get(1..).unwrap_or_default());
@@ -171,7 +163,7 @@ impl<R: BufRead> Counted<'_, R> {
         self.ahead.clear();
         if !self.at_line_end {
             self.input.skip_until(b'\n')?;
-            self.line.set(self.line.get() + 1);
+            self.state.line.set(self.state.line.get() + 1);
         }
         self.at_line_end = false;
         Ok(())
@@ -185,11 +177,11 @@ impl<R: BufRead> Read for Counted<'_, R> {
         };
         let Some(byte) = self.next_byte()? else { return Ok(0) };
         if byte == b'\n' {
-            self.line.set(self.line.get() + 1);
+            self.state.line.set(self.state.line.get() + 1);
             self.at_line_end = true;
         }
-        self.count.set(self.count.get() + 1);
-        self.last.set(byte);
+        self.state.count.set(self.state.count.get() + 1);
+        self.state.last.set(byte);
         *place = byte;
         Ok(1)
     }
@@ -198,18 +190,11 @@ impl<R: BufRead> Read for Counted<'_, R> {
 /// Reads one document and hands on its items.
 struct Items<'a, 'c, 's> {
     list: &'static str,
-    line: &'a Cell<u64>,
+    state: &'a State,
+    /// The line it begins on.
     start: u64,
     convert: &'a mut Convert<'c>,
     sink: &'a mut Sink<'s>,
-    /// What the sink said, which serde cannot carry.
-    failed: &'a Cell<Option<Error>>,
-    /// Set when something that was read since the last item is not UTF-8.
-    is_not_utf8: &'a Cell<bool>,
-    /// Bytes that were read since the last item.
-    count: &'a Cell<usize>,
-    /// The byte that was read last.
-    last: &'a Cell<u8>,
     /// Lists that this one stands in.
     depth: usize,
 }
@@ -219,20 +204,16 @@ impl Items<'_, '_, '_> {
     fn within(&mut self) -> Items<'_, '_, '_> {
         Items {
             list: self.list,
-            line: self.line,
-            start: self.line.get(),
+            state: self.state,
+            start: self.state.line.get(),
             convert: &mut *self.convert,
             sink: &mut *self.sink,
-            failed: self.failed,
-            is_not_utf8: self.is_not_utf8,
-            count: self.count,
-            last: self.last,
             depth: self.depth + 1,
         }
     }
 
     fn hand_on<E: serde::de::Error>(&mut self, item: Value) -> Result<(), E> {
-        let found = if self.is_not_utf8.replace(false) {
+        let found = if self.state.is_not_utf8.replace(false) {
             Err("is not UTF-8".to_owned())
         } else if has_nul(&item) {
             Err(super::NUL.to_owned())
@@ -244,14 +225,15 @@ impl Items<'_, '_, '_> {
 
     /// An item that is no valid JSON by itself.
     fn refuse<E: serde::de::Error>(&mut self, reason: String, item: Value) -> Result<(), E> {
-        self.is_not_utf8.set(false);
+        self.state.is_not_utf8.set(false);
         self.store(Err(reason), item)
     }
 
     fn store<E: serde::de::Error>(&mut self, found: Result<Found, String>, item: Value) -> Result<(), E> {
-        let row = Row { line: self.start, found, raw: Box::new(move || item), size: self.count.replace(0) };
+        let row =
+            Row { line: self.start, found, raw: Box::new(move || item), size: self.state.count.replace(0) };
         (self.sink)(row).map_err(|error| {
-            self.failed.set(Some(error));
+            self.state.failed.set(Some(error));
             E::custom("the row could not be stored")
         })
     }
@@ -283,10 +265,10 @@ impl<'de> DeserializeSeed<'de> for Items<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
-        self.start = self.line.get();
+        self.start = self.state.line.get();
         // Of what stands in a list, serde has looked at the first byte and no further. An object is gone
         // through, for it may be a list again: a playlist of a channel's playlists.
-        if self.depth == 0 || self.last.get() == b'{' {
+        if self.depth == 0 || self.state.last.get() == b'{' {
             return from.deserialize_any(self);
         }
         let item: Box<RawValue> = serde::Deserialize::deserialize(from)?;
@@ -311,7 +293,7 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
         while let Some(key) = map.next_key::<Box<RawValue>>()? {
             let key = serde_json::from_str::<String>(key.get()).map_err(|error| reason(&error));
             if key.as_deref() == Ok(self.list) {
-                self.is_not_utf8.set(false); // that was in the list's own title, or the like
+                self.state.is_not_utf8.set(false); // that was in the list's own title, or the like
                 match map.next_value_seed(List(self.within()))? {
                     None => is_list = true,
                     Some(other) => drop(document.insert(self.list.to_owned(), other)),
@@ -328,7 +310,7 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
         }
         match bad {
             _ if is_list => {
-                self.is_not_utf8.set(false);
+                self.state.is_not_utf8.set(false);
                 Ok(())
             }
             Some(reason) => self.refuse(reason, Value::Object(document)),
