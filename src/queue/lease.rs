@@ -189,7 +189,10 @@ pub fn complete_many<L: Into<Lease>>(
     leases: impl IntoIterator<Item = L>,
 ) -> Result<Vec<VideoProcessingJobId>> {
     let mut seen = HashSet::new();
-    let leases: Vec<Lease> = leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
+    let mut leases: Vec<Lease> =
+        leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
+    // One order for all who change several rows, so that none waits for another in a circle.
+    leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
     conn.atomically(|conn| {
         on_backend!(

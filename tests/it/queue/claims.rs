@@ -144,6 +144,25 @@ both! {
         assert_eq!(put, 500);
     }
 
+    fn two_who_complete_the_same_jobs_do_not_wait_in_a_circle(t) {
+        const JOBS: usize = 500;
+        let (one, other) = (t.db(), t.db());
+        for _ in 0..5 {
+            let video = one.write(|c| make::video(c).insert(c)).unwrap();
+            let rows: Vec<_> = (0..JOBS).map(|_| NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download)).collect();
+            one.write(|c| queue::enqueue_many(c, &rows)).unwrap();
+            let up = claim(&one, &Claim::new("w").at_most(JOBS as u32));
+            let down: Vec<_> = up.iter().rev().collect();
+            let start = std::sync::Barrier::new(2);
+            let lost: usize = std::thread::scope(|s| {
+                let up = s.spawn(|| { start.wait(); one.write(|c| queue::complete_many(c, &up)).unwrap().len() });
+                let down = s.spawn(|| { start.wait(); other.write(|c| queue::complete_many(c, down)).unwrap().len() });
+                up.join().unwrap() + down.join().unwrap()
+            });
+            assert_eq!(lost, JOBS, "each was completed by one of the two");
+        }
+    }
+
     fn what_is_pruned_is_finished_and_nothing_else(t) {
         let db = t.db();
         // More than a batch, all finished long ago, between jobs that wait.
