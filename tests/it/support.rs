@@ -65,6 +65,18 @@ impl Scratch {
         Self { url: postgres::create_database(None), dir: tempfile::tempdir().unwrap(), is_postgres: true }
     }
 
+    /// Another one on the same engine.
+    pub fn another(&self) -> Self {
+        #[cfg(feature = "postgres")]
+        if self.is_postgres {
+            return Self::postgres();
+        }
+        #[cfg(feature = "sqlite")]
+        return Self::sqlite();
+        #[cfg(not(feature = "sqlite"))]
+        unreachable!("one engine is there");
+    }
+
     /// The database, migrated. On PostgreSQL a test that wants only this is quickest with a fresh scratch,
     /// because then a migrated template is copied.
     pub fn db(&self) -> Database {

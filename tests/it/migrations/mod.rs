@@ -16,17 +16,6 @@ use crate::make::{self, contract, execute, query, seed};
 use crate::support::{Scratch, both};
 
 impl Scratch {
-    fn another(&self) -> Self {
-        #[cfg(feature = "postgres")]
-        if self.is_postgres {
-            return Self::postgres();
-        }
-        #[cfg(feature = "sqlite")]
-        return Self::sqlite();
-        #[cfg(not(feature = "sqlite"))]
-        unreachable!("one engine is there");
-    }
-
     /// A connection as other programs open it. On SQLite it makes the file if it is not there.
     pub(crate) fn plain(&self) -> DbConnection {
         #[cfg(feature = "postgres")]

@@ -2,6 +2,7 @@
 
 mod claims;
 mod commands;
+mod model;
 mod schedules;
 mod workers;
 
