@@ -3,6 +3,7 @@
 mod claims;
 mod commands;
 mod model;
+mod order;
 mod schedules;
 mod workers;
 
