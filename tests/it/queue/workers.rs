@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use viraldb::compilation::{ErrorLog, ErrorLogFilter};
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::queue::{Backoff, Done, Stop, Worker};
-use viraldb::{DbConnection, Page};
+use viraldb::republishing::NewSystemConfiguration;
+use viraldb::{ConfigValue, DbConnection, Page};
 
 use super::*;
+#[cfg(feature = "postgres")]
+use crate::support::server::Server;
 use crate::support::{Scratch, both};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -190,16 +193,107 @@ both! {
         assert!(waits[4] < Duration::from_millis(200), "{waits:?}");
     }
 
+    fn a_paused_queue_lets_a_worker_finish_what_it_has(t) {
+        let db = t.db();
+        let pause = |value: bool| {
+            let setting = NewSystemConfiguration { key: "queue_paused".into(), value: ConfigValue(value.into()), ..Default::default() };
+            db.write(|c| setting.insert_or_update(c)).unwrap();
+        };
+        let [running] = put(&db, [|_| ()]);
+        let (started, starts) = mpsc::channel();
+        let (finish, finished) = mpsc::channel();
+        let finished = Mutex::new(finished);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)).concurrency(2), move |job| {
+            started.send((job.id, Instant::now())).unwrap();
+            if job.id == running {
+                finished.lock().unwrap().recv().unwrap();
+            }
+            Ok::<_, String>(())
+        });
+        assert_eq!(starts.recv_timeout(Duration::from_secs(30)).unwrap().0, running);
+        pause(true);
+        let [waiting] = put(&db, [|_| ()]);
+        // Twice as long as it goes without looking, and many leases.
+        assert_eq!(starts.recv_timeout(Duration::from_secs(2)), Err(mpsc::RecvTimeoutError::Timeout));
+        assert_eq!(db.write(queue::rescue).unwrap(), queue::Rescued::default());
+        finish.send(()).unwrap();
+        wait_until("the running one is done", || find(&db, running).status == JobStatus::Completed);
+        assert_eq!((find(&db, waiting).status, find(&db, running).attempts), (JobStatus::Queued, 1));
+
+        pause(false);
+        assert_eq!(starts.recv_timeout(Duration::from_secs(30)).unwrap().0, waiting);
+        let mut waits: Vec<Duration> = (0..9).map(|_| {
+            std::thread::sleep(Duration::from_millis(150));
+            put(&db, [|_| ()]);
+            let put = Instant::now();
+            starts.recv_timeout(Duration::from_secs(30)).unwrap().1.saturating_duration_since(put)
+        }).collect();
+        stop.stop();
+        assert_eq!(worker.join().unwrap(), Done { completed: 11, ..Done::default() });
+        waits.sort();
+        assert!(waits[4] < Duration::from_millis(200), "it is woken as before: {waits:?}");
+    }
+
+    fn a_worker_stops_in_time_when_the_database_is_away(t) {
+        const GRACE: Duration = Duration::from_secs(2);
+        let place = Place::new(t);
+        let options = viraldb::Options { busy_timeout: SHORT / 3, ..Default::default() };
+        let db = Database::open_with(&place.url, &options).unwrap();
+        enqueue(&db, 3);
+        let (started, starts) = mpsc::channel();
+        let left = Arc::new(AtomicUsize::new(0));
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(4).grace(GRACE), move |job| {
+            let number = left.fetch_add(1, Ordering::SeqCst);
+            started.send(()).unwrap();
+            wait_until("it is to stop", || job.should_stop());
+            match number {
+                // one heeds the stop, one finishes in time, one does neither
+                0 => return Err("stopped"),
+                1 => {}
+                _ => wait_until("it is lost", || job.is_lost()),
+            }
+            Ok(())
+        });
+        let (stop_idle, idle) = start(Worker::new(&db, Claim::new("idle").types(["publish"])).grace(GRACE), |_| Ok::<_, String>(()));
+        (0..3).for_each(|_| starts.recv().unwrap());
+        let waits = place.while_away(|| {
+            std::thread::sleep(SHORT);
+            let stopped = Instant::now();
+            stop.stop();
+            stop_idle.stop();
+            assert_eq!(idle.join().unwrap(), Done::default());
+            let waited = stopped.elapsed();
+            assert_eq!(worker.join().unwrap(), Done { lost: 3, ..Done::default() });
+            [waited, stopped.elapsed()]
+        });
+        // The last handler goes on for all of the grace; after it the database is asked once more.
+        assert!(waits[0] < GRACE && waits[1] < 2 * GRACE, "{waits:?}");
+        assert_eq!(count(&db, JobStatus::Processing), 3, "their leases end by themselves");
+    }
+
+    fn sigterm_ends_a_worker_process_when_the_database_is_away(t) {
+        let place = Place::new(t);
+        let db = Database::open(&place.url).unwrap();
+        enqueue(&db, 1);
+        let mut child = process(&place.url, 2_000, 2_000);
+        wait_until("it works", || count(&db, JobStatus::Processing) == 1);
+        let (waited, lines) = place.while_away(|| {
+            let stopped = Instant::now();
+            let lines = terminate(&mut child);
+            (stopped.elapsed(), lines)
+        });
+        // Its grace is 30 s.
+        assert!(waited < Duration::from_secs(30), "{waited:?}: {lines:?}");
+        assert!(lines.last().unwrap().contains("lost: 1"), "{lines:?}");
+        assert_eq!(queue::rescue_all(&db).unwrap(), queue::Rescued { retrying: 1, failed: 0 });
+    }
+
     fn sigterm_lets_a_worker_process_finish(t) {
         let db = t.db();
         enqueue(&db, 2);
-        let mut child = process(t, 10_000, 400);
+        let mut child = process(&t.url, 10_000, 400);
         wait_until("it works", || count(&db, JobStatus::Processing) == 2);
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        let output = child.stderr.take().map(BufReader::new).unwrap();
-        let lines: Vec<String> = output.lines().map(Result::unwrap).collect();
-        assert!(child.wait().unwrap().success(), "{lines:?}");
+        let lines = terminate(&mut child);
         assert!(lines.last().unwrap().contains("released: 2") || lines.last().unwrap().contains("completed: 2"), "{lines:?}");
         assert_eq!(count(&db, JobStatus::Processing), 0);
     }
@@ -215,7 +309,7 @@ both! {
                     let mut random = fastrand::Rng::with_seed(worker);
                     let mut acknowledged = HashSet::new();
                     for _ in 0..KILLS / AT_ONCE {
-                        let mut child = process(t, 400, 20);
+                        let mut child = process(&t.url, 400, 20);
                         let output = child.stderr.take().map(BufReader::new).unwrap();
                         std::thread::sleep(Duration::from_millis(random.u64(20..250)));
                         child.kill().unwrap(); // SIGKILL
@@ -254,18 +348,62 @@ fn stop_when_idle(db: &Database, stop: &Stop, worker: &std::thread::JoinHandle<D
     worker.is_finished()
 }
 
+/// A database that can be away for a while: the test's own file, or one on a server of its own.
+struct Place {
+    url: String,
+    #[cfg(feature = "postgres")]
+    server: Option<Server>,
+}
+
+impl Place {
+    fn new(t: &Scratch) -> Self {
+        #[cfg(feature = "postgres")]
+        if t.is_postgres {
+            let server = Server::own(&["fsync=off"]);
+            return Self { url: server.create_database("away", "template0"), server: Some(server) };
+        }
+        Self {
+            url: t.url.clone(),
+            #[cfg(feature = "postgres")]
+            server: None,
+        }
+    }
+
+    /// Runs `work` while the server is stopped, or the file locked by somebody else.
+    fn while_away<T>(&self, work: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "postgres")]
+        if let Some(server) = &self.server {
+            server.stop();
+            let result = work();
+            server.restart();
+            return result;
+        }
+        let mut other = Database::connect(&self.url).unwrap().session().unwrap();
+        other.atomically(|_| Ok(work())).unwrap()
+    }
+}
+
 /// Tells this test program that it is to be a worker: URL, lease and work in milliseconds.
 const BE_A_WORKER: &str = "VIRALDB_TEST_WORKER";
 
-/// A worker as a process of its own on the test's database: this program, of which one test is run.
-fn process(t: &Scratch, lease: u32, work: u32) -> Child {
+/// A worker as a process of its own on a database: this program, of which one test is run.
+fn process(url: &str, lease: u32, work: u32) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "queue::workers::a_worker_stopped_before_it_begins_takes_nothing", "--nocapture"])
-        .env(BE_A_WORKER, format!("{} {lease} {work}", t.url))
+        .env(BE_A_WORKER, format!("{url} {lease} {work}"))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Sends a worker's process SIGTERM, and returns what it logged until it ended.
+fn terminate(child: &mut Child) -> Vec<String> {
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let lines = child.stderr.take().map(BufReader::new).unwrap().lines().map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{lines:?}");
+    lines
 }
 
 #[test]
@@ -327,7 +465,7 @@ fn is_sound(conn: &mut DbConnection) -> viraldb::Result<()> {
 #[cfg(feature = "postgres")]
 #[test]
 fn a_worker_goes_on_when_its_server_is_restarted() {
-    let server = crate::support::server::Server::own(&["fsync=off"]);
+    let server = Server::own(&["fsync=off"]);
     let url = server.create_database("restarted", "template0");
     let db = Database::open(&url).unwrap();
     enqueue(&db, 1);

@@ -37,18 +37,28 @@ impl Server {
         start(settings)
     }
 
-    /// Ends a server of its own without a word to anybody, and starts it again.
+    /// Ends a server of its own without a word to anybody, and starts it again, or starts it after a [`Self::stop`].
     #[allow(dead_code)] // the benchmarks do not
     pub fn restart(&self) {
-        let data = self.data.as_ref().expect("only a server of its own is restarted");
+        self.control(&["-l", "/dev/null", "restart"]);
+    }
+
+    /// Ends a server of its own without a word to anybody.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn stop(&self) {
+        self.control(&["stop"]);
+    }
+
+    fn control(&self, args: &[&str]) {
+        let data = self.data.as_ref().expect("only a server of its own is stopped");
         let done = as_postgres(&bin().join("pg_ctl"))
             .arg("-D")
             .arg(data)
-            .args(["-m", "immediate", "-w", "-l", "/dev/null", "restart"])
-            .stdout(Stdio::null())
-            .status()
+            .args(["-m", "immediate", "-w"])
+            .args(args)
+            .output()
             .unwrap();
-        assert!(done.success());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// Makes a database, copied from a template, and returns its URL.
