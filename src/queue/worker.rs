@@ -272,6 +272,7 @@ impl Shared {
             match result {
                 Ok((jobs, lease_ends)) => jobs.into_iter().for_each(|job| self.take(job, lease_ends)),
                 Err(error) => {
+                    let error = error.in_database(db.url());
                     tracing::warn!("the queue cannot be read, trying again: {error}");
                     waker = None;
                     std::thread::sleep(BEAT);
@@ -438,6 +439,7 @@ impl Shared {
                 Ok::<_, Error>(())
             })();
             if let Err(error) = kept {
+                let error = error.in_database(self.worker.db.url());
                 tracing::warn!("no heartbeat, trying again: {error}");
                 session = None;
                 next = Instant::now() + BEAT;

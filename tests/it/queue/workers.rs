@@ -285,6 +285,8 @@ both! {
         // Its grace is 30 s.
         assert!(waited < Duration::from_secs(30), "{waited:?}: {lines:?}");
         assert!(lines.last().unwrap().contains("lost: 1"), "{lines:?}");
+        let name = db.url().to_string();
+        assert!(lines.iter().filter(|line| line.contains("trying again")).all(|line| line.contains(&name)), "{name} {lines:?}");
         assert_eq!(queue::rescue_all(&db).unwrap(), queue::Rescued { retrying: 1, failed: 0 });
     }
 
