@@ -178,8 +178,8 @@ impl Database {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
             return writer
-                .take(|| self.0.opener.establish(Access::Write))
-                .and_then(|mut conn| conn.atomically(work))
+                .take(self.0.opener.options.busy_timeout, || self.0.opener.establish(Access::Write))
+                .and_then(|writing| writing.atomically(work))
                 .map_err(|error| self.0.opener.explained(error));
         }
         self.begun("BEGIN")

@@ -1,6 +1,5 @@
 //! SQLite's one writer.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -8,27 +7,41 @@ use std::time::{Duration, Instant};
 use super::{DbConnection, sqlite};
 use crate::{Error, Result};
 
-/// The one connection that writes, and the thread that is using it.
+/// The one connection that writes.
 pub(super) struct Writer {
     conn: Mutex<DbConnection>,
-    thread: Mutex<Option<ThreadId>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The thread that has the connection.
+    thread: Option<ThreadId>,
+    /// When a thread gave up because another program held the file's lock.
+    gave_up: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) const fn new(conn: DbConnection) -> Self {
-        Self { conn: Mutex::new(conn), thread: Mutex::new(None) }
+    pub(super) fn new(conn: DbConnection) -> Self {
+        Self { conn: Mutex::new(conn), state: Mutex::default() }
     }
 
-    fn thread(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes it. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
     ///
-    /// Who finds it taken waits as for the lock of the file, for the same reasons.
-    pub(super) fn take(&self, establish: impl FnOnce() -> Result<DbConnection>) -> Result<Writing<'_>> {
+    /// Who finds it taken waits as for the lock of the file, for the same reasons. If the one before gave up on that
+    /// lock meanwhile, after `busy_timeout`, who has waited half as long gives up too: else each thread would wait
+    /// after all others.
+    pub(super) fn take(
+        &self,
+        busy_timeout: Duration,
+        establish: impl FnOnce() -> Result<DbConnection>,
+    ) -> Result<Writing<'_>> {
         let me = std::thread::current().id();
-        if *self.thread() == Some(me) {
+        if self.state().thread == Some(me) {
             return Err(Error::invalid(
                 "a write within a write",
                 "would wait for itself; use the connection that the outer one was given",
@@ -52,7 +65,12 @@ impl Writer {
                 }
             }
         };
-        *self.thread() = Some(me);
+        let mut state = self.state();
+        if state.gave_up.is_some_and(|at| at.saturating_duration_since(start) >= busy_timeout / 2) {
+            return Err(Error::Busy { database: String::new(), reason: String::new() });
+        }
+        state.thread = Some(me);
+        drop(state);
         Ok(Writing { conn, writer: self })
     }
 }
@@ -63,22 +81,19 @@ pub(super) struct Writing<'a> {
     writer: &'a Writer,
 }
 
-impl Deref for Writing<'_> {
-    type Target = DbConnection;
-
-    fn deref(&self) -> &DbConnection {
-        &self.conn
-    }
-}
-
-impl DerefMut for Writing<'_> {
-    fn deref_mut(&mut self) -> &mut DbConnection {
-        &mut self.conn
+impl Writing<'_> {
+    /// Runs `work` in a transaction.
+    pub(super) fn atomically<T>(mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = self.conn.atomically(work);
+        if matches!(result, Err(Error::Busy { .. })) {
+            self.writer.state().gave_up = Some(Instant::now());
+        }
+        result
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        *self.writer.thread() = None;
+        self.writer.state().thread = None;
     }
 }

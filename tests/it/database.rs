@@ -168,6 +168,21 @@ fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
     let start = std::time::Instant::now();
     assert!(matches!(db.write(|c| make::error().insert(c)), Err(Error::Busy { .. })));
     assert!((wait..wait * 5).contains(&start.elapsed()), "{:?}", start.elapsed());
+    // Threads wait beside each other, not one after the other.
+    let start = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| db.write(|c| make::error().insert(c)))).collect();
+        for thread in threads {
+            match thread.join().unwrap() {
+                Err(Error::Busy { database, reason }) => {
+                    assert!(database.ends_with("viral.db") && reason.contains("300ms"), "{database} {reason}")
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    assert!((wait..wait * 6).contains(&start.elapsed()), "{:?}", start.elapsed());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| db.write(|c| make::error().insert(c)));
         std::thread::sleep(wait / 3);

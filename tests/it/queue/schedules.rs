@@ -244,7 +244,7 @@ both! {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let far = Timestamp::now() + LONG;
-        let row = |n: i32| NewVideoProcessingJob { priority: Some(n % 4), run_at: (n % 2 == 0).then_some(far), ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download) };
+        let row = |n: i32| NewVideoProcessingJob { priority: Some(n % 4), run_at: (n % 2 == 0).then_some(far), ..NewVideoProcessingJob::new(video.id, video.channel_id, if n % 16 < 4 { JobType::Publish } else { JobType::Download }) };
         let rows: Vec<_> = (0..20_000).map(row).collect();
         db.write(|c| queue::enqueue_many(c, &rows)).unwrap();
         db.write(|c| Ok(c.batch_execute("UPDATE video_processing_jobs SET status = 'completed' WHERE priority % 2 = 1")?)).unwrap();
@@ -253,9 +253,10 @@ both! {
             db.write(|c| Ok(c.batch_execute("ANALYZE video_processing_jobs")?)).unwrap();
         }
         let due = put(&db, [|_| (), |j| j.priority = Some(-1)]);
-        for asked in [Claim::new("w"), Claim::new("w").types(["download"]).at_most(10), Claim::new("w").types(["download", "publish"]).at_most(100)] {
+        let one_type = Claim::new("w").types(["publish"]).at_most(10);
+        for (asked, index) in [(Claim::new("w"), "idx_jobs_claim"), (one_type, "idx_jobs_claim_type"), (Claim::new("w").types(["download", "publish"]).at_most(100), "idx_jobs_claim")] {
             let plan = db.read(|c| asked.explain(c)).unwrap();
-            assert!(plan.contains("idx_jobs_claim"), "{plan}");
+            assert!(plan.contains(&format!("{index} ")), "{index} in {plan}");
             for line in plan.lines().filter(|line| line.contains("idx_") || line.contains("Index")) {
                 assert!(["idx_jobs_claim", "_pkey", "queue_paused"].iter().any(|index| line.contains(index)) || line.contains("Cond"), "{line} in {plan}");
             }
