@@ -701,6 +701,44 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
+    /// What became of the settings: one row for each change through viraldb.
+    viraldb_config_changes (id) {
+        /// Identifier; a later change has a higher one.
+        id -> Int8,
+        /// When.
+        changed_at -> Timestamptz,
+        /// Who.
+        changed_by -> Text,
+        /// Name of the setting.
+        key -> Text,
+        /// Where it was changed: channel, override or system.
+        layer -> Text,
+        /// The channel, if it was changed for one; it may be gone by now.
+        channel_id -> Nullable<Uuid>,
+        /// The value before, as JSON, a secret as its fingerprint; NULL if there was none.
+        old_value -> Nullable<Text>,
+        /// The value after, as JSON, a secret as its fingerprint; NULL if it was taken away.
+        new_value -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// The keys that sealed secrets of this database, by their fingerprints.
+    viraldb_keys (id) {
+        /// Fingerprint of the key, which does not tell the key.
+        id -> Text,
+        /// When it first sealed a value here.
+        first_used_at -> Timestamptz,
+        /// When a rotation had sealed its last value anew under another key; NULL while it is in use.
+        retired_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
     /// Checksums of the migrations that made this database.
     viraldb_migrations (version) {
         /// Version of the migration, as in Diesel's own table.
@@ -755,5 +793,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     video_processing_jobs,
     video_statistics,
     videos,
+    viraldb_config_changes,
+    viraldb_keys,
     viraldb_migrations,
 );

@@ -250,6 +250,8 @@ CREATE TABLE config_overrides (
 );
 CREATE TRIGGER config_overrides_updated_at BEFORE UPDATE ON config_overrides
     FOR EACH ROW EXECUTE FUNCTION viraldb_touch_updated_at();
+CREATE TRIGGER config_overrides_config AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON config_overrides
+    FOR EACH STATEMENT EXECUTE FUNCTION viraldb_notify_config();
 COMMENT ON TABLE config_overrides IS 'Settings changed by an operator at run time.';
 COMMENT ON COLUMN config_overrides.key IS 'Name of the setting.';
 COMMENT ON COLUMN config_overrides.value IS 'Its value, as text.';

@@ -86,6 +86,8 @@ CREATE INDEX idx_channels_effect_preset_id ON channels (effect_preset_id);
 CREATE INDEX idx_channels_created_at ON channels (created_at);
 CREATE TRIGGER channels_updated_at BEFORE UPDATE ON channels
     FOR EACH ROW EXECUTE FUNCTION viraldb_touch_updated_at();
+CREATE TRIGGER channels_config AFTER INSERT OR UPDATE OF settings OR DELETE OR TRUNCATE ON channels
+    FOR EACH STATEMENT EXECUTE FUNCTION viraldb_notify_config();
 COMMENT ON TABLE channels IS 'Channels that videos are published on.';
 COMMENT ON COLUMN channels.id IS 'Identifier, of version 7 when viraldb makes it.';
 COMMENT ON COLUMN channels.name IS 'Name of the channel.';
@@ -345,6 +347,8 @@ CREATE TABLE system_configuration (
 );
 CREATE TRIGGER system_configuration_updated_at BEFORE UPDATE ON system_configuration
     FOR EACH ROW EXECUTE FUNCTION viraldb_touch_updated_at();
+CREATE TRIGGER system_configuration_config AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON system_configuration
+    FOR EACH STATEMENT EXECUTE FUNCTION viraldb_notify_config();
 COMMENT ON TABLE system_configuration IS 'Settings of the whole system.';
 COMMENT ON COLUMN system_configuration.key IS 'Name of the setting.';
 COMMENT ON COLUMN system_configuration.value IS 'Its value.';

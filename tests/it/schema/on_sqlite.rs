@@ -30,7 +30,7 @@ fn checked_with(db: &Database, part: &str) -> Vec<(String, String)> {
     let constraints = db.read(|c| Ok(constraints(c))).unwrap();
     constraints
         .into_iter()
-        .filter(|((table, _), says)| says.contains(part) && table != "viraldb_migrations")
+        .filter(|((table, _), says)| says.contains(part) && !table.starts_with("viraldb_"))
         .map(|((table, name), _)| {
             let column = name.strip_prefix(&format!("{table}_")).unwrap().strip_suffix("_check").unwrap();
             (table.clone(), column.to_owned())
@@ -55,7 +55,7 @@ fn typed(kind: &str) -> BTreeSet<(String, String)> {
             }
         }
     }
-    found.retain(|(table, _)| table != "viraldb_migrations");
+    found.retain(|(table, _)| !table.starts_with("viraldb_"));
     found
 }
 
