@@ -46,6 +46,7 @@ pub mod cli;
 pub mod compilation;
 pub mod correlation;
 pub mod db;
+mod environment;
 mod error;
 pub mod generation;
 mod helpers;

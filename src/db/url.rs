@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
 
 /// The URL of a database. It prints with the password masked.
@@ -46,63 +47,24 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
     if let Some(url) = given {
         return Ok(url.to_owned());
     }
-    match std::env::var("DATABASE_URL") {
-        Ok(url) if !url.trim().is_empty() => return Ok(url),
-        Ok(_) => {}
-        Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(Error::invalid("DATABASE_URL", error.to_string())),
+    if let Some(url) = environment::variable("DATABASE_URL")? {
+        return Ok(url);
     }
-    let here = std::env::current_dir().map_err(|error| Error::io(".", error))?;
-    let mut folder = PathBuf::new();
-    for _ in here.ancestors() {
-        let file = folder.join(".env");
-        if file.is_file() {
-            return Ok(of_dotenv(&file)?.unwrap_or_else(|| DEFAULT_URL.to_owned()));
-        }
-        folder.push("..");
-    }
-    Ok(DEFAULT_URL.to_owned())
-}
-
-/// The `DATABASE_URL` of a `.env` file. A relative path of SQLite's counts from the folder of that file, which
-/// may be one above the current one.
-fn of_dotenv(file: &Path) -> Result<Option<String>> {
-    let mut bad = None;
-    for line in dotenvy::from_path_iter(file).map_err(|error| unreadable(file, error))? {
-        let (key, url) = match line {
-            Ok(pair) => pair,
-            // It may be another program's; only if no line is ours may it have been meant to be.
-            Err(error @ dotenvy::Error::LineParse(..)) => {
-                bad = Some(error);
-                continue;
+    let dotenv = DotEnv::read()?;
+    match dotenv.values.get("DATABASE_URL") {
+        // A relative path of SQLite's counts from the folder of the file.
+        Some(url) => Ok(match url.parse() {
+            Ok(DatabaseUrl::File(path)) if path.is_relative() => {
+                format!("sqlite://{}", dotenv.resolve(&path).display())
             }
-            Err(error) => return Err(unreadable(file, error)),
-        };
-        if key == "DATABASE_URL" && !url.trim().is_empty() {
-            return Ok(Some(match (url.parse(), file.parent()) {
-                (Ok(DatabaseUrl::File(path)), Some(folder)) if path.is_relative() => {
-                    format!("sqlite://{}", folder.join(path).display())
-                }
-                _ => url,
-            }));
-        }
+            _ => url.clone(),
+        }),
+        None if dotenv.has_bad_line => Err(dotenv.lacks(&["DATABASE_URL"])),
+        None => Ok(DEFAULT_URL.to_owned()),
     }
-    bad.map_or(Ok(None), |error| Err(unreadable(file, error)))
 }
 
 const DEFAULT_URL: &str = "sqlite://viral.db";
-
-/// A line of `.env` may hold a secret, so only its place is told.
-fn unreadable(file: &Path, error: dotenvy::Error) -> Error {
-    let file = file.display().to_string();
-    match error {
-        dotenvy::Error::LineParse(..) => Error::invalid(
-            file,
-            "names no DATABASE_URL and has a line that cannot be read; put values with spaces in quotes",
-        ),
-        other => Error::invalid(file, format!("cannot be read: {other}")),
-    }
-}
 
 impl FromStr for DatabaseUrl {
     type Err = Error;
