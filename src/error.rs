@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use crate::secrets::KeyId;
 use crate::types::VideoProcessingJobId;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error as Diesel};
 
@@ -121,6 +122,42 @@ pub enum Error {
         first: String,
     },
 
+    /// A secret is sealed under a key that was not given, or there is no key to seal it with.
+    #[error("{at} {}", key_missing(needed, given))]
+    SecretKeyMissing {
+        /// The place of the secret.
+        at: String,
+        /// The keys of which one is needed; none if any would do.
+        needed: Vec<KeyId>,
+        /// The keys that were given.
+        given: Vec<KeyId>,
+    },
+
+    /// A sealed text does not open under its key.
+    #[error(
+        "{at} does not open: it was damaged, or copied from another place; set the secret anew, or restore it from a backup"
+    )]
+    SecretDamaged {
+        /// The place of the secret.
+        at: String,
+    },
+
+    /// What stands where a sealed text should is none.
+    #[error("{at} is not sealed: {reason}")]
+    SecretNotSealed {
+        /// The place of the secret.
+        at: String,
+        /// What it is, and what to do.
+        reason: String,
+    },
+
+    /// There is no secret.
+    #[error("{at} holds no secret; set one with `viraldb secrets set`")]
+    SecretNotSet {
+        /// The place of the secret.
+        at: String,
+    },
+
     /// Anything else the database said.
     #[error("{table}{}{source}", if table.is_empty() { "" } else { ": " })]
     Database {
@@ -188,6 +225,22 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// Which keys are needed, which were given, and how to give others.
+fn key_missing(needed: &[KeyId], given: &[KeyId]) -> String {
+    let list = |ids: &[KeyId]| ids.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ");
+    let why = match needed {
+        [] => "needs a key".to_owned(),
+        [id] => format!("needs key {id}"),
+        ids => format!("needs one of the keys {}", list(ids)),
+    };
+    let given = match given {
+        [] => "none was given".to_owned(),
+        ids => format!("given: {}", list(ids)),
+    };
+    let make = if needed.is_empty() { "; `viraldb secrets keygen` makes one" } else { "" };
+    format!("{why}, {given}; set VIRALDB_KEY or VIRALDB_KEY_FILE{make}")
 }
 
 /// Maps what Diesel says, once for the whole crate.

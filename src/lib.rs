@@ -1,7 +1,7 @@
 //! The database layer of automated short-video channels.
 //!
 //! viraldb holds what such a channel knows — discovered videos, runs, clips, scripts, channels, jobs,
-//! statistics, reviews, settings, errors — in one file on a laptop (SQLite) or in PostgreSQL in
+//! statistics, reviews, settings, secrets, errors — in one file on a laptop (SQLite) or in PostgreSQL in
 //! production, with the same code and the same tables. There are three ways to it: typed models and
 //! functions, one's own Diesel queries against [`schema`], and the command `viraldb`.
 //!
@@ -57,6 +57,7 @@ pub mod republishing;
 #[rustfmt::skip] // as `diesel print-schema` prints it
 #[allow(missing_docs)] // its docs are the comments in the database
 pub mod schema;
+pub mod secrets;
 pub mod series;
 pub mod types;
 

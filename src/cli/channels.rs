@@ -106,7 +106,6 @@ struct Fields {
 
 const LISTED: &[&str] =
     &["id", "name", "youtube_channel_id", "is_active", "phase2_enabled", "last_publication_at"];
-const SEALED: &[&str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
@@ -119,7 +118,7 @@ impl Args {
             }
             Command::Show { id } => {
                 let channel = db.read(|c| find(c, &id))?;
-                context.output.row(&channel, SEALED)?;
+                context.output.row(&channel)?;
             }
             Command::Add { name, youtube_id, fields } => {
                 let new = NewChannel::new(&name, &youtube_id);
@@ -175,7 +174,7 @@ impl Args {
 }
 
 /// The channel with this id, or with this id of YouTube's.
-fn find(c: &mut DbConnection, id: &str) -> Result<Channel> {
+pub(super) fn find(c: &mut DbConnection, id: &str) -> Result<Channel> {
     match id.parse() {
         Ok(id) => Channel::find(c, id),
         Err(_) => Channel::find_by_youtube_channel_id(c, id),

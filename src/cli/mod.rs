@@ -1,7 +1,7 @@
 //! The command line: one file a command, each its arguments, one call into the library, one print.
 //!
 //! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `migrate check` documents.
+//! 1 failed, 2 wrong usage, and those that `migrate check` and `secrets verify` document.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
@@ -18,6 +18,7 @@ mod output;
 mod presets;
 mod reviews;
 mod runs;
+mod secrets;
 mod status;
 mod trends;
 mod values;
@@ -104,6 +105,8 @@ enum Command {
     Trends(trends::Args),
     /// The work queue
     Jobs(jobs::Args),
+    /// Sealed credentials and settings, and their keys
+    Secrets(secrets::Args),
     /// Errors of the pipelines
     Errors(errors::Args),
     /// Print a completion script for a shell
@@ -180,6 +183,7 @@ impl Command {
             Self::Music(_) => "music",
             Self::Trends(_) => "trends",
             Self::Jobs(_) => "jobs",
+            Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
             Self::Completions(_) => "completions",
         }
@@ -199,6 +203,7 @@ impl Command {
             Self::Music(args) => args.run(context),
             Self::Trends(args) => args.run(context),
             Self::Jobs(args) => args.run(context),
+            Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }

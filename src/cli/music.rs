@@ -100,7 +100,7 @@ impl Args {
             }
             Command::Show { id } => {
                 let track = db.read(|c| Music::find(c, id))?;
-                context.output.row(&track, &[])?;
+                context.output.row(&track)?;
             }
             Command::Add { name, fields } => {
                 let new = NewMusic {

@@ -71,13 +71,12 @@ impl Output {
         }
     }
 
-    /// Prints one row; for people all of it but the `sealed` columns, each on its line.
-    pub(super) fn row(&mut self, row: &impl Serialize, sealed: &[&str]) -> Result<()> {
+    /// Prints one row; for people each column on its line.
+    pub(super) fn row(&mut self, row: &impl Serialize) -> Result<()> {
         if self.format != Format::Table {
             return self.object(row);
         }
-        let mut columns = crate::db::document::from_row(row)?;
-        columns.retain(|name, _| !sealed.contains(&name.as_str()));
+        let columns = crate::db::document::from_row(row)?;
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
             let value = visible(&crate::error::one_line(&cell(Some(value))));

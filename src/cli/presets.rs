@@ -91,7 +91,7 @@ impl Args {
             }
             Command::Show { id } => {
                 let preset = db.read(|c| TransformationPreset::find(c, id))?;
-                context.output.row(&preset, &[])?;
+                context.output.row(&preset)?;
             }
             Command::Add { name, fields } => {
                 let new = NewTransformationPreset::new(&name);

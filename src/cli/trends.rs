@@ -112,7 +112,7 @@ impl Args {
             }
             Command::Show { id } => {
                 let trend = db.read(|c| Trend::find(c, id))?;
-                context.output.row(&trend, &[])?;
+                context.output.row(&trend)?;
             }
             Command::Add { platform, external_id, fields } => {
                 let platform: Platform = platform.parse()?;

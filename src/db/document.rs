@@ -43,6 +43,8 @@ pub(crate) enum Id {
 /// A struct of new rows that serde can read from a document of its columns.
 pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     const TABLE: Table;
+    /// Columns whose text serde does not show.
+    const SEALED: &'static [&'static str] = &[];
 
     /// Inserts or updates documents of this table; see [`upsert`].
     fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {

@@ -108,6 +108,11 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let row: T = serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())?;
     let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
     document.retain(|column, _| given.contains_key(column));
+    for column in T::SEALED {
+        if let (Some(shown), Some(text)) = (document.get_mut(*column), given.remove(*column)) {
+            *shown = text;
+        }
+    }
     for key in T::TABLE.key {
         if let Some(Value::String(key_value)) = document.get(*key) {
             require(key, key_value).map_err(|error| error.to_string())?;

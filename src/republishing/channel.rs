@@ -13,7 +13,7 @@ use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Uuid};
-use crate::types::{ChannelId, Json, Timestamp, TransformationPresetId};
+use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
 
 /// One row of `channels`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
@@ -30,8 +30,8 @@ pub struct Channel {
     pub youtube_channel_url: String,
     /// Whether videos are published on it.
     pub is_active: bool,
-    /// Ciphertext of its API credentials, never the credentials.
-    pub api_credentials_encrypted: String,
+    /// Its API credentials, sealed; [`secrets`](crate::secrets) opens them. Empty if there are none.
+    pub api_credentials_encrypted: Sealed,
     /// When videos are published.
     pub posting_schedule: Json,
     /// Which source videos suit it.
@@ -44,8 +44,8 @@ pub struct Channel {
     pub effect_preset_id: Option<TransformationPresetId>,
     /// Repository whose workflows do its work.
     pub github_repo_url: Option<String>,
-    /// Ciphertext of that repository's secret, never the secret.
-    pub github_secret_key_encrypted: Option<String>,
+    /// That repository's secret, sealed.
+    pub github_secret_key_encrypted: Option<Sealed>,
     /// Whether transformation and publication are switched on.
     pub phase2_enabled: bool,
     /// When the row was made.
@@ -69,14 +69,14 @@ pub struct NewChannel<'a> {
     pub youtube_channel_id: Cow<'a, str>,
     pub youtube_channel_url: Cow<'a, str>,
     pub is_active: Option<bool>,
-    pub api_credentials_encrypted: Cow<'a, str>,
+    pub api_credentials_encrypted: Sealed,
     pub posting_schedule: Json,
     pub content_filters: Json,
     pub metadata_template: Json,
     pub settings: Option<Json>,
     pub effect_preset_id: Option<TransformationPresetId>,
     pub github_repo_url: Option<Cow<'a, str>>,
-    pub github_secret_key_encrypted: Option<Cow<'a, str>>,
+    pub github_secret_key_encrypted: Option<Sealed>,
     pub phase2_enabled: Option<bool>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
@@ -93,14 +93,14 @@ pub struct ChannelChanges<'a> {
     pub youtube_channel_id: Option<Cow<'a, str>>,
     pub youtube_channel_url: Option<Cow<'a, str>>,
     pub is_active: Option<bool>,
-    pub api_credentials_encrypted: Option<Cow<'a, str>>,
+    pub api_credentials_encrypted: Option<Sealed>,
     pub posting_schedule: Option<Json>,
     pub content_filters: Option<Json>,
     pub metadata_template: Option<Json>,
     pub settings: Option<Json>,
     pub effect_preset_id: Option<Option<TransformationPresetId>>,
     pub github_repo_url: Option<Option<Cow<'a, str>>>,
-    pub github_secret_key_encrypted: Option<Option<Cow<'a, str>>>,
+    pub github_secret_key_encrypted: Option<Option<Sealed>>,
     pub phase2_enabled: Option<bool>,
     pub last_publication_at: Option<Option<Timestamp>>,
 }
@@ -281,6 +281,7 @@ impl Document for NewChannel<'static> {
         json: &["posting_schedule", "content_filters", "metadata_template", "settings"],
         times: &["created_at", "updated_at", "last_publication_at"],
     };
+    const SEALED: &'static [&'static str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
 }
 
 impl ChannelChanges<'_> {

@@ -1,18 +1,21 @@
 //! Settings of the whole system.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::system_configuration;
+
 use crate::types::{ConfigValue, Timestamp};
 
-/// One row of `system_configuration`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+/// One row of `system_configuration`. It prints and serializes a sealed value as [`Sealed`](crate::types::Sealed) does.
+#[derive(Clone, PartialEq, Deserialize, HasQuery, Identifiable)]
 #[diesel(table_name = system_configuration, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 pub struct SystemConfiguration {
     /// Name of the setting.
@@ -21,12 +24,38 @@ pub struct SystemConfiguration {
     pub value: ConfigValue,
     /// What it is for.
     pub description: Option<String>,
-    /// Whether the value is ciphertext.
+    /// Whether the value is sealed; [`secrets`](crate::secrets) opens it.
     pub encrypted: bool,
     /// When the row was made.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+impl Serialize for SystemConfiguration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("SystemConfiguration", 6)?;
+        row.serialize_field("key", &self.key)?;
+        row.serialize_field("value", &self.value.shown(self.encrypted))?;
+        row.serialize_field("description", &self.description)?;
+        row.serialize_field("encrypted", &self.encrypted)?;
+        row.serialize_field("created_at", &self.created_at)?;
+        row.serialize_field("updated_at", &self.updated_at)?;
+        row.end()
+    }
+}
+
+impl fmt::Debug for SystemConfiguration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemConfiguration")
+            .field("key", &self.key)
+            .field("value", &self.value.shown(self.encrypted))
+            .field("description", &self.description)
+            .field("encrypted", &self.encrypted)
+            .field("created_at", &self.created_at)
+            .field("updated_at", &self.updated_at)
+            .finish()
+    }
 }
 
 /// What is known of a new row; `None` leaves a column to its default. The fields are those of

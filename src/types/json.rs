@@ -7,7 +7,7 @@ use diesel::expression::AsExpression;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{portable, sql};
+use super::{Sealed, portable, sql};
 
 /// A JSON document, free in shape or of the shape `T`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
@@ -25,6 +25,22 @@ impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document f
 #[diesel(sql_type = sql::Jsonb)]
 #[serde(transparent)]
 pub struct ConfigValue(pub serde_json::Value);
+
+impl ConfigValue {
+    /// The value as it may be shown: an encrypted one without its text.
+    pub(crate) fn shown(&self, encrypted: bool) -> serde_json::Value {
+        if encrypted { self.clone().into_sealed().to_string().into() } else { self.0.clone() }
+    }
+
+    /// The value of an encrypted setting: the text of a string, nothing of null, and any other as it is.
+    pub(crate) fn into_sealed(self) -> Sealed {
+        match self.0 {
+            serde_json::Value::Null => Sealed::default(),
+            serde_json::Value::String(text) => text.into(),
+            other => other.to_string().into(),
+        }
+    }
+}
 
 /// PostgreSQL sends `jsonb` as a version byte, always 1 so far, and the document's text.
 #[cfg(feature = "postgres")]

@@ -2,12 +2,14 @@
 
 mod id;
 mod json;
+mod sealed;
 pub mod sql;
 mod timestamp;
 mod words;
 
 pub use id::*;
 pub use json::{ConfigValue, Json};
+pub use sealed::Sealed;
 pub use timestamp::Timestamp;
 pub(crate) use words::unknown_word;
 

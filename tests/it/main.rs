@@ -17,4 +17,5 @@ mod models;
 mod nonblocking;
 mod queue;
 mod schema;
+mod secrets;
 mod series;

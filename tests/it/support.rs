@@ -131,7 +131,9 @@ pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
         .args(args)
         .stdin(Stdio::null())
         .env_remove("DATABASE_URL")
-        .env_remove("RUST_LOG");
+        .env_remove("RUST_LOG")
+        .env_remove("VIRALDB_KEY")
+        .env_remove("VIRALDB_KEY_FILE");
     command
 }
 

@@ -469,11 +469,11 @@ both! {
     fn system_configuration_changes(t) {
         each_change!(t.db(),
             full |_| NewSystemConfiguration {
-                key: "k".into(), value: ConfigValue(json!(1)), description: Some("d".into()), encrypted: Some(true),
+                key: "k".into(), value: ConfigValue(json!(1)), description: Some("d".into()), encrypted: Some(false),
                 created_at: Some(at(1)), updated_at: Some(at(2)),
             },
             SystemConfiguration by |row| &row.key, SystemConfigurationChanges, moves updated_at,
-            set { value: ConfigValue(json!({"a": [1]})), encrypted: false }
+            set { value: ConfigValue(json!({"a": [1]})), encrypted: true }
             null { description: "e" }
         );
     }

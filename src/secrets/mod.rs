@@ -1,0 +1,50 @@
+//! Secrets: the credentials of channels and the sealed settings, which the database never holds in the clear.
+//!
+//! Sealed are `channels.api_credentials_encrypted`, `channels.github_secret_key_encrypted`, and
+//! `system_configuration.value` where `encrypted`. Each value is sealed by itself, with XChaCha20-Poly1305 under
+//! a [`Key`] of 256 random bits and a nonce of its own, and is kept as text:
+//!
+//! ```text
+//! viraldb:1:<key id>:<nonce, ciphertext and tag in base64url>
+//! ```
+//!
+//! Sealed with it are the version, the key's id and the value's [`Place`]: table, column and key of the row. A
+//! text that was copied to another place does not open there.
+//!
+//! Of a [`Keyring`] the first key seals and all open. `viraldb_keys` names the keys that sealed values here, so
+//! that whoever comes with another keyring is told which key is missing before anything is written.
+//!
+//! ```
+//! use viraldb::secrets::{self, Key, Keyring, Place, Secret};
+//!
+//! # fn main() -> viraldb::Result<()> {
+//! let db = viraldb::Database::open("sqlite::memory:")?;
+//! let keyring = Keyring::new([Key::generate()?]); // a program takes Keyring::from_env()
+//! let place = Place::Setting("youtube_api_key".to_owned());
+//! db.write(|c| secrets::set(c, &keyring, &place, &Secret::from("AIza…".to_owned())))?;
+//! let secret = db.read(|c| secrets::get(c, &keyring, &place))?;
+//! assert_eq!((secret.reveal(), format!("{secret:?}").as_str()), ("AIza…", "***"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod envelope;
+mod fernet;
+mod keyring;
+mod place;
+mod reseal;
+mod rotate;
+mod secret;
+mod status;
+mod store;
+
+pub use fernet::{FernetKey, fernet_salt, import_fernet};
+pub use keyring::{Key, KeyId, Keyring};
+pub use place::{Column, Place};
+pub use reseal::{BATCH, Failure, Progress, Resealed};
+pub use rotate::{Verified, rotate, verify};
+pub use secret::Secret;
+pub use status::{ColumnStatus, KeyStatus, Status, status};
+pub use store::{clear, get, open, seal, set, stored};
+
+pub(crate) use envelope::key_id;

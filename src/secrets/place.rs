@@ -1,0 +1,100 @@
+//! Where sealed values stand.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::types::ChannelId;
+use crate::{Error, Result};
+
+/// The place of one sealed value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// `channels.api_credentials_encrypted`; the empty text is none.
+    ChannelCredentials(ChannelId),
+    /// `channels.github_secret_key_encrypted`; NULL is none.
+    ChannelGithubKey(ChannelId),
+    /// `system_configuration.value` of the setting with this key, where `encrypted`.
+    Setting(String),
+}
+
+impl Place {
+    /// The column.
+    pub const fn column(&self) -> Column {
+        match self {
+            Self::ChannelCredentials(_) => Column::ChannelCredentials,
+            Self::ChannelGithubKey(_) => Column::ChannelGithubKey,
+            Self::Setting(_) => Column::Setting,
+        }
+    }
+
+    /// What names the row: the id of the channel, or the key of the setting.
+    pub fn row_key(&self) -> String {
+        match self {
+            Self::ChannelCredentials(id) | Self::ChannelGithubKey(id) => id.to_string(),
+            Self::Setting(key) => key.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    /// `channels.api_credentials_encrypted of 0190b5a0-…`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.column(), self.row_key())
+    }
+}
+
+/// A column of sealed values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // as the places in them
+pub enum Column {
+    ChannelCredentials,
+    ChannelGithubKey,
+    Setting,
+}
+
+impl Column {
+    /// Every column.
+    pub const ALL: [Self; 3] = [Self::ChannelCredentials, Self::ChannelGithubKey, Self::Setting];
+
+    /// Its table.
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::ChannelCredentials | Self::ChannelGithubKey => "channels",
+            Self::Setting => "system_configuration",
+        }
+    }
+
+    /// Its name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ChannelCredentials => "api_credentials_encrypted",
+            Self::ChannelGithubKey => "github_secret_key_encrypted",
+            Self::Setting => "value",
+        }
+    }
+
+    /// The place in the row with this key.
+    pub(super) fn of_row(self, key: String) -> Result<Place> {
+        let channel = |key: &str| {
+            key.parse::<ChannelId>().map_err(|_| Error::invalid(format!("channels {key}"), "is no UUID"))
+        };
+        Ok(match self {
+            Self::ChannelCredentials => Place::ChannelCredentials(channel(&key)?),
+            Self::ChannelGithubKey => Place::ChannelGithubKey(channel(&key)?),
+            Self::Setting => Place::Setting(key),
+        })
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.table(), self.name())
+    }
+}
+
+impl Serialize for Column {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

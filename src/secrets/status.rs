@@ -1,0 +1,137 @@
+//! What is sealed, and under which keys.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde::Serialize;
+
+use super::envelope::PREFIX;
+use super::reseal::Shape;
+use super::{Column, KeyId, Keyring};
+use crate::db::{DbConnection, on_backend};
+use crate::error::{Result, ResultExt};
+use crate::schema::viraldb_keys;
+use crate::types::Timestamp;
+
+/// What is sealed in a database, and under which keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The keys of the keyring, in order, and then those that the database knows besides.
+    pub keys: Vec<KeyStatus>,
+    /// The columns of sealed values.
+    pub columns: Vec<ColumnStatus>,
+}
+
+/// A key, and what it seals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyStatus {
+    /// The key.
+    pub key: KeyId,
+    /// Whether the keyring has it.
+    pub given: bool,
+    /// Whether it seals what is written: the first of the keyring does.
+    pub seals: bool,
+    /// How many values are sealed under it.
+    pub values: u64,
+    /// When it first sealed a value here.
+    pub first_used_at: Option<Timestamp>,
+    /// When a rotation found that it seals nothing any more.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnStatus {
+    /// Its table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// How many values are sealed, by key.
+    pub sealed: BTreeMap<KeyId, u64>,
+    /// How many texts are not sealed.
+    pub not_sealed: u64,
+    /// How many rows have none.
+    pub empty: u64,
+}
+
+/// Counts the values by the keys that they name; opens none, so that it needs no key.
+pub fn status(conn: &mut DbConnection, keyring: &Keyring) -> Result<Status> {
+    let columns =
+        Column::ALL.into_iter().map(|column| of_column(conn, column)).collect::<Result<Vec<_>>>()?;
+    let recorded: Vec<(String, Timestamp, Option<Timestamp>)> = on_backend!(conn, |c| viraldb_keys::table
+        .order((viraldb_keys::first_used_at, viraldb_keys::id))
+        .load(c))
+    .of("viraldb_keys", "")?;
+    let values = total(&columns);
+    let mut ids = keyring.ids();
+    for id in recorded.iter().filter_map(|row| row.0.parse().ok()).chain(values.keys().copied()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let first = keyring.first().map(super::Key::id);
+    let keys = ids.into_iter().map(|key| {
+        let row = recorded.iter().find(|row| row.0 == key.to_string());
+        KeyStatus {
+            key,
+            given: keyring.get(key).is_some(),
+            seals: first == Some(key),
+            values: values.get(&key).copied().unwrap_or_default(),
+            first_used_at: row.map(|row| row.1),
+            retired_at: row.and_then(|row| row.2),
+        }
+    });
+    Ok(Status { keys: keys.collect(), columns })
+}
+
+/// The keys that seal values, and how many.
+pub(super) fn sealed(conn: &mut DbConnection) -> Result<BTreeMap<KeyId, u64>> {
+    let columns =
+        Column::ALL.into_iter().map(|column| of_column(conn, column)).collect::<Result<Vec<_>>>()?;
+    Ok(total(&columns))
+}
+
+fn total(columns: &[ColumnStatus]) -> BTreeMap<KeyId, u64> {
+    let mut all = BTreeMap::new();
+    for (key, count) in columns.iter().flat_map(|column| &column.sealed) {
+        *all.entry(*key).or_default() += count;
+    }
+    all
+}
+
+fn of_column(conn: &mut DbConnection, column: Column) -> Result<ColumnStatus> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        key: String,
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let shape = Shape::new(conn, column);
+    let text = &shape.text;
+    // Behind the prefix and the version, `1:`, stand the 16 digits of the key's id and a colon.
+    let sql = format!(
+        "SELECT CASE WHEN {text} IS NULL OR {text} = '' THEN '' \
+         WHEN substr({text}, 1, 10) = '{PREFIX}1:' AND substr({text}, 27, 1) = ':' THEN substr({text}, 11, 16) \
+         ELSE 'not sealed' END AS key, count(*) AS count {} GROUP BY 1",
+        shape.rows()
+    );
+    let rows: Vec<Row> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of(column.table(), "")?;
+    let mut status = ColumnStatus {
+        table: column.table(),
+        column: column.name(),
+        sealed: BTreeMap::new(),
+        not_sealed: 0,
+        empty: 0,
+    };
+    for Row { key, count } in rows {
+        let count = u64::try_from(count).unwrap_or_default();
+        match key.parse() {
+            _ if key.is_empty() => status.empty += count,
+            Ok(key) => *status.sealed.entry(key).or_default() += count,
+            Err(_) => status.not_sealed += count,
+        }
+    }
+    Ok(status)
+}

@@ -1,0 +1,225 @@
+//! `viraldb secrets`, and that nothing of a secret gets out.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::*;
+use crate::support::{Ran, Scratch, both};
+
+const PLANTED: &str = "planted-1//0gQx7secret";
+
+/// Runs the command with keys, and this on standard input.
+fn run(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> Ran {
+    let mut command = t.command(args);
+    command.env("VIRALDB_KEY", keys).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end without having read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap().into()
+}
+
+fn ok(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> String {
+    let ran = run(t, keys, input, args);
+    assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
+    ran.out
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The files in a folder that hold a text.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let mut bytes = Vec::new();
+        std::fs::File::open(entry.path()).unwrap().read_to_end(&mut bytes).unwrap();
+        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+            found.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    found
+}
+
+both! {
+    fn secrets_by_hand(t) {
+        let db = t.db();
+        let id = db.write(|c| NewChannel::new("Clips", "UC1").insert(c)).unwrap().id.to_string();
+        let key_text = ok(t, "", "", &["secrets", "keygen"]);
+        let keys = key_text.trim_end();
+        assert_eq!((key_text.len(), key_text.lines().count()), (45, 1));
+        let key: Key = keys.parse().unwrap();
+        let key_id = key.id().to_string();
+
+        let said = ok(t, keys, "hunter2\n", &["secrets", "set", "--channel", "UC1", "--credentials"]);
+        let place = format!("channels.api_credentials_encrypted of {id}");
+        assert_eq!(said, format!("set {place}, sealed with key {key_id}\n"));
+        let said = json(&ok(t, keys, "ghp\n\n", &["secrets", "set", "--channel", &id, "--github-key", "--format", "json"]));
+        assert_eq!((&said["place"], &said["key"]), (&format!("channels.github_secret_key_encrypted of {id}").into(), &key_id.as_str().into()));
+        let file = t.file("value", "from a file\r\n");
+        ok(t, keys, "", &["secrets", "set", "--setting", "api_key", "--from-file", file.to_str().unwrap()]);
+
+        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials"]), format!("{place} is sealed with key {key_id}, and opens\n"));
+        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials", "--reveal"]), "hunter2\n");
+        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--github-key", "--reveal"]), "ghp\n\n");
+        let got = json(&ok(t, keys, "", &["secrets", "get", "--setting", "api_key", "--reveal", "--format", "json"]));
+        assert_eq!(got["secret"], "from a file");
+        let got = json(&ok(t, keys, "", &["secrets", "get", "--setting", "api_key", "--format", "json"]));
+        assert_eq!((got.get("secret"), &got["state"]), (None, &format!("sealed with key {key_id}").into()));
+
+        let status = json(&ok(t, keys, "", &["secrets", "status", "--format", "json"]));
+        assert_eq!((&status["keys"][0]["key"], &status["keys"][0]["values"]), (&key_id.as_str().into(), &3.into()));
+        assert_eq!(status["columns"][2]["sealed"][&key_id], 1);
+        let status = ok(t, keys, "", &["secrets", "status"]);
+        assert!(status.contains(&key_id) && status.contains("channels.api_credentials_encrypted"), "{status}");
+
+        let out = t.path("keys");
+        let made = ok(t, "", "", &["secrets", "keygen", "--out", out.to_str().unwrap()]);
+        let written = std::fs::read_to_string(&out).unwrap();
+        let second: Key = written.trim_end().parse().unwrap();
+        assert_eq!(made, format!("wrote key {} to {}\n", second.id(), out.display()));
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&out.metadata().unwrap()) & 0o777, 0o600);
+        assert_eq!(run(t, "", "", &["secrets", "keygen", "--out", out.to_str().unwrap()]).code, 1);
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), written);
+
+        let keyring = format!("{written} {keys}");
+        assert_eq!(ok(t, &keyring, "", &["secrets", "rotate"]), "3 sealed anew\n");
+        assert_eq!(ok(t, &keyring, "", &["secrets", "verify"]), "3 open, 0 do not\n");
+        assert_eq!(ok(t, written.trim(), "", &["secrets", "get", "--channel", "UC1", "--credentials", "--reveal"]), "hunter2\n");
+
+        let failed = run(t, keys, "", &["secrets", "verify"]);
+        assert_eq!((failed.code, failed.out.lines().count()), (4, 4));
+        assert!(failed.out.contains(&format!("{place} is sealed under key {}, which was not given", second.id())), "{}", failed.out);
+        for (format, expected) in [("jsonl", 3), ("csv", 4)] {
+            let failed = run(t, keys, "", &["secrets", "verify", "--format", format]);
+            assert_eq!((failed.code, failed.out.lines().count()), (4, expected), "{}", failed.out);
+        }
+        let failed = json(&run(t, keys, "", &["secrets", "verify", "--format", "json"]).out);
+        assert_eq!((&failed["failed"], failed["failures"].as_array().unwrap().len()), (&3.into(), 3));
+        assert_eq!(run(t, "no key", "", &["secrets", "verify"]).code, 1);
+
+        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "cleared system_configuration.value of api_key\n");
+        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "nothing in system_configuration.value of api_key\n");
+    }
+
+    fn what_is_wrong_is_said_in_one_line(t) {
+        t.db();
+        let key = key().to_text();
+        for (args, expected) in [
+            (&["secrets", "get", "--setting", "s"][..], "holds no secret"),
+            (&["secrets", "get", "--channel", "UC9", "--credentials"], "no row UC9 in channels"),
+            (&["secrets", "set", "--channel", "UC9", "--credentials"], "no row UC9 in channels"),
+            (&["secrets", "import-fernet", "--key-file", "-", "--salt", "hex:0"], "hexadecimal"),
+        ] {
+            let ran = run(t, key.reveal(), "s", args);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
+            assert!(ran.err.starts_with("error: ") && ran.err.contains(expected) && ran.err.lines().count() == 1, "{args:?}: {}", ran.err);
+        }
+        let ran = run(t, key.reveal(), "\n", &["secrets", "set", "--setting", "s"]);
+        assert!(ran.code == 1 && ran.err.contains("is empty"), "{}", ran.err);
+        let ran = run(t, "", "s", &["secrets", "set", "--setting", "s"]);
+        assert!(ran.code == 1 && ran.err.contains("keygen"), "{}", ran.err);
+        for args in [
+            &["secrets", "get"][..], &["secrets", "get", "--channel", "UC1"], &["secrets", "get", "--credentials"],
+            &["secrets", "get", "--channel", "UC1", "--credentials", "--github-key"],
+            &["secrets", "get", "--setting", "s", "--channel", "UC1", "--credentials"], &["secrets", "get", "--setting", "s", "--github-key"],
+            &["secrets", "set", "--setting", "s", "value"],
+        ] {
+            assert_eq!(run(t, key.reveal(), "", args).code, 2, "{args:?}");
+        }
+    }
+
+    fn no_secret_and_no_key_gets_out(t) {
+        let db = t.db();
+        db.write(|c| NewChannel::new("Clips", "UC1").insert(c)).unwrap();
+        let (old, new) = (key(), key());
+        let (old_text, new_text) = (old.to_text(), new.to_text());
+        let both = format!("{},{}", new_text.reveal(), old_text.reveal());
+        t.file("keys", &both);
+        let mut said = String::new();
+        let set = ["secrets", "set", "--channel", "UC1", "--credentials"];
+        for (keys, input, args) in [
+            (old_text.reveal(), PLANTED, &set[..]),
+            (old_text.reveal(), PLANTED, &["secrets", "set", "--channel", "UC1", "--github-key"]),
+            (old_text.reveal(), PLANTED, &["secrets", "set", "--setting", "api_key"]),
+            (new_text.reveal(), PLANTED, &set), // a wrong key
+            (old_text.reveal(), "", &["secrets", "get", "--setting", "api_key"]),
+            (new_text.reveal(), "", &["secrets", "get", "--setting", "api_key"]),
+            (&format!("{both} {}", &old_text.reveal()[1..]), "", &["secrets", "status"]), // no key
+            (&both, "", &["secrets", "status"]),
+            (old_text.reveal(), "", &["secrets", "verify"]),
+            (new_text.reveal(), "", &["secrets", "verify"]),
+            (&both, "", &["secrets", "rotate"]),
+            (&both, PLANTED, &["secrets", "import-fernet", "--key-file", "-", "--salt", "s"]),
+            ("", "", &["channels", "show", "UC1"]),
+            ("", "", &["channels", "list", "--format", "csv"]),
+            ("", "", &["status"]),
+        ] {
+            for log in [&["-vv"][..], &["-vvv", "--log-format", "json"], &["-q", "--format", "json"]] {
+                let ran = run(t, keys, input, &[args, log].concat());
+                said += &(ran.out + &ran.err);
+            }
+        }
+        // Plain text of another program's, and a damaged one.
+        for text in [PLANTED.to_owned(), format!("viraldb:1:{}:{PLANTED}", new.id()), format!("viraldb:1:{PLANTED}"), format!("gAAAA{PLANTED}")] {
+            for place in [Place::Setting("plain".to_owned()), places(&db)[0].clone()] {
+                put(&db, &place, &if matches!(place, Place::Setting(_)) { format!("\"{text}\"") } else { text.clone() });
+                let id = place.row_key();
+                let named: &[&str] = if id == "plain" { &["--setting", "plain"] } else { &["--channel", &id, "--credentials"] };
+                for args in [&[&["secrets", "get"], named].concat()[..], &["secrets", "verify"], &["secrets", "rotate"], &["channels", "list", "--format", "json"], &["secrets", "status", "--format", "json"],
+                    &["secrets", "import-fernet", "--key-file", "keys", "--salt", "s"]] {
+                    let ran = run(t, &both, "", &[args, &["-vv"]].concat());
+                    said += &(ran.out + &ran.err);
+                }
+                db.write(|c| make::execute(c, "DELETE FROM system_configuration WHERE key = 'plain'; DELETE FROM channels WHERE youtube_channel_id <> 'UC1'")).unwrap();
+            }
+        }
+        assert!(said.contains(&new.id().to_string()) && said.len() > 10_000);
+        drop(db);
+        let of = |text: &Secret| text.reveal()[..43].to_owned();
+        for text in [PLANTED.to_owned(), of(&old_text), of(&new_text)] {
+            assert!(!said.contains(&text), "{text}");
+        }
+        // Those texts that other programs put there in the clear were deleted; what SQLite keeps of them is not ours.
+        for text in [of(&old_text), of(&new_text)] {
+            assert_eq!(files_with(t.dir.path(), &text), ["keys"]);
+        }
+        let opened = ok(t, &both, "", &["secrets", "get", "--setting", "api_key", "--reveal"]);
+        assert_eq!(opened.trim_end(), PLANTED);
+    }
+
+    fn what_is_set_is_in_no_file_and_no_process_list(t) {
+        t.db();
+        let keys = key().to_text();
+        let mut child = t
+            .command(&["secrets", "set", "--setting", "api_key", "-vvv"])
+            .env("VIRALDB_KEY", keys.reveal())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        write!(input, "{PLANTED}").unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            let list = || std::fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
+            // It is empty for a moment while the program starts.
+            let arguments = (0..1_000).map(|_| { std::thread::sleep(std::time::Duration::from_millis(1)); list() }).find(|list| !list.is_empty()).unwrap();
+            assert!(arguments.contains("api_key") && !arguments.contains(PLANTED) && !arguments.contains(keys.reveal()), "{arguments}");
+        }
+        drop(input);
+        let ran = child.wait_with_output().unwrap();
+        assert!(ran.status.success() && !String::from_utf8_lossy(&ran.stderr).contains(PLANTED));
+        assert_eq!(files_with(t.dir.path(), PLANTED), Vec::<String>::new());
+        assert_eq!(files_with(t.dir.path(), &keys.reveal()[..43]), Vec::<String>::new());
+        let rows = "SELECT value::text AS v FROM system_configuration";
+        let rows = if t.is_postgres { rows.to_owned() } else { rows.replace("::text", "") };
+        let db = t.db();
+        assert!(!db.read(|c| Ok(make::query(c, &rows))).unwrap().concat().contains(PLANTED));
+        assert_eq!(get(&db, &ring([&keys.reveal().parse().unwrap()]), &Place::Setting("api_key".to_owned())).unwrap(), PLANTED);
+    }
+}
