@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::envelope::{self, prefix};
-use super::reseal::{Failure, Found, Pages, Pick, Progress, Resealed, Work, reseal};
-use super::{Column, Keyring, status};
+use super::reseal::{Failure, Found, Pages, Pick, Progress, Resealed, Work, count, reseal};
+use super::{Column, Keyring};
 use crate::db::{Database, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::viraldb_keys as keys;
@@ -56,12 +56,14 @@ fn retire(db: &Database, keyring: &Keyring) -> Result<()> {
             postgres => |c| in_use().order(keys::id).for_update().load(c),
         )
         .of("viraldb_keys", "")?;
-        if candidates.is_empty() {
-            return Ok(());
+        let mut idle = Vec::new();
+        // There are few keys, and counting by key in one statement would sort all values in memory.
+        for id in candidates {
+            let prefix = prefix(id.parse()?);
+            if count(conn, Pick(&format!("substr({{}}, 1, {}) = '{prefix}'", prefix.len())))? == 0 {
+                idle.push(id);
+            }
         }
-        let sealing = status::sealed(conn)?;
-        let idle: Vec<&String> =
-            candidates.iter().filter(|id| sealing.keys().all(|key| key.to_string() != **id)).collect();
         on_backend!(conn, |c| diesel::update(keys::table.filter(keys::id.eq_any(idle)))
             .set(keys::retired_at.eq(Some(Timestamp::now())))
             .execute(c))

@@ -85,13 +85,7 @@ pub fn status(conn: &mut DbConnection, keyring: &Keyring) -> Result<Status> {
     Ok(Status { keys: keys.collect(), columns })
 }
 
-/// The keys that seal values, and how many.
-pub(super) fn sealed(conn: &mut DbConnection) -> Result<BTreeMap<KeyId, u64>> {
-    let columns =
-        Column::ALL.into_iter().map(|column| of_column(conn, column)).collect::<Result<Vec<_>>>()?;
-    Ok(total(&columns))
-}
-
+/// How many values each key seals.
 fn total(columns: &[ColumnStatus]) -> BTreeMap<KeyId, u64> {
     let mut all = BTreeMap::new();
     for (key, count) in columns.iter().flat_map(|column| &column.sealed) {

@@ -11,6 +11,15 @@ use viraldb::secrets::Progress;
 use super::*;
 use crate::support::{Scratch, both};
 
+/// Ends the threads beside a test, also when it fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Secrets in every column, with their texts.
 fn many(db: &Database, keyring: &Keyring, count: usize) -> HashMap<Place, String> {
     db.write(|c| {
@@ -147,12 +156,12 @@ both! {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });
-            for _ in 0..3 {
+            let (_stop, begin) = (Stop(&stop), Instant::now());
+            while reads.load(Ordering::Relaxed) < 200 || writes.load(Ordering::Relaxed) < 50 {
+                assert!(begin.elapsed() < Duration::from_secs(60), "{reads:?} reads, {writes:?} writes");
                 secrets::rotate(&db, &ring([&new, &old]), 5, &mut |_| ()).unwrap();
             }
-            stop.store(true, Ordering::Relaxed);
         });
-        assert!(reads.into_inner() > 100 && writes.into_inner() > 5);
         let expected = expected.into_inner().unwrap();
         all_open(&db, &before, &expected);
         secrets::rotate(&db, &ring([&new, &old]), 5, &mut |_| ()).unwrap();
@@ -204,6 +213,7 @@ both! {
                     }
                 });
             }
+            let _stop = Stop(&stop);
             while killed < 100 {
                 let mut child = start(finished + 1);
                 std::thread::sleep(whole.mul_f64(fastrand::f64() * 0.8));
@@ -221,7 +231,6 @@ both! {
                 half += u64::from((1..240).contains(&new));
                 assert_eq!(keys.iter().map(|key| sealed(&db, key)).sum::<u64>(), 240);
             }
-            stop.store(true, Ordering::Relaxed);
         });
         assert!(half > 10 && reads.into_inner() > 100, "{half} of 100 kills were in the middle");
         assert!(start(finished + 1).wait().unwrap().success());
