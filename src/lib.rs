@@ -44,6 +44,7 @@ compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres`
 #[doc(hidden)] // the command line; what it does, the other modules do for a caller
 pub mod cli;
 pub mod compilation;
+pub mod config;
 pub mod correlation;
 pub mod db;
 mod environment;

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 #![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
 
+mod config;
 mod idle;
 mod measure;
 mod memory;
@@ -39,6 +40,7 @@ fn main() {
     #[cfg(feature = "postgres")]
     lines.extend(postgres::lines(&asked));
     lines.extend(queue::lines(&asked));
+    lines.extend(config::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
     lines.retain(|line| asked.wants(line.name));

@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
 use super::values::{OrNull, Paging, changed, given, json};
+use crate::config::{ChannelKind, new_channel};
 use crate::republishing::{
     Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
 };
@@ -34,7 +35,7 @@ enum Command {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Add a channel, without credentials, and print its id
+    /// Add a channel with the usual documents, without credentials, and print its id
     Add {
         /// Name of the channel
         #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
@@ -42,6 +43,9 @@ enum Command {
         /// YouTube's id of it, UC…
         #[arg(value_name = "YOUTUBE_ID", value_parser = NonEmpty::new())]
         youtube_id: String,
+        /// What it is for: compilation, republishing or generation. Its documents and defaults are those of the kind
+        #[arg(long, value_name = "KIND", conflicts_with = "settings")]
+        kind: Option<ChannelKind>,
         #[command(flatten)]
         fields: Fields,
     },
@@ -120,8 +124,8 @@ impl Args {
                 let channel = db.read(|c| find(c, &id))?;
                 context.output.row(&channel)?;
             }
-            Command::Add { name, youtube_id, fields } => {
-                let new = NewChannel::new(&name, &youtube_id);
+            Command::Add { name, youtube_id, kind, fields } => {
+                let new = new_channel(&name, &youtube_id, kind);
                 let new = NewChannel {
                     youtube_channel_url: fields.youtube_url.map_or(new.youtube_channel_url, Into::into),
                     is_active: fields.active,
@@ -129,7 +133,7 @@ impl Args {
                     posting_schedule: fields.posting_schedule.map_or(Ok(new.posting_schedule), json)?,
                     content_filters: fields.content_filters.map_or(Ok(new.content_filters), json)?,
                     metadata_template: fields.metadata_template.map_or(Ok(new.metadata_template), json)?,
-                    settings: fields.settings.map(json).transpose()?,
+                    settings: fields.settings.map(json).transpose()?.or(new.settings),
                     effect_preset_id: given(fields.preset),
                     github_repo_url: given(fields.github_repo),
                     ..new

@@ -7,6 +7,7 @@
 
 mod channels;
 mod completions;
+mod config;
 mod errors;
 mod ingest;
 mod init;
@@ -25,10 +26,12 @@ mod values;
 mod videos;
 
 use std::error::Error as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::{Config, Options};
 use crate::db::database_url;
 use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
@@ -49,6 +52,9 @@ struct Global {
     /// Else DATABASE_URL, else that of .env, else sqlite://viral.db
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
+    /// The configuration file; else VIRALDB_CONFIG, else viraldb.toml here or in the user's configuration folder
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How to print: for people, or one JSON document, one JSON row a line, CSV
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
@@ -109,6 +115,8 @@ enum Command {
     Secrets(secrets::Args),
     /// Errors of the pipelines
     Errors(errors::Args),
+    /// Settings, and where they come from
+    Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -116,6 +124,7 @@ enum Command {
 /// What a command works with.
 struct Context {
     url: Option<String>,
+    config: Option<PathBuf>,
     output: Output,
     quiet: bool,
 }
@@ -138,6 +147,11 @@ impl Context {
         }
     }
 
+    /// The settings of the database.
+    fn config(&self, db: &Database) -> Result<Config> {
+        Config::open_with(db, Options { file: self.config.clone(), ..Default::default() })
+    }
+
     /// The database, which must be there and current.
     fn database(&self) -> Result<Database> {
         Database::connect(&self.url()?)
@@ -148,8 +162,12 @@ impl Context {
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
     logging::start(global.verbose, global.quiet, global.log_format);
-    let mut context =
-        Context { url: global.database_url, output: Output::new(global.format), quiet: global.quiet };
+    let mut context = Context {
+        url: global.database_url,
+        config: global.config,
+        output: Output::new(global.format),
+        quiet: global.quiet,
+    };
     let id = CorrelationId::default();
     let result = correlation::unit_of_work(command.name(), id, || {
         tracing::info!("begins");
@@ -185,6 +203,7 @@ impl Command {
             Self::Jobs(_) => "jobs",
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
+            Self::Config(_) => "config",
             Self::Completions(_) => "completions",
         }
     }
@@ -205,6 +224,7 @@ impl Command {
             Self::Jobs(args) => args.run(context),
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
+            Self::Config(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }

@@ -1,14 +1,27 @@
-//! Waiting until somebody has changed the queue: a notification on PostgreSQL, a look at the file's version
-//! on SQLite.
+//! Waiting until somebody has changed the queue or the settings: a notification on PostgreSQL, a look at the
+//! file's version on SQLite.
 
 use std::time::Duration;
 
 use super::Database;
 use crate::Result;
 
-/// Channel that the triggers of `video_processing_jobs` notify.
+/// What is waited for on PostgreSQL: the channel that triggers notify. On SQLite any change wakes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Topic {
+    Jobs,
+    Config,
+}
+
 #[cfg(feature = "postgres")]
-const CHANNEL: &str = "viraldb_jobs";
+impl Topic {
+    const fn channel(self) -> &'static str {
+        match self {
+            Self::Jobs => "viraldb_jobs",
+            Self::Config => "viraldb_config",
+        }
+    }
+}
 
 /// Waits for changes. What happens between two waits wakes the later one.
 pub(crate) enum Waker {
@@ -21,10 +34,14 @@ pub(crate) enum Waker {
 
 impl Waker {
     /// On SQLite the file is looked at every `poll`.
-    pub(crate) fn new(db: &Database, #[allow(unused)] poll: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        db: &Database,
+        #[allow(unused)] topic: Topic,
+        #[allow(unused)] poll: Duration,
+    ) -> Result<Self> {
         #[cfg(feature = "postgres")]
         if let super::DatabaseUrl::Postgres(url) = db.url() {
-            return super::listen::Listener::open(url, CHANNEL)
+            return super::listen::Listener::open(url, topic.channel())
                 .map(Self::Server)
                 .map_err(|error| error.in_database(db.url()));
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Backoff, Claim, Failure, Lease, claim, complete, fail, heartbeat, release, rescue};
-use crate::db::wake::Waker;
+use crate::db::wake::{Topic, Waker};
 use crate::republishing::VideoProcessingJob;
 use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
 
@@ -253,7 +253,7 @@ impl Shared {
                 // Listening comes before looking, so that what comes between is not missed.
                 let waker = match &mut waker {
                     Some(waker) => waker,
-                    none => none.insert(Waker::new(db, *poll)?),
+                    none => none.insert(Waker::new(db, Topic::Jobs, *poll)?),
                 };
                 if Instant::now() >= rescue_at {
                     db.write(rescue)?;

@@ -170,6 +170,22 @@ impl Channel {
         .of("channels", youtube_channel_id)
     }
 
+    /// A channel's own settings; `NotFound` if there is no such channel.
+    pub fn settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
+        on_backend!(conn, |c| channels::table.find(id).select(channels::settings).first(c)).of("channels", id)
+    }
+
+    /// A channel's own settings, which nobody else changes before the transaction is over.
+    pub(crate) fn lock_settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
+        let settings = || channels::table.find(id).select(channels::settings);
+        on_backend!(
+            conn,
+            sqlite => |c| settings().first(c), // it has one writer
+            postgres => |c| settings().for_update().first(c),
+        )
+        .of("channels", id)
+    }
+
     /// What would be deleted with a channel.
     pub fn contents(conn: &mut DbConnection, id: ChannelId) -> Result<ChannelContents> {
         let its_videos = || videos::table.filter(videos::channel_id.eq(id)).select(videos::id);

@@ -83,6 +83,10 @@ portable! {
     pub struct JobVideoId(i64);
 }
 portable! {
+    /// Key of a row of `viraldb_config_changes`.
+    pub struct ConfigChangeId(i64);
+}
+portable! {
     /// Names one command run or unit of work, in the log and in `error_log`.
     pub struct CorrelationId(Uuid);
 }

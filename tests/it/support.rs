@@ -130,6 +130,7 @@ pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
         .current_dir(folder)
         .args(args)
         .stdin(Stdio::null())
+        .env("XDG_CONFIG_HOME", folder.join(".config"))
         .env_remove("DATABASE_URL")
         .env_remove("RUST_LOG")
         .env_remove("VIRALDB_KEY")

@@ -52,8 +52,10 @@ both! {
         has(&first, &serde_json::json!({
             "id": id, "name": "Clips", "youtube_channel_id": "UC1",
             "youtube_channel_url": "https://www.youtube.com/channel/UC1", "is_active": false,
-            "api_credentials_encrypted": "", "posting_schedule": {}, "content_filters": {},
-            "metadata_template": {}, "settings": {}, "effect_preset_id": null, "github_repo_url": null,
+            "api_credentials_encrypted": "",
+            "posting_schedule": {"frequency": "daily", "times": ["18:00"], "timezone": "UTC"},
+            "content_filters": {"min_resolution": "720p", "min_duration": 5, "max_duration": 180, "min_views": 0, "languages": [], "exclude_keywords": []},
+            "metadata_template": {"title": "{title}", "description": "Credits: {creator}\n{source_url}", "tags": []}, "settings": {}, "effect_preset_id": null, "github_repo_url": null,
             "github_secret_key_encrypted": null, "phase2_enabled": false,
         }));
         let preset = t.ok(&["presets", "add", "Zoom"]);

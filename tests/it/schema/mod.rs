@@ -48,6 +48,7 @@ fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
         clips.content_id_risk: ContentIdRisk,
         shorts.status: ShortStatus,
         review_log.action: ReviewAction,
+        viraldb_config_changes.layer: viraldb::config::ChangedLayer,
         videos.download_status: DownloadStatus,
         videos.transformation_status: TransformationStatus,
         videos.publication_status: PublicationStatus,
@@ -255,6 +256,7 @@ both! {
     fn words_that_are_none_are_refused(t) {
         let db = t.db();
         db.write(seed).unwrap();
+        db.write(|c| execute(c, "INSERT INTO viraldb_config_changes (changed_by, key, layer) VALUES ('a', 'k', 'system')")).unwrap();
         for ((table, column), words) in word_columns() {
             let quoted = |word: &str| if column == "processed" { word.to_owned() } else { format!("'{word}'") };
             for word in &words {

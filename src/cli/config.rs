@@ -1,0 +1,256 @@
+//! `viraldb config`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::output::visible;
+use super::values::Paging;
+use super::{Context, Format};
+use crate::config::{Config, Scope, Severity};
+use crate::republishing::ChannelId;
+use crate::types::ConfigChangeId;
+use crate::{Database, Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the value of a setting
+    Get {
+        /// Name of the setting
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        of: OfChannel,
+    },
+    /// Change a setting in the database
+    Set {
+        /// Name of the setting
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// Its new value
+        #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["secret", "from_file"])]
+        value: Option<String>,
+        /// Seal it; the value is read from standard input, and one newline at its end is cut
+        #[arg(long, conflicts_with_all = ["value", "channel", "over"])]
+        secret: bool,
+        /// Read what is to be sealed from this file instead
+        #[arg(long, value_name = "FILE", requires = "secret")]
+        from_file: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take a setting out of the database, so that the next weaker layer counts
+    Unset {
+        /// Name of the setting
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List all settings, and where their values come from
+    List {
+        #[command(flatten)]
+        of: OfChannel,
+    },
+    /// Show every layer of a setting, and which one wins
+    Explain {
+        /// Name of the setting
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        of: OfChannel,
+    },
+    /// Look for what is wrong in any layer: exit code 0 for nothing, 3 for warnings, 4 for errors
+    Validate,
+    /// Set what a TOML file says, all of it or nothing
+    Import {
+        /// The file, or - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print the settings of one layer of the database as TOML
+    Export {
+        #[command(flatten)]
+        layer: InDatabase,
+    },
+    /// List the changes of a setting, newest first
+    History {
+        /// Name of the setting
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        page: Paging<ConfigChangeId>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct OfChannel {
+    /// As it holds for this channel: its id, or YouTube's
+    #[arg(long, value_name = "ID")]
+    channel: Option<String>,
+}
+
+impl OfChannel {
+    fn id(&self, db: &Database) -> Result<Option<ChannelId>> {
+        let find = |id: &String| db.read(|c| super::channels::find(c, id)).map(|channel| channel.id);
+        self.channel.as_ref().map(find).transpose()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct InDatabase {
+    /// The settings of this channel: its id, or YouTube's
+    #[arg(long, value_name = "ID", conflicts_with = "over")]
+    channel: Option<String>,
+    /// What operators change at run time, stronger than what is set without this
+    #[arg(long = "override")]
+    over: bool,
+}
+
+impl InDatabase {
+    fn scope(self, db: &Database) -> Result<Scope> {
+        let of = OfChannel { channel: self.channel };
+        Ok(match of.id(db)? {
+            Some(id) => Scope::Channel(id),
+            None if self.over => Scope::Override,
+            None => Scope::System,
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    layer: InDatabase,
+    /// Who changes it; the user who is logged in unless given
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+impl Place {
+    fn resolve(self, db: &Database) -> Result<(Scope, String)> {
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        let by = self.by.or_else(user).unwrap_or_else(|| "viraldb".to_owned());
+        Ok((self.layer.scope(db)?, by))
+    }
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let db = context.database()?;
+        let config = context.config(&db)?;
+        match self.command {
+            Command::Get { key, of } => {
+                let value: Value = match of.id(&db)? {
+                    Some(channel) => config.get_for(channel, &key)?,
+                    None => config.get(&key)?,
+                };
+                match (&value, context.output.format) {
+                    (Value::String(text), Format::Table) => context.output.text(&format!("{text}\n"))?,
+                    (value, _) => context.output.object(value)?,
+                }
+            }
+            Command::Set { key, value, from_file, place, .. } => {
+                let (scope, by) = place.resolve(&db)?;
+                let known = config.registry().get(&key)?;
+                match value {
+                    Some(_) if known.secret => {
+                        let reason = "is a secret: give it on standard input, with --secret";
+                        return Err(Error::invalid(key, reason));
+                    }
+                    Some(value) => config.set(scope, &key, &known.of_text(&value), &by)?,
+                    None => config.set_secret(&key, &super::secrets::secret(from_file.as_deref())?, &by)?,
+                }
+                done(context, &config, &key, scope)?;
+            }
+            Command::Unset { key, place } => {
+                let (scope, by) = place.resolve(&db)?;
+                if !config.unset(scope, &key, &by)? {
+                    return Err(Error::invalid(
+                        key,
+                        "is not set there; `viraldb config explain` shows where it is",
+                    ));
+                }
+                done(context, &config, &key, scope)?;
+            }
+            Command::List { of } => {
+                let settings = config.list(of.id(&db)?)?;
+                context.output.rows(&settings, &["key", "value", "layer", "help"])?;
+            }
+            Command::Explain { key, of } => {
+                let explained = config.explain(&key, of.id(&db)?)?;
+                if context.output.format != Format::Table {
+                    context.output.object(&explained)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                context.output.text(&format!("{key}: {}\n{}\n\n", explained.value, explained.help))?;
+                let text = |value: Option<String>| value.unwrap_or_default();
+                let rows = explained.layers.into_iter().map(|layer| {
+                    vec![
+                        if layer.wins { ">" } else { "" }.to_owned(),
+                        layer.layer.to_string(),
+                        layer.value.map_or_else(|| "-".to_owned(), |value| visible(&value.to_string())),
+                        visible(&text(layer.place)),
+                        visible(&text(layer.set_by)),
+                        text(layer.set_at.map(|at| at.to_string())),
+                        visible(&text(layer.error)),
+                    ]
+                });
+                context
+                    .output
+                    .table(&["", "layer", "value", "place", "set_by", "set_at", "problem"], rows)?;
+            }
+            Command::Validate => {
+                let problems = config.validate()?;
+                if problems.is_empty() {
+                    context.say("nothing is wrong\n")?;
+                } else {
+                    context.output.rows(&problems, &["severity", "place", "problem"])?;
+                }
+                return Ok(match problems.iter().map(|problem| problem.severity).max() {
+                    None => ExitCode::SUCCESS,
+                    Some(Severity::Warning) => ExitCode::from(3),
+                    Some(Severity::Error) => ExitCode::from(4),
+                });
+            }
+            Command::Import { file, place } => {
+                let (scope, by) = place.resolve(&db)?;
+                let text = super::values::read(&file)?;
+                let count = config.import(scope, &file.display().to_string(), &text, &by)?;
+                context.say(&format!("{count} setting{} read\n", if count == 1 { "" } else { "s" }))?;
+            }
+            Command::Export { layer } => {
+                let text = config.export(layer.scope(&db)?)?;
+                context.output.text(&text)?;
+            }
+            Command::History { key, page } => {
+                let changes = config.history(&key, &page.into())?;
+                let shown =
+                    &["id", "changed_at", "changed_by", "layer", "channel_id", "old_value", "new_value"];
+                context.output.rows(&changes, shown)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says what a setting comes to now, which is not what was set if a stronger layer has it too.
+fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Result<()> {
+    let channel = if let Scope::Channel(id) = scope { Some(id) } else { None };
+    let explained = config.explain(key, channel)?;
+    let line = match explained.layers.iter().find(|layer| layer.wins).and_then(|layer| layer.place.as_ref()) {
+        Some(place) => format!("{key} is {} by {place}", explained.value),
+        None => format!("{key} has no value"),
+    };
+    context.done(&line, &explained)
+}

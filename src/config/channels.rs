@@ -1,0 +1,99 @@
+//! What a channel begins with, by what it is for.
+
+use serde_json::{Value, json};
+
+use crate::republishing::NewChannel;
+use crate::types::{Json, portable};
+
+portable! {
+    /// The three ways of making videos; the setting `kind` of a channel.
+    pub enum ChannelKind {
+        Compilation = "compilation",
+        Republishing = "republishing",
+        Generation = "generation",
+    }
+}
+
+/// The documents of a new channel, as `channels` keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelDefaults {
+    /// When videos are published: `frequency` as `default_posting_frequency` has it, `times` of the day as HH:MM,
+    /// and the `timezone` they are in.
+    pub posting_schedule: Json,
+    /// Which source videos suit it: `min_resolution`, `min_duration` and `max_duration` in seconds, `min_views`,
+    /// `languages` (none is any), `exclude_keywords`.
+    pub content_filters: Json,
+    /// How titles, descriptions and tags are made; `{title}`, `{creator}` and `{source_url}` stand for those of
+    /// the source.
+    pub metadata_template: Json,
+}
+
+impl ChannelDefaults {
+    /// Those of a kind, or of a channel of none.
+    pub fn of(kind: Option<ChannelKind>) -> Self {
+        let setting = |name| default_of(kind, name).cloned().unwrap_or_else(|| built_in(name));
+        let (times, durations, title, description) = match kind {
+            Some(ChannelKind::Compilation) => {
+                (json!(["17:00"]), (5, 3_600), "{title}", "Clips by: {creator}")
+            }
+            Some(ChannelKind::Generation) => (json!(["12:00", "18:00"]), (1, 180), "{title}", "{title}"),
+            Some(ChannelKind::Republishing) | None => {
+                (json!(["18:00"]), (5, 180), "{title}", "Credits: {creator}\n{source_url}")
+            }
+        };
+        Self {
+            posting_schedule: Json(json!({
+                "frequency": setting("default_posting_frequency"),
+                "times": times,
+                "timezone": "UTC",
+            })),
+            content_filters: Json(json!({
+                "min_resolution": setting("default_min_resolution"),
+                "min_duration": durations.0,
+                "max_duration": durations.1,
+                "min_views": 0,
+                "languages": [],
+                "exclude_keywords": [],
+            })),
+            metadata_template: Json(json!({ "title": title, "description": description, "tags": [] })),
+        }
+    }
+}
+
+/// A new channel with the documents of its kind, and the kind among its settings.
+pub fn new_channel<'a>(
+    name: &'a str,
+    youtube_channel_id: &'a str,
+    kind: Option<ChannelKind>,
+) -> NewChannel<'a> {
+    let ChannelDefaults { posting_schedule, content_filters, metadata_template } = ChannelDefaults::of(kind);
+    NewChannel {
+        posting_schedule,
+        content_filters,
+        metadata_template,
+        settings: kind.map(|kind| Json(json!({ "kind": kind.as_str() }))),
+        ..NewChannel::new(name, youtube_channel_id)
+    }
+}
+
+fn built_in(name: &str) -> Value {
+    super::Registry::default().get(name).map_or(Value::Null, |key| key.default.clone())
+}
+
+/// The default that channels of a kind have in place of the one of all.
+pub(super) fn default_of(kind: Option<ChannelKind>, name: &str) -> Option<&'static Value> {
+    use std::sync::LazyLock;
+    static OF_KINDS: LazyLock<Vec<(ChannelKind, &str, Value)>> = LazyLock::new(|| {
+        use ChannelKind::{Compilation, Generation};
+        vec![
+            // A long video is watched on a large screen; one a day is what a run every six hours can be chosen for.
+            (Compilation, "default_min_resolution", "1080p".into()),
+            // Generated videos are shorts, and cost no search for sources.
+            (Generation, "default_posting_frequency", "twice_daily".into()),
+            (Generation, "target_duration_min", 15.into()),
+            (Generation, "target_duration_max", 60.into()),
+        ]
+    });
+    let kind = kind?;
+    OF_KINDS.iter().find(|(of, key, _)| *of == kind && *key == name).map(|(.., value)| value)
+}

@@ -1,0 +1,73 @@
+//! Settings as a TOML text, to take elsewhere.
+
+use serde_json::{Map, Value};
+
+use super::change::Scope;
+use super::layers::{Layer, Layers, OfChannel};
+use super::{Config, document, file};
+use crate::republishing::Channel;
+use crate::{Error, Result};
+
+impl Config {
+    /// The settings of one layer as TOML, those only that are known. Sealed ones are left out, and named in a comment.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such channel.
+    pub fn export(&self, scope: Scope) -> Result<String> {
+        let stored = self.0.db.read(super::stored)?;
+        let (layer, settings) = match scope {
+            Scope::System => (Layer::System, None),
+            Scope::Override => (Layer::Override, None),
+            Scope::Channel(id) => (Layer::Channel, Some((id, self.0.db.read(|c| Channel::settings(c, id))?))),
+        };
+        let channel = settings.as_ref().map(|(id, settings)| OfChannel { id: *id, settings: &settings.0 });
+        let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel };
+        let (mut exported, mut sealed) = (Value::Object(Map::new()), Vec::new());
+        for key in self.0.registry.iter() {
+            match layers.look(layer, key) {
+                Some(found) if found.sealed.is_some() || key.secret => sealed.push(key.name.as_ref()),
+                // What cannot be is exported as it stands, for somebody to mend.
+                Some(found) if !found.value.is_null() => {
+                    let value = key.read(&found.value, &found.place).unwrap_or(found.value);
+                    document::put(&mut exported, &key.name, value);
+                }
+                _ => {}
+            }
+        }
+        let comment = match sealed.as_slice() {
+            [] => String::new(),
+            sealed => format!("# sealed, and left out: {}\n", sealed.join(", ")),
+        };
+        let text = toml::to_string(&exported)
+            .map_err(|error| Error::invalid("the settings", format!("do not go into TOML: {error}")))?;
+        Ok(comment + &text)
+    }
+
+    /// Sets what a TOML text says, all of it or nothing, and returns how many settings it has. `name` says in errors
+    /// where the text comes from.
+    ///
+    /// # Errors
+    /// As [`Config::set`], and `Invalid` for a text that is no TOML, with the line.
+    pub fn import(&self, scope: Scope, name: &str, text: &str, by: &str) -> Result<usize> {
+        let entries = file::parse(text).map_err(|(line, reason)| {
+            Error::invalid(format!("{name}:{line}"), format!("is no TOML: {reason}"))
+        })?;
+        let is_part = |entry: &str| {
+            self.0
+                .registry
+                .iter()
+                .any(|key| entry.strip_prefix(key.name.as_ref()).is_some_and(|rest| rest.starts_with('.')))
+        };
+        let mut settings = Vec::new();
+        for (key, entry) in &entries {
+            let place = format!("{name}:{}", entry.line);
+            match self.0.registry.get(key) {
+                Ok(known) => settings.push((key.as_str(), known.read(&entry.value, &place)?)),
+                Err(error) if entry.is_leaf && !is_part(key) => return Err(error.with(&place)),
+                Err(_) => {}
+            }
+        }
+        self.set_many(scope, settings.iter().map(|(key, value)| (*key, value)), by)?;
+        Ok(settings.len())
+    }
+}

@@ -1,0 +1,195 @@
+//! The layers of a setting, and which of them wins.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::channels::{ChannelKind, default_of};
+use super::file::File;
+use super::registry::Key;
+use crate::compilation::ConfigOverride;
+use crate::environment::{self, DotEnv};
+use crate::republishing::{ChannelId, SystemConfiguration};
+use crate::types::portable;
+use crate::{Error, Result};
+
+portable! {
+    /// Where a setting can stand, the strongest first.
+    pub enum Layer {
+        Environment = "environment",
+        DotEnv = "dotenv",
+        Channel = "channel",
+        Override = "override",
+        System = "system",
+        File = "file",
+        KindDefault = "kind_default",
+        Default = "default",
+    }
+}
+
+/// Begin of the variables that are settings.
+const PREFIX: &str = "VIRALDB_";
+
+/// Variables that are no settings.
+const OTHERS: [&str; 4] = ["VIRALDB_CONFIG", "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
+
+/// What does not change while the program runs.
+#[derive(Clone)]
+pub(super) struct Fixed {
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) dotenv: DotEnv,
+    pub(super) file: File,
+}
+
+impl Fixed {
+    pub(super) fn read(file: Option<&std::path::Path>) -> Result<Self> {
+        let (mut environment, mut dotenv) = (environment::variables(PREFIX), DotEnv::read()?);
+        let file = File::read(file, &dotenv)?;
+        // Keys are not kept longer than they are needed.
+        let is_ours = |name: &String| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str());
+        environment.retain(|name, _| is_ours(name));
+        dotenv.values.retain(|name, _| is_ours(name));
+        Ok(Self { environment, file, dotenv })
+    }
+
+    /// The variables that may be settings, with where each stands.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let real = self.environment.keys().map(|name| (name.clone(), "the environment".to_owned()));
+        let file = self.dotenv.file.display().to_string();
+        real.chain(self.dotenv.values.keys().map(move |name| (name.clone(), file.clone())))
+    }
+}
+
+/// The variable of a setting: `VIRALDB_UPLOADER__TIMEOUT` for `uploader.timeout`.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// The setting of a variable.
+pub(super) fn key_of(variable: &str) -> String {
+    variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
+}
+
+/// What the database says for all channels.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub(super) overrides: HashMap<String, ConfigOverride>,
+    pub(super) system: HashMap<String, SystemConfiguration>,
+}
+
+/// A channel's own settings.
+#[derive(Clone, Copy)]
+pub(super) struct OfChannel<'a> {
+    pub(super) id: ChannelId,
+    pub(super) settings: &'a Value,
+}
+
+impl OfChannel<'_> {
+    fn kind(&self) -> Option<ChannelKind> {
+        self.settings.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok())
+    }
+}
+
+/// A value that one layer has.
+pub(super) struct Found<'a> {
+    pub(super) value: Value,
+    /// Where it stands, for people.
+    pub(super) place: String,
+    /// The row of `system_configuration` whose value is sealed.
+    pub(super) sealed: Option<&'a SystemConfiguration>,
+}
+
+/// Everything that is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Layers<'a> {
+    pub(super) fixed: &'a Fixed,
+    pub(super) stored: &'a Stored,
+    pub(super) channel: Option<OfChannel<'a>>,
+}
+
+impl<'a> Layers<'a> {
+    /// The strongest layer that has a value, and the value.
+    pub(super) fn winner(&self, key: &Key) -> Option<(Layer, Found<'a>)> {
+        Layer::ALL.iter().find_map(|layer| self.look(*layer, key).map(|found| (*layer, found)))
+    }
+
+    /// What a layer has.
+    pub(super) fn look(&self, layer: Layer, key: &Key) -> Option<Found<'a>> {
+        let name = key.name.as_ref();
+        let found = |value: Value, place: String| Some(Found { value, place, sealed: None });
+        let own = self.channel.filter(|_| key.per_channel);
+        match layer {
+            Layer::Environment => {
+                let variable = variable_of(name);
+                let text = self.fixed.environment.get(&variable)?;
+                found(key.of_text(text), format!("{variable} of the environment"))
+            }
+            Layer::DotEnv => {
+                let variable = variable_of(name);
+                let text = self.fixed.dotenv.values.get(&variable)?;
+                found(key.of_text(text), format!("{variable} of {}", self.fixed.dotenv.file.display()))
+            }
+            Layer::Channel => {
+                let channel = own?;
+                let value = inside(channel.settings, name)?;
+                found(value.clone(), format!("channels.settings of {}", channel.id))
+            }
+            Layer::Override => {
+                let row = self.stored.overrides.get(name)?;
+                found(key.of_text(&row.value), format!("config_overrides {name}"))
+            }
+            Layer::System => {
+                let row = self.stored.system.get(name)?;
+                Some(Found {
+                    value: row.value.0.clone(),
+                    place: format!("system_configuration {name}"),
+                    sealed: row.encrypted.then_some(row),
+                })
+            }
+            Layer::File => {
+                let entry = self.fixed.file.entries.get(name)?;
+                found(entry.value.clone(), self.fixed.file.place(entry))
+            }
+            Layer::KindDefault => {
+                let kind = own?.kind();
+                let value = default_of(kind, name)?;
+                found(value.clone(), format!("the default of {} channels", kind?))
+            }
+            Layer::Default => {
+                if key.default.is_null() {
+                    return None;
+                }
+                found(key.default.clone(), "the default".to_owned())
+            }
+        }
+    }
+}
+
+/// A value of a document by its dotted name, written at once or nested.
+pub(super) fn inside<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    document.get(name).or_else(|| name.split('.').try_fold(document, |inner, part| inner.get(part)))
+}
+
+/// What a setting comes to, kept until something changes.
+pub(super) enum Resolved {
+    /// Its value; null if nothing says any.
+    Value(Value, String),
+    /// It is sealed, and opened only for whoever asks for a secret.
+    Sealed,
+    /// The strongest layer has what the setting cannot be.
+    Bad { what: String, reason: String },
+}
+
+impl Resolved {
+    pub(super) fn of(key: &Key, layers: &Layers<'_>) -> Self {
+        match layers.winner(key) {
+            None => Self::Value(Value::Null, "no layer".to_owned()),
+            Some((_, Found { sealed: Some(_), .. })) => Self::Sealed,
+            Some((_, found)) => match key.read(&found.value, &found.place) {
+                Ok(value) => Self::Value(value, found.place),
+                Err(Error::Invalid { what, reason }) => Self::Bad { what, reason },
+                Err(other) => Self::Bad { what: found.place, reason: other.to_string() },
+            },
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The settings there are: their names, types, defaults and ranges.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::channels::ChannelKind;
+use crate::{Error, Result};
+
+/// What a setting may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Kind {
+    /// true or false; in text also 1, yes, on, 0, no, off.
+    Bool,
+    /// A whole number within a range, both ends included.
+    Integer {
+        /// Least.
+        #[serde(default = "lowest")]
+        min: i64,
+        /// Most.
+        #[serde(default = "highest")]
+        max: i64,
+    },
+    /// A number within a range, both ends included.
+    Number {
+        /// Least.
+        #[serde(default = "lowest_number")]
+        min: f64,
+        /// Most.
+        #[serde(default = "highest_number")]
+        max: f64,
+    },
+    /// Any text.
+    Text,
+    /// One of some words.
+    Word {
+        /// The words.
+        words: Cow<'static, [Cow<'static, str>]>,
+    },
+    /// Any JSON.
+    Json,
+}
+
+const fn lowest() -> i64 {
+    i64::MIN
+}
+
+const fn highest() -> i64 {
+    i64::MAX
+}
+
+const fn lowest_number() -> f64 {
+    f64::MIN
+}
+
+const fn highest_number() -> f64 {
+    f64::MAX
+}
+
+impl Kind {
+    /// One of these words.
+    pub const fn words(words: &'static [Cow<'static, str>]) -> Self {
+        Self::Word { words: Cow::Borrowed(words) }
+    }
+
+    /// The value in its one form, if it can be one of this setting; else what it should be.
+    fn read(&self, value: &Value) -> Result<Value, String> {
+        // Environments, overrides and other programs' columns hold text.
+        let value = match (value, self) {
+            (Value::String(text), Self::Bool | Self::Integer { .. } | Self::Number { .. }) => {
+                &of_text(text.trim(), self)
+            }
+            (value, _) => value,
+        };
+        let fits = match self {
+            Self::Bool => value.is_boolean(),
+            Self::Integer { min, max } => {
+                value.as_i64().is_some_and(|number| (*min..=*max).contains(&number))
+            }
+            Self::Number { min, max } => value.as_f64().is_some_and(|number| (*min..=*max).contains(&number)),
+            Self::Text => value.is_string(),
+            Self::Word { words } => {
+                value.as_str().is_some_and(|word| words.iter().any(|known| known == word))
+            }
+            Self::Json => true,
+        };
+        if fits { Ok(value.clone()) } else { Err(format!("is not {self}")) }
+    }
+}
+
+/// A number or a truth in text.
+fn of_text(text: &str, kind: &Kind) -> Value {
+    match (kind, text.to_ascii_lowercase().as_str()) {
+        (Kind::Bool, "true" | "1" | "yes" | "on") => true.into(),
+        (Kind::Bool, "false" | "0" | "no" | "off") => false.into(),
+        (Kind::Integer { .. } | Kind::Number { .. }, _) => {
+            serde_json::from_str(text).ok().filter(Value::is_number).unwrap_or_else(|| text.into())
+        }
+        _ => text.into(),
+    }
+}
+
+/// What a value has to be, behind "is not".
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool => f.write_str("true or false"),
+            Self::Integer { min: i64::MIN, max: i64::MAX } => f.write_str("a whole number"),
+            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min} up"),
+            Self::Integer { min: i64::MIN, max } => write!(f, "a whole number up to {max}"),
+            Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Number { min, max } if (*min, *max) == (f64::MIN, f64::MAX) => f.write_str("a number"),
+            Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
+            Self::Text => f.write_str("text"),
+            Self::Word { words } => write!(f, "one of {}", words.join(", ")),
+            Self::Json => f.write_str("JSON"),
+        }
+    }
+}
+
+/// A setting that is known.
+///
+/// ```
+/// use viraldb::config::{Key, Kind};
+///
+/// let key = Key::new("uploader.timeout", Kind::Integer { min: 1, max: 600 }, 30)
+///     .per_channel()
+///     .help("Seconds to wait for an upload");
+/// assert_eq!(key.name, "uploader.timeout");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Key {
+    /// Its name; dots nest.
+    pub name: Cow<'static, str>,
+    /// What it may be.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Its value where nothing else is said; null is none.
+    #[serde(default)]
+    pub default: Value,
+    /// Whether a channel may have a value of its own.
+    #[serde(default)]
+    pub per_channel: bool,
+    /// Whether it is sealed in the database and never shown.
+    #[serde(default)]
+    pub secret: bool,
+    /// What it is for, in a line.
+    #[serde(default)]
+    pub help: Cow<'static, str>,
+}
+
+impl Key {
+    /// A setting of the whole system that anybody may see.
+    pub fn new(name: impl Into<Cow<'static, str>>, kind: Kind, default: impl Into<Value>) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            default: default.into(),
+            per_channel: false,
+            secret: false,
+            help: Cow::Borrowed(""),
+        }
+    }
+
+    /// A secret: text that is sealed in the database and never shown, with no default.
+    pub fn secret(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { secret: true, ..Self::new(name, Kind::Text, Value::Null) }
+    }
+
+    /// Lets channels have values of their own.
+    #[must_use]
+    pub const fn per_channel(mut self) -> Self {
+        self.per_channel = true;
+        self
+    }
+
+    /// Says what it is for.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    /// A value as people and layers of text write it: as it is, or as JSON for a setting that is a document.
+    pub fn of_text(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            _ => text.into(),
+        }
+    }
+
+    /// The value in its one form: what is text elsewhere becomes a number or a truth.
+    ///
+    /// # Errors
+    /// `Invalid`: `place` with the value, which a secret's does not show, and what it should be.
+    pub fn read(&self, value: &Value, place: &str) -> Result<Value> {
+        self.kind.read(value).map_err(|reason| {
+            let shown = if self.secret { "a value".to_owned() } else { short(value) };
+            Error::invalid(format!("{} {shown} in {place}", self.name), reason)
+        })
+    }
+}
+
+/// A value in an error, cut where it would fill a screen.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The settings that are known: those of viraldb, and those that a program adds.
+#[derive(Debug, Clone)]
+pub struct Registry(BTreeMap<Cow<'static, str>, Key>);
+
+impl Default for Registry {
+    /// The settings of viraldb.
+    fn default() -> Self {
+        Self(built_in().into_iter().map(|key| (key.name.clone(), key)).collect())
+    }
+}
+
+impl Registry {
+    /// Adds settings of one's own.
+    ///
+    /// # Errors
+    /// `Invalid` if one is known already, if its name is none (lower-case letters, digits and `_`, in parts
+    /// joined by dots), if its default is none of its values, or if a secret is not text.
+    pub fn with(mut self, keys: impl IntoIterator<Item = Key>) -> Result<Self> {
+        for key in keys {
+            let invalid = |reason: &str| Err(Error::invalid(format!("setting {:?}", key.name), reason));
+            let is_part = |part: &str| {
+                part.starts_with(|c: char| c.is_ascii_lowercase())
+                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                    && !part.contains("__")
+            };
+            if !key.name.split('.').all(is_part) {
+                return invalid(
+                    "is no name: lower-case letters, digits and single _ in parts joined by dots",
+                );
+            }
+            if self.0.contains_key(&key.name) {
+                return invalid("is known already");
+            }
+            if key.secret && (key.kind != Kind::Text || key.per_channel) {
+                return invalid("is a secret, which is text and for all channels");
+            }
+            if !key.default.is_null() {
+                key.read(&key.default, "its default")?;
+            }
+            self.0.insert(key.name.clone(), key);
+        }
+        Ok(self)
+    }
+
+    /// The setting of this name.
+    ///
+    /// # Errors
+    /// `Invalid` with the nearest known names if there is none.
+    pub fn get(&self, name: &str) -> Result<&Key> {
+        self.0.get(name).ok_or_else(|| {
+            let nearest = self.nearest(name);
+            let hint = if nearest.is_empty() {
+                "is not known; `viraldb config list` shows those that are".to_owned()
+            } else {
+                format!("is not known; the nearest: {}", nearest.join(", "))
+            };
+            Error::invalid(format!("setting {name:?}"), hint)
+        })
+    }
+
+    /// Whether there is a setting of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// All settings, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.values()
+    }
+
+    /// At most three names that may have been meant, the likeliest first.
+    fn nearest(&self, name: &str) -> Vec<&str> {
+        let name = name.to_lowercase();
+        let mut near: Vec<(f64, &str)> = self
+            .0
+            .keys()
+            .map(|known| (strsim::jaro_winkler(known, &name), known.as_ref()))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        near.into_iter().take(3).map(|(_, known)| known).collect()
+    }
+}
+
+const RESOLUTIONS: &[Cow<'static, str>] = &[
+    Cow::Borrowed("360p"),
+    Cow::Borrowed("480p"),
+    Cow::Borrowed("720p"),
+    Cow::Borrowed("1080p"),
+    Cow::Borrowed("1440p"),
+    Cow::Borrowed("2160p"),
+];
+
+const FREQUENCIES: &[Cow<'static, str>] = &[
+    Cow::Borrowed("hourly"),
+    Cow::Borrowed("twice_daily"),
+    Cow::Borrowed("daily"),
+    Cow::Borrowed("weekly"),
+    Cow::Borrowed("monthly"),
+];
+
+const CHANNEL_KINDS: &[Cow<'static, str>] = &[
+    Cow::Borrowed(ChannelKind::Compilation.as_str()),
+    Cow::Borrowed(ChannelKind::Republishing.as_str()),
+    Cow::Borrowed(ChannelKind::Generation.as_str()),
+];
+
+/// The settings of viraldb. The defaults are those that pipelines of this kind have been run with; the ranges
+/// keep out what can only be a slip of the hand.
+fn built_in() -> Vec<Key> {
+    let flag = |name: &'static str| Key::new(name, Kind::Bool, false);
+    let count = |name: &'static str, default: i64, min: i64, max: i64| {
+        Key::new(name, Kind::Integer { min, max }, default)
+    };
+    vec![
+        Key::new("default_posting_frequency", Kind::words(FREQUENCIES), "daily")
+            .per_channel()
+            .help("How often a channel publishes"),
+        Key::new("default_min_resolution", Kind::words(RESOLUTIONS), "720p")
+            .per_channel()
+            .help("Least resolution of a source video"),
+        count("max_concurrent_jobs", 5, 1, 1_000).help("Jobs that a worker has in hand at a time"),
+        count("default_retry_attempts", 3, 1, 100).per_channel().help("Attempts a job has before it fails"),
+        flag("orchestration_running").help("Whether the orchestrator is running"),
+        flag("orchestration_paused").help("Whether the orchestrator starts no runs"),
+        flag("queue_paused").help("Whether workers take no jobs; read from the database only"),
+        count("max_concurrent_runs", 2, 1, 100).help("Runs at a time"),
+        count("max_concurrent_downloads", 3, 1, 100).help("Downloads at a time"),
+        count("max_concurrent_renders", 1, 1, 100).help("Renders at a time"),
+        count("cycle_hours", 6, 1, 744).per_channel().help("Hours from one run of a niche to the next"),
+        count("min_clips", 8, 1, 100).per_channel().help("Fewest clips of a compilation"),
+        count("max_clips", 10, 1, 100).per_channel().help("Most clips of a compilation"),
+        count("clip_duration_min", 12, 1, 3_600).per_channel().help("Seconds of the shortest clip"),
+        count("clip_duration_max", 25, 1, 3_600).per_channel().help("Seconds of the longest clip"),
+        Key::new("min_viral_score", Kind::Number { min: 0.0, max: 1.0 }, 0.6)
+            .per_channel()
+            .help("Least viral score of a clip, from 0 to 1"),
+        count("target_duration_min", 480, 1, 43_200)
+            .per_channel()
+            .help("Seconds of the shortest compilation"),
+        count("target_duration_max", 600, 1, 43_200).per_channel().help("Seconds of the longest compilation"),
+        count("review_timeout_hours", 4, 1, 744)
+            .per_channel()
+            .help("Hours after which a review without an answer is held"),
+        count("archive_retention_days", 30, 1, 36_500).help("Days that finished runs and jobs are kept"),
+        count("error_retention_days", 90, 1, 36_500).help("Days that resolved errors are kept"),
+        count("analytics_poll_hours", 6, 1, 744).help("Hours from one sample of the numbers to the next"),
+        count("backup_keep", 7, 1, 10_000).help("Backups that are kept"),
+        Key::new("kind", Kind::words(CHANNEL_KINDS), Value::Null)
+            .per_channel()
+            .help("What a channel is for; gives it defaults of its own"),
+    ]
+}
+
+/// Pairs of which the first may not be above the second.
+pub(super) const ORDERED: [(&str, &str); 3] = [
+    ("min_clips", "max_clips"),
+    ("clip_duration_min", "clip_duration_max"),
+    ("target_duration_min", "target_duration_max"),
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn text_reads_as_what_the_setting_is() {
+        let registry = Registry::default();
+        let read = |name: &str, value: Value| {
+            registry.get(name).unwrap().read(&value, "x").map_err(|e| e.to_string())
+        };
+        assert_eq!(read("queue_paused", json!("Yes")).unwrap(), json!(true));
+        assert_eq!(read("queue_paused", json!(" off ")).unwrap(), json!(false));
+        assert_eq!(read("max_concurrent_jobs", json!("7")).unwrap(), json!(7));
+        assert_eq!(read("min_viral_score", json!("0.25")).unwrap(), json!(0.25));
+        assert_eq!(read("min_viral_score", json!(1)).unwrap(), json!(1));
+        for (name, value) in [
+            ("queue_paused", json!("perhaps")),
+            ("queue_paused", json!(1)),
+            ("max_concurrent_jobs", json!("")),
+            ("max_concurrent_jobs", json!(0)),
+            ("max_concurrent_jobs", json!(1.5)),
+            ("max_concurrent_jobs", json!("1e3")),
+            ("max_concurrent_jobs", json!([1])),
+            ("max_concurrent_jobs", json!(null)),
+            ("min_viral_score", json!(1.01)),
+            ("min_viral_score", json!("NaN")),
+            ("default_min_resolution", json!("721p")),
+            ("default_min_resolution", json!(720)),
+        ] {
+            assert!(read(name, value.clone()).is_err(), "{name} {value}");
+        }
+        assert_eq!(
+            read("max_concurrent_jobs", json!("many")).unwrap_err(),
+            "max_concurrent_jobs \"many\" in x is not a whole number from 1 to 1000"
+        );
+    }
+
+    #[test]
+    fn defaults_are_values() {
+        for key in Registry::default().iter().filter(|key| !key.default.is_null()) {
+            assert_eq!(key.read(&key.default, "x").unwrap(), key.default);
+            assert!(!key.help.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_its_neighbours() {
+        let said = |name| Registry::default().get(name).unwrap_err().to_string();
+        assert!(
+            said("max_concurent_jobs").contains("the nearest: max_concurrent_jobs"),
+            "{}",
+            said("max_concurent_jobs")
+        );
+        assert!(said("zzz").contains("viraldb config list"), "{}", said("zzz"));
+    }
+
+    #[test]
+    fn names_and_defaults_of_ones_own_are_checked() {
+        let with = |key| Registry::default().with([key]).map(drop).map_err(|error| error.to_string());
+        assert!(with(Key::new("uploader.retry_2", Kind::Text, "x")).is_ok());
+        for name in ["", "A", "a..b", "a-b", "a.", "1a", "a__b", "max_clips"] {
+            assert!(with(Key::new(name, Kind::Text, "x")).is_err(), "{name}");
+        }
+        assert!(with(Key::new("a", Kind::Integer { min: 1, max: 2 }, 3)).is_err());
+        assert!(with(Key::secret("a").per_channel()).is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! Settings that are secrets.
+
+use std::sync::Arc;
+
+use super::Config;
+use super::change::{Scope, found, keep};
+use super::layers::{Found, Layers};
+use crate::error::{Error, Result, require};
+use crate::republishing::SystemConfiguration;
+use crate::secrets::{self, Keyring, Place, Secret};
+
+impl Config {
+    /// A secret, or any setting whose value is sealed: of the strongest layer, opened if it stands in
+    /// `system_configuration`.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is not known or is no text; [`Error::SecretNotSet`] if no layer has it; those of
+    /// [`secrets::open`], and of [`Keyring::from_env`] unless the options had a keyring.
+    pub fn secret(&self, key: &str) -> Result<Secret> {
+        let key = self.0.registry.get(key)?;
+        self.look();
+        let kept = self.kept();
+        let layers = Layers { fixed: &self.0.fixed, stored: &kept.stored, channel: None };
+        match layers.winner(key) {
+            None => Err(Error::SecretNotSet { at: key.name.to_string() }),
+            Some((_, Found { sealed: Some(row), .. })) => {
+                let keyring = self.keyring()?;
+                open(&keyring, row)
+            }
+            Some((_, found)) => match key.read(&found.value, &found.place)? {
+                serde_json::Value::String(text) => Ok(text.into()),
+                _ => Err(Error::invalid(key.name.as_ref(), "is no text; ask for it with `get`")),
+            },
+        }
+    }
+
+    /// Seals a setting under the first key and writes it to `system_configuration`; keeps who did, and the
+    /// fingerprints of the old and the new value in place of the values.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is not known or is no text, and if `by` is empty; those of [`secrets::set`], and of
+    /// [`Keyring::from_env`] unless the options had a keyring.
+    pub fn set_secret(&self, key: &str, secret: &Secret, by: &str) -> Result<()> {
+        require("who changes it", by)?;
+        let key = self.changeable(Scope::System, key)?;
+        if key.kind != super::Kind::Text {
+            return Err(Error::invalid(key.name.as_ref(), "is no text, and only text is sealed"));
+        }
+        let keyring = self.keyring()?;
+        let place = Place::Setting(key.name.to_string());
+        self.change(|conn| {
+            let old = found(SystemConfiguration::find(conn, &key.name))?;
+            let old = old.map(|row| shown(&keyring, &place, &row, key.secret)).transpose()?;
+            secrets::set(conn, &keyring, &place, secret)?;
+            keep(conn, Scope::System, &key.name, old, Some(keyring.fingerprint(&place, secret)?), by)
+        })
+    }
+
+    /// The keys of the options, else those of the environment, which are read when they are needed: who asks for no
+    /// secret needs none.
+    fn keyring(&self) -> Result<Arc<Keyring>> {
+        self.0.keyring.clone().map_or_else(|| Keyring::from_env().map(Arc::new), Ok)
+    }
+}
+
+fn open(keyring: &Keyring, row: &SystemConfiguration) -> Result<Secret> {
+    let sealed = row.value.clone().into_sealed();
+    secrets::open(keyring, &Place::Setting(row.key.clone()), sealed.as_text())
+}
+
+/// What the history shows of a value that was there: of a secret its fingerprint, if it opens.
+fn shown(keyring: &Keyring, place: &Place, row: &SystemConfiguration, is_secret: bool) -> Result<String> {
+    match (row.encrypted, is_secret) {
+        (true, _) => match open(keyring, row) {
+            Ok(secret) => keyring.fingerprint(place, &secret),
+            Err(_) => Ok(row.value.clone().into_sealed().to_string()), // by a key that is not given
+        },
+        (false, true) => Ok(super::explain::MASK.to_owned()),
+        (false, false) => Ok(row.value.0.to_string()),
+    }
+}

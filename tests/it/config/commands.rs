@@ -1,0 +1,143 @@
+//! `viraldb config`, as a person types it.
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn a_setting_is_explained(t) {
+        t.ok(&["init", "-q"]);
+        let said = t.ok(&["config", "set", "max_concurrent_jobs", "8", "--override", "--by", "alice"]);
+        assert_eq!(said, "max_concurrent_jobs is 8 by config_overrides max_concurrent_jobs\n");
+        assert_eq!(t.ok(&["config", "get", "max_concurrent_jobs"]), "8\n");
+        assert_eq!(t.ok(&["config", "get", "default_min_resolution"]), "720p\n");
+        assert_eq!(t.ok(&["config", "get", "default_min_resolution", "--format", "json"]), "\"720p\"\n");
+        t.file("viraldb.toml", "max_concurrent_jobs = 3\n");
+        let explained = t.command(&["config", "explain", "max_concurrent_jobs"]).env("VIRALDB_MAX_CONCURRENT_JOBS", "9").output().unwrap();
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        let rows: Vec<Vec<&str>> = explained.lines().skip(4).map(|line| line.split_whitespace().take(3).collect()).collect();
+        assert_eq!(rows[0], [">", "environment", "\"9\""], "{explained}");
+        assert_eq!(rows[1][..2], ["dotenv", "-"]);
+        assert_eq!(rows[3][..2], ["override", "\"8\""]);
+        assert_eq!(rows[4][..2], ["system", "5"]);
+        assert_eq!(rows[5], ["file", "3", "viraldb.toml:1"]);
+        assert_eq!(rows[7][..2], ["default", "5"]);
+        assert!(explained.contains("alice"), "{explained}");
+        assert_eq!(t.ok(&["config", "unset", "max_concurrent_jobs", "--override"]), "max_concurrent_jobs is 5 by system_configuration max_concurrent_jobs\n");
+        t.ok(&["config", "unset", "max_concurrent_jobs"]);
+        assert_eq!(t.ok(&["config", "get", "max_concurrent_jobs"]), "3\n");
+        let again = t.run(&["config", "unset", "max_concurrent_jobs"]);
+        assert_eq!(again.code, 1);
+        assert!(again.err.contains("max_concurrent_jobs is not set there"), "{}", again.err);
+        let history: Value = serde_json::from_str(&t.ok(&["config", "history", "max_concurrent_jobs", "--format", "json"])).unwrap();
+        assert_eq!(history.as_array().unwrap().len(), 3);
+        assert_eq!((&history[2]["changed_by"], &history[2]["new_value"]), (&json!("alice"), &json!("8")));
+    }
+
+    fn a_file_that_was_named_has_to_be_there(t) {
+        t.ok(&["init", "-q"]);
+        t.file("a.toml", "backup_keep = 21\n");
+        t.file("b.toml", "backup_keep = 22\n");
+        t.file("viraldb.toml", "backup_keep = 23\n");
+        std::fs::create_dir_all(t.path(".config/viraldb")).unwrap();
+        t.file(".config/viraldb/viraldb.toml", "backup_keep = 24\n");
+        t.ok(&["config", "unset", "backup_keep"]);
+        let get = |args: &[&str], variable: &str| {
+            let all = [&["config", "get", "backup_keep"], args].concat();
+            let ran: crate::support::Ran = t.command(&all).env("VIRALDB_CONFIG", variable).output().unwrap().into();
+            if ran.code == 0 { ran.out } else { ran.err }
+        };
+        assert_eq!(get(&["--config", "a.toml"], "b.toml"), "21\n");
+        assert_eq!(get(&[], "b.toml"), "22\n");
+        assert_eq!(get(&[], ""), "23\n");
+        std::fs::remove_file(t.path("viraldb.toml")).unwrap();
+        assert_eq!(get(&[], ""), "24\n");
+        assert!(get(&["--config", "none.toml"], "").starts_with("error: none.toml: No such file"));
+        assert!(get(&[], "none.toml").starts_with("error: none.toml: No such file"));
+        t.file("a.toml", "\n\nbackup_keep = = 1\n");
+        let said = get(&["--config", "a.toml"], "");
+        assert!(said.starts_with("error: a.toml:3 is no TOML: "), "{said}");
+    }
+
+    fn settings_go_from_one_database_to_another(t) {
+        let db = t.db();
+        let id = channel(&db, json!({ "kind": "compilation", "max_clips": 7, "mine": true })).to_string();
+        t.file("in.toml", "max_concurrent_jobs = 8\ndefault_posting_frequency = \"weekly\"\nmin_viral_score = 0.25\n");
+        assert_eq!(t.ok(&["config", "import", "in.toml", "--by", "alice"]), "3 settings read\n");
+        let exported = t.ok(&["config", "export"]);
+        assert_eq!(exported, "default_posting_frequency = \"weekly\"\nmax_concurrent_jobs = 8\nmin_viral_score = 0.25\n");
+        t.file("out.toml", &exported);
+        t.ok(&["config", "import", "out.toml", "--override"]);
+        assert_eq!(t.ok(&["config", "export", "--override"]), exported);
+        assert_eq!(t.ok(&["config", "export", "--channel", &id]), "kind = \"compilation\"\nmax_clips = 7\n");
+        for (text, expected) in [
+            ("max_concurrent_jobs = 9\n\nmax_klips = 1\n", "bad.toml:3"),
+            ("max_concurrent_jobs = 9\nmax_clips = 0\n", "bad.toml:2"),
+            ("max_concurrent_jobs = 9\nmax_clips\n", "bad.toml:2"),
+        ] {
+            t.file("bad.toml", text);
+            let ran = t.run(&["config", "import", "bad.toml"]);
+            assert_eq!(ran.code, 1);
+            assert!(ran.err.contains(expected), "{}", ran.err);
+        }
+        assert_eq!(t.ok(&["config", "get", "max_concurrent_jobs"]), "8\n");
+    }
+
+    fn settings_are_validated(t) {
+        t.ok(&["init", "-q"]);
+        assert_eq!(t.ok(&["config", "validate"]), "nothing is wrong\n");
+        let db = Database::connect(&t.url).unwrap();
+        channel(&db, json!({ "min_clips": 40, "queue_paused": true, "mine": { "a": 1 } }));
+        t.file("viraldb.toml", "max_clips = 9\nmax_klips = 1\n");
+        t.file(".env", "VIRALDB_MAX_KLIPS=1\nVIRALDB_KEY=x\n");
+        let ran = t.command(&["config", "validate", "--format", "jsonl"]).env("VIRALDB_CYCLE_HOURS", "1").output().unwrap();
+        assert_eq!(ran.status.code(), Some(3));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        for expected in [
+            "\"VIRALDB_MAX_KLIPS of .env\"",
+            "\"viraldb.toml:2\"",
+            "max_clips has no effect: system_configuration max_clips is stronger",
+            "min_clips is 40, which is above max_clips, 10",
+            "setting \\\"queue_paused\\\" is for all channels",
+            "setting \\\"mine\\\" is not known",
+        ] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        assert_eq!(text.lines().count(), 6, "{text}");
+        let ran = t.command(&["config", "validate"]).env("VIRALDB_CYCLE_HOURS", "often").output().unwrap();
+        assert_eq!(ran.status.code(), Some(4));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        assert!(text.contains("VIRALDB_CYCLE_HOURS of the environment") && text.contains("error"), "{text}");
+    }
+
+    fn a_channel_begins_with_what_its_kind_has(t) {
+        t.ok(&["init", "-q"]);
+        let add = |id: &str, kind: &str| -> Value {
+            t.ok(&["channels", "add", "Clips", id, "--kind", kind]);
+            serde_json::from_str(&t.ok(&["channels", "show", id, "--format", "json"])).unwrap()
+        };
+        let channel = add("UC1", "compilation");
+        assert_eq!(channel["settings"], json!({ "kind": "compilation" }));
+        assert_eq!((&channel["content_filters"]["min_resolution"], &channel["posting_schedule"]["frequency"]), (&json!("1080p"), &json!("daily")));
+        // The kind's default is weaker than what init wrote for all; without that it counts.
+        assert_eq!(t.ok(&["config", "get", "default_min_resolution", "--channel", "UC1"]), "720p\n");
+        t.ok(&["config", "unset", "default_min_resolution"]);
+        assert_eq!(t.ok(&["config", "get", "default_min_resolution", "--channel", "UC1"]), "1080p\n");
+        assert_eq!(add("UC2", "generation")["posting_schedule"]["frequency"], "twice_daily");
+        assert_eq!(t.run(&["channels", "add", "Clips", "UC3", "--kind", "other"]).code, 2);
+    }
+
+    fn other_programs_declare_their_settings_in_the_file(t) {
+        t.ok(&["init", "-q"]);
+        t.file("viraldb.toml", "[registry.\"uploader.timeout\"]\ntype = \"integer\"\nmin = 1\nmax = 600\ndefault = 30\nper_channel = true\nhelp = \"Seconds\"\n\n[registry.mode]\ntype = \"word\"\nwords = [\"fast\", \"slow\"]\n");
+        assert_eq!(t.ok(&["config", "get", "uploader.timeout"]), "30\n");
+        let ran = t.run(&["config", "set", "mode", "medium"]);
+        assert!(ran.err.contains("mode \"medium\" in what it is to be is not one of fast, slow"), "{}", ran.err);
+        t.ok(&["config", "set", "uploader.timeout", "60"]);
+        let output = t.command(&["config", "get", "uploader.timeout"]).env("VIRALDB_UPLOADER__TIMEOUT", "61").output().unwrap();
+        assert_eq!(output.stdout, b"61\n");
+        assert_eq!(t.ok(&["config", "validate"]), "nothing is wrong\n");
+        t.file("viraldb.toml", "[registry.mode]\ntype = \"number\"\nmin = \"x\"\n");
+        let ran = t.run(&["config", "list"]);
+        assert!(ran.err.contains("[registry] of viraldb.toml mode: "), "{}", ran.err);
+    }
+}

@@ -1,0 +1,172 @@
+//! Random layers against a model of ten lines, through the command line as any program would.
+
+use std::collections::BTreeMap;
+
+use viraldb::compilation::NewConfigOverride;
+use viraldb::config::{Key, Kind, Registry};
+use viraldb::republishing::NewSystemConfiguration;
+use viraldb::types::ConfigValue;
+
+use super::*;
+use crate::support::both;
+
+const LAYERS: [&str; 6] = ["environment", "dotenv", "channel", "override", "system", "file"];
+
+/// A value that the setting can have.
+fn any_value(random: &mut fastrand::Rng, key: &Key) -> Value {
+    match &key.kind {
+        Kind::Bool => random.bool().into(),
+        Kind::Integer { min, max } => random.i64(*min..=*max).into(),
+        Kind::Number { min, max } => json!(min + (max - min) * f64::from(random.u8(0..=4)) / 4.0),
+        Kind::Text => "a text".into(),
+        Kind::Word { words } => words[random.usize(0..words.len())].as_ref().into(),
+        Kind::Json => json!({ "a": [1, null] }),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The model: the first layer that has it, else the default of the channel's kind, else the default.
+fn expected(said: &BTreeMap<(&str, String), Value>, key: &Key, with_channel: bool) -> (Value, Value) {
+    for layer in LAYERS {
+        let own = layer != "channel" || (with_channel && key.per_channel);
+        if let Some(value) = said.get(&(layer, key.name.to_string())).filter(|_| own) {
+            return (value.clone(), layer.into());
+        }
+    }
+    let kind = said.get(&("channel", "kind".to_owned())).filter(|_| with_channel && key.per_channel);
+    let of_kind = match (kind.and_then(Value::as_str), key.name.as_ref()) {
+        (Some("compilation"), "default_min_resolution") => Some(json!("1080p")),
+        (Some("generation"), "default_posting_frequency") => Some(json!("twice_daily")),
+        (Some("generation"), "target_duration_min") => Some(json!(15)),
+        (Some("generation"), "target_duration_max") => Some(json!(60)),
+        _ => None,
+    };
+    match of_kind {
+        Some(value) => (value, "kind_default".into()),
+        None if key.default.is_null() => (Value::Null, Value::Null),
+        None => (key.default.clone(), "default".into()),
+    }
+}
+
+both! {
+    fn the_strongest_layer_wins(t) {
+        let db = t.db();
+        for seed in 0..30 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let registry = Registry::default();
+            let mut said: BTreeMap<(&str, String), Value> = BTreeMap::new();
+            for key in registry.iter() {
+                for layer in LAYERS {
+                    if random.u8(0..4) == 0 && (layer != "channel" || key.per_channel) {
+                        said.insert((layer, key.name.to_string()), any_value(&mut random, key));
+                    }
+                }
+            }
+            let of = |layer: &str| -> Vec<(String, Value)> {
+                said.iter().filter(|((of, _), _)| *of == layer).map(|((_, key), value)| (key.clone(), value.clone())).collect()
+            };
+            let id = channel(&db, Value::Object(of("channel").into_iter().collect()));
+            db.write(|c| {
+                viraldb::diesel::connection::SimpleConnection::batch_execute(c, "DELETE FROM config_overrides; DELETE FROM system_configuration")?;
+                let overrides: Vec<_> = of("override").into_iter().map(|(key, value)| NewConfigOverride { key: key.into(), value: text(&value).into(), ..Default::default() }).collect();
+                NewConfigOverride::insert_many(c, &overrides)?;
+                let system: Vec<_> = of("system").into_iter().map(|(key, value)| NewSystemConfiguration { key: key.into(), value: ConfigValue(value), ..Default::default() }).collect();
+                NewSystemConfiguration::insert_many(c, &system)
+            })
+            .unwrap();
+            let variable = |(key, value): (String, Value)| (format!("VIRALDB_{}", key.to_uppercase()), text(&value));
+            let dotenv: Vec<String> = of("dotenv").into_iter().map(variable).map(|(name, value)| format!("{name}={value}")).collect();
+            t.file(".env", dotenv.join("\n"));
+            let file: Vec<String> = of("file").into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            t.file("viraldb.toml", file.join("\n"));
+
+            for with_channel in [false, true] {
+                let id = id.to_string();
+                let mut args = vec!["config", "list", "--format", "json"];
+                if with_channel {
+                    args.extend(["--channel", &id]);
+                }
+                let output = t.command(&args).envs(of("environment").into_iter().map(variable)).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                let listed: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+                assert_eq!(listed.len(), registry.iter().count());
+                for (key, found) in registry.iter().zip(&listed) {
+                    let expected = expected(&said, key, with_channel);
+                    assert_eq!(found["key"], key.name.as_ref());
+                    assert_eq!((found["value"].clone(), found["layer"].clone()), expected, "seed {seed}, {} {with_channel}: {found:#}", key.name);
+                }
+            }
+        }
+    }
+
+    fn a_value_that_cannot_be_is_told_with_its_place(t) {
+        let db = t.db();
+        db.write(|c| {
+            let row = |key: &'static str, value: Value| NewSystemConfiguration { key: key.into(), value: ConfigValue(value), ..Default::default() };
+            NewSystemConfiguration::insert_many(c, &[row("max_clips", json!("many")), row("cycle_hours", json!(0)), row("min_clips", json!("9"))])?;
+            NewConfigOverride { key: "backup_keep".into(), value: "1.5".into(), ..Default::default() }.insert(c)
+        })
+        .unwrap();
+        let id = channel(&db, json!({ "clip_duration_min": "x", "target_duration_min": 100 }));
+        let config = with_file(t, &db, "\nmax_concurrent_runs = 0\nmax_concurrent_jobs = 7\n").unwrap();
+        let said = |key: &str| config.get::<Value>(key).unwrap_err().to_string();
+        assert_eq!(said("max_clips"), "max_clips \"many\" in system_configuration max_clips is not a whole number from 1 to 100");
+        assert_eq!(said("cycle_hours"), "cycle_hours 0 in system_configuration cycle_hours is not a whole number from 1 to 744");
+        assert_eq!(said("backup_keep"), "backup_keep \"1.5\" in config_overrides backup_keep is not a whole number from 1 to 10000");
+        let file = t.path("test.toml");
+        assert_eq!(said("max_concurrent_runs"), format!("max_concurrent_runs 0 in {}:2 is not a whole number from 1 to 100", file.display()));
+        let of_channel = config.get_for::<u32>(id, "clip_duration_min").unwrap_err().to_string();
+        assert_eq!(of_channel, format!("clip_duration_min \"x\" in channels.settings of {id} is not a whole number from 1 to 3600"));
+        // Other programs write numbers as text, too.
+        assert_eq!(config.get::<u32>("min_clips").unwrap(), 9);
+        assert_eq!(config.get::<u32>("max_concurrent_jobs").unwrap(), 7);
+        assert_eq!(config.get_for::<u32>(id, "target_duration_min").unwrap(), 100);
+        assert_eq!(config.get::<u32>("target_duration_min").unwrap(), 480);
+        // One that fits the setting need not fit what a program makes of it.
+        assert_eq!(config.get::<u8>("target_duration_min").unwrap_err().to_string(), "target_duration_min 480 in the default does not fit: invalid value: integer `480`, expected u8");
+        assert_eq!(config.get::<String>("kind").unwrap_err().to_string(), "kind has no value in any layer");
+        assert_eq!(config.get::<Option<String>>("kind").unwrap(), None);
+        assert!(said("max_clip").contains("the nearest: max_clips"), "{}", said("max_clip"));
+        assert!(matches!(config.get_for::<u32>(ChannelId::default(), "max_clips"), Err(viraldb::Error::NotFound { table: "channels", .. })));
+    }
+
+    fn a_struct_is_read_at_once(t) {
+        #[derive(serde::Deserialize)]
+        struct All {
+            max_clips: u8,
+            min_viral_score: f32,
+            queue_paused: bool,
+            kind: Option<String>,
+            uploader: Uploader,
+        }
+        #[derive(serde::Deserialize)]
+        struct Uploader {
+            timeout: u16,
+            retry: Value,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[allow(dead_code)]
+        struct Small {
+            target_duration_max: u8,
+        }
+        let db = t.db();
+        let registry = || Registry::default().with([
+            Key::new("uploader.timeout", Kind::Integer { min: 1, max: 600 }, 30).per_channel(),
+            Key::new("uploader.retry", Kind::Json, json!({})),
+        ]).unwrap();
+        let id = channel(&db, json!({ "kind": "generation", "max_clips": 4, "uploader": { "timeout": 60 } }));
+        let file = Some(t.file("test.toml", "[uploader]\nretry = { times = 2 }\n"));
+        let config = Config::open_with(&db, Options { registry: registry(), file, ..Default::default() }).unwrap();
+        let all: All = config.all(Some(id)).unwrap();
+        assert_eq!((all.max_clips, all.min_viral_score, all.queue_paused, all.kind.as_deref()), (4, 0.6, false, Some("generation")));
+        assert_eq!((all.uploader.timeout, all.uploader.retry), (60, json!({ "times": 2 })));
+        let of_all: All = config.all(None).unwrap();
+        assert_eq!((of_all.max_clips, of_all.uploader.timeout, of_all.kind), (10, 30, None));
+        let small = config.all::<Small>(None).unwrap_err().to_string();
+        assert_eq!(small, "target_duration_max in the default does not fit: invalid value: integer `600`, expected u8");
+        assert_eq!(config.get_for::<u8>(id, "target_duration_max").unwrap(), 60);
+    }
+}

@@ -1,0 +1,35 @@
+//! Settings: which layer wins, what is kept in memory, who changed what.
+
+mod changes;
+mod commands;
+mod kept;
+mod layers;
+mod secrets;
+
+use serde_json::{Value, json};
+use viraldb::Database;
+use viraldb::config::{Config, Options, Scope};
+use viraldb::republishing::ChannelId;
+
+use crate::make;
+use crate::support::Scratch;
+
+/// A configuration by a file of the test's own, so that none of the machine's counts.
+fn config(t: &Scratch, db: &Database) -> Config {
+    with_file(t, db, "").unwrap()
+}
+
+fn with_file(t: &Scratch, db: &Database, text: &str) -> viraldb::Result<Config> {
+    let file = Some(t.file("test.toml", text));
+    Config::open_with(db, Options { file, ..Default::default() })
+}
+
+/// A channel with these settings.
+fn channel(db: &Database, settings: Value) -> ChannelId {
+    db.write(|c| {
+        let new = make::channel();
+        viraldb::republishing::NewChannel { settings: Some(viraldb::Json(settings)), ..new }.insert(c)
+    })
+    .unwrap()
+    .id
+}
