@@ -1,15 +1,19 @@
-//! Lookups of settings against a hash map of the same keys.
+//! Lookups of settings against a hash map of the same keys, and secrets against the same text written plain.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 
+use rusqlite::{TransactionBehavior, params};
+use viraldb::Timestamp;
 use viraldb::config::{Config, Options};
+use viraldb::secrets::{self, Key, Keyring, Place, Secret};
 
 use crate::measure::{Asked, Line, time};
-use crate::sqlite::{Scratch, in_turns};
+use crate::sqlite::{Scratch, in_turns, rival, to_text};
 
 const LOOKUP: &str = "sqlite config lookup";
 const OF_CHANNEL: &str = "sqlite config lookup of a channel";
+const SEAL: &str = "sqlite seal and write a credential";
 const KEYS: [&str; 6] = [
     "max_concurrent_jobs",
     "default_retry_attempts",
@@ -20,6 +24,52 @@ const KEYS: [&str; 6] = [
 ];
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
+    let mut lines = lookups(asked);
+    if asked.wants(SEAL) {
+        lines.push(seal(asked));
+    }
+    lines
+}
+
+/// 500 bytes, one transaction each; the rival writes them as they are.
+fn seal(asked: &Asked) -> Line {
+    let count = asked.rows(5_000);
+    let mut line = Line::new(SEAL, Some(0.7), count);
+    let [ours, theirs] = [Scratch::new(), Scratch::new()];
+    let (db, other) = (ours.open(), theirs.open());
+    let (channel, other) = (crate::queue::video(&db).channel_id, crate::queue::video(&other).channel_id);
+    let place = Place::ChannelCredentials(channel);
+    let keyring = Keyring::new([Key::generate().unwrap()]);
+    let text = |n: u64| format!("{n:0500}");
+    let mut conn = rival(&theirs.path);
+    for round in 0..asked.rounds(9) {
+        let ours = |_: &mut rusqlite::Connection| {
+            time(|| {
+                for n in 0..count {
+                    let secret = Secret::from(text(n));
+                    db.write(|c| secrets::set(c, &keyring, &place, &secret)).unwrap();
+                }
+            })
+        };
+        let hand = |conn: &mut rusqlite::Connection| {
+            time(|| {
+                for n in 0..count {
+                    let write = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+                    let sql =
+                        "UPDATE channels SET api_credentials_encrypted = ?1, updated_at = ?2 WHERE id = ?3";
+                    let values = params![text(n), to_text(Timestamp::now()), other.to_string()];
+                    assert_eq!(write.prepare_cached(sql).unwrap().execute(values).unwrap(), 1);
+                    write.commit().unwrap();
+                }
+            })
+        };
+        let (ours, hand) = in_turns(round, &mut conn, ours, hand);
+        line.add(ours, hand);
+    }
+    line
+}
+
+fn lookups(asked: &Asked) -> Vec<Line> {
     if !asked.wants_any(&[LOOKUP, OF_CHANNEL]) {
         return Vec::new();
     }
