@@ -279,9 +279,10 @@ fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
     }
 }
 
-/// What the database said, on one line.
+/// What the database said, on one line. PostgreSQL would add all values of a row that fails a check, of which one may
+/// be a secret.
 fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
-    let text = match info.details() {
+    let text = match info.details().filter(|details| !details.starts_with("Failing row contains")) {
         Some(details) => format!("{}: {details}", info.message()),
         None => info.message().to_owned(),
     };

@@ -40,24 +40,24 @@ fn seal(asked: &Asked) -> Line {
     let (channel, other) = (crate::queue::video(&db).channel_id, crate::queue::video(&other).channel_id);
     let place = Place::ChannelCredentials(channel);
     let keyring = Keyring::new([Key::generate().unwrap()]);
-    let text = |n: u64| format!("{n:0500}");
+    let texts: Vec<String> = (0..count).map(|n| format!("{n:0500}")).collect();
     let mut conn = rival(&theirs.path);
     for round in 0..asked.rounds(9) {
         let ours = |_: &mut rusqlite::Connection| {
             time(|| {
-                for n in 0..count {
-                    let secret = Secret::from(text(n));
+                for text in &texts {
+                    let secret = Secret::from(text.clone());
                     db.write(|c| secrets::set(c, &keyring, &place, &secret)).unwrap();
                 }
             })
         };
         let hand = |conn: &mut rusqlite::Connection| {
             time(|| {
-                for n in 0..count {
+                for text in &texts {
                     let write = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
                     let sql =
                         "UPDATE channels SET api_credentials_encrypted = ?1, updated_at = ?2 WHERE id = ?3";
-                    let values = params![text(n), to_text(Timestamp::now()), other.to_string()];
+                    let values = params![text, to_text(Timestamp::now()), other.to_string()];
                     assert_eq!(write.prepare_cached(sql).unwrap().execute(values).unwrap(), 1);
                     write.commit().unwrap();
                 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Context, Format};
 use crate::compilation::DiscoveredVideo;
-use crate::config::set_default_configs;
+use crate::config::complete_default_configs;
 use crate::{Database, Result, ingest, maintenance};
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ impl Args {
         let url = context.url()?;
         let migrations_applied = crate::db::migrate::run(&url)?;
         let db = Database::open(&url)?;
-        db.write(set_default_configs)?;
+        complete_default_configs(&db)?;
         let sample = if self.sample {
             let options =
                 ingest::Options { format: Some(ingest::Format::YoutubeTrending), ..Default::default() };

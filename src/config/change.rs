@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::layers::inside;
 use super::registry::{Key, Kind};
 use super::{Config, Registry, document};
+use crate::Database;
 use crate::compilation::{ConfigOverride, NewConfigOverride};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
@@ -306,6 +307,17 @@ pub(super) fn keep(
     on_backend!(conn, |c| diesel::insert_into(viraldb_config_changes::table).values(&row).execute(c))
         .of("viraldb_config_changes", key)?;
     Ok(())
+}
+
+/// [`set_default_configs`], which does not ask to write where all of them are there already.
+pub(crate) fn complete_default_configs(db: &Database) -> Result<usize> {
+    let there: Vec<String> = db.read(|conn| {
+        on_backend!(conn, |c| system_configuration::table.select(system_configuration::key).load(c))
+            .of("system_configuration", "")
+    })?;
+    let registry = Registry::default();
+    let is_missing = |key: &Key| !key.default.is_null() && !there.iter().any(|there| *there == key.name);
+    if registry.iter().any(is_missing) { db.write(set_default_configs) } else { Ok(0) }
 }
 
 /// Writes the defaults of viraldb's settings into `system_configuration`, where no row of the key is, and returns how

@@ -59,6 +59,7 @@ use crate::republishing::{Channel, ChannelId, SystemConfiguration};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Page, Result};
 
+pub(crate) use change::complete_default_configs;
 pub use change::{Change, ChangedLayer, Scope, set_default_configs};
 pub use channels::{ChannelDefaults, ChannelKind, new_channel};
 pub use explain::{Explained, LayerValue, Problem, Severity};

@@ -4,9 +4,9 @@ use std::fmt;
 
 use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{HasSqlType, Integer, Text};
+use diesel::sql_types::{HasSqlType, Text};
 
 use super::envelope::{self, Trouble};
 use super::{Column, KeyId, Keyring, Place, Secret};
@@ -193,7 +193,7 @@ fn read(conn: &mut DbConnection, place: &Place) -> Result<Option<Sealed>> {
 }
 
 /// Writes a sealed text to its place, if its key is in use. One statement, which PostgreSQL and SQLite keep
-/// prepared; it returns a row if it wrote.
+/// prepared; it counts a row if it wrote.
 #[derive(Debug, Clone)]
 struct Write<'a> {
     column: Column,
@@ -222,13 +222,13 @@ impl<'a> Write<'a> {
     }
 
     fn run(&self, conn: &mut DbConnection) -> Result<bool> {
-        let written: Option<i32> = on_backend!(
+        let written = on_backend!(
             conn,
-            sqlite => |c| self.clone().get_result(c).optional(),
-            postgres => |c| Self { lock: " FOR SHARE", ..self.clone() }.get_result(c).optional(),
+            sqlite => |c| self.execute(c), // the key cannot be retired meanwhile: there is one writer
+            postgres => |c| Self { lock: " FOR SHARE", ..self.clone() }.execute(c),
         )
         .of(self.column.table(), "")?;
-        Ok(written.is_some())
+        Ok(written > 0)
     }
 }
 
@@ -237,11 +237,8 @@ impl QueryId for Write<'_> {
     const HAS_STATIC_QUERY_ID: bool = false; // a text for each column; Diesel keeps them by their text
 }
 
-impl Query for Write<'_> {
-    type SqlType = Integer;
-}
-
 impl<Conn> RunQueryDsl<Conn> for Write<'_> {}
+impl<Conn> RunQueryDsl<Conn> for &Write<'_> {}
 
 impl<DB> QueryFragment<DB> for Write<'_>
 where
@@ -282,7 +279,6 @@ where
             out.push_sql("channels.id = ");
             out.push_bind_param::<Uuid, _>(&self.channel)?;
         }
-        out.push_sql(" RETURNING 1");
         Ok(())
     }
 }
