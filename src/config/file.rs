@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use etcetera::BaseStrategy;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -49,11 +50,11 @@ impl File {
         if let Some(path) = named {
             return Self::of(path);
         }
+        // Whoever has no home has no folder in it.
+        let folder =
+            etcetera::choose_base_strategy().map(|home| home.config_dir().join("viraldb").join(NAME));
         let found =
-            [Some(PathBuf::from(NAME)), dirs::config_dir().map(|folder| folder.join("viraldb").join(NAME))]
-                .into_iter()
-                .flatten()
-                .find(|path| path.is_file());
+            [Some(PathBuf::from(NAME)), folder.ok()].into_iter().flatten().find(|path| path.is_file());
         found.map_or_else(|| Ok(Self::default()), Self::of)
     }
 
