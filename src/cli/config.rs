@@ -139,10 +139,14 @@ struct Place {
 
 impl Place {
     fn resolve(self, db: &Database) -> Result<(Scope, String)> {
-        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
-        let by = self.by.or_else(user).unwrap_or_else(|| "viraldb".to_owned());
+        let by = self.by.map_or_else(user, Ok)?;
         Ok((self.layer.scope(db)?, by))
     }
+}
+
+/// Who is logged in.
+pub(super) fn user() -> Result<String> {
+    Ok(crate::environment::variable("USER")?.unwrap_or_else(|| "viraldb".to_owned()))
 }
 
 impl Args {

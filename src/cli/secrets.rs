@@ -8,8 +8,10 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::config::user;
 use super::values::read;
 use super::{Context, Format, channels};
+use crate::config::{clear_sealed, set_sealed};
 use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
 use crate::{DbConnection, Error, Result};
 
@@ -129,10 +131,14 @@ impl Args {
             Command::Set { place, from_file } => {
                 let keyring = Keyring::from_env()?;
                 let db = context.database()?;
-                let secret = secret(from_file.as_deref())?;
+                let (secret, user) = (secret(from_file.as_deref())?, user()?);
                 let (place, key) = db.write(|c| {
                     let place = place.find(c)?;
-                    secrets::set(c, &keyring, &place, &secret).map(|key| (place, key))
+                    let key = match &place {
+                        Place::Setting(key) => set_sealed(c, &keyring, key, &secret, &user)?,
+                        place => secrets::set(c, &keyring, place, &secret)?,
+                    };
+                    Ok((place, key))
                 })?;
                 let said = json!({ "place": place.to_string(), "key": key });
                 context.done(&format!("set {place}, sealed with key {key}"), &said)?;
@@ -155,9 +161,14 @@ impl Args {
                 }
             }
             Command::Clear { place } => {
+                let user = user()?;
                 let (place, cleared) = context.database()?.write(|c| {
                     let place = place.find(c)?;
-                    secrets::clear(c, &place).map(|cleared| (place, cleared))
+                    let cleared = match &place {
+                        Place::Setting(key) => clear_sealed(c, key, &user)?,
+                        place => secrets::clear(c, place)?,
+                    };
+                    Ok((place, cleared))
                 })?;
                 let text = if cleared { "cleared" } else { "nothing in" };
                 let said = json!({ "place": place.to_string(), "cleared": cleared });

@@ -132,7 +132,7 @@ impl Config {
                 if key.secret {
                     return Err(Error::invalid(key.name.as_ref(), "is a secret: set it with `set_secret`"));
                 }
-                Ok((key, key.read(value, "what it is to be")?))
+                Ok((key, key.read(value, "")?))
             })
             .collect::<Result<_>>()?;
         self.change(|conn| {
@@ -188,12 +188,7 @@ impl Config {
     /// Changes the database, and reads it anew.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let value = self.0.db.write(|conn| {
-            // What a change finds there is what it changes; SQLite has one writer.
-            on_backend!(
-                &mut *conn,
-                sqlite => |_c| QueryResult::Ok(()),
-                postgres => |c| crate::db::postgres::lock_name(c, "viraldb_config"),
-            )?;
+            begin(conn)?;
             work(conn)
         })?;
         let _turn = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,6 +277,16 @@ fn to_text(value: &Value, kind: &Kind) -> String {
         (Value::String(text), Kind::Text | Kind::Word { .. }) => text.clone(),
         (value, _) => value.to_string(),
     }
+}
+
+/// Lets one change at a time go on, so that what it finds there is what it changes. SQLite has one writer.
+pub(super) fn begin(conn: &mut DbConnection) -> Result<()> {
+    on_backend!(
+        conn,
+        sqlite => |_c| QueryResult::Ok(()),
+        postgres => |c| crate::db::postgres::lock_name(c, "viraldb_config"),
+    )
+    .of("viraldb_config_changes", "")
 }
 
 /// Keeps a change, unless it is none.

@@ -65,6 +65,7 @@ pub use channels::{ChannelDefaults, ChannelKind, new_channel};
 pub use explain::{Explained, LayerValue, Problem, Severity};
 pub use layers::Layer;
 pub use registry::{Key, Kind, Registry};
+pub use secret::{clear_sealed, set_sealed};
 
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};
 
@@ -95,7 +96,7 @@ pub struct Options {
 /// let db = viraldb::Database::open("sqlite::memory:")?;
 /// let config = Config::open(&db)?;
 /// assert_eq!(config.get::<u32>("max_concurrent_jobs")?, 5);
-/// config.set(&Scope::Override, "max_concurrent_jobs", &8.into(), "alice")?;
+/// config.set(Scope::Override, "max_concurrent_jobs", &8.into(), "alice")?;
 /// assert_eq!(config.get::<u32>("max_concurrent_jobs")?, 8);
 /// # Ok(())
 /// # }

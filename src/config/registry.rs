@@ -195,11 +195,12 @@ impl Key {
     /// The value in its one form: what is text elsewhere becomes a number or a truth.
     ///
     /// # Errors
-    /// `Invalid`: `place` with the value, which a secret's does not show, and what it should be.
+    /// `Invalid`: the value, which a secret's does not show, its place unless that is empty, and what it should be.
     pub fn read(&self, value: &Value, place: &str) -> Result<Value> {
         self.kind.read(value).map_err(|reason| {
             let shown = if self.secret { "a value".to_owned() } else { short(value) };
-            Error::invalid(format!("{} {shown} in {place}", self.name), reason)
+            let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
+            Error::invalid(format!("{} {shown}{place}", self.name), reason)
         })
     }
 }

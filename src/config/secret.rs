@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::Config;
-use super::change::{Scope, found, keep};
+use super::change::{Scope, begin, found, keep};
+
 use super::layers::{Found, Layers};
+use crate::db::DbConnection;
 use crate::error::{Error, Result, require};
 use crate::republishing::SystemConfiguration;
-use crate::secrets::{self, Keyring, Place, Secret};
+use crate::secrets::{self, KeyId, Keyring, Place, Secret};
 
 impl Config {
     /// A secret, or any setting whose value is sealed: of the strongest layer, opened if it stands in
@@ -47,13 +49,7 @@ impl Config {
             return Err(Error::invalid(key.name.as_ref(), "is no text, and only text is sealed"));
         }
         let keyring = self.keyring()?;
-        let place = Place::Setting(key.name.to_string());
-        self.change(|conn| {
-            let old = found(SystemConfiguration::find(conn, &key.name))?;
-            let old = old.map(|row| shown(&keyring, &place, &row, key.secret)).transpose()?;
-            secrets::set(conn, &keyring, &place, secret)?;
-            keep(conn, Scope::System, &key.name, old, Some(keyring.fingerprint(&place, secret)?), by)
-        })
+        self.change(|conn| set_sealed(conn, &keyring, &key.name, secret, by).map(drop))
     }
 
     /// The keys of the options, else those of the environment, which are read when they are needed: who asks for no
@@ -63,19 +59,58 @@ impl Config {
     }
 }
 
+/// Seals a setting, known or not, in the transaction of `conn`, and keeps who did. Returns the key's id.
+///
+/// # Errors
+/// Those of [`secrets::set`], and `Invalid` if `by` is empty.
+pub fn set_sealed(
+    conn: &mut DbConnection,
+    keyring: &Keyring,
+    key: &str,
+    secret: &Secret,
+    by: &str,
+) -> Result<KeyId> {
+    require("who changes it", by)?;
+    let place = Place::Setting(key.to_owned());
+    conn.atomically(|conn| {
+        begin(conn)?;
+        let old = found(SystemConfiguration::find(conn, key))?;
+        let old = old.map(|row| shown(keyring, &place, &row)).transpose()?;
+        let id = secrets::set(conn, keyring, &place, secret)?;
+        keep(conn, Scope::System, key, old, Some(keyring.fingerprint(&place, secret)?), by)?;
+        Ok(id)
+    })
+}
+
+/// Takes a sealed setting away, in the transaction of `conn`, and keeps who did; says whether there was one.
+///
+/// # Errors
+/// Those of [`secrets::clear`], and `Invalid` if `by` is empty.
+pub fn clear_sealed(conn: &mut DbConnection, key: &str, by: &str) -> Result<bool> {
+    require("who changes it", by)?;
+    let place = Place::Setting(key.to_owned());
+    conn.atomically(|conn| {
+        begin(conn)?;
+        let old = found(SystemConfiguration::find(conn, key))?;
+        let was_set = secrets::clear(conn, &place)?;
+        keep(conn, Scope::System, key, old.map(|row| row.value.into_sealed().to_string()), None, by)?;
+        Ok(was_set)
+    })
+}
+
 fn open(keyring: &Keyring, row: &SystemConfiguration) -> Result<Secret> {
     let sealed = row.value.clone().into_sealed();
     secrets::open(keyring, &Place::Setting(row.key.clone()), sealed.as_text())
 }
 
-/// What the history shows of a value that was there: of a secret its fingerprint, if it opens.
-fn shown(keyring: &Keyring, place: &Place, row: &SystemConfiguration, is_secret: bool) -> Result<String> {
-    match (row.encrypted, is_secret) {
-        (true, _) => match open(keyring, row) {
-            Ok(secret) => keyring.fingerprint(place, &secret),
-            Err(_) => Ok(row.value.clone().into_sealed().to_string()), // by a key that is not given
-        },
-        (false, true) => Ok(super::explain::MASK.to_owned()),
-        (false, false) => Ok(row.value.0.to_string()),
+/// What the history shows of the value that a secret replaces: its fingerprint, if it opens. What stood there in the
+/// clear may have been the secret.
+fn shown(keyring: &Keyring, place: &Place, row: &SystemConfiguration) -> Result<String> {
+    if !row.encrypted {
+        return Ok(super::explain::MASK.to_owned());
+    }
+    match open(keyring, row) {
+        Ok(secret) => keyring.fingerprint(place, &secret),
+        Err(_) => Ok(row.value.clone().into_sealed().to_string()), // by a key that is not given
     }
 }

@@ -133,6 +133,14 @@ both! {
         }
         let revealed = run(&["secrets", "get", "--setting", "youtube_api_key", "--reveal"], "");
         assert_eq!(revealed.out, format!("{PLANTED}\n"), "{}", revealed.err);
+        // Whichever command sets it, the change is kept.
+        assert_eq!(run(&["secrets", "set", "--setting", "youtube_api_key"], "AIzaOther").code, 0);
+        assert_eq!(run(&["secrets", "clear", "--setting", "youtube_api_key"], "").code, 0);
+        let history: Vec<Value> = serde_json::from_str(&run(&["config", "history", "youtube_api_key", "--format", "json"], "").out).unwrap();
+        assert_eq!((history.len(), &history[0]["new_value"], &history[2]["changed_by"]), (3, &Value::Null, &json!("alice")));
+        assert_eq!(history[1]["old_value"], history[2]["new_value"]);
+        assert!(!format!("{history:?}").contains("AIza"));
+        assert_eq!(run(&["secrets", "set", "--setting", "youtube_api_key"], PLANTED).code, 0);
         // The environment is stronger, and as hidden.
         let explained = t.command(&["config", "explain", "youtube_api_key"]).env("VIRALDB_YOUTUBE_API_KEY", PLANTED).output().unwrap();
         let explained = String::from_utf8(explained.stdout).unwrap();
