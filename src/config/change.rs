@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::explain::MASK;
 use super::layers::inside;
 use super::registry::{Key, Kind};
 use super::{Config, Registry, document};
@@ -150,7 +151,8 @@ impl Config {
     /// `Invalid` for a setting that is not known and if `by` is empty, `NotFound` if there is no such channel.
     pub fn unset(&self, scope: Scope, key: &str, by: &str) -> Result<bool> {
         require("who changes it", by)?;
-        let key = self.changeable(scope, key)?;
+        // Also from where it should not stand: another program may have put it there.
+        let key = self.0.registry.get(key)?;
         self.change(|conn| {
             let old = write(conn, scope, key, None, by)?;
             let was_there = old.is_some();
@@ -197,7 +199,7 @@ impl Config {
     }
 }
 
-/// Writes a value, or takes it away, and returns what was there, as JSON; a secret as its fingerprint.
+/// Writes a value, or takes it away, and returns what was there, as JSON; of a secret only that it was.
 fn write(
     conn: &mut DbConnection,
     scope: Scope,
@@ -223,6 +225,9 @@ fn write(
                 None => drop(ConfigOverride::delete(conn, name)?),
             }
             Ok(old.map(|row| {
+                if key.secret {
+                    return MASK.to_owned();
+                }
                 let value = key.of_text(&row.value);
                 key.read(&value, "").unwrap_or(value).to_string()
             }))
@@ -245,7 +250,7 @@ fn write(
             }
             Ok(old.map(|row| match (row.encrypted, key.secret) {
                 (true, _) => row.value.into_sealed().to_string(),
-                (false, true) => super::explain::MASK.to_owned(),
+                (false, true) => MASK.to_owned(),
                 (false, false) => row.value.0.to_string(),
             }))
         }
@@ -257,7 +262,7 @@ fn write(
                 document::put(&mut settings, name, value.clone());
             }
             ChannelChanges { settings: Some(Json(settings)), ..Default::default() }.update(conn, id)?;
-            Ok(old.map(|old| old.to_string()))
+            Ok(old.map(|old| if key.secret { MASK.to_owned() } else { old.to_string() }))
         }
     }
 }

@@ -99,7 +99,9 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
 
 /// The settings of a TOML text, or the line and the reason why it is none.
 pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Entry>, (usize, String)> {
-    let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    let ends: Vec<usize> =
+        text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let line = |at: usize| ends.partition_point(|end| *end < at) + 1;
     let table = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(1, |span| line(span.start)), error.message().to_owned()))?;
     let mut entries = BTreeMap::new();

@@ -54,6 +54,13 @@ both! {
         assert!(config.set(Scope::System, "youtube_api_key", &json!("x"), "alice").is_err());
         assert!(config.set(Scope::Override, "youtube_api_key", &json!("x"), "alice").is_err());
 
+        // One that another program put where none should stand can be taken away, and is not shown.
+        let row = viraldb::compilation::NewConfigOverride { key: "youtube_api_key".into(), value: "AIzaPlain".into(), ..Default::default() };
+        db.write(|c| row.insert(c)).unwrap();
+        assert!(config.unset(Scope::Override, "youtube_api_key", "alice").unwrap());
+        assert_eq!(config.secret("youtube_api_key").unwrap().reveal(), PLANTED);
+        assert!(!format!("{:?}", config.history("youtube_api_key", &Page::first(10)).unwrap()).contains("AIza"));
+
         // Another key is told which one is needed, and writes nothing.
         let stranger = with_keys(t, &db, [&*second]);
         let needed = first.parse::<SealingKey>().unwrap().id();
