@@ -73,6 +73,9 @@ impl Kind {
             (Value::String(text), Self::Bool | Self::Integer { .. } | Self::Number { .. }) => {
                 &of_text(text.trim(), self)
             }
+            // Bare text that another program wrote reads as JSON where it can be.
+            (Value::Number(number), Self::Bool) => &of_text(&number.to_string(), self),
+            (Value::Number(_) | Value::Bool(_), Self::Text) => &Value::String(value.to_string()),
             (value, _) => value,
         };
         let fits = match self {
@@ -389,12 +392,16 @@ mod tests {
         };
         assert_eq!(read("queue_paused", json!("Yes")).unwrap(), json!(true));
         assert_eq!(read("queue_paused", json!(" off ")).unwrap(), json!(false));
+        assert_eq!(read("queue_paused", json!(1)).unwrap(), json!(true));
+        let text = Key::new("a", Kind::Text, "x");
+        assert_eq!(text.read(&json!(123), "x").unwrap(), json!("123"));
+        assert!(text.read(&json!([1]), "x").is_err());
         assert_eq!(read("max_concurrent_jobs", json!("7")).unwrap(), json!(7));
         assert_eq!(read("min_viral_score", json!("0.25")).unwrap(), json!(0.25));
         assert_eq!(read("min_viral_score", json!(1)).unwrap(), json!(1));
         for (name, value) in [
             ("queue_paused", json!("perhaps")),
-            ("queue_paused", json!(1)),
+            ("queue_paused", json!(2)),
             ("max_concurrent_jobs", json!("")),
             ("max_concurrent_jobs", json!(0)),
             ("max_concurrent_jobs", json!(1.5)),

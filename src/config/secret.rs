@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Config;
 use super::change::{Scope, begin, found, keep};
+use super::{Config, Registry};
 
 use super::layers::{Found, Layers};
 use crate::db::DbConnection;
@@ -62,7 +62,7 @@ impl Config {
 /// Seals a setting, known or not, in the transaction of `conn`, and keeps who did. Returns the key's id.
 ///
 /// # Errors
-/// Those of [`secrets::set`], and `Invalid` if `by` is empty.
+/// Those of [`secrets::set`], and `Invalid` for a setting of viraldb's that is no text, and if `key` or `by` is empty.
 pub fn set_sealed(
     conn: &mut DbConnection,
     keyring: &Keyring,
@@ -71,6 +71,11 @@ pub fn set_sealed(
     by: &str,
 ) -> Result<KeyId> {
     require("who changes it", by)?;
+    require("the name of the setting", key)?;
+    // Nobody could read one of ours that is a number or a truth: a paused queue would go on.
+    if Registry::default().get(key).is_ok_and(|key| key.kind != super::Kind::Text) {
+        return Err(Error::invalid(key, "is no text, and only text is sealed"));
+    }
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {
         begin(conn)?;

@@ -148,6 +148,9 @@ both! {
         assert_eq!(history[1]["old_value"], history[2]["new_value"]);
         assert!(!format!("{history:?}").contains("AIza"));
         assert_eq!(run(&["secrets", "set", "--setting", "youtube_api_key"], PLANTED).code, 0);
+        for setting in ["queue_paused", ""] {
+            assert_eq!(run(&["secrets", "set", "--setting", setting], "true").code, 1, "{setting:?}");
+        }
         // The environment is stronger, and as hidden.
         let explained = t.command(&["config", "explain", "youtube_api_key"]).env("VIRALDB_YOUTUBE_API_KEY", PLANTED).output().unwrap();
         let explained = String::from_utf8(explained.stdout).unwrap();
