@@ -131,7 +131,10 @@ impl Config {
             .map(|(key, value)| {
                 let key = self.changeable(scope, key)?;
                 if key.secret {
-                    return Err(Error::invalid(key.name.as_ref(), "is a secret: set it with `set_secret`"));
+                    return Err(Error::invalid(
+                        key.name.as_ref(),
+                        "is a secret: set it with `Config::set_secret`, or `viraldb config set KEY --secret`",
+                    ));
                 }
                 Ok((key, key.read(value, "")?))
             })

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::change::Scope;
-use super::layers::{Layer, Layers, OfChannel};
+use super::layers::Layer;
 use super::{Config, document, file};
-use crate::republishing::Channel;
 use crate::{Error, Result};
 
 impl Config {
@@ -14,26 +13,25 @@ impl Config {
     /// # Errors
     /// `NotFound` if there is no such channel.
     pub fn export(&self, scope: Scope) -> Result<String> {
-        let stored = self.0.db.read(super::stored)?;
-        let (layer, settings) = match scope {
+        let (layer, channel) = match scope {
             Scope::System => (Layer::System, None),
             Scope::Override => (Layer::Override, None),
-            Scope::Channel(id) => (Layer::Channel, Some((id, self.0.db.read(|c| Channel::settings(c, id))?))),
+            Scope::Channel(id) => (Layer::Channel, Some(id)),
         };
-        let channel = settings.as_ref().map(|(id, settings)| OfChannel { id: *id, settings: &settings.0 });
-        let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel };
         let (mut exported, mut sealed) = (Value::Object(Map::new()), Vec::new());
-        for key in self.0.registry.iter() {
-            match layers.look(layer, key) {
-                Some(found) if found.sealed.is_some() || key.secret => sealed.push(key.name.as_ref()),
-                // What cannot be is exported as it stands, for somebody to mend.
-                Some(found) if !found.value.is_null() => {
-                    let value = key.read(&found.value, &found.place).unwrap_or(found.value);
-                    document::put(&mut exported, &key.name, value);
+        self.layered(channel, |layers| {
+            for key in self.0.registry.iter() {
+                match layers.look(layer, key) {
+                    Some(found) if found.sealed.is_some() || key.secret => sealed.push(key.name.as_ref()),
+                    // What cannot be is exported as it stands, for somebody to mend.
+                    Some(found) if !found.value.is_null() => {
+                        let value = key.read(&found.value, &found.place).unwrap_or(found.value);
+                        document::put(&mut exported, &key.name, value);
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
-        }
+        })?;
         let comment = match sealed.as_slice() {
             [] => String::new(),
             sealed => format!("# sealed, and left out: {}\n", sealed.join(", ")),

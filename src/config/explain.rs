@@ -76,11 +76,7 @@ impl Config {
     /// `Invalid` for a setting that is not known, `NotFound` if there is no such channel.
     pub fn explain(&self, key: &str, channel: Option<ChannelId>) -> Result<Explained> {
         let key = self.0.registry.get(key)?;
-        let settings = channel.map(|id| self.0.db.read(|c| Channel::settings(c, id))).transpose()?;
-        let channel =
-            channel.zip(settings.as_ref()).map(|(id, settings)| OfChannel { id, settings: &settings.0 });
-        let stored = self.0.db.read(super::stored)?;
-        Ok(explained(key, &Layers { fixed: &self.0.fixed, stored: &stored, channel }))
+        self.layered(channel, |layers| explained(key, layers))
     }
 
     /// Every setting that is known with all its layers, by name.
@@ -88,12 +84,21 @@ impl Config {
     /// # Errors
     /// `NotFound` if there is no such channel.
     pub fn list(&self, channel: Option<ChannelId>) -> Result<Vec<Explained>> {
-        let settings = channel.map(|id| self.0.db.read(|c| Channel::settings(c, id))).transpose()?;
-        let channel =
-            channel.zip(settings.as_ref()).map(|(id, settings)| OfChannel { id, settings: &settings.0 });
-        let stored = self.0.db.read(super::stored)?;
-        let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel };
-        Ok(self.0.registry.iter().map(|key| explained(key, &layers)).collect())
+        self.layered(channel, |layers| self.0.registry.iter().map(|key| explained(key, layers)).collect())
+    }
+
+    /// All layers as they are in the database now, at one moment.
+    pub(super) fn layered<T>(
+        &self,
+        channel: Option<ChannelId>,
+        show: impl FnOnce(&Layers<'_>) -> T,
+    ) -> Result<T> {
+        let (stored, settings) = self.0.db.read(|c| {
+            c.snapshot(|c| Ok((super::stored(c)?, channel.map(|id| Channel::settings(c, id)).transpose()?)))
+        })?;
+        let own = channel.zip(settings.as_ref());
+        let channel = own.map(|(id, settings)| OfChannel { id, settings: &settings.0 });
+        Ok(show(&Layers { fixed: &self.0.fixed, stored: &stored, channel }))
     }
 
     /// Everything that is wrong in any layer, of all channels too: values that cannot be are errors; names that are

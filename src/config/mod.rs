@@ -278,7 +278,10 @@ impl Config {
     fn unknown(&self, key: &str) -> Error {
         match self.0.registry.get(key) {
             Err(error) => error,
-            Ok(key) => Error::invalid(key.name.as_ref(), "is a secret: ask for it with `secret`"),
+            Ok(key) => Error::invalid(
+                key.name.as_ref(),
+                "is a secret: ask `Config::secret` for it, or `viraldb secrets get --setting KEY --reveal`",
+            ),
         }
     }
 
@@ -333,10 +336,12 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What the database says for all channels.
+/// What the database says for all channels, at one moment.
 fn stored(conn: &mut DbConnection) -> Result<Stored> {
-    let overrides = ConfigOverride::list(conn, &Page::first(i64::MAX))?;
-    let system = SystemConfiguration::list(conn, &Page::first(i64::MAX))?;
+    let (overrides, system) = conn.snapshot(|conn| {
+        let overrides = ConfigOverride::list(conn, &Page::first(i64::MAX))?;
+        Ok((overrides, SystemConfiguration::list(conn, &Page::first(i64::MAX))?))
+    })?;
     Ok(Stored {
         overrides: overrides.into_iter().map(|row| (row.key.clone(), row)).collect(),
         system: system.into_iter().map(|row| (row.key.clone(), row)).collect(),
@@ -350,7 +355,10 @@ fn read<T: DeserializeOwned>(key: &str, resolved: &Resolved) -> Result<T> {
             Value::Null => Error::invalid(key, "has no value in any layer"),
             value => Error::invalid(format!("{key} {value} in {place}"), format!("does not fit: {error}")),
         }),
-        Resolved::Sealed => Err(Error::invalid(key, "is sealed: ask for it with `secret`")),
+        Resolved::Sealed => Err(Error::invalid(
+            key,
+            "is sealed: ask `Config::secret` for it, or `viraldb secrets get --setting KEY --reveal`",
+        )),
         Resolved::Bad { what, reason } => Err(Error::invalid(what, reason)),
     }
 }

@@ -42,7 +42,7 @@ both! {
         assert_eq!(config.secret("youtube_api_key").unwrap().reveal(), PLANTED);
         let row = db.read(|c| SystemConfiguration::find(c, "youtube_api_key")).unwrap();
         assert!(row.encrypted && !row.value.0.to_string().contains(PLANTED));
-        assert!(matches!(config.get::<String>("youtube_api_key"), Err(Error::Invalid { reason, .. }) if reason.contains("ask for it with `secret`")));
+        assert!(matches!(config.get::<String>("youtube_api_key"), Err(Error::Invalid { reason, .. }) if reason.contains("ask `Config::secret` for it")));
 
         // Any text may be sealed; it is no plain setting any more then.
         config.set_secret("uploader.note", &secret("quiet"), "alice").unwrap();
