@@ -80,10 +80,17 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// The variables whose names begin so, without those that are not UTF-8.
-pub(crate) fn variables(prefix: &str) -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
-        .collect()
+/// The variables whose names begin so.
+///
+/// # Errors
+/// `Invalid` if the value of one is not UTF-8.
+pub(crate) fn variables(prefix: &str) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with(prefix)) {
+        if let Some(value) = variable(&name)? {
+            found.insert(name, value);
+        }
+    }
+    Ok(found)
 }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
+use super::config::user;
 use super::values::{OrNull, Paging, changed, given, json};
 use crate::config::{ChannelKind, new_channel};
 use crate::republishing::{
@@ -138,7 +139,10 @@ impl Args {
                     github_repo_url: given(fields.github_repo),
                     ..new
                 };
-                let channel = db.write(|c| new.insert(c))?;
+                let channel = match new.settings {
+                    Some(_) => context.config(&db)?.add_channel(&new, &user()?)?,
+                    None => db.write(|c| new.insert(c))?,
+                };
                 context.done(&channel.id.to_string(), &channel)?;
             }
             Command::Edit { id, name, youtube_id, fields } => {
@@ -156,10 +160,16 @@ impl Args {
                     github_repo_url: changed(fields.github_repo),
                     ..Default::default()
                 };
-                let channel = db.write(|c| {
-                    let id = find(c, &id)?.id;
-                    changes.update(c, id)
-                })?;
+                let channel = match changes.settings {
+                    Some(_) => {
+                        let id = db.read(|c| find(c, &id))?.id;
+                        context.config(&db)?.edit_channel(id, &changes, &user()?)?
+                    }
+                    None => db.write(|c| {
+                        let id = find(c, &id)?.id;
+                        changes.update(c, id)
+                    })?,
+                };
                 context.done(&format!("changed {}", channel.id), &channel)?;
             }
             Command::Remove { id, yes } => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::output::visible;
 use super::values::Paging;
 use super::{Context, Format};
-use crate::config::{Config, Scope, Severity};
+use crate::config::{Config, Problem, Scope, Severity};
 use crate::republishing::ChannelId;
 use crate::types::ConfigChangeId;
 use crate::{Database, Error, Result};
@@ -27,6 +27,9 @@ enum Command {
         /// Name of the setting
         #[arg(value_name = "KEY")]
         key: String,
+        /// Print a secret too, from whichever layer wins
+        #[arg(long, conflicts_with = "channel")]
+        reveal: bool,
         #[command(flatten)]
         of: OfChannel,
     },
@@ -154,7 +157,14 @@ impl Args {
         let db = context.database()?;
         let config = context.config(&db)?;
         match self.command {
-            Command::Get { key, of } => {
+            Command::Get { key, reveal: true, .. } => {
+                let secret = config.secret(&key)?;
+                match context.output.format {
+                    Format::Table => context.output.text(&format!("{}\n", secret.reveal()))?,
+                    _ => context.output.object(&secret.reveal())?,
+                }
+            }
+            Command::Get { key, of, .. } => {
                 let value: Value = match of.id(&db)? {
                     Some(channel) => config.get_for(channel, &key)?,
                     None => config.get(&key)?,
@@ -216,10 +226,18 @@ impl Args {
             }
             Command::Validate => {
                 let problems = config.validate()?;
-                if problems.is_empty() {
-                    context.say("nothing is wrong\n")?;
-                } else {
-                    context.output.rows(&problems, &["severity", "place", "problem"])?;
+                match context.output.format {
+                    Format::Table if problems.is_empty() => context.say("nothing is wrong\n")?,
+                    // What is wrong and what to do is not cut to the columns of a table.
+                    Format::Table => {
+                        problems.iter().try_for_each(|Problem { severity, place, problem }| {
+                            let severity = if *severity == Severity::Error { "error" } else { "warning" };
+                            context
+                                .output
+                                .text(&format!("{}\n", visible(&format!("{severity}: {place}: {problem}"))))
+                        })?
+                    }
+                    _ => context.output.rows(&problems, &["severity", "place", "problem"])?,
                 }
                 return Ok(match problems.iter().map(|problem| problem.severity).max() {
                     None => ExitCode::SUCCESS,

@@ -162,10 +162,12 @@ impl Args {
             }
             Command::Clear { place } => {
                 let user = user()?;
+                // It needs no key; with one, the history tells which secret it was.
+                let keyring = Keyring::from_env().ok();
                 let (place, cleared) = context.database()?.write(|c| {
                     let place = place.find(c)?;
                     let cleared = match &place {
-                        Place::Setting(key) => clear_sealed(c, key, &user)?,
+                        Place::Setting(key) => clear_sealed(c, keyring.as_ref(), key, &user)?,
                         place => secrets::clear(c, place)?,
                     };
                     Ok((place, cleared))

@@ -54,6 +54,12 @@ impl ConfigOverride {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("config_overrides", key)
     }
 
+    /// The rows with these keys, as far as there are any, in no order.
+    pub(crate) fn find_many(conn: &mut DbConnection, keys: &[&str]) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query().filter(config_overrides::key.eq_any(keys)).load(c))
+            .of("config_overrides", "")
+    }
+
     /// Rows in the order of their keys.
     pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::sync::PoisonError;
 
 use diesel::prelude::*;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::document::inside;
 use super::explain::MASK;
-use super::layers::inside;
 use super::registry::{Key, Kind};
+use super::secret::shown;
 use super::{Config, Registry, document};
 use crate::Database;
 use crate::compilation::{ConfigOverride, NewConfigOverride};
@@ -109,8 +111,8 @@ impl Config {
     ///
     /// # Errors
     /// `Invalid` for a setting that is not known, for a value that it cannot have, for a channel's value of a
-    /// setting that has none, for a secret, which goes by [`Config::set_secret`], and if `by` is empty; `NotFound` if there is
-    /// no such channel.
+    /// setting that has none, for a secret, and a setting that is sealed, which go by [`Config::set_secret`], and if `by` is
+    /// empty; `NotFound` if there is no such channel.
     pub fn set(&self, scope: Scope, key: &str, value: &Value, by: &str) -> Result<()> {
         self.set_many(scope, [(key, value)], by)
     }
@@ -141,7 +143,7 @@ impl Config {
             .collect::<Result<_>>()?;
         self.change(|conn| {
             settings.iter().try_for_each(|(key, value)| {
-                let old = write(conn, scope, key, Some(value), by)?;
+                let old = self.write(conn, scope, key, Some(value), by)?;
                 keep(conn, scope, &key.name, old, Some(value.to_string()), by)
             })
         })
@@ -157,20 +159,32 @@ impl Config {
         // Also from where it should not stand: another program may have put it there.
         let key = self.0.registry.get(key)?;
         self.change(|conn| {
-            let old = write(conn, scope, key, None, by)?;
+            let old = self.write(conn, scope, key, None, by)?;
             let was_there = old.is_some();
             keep(conn, scope, &key.name, old, None, by)?;
             Ok(was_there)
         })
     }
 
-    /// What became of a setting, newest first.
+    /// What became of a setting, newest first; of one that is a secret now, what stood there in the clear shows as
+    /// `***`.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known.
+    /// `Invalid` for a setting that neither is known nor was ever changed.
     pub fn history(&self, key: &str, page: &Page<ConfigChangeId>) -> Result<Vec<Change>> {
-        let key = self.0.registry.get(key)?;
-        self.0.db.read(|c| Change::of_key(c, &key.name, page))
+        let mut changes = self.0.db.read(|c| Change::of_key(c, key, page))?;
+        match self.0.registry.get(key) {
+            Err(error) if changes.is_empty() && page.after.is_none() => return Err(error),
+            Ok(key) if key.secret => {
+                let values =
+                    changes.iter_mut().flat_map(|change| [&mut change.old_value, &mut change.new_value]);
+                // A fingerprint is no JSON, which a value is.
+                let is_value = |text: &&mut String| serde_json::from_str::<IgnoredAny>(text).is_ok();
+                values.flatten().filter(is_value).for_each(|value| *value = MASK.to_owned());
+            }
+            _ => {}
+        }
+        Ok(changes)
     }
 
     pub(super) fn changeable(&self, scope: Scope, key: &str) -> Result<&Key> {
@@ -190,82 +204,94 @@ impl Config {
         Ok(key)
     }
 
-    /// Changes the database, and reads it anew.
+    /// Changes the database, and reads it anew. The change is made even if it cannot be read: the next look does.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let value = self.0.db.write(|conn| {
             begin(conn)?;
             work(conn)
         })?;
-        let _turn = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        self.reload()?;
+        let mut waker = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.reload() {
+            tracing::warn!("settings were changed, and are not read anew yet: {error}");
+            *waker = None;
+        }
         Ok(value)
     }
-}
 
-/// Writes a value, or takes it away, and returns what was there, as JSON; of a secret only that it was.
-fn write(
-    conn: &mut DbConnection,
-    scope: Scope,
-    key: &Key,
-    value: Option<&Value>,
-    by: &str,
-) -> Result<Option<String>> {
-    let name = key.name.as_ref();
-    match scope {
-        Scope::Override => {
-            let old = found(ConfigOverride::find(conn, name))?;
-            match value {
-                Some(value) => {
-                    let value = Cow::Owned(to_text(value, &key.kind));
-                    let row = NewConfigOverride {
-                        key: name.into(),
-                        value,
-                        updated_by: Some(by.into()),
-                        ..Default::default()
-                    };
-                    row.insert_or_update(conn)?;
+    /// Writes a value, or takes it away, and returns what was there, as JSON; of a secret only its fingerprint, or
+    /// that it was.
+    fn write(
+        &self,
+        conn: &mut DbConnection,
+        scope: Scope,
+        key: &Key,
+        value: Option<&Value>,
+        by: &str,
+    ) -> Result<Option<String>> {
+        let name = key.name.as_ref();
+        match scope {
+            Scope::Override => {
+                let old = found(ConfigOverride::find(conn, name))?;
+                match value {
+                    Some(value) => {
+                        let value = Cow::Owned(to_text(value, &key.kind));
+                        let row = NewConfigOverride {
+                            key: name.into(),
+                            value,
+                            updated_by: Some(by.into()),
+                            ..Default::default()
+                        };
+                        row.insert_or_update(conn)?;
+                    }
+                    None => drop(ConfigOverride::delete(conn, name)?),
                 }
-                None => drop(ConfigOverride::delete(conn, name)?),
+                Ok(old.map(|row| {
+                    if key.secret {
+                        return MASK.to_owned();
+                    }
+                    let value = key.of_text(&row.value);
+                    key.read(&value, "").unwrap_or(value).to_string()
+                }))
             }
-            Ok(old.map(|row| {
-                if key.secret {
-                    return MASK.to_owned();
+            Scope::System => {
+                let old = found(SystemConfiguration::find(conn, name))?;
+                match value {
+                    // What is sealed would stand there for all to see.
+                    Some(_) if old.as_ref().is_some_and(|old| old.encrypted) => {
+                        return Err(Error::invalid(
+                            name,
+                            "is sealed: seal the new value with --secret, or unset it first",
+                        ));
+                    }
+                    Some(value) => {
+                        let row = NewSystemConfiguration {
+                            key: name.into(),
+                            value: ConfigValue(value.clone()),
+                            description: Some(key.help.as_ref().into())
+                                .filter(|help: &Cow<'_, str>| !help.is_empty()),
+                            encrypted: Some(false),
+                            ..Default::default()
+                        };
+                        row.insert_or_update(conn)?;
+                    }
+                    None => drop(SystemConfiguration::delete(conn, name)?),
                 }
-                let value = key.of_text(&row.value);
-                key.read(&value, "").unwrap_or(value).to_string()
-            }))
-        }
-        Scope::System => {
-            let old = found(SystemConfiguration::find(conn, name))?;
-            match value {
-                Some(value) => {
-                    let row = NewSystemConfiguration {
-                        key: name.into(),
-                        value: ConfigValue(value.clone()),
-                        description: Some(key.help.as_ref().into())
-                            .filter(|help: &Cow<'_, str>| !help.is_empty()),
-                        encrypted: Some(false),
-                        ..Default::default()
-                    };
-                    row.insert_or_update(conn)?;
+                Ok(old.map(|row| match row.encrypted || key.secret {
+                    true => shown(self.keyring().ok().as_deref(), &row),
+                    false => row.value.0.to_string(),
+                }))
+            }
+            Scope::Channel(id) => {
+                let mut settings = Channel::lock_settings(conn, id)?.0;
+                let old = inside(&settings, name).cloned();
+                let members = document::members(&mut settings, &format!("channels.settings of {id}"))?;
+                document::take(members, name);
+                if let Some(value) = value {
+                    document::put(members, name, value.clone());
                 }
-                None => drop(SystemConfiguration::delete(conn, name)?),
+                ChannelChanges { settings: Some(Json(settings)), ..Default::default() }.update(conn, id)?;
+                Ok(old.map(|old| if key.secret { MASK.to_owned() } else { old.to_string() }))
             }
-            Ok(old.map(|row| match (row.encrypted, key.secret) {
-                (true, _) => row.value.into_sealed().to_string(),
-                (false, true) => MASK.to_owned(),
-                (false, false) => row.value.0.to_string(),
-            }))
-        }
-        Scope::Channel(id) => {
-            let mut settings = Channel::lock_settings(conn, id)?.0;
-            let old = inside(&settings, name).cloned();
-            document::take(&mut settings, name);
-            if let Some(value) = value {
-                document::put(&mut settings, name, value.clone());
-            }
-            ChannelChanges { settings: Some(Json(settings)), ..Default::default() }.update(conn, id)?;
-            Ok(old.map(|old| if key.secret { MASK.to_owned() } else { old.to_string() }))
         }
     }
 }

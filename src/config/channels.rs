@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::republishing::NewChannel;
+use super::change::{Scope, keep};
+use super::document::{self, inside};
+use super::{Config, explain};
+use crate::DbConnection;
+use crate::error::{Result, require};
+use crate::republishing::{Channel, ChannelChanges, ChannelId, NewChannel};
 use crate::types::{Json, portable};
 
 portable! {
@@ -73,6 +78,72 @@ pub fn new_channel<'a>(
         metadata_template,
         settings: kind.map(|kind| Json(json!({ "kind": kind.as_str() }))),
         ..NewChannel::new(name, youtube_channel_id)
+    }
+}
+
+impl Config {
+    /// Inserts a channel whose settings can be, and keeps who set which.
+    ///
+    /// # Errors
+    /// `Invalid` for settings that are no object, or that hold a value which the setting cannot have, a secret, or a setting
+    /// that no channel has of its own; names that are not known are let in, as other programs keep settings there. Those of
+    /// [`NewChannel::insert`], and `Invalid` if `by` is empty.
+    pub fn add_channel(&self, channel: &NewChannel<'_>, by: &str) -> Result<Channel> {
+        require("who changes it", by)?;
+        let settings = channel.settings.as_ref();
+        settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
+        self.change(|conn| {
+            let channel = channel.insert(conn)?;
+            self.keep_settings(conn, channel.id, &Value::Null, &channel.settings.0, by)?;
+            Ok(channel)
+        })
+    }
+
+    /// Changes a channel, whose settings can be afterwards, and keeps who changed which from what to what.
+    ///
+    /// # Errors
+    /// As [`Config::add_channel`], and `NotFound` if there is no such channel.
+    pub fn edit_channel(&self, id: ChannelId, changes: &ChannelChanges<'_>, by: &str) -> Result<Channel> {
+        require("who changes it", by)?;
+        let settings = changes.settings.as_ref();
+        settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
+        self.change(|conn| {
+            let old = Channel::lock_settings(conn, id)?.0;
+            let channel = changes.update(conn, id)?;
+            self.keep_settings(conn, id, &old, &channel.settings.0, by)?;
+            Ok(channel)
+        })
+    }
+
+    fn check_settings(&self, settings: &Json) -> Result<()> {
+        let mut settings = settings.0.clone();
+        let place = "channels.settings";
+        document::members(&mut settings, place)?;
+        for key in self.0.registry.iter() {
+            if let Some(value) = inside(&settings, &key.name).filter(|value| !value.is_null()) {
+                self.changeable(Scope::Channel(ChannelId::default()), &key.name)?;
+                key.read(value, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_settings(
+        &self,
+        conn: &mut DbConnection,
+        id: ChannelId,
+        old: &Value,
+        new: &Value,
+        by: &str,
+    ) -> Result<()> {
+        for key in self.0.registry.iter() {
+            let shown = |settings| {
+                let value = inside(settings, &key.name)?;
+                Some(if key.secret { explain::MASK.to_owned() } else { value.to_string() })
+            };
+            keep(conn, Scope::Channel(id), &key.name, shown(old), shown(new), by)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,32 +2,79 @@
 
 use serde_json::{Map, Value};
 
-/// Puts a value under a dotted name, nested; a value that is no object on the way is replaced.
-pub(super) fn put(document: &mut Value, name: &str, value: Value) {
-    let mut inner = document;
-    for part in name.split('.') {
-        if !inner.is_object() {
-            *inner = Value::Object(Map::new());
-        }
-        // It is an object by now; `Value::Null` takes the place of one that is not.
-        inner = &mut inner[part];
+use crate::{Error, Result};
+
+/// The members of a document, which is none if there is nothing.
+///
+/// # Errors
+/// `Invalid` with the place for one that is no object.
+pub(super) fn members<'a>(document: &'a mut Value, place: &str) -> Result<&'a mut Map<String, Value>> {
+    if document.is_null() {
+        *document = Value::Object(Map::new());
     }
-    *inner = value;
+    document.as_object_mut().ok_or_else(|| Error::invalid(place, "is no object, so it can hold no settings"))
 }
 
-/// Takes the value under a dotted name away, written at once or nested, with the objects that it leaves empty.
-pub(super) fn take(document: &mut Value, name: &str) -> Option<Value> {
-    let object = document.as_object_mut()?;
-    if let Some(value) = object.shift_remove(name) {
-        return Some(value);
+/// Puts a value under a dotted name: nested, unless something that is no object stands on the way; then under the
+/// whole name.
+pub(super) fn put(document: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('.') {
+        Some((first, rest)) if can_nest(document, name) => {
+            let inner = document.entry(first).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+        _ => drop(document.insert(name.to_owned(), value)),
     }
-    let (first, rest) = name.split_once('.')?;
-    let inner = object.get_mut(first)?;
-    let value = take(inner, rest)?;
-    if inner.as_object().is_some_and(Map::is_empty) {
-        object.shift_remove(first);
+}
+
+fn can_nest(document: &Map<String, Value>, name: &str) -> bool {
+    match name.split_once('.').map(|(first, rest)| (document.get(first), rest)) {
+        Some((Some(Value::Object(inner)), rest)) => can_nest(inner, rest),
+        Some((Some(_), _)) => false,
+        Some((None, _)) | None => true,
     }
-    Some(value)
+}
+
+/// Takes the values under a dotted name away, written at once and nested, with the objects that this leaves empty.
+pub(super) fn take(document: &mut Map<String, Value>, name: &str) {
+    document.shift_remove(name);
+    if let Some((first, rest)) = name.split_once('.')
+        && let Some(Value::Object(inner)) = document.get_mut(first)
+    {
+        let had = !inner.is_empty();
+        take(inner, rest);
+        if had && inner.is_empty() {
+            document.shift_remove(first);
+        }
+    }
+}
+
+/// A value of a document by its dotted name, written at once or nested.
+pub(super) fn inside<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    document.get(name).or_else(|| name.split('.').try_fold(document, |inner, part| inner.get(part)))
+}
+
+/// The dotted names of a document's values: of those that `is_whole` says of, or that are no objects.
+pub(super) fn names(document: &Map<String, Value>, is_whole: &impl Fn(&str) -> bool) -> Vec<String> {
+    fn walk(
+        inner: &Map<String, Value>,
+        prefix: &str,
+        is_whole: &impl Fn(&str) -> bool,
+        names: &mut Vec<String>,
+    ) {
+        for (name, value) in inner {
+            let name = format!("{prefix}{name}");
+            match value {
+                Value::Object(inner) if !is_whole(&name) => walk(inner, &format!("{name}."), is_whole, names),
+                _ => names.push(name),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(document, "", is_whole, &mut found);
+    found
 }
 
 #[cfg(test)]
@@ -36,19 +83,40 @@ mod tests {
 
     use super::*;
 
+    fn object(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
     #[test]
     fn dotted_names_nest() {
-        let mut document = json!({ "b": 1 });
+        let mut document = object(json!({ "b": 1, "c": { "x": [1] } }));
         put(&mut document, "a.b.c", json!(2));
         put(&mut document, "a.d", json!(3));
-        put(&mut document, "b.x", json!(4));
-        assert_eq!(document, json!({ "b": { "x": 4 }, "a": { "b": { "c": 2 }, "d": 3 } }));
-        assert_eq!(take(&mut document, "a.b.c"), Some(json!(2)));
-        assert_eq!(take(&mut document, "a.b.c"), None);
-        assert_eq!(take(&mut document, "b.x"), Some(json!(4)));
-        assert_eq!(document, json!({ "a": { "d": 3 } }));
-        let mut flat = json!({ "a.b": 1 });
-        assert_eq!(take(&mut flat, "a.b"), Some(json!(1)));
-        assert_eq!(flat, json!({}));
+        put(&mut document, "b.x", json!(4)); // does not take the place of what stands there
+        put(&mut document, "c.x.y", json!(5));
+        let whole =
+            json!({ "b": 1, "c": { "x": [1] }, "a": { "b": { "c": 2 }, "d": 3 }, "b.x": 4, "c.x.y": 5 });
+        assert_eq!(Value::Object(document.clone()), whole);
+        assert_eq!(inside(&whole, "a.b.c"), Some(&json!(2)));
+        assert_eq!(inside(&whole, "b.x"), Some(&json!(4)));
+        for name in ["a.b.c", "a.b.x", "b.x", "c.x.y"] {
+            take(&mut document, name);
+        }
+        assert_eq!(Value::Object(document), json!({ "b": 1, "c": { "x": [1] }, "a": { "d": 3 } }));
+        let mut both = object(json!({ "a.b": 1, "a": { "b": 2 } }));
+        take(&mut both, "a.b");
+        assert!(both.is_empty(), "{both:?}");
+    }
+
+    #[test]
+    fn names_end_where_a_setting_does() {
+        let document = object(json!({ "a": { "b": 1, "c": { "d": 2 } }, "e": { "f": 3 } }));
+        assert_eq!(names(&document, &|name| name == "e"), ["a.b", "a.c.d", "e"]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(members(&mut json!([1]), "x").unwrap_err().to_string().starts_with("x is no object"));
+        assert!(members(&mut Value::Null, "x").unwrap().is_empty());
     }
 }

@@ -8,7 +8,8 @@ use super::{Config, document, file};
 use crate::{Error, Result};
 
 impl Config {
-    /// The settings of one layer as TOML, those only that are known. Sealed ones are left out, and named in a comment.
+    /// The settings of one layer as TOML, those only that are known. Secrets, and documents with null in them, which TOML
+    /// has not, are left out and named in a comment.
     ///
     /// # Errors
     /// `NotFound` if there is no such channel.
@@ -18,27 +19,30 @@ impl Config {
             Scope::Override => (Layer::Override, None),
             Scope::Channel(id) => (Layer::Channel, Some(id)),
         };
-        let (mut exported, mut sealed) = (Value::Object(Map::new()), Vec::new());
+        let (mut exported, mut secret, mut with_null) = (Map::new(), Vec::new(), Vec::new());
         self.layered(channel, |layers| {
             for key in self.0.registry.iter() {
                 match layers.look(layer, key) {
-                    Some(found) if found.sealed.is_some() || key.secret => sealed.push(key.name.as_ref()),
+                    None => {}
+                    Some(found) if found.sealed.is_some() || key.secret => secret.push(key.name.as_ref()),
+                    Some(found) if has_null(&found.value) => with_null.push(key.name.as_ref()),
                     // What cannot be is exported as it stands, for somebody to mend.
-                    Some(found) if !found.value.is_null() => {
+                    Some(found) => {
                         let value = key.read(&found.value, &found.place).unwrap_or(found.value);
                         document::put(&mut exported, &key.name, value);
                     }
-                    _ => {}
                 }
             }
         })?;
-        let comment = match sealed.as_slice() {
-            [] => String::new(),
-            sealed => format!("# sealed, and left out: {}\n", sealed.join(", ")),
-        };
-        let text = toml::to_string(&exported)
+        let mut text = String::new();
+        for (names, why) in [(secret, "secret"), (with_null, "with null, which TOML has not")] {
+            if !names.is_empty() {
+                text += &format!("# {why}, and left out: {}\n", names.join(", "));
+            }
+        }
+        let settings = toml::to_string(&exported)
             .map_err(|error| Error::invalid("the settings", format!("do not go into TOML: {error}")))?;
-        Ok(comment + &text)
+        Ok(text + &settings)
     }
 
     /// Sets what a TOML text says, all of it or nothing, and returns how many settings it has. `name` says in errors
@@ -67,5 +71,14 @@ impl Config {
         }
         self.set_many(scope, settings.iter().map(|(key, value)| (*key, value)), by)?;
         Ok(settings.len())
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(has_null),
+        Value::Object(members) => members.values().any(has_null),
+        _ => false,
     }
 }

@@ -82,6 +82,9 @@ impl File {
     }
 }
 
+/// What the declaration of a setting may say.
+const FIELDS: [&str; 8] = ["type", "min", "max", "words", "default", "per_channel", "secret", "help"];
+
 /// The settings that a `[registry]` declares, each as a table of what [`Key`] has.
 fn keys(declared: Value) -> Result<Vec<Key>, String> {
     let Value::Object(declared) = declared else {
@@ -91,6 +94,18 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
         .into_iter()
         .map(|(name, mut key)| {
             let fields = key.as_object_mut().ok_or(format!("{name} is no table; say at least its type"))?;
+            if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+                return Err(format!(
+                    "{name}: {unknown} is none of {}; a name with dots stands in quotes, as [registry.\"{name}.{unknown}\"]",
+                    FIELDS.join(", ")
+                ));
+            }
+            for truth in ["per_channel", "secret"] {
+                // The error of serde would show what stands there.
+                if fields.get(truth).is_some_and(|value| !value.is_boolean()) {
+                    return Err(format!("{name}: {truth} is not true or false"));
+                }
+            }
             fields.insert("name".to_owned(), name.clone().into());
             serde_json::from_value(key).map_err(|error| format!("{name}: {error}"))
         })

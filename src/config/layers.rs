@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::channels::{ChannelKind, default_of};
+use super::document::inside;
 use super::file::File;
-use super::registry::Key;
+use super::registry::{Key, Kind};
 use crate::compilation::ConfigOverride;
 use crate::environment::{self, DotEnv};
 use crate::republishing::{ChannelId, SystemConfiguration};
@@ -31,7 +32,8 @@ portable! {
 const PREFIX: &str = "VIRALDB_";
 
 /// Variables that are no settings.
-const OTHERS: [&str; 4] = ["VIRALDB_CONFIG", "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
+pub(super) const OTHERS: [&str; 4] =
+    ["VIRALDB_CONFIG", "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
 
 /// What does not change while the program runs.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ pub(super) struct Fixed {
 
 impl Fixed {
     pub(super) fn read(file: Option<&std::path::Path>) -> Result<Self> {
-        let (mut environment, mut dotenv) = (environment::variables(PREFIX), DotEnv::read()?);
+        let (mut environment, mut dotenv) = (environment::variables(PREFIX)?, DotEnv::read()?);
         let file = File::read(file, &dotenv)?;
         // Keys are not kept longer than they are needed.
         let is_ours = |name: &String| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str());
@@ -116,7 +118,10 @@ impl<'a> Layers<'a> {
     /// What a layer has.
     pub(super) fn look(&self, layer: Layer, key: &Key) -> Option<Found<'a>> {
         let name = key.name.as_ref();
-        let found = |value: Value, place: String| Some(Found { value, place, sealed: None });
+        // Null is no value, except of a document.
+        let found = |value: Value, place: String| {
+            (!value.is_null() || key.kind == Kind::Json).then_some(Found { value, place, sealed: None })
+        };
         let own = self.channel.filter(|_| key.per_channel);
         match layer {
             Layer::Environment => {
@@ -140,11 +145,11 @@ impl<'a> Layers<'a> {
             }
             Layer::System => {
                 let row = self.stored.system.get(name)?;
-                Some(Found {
-                    value: row.value.0.clone(),
-                    place: format!("system_configuration {name}"),
-                    sealed: row.encrypted.then_some(row),
-                })
+                let place = format!("system_configuration {name}");
+                if row.encrypted {
+                    return Some(Found { value: Value::Null, place, sealed: Some(row) });
+                }
+                found(row.value.0.clone(), place)
             }
             Layer::File => {
                 let entry = self.fixed.file.entries.get(name)?;
@@ -163,11 +168,6 @@ impl<'a> Layers<'a> {
             }
         }
     }
-}
-
-/// A value of a document by its dotted name, written at once or nested.
-pub(super) fn inside<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
-    document.get(name).or_else(|| name.split('.').try_fold(document, |inner, part| inner.get(part)))
 }
 
 /// What a setting comes to, kept until something changes.

@@ -42,6 +42,7 @@ mod file;
 mod layers;
 mod registry;
 mod secret;
+mod validate;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -57,15 +58,16 @@ use crate::compilation::ConfigOverride;
 use crate::db::wake::{Topic, Waker};
 use crate::republishing::{Channel, ChannelId, SystemConfiguration};
 use crate::secrets::Keyring;
-use crate::{Database, DbConnection, Error, Page, Result};
+use crate::{Database, DbConnection, Error, Result};
 
 pub(crate) use change::complete_default_configs;
 pub use change::{Change, ChangedLayer, Scope, set_default_configs};
 pub use channels::{ChannelDefaults, ChannelKind, new_channel};
-pub use explain::{Explained, LayerValue, Problem, Severity};
+pub use explain::{Explained, LayerValue};
 pub use layers::Layer;
 pub use registry::{Key, Kind, Registry};
 pub use secret::{clear_sealed, set_sealed};
+pub use validate::{Problem, Severity};
 
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};
 
@@ -124,7 +126,20 @@ struct Kept {
     reading: u64,
     stored: Stored,
     of_all: HashMap<String, Resolved>,
+    /// Of each channel that was asked for, what differs from `of_all`.
     of_channels: HashMap<ChannelId, HashMap<String, Resolved>>,
+}
+
+/// The settings as they hold for all channels, or for one.
+struct Settings<'a> {
+    of_all: &'a HashMap<String, Resolved>,
+    own: Option<&'a HashMap<String, Resolved>>,
+}
+
+impl<'a> Settings<'a> {
+    fn get(&self, key: &str) -> Option<&'a Resolved> {
+        self.own.and_then(|own| own.get(key)).or_else(|| self.of_all.get(key))
+    }
 }
 
 impl Config {
@@ -140,9 +155,9 @@ impl Config {
     pub fn open_with(db: &Database, options: Options) -> Result<Self> {
         let Options { registry, file, keyring } = options;
         let mut fixed = Fixed::read(file.as_deref())?;
-        // What a program knows itself, it need not be told.
-        let mut declared = std::mem::take(&mut fixed.file.keys);
-        declared.retain(|key| !registry.contains(&key.name));
+        // What a program knows itself, it need not be told. What viraldb knows, nobody declares.
+        let (mut declared, of_viraldb) = (std::mem::take(&mut fixed.file.keys), Registry::default());
+        declared.retain(|key| !registry.contains(&key.name) || of_viraldb.contains(&key.name));
         let registry = registry.with(declared)?;
         // Listening comes before looking, so that what comes between is not missed.
         let waker = Waker::new(db, Topic::Config, LOOK)?;
@@ -212,18 +227,17 @@ impl Config {
     /// # Errors
     /// As [`Config::get_for`].
     pub fn all<T: DeserializeOwned>(&self, channel: Option<ChannelId>) -> Result<T> {
-        let read = |settings: &HashMap<String, Resolved>| self.document(settings);
         match channel {
-            Some(channel) => self.of_channel(channel, read),
+            Some(channel) => self.of_channel(channel, |settings| self.document(settings)),
             None => {
                 self.look();
-                read(&self.kept().of_all)
+                self.document(&Settings { of_all: &self.kept().of_all, own: None })
             }
         }
     }
 
-    fn document<T: DeserializeOwned>(&self, settings: &HashMap<String, Resolved>) -> Result<T> {
-        let mut document = Value::Object(Map::new());
+    fn document<T: DeserializeOwned>(&self, settings: &Settings<'_>) -> Result<T> {
+        let mut document = Map::new();
         for key in self.0.registry.iter().filter(|key| !key.secret) {
             match settings.get(key.name.as_ref()) {
                 Some(Resolved::Value(Value::Null, _)) | Some(Resolved::Sealed) | None => {}
@@ -231,7 +245,7 @@ impl Config {
                 Some(Resolved::Bad { what, reason }) => return Err(Error::invalid(what, reason)),
             }
         }
-        serde_path_to_error::deserialize(&document).map_err(|error| {
+        serde_path_to_error::deserialize(Value::Object(document)).map_err(|error| {
             let key = error.path().to_string();
             let place = match settings.get(&key) {
                 Some(Resolved::Value(_, place)) => format!("{key} in {place}"),
@@ -242,15 +256,11 @@ impl Config {
     }
 
     /// Asks for the settings of a channel, which are read if nobody has asked since the last change.
-    fn of_channel<T>(
-        &self,
-        channel: ChannelId,
-        ask: impl Fn(&HashMap<String, Resolved>) -> Result<T>,
-    ) -> Result<T> {
+    fn of_channel<T>(&self, channel: ChannelId, ask: impl Fn(&Settings<'_>) -> Result<T>) -> Result<T> {
         self.look();
         let kept = self.kept();
-        if let Some(settings) = kept.of_channels.get(&channel) {
-            return ask(settings);
+        if let own @ Some(_) = kept.of_channels.get(&channel) {
+            return ask(&Settings { of_all: &kept.of_all, own });
         }
         let reading = kept.reading;
         drop(kept);
@@ -261,11 +271,20 @@ impl Config {
             stored: &kept.stored,
             channel: Some(OfChannel { id: channel, settings: &settings.0 }),
         };
-        let settings = self.resolved(&layers);
-        let answer = ask(&settings);
+        let mut own = self.resolved(
+            self.0.registry.iter().filter(|key| {
+                key.per_channel
+                    && layers
+                        .winner(key)
+                        .is_some_and(|(layer, _)| matches!(layer, Layer::Channel | Layer::KindDefault))
+            }),
+            &layers,
+        );
+        own.shrink_to_fit();
+        let answer = ask(&Settings { of_all: &kept.of_all, own: Some(&own) });
         // What was changed meanwhile may be what was just read.
         if kept.reading == reading {
-            kept.of_channels.insert(channel, settings);
+            kept.of_channels.insert(channel, own);
         }
         answer
     }
@@ -280,16 +299,18 @@ impl Config {
             Err(error) => error,
             Ok(key) => Error::invalid(
                 key.name.as_ref(),
-                "is a secret: ask `Config::secret` for it, or `viraldb secrets get --setting KEY --reveal`",
+                "is a secret: ask `Config::secret` for it, or `viraldb config get KEY --reveal`",
             ),
         }
     }
 
-    fn resolved(&self, layers: &Layers<'_>) -> HashMap<String, Resolved> {
-        self.0
-            .registry
-            .iter()
-            .filter(|key| !key.secret)
+    /// What settings come to, without the secrets among them.
+    fn resolved<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a Key>,
+        layers: &Layers<'_>,
+    ) -> HashMap<String, Resolved> {
+        keys.filter(|key| !key.secret)
             .map(|key| (key.name.clone().into_owned(), Resolved::of(key, layers)))
             .collect()
     }
@@ -321,12 +342,24 @@ impl Config {
     /// Reads what the database says, and resolves all settings anew. Whoever calls it has the waker, so that an
     /// older reading never comes after a newer one.
     fn reload(&self) -> Result<()> {
-        let stored = self.0.db.read(stored)?;
+        let stored = self.0.db.read(|conn| self.stored(conn))?;
         let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel: None };
-        let of_all = self.resolved(&layers);
+        let of_all = self.resolved(self.0.registry.iter(), &layers);
         let mut kept = self.0.kept.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Kept { reading: kept.reading + 1, stored, of_all, of_channels: HashMap::new() };
         Ok(())
+    }
+
+    /// What the database says of the settings that are known, for all channels, at one moment.
+    fn stored(&self, conn: &mut DbConnection) -> Result<Stored> {
+        let keys: Vec<&str> = self.0.registry.iter().map(|key| key.name.as_ref()).collect();
+        let (overrides, system) = conn.snapshot(|conn| {
+            Ok((ConfigOverride::find_many(conn, &keys)?, SystemConfiguration::find_many(conn, &keys)?))
+        })?;
+        Ok(Stored {
+            overrides: overrides.into_iter().map(|row| (row.key.clone(), row)).collect(),
+            system: system.into_iter().map(|row| (row.key.clone(), row)).collect(),
+        })
     }
 }
 
@@ -334,18 +367,6 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Config").field(self.0.db.url()).finish()
     }
-}
-
-/// What the database says for all channels, at one moment.
-fn stored(conn: &mut DbConnection) -> Result<Stored> {
-    let (overrides, system) = conn.snapshot(|conn| {
-        let overrides = ConfigOverride::list(conn, &Page::first(i64::MAX))?;
-        Ok((overrides, SystemConfiguration::list(conn, &Page::first(i64::MAX))?))
-    })?;
-    Ok(Stored {
-        overrides: overrides.into_iter().map(|row| (row.key.clone(), row)).collect(),
-        system: system.into_iter().map(|row| (row.key.clone(), row)).collect(),
-    })
 }
 
 /// A resolved value as what is wanted of it.
@@ -357,7 +378,7 @@ fn read<T: DeserializeOwned>(key: &str, resolved: &Resolved) -> Result<T> {
         }),
         Resolved::Sealed => Err(Error::invalid(
             key,
-            "is sealed: ask `Config::secret` for it, or `viraldb secrets get --setting KEY --reveal`",
+            "is sealed: ask `Config::secret` for it, or `viraldb config get KEY --reveal`",
         )),
         Resolved::Bad { what, reason } => Err(Error::invalid(what, reason)),
     }

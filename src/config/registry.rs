@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::channels::ChannelKind;
+use super::layers::{OTHERS, variable_of};
 use crate::{Error, Result};
 
 /// What a setting may be.
@@ -66,6 +67,16 @@ impl Kind {
         Self::Word { words: Cow::Borrowed(words) }
     }
 
+    /// Whether no value is one of it.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Integer { min, max } => min > max,
+            Self::Number { min, max } => min > max,
+            Self::Word { words } => words.is_empty(),
+            Self::Bool | Self::Text | Self::Json => false,
+        }
+    }
+
     /// The value in its one form, if it can be one of this setting; else what it should be.
     fn read(&self, value: &Value) -> Result<Value, String> {
         // Environments, overrides and other programs' columns hold text.
@@ -75,7 +86,9 @@ impl Kind {
             }
             // Bare text that another program wrote reads as JSON where it can be.
             (Value::Number(number), Self::Bool) => &of_text(&number.to_string(), self),
-            (Value::Number(_) | Value::Bool(_), Self::Text) => &Value::String(value.to_string()),
+            (Value::Number(_) | Value::Bool(_), Self::Text | Self::Word { .. }) => {
+                &Value::String(value.to_string())
+            }
             (value, _) => value,
         };
         let fits = match self {
@@ -94,8 +107,9 @@ impl Kind {
     }
 }
 
-/// A number or a truth in text.
+/// A number or a truth in text, which may stand in quotes: some programs write JSON where text is meant.
 fn of_text(text: &str, kind: &Kind) -> Value {
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(text, str::trim);
     match (kind, text.to_ascii_lowercase().as_str()) {
         (Kind::Bool, "true" | "1" | "yes" | "on") => true.into(),
         (Kind::Bool, "false" | "0" | "no" | "off") => false.into(),
@@ -118,6 +132,7 @@ impl std::fmt::Display for Kind {
             Self::Number { min, max } if (*min, *max) == (f64::MIN, f64::MAX) => f.write_str("a number"),
             Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Text => f.write_str("text"),
+            Self::Word { words } if words.is_empty() => f.write_str("one of no words"),
             Self::Word { words } => write!(f, "one of {}", words.join(", ")),
             Self::Json => f.write_str("JSON"),
         }
@@ -232,26 +247,46 @@ impl Registry {
     /// Adds settings of one's own.
     ///
     /// # Errors
-    /// `Invalid` if one is known already, if its name is none (lower-case letters, digits and `_`, in parts
-    /// joined by dots), if its default is none of its values, or if a secret is not text.
+    /// `Invalid` if one is known already or is a part of another, as `a.b` is of `a`; if its name is none
+    /// (lower-case letters, digits and `_`, in parts joined by dots) or its variable has another meaning; if its range
+    /// or its words leave no value, or its default is none of them; if a secret is not text or has a default.
     pub fn with(mut self, keys: impl IntoIterator<Item = Key>) -> Result<Self> {
         for key in keys {
-            let invalid = |reason: &str| Err(Error::invalid(format!("setting {:?}", key.name), reason));
+            let invalid = |reason: String| Err(Error::invalid(format!("setting {:?}", key.name), reason));
             let is_part = |part: &str| {
                 part.starts_with(|c: char| c.is_ascii_lowercase())
                     && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
                     && !part.contains("__")
+                    && !part.ends_with('_')
             };
             if !key.name.split('.').all(is_part) {
                 return invalid(
-                    "is no name: lower-case letters, digits and single _ in parts joined by dots",
+                    "is no name: lower-case letters, digits and single _ in parts joined by dots".to_owned(),
                 );
             }
+            let variable = variable_of(&key.name);
+            if OTHERS.contains(&variable.as_str()) {
+                return invalid(format!("cannot be: {variable} has another meaning"));
+            }
             if self.0.contains_key(&key.name) {
-                return invalid("is known already");
+                return invalid("is known already".to_owned());
+            }
+            let is_inside = |inner: &str, outer: &str| {
+                inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+            };
+            if let Some(other) =
+                self.0.keys().find(|other| is_inside(other, &key.name) || is_inside(&key.name, other))
+            {
+                return invalid(format!("and {other:?} cannot both be: one is a part of the other"));
             }
             if key.secret && (key.kind != Kind::Text || key.per_channel) {
-                return invalid("is a secret, which is text and for all channels");
+                return invalid("is a secret, which is text and for all channels".to_owned());
+            }
+            if key.secret && !key.default.is_null() {
+                return invalid("is a secret, which has no default".to_owned());
+            }
+            if key.kind.is_empty() {
+                return invalid(format!("can have no value: none is {}", key.kind));
             }
             if !key.default.is_null() {
                 key.read(&key.default, "its default")?;
@@ -397,6 +432,11 @@ mod tests {
         assert_eq!(text.read(&json!(123), "x").unwrap(), json!("123"));
         assert!(text.read(&json!([1]), "x").is_err());
         assert_eq!(read("max_concurrent_jobs", json!("7")).unwrap(), json!(7));
+        assert_eq!(read("max_concurrent_jobs", json!("\"7\"")).unwrap(), json!(7));
+        assert_eq!(
+            Key::new("a", Kind::words(&[Cow::Borrowed("5")]), "5").read(&json!(5), "x").unwrap(),
+            json!("5")
+        );
         assert_eq!(read("min_viral_score", json!("0.25")).unwrap(), json!(0.25));
         assert_eq!(read("min_viral_score", json!(1)).unwrap(), json!(1));
         for (name, value) in [
@@ -444,10 +484,30 @@ mod tests {
     fn names_and_defaults_of_ones_own_are_checked() {
         let with = |key| Registry::default().with([key]).map(drop).map_err(|error| error.to_string());
         assert!(with(Key::new("uploader.retry_2", Kind::Text, "x")).is_ok());
-        for name in ["", "A", "a..b", "a-b", "a.", "1a", "a__b", "max_clips"] {
+        for name in [
+            "",
+            "A",
+            "a..b",
+            "a-b",
+            "a.",
+            "1a",
+            "a__b",
+            "a_.b",
+            "key",
+            "read_url",
+            "max_clips",
+            "max_clips.x",
+        ] {
             assert!(with(Key::new(name, Kind::Text, "x")).is_err(), "{name}");
         }
+        let two = [Key::new("a.b.c", Kind::Text, "x"), Key::new("a.b", Kind::Json, Value::Null)];
+        let error = Registry::default().with(two).unwrap_err().to_string();
+        assert!(error.contains("one is a part of the other"), "{error}");
         assert!(with(Key::new("a", Kind::Integer { min: 1, max: 2 }, 3)).is_err());
+        assert!(with(Key::new("a", Kind::Integer { min: 2, max: 1 }, Value::Null)).is_err());
+        assert!(with(Key::new("a", Kind::Number { min: 0.2, max: 0.1 }, Value::Null)).is_err());
+        assert!(with(Key::new("a", Kind::words(&[]), Value::Null)).is_err());
         assert!(with(Key::secret("a").per_channel()).is_err());
+        assert!(with(Key { default: "x".into(), ..Key::secret("a") }).is_err());
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::change::{Scope, begin, found, keep};
-use super::{Config, Registry};
-
 use super::layers::{Found, Layers};
+use super::{Config, Registry};
 use crate::db::DbConnection;
 use crate::error::{Error, Result, require};
 use crate::republishing::SystemConfiguration;
@@ -54,7 +53,7 @@ impl Config {
 
     /// The keys of the options, else those of the environment, which are read when they are needed: who asks for no
     /// secret needs none.
-    fn keyring(&self) -> Result<Arc<Keyring>> {
+    pub(super) fn keyring(&self) -> Result<Arc<Keyring>> {
         self.0.keyring.clone().map_or_else(|| Keyring::from_env().map(Arc::new), Ok)
     }
 }
@@ -80,25 +79,26 @@ pub fn set_sealed(
     conn.atomically(|conn| {
         begin(conn)?;
         let old = found(SystemConfiguration::find(conn, key))?;
-        let old = old.map(|row| shown(keyring, &place, &row)).transpose()?;
+        let old = old.map(|row| shown(Some(keyring), &row));
         let id = secrets::set(conn, keyring, &place, secret)?;
         keep(conn, Scope::System, key, old, Some(keyring.fingerprint(&place, secret)?), by)?;
         Ok(id)
     })
 }
 
-/// Takes a sealed setting away, in the transaction of `conn`, and keeps who did; says whether there was one.
+/// Takes a sealed setting away, in the transaction of `conn`, and keeps who did; says whether there was one. It needs no
+/// key; with that of the secret, the history shows its fingerprint.
 ///
 /// # Errors
 /// Those of [`secrets::clear`], and `Invalid` if `by` is empty.
-pub fn clear_sealed(conn: &mut DbConnection, key: &str, by: &str) -> Result<bool> {
+pub fn clear_sealed(conn: &mut DbConnection, keyring: Option<&Keyring>, key: &str, by: &str) -> Result<bool> {
     require("who changes it", by)?;
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {
         begin(conn)?;
         let old = found(SystemConfiguration::find(conn, key))?;
         let was_set = secrets::clear(conn, &place)?;
-        keep(conn, Scope::System, key, old.map(|row| row.value.into_sealed().to_string()), None, by)?;
+        keep(conn, Scope::System, key, old.map(|row| shown(keyring, &row)), None, by)?;
         Ok(was_set)
     })
 }
@@ -108,14 +108,16 @@ fn open(keyring: &Keyring, row: &SystemConfiguration) -> Result<Secret> {
     secrets::open(keyring, &Place::Setting(row.key.clone()), sealed.as_text())
 }
 
-/// What the history shows of the value that a secret replaces: its fingerprint, if it opens. What stood there in the
-/// clear may have been the secret.
-fn shown(keyring: &Keyring, place: &Place, row: &SystemConfiguration) -> Result<String> {
+/// What the history shows of a secret that goes: its fingerprint, if it opens; else the key it is sealed with. What stood
+/// there in the clear may have been the secret.
+pub(super) fn shown(keyring: Option<&Keyring>, row: &SystemConfiguration) -> String {
     if !row.encrypted {
-        return Ok(super::explain::MASK.to_owned());
+        return super::explain::MASK.to_owned();
     }
-    match open(keyring, row) {
-        Ok(secret) => keyring.fingerprint(place, &secret),
-        Err(_) => Ok(row.value.clone().into_sealed().to_string()), // by a key that is not given
+    let fingerprint =
+        |keyring: &Keyring| keyring.fingerprint(&Place::Setting(row.key.clone()), &open(keyring, row)?);
+    match keyring.map(fingerprint) {
+        Some(Ok(fingerprint)) => fingerprint,
+        _ => row.value.clone().into_sealed().to_string(), // by a key that is not given
     }
 }

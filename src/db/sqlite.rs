@@ -127,12 +127,12 @@ mod at_open {
 /// How long to sleep before asking for a lock again, after having waited for it so long.
 ///
 /// Long at first, because a lock that changes hands after each write costs everybody more than one that is
-/// kept for many. After 40 ms ten times a millisecond, so that nobody waits for ever; and after 300 ms, when
+/// kept for many. After 200 ms twice a millisecond, so that nobody waits for ever; and after 600 ms, when
 /// somebody must be holding the lock on purpose, less often again.
-pub(crate) const fn pause(waited: Duration) -> Duration {
+const fn pause(waited: Duration) -> Duration {
     match waited.as_millis() {
-        0..40 => Duration::from_millis(20),
-        40..300 => Duration::from_micros(100),
+        0..200 => Duration::from_millis(40),
+        200..600 => Duration::from_micros(500),
         _ => Duration::from_millis(2),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::{DbConnection, sqlite};
+use super::DbConnection;
 use crate::{Error, Result};
 
 /// The one connection that writes.
@@ -32,7 +32,7 @@ impl Writer {
 
     /// Takes it. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
     ///
-    /// Who finds it taken waits as for the lock of the file, for the same reasons. If the one before gave up on that
+    /// Who finds it taken waits. If the one before gave up on that
     /// lock meanwhile, after `busy_timeout`, who has waited half as long gives up too: else each thread would wait
     /// after all others.
     pub(super) fn take(
@@ -51,12 +51,7 @@ impl Writer {
         let conn = loop {
             match self.conn.try_lock() {
                 Ok(conn) => break conn,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(match start.elapsed() {
-                    // Most writes are over by then.
-                    waited if waited < Duration::from_micros(400) => Duration::from_micros(100),
-                    // A thread of ours holds it, and for no longer than it must.
-                    waited => sqlite::pause(waited.min(Duration::from_millis(299))),
-                }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(pause(start.elapsed())),
                 Err(TryLockError::Poisoned(poisoned)) => {
                     let mut conn = poisoned.into_inner();
                     *conn = establish()?;
@@ -72,6 +67,18 @@ impl Writer {
         state.thread = Some(me);
         drop(state);
         Ok(Writing { conn, writer: self })
+    }
+}
+
+/// How long to sleep before trying again, after having waited so long for a thread of ours, which keeps the writer no
+/// longer than it must.
+///
+/// Short at first: most writes are over by then. Then long, for the reason for which the lock of the file is waited for
+/// so; and after 40 ms ten times a millisecond, so that nobody waits for ever.
+const fn pause(waited: Duration) -> Duration {
+    match waited.as_micros() {
+        0..400 | 40_000.. => Duration::from_micros(100),
+        _ => Duration::from_millis(20),
     }
 }
 

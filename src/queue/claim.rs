@@ -276,10 +276,11 @@ impl<Group> ValidGrouping<Group> for Paused {
 
 impl<DB: diesel::backend::Backend> QueryFragment<DB> for Paused {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        // Blanks and quotes as the registry takes them off; the blanks stand here as they are.
         out.push_sql(
             "(coalesce(\
-             (SELECT lower(trim(value, ' \"')) FROM config_overrides WHERE key = 'queue_paused'), \
-             (SELECT lower(trim(CAST(value AS text), ' \"')) FROM system_configuration WHERE key = 'queue_paused'), \
+             (SELECT lower(trim(value, ' \t\n\r\"')) FROM config_overrides WHERE key = 'queue_paused'), \
+             (SELECT lower(trim(CAST(value AS text), ' \t\n\r\"')) FROM system_configuration WHERE key = 'queue_paused'), \
              'false') IN ('true', '1', 'yes', 'on'))",
         );
         Ok(())

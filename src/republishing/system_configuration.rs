@@ -90,6 +90,12 @@ impl SystemConfiguration {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("system_configuration", key)
     }
 
+    /// The rows with these keys, as far as there are any, in no order.
+    pub(crate) fn find_many(conn: &mut DbConnection, keys: &[&str]) -> Result<Vec<Self>> {
+        on_backend!(conn, |c| Self::query().filter(system_configuration::key.eq_any(keys)).load(c))
+            .of("system_configuration", "")
+    }
+
     /// Rows in the order of their keys.
     pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {

@@ -18,6 +18,9 @@ const VERSION: &str = "1";
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
+/// Longest secret, in bytes. Credentials and keys are a few thousand.
+const MOST: usize = 1 << 20;
+
 /// What the texts begin with that are sealed under a key.
 pub(super) fn prefix(key: KeyId) -> String {
     format!("{PREFIX}{VERSION}:{key}:")
@@ -91,6 +94,9 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
 /// Seals a secret for its place.
 pub(super) fn seal(key: &Key, place: &Place, secret: &Secret) -> Result<String> {
     let secret = secret.reveal().as_bytes();
+    if secret.len() > MOST {
+        return Err(Error::invalid(place.to_string(), "is longer than 1 MiB, the most that is sealed"));
+    }
     let mut nonce = [0; NONCE];
     getrandom::fill(&mut nonce).map_err(|error| Error::io("the system's randomness", error.into()))?;
     let mut sealed = Vec::with_capacity(NONCE + secret.len() + TAG);

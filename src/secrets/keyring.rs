@@ -188,7 +188,11 @@ impl Keyring {
         check_owner(path, &file)?;
         let mut text = Zeroizing::new(String::with_capacity(4096)); // as a rule not moved, which would leave a copy
         file.read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+        // Some editors begin a file with a mark of its encoding.
+        let lines = text
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default());
         let keyring = Self::parse(&path.display().to_string(), lines)?;
         if keyring.0.is_empty() {
             return Err(Error::invalid(path.display().to_string(), "holds no key"));

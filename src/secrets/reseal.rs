@@ -12,6 +12,9 @@ use crate::error::{Result, ResultExt};
 /// How many values are read, and sealed anew in one transaction, unless told otherwise.
 pub const BATCH: u32 = 1_000;
 
+/// Bytes of texts that are read at a time, and the last of them whole.
+const BYTES: u32 = 4 << 20;
+
 /// How often to go through all values, if others keep writing ones that are to be sealed anew.
 const PASSES: u32 = 10;
 
@@ -150,15 +153,21 @@ impl Shape {
         format!("FROM {} WHERE {}", self.table, self.has)
     }
 
+    /// So many rows in order, or fewer: as many as come before [`BYTES`] of text are full.
     fn page(&self, pick: Pick<'_>, is_first: bool, limit: u32) -> String {
-        let Self { key, text, as_text, key_type, is_sqlite, .. } = self;
+        let Self { table, key, text, as_text, key_type, is_sqlite, .. } = self;
         let after = match (is_first, is_sqlite) {
             (true, _) => String::new(),
             (false, true) => format!(" AND {key} > ?1"),
             (false, false) => format!(" AND {key} > $1::{key_type}"),
         };
         let rows = self.rows_with_text(pick);
-        format!("SELECT {key}{as_text} AS name, {text} AS text {rows}{after} ORDER BY {key} LIMIT {limit}")
+        format!(
+            "SELECT {table}.{key}{as_text} AS name, {text} AS text FROM \
+             (SELECT name, sum(bytes) OVER (ORDER BY name) - bytes AS before FROM \
+             (SELECT {key} AS name, octet_length({text}) AS bytes {rows}{after} ORDER BY {key} LIMIT {limit}) AS next) \
+             AS page JOIN {table} ON {table}.{key} = page.name WHERE page.before < {BYTES} ORDER BY page.name"
+        )
     }
 
     /// Writes new texts where the old ones still stand, so that what somebody else wrote meanwhile stays.
@@ -194,26 +203,21 @@ pub(super) struct Pages<'a> {
     pick: Pick<'a>,
     limit: u32,
     after: Option<String>,
-    is_done: bool,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(column: Column, pick: Pick<'a>, limit: u32) -> Self {
-        Self { column, pick, limit: limit.max(1), after: None, is_done: false }
+        Self { column, pick, limit: limit.max(1), after: None }
     }
 
     /// The next page; an empty one is the end.
     pub(super) fn next(&mut self, conn: &mut DbConnection) -> Result<Vec<Found>> {
-        if self.is_done {
-            return Ok(Vec::new());
-        }
         let sql = Shape::new(conn, self.column).page(self.pick, self.after.is_none(), self.limit);
         let rows: Vec<Row> = on_backend!(conn, |c| match &self.after {
             None => diesel::sql_query(sql).load(c),
             Some(after) => diesel::sql_query(sql).bind::<Text, _>(after).load(c),
         })
         .of(self.column.table(), "")?;
-        self.is_done = rows.len() < self.limit as usize;
         self.after = rows.last().map(|row| row.name.clone());
         rows.into_iter()
             .map(|row| Ok(Found { place: self.column.of_row(row.name)?, text: row.text }))
@@ -310,15 +314,16 @@ impl Pass {
     ) -> Result<()> {
         let mut exchanges = Vec::with_capacity(page.len());
         for found in page {
-            match (work.open)(&found) {
-                Ok(secret) => {
-                    let text = envelope::seal(keyring.sealing(&found.place)?, &found.place, &secret)?;
-                    exchanges.push(Exchange { row: found.place.row_key(), old: found.text, new: text });
-                }
-                Err(trouble) => {
+            let key = keyring.sealing(&found.place)?;
+            let sealed = (work.open)(&found).map_err(|trouble| trouble.to_string()).and_then(|secret| {
+                envelope::seal(key, &found.place, &secret).map_err(|error| error.to_string())
+            });
+            match sealed {
+                Ok(new) => exchanges.push(Exchange { row: found.place.row_key(), old: found.text, new }),
+                Err(reason) => {
                     self.report.failed += 1;
                     if self.report.failures.len() < TOLD {
-                        self.report.failures.push(Failure::new(&found.place, &trouble.to_string()));
+                        self.report.failures.push(Failure::new(&found.place, &reason));
                     }
                 }
             }

@@ -4,12 +4,13 @@ use std::fmt;
 
 use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{HasSqlType, Text};
 
 use super::envelope::{self, Trouble};
 use super::{Column, KeyId, Keyring, Place, Secret};
+use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channels, system_configuration as settings, viraldb_keys as keys};
@@ -192,9 +193,9 @@ fn read(conn: &mut DbConnection, place: &Place) -> Result<Option<Sealed>> {
     }
 }
 
-/// Writes a sealed text to its place, if its key is in use. One statement, which PostgreSQL and SQLite keep
-/// prepared; it counts a row if it wrote.
-#[derive(Debug, Clone)]
+/// Writes a sealed text to its place, if its key is in use. One statement of each column, which is kept prepared; it counts
+/// a row if it wrote.
+#[derive(Debug)]
 struct Write<'a> {
     column: Column,
     channel: ChannelId,
@@ -203,8 +204,6 @@ struct Write<'a> {
     value: ConfigValue,
     key: String,
     now: Timestamp,
-    /// What keeps the key from being retired meanwhile.
-    lock: &'static str,
 }
 
 impl<'a> Write<'a> {
@@ -218,30 +217,41 @@ impl<'a> Write<'a> {
             _ => (text.into(), ConfigValue::default()),
         };
         let (column, key) = (place.column(), key.to_string());
-        Self { column, channel, setting, text, value, key, now: Timestamp::now(), lock: "" }
+        Self { column, channel, setting, text, value, key, now: Timestamp::now() }
     }
 
     fn run(&self, conn: &mut DbConnection) -> Result<bool> {
-        let written = on_backend!(
-            conn,
-            sqlite => |c| self.execute(c), // the key cannot be retired meanwhile: there is one writer
-            postgres => |c| Self { lock: " FOR SHARE", ..self.clone() }.execute(c),
-        )
+        struct Credentials;
+        struct GithubKey;
+        struct Setting;
+        let written = on_backend!(conn, |c| match self.column {
+            Column::ChannelCredentials => Prepared(Credentials, self).execute(c),
+            Column::ChannelGithubKey => Prepared(GithubKey, self).execute(c),
+            Column::Setting => Prepared(Setting, self).execute(c),
+        })
         .of(self.column.table(), "")?;
         Ok(written > 0)
     }
 }
 
-impl QueryId for Write<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false; // a text for each column; Diesel keeps them by their text
+/// What keeps a key from being retired while a value is sealed under it.
+trait Lock {
+    const LOCK: &'static str;
 }
 
-impl<Conn> RunQueryDsl<Conn> for Write<'_> {}
-impl<Conn> RunQueryDsl<Conn> for &Write<'_> {}
+#[cfg(feature = "sqlite")]
+impl Lock for diesel::sqlite::Sqlite {
+    const LOCK: &'static str = ""; // there is one writer
+}
+
+#[cfg(feature = "postgres")]
+impl Lock for diesel::pg::Pg {
+    const LOCK: &'static str = " FOR SHARE";
+}
 
 impl<DB> QueryFragment<DB> for Write<'_>
 where
+    DB: Lock,
     DB: Backend + HasSqlType<Jsonb> + HasSqlType<Text> + HasSqlType<Timestamptz> + HasSqlType<Uuid>,
     ChannelId: ToSql<Uuid, DB>,
     ConfigValue: ToSql<Jsonb, DB>,
@@ -265,18 +275,18 @@ where
             out.push_sql(", updated_at = ");
         }
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
-        out.push_sql(" FROM (SELECT id FROM viraldb_keys WHERE id = ");
+        out.push_sql(" WHERE (SELECT id FROM viraldb_keys WHERE id = ");
         out.push_bind_param::<Text, _>(&self.key)?;
         out.push_sql(" AND retired_at IS NULL");
-        out.push_sql(self.lock);
-        out.push_sql(") AS used WHERE ");
+        out.push_sql(DB::LOCK);
+        out.push_sql(") IS NOT NULL");
         if self.column == Column::Setting {
             out.push_sql(
-                "true ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = true, \
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, encrypted = true, \
                  updated_at = excluded.updated_at",
             );
         } else {
-            out.push_sql("channels.id = ");
+            out.push_sql(" AND id = ");
             out.push_bind_param::<Uuid, _>(&self.channel)?;
         }
         Ok(())

@@ -90,9 +90,9 @@ both! {
         has(&edited, &serde_json::json!({"github_repo_url": null, "effect_preset_id": null, "phase2_enabled": false, "settings": {"a": 1}}));
 
         let mut child = t.command(&["channels", "edit", "UC2", "--settings", "@-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"[1]").unwrap();
+        child.stdin.take().unwrap().write_all(b"{\"b\": [1]}").unwrap();
         assert!(child.wait().unwrap().success());
-        has(&told(t, &["channels", "show", "UC2"]), &serde_json::json!({"settings": [1]}));
+        has(&told(t, &["channels", "show", "UC2"]), &serde_json::json!({"settings": {"b": [1]}}));
 
         refused(t, 1, &["channels", "add", "Again", "UC2"], "channels_youtube_channel_id_key");
         refused(t, 1, &["channels", "show", "UC9"], "no row UC9 in channels");

@@ -70,6 +70,24 @@ both! {
         assert_eq!(config.get::<i32>("min_clips").unwrap(), 8);
     }
 
+    fn what_else_a_channel_keeps_stays(t) {
+        let db = t.db();
+        let registry = viraldb::config::Registry::default();
+        let registry = registry.with([viraldb::config::Key::new("up.times", viraldb::config::Kind::Json, 3).per_channel()]).unwrap();
+        let config = Config::open_with(&db, Options { registry, file: Some(t.file("test.toml", "")), keyring: None }).unwrap();
+        let id = channel(&db, json!({ "up": "another's", "x": null }));
+        config.set(Scope::Channel(id), "up.times", &json!(4), "a").unwrap();
+        let settings = || db.read(|c| Channel::find(c, id)).unwrap().settings.0;
+        assert_eq!(settings(), json!({ "up": "another's", "x": null, "up.times": 4 }));
+        assert_eq!(config.get_for::<i32>(id, "up.times").unwrap(), 4);
+        assert!(config.unset(Scope::Channel(id), "up.times", "a").unwrap());
+        assert_eq!(settings(), json!({ "up": "another's", "x": null }));
+        // Both ways of writing it go.
+        let id = channel(&db, json!({ "up": { "times": 5 }, "up.times": 6 }));
+        assert!(config.unset(Scope::Channel(id), "up.times", "a").unwrap());
+        assert_eq!(db.read(|c| Channel::find(c, id)).unwrap().settings.0, json!({}));
+    }
+
     fn changes_of_many_at_once_are_a_chain(t) {
         let db = t.db();
         std::thread::scope(|scope| {

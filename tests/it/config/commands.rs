@@ -98,11 +98,20 @@ both! {
             "max_clips has no effect: system_configuration max_clips is stronger",
             "min_clips is 40, which is above max_clips, 10",
             "setting \\\"queue_paused\\\" is for all channels",
-            "setting \\\"mine\\\" is not known",
+            "setting \\\"mine.a\\\" is not known",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
         assert_eq!(text.lines().count(), 6, "{text}");
+        t.file(".env", "VIRALDB_KEY=x\nVIRALDB_MAX_CLIPS=1 0\n");
+        let id = channel(&db, json!([1]));
+        let ran = t.run(&["config", "validate"]);
+        assert_eq!(ran.code, 4);
+        assert!(ran.out.contains("warning: .env: has a line that cannot be read; put values with spaces in quotes\n"), "{}", ran.out);
+        assert!(ran.out.contains(&format!("error: channels.settings of {id}: is no object, so it holds no settings\n")), "{}", ran.out);
+        let ran = t.run(&["config", "set", "max_clips", "9", "--channel", &id.to_string()]);
+        assert!(ran.err.contains("is no object, so it can hold no settings"), "{}", ran.err);
+        t.file(".env", "");
         let ran = t.command(&["config", "validate"]).env("VIRALDB_CYCLE_HOURS", "often").output().unwrap();
         assert_eq!(ran.status.code(), Some(4));
         let text = String::from_utf8(ran.stdout).unwrap();
@@ -126,6 +135,32 @@ both! {
         assert_eq!(t.run(&["channels", "add", "Clips", "UC3", "--kind", "other"]).code, 2);
     }
 
+    fn the_settings_of_a_channel_are_checked_and_kept(t) {
+        t.ok(&["init", "-q"]);
+        let history = |key: &str| -> Vec<(Value, Value)> {
+            let changes: Vec<Value> = serde_json::from_str(&t.ok(&["config", "history", key, "--format", "json"])).unwrap();
+            changes.iter().map(|change| (change["old_value"].clone(), change["new_value"].clone())).collect()
+        };
+        t.ok(&["channels", "add", "Clips", "UC1", "--settings", r#"{"max_clips": 9, "mine": {"a": 1}}"#]);
+        t.ok(&["channels", "edit", "UC1", "--settings", r#"{"max_clips": 11, "min_clips": null, "cycle_hours": "7"}"#]);
+        assert_eq!(history("max_clips"), [(json!("9"), json!("11")), (Value::Null, json!("9"))]);
+        assert_eq!(history("cycle_hours").len(), 1);
+        assert_eq!(t.ok(&["config", "get", "cycle_hours", "--channel", "UC1"]), "7\n");
+        assert_eq!(t.ok(&["config", "get", "min_clips", "--channel", "UC1"]), "8\n", "null is no value");
+        for (settings, expected) in [
+            (r#"{"max_clips": 0}"#, "max_clips 0 in channels.settings is not a whole number from 1 to 100"),
+            (r#"{"queue_paused": true}"#, "is for all channels"),
+            ("[1]", "channels.settings is no object"),
+        ] {
+            for command in [&["channels", "edit", "UC1"][..], &["channels", "add", "Clips", "UC2"]] {
+                let ran = t.run(&[command, &["--settings", settings]].concat());
+                assert_eq!(ran.code, 1);
+                assert!(ran.err.contains(expected), "{}", ran.err);
+            }
+        }
+        assert_eq!(history("max_clips").len(), 2);
+    }
+
     fn other_programs_declare_their_settings_in_the_file(t) {
         t.ok(&["init", "-q"]);
         t.file("viraldb.toml", "[registry.\"uploader.timeout\"]\ntype = \"integer\"\nmin = 1\nmax = 600\ndefault = 30\nper_channel = true\nhelp = \"Seconds\"\n\n[registry.mode]\ntype = \"word\"\nwords = [\"fast\", \"slow\"]\n");
@@ -139,5 +174,26 @@ both! {
         t.file("viraldb.toml", "[registry.mode]\ntype = \"number\"\nmin = \"x\"\n");
         let ran = t.run(&["config", "list"]);
         assert!(ran.err.contains("[registry] of viraldb.toml mode: "), "{}", ran.err);
+        for (text, expected) in [
+            ("[registry.up.timeout]\ntype = \"integer\"\n", "a name with dots stands in quotes, as [registry.\"up.timeout\"]"),
+            ("[registry.mode]\ntype = \"text\"\nunit = 1\n", "mode: unit is none of type, min"),
+            ("[registry.mode]\ntype = \"text\"\nsecret = \"hunter2\"\n", "mode: secret is not true or false"),
+            ("[registry.max_clips]\ntype = \"integer\"\n", "setting \"max_clips\" is known already"),
+            ("[registry.key]\ntype = \"text\"\n", "VIRALDB_KEY has another meaning"),
+        ] {
+            t.file("viraldb.toml", text);
+            let ran = t.run(&["config", "list"]);
+            assert!(ran.err.contains(expected) && !ran.err.contains("hunter2"), "{}", ran.err);
+        }
+    }
+
+    fn a_document_with_null_in_it_is_left_out_of_toml(t) {
+        t.ok(&["init", "-q"]);
+        t.file("viraldb.toml", "[registry.hooks]\ntype = \"json\"\n[registry.limits]\ntype = \"json\"\n");
+        t.ok(&["config", "set", "hooks", r#"{"a": [1, null]}"#]);
+        t.ok(&["config", "set", "limits", r#"{"a": 1}"#]);
+        let exported = t.ok(&["config", "export"]);
+        assert!(exported.starts_with("# with null, which TOML has not, and left out: hooks\n"), "{exported}");
+        assert!(exported.ends_with("[limits]\na = 1\n"), "{exported}");
     }
 }

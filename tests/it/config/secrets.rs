@@ -48,6 +48,11 @@ both! {
         config.set_secret("uploader.note", &secret("quiet"), "alice").unwrap();
         assert_eq!(config.secret("uploader.note").unwrap().reveal(), "quiet");
         assert!(matches!(config.get::<String>("uploader.note"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
+        // Nobody shows it by writing over it.
+        assert!(matches!(config.set(Scope::System, "uploader.note", &json!("loud"), "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
+        assert!(config.import(Scope::System, "in.toml", "[uploader]\nnote = \"loud\"\n", "alice").is_err());
+        assert_eq!(config.secret("uploader.note").unwrap().reveal(), "quiet");
+        config.unset(Scope::System, "uploader.note", "alice").unwrap();
         config.set(Scope::System, "uploader.note", &json!("loud"), "alice").unwrap();
         assert_eq!(config.get::<String>("uploader.note").unwrap(), "loud");
         assert!(config.set_secret("uploader.times", &secret("4"), "alice").is_err());
@@ -87,6 +92,8 @@ both! {
         assert_eq!(history[0].new_value, history[2].new_value, "fingerprints tell whether two are the same");
         assert_ne!(history[0].new_value, history[0].old_value);
         config.unset(Scope::System, "youtube_api_key", "bob").unwrap();
+        let last = config.history("youtube_api_key", &Page::first(1)).unwrap().remove(0);
+        assert_eq!((last.old_value, last.new_value), (history[0].new_value.clone(), None), "also of one that goes");
         config.set_secret("youtube_api_key", &secret(PLANTED), "alice").unwrap();
         let shown = [
             format!("{:?}", config.history("youtube_api_key", &Page::first(10)).unwrap()),
@@ -101,7 +108,44 @@ both! {
         for text in &shown {
             assert!(!text.contains("AIza") && !text.contains(&key), "{text}");
         }
-        assert!(shown[5].contains("# sealed, and left out: youtube_api_key"), "{}", shown[5]);
+        assert!(shown[5].contains("# secret, and left out: youtube_api_key"), "{}", shown[5]);
+    }
+
+    fn what_became_a_secret_later_is_not_shown_either(t) {
+        let db = t.db();
+        let registry = |key| Registry::default().with([key]).unwrap();
+        let open = |key| Config::open_with(&db, Options { registry: registry(key), file: Some(t.file("test.toml", "")), keyring: None }).unwrap();
+        open(Key::new("youtube_api_key", Kind::Text, "")).set(Scope::System, "youtube_api_key", &json!(PLANTED), "alice").unwrap();
+        let config = open(Key::secret("youtube_api_key"));
+        let history = config.history("youtube_api_key", &Page::first(10)).unwrap();
+        assert_eq!((history[0].old_value.as_deref(), history[0].new_value.as_deref()), (None, Some("***")));
+        let problems = config.validate().unwrap();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].problem.contains("is a secret and stands there in the clear"), "{problems:?}");
+        // It is history also for whoever does not know the setting.
+        let stranger = super::config(t, &db);
+        assert_eq!(stranger.history("youtube_api_key", &Page::first(10)).unwrap().len(), 1);
+        assert!(stranger.history("youtube_api_kei", &Page::first(10)).is_err());
+    }
+
+    fn what_is_sealed_and_should_not_be_is_told(t) {
+        let db = t.db();
+        let key = key();
+        let config = with_keys(t, &db, [&*key]);
+        assert!(config.validate().unwrap().is_empty());
+        let seal = |name: &str, value: &str| {
+            let sql = format!("INSERT INTO system_configuration (key, value, encrypted) VALUES ('{name}', '\"{value}\"', true)");
+            db.write(|c| make::execute(c, &sql)).unwrap();
+        };
+        seal("uploader.times", "viraldb:1:0000000000000000:AAAA");
+        seal("youtube_api_key", PLANTED);
+        seal("not.known", PLANTED);
+        let problems: Vec<String> = config.validate().unwrap().into_iter().map(|p| format!("{:?} {} {}", p.severity, p.place, p.problem)).collect();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].starts_with("Warning system_configuration not.known "), "{problems:?}");
+        assert!(problems[1].starts_with("Error system_configuration uploader.times uploader.times is sealed, and no text"), "{problems:?}");
+        assert!(problems[2].starts_with("Error system_configuration youtube_api_key youtube_api_key is marked as encrypted and is not sealed"), "{problems:?}");
+        assert!(!problems.concat().contains("AIza"));
     }
 
     fn a_secret_is_set_from_standard_input(t) {
@@ -138,6 +182,9 @@ both! {
         for ran in commands.map(|args| run(args, "")).iter().chain([&set]) {
             assert!(!format!("{}{}", ran.out, ran.err).contains("AIza"), "{ran:?}");
         }
+        assert_eq!(run(&["config", "get", "youtube_api_key", "--reveal"], "").out, format!("{PLANTED}\n"));
+        let in_environment = t.command(&["config", "get", "youtube_api_key", "--reveal"]).env("VIRALDB_YOUTUBE_API_KEY", "other").output().unwrap();
+        assert_eq!(in_environment.stdout, b"other\n", "the layer that wins");
         let revealed = run(&["secrets", "get", "--setting", "youtube_api_key", "--reveal"], "");
         assert_eq!(revealed.out, format!("{PLANTED}\n"), "{}", revealed.err);
         // Whichever command sets it, the change is kept.

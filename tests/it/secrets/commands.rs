@@ -44,7 +44,63 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
+/// Runs the command on a terminal, types a line when it has printed `prompt`, and returns all that was seen there.
+fn on_terminal(t: &Scratch, keys: &str, args: &[&str], prompt: &str, line: &str) -> String {
+    let command = t.command(args);
+    let words: Vec<&str> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    let mut terminal = std::process::Command::new("script");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    terminal.env("VIRALDB_KEY", keys).env("TERM", "xterm").current_dir(command.get_current_dir().unwrap());
+    terminal.args(["--quiet", "--flush", "--return", "--command", &words.join(" "), "/dev/null"]);
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut seen, mut part) = (Vec::new(), [0; 4096]);
+    let mut is_typed = prompt.is_empty();
+    loop {
+        let count = output.read(&mut part).unwrap();
+        if count == 0 {
+            break;
+        }
+        seen.extend_from_slice(&part[..count]);
+        if !is_typed && String::from_utf8_lossy(&seen).contains(prompt) {
+            // What is typed is hidden a moment after the prompt.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            writeln!(input, "{line}").unwrap();
+            is_typed = true;
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&seen));
+    String::from_utf8(seen).unwrap()
+}
+
 both! {
+    fn a_terminal_asks_and_shows_how_far_it_is(t) {
+        let db = t.db();
+        let (old, new) = (key().to_text(), key().to_text());
+        let prompt = "secret (does not show): ";
+        let seen = on_terminal(t, old.reveal(), &["secrets", "set", "--setting", "api_key"], prompt, PLANTED);
+        assert!(seen.contains(prompt) && seen.contains("set system_configuration.value of api_key") && !seen.contains(PLANTED), "{seen:?}");
+        let opened = ok(t, old.reveal(), "", &["secrets", "get", "--setting", "api_key", "--reveal"]);
+        assert_eq!(opened.trim_end(), PLANTED);
+        for n in 0..40 {
+            set(&db, &ring([&old.reveal().parse().unwrap()]), &Place::Setting(format!("k{n}")), "s");
+        }
+        let both = format!("{},{}", new.reveal(), old.reveal());
+        let seen = on_terminal(t, &both, &["secrets", "rotate", "--batch", "1"], "", "");
+        assert!(seen.contains("/41") && seen.contains(" left"), "{seen:?}");
+        assert!(seen.contains("41 sealed anew"), "{seen:?}");
+        let seen = on_terminal(t, &both, &["secrets", "rotate", "--quiet"], "", "");
+        assert!(!seen.contains("left"), "{seen:?}");
+    }
+
     fn secrets_by_hand(t) {
         let db = t.db();
         let id = db.write(|c| NewChannel::new("Clips", "UC1").insert(c)).unwrap().id.to_string();

@@ -257,6 +257,30 @@ both! {
     }
 }
 
+both! {
+    fn long_values_take_no_more_memory(t) {
+        let db = t.db();
+        let keys = [key(), key(), key()];
+        let most = "x".repeat(1 << 20);
+        let add = |key: &Key, count: usize| {
+            for _ in 0..count {
+                set(&db, &ring([key, &keys[0]]), &Place::Setting(make::unique("long")), &most);
+            }
+        };
+        add(&keys[0], 4);
+        let few = rotate_in_a_process(t, &[&keys[1], &keys[0]]);
+        add(&keys[1], 12);
+        let many = rotate_in_a_process(t, &[&keys[2], &keys[1]]);
+        assert_eq!(sealed(&db, &keys[2]), 16);
+        assert!(many < few + 24 * 1024, "{few} KiB for 4 MiB and {many} KiB for 16 MiB");
+        let verified = secrets::verify(&db, &ring([&keys[2]]), &mut |failure| panic!("{failure:?}")).unwrap();
+        assert_eq!(verified.opened, 16);
+        let longer = secret(&(most + "x"));
+        let refused = db.write(|c| secrets::set(c, &ring([&keys[2]]), &Place::Setting("l".to_owned()), &longer));
+        assert!(refused.unwrap_err().to_string().contains("is longer than 1 MiB"));
+    }
+}
+
 /// Runs `secrets rotate` and returns the most memory it took.
 fn rotate_in_a_process(t: &Scratch, keys: &[&Key]) -> u64 {
     let texts: Vec<Secret> = keys.iter().map(|key| key.to_text()).collect();
