@@ -38,7 +38,9 @@ impl DotEnv {
         let unreadable =
             |error| Error::invalid(file.display().to_string(), format!("cannot be read: {error}"));
         let mut found = Self { file: file.clone(), ..Self::default() };
-        for line in dotenvy::from_path_iter(&file).map_err(unreadable)? {
+        let text = std::fs::read(&file).map_err(|error| Error::io(&file, error))?;
+        // Some editors begin a file with a mark of its encoding.
+        for line in dotenvy::from_read_iter(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)) {
             match line {
                 Ok((_, value)) if value.trim().is_empty() => {}
                 Ok((name, value)) => drop(found.values.entry(name).or_insert(value)),

@@ -7,9 +7,9 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::output::visible;
-use super::values::Paging;
+use super::values::{Paging, json};
 use super::{Context, Format};
-use crate::config::{Config, Problem, Scope, Severity};
+use crate::config::{Config, Explained, Kind, Layer, LayerValue, Problem, Scope, Severity};
 use crate::republishing::ChannelId;
 use crate::types::ConfigChangeId;
 use crate::{Database, Error, Result};
@@ -38,8 +38,8 @@ enum Command {
         /// Name of the setting
         #[arg(value_name = "KEY")]
         key: String,
-        /// Its new value
-        #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["secret", "from_file"])]
+        /// Its new value; of a document JSON, or @FILE. One that begins with a dash stands behind --
+        #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present_any = ["secret", "from_file"])]
         value: Option<String>,
         /// Seal it; the value is read from standard input, and one newline at its end is cut
         #[arg(long, conflicts_with_all = ["value", "channel", "over"])]
@@ -182,7 +182,10 @@ impl Args {
                         let reason = "is a secret: give it on standard input, with --secret";
                         return Err(Error::invalid(key, reason));
                     }
-                    Some(value) => config.set(scope, &key, &known.of_text(&value), &by)?,
+                    Some(value) => {
+                        let value = if known.kind == Kind::Json { json(value)?.0 } else { value.into() };
+                        config.set(scope, &key, &value, &by)?;
+                    }
                     None => config.set_secret(&key, &super::secrets::secret(from_file.as_deref())?, &by)?,
                 }
                 done(context, &config, &key, scope)?;
@@ -199,7 +202,15 @@ impl Args {
             }
             Command::List { of } => {
                 let settings = config.list(of.id(&db)?)?;
-                context.output.rows(&settings, &["key", "value", "layer", "help"])?;
+                if context.output.format != Format::Table {
+                    context.output.rows(&settings, &["key", "value", "layer", "error", "help"])?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let rows = settings.iter().map(|setting| {
+                    let layer = setting.layer.map(|layer| layer.to_string()).unwrap_or_default();
+                    vec![setting.key.clone(), visible(&value(setting)), layer, visible(&setting.help)]
+                });
+                context.output.table(&["key", "value", "layer", "help"], rows)?;
             }
             Command::Explain { key, of } => {
                 let explained = config.explain(&key, of.id(&db)?)?;
@@ -207,7 +218,11 @@ impl Args {
                     context.output.object(&explained)?;
                     return Ok(ExitCode::SUCCESS);
                 }
-                context.output.text(&format!("{key}: {}\n{}\n\n", explained.value, explained.help))?;
+                context.output.text(&format!(
+                    "{key}: {}\n{}\n\n",
+                    visible(&value(&explained)),
+                    explained.help
+                ))?;
                 let text = |value: Option<String>| value.unwrap_or_default();
                 let rows = explained.layers.into_iter().map(|layer| {
                     vec![
@@ -249,7 +264,8 @@ impl Args {
                 let (scope, by) = place.resolve(&db)?;
                 let text = super::values::read(&file)?;
                 let count = config.import(scope, &file.display().to_string(), &text, &by)?;
-                context.say(&format!("{count} setting{} read\n", if count == 1 { "" } else { "s" }))?;
+                let text = format!("{count} setting{} read", if count == 1 { "" } else { "s" });
+                context.done(&text, &serde_json::json!({ "read": count }))?;
             }
             Command::Export { layer } => {
                 let text = config.export(layer.scope(&db)?)?;
@@ -266,12 +282,37 @@ impl Args {
     }
 }
 
+/// The value of a setting in a line, or why it has none.
+fn value(setting: &Explained) -> String {
+    match (&setting.error, &setting.value) {
+        (Some(error), _) => format!("cannot be read: it {error}"),
+        (None, Value::Null) => "-".to_owned(),
+        (None, value) => value.to_string(),
+    }
+}
+
 /// Says what a setting comes to now, which is not what was set if a stronger layer has it too.
 fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Result<()> {
     let channel = if let Scope::Channel(id) = scope { Some(id) } else { None };
     let explained = config.explain(key, channel)?;
-    let line = match explained.layers.iter().find(|layer| layer.wins).and_then(|layer| layer.place.as_ref()) {
-        Some(place) => format!("{key} is {} by {place}", explained.value),
+    let changed = match scope {
+        Scope::System => Layer::System,
+        Scope::Override => Layer::Override,
+        Scope::Channel(_) => Layer::Channel,
+    };
+    let winner = explained.layers.iter().find(|layer| layer.wins);
+    let is_idle = |winner: &LayerValue| {
+        let mut layers = explained.layers.iter().filter(|layer| layer.layer == changed);
+        winner.layer != changed && layers.any(|layer| layer.value.is_some())
+    };
+    let line = match winner.and_then(|winner| Some((winner, winner.place.as_ref()?))) {
+        Some((winner, place)) if is_idle(winner) => {
+            format!(
+                "changed, without effect while a stronger place has it: {key} is {} by {place}",
+                value(&explained)
+            )
+        }
+        Some((_, place)) => format!("{key} is {} by {place}", value(&explained)),
         None => format!("{key} has no value"),
     };
     context.done(&line, &explained)

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::config::user;
 use super::values::read;
 use super::{Context, Format, channels};
-use crate::config::{clear_sealed, set_sealed};
+use crate::config::{Kind, clear_sealed, set_sealed};
 use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
 use crate::{DbConnection, Error, Result};
 
@@ -47,6 +47,9 @@ enum Command {
         /// Read it from this file instead
         #[arg(long, value_name = "FILE")]
         from_file: Option<PathBuf>,
+        /// A secret by mistake, which the error of an unknown argument would show
+        #[arg(hide = true)]
+        stray: Option<String>,
     },
     /// Say under which key a secret is sealed and whether it opens
     Get {
@@ -107,7 +110,7 @@ impl At {
 const KEYS: &[&str] = &["key", "seals", "given", "values", "first used", "retired"];
 const COLUMNS: &[&str] = &["column", "sealed", "not sealed", "empty"];
 
-/// What `verify` exits with when a value does not open.
+/// What `verify` exits with when a value does not open, and `rotate` when one is left.
 const FAILED: u8 = 4;
 
 impl Args {
@@ -128,9 +131,20 @@ impl Args {
                 return report(context, "sealed anew", &resealed?);
             }
             Command::Verify => return verify(context),
-            Command::Set { place, from_file } => {
+            Command::Set { place, from_file, stray } => {
+                if stray.is_some() {
+                    let reason =
+                        "is no argument, which every user of the machine can see; give it on standard input";
+                    return Err(Error::invalid("a secret", reason));
+                }
                 let keyring = Keyring::from_env()?;
                 let db = context.database()?;
+                if let Some(key) = &place.setting {
+                    let config = context.config(&db)?;
+                    if config.registry().get(key).is_ok_and(|key| key.kind != Kind::Text) {
+                        return Err(Error::invalid(key, "is no text, and only text is sealed"));
+                    }
+                }
                 let (secret, user) = (secret(from_file.as_deref())?, user()?);
                 let (place, key) = db.write(|c| {
                     let place = place.find(c)?;
@@ -285,7 +299,7 @@ fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<Exit
             context.output.text("  and more: `viraldb secrets verify` names them all\n")?;
         }
     }
-    Ok(if *failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if *failed == 0 && *left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// The secret that is to be set.

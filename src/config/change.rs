@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::document::inside;
 use super::explain::MASK;
-use super::registry::{Key, Kind};
+use super::kind::Kind;
+use super::layers::Layer;
+use super::registry::Key;
 use super::secret::shown;
 use super::{Config, Registry, document};
 use crate::Database;
@@ -195,6 +197,16 @@ impl Config {
                 "is for all channels; no channel has one of its own",
             ));
         }
+        if !key.counts_in(match scope {
+            Scope::System => Layer::System,
+            Scope::Override => Layer::Override,
+            Scope::Channel(_) => Layer::Channel,
+        }) {
+            return Err(Error::invalid(
+                key.name.as_ref(),
+                "counts for a channel only: set it with --channel",
+            ));
+        }
         if key.secret && scope != Scope::System {
             return Err(Error::invalid(
                 key.name.as_ref(),
@@ -235,6 +247,10 @@ impl Config {
                 match value {
                     Some(value) => {
                         let value = Cow::Owned(to_text(value, &key.kind));
+                        if old.as_ref().is_some_and(|old| old.value == value) {
+                            return Ok(old.map(|_| as_json(key, &value)));
+                        }
+                        refuse_sealed(conn, name)?;
                         let row = NewConfigOverride {
                             key: name.into(),
                             value,
@@ -245,30 +261,23 @@ impl Config {
                     }
                     None => drop(ConfigOverride::delete(conn, name)?),
                 }
-                Ok(old.map(|row| {
-                    if key.secret {
-                        return MASK.to_owned();
-                    }
-                    let value = key.of_text(&row.value);
-                    key.read(&value, "").unwrap_or(value).to_string()
-                }))
+                Ok(old.map(|row| as_json(key, &row.value)))
             }
             Scope::System => {
                 let old = found(SystemConfiguration::find(conn, name))?;
                 match value {
                     // What is sealed would stand there for all to see.
                     Some(_) if old.as_ref().is_some_and(|old| old.encrypted) => {
-                        return Err(Error::invalid(
-                            name,
-                            "is sealed: seal the new value with --secret, or unset it first",
-                        ));
+                        return Err(Error::invalid(name, SEALED));
                     }
+                    Some(value) if old.as_ref().is_some_and(|old| old.value.0 == *value) => {}
                     Some(value) => {
+                        let is_new = old.is_none();
                         let row = NewSystemConfiguration {
                             key: name.into(),
                             value: ConfigValue(value.clone()),
                             description: Some(key.help.as_ref().into())
-                                .filter(|help: &Cow<'_, str>| !help.is_empty()),
+                                .filter(|help: &Cow<'_, str>| is_new && !help.is_empty()),
                             encrypted: Some(false),
                             ..Default::default()
                         };
@@ -283,17 +292,41 @@ impl Config {
             }
             Scope::Channel(id) => {
                 let mut settings = Channel::lock_settings(conn, id)?.0;
+                let before = settings.clone();
                 let old = inside(&settings, name).cloned();
                 let members = document::members(&mut settings, &format!("channels.settings of {id}"))?;
                 document::take(members, name);
                 if let Some(value) = value {
+                    refuse_sealed(conn, name)?;
                     document::put(members, name, value.clone());
+                }
+                if settings == before {
+                    return Ok(old.map(|old| old.to_string()));
                 }
                 ChannelChanges { settings: Some(Json(settings)), ..Default::default() }.update(conn, id)?;
                 Ok(old.map(|old| if key.secret { MASK.to_owned() } else { old.to_string() }))
             }
         }
     }
+}
+
+/// Refuses to put in the clear, where it would be stronger, what is sealed in `system_configuration`.
+fn refuse_sealed(conn: &mut DbConnection, name: &str) -> Result<()> {
+    match found(SystemConfiguration::find(conn, name))? {
+        Some(row) if row.encrypted => Err(Error::invalid(name, SEALED)),
+        _ => Ok(()),
+    }
+}
+
+const SEALED: &str = "is sealed: seal the new value with --secret, or unset it first";
+
+/// What an override says, as JSON; of a secret only that it was.
+fn as_json(key: &Key, text: &str) -> String {
+    if key.secret {
+        return MASK.to_owned();
+    }
+    let value = key.of_text(text);
+    key.read(&value, "").unwrap_or(value).to_string()
 }
 
 /// A row that may be missing.

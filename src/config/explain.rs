@@ -22,6 +22,8 @@ pub struct Explained {
     pub value: Value,
     /// Which layer wins.
     pub layer: Option<Layer>,
+    /// Why it cannot be, if the layer that wins has what cannot be.
+    pub error: Option<String>,
     /// What it is for.
     pub help: String,
     /// All layers, the strongest first.
@@ -82,7 +84,7 @@ impl Config {
 
 fn explained(key: &Key, layers: &Layers<'_>) -> Explained {
     let mut winner: Option<(Layer, Value)> = None;
-    let of_layers = Layer::ALL
+    let of_layers: Vec<LayerValue> = Layer::ALL
         .iter()
         .map(|layer| {
             let Some(found) = layers.look(*layer, key) else {
@@ -127,6 +129,7 @@ fn explained(key: &Key, layers: &Layers<'_>) -> Explained {
         key: key.name.clone().into_owned(),
         value: value.unwrap_or(Value::Null),
         layer,
+        error: of_layers.iter().find(|layer| layer.wins).and_then(|layer| layer.error.clone()),
         help: key.help.clone().into_owned(),
         layers: of_layers,
     }

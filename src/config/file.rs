@@ -120,7 +120,7 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Entry>, (usize, Strin
     let table = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(1, |span| line(span.start)), error.message().to_owned()))?;
     let mut entries = BTreeMap::new();
-    flatten(table.get_ref(), "", &line, &mut entries);
+    flatten(table.get_ref(), "", &line, &mut entries)?;
     Ok(entries)
 }
 
@@ -129,16 +129,20 @@ fn flatten(
     prefix: &str,
     line: &impl Fn(usize) -> usize,
     entries: &mut BTreeMap<String, Entry>,
-) {
+) -> Result<(), (usize, String)> {
     for (name, value) in table {
         let key = format!("{prefix}{}", name.get_ref());
         let is_leaf = !value.get_ref().is_table();
         if let DeValue::Table(inner) = value.get_ref() {
-            flatten(inner, &format!("{key}."), line, entries);
+            flatten(inner, &format!("{key}."), line, entries)?;
         }
         let entry = Entry { value: json(value.get_ref()), line: line(name.span().start), is_leaf };
+        if let Some(other) = entries.get(&key) {
+            return Err((entry.line.max(other.line), format!("{key} is there twice, in quotes and nested")));
+        }
         entries.insert(key, entry);
     }
+    Ok(())
 }
 
 /// The same value in JSON; dates, and numbers that JSON does not have, as text.

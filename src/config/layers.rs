@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::channels::{ChannelKind, default_of};
 use super::document::inside;
 use super::file::File;
-use super::registry::{Key, Kind};
+use super::kind::Kind;
+use super::registry::Key;
 use crate::compilation::ConfigOverride;
 use crate::environment::{self, DotEnv};
 use crate::republishing::{ChannelId, SystemConfiguration};
@@ -47,6 +48,9 @@ impl Fixed {
     pub(super) fn read(file: Option<&std::path::Path>) -> Result<Self> {
         let (mut environment, mut dotenv) = (environment::variables(PREFIX)?, DotEnv::read()?);
         let file = File::read(file, &dotenv)?;
+        if dotenv.has_bad_line {
+            tracing::warn!("{} has a line that cannot be read, and is left out", dotenv.file.display());
+        }
         // Keys are not kept longer than they are needed.
         let is_ours = |name: &String| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str());
         environment.retain(|name, _| is_ours(name));
@@ -117,6 +121,9 @@ impl<'a> Layers<'a> {
 
     /// What a layer has.
     pub(super) fn look(&self, layer: Layer, key: &Key) -> Option<Found<'a>> {
+        if !key.counts_in(layer) {
+            return None;
+        }
         let name = key.name.as_ref();
         // Null is no value, except of a document.
         let found = |value: Value, place: String| {

@@ -39,12 +39,14 @@ mod document;
 mod exchange;
 mod explain;
 mod file;
+mod kind;
 mod layers;
 mod registry;
 mod secret;
 mod validate;
+mod whole;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::compilation::ConfigOverride;
 use crate::db::wake::{Topic, Waker};
@@ -64,12 +66,14 @@ pub(crate) use change::complete_default_configs;
 pub use change::{Change, ChangedLayer, Scope, set_default_configs};
 pub use channels::{ChannelDefaults, ChannelKind, new_channel};
 pub use explain::{Explained, LayerValue};
+pub use kind::Kind;
 pub use layers::Layer;
-pub use registry::{Key, Kind, Registry};
+pub use registry::{Key, Registry};
 pub use secret::{clear_sealed, set_sealed};
 pub use validate::{Problem, Severity};
 
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};
+use whole::Node;
 
 /// How often it is looked whether somebody else has changed a setting.
 const LOOK: Duration = Duration::from_millis(250);
@@ -205,7 +209,8 @@ impl Config {
         })
     }
 
-    /// All settings at once that a struct has fields for; dots nest. Secrets are left out.
+    /// All settings at once that a struct has fields for; dots nest. Secrets are left out, and settings without a value.
+    /// Of those that the struct has no field for, none can be in the way; so it may not deny unknown fields.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -237,21 +242,24 @@ impl Config {
     }
 
     fn document<T: DeserializeOwned>(&self, settings: &Settings<'_>) -> Result<T> {
-        let mut document = Map::new();
+        let mut all = Node::Group(BTreeMap::new());
         for key in self.0.registry.iter().filter(|key| !key.secret) {
             match settings.get(key.name.as_ref()) {
                 Some(Resolved::Value(Value::Null, _)) | Some(Resolved::Sealed) | None => {}
-                Some(Resolved::Value(value, _)) => document::put(&mut document, &key.name, value.clone()),
-                Some(Resolved::Bad { what, reason }) => return Err(Error::invalid(what, reason)),
+                Some(Resolved::Value(value, _)) => all.put(&key.name, Node::Value(value)),
+                Some(Resolved::Bad { what, reason }) => all.put(&key.name, Node::Bad(what, reason)),
             }
         }
-        serde_path_to_error::deserialize(Value::Object(document)).map_err(|error| {
+        serde_path_to_error::deserialize(all).map_err(|error| {
             let key = error.path().to_string();
-            let place = match settings.get(&key) {
-                Some(Resolved::Value(_, place)) => format!("{key} in {place}"),
-                _ => key,
-            };
-            Error::invalid(place, format!("does not fit: {}", error.into_inner()))
+            match settings.get(&key) {
+                Some(Resolved::Bad { what, reason }) => Error::invalid(what, reason),
+                Some(Resolved::Value(_, place)) => Error::invalid(
+                    format!("{key} in {place}"),
+                    format!("does not fit: {}", error.into_inner()),
+                ),
+                _ => Error::invalid(key, format!("does not fit: {}", error.into_inner())),
+            }
         })
     }
 

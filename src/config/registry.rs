@@ -1,4 +1,4 @@
-//! The settings there are: their names, types, defaults and ranges.
+//! The settings there are: their names, defaults, and who may see and change them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,137 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::channels::ChannelKind;
-use super::layers::{OTHERS, variable_of};
+use super::kind::Kind;
+use super::layers::{Layer, OTHERS, variable_of};
 use crate::{Error, Result};
-
-/// What a setting may be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Kind {
-    /// true or false; in text also 1, yes, on, 0, no, off.
-    Bool,
-    /// A whole number within a range, both ends included.
-    Integer {
-        /// Least.
-        #[serde(default = "lowest")]
-        min: i64,
-        /// Most.
-        #[serde(default = "highest")]
-        max: i64,
-    },
-    /// A number within a range, both ends included.
-    Number {
-        /// Least.
-        #[serde(default = "lowest_number")]
-        min: f64,
-        /// Most.
-        #[serde(default = "highest_number")]
-        max: f64,
-    },
-    /// Any text.
-    Text,
-    /// One of some words.
-    Word {
-        /// The words.
-        words: Cow<'static, [Cow<'static, str>]>,
-    },
-    /// Any JSON.
-    Json,
-}
-
-const fn lowest() -> i64 {
-    i64::MIN
-}
-
-const fn highest() -> i64 {
-    i64::MAX
-}
-
-const fn lowest_number() -> f64 {
-    f64::MIN
-}
-
-const fn highest_number() -> f64 {
-    f64::MAX
-}
-
-impl Kind {
-    /// One of these words.
-    pub const fn words(words: &'static [Cow<'static, str>]) -> Self {
-        Self::Word { words: Cow::Borrowed(words) }
-    }
-
-    /// Whether no value is one of it.
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Integer { min, max } => min > max,
-            Self::Number { min, max } => min > max,
-            Self::Word { words } => words.is_empty(),
-            Self::Bool | Self::Text | Self::Json => false,
-        }
-    }
-
-    /// The value in its one form, if it can be one of this setting; else what it should be.
-    fn read(&self, value: &Value) -> Result<Value, String> {
-        // Environments, overrides and other programs' columns hold text.
-        let value = match (value, self) {
-            (Value::String(text), Self::Bool | Self::Integer { .. } | Self::Number { .. }) => {
-                &of_text(text.trim(), self)
-            }
-            // Bare text that another program wrote reads as JSON where it can be.
-            (Value::Number(number), Self::Bool) => &of_text(&number.to_string(), self),
-            (Value::Number(_) | Value::Bool(_), Self::Text | Self::Word { .. }) => {
-                &Value::String(value.to_string())
-            }
-            (value, _) => value,
-        };
-        let fits = match self {
-            Self::Bool => value.is_boolean(),
-            Self::Integer { min, max } => {
-                value.as_i64().is_some_and(|number| (*min..=*max).contains(&number))
-            }
-            Self::Number { min, max } => value.as_f64().is_some_and(|number| (*min..=*max).contains(&number)),
-            Self::Text => value.is_string(),
-            Self::Word { words } => {
-                value.as_str().is_some_and(|word| words.iter().any(|known| known == word))
-            }
-            Self::Json => true,
-        };
-        if fits { Ok(value.clone()) } else { Err(format!("is not {self}")) }
-    }
-}
-
-/// A number or a truth in text, which may stand in quotes: some programs write JSON where text is meant.
-fn of_text(text: &str, kind: &Kind) -> Value {
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(text, str::trim);
-    match (kind, text.to_ascii_lowercase().as_str()) {
-        (Kind::Bool, "true" | "1" | "yes" | "on") => true.into(),
-        (Kind::Bool, "false" | "0" | "no" | "off") => false.into(),
-        (Kind::Integer { .. } | Kind::Number { .. }, _) => {
-            serde_json::from_str(text).ok().filter(Value::is_number).unwrap_or_else(|| text.into())
-        }
-        _ => text.into(),
-    }
-}
-
-/// What a value has to be, behind "is not".
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bool => f.write_str("true or false"),
-            Self::Integer { min: i64::MIN, max: i64::MAX } => f.write_str("a whole number"),
-            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min} up"),
-            Self::Integer { min: i64::MIN, max } => write!(f, "a whole number up to {max}"),
-            Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Self::Number { min, max } if (*min, *max) == (f64::MIN, f64::MAX) => f.write_str("a number"),
-            Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
-            Self::Text => f.write_str("text"),
-            Self::Word { words } if words.is_empty() => f.write_str("one of no words"),
-            Self::Word { words } => write!(f, "one of {}", words.join(", ")),
-            Self::Json => f.write_str("JSON"),
-        }
-    }
-}
 
 /// A setting that is known.
 ///
@@ -168,6 +40,9 @@ pub struct Key {
     /// What it is for, in a line.
     #[serde(default)]
     pub help: Cow<'static, str>,
+    /// The layers that count, if not all do.
+    #[serde(skip)]
+    pub(super) only: Option<&'static [Layer]>,
 }
 
 impl Key {
@@ -180,7 +55,19 @@ impl Key {
             per_channel: false,
             secret: false,
             help: Cow::Borrowed(""),
+            only: None,
         }
+    }
+
+    /// Lets only these layers count, and the default.
+    const fn only(mut self, layers: &'static [Layer]) -> Self {
+        self.only = Some(layers);
+        self
+    }
+
+    /// Whether a layer counts.
+    pub(super) fn counts_in(&self, layer: Layer) -> bool {
+        self.only.is_none_or(|only| only.contains(&layer) || layer == Layer::Default)
     }
 
     /// A secret: text that is sealed in the database and never shown, with no default.
@@ -377,7 +264,9 @@ fn built_in() -> Vec<Key> {
         count("default_retry_attempts", 3, 1, 100).per_channel().help("Attempts a job has before it fails"),
         flag("orchestration_running").help("Whether the orchestrator is running"),
         flag("orchestration_paused").help("Whether the orchestrator starts no runs"),
-        flag("queue_paused").help("Whether workers take no jobs; read from the database only"),
+        flag("queue_paused")
+            .only(&[Layer::Override, Layer::System])
+            .help("Whether workers take no jobs; counts in the database only, where claims look"),
         count("max_concurrent_runs", 2, 1, 100).help("Runs at a time"),
         count("max_concurrent_downloads", 3, 1, 100).help("Downloads at a time"),
         count("max_concurrent_renders", 1, 1, 100).help("Renders at a time"),
@@ -402,6 +291,7 @@ fn built_in() -> Vec<Key> {
         count("backup_keep", 7, 1, 10_000).help("Backups that are kept"),
         Key::new("kind", Kind::words(CHANNEL_KINDS), Value::Null)
             .per_channel()
+            .only(&[Layer::Channel])
             .help("What a channel is for; gives it defaults of its own"),
     ]
 }

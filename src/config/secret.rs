@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use diesel::prelude::*;
+
 use super::change::{Scope, begin, found, keep};
+use super::explain::MASK;
 use super::layers::{Found, Layers};
 use super::{Config, Registry};
-use crate::db::DbConnection;
-use crate::error::{Error, Result, require};
+use crate::compilation::ConfigOverride;
+use crate::db::{DbConnection, on_backend};
+use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::SystemConfiguration;
+use crate::schema::viraldb_config_changes as changes;
 use crate::secrets::{self, KeyId, Keyring, Place, Secret};
 
 impl Config {
@@ -25,8 +30,9 @@ impl Config {
         match layers.winner(key) {
             None => Err(Error::SecretNotSet { at: key.name.to_string() }),
             Some((_, Found { sealed: Some(row), .. })) => {
-                let keyring = self.keyring()?;
-                open(&keyring, row)
+                let row = row.clone();
+                drop(kept); // nobody waits for files of keys
+                open(&*self.keyring()?, &row)
             }
             Some((_, found)) => match key.read(&found.value, &found.place)? {
                 serde_json::Value::String(text) => Ok(text.into()),
@@ -78,12 +84,32 @@ pub fn set_sealed(
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {
         begin(conn)?;
+        if found(ConfigOverride::find(conn, key))?.is_some() {
+            let reason = "stands in config_overrides too, in the clear and stronger: unset it there first, with --override";
+            return Err(Error::invalid(key, reason));
+        }
         let old = found(SystemConfiguration::find(conn, key))?;
         let old = old.map(|row| shown(Some(keyring), &row));
         let id = secrets::set(conn, keyring, &place, secret)?;
+        forget(conn, key)?;
         keep(conn, Scope::System, key, old, Some(keyring.fingerprint(&place, secret)?), by)?;
         Ok(id)
     })
+}
+
+/// Takes out of the history what stood there in the clear: it may have been the secret.
+fn forget(conn: &mut DbConnection, key: &str) -> Result<()> {
+    // Text in JSON begins with a quote, which no fingerprint does.
+    let of_key = || changes::table.filter(changes::key.eq(key));
+    on_backend!(&mut *conn, |c| diesel::update(of_key().filter(changes::old_value.like("\"%")))
+        .set(changes::old_value.eq(MASK))
+        .execute(c))
+    .of("viraldb_config_changes", key)?;
+    on_backend!(conn, |c| diesel::update(of_key().filter(changes::new_value.like("\"%")))
+        .set(changes::new_value.eq(MASK))
+        .execute(c))
+    .of("viraldb_config_changes", key)?;
+    Ok(())
 }
 
 /// Takes a sealed setting away, in the transaction of `conn`, and keeps who did; says whether there was one. It needs no
@@ -112,7 +138,7 @@ fn open(keyring: &Keyring, row: &SystemConfiguration) -> Result<Secret> {
 /// there in the clear may have been the secret.
 pub(super) fn shown(keyring: Option<&Keyring>, row: &SystemConfiguration) -> String {
     if !row.encrypted {
-        return super::explain::MASK.to_owned();
+        return MASK.to_owned();
     }
     let fingerprint =
         |keyring: &Keyring| keyring.fingerprint(&Place::Setting(row.key.clone()), &open(keyring, row)?);

@@ -15,6 +15,9 @@ use crate::types::Json;
 /// Channels that are looked at at a time.
 const CHANNELS: i64 = 100;
 
+/// Problems after which no further channels are looked at.
+const MOST: usize = 10_000;
+
 /// Unknown names of a table that are told.
 const TOLD: usize = 1_000;
 
@@ -40,8 +43,8 @@ pub struct Problem {
 }
 
 impl Config {
-    /// Everything that is wrong in any layer, of all channels too. Errors are values that cannot be, or do not open, and
-    /// settings of a channel that are no object. Warnings are names that are not known, secrets that stand somewhere in the
+    /// Everything that is wrong in any layer, of all channels too. Errors are values that cannot be, or should be sealed and
+    /// are not, and settings of a channel that are no object. Warnings are names that are not known, secrets that stand somewhere in the
     /// clear, lines of the file that a stronger layer keeps from having any effect, lines of `.env` that cannot be read, and
     /// pairs of which the least is above the most.
     pub fn validate(&self) -> Result<Vec<Problem>> {
@@ -55,8 +58,10 @@ impl Config {
         for key in self.0.registry.iter() {
             problems
                 .extend(Layer::ALL.iter().filter_map(|layer| wrong(key, *layer, of_all.look(*layer, key)?)));
-            if let (Some((winner, found)), Some(entry)) =
-                (of_all.winner(key), fixed.file.entries.get(key.name.as_ref()))
+            let entry = fixed.file.entries.get(key.name.as_ref());
+            if let Some(entry) = entry.filter(|_| !key.counts_in(Layer::File)) {
+                problems.push(warning(fixed.file.place(entry), format!("{} does not count there", key.name)));
+            } else if let (Some((winner, found)), Some(entry)) = (of_all.winner(key), entry)
                 && winner != Layer::File
             {
                 problems.push(warning(
@@ -71,6 +76,10 @@ impl Config {
             let page = self.0.db.read(|conn| channel_settings(conn, after))?;
             let Some((last, _)) = page.last() else { return Ok(problems) };
             after = Some(*last);
+            if problems.len() > MOST {
+                problems.push(warning("the settings".to_owned(), "are wrong in more places".to_owned()));
+                return Ok(problems);
+            }
             for (id, settings) in &page {
                 let layers = Layers { channel: Some(OfChannel { id: *id, settings: &settings.0 }), ..of_all };
                 self.validate_channel(*id, settings, &layers, &mut problems);
@@ -106,8 +115,12 @@ impl Config {
         let registry = &self.0.registry;
         let fixed = &self.0.fixed;
         let variables = fixed.variables().filter_map(|(variable, place)| {
-            let key = key_of(&variable);
-            (!registry.contains(&key)).then(|| self.unknown_name(&key, format!("{variable} of {place}")))
+            let (key, place) = (key_of(&variable), format!("{variable} of {place}"));
+            match registry.get(&key) {
+                Err(_) => Some(self.unknown_name(&key, place)),
+                Ok(key) => (!key.counts_in(Layer::Environment))
+                    .then(|| warning(place, format!("{} does not count there", key.name))),
+            }
         });
         let is_known = |name: &str| {
             // A part of a document is its setting's.
@@ -124,7 +137,7 @@ impl Config {
         variables.chain(file).chain(bad_line).collect()
     }
 
-    /// Rows of the two tables that are of no setting.
+    /// Rows of the two tables that are of no setting. A sealed one is a secret that its program reads by name.
     fn unknown_rows(&self, conn: &mut DbConnection) -> Result<Vec<Problem>> {
         let known: Vec<&str> = self.0.registry.iter().map(|key| key.name.as_ref()).collect();
         let most = TOLD as i64 + 1;
@@ -136,7 +149,11 @@ impl Config {
             .load(c))
         .of("config_overrides", "")?;
         let system: Vec<String> = on_backend!(conn, |c| system_configuration::table
-            .filter(system_configuration::key.ne_all(&known))
+            .filter(
+                system_configuration::key
+                    .ne_all(&known)
+                    .and(diesel::dsl::not(system_configuration::encrypted))
+            )
             .order(system_configuration::key)
             .select(system_configuration::key)
             .limit(most)

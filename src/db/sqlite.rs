@@ -106,7 +106,8 @@ mod at_open {
         if waited.as_millis() >= millis.addr() as u128 {
             return 0;
         }
-        std::thread::sleep(super::pause(waited));
+        let left = std::time::Duration::from_millis(millis.addr() as u64).saturating_sub(waited);
+        std::thread::sleep(super::pause(waited).min(left));
         1
     }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
@@ -36,25 +37,29 @@ pub struct Claim {
     types: Vec<String>,
     at_most: u32,
     lease: Duration,
+    statement: OnceLock<Texts>,
 }
 
 impl Claim {
     /// One job of any type, for a lease of 60 seconds.
     pub fn new(worker: impl Into<String>) -> Self {
-        Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease: Duration::from_secs(60) }
+        let lease = Duration::from_secs(60);
+        Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease, statement: OnceLock::new() }
     }
 
     /// Only jobs of these types, as words or as [`JobType`]s; none means any.
     #[must_use]
     pub fn types<T: fmt::Display>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.types = types.into_iter().map(|word| word.to_string()).collect();
+        self.statement = OnceLock::new();
         self
     }
 
     /// Most jobs to take, from 1 to 10,000.
     #[must_use]
-    pub const fn at_most(mut self, jobs: u32) -> Self {
+    pub fn at_most(mut self, jobs: u32) -> Self {
         self.at_most = jobs;
+        self.statement = OnceLock::new();
         self
     }
 
@@ -82,10 +87,16 @@ impl Claim {
             return Err(Error::invalid("number of jobs", format!("is not between 1 and {MOST}")));
         }
         check_length(self.lease)?;
+        let texts = match self.statement.get() {
+            Some(texts) => texts,
+            None => {
+                let texts = Texts::new(&self.job_types()?, self.at_most);
+                self.statement.get_or_init(|| texts)
+            }
+        };
         Ok(Take {
             worker: &self.worker,
-            types: self.job_types()?,
-            at_most: self.at_most,
+            texts,
             token: LeaseToken::default(),
             now: now(),
             until: after(self.lease),
@@ -127,8 +138,7 @@ pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
 /// One claim, as one statement.
 struct Take<'a> {
     worker: &'a str,
-    types: Vec<JobType>,
-    at_most: u32,
+    texts: &'a Texts,
     token: LeaseToken,
     now: Moment,
     until: Moment,
@@ -146,49 +156,82 @@ impl QueryId for Take<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
+/// The parts of the statement that a claim of these types and this number always has. A worker claims again and again, so
+/// they are put together once.
+#[derive(Debug, Clone)]
+struct Texts {
+    /// From the list of priorities to the moment that a job has to be due at, and from there to the end, as SQLite takes them.
+    #[cfg(feature = "sqlite")]
+    sqlite: [String; 2],
+    #[cfg(feature = "postgres")]
+    postgres: [String; 2],
+}
+
 /// The condition of both indexes of a claim, word for word as it stands there: a bound parameter would keep the
 /// planner from them.
 const WAITING: &str = "status IN ('queued', 'retrying')";
 
-impl Take<'_> {
-    /// The jobs that a claim of these types may take: those that wait. The types are words of ours, not
-    /// parameters: there are five.
-    fn waiting(&self, alias: &str) -> String {
-        match self.types.as_slice() {
+impl Texts {
+    fn new(types: &[JobType], limit: u32) -> Self {
+        // The jobs that a claim of these types may take: those that wait. The types are words of ours, not
+        // parameters: there are five.
+        let waiting = |alias: &str| match types {
             [] => format!("{alias}.{WAITING}"),
             [only] => format!("{alias}.job_type = '{only}' AND {alias}.{WAITING}"),
             types => {
                 let words: Vec<String> = types.iter().map(|word| format!("'{word}'")).collect();
                 format!("{alias}.job_type IN ({}) AND {alias}.{WAITING}", words.join(", "))
             }
+        };
+        // Each priority that a waiting job has, the highest first; none if the queue is paused. Within one priority the
+        // index gives what is due in the right order. Walking down the index in one go would read each job of a priority
+        // that is not due yet before the first of the next. `hint` is what SQLite must be told.
+        let levels = |hint: &str| {
+            let highest =
+                format!("SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} WHERE");
+            let waiting = waiting("waiting");
+            format!(
+                "WITH RECURSIVE levels (priority) AS (SELECT ({highest} {waiting}) WHERE NOT {PAUSED} \
+                 UNION ALL SELECT ({highest} waiting.priority < levels.priority AND {waiting}) \
+                 FROM levels WHERE levels.priority IS NOT NULL)"
+            )
+        };
+        let due = waiting("due");
+        // While SQLite's planner knows nothing of the table, it takes the index of `status`, and reads all that waits.
+        #[cfg(feature = "sqlite")]
+        let hint =
+            if types.len() == 1 { "INDEXED BY idx_jobs_claim_type" } else { "INDEXED BY idx_jobs_claim" };
+        Self {
+            #[cfg(feature = "sqlite")]
+            sqlite: [
+                // CROSS JOIN keeps the order: level by level, and each in the order of the index.
+                format!(
+                    " WHERE id IN ({} SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due {hint} \
+                     WHERE due.priority = levels.priority AND due.run_at <= ",
+                    levels(hint)
+                ),
+                // A literal: SQLite prepares a statement with a bound LIMIT anew on each execution.
+                format!(" AND {due} LIMIT {limit}) RETURNING "),
+            ],
+            #[cfg(feature = "postgres")]
+            postgres: [
+                // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
+                format!(
+                    "{}, taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\
+                     SELECT due.id FROM video_processing_jobs AS due \
+                     WHERE due.priority = levels.priority AND due.run_at <= ",
+                    levels("")
+                ),
+                format!(
+                    " AND {due} ORDER BY due.priority DESC, due.run_at, due.queued_at LIMIT {limit} \
+                     FOR UPDATE SKIP LOCKED) AS due LIMIT {limit}) "
+                ),
+            ],
         }
     }
+}
 
-    /// Each priority that a waiting job has, the highest first; none if the queue is paused. Within one
-    /// priority the index gives what is due in the right order. Walking down the index in one go would read
-    /// each job of a priority that is not due yet before the first of the next.
-    ///
-    /// `hint` is what SQLite must be told.
-    fn levels<'b, DB>(&self, out: &mut AstPass<'_, 'b, DB>, hint: &str) -> QueryResult<()>
-    where
-        DB: diesel::backend::Backend,
-        Paused: QueryFragment<DB>,
-    {
-        let waiting = self.waiting("waiting");
-        out.push_sql("WITH RECURSIVE levels (priority) AS (");
-        out.push_sql(&format!(
-            "SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
-             WHERE {waiting}) WHERE NOT "
-        ));
-        Paused.walk_ast(out.reborrow())?;
-        out.push_sql(&format!(
-            " UNION ALL SELECT (SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} \
-             WHERE waiting.priority < levels.priority AND {waiting}) \
-             FROM levels WHERE levels.priority IS NOT NULL)"
-        ));
-        Ok(())
-    }
-
+impl Take<'_> {
     /// What a claim writes.
     fn set<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
@@ -215,24 +258,11 @@ impl Take<'_> {
 #[cfg(feature = "sqlite")]
 impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
-        // While SQLite's planner knows nothing of the table, it takes the index of `status`, and reads all that
-        // waits.
-        let hint = if self.types.len() == 1 {
-            "INDEXED BY idx_jobs_claim_type"
-        } else {
-            "INDEXED BY idx_jobs_claim"
-        };
+        let [before, after] = &self.texts.sqlite;
         self.set(&mut out)?;
-        out.push_sql(" WHERE id IN (");
-        self.levels(&mut out, hint)?;
-        // CROSS JOIN keeps the order: level by level, and each in the order of the index.
-        out.push_sql(&format!(
-            " SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due {hint} \
-             WHERE due.priority = levels.priority AND due.run_at <= "
-        ));
+        out.push_sql(before);
         self.now.walk_ast(out.reborrow())?;
-        // A literal: SQLite prepares a statement with a bound LIMIT anew on each execution.
-        out.push_sql(&format!(" AND {} LIMIT {}) RETURNING ", self.waiting("due"), self.at_most));
+        out.push_sql(after);
         jobs::all_columns.walk_ast(out)
     }
 }
@@ -240,25 +270,21 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
 #[cfg(feature = "postgres")]
 impl QueryFragment<diesel::pg::Pg> for Take<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-        let limit = self.at_most;
-        self.levels(&mut out, "")?;
-        // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
-        out.push_sql(
-            ", taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\
-             SELECT due.id FROM video_processing_jobs AS due \
-             WHERE due.priority = levels.priority AND due.run_at <= ",
-        );
+        let [before, after] = &self.texts.postgres;
+        out.push_sql(before);
         self.now.walk_ast(out.reborrow())?;
-        out.push_sql(&format!(
-            " AND {} ORDER BY due.priority DESC, due.run_at, due.queued_at LIMIT {limit} \
-             FOR UPDATE SKIP LOCKED) AS due LIMIT {limit}) ",
-            self.waiting("due")
-        ));
+        out.push_sql(after);
         self.set(&mut out)?;
         out.push_sql(" FROM taken WHERE video_processing_jobs.id = taken.id RETURNING ");
         jobs::all_columns.walk_ast(out)
     }
 }
+
+/// Whether claims are stopped. Blanks and quotes go as the registry takes them off; the blanks stand here as they are.
+const PAUSED: &str = "(coalesce(\
+    (SELECT lower(trim(value, ' \t\n\r\"')) FROM config_overrides WHERE key = 'queue_paused'), \
+    (SELECT lower(trim(CAST(value AS text), ' \t\n\r\"')) FROM system_configuration WHERE key = 'queue_paused'), \
+    'false') IN ('true', '1', 'yes', 'on'))";
 
 /// Whether claims are stopped, as an expression that is looked at once a claim.
 #[derive(Debug, Clone, Copy, QueryId)]
@@ -276,13 +302,7 @@ impl<Group> ValidGrouping<Group> for Paused {
 
 impl<DB: diesel::backend::Backend> QueryFragment<DB> for Paused {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        // Blanks and quotes as the registry takes them off; the blanks stand here as they are.
-        out.push_sql(
-            "(coalesce(\
-             (SELECT lower(trim(value, ' \t\n\r\"')) FROM config_overrides WHERE key = 'queue_paused'), \
-             (SELECT lower(trim(CAST(value AS text), ' \t\n\r\"')) FROM system_configuration WHERE key = 'queue_paused'), \
-             'false') IN ('true', '1', 'yes', 'on'))",
-        );
+        out.push_sql(PAUSED);
         Ok(())
     }
 }

@@ -6,10 +6,11 @@ use std::fmt;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::TransformationPreset;
-use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::document::{self, Document, Id, Table};
+use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Uuid};
@@ -298,6 +299,44 @@ impl Document for NewChannel<'static> {
         times: &["created_at", "updated_at", "last_publication_at"],
     };
     const SEALED: &'static [&'static str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
+
+    /// What is sealed is not written over in the clear.
+    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+        conn.atomically(|conn| {
+            for column in Self::SEALED {
+                refuse_clear(conn, documents, column)?;
+            }
+            document::upsert(conn, &Self::TABLE, documents)
+        })
+    }
+}
+
+fn refuse_clear(conn: &mut DbConnection, documents: &[Map<String, Value>], column: &str) -> Result<()> {
+    let is_clear = |document: &&Map<String, Value>| {
+        document.get(column).is_some_and(|value| !crate::secrets::is_sealed(value))
+    };
+    let clear: Vec<_> = documents.iter().filter(is_clear).collect();
+    for clear in clear.chunks(IDS / 2) {
+        let named = |name| clear.iter().filter_map(move |document| document.get(name)?.as_str());
+        let ids: Vec<ChannelId> = named("id").filter_map(|id| id.parse().ok()).collect();
+        let sealed: Option<ChannelId> = on_backend!(&mut *conn, |c| channels::table
+            .filter(
+                channels::id
+                    .eq_any(&ids)
+                    .or(channels::youtube_channel_id.eq_any(named("youtube_channel_id")))
+            )
+            .filter(sql::<Bool>(&format!("{column} LIKE 'viraldb:%'")))
+            .select(channels::id)
+            .first(c)
+            .optional())
+        .of("channels", "")?;
+        if let Some(id) = sealed {
+            let reason =
+                "is sealed, and would be written over in the clear; `viraldb secrets clear` takes it away";
+            return Err(Error::invalid(format!("channels.{column} of {id}"), reason));
+        }
+    }
+    Ok(())
 }
 
 impl ChannelChanges<'_> {

@@ -177,7 +177,8 @@ impl Keyring {
                 Err(Error::invalid(VARIABLE, format!("is set, and {FILE_VARIABLE} as well; set one of them")))
             }
             (Some(keys), None) => Self::parse(VARIABLE, keys.split([',', ' ', '\t', '\r', '\n'])),
-            (None, Some(path)) => Self::from_file(&path),
+            (None, Some(path)) => Self::from_file(&path)
+                .map_err(|error| Error::invalid(FILE_VARIABLE, format!("cannot be used: {error}"))),
             (None, None) => Ok(Self::default()),
         }
     }
@@ -185,6 +186,9 @@ impl Keyring {
     /// The keys of a file, as `VIRALDB_KEY_FILE` names one.
     pub fn from_file(path: &Path) -> Result<Self> {
         let mut file = open(path)?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Error::invalid(path.display().to_string(), "is a folder, and no file of keys"));
+        }
         check_owner(path, &file)?;
         let mut text = Zeroizing::new(String::with_capacity(4096)); // as a rule not moved, which would leave a copy
         file.read_to_string(&mut text).map_err(|error| Error::io(path, error))?;

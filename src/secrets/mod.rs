@@ -48,3 +48,8 @@ pub use status::{ColumnStatus, KeyStatus, Status, status};
 pub use store::{clear, get, open, seal, set, stored};
 
 pub(crate) use envelope::key_id;
+
+/// Whether a value is a text that viraldb sealed.
+pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {
+    value.as_str().and_then(key_id).is_some()
+}

@@ -73,6 +73,7 @@ both! {
             ("max_concurrent_jobs = 9\n\nmax_klips = 1\n", "bad.toml:3"),
             ("max_concurrent_jobs = 9\nmax_clips = 0\n", "bad.toml:2"),
             ("max_concurrent_jobs = 9\nmax_clips\n", "bad.toml:2"),
+            ("\"a.b\" = 1\n[a]\nb = 2\n", "a.b is there twice, in quotes and nested"),
         ] {
             t.file("bad.toml", text);
             let ran = t.run(&["config", "import", "bad.toml"]);
@@ -185,6 +186,29 @@ both! {
             let ran = t.run(&["config", "list"]);
             assert!(ran.err.contains(expected) && !ran.err.contains("hunter2"), "{}", ran.err);
         }
+    }
+
+    fn what_has_no_effect_is_said(t) {
+        t.ok(&["init", "-q"]);
+        t.ok(&["config", "set", "max_clips", "12", "--override"]);
+        let said = t.ok(&["config", "set", "max_clips", "13"]);
+        assert_eq!(said, "changed, without effect while a stronger place has it: max_clips is 12 by config_overrides max_clips\n");
+        assert_eq!(t.run(&["config", "set", "max_clips", "--overide"]).code, 2, "a misspelt option is no value");
+        let list = t.command(&["config", "list"]).env("VIRALDB_MAX_CLIPS", "x").output().unwrap();
+        let list = String::from_utf8(list.stdout).unwrap();
+        assert!(list.contains("cannot be read: it is not a whole number from 1 to 100"), "{list}");
+        assert!(list.contains("0.6 "), "{list}");
+        // Claims look in the database, so that nothing else counts.
+        t.file("viraldb.toml", "queue_paused = true\n");
+        let run = |args: &[&str]| -> crate::support::Ran {
+            t.command(args).env("VIRALDB_QUEUE_PAUSED", "true").env("VIRALDB_KIND", "generation").output().unwrap().into()
+        };
+        assert_eq!(run(&["config", "get", "queue_paused"]).out, "false\n");
+        let problems = run(&["config", "validate"]).out;
+        for expected in ["VIRALDB_QUEUE_PAUSED of the environment: queue_paused does not count there", "VIRALDB_KIND of the environment: kind does not count there", "viraldb.toml:1: queue_paused does not count there"] {
+            assert!(problems.contains(expected), "{problems}");
+        }
+        assert!(t.run(&["config", "set", "kind", "generation"]).err.contains("set it with --channel"));
     }
 
     fn a_document_with_null_in_it_is_left_out_of_toml(t) {

@@ -31,7 +31,12 @@ fn text(value: &Value) -> String {
 /// The model: the first layer that has it, else the default of the channel's kind, else the default.
 fn expected(said: &BTreeMap<(&str, String), Value>, key: &Key, with_channel: bool) -> (Value, Value) {
     for layer in LAYERS {
-        let own = layer != "channel" || (with_channel && key.per_channel);
+        let own = (layer != "channel" || (with_channel && key.per_channel))
+            && match key.name.as_ref() {
+                "queue_paused" => ["override", "system"].contains(&layer),
+                "kind" => layer == "channel",
+                _ => true,
+            };
         if let Some(value) = said.get(&(layer, key.name.to_string())).filter(|_| own) {
             return (value.clone(), layer.into());
         }
@@ -168,5 +173,23 @@ both! {
         let small = config.all::<Small>(None).unwrap_err().to_string();
         assert_eq!(small, "target_duration_max in the default does not fit: invalid value: integer `600`, expected u8");
         assert_eq!(config.get_for::<u8>(id, "target_duration_max").unwrap(), 60);
+
+        // What cannot be is in the way of those only that ask for it, also where a field may be missing.
+        #[derive(Debug, serde::Deserialize)]
+        #[allow(dead_code)]
+        struct Clips {
+            min_clips: u8,
+            max_clips: Option<u8>,
+        }
+        let bad = |key: &'static str| {
+            let row = NewConfigOverride { key: key.into(), value: "x".into(), ..Default::default() };
+            db.write(|c| row.insert_or_update(c)).unwrap();
+            Config::open_with(&db, Options { registry: registry(), ..Default::default() }).unwrap()
+        };
+        let clips: Clips = bad("backup_keep").all(None).unwrap();
+        assert_eq!((clips.min_clips, clips.max_clips), (8, Some(10)));
+        let said = bad("max_clips").all::<Clips>(None).unwrap_err().to_string();
+        assert_eq!(said, "max_clips \"x\" in config_overrides max_clips is not a whole number from 1 to 100");
+        assert!(bad("max_clips").all::<Value>(None).is_err());
     }
 }

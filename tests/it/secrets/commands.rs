@@ -183,10 +183,16 @@ both! {
             &["secrets", "get"][..], &["secrets", "get", "--channel", "UC1"], &["secrets", "get", "--credentials"],
             &["secrets", "get", "--channel", "UC1", "--credentials", "--github-key"],
             &["secrets", "get", "--setting", "s", "--channel", "UC1", "--credentials"], &["secrets", "get", "--setting", "s", "--github-key"],
-            &["secrets", "set", "--setting", "s", "value"],
         ] {
             assert_eq!(run(t, key.reveal(), "", args).code, 2, "{args:?}");
         }
+        let ran = run(t, key.reveal(), "", &["secrets", "set", "--setting", "s", PLANTED]);
+        assert!(ran.code == 1 && ran.err.contains("give it on standard input") && !ran.err.contains(PLANTED), "{}", ran.err);
+        t.file("viraldb.toml", "[registry.\"up.times\"]\ntype = \"integer\"\n");
+        let ran = run(t, key.reveal(), "5", &["secrets", "set", "--setting", "up.times"]);
+        assert!(ran.code == 1 && ran.err.contains("is no text"), "{}", ran.err);
+        let ran: Ran = t.command(&["secrets", "verify"]).env("VIRALDB_KEY_FILE", "none").output().unwrap().into();
+        assert!(ran.code == 1 && ran.err.starts_with("error: VIRALDB_KEY_FILE cannot be used: none: "), "{}", ran.err);
     }
 
     fn no_secret_and_no_key_gets_out(t) {

@@ -165,6 +165,33 @@ both! {
         assert_eq!(recorded(&db).len(), 1);
     }
 
+    fn no_row_comes_over_what_is_sealed(t) {
+        let db = t.db();
+        let keyring = ring([&key()]);
+        let [credentials, _, setting] = places(&db);
+        for place in [&credentials, &setting] {
+            set(&db, &keyring, place, "s");
+        }
+        let channel = |credentials: &str| serde_json::json!({
+            "id": credentials, "name": "n", "youtube_channel_id": "UC", "youtube_channel_url": "u",
+            "api_credentials_encrypted": "PLAIN", "posting_schedule": {}, "content_filters": {}, "metadata_template": {},
+        }).to_string();
+        let named = setting.row_key();
+        for (table, row, expected) in [
+            ("channels", channel(&credentials.row_key()), "is sealed, and would be written over"),
+            ("system_configuration", serde_json::json!({ "key": named, "value": "PLAIN" }).to_string(), "is sealed, and would be written over"),
+            ("system_configuration", serde_json::json!({ "key": named, "value": "viraldb:1:0000000000000000:AAAA", "encrypted": false }).to_string(), "is sealed, and would be written over"),
+        ] {
+            let file = t.file("rows.jsonl", row);
+            let ran = t.run(&["ingest", "--as", "jsonl", "--table", table, file.to_str().unwrap()]);
+            let said = ran.out + &ran.err;
+            assert!(said.contains(expected) && !said.contains("PLAIN"), "{said}");
+        }
+        for place in [&credentials, &setting] {
+            assert_eq!(get(&db, &keyring, place).unwrap(), "s");
+        }
+    }
+
     fn rows_come_in_with_their_sealed_texts(t) {
         let db = t.db();
         let keyring = ring([&key()]);
