@@ -48,12 +48,21 @@ pub(crate) fn establish(url: &str) -> Result<PgConnection> {
     PgConnection::establish(&with_settings(url)).map_err(|error| no_connection(&error.to_string()))
 }
 
+/// What each connection of ours sets. A server that is gone without a word is noticed within a minute, also by who only
+/// listens; a system's own keepalive begins after two hours.
+const SETTINGS: [(&str, &str); 6] = [
+    ("connect_timeout", "10"),
+    ("application_name", "viraldb"),
+    ("client_encoding", "UTF8"),
+    ("keepalives_idle", "30"),
+    ("keepalives_interval", "10"),
+    ("keepalives_count", "3"),
+];
+
 /// The URL with what each connection of ours sets, unless the URL sets it itself.
 pub(crate) fn with_settings(url: &str) -> String {
     let mut url = url.to_owned();
-    for (key, value) in
-        [("connect_timeout", "10"), ("application_name", "viraldb"), ("client_encoding", "UTF8")]
-    {
+    for (key, value) in SETTINGS {
         let query = query_of(&url);
         let is_set = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some(key));
         if !query.is_some_and(is_set) {
@@ -97,13 +106,16 @@ mod tests {
 
     #[test]
     fn settings_go_into_the_query() {
-        let set = "connect_timeout=10&application_name=viraldb&client_encoding=UTF8";
+        let alive = "keepalives_idle=30&keepalives_interval=10&keepalives_count=3";
+        let set = format!("connect_timeout=10&application_name=viraldb&client_encoding=UTF8&{alive}");
         assert_eq!(with_settings("postgres://u:p@h/d"), format!("postgres://u:p@h/d?{set}"));
         assert_eq!(with_settings("postgres://u:p?q@h/d"), format!("postgres://u:p?q@h/d?{set}"));
         assert_eq!(with_settings("postgres:///d?user=a@b"), format!("postgres:///d?user=a@b&{set}"));
         assert_eq!(
             with_settings("postgres://[::1]:5432,h:1/d?application_name=a@b"),
-            "postgres://[::1]:5432,h:1/d?application_name=a@b&connect_timeout=10&client_encoding=UTF8"
+            format!(
+                "postgres://[::1]:5432,h:1/d?application_name=a@b&connect_timeout=10&client_encoding=UTF8&{alive}"
+            )
         );
     }
 }

@@ -12,6 +12,27 @@ use crate::support::both;
 
 const LAYERS: [&str; 6] = ["environment", "dotenv", "channel", "override", "system", "file"];
 
+/// Settings of another program, as it declares them in the file.
+const DECLARED: &str = "
+[registry.\"up.times\"]
+type = \"integer\"
+min = 1
+max = 9
+default = 3
+per_channel = true
+[registry.\"up.note\"]
+type = \"text\"
+";
+
+fn with_own() -> Registry {
+    Registry::default()
+        .with([
+            Key::new("up.times", Kind::Integer { min: 1, max: 9 }, 3).per_channel(),
+            Key::new("up.note", Kind::Text, Value::Null),
+        ])
+        .unwrap()
+}
+
 /// A value that the setting can have.
 fn any_value(random: &mut fastrand::Rng, key: &Key) -> Value {
     match &key.kind {
@@ -61,7 +82,7 @@ both! {
         let db = t.db();
         for seed in 0..30 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let registry = Registry::default();
+            let registry = with_own();
             let mut said: BTreeMap<(&str, String), Value> = BTreeMap::new();
             for key in registry.iter() {
                 for layer in LAYERS {
@@ -73,7 +94,14 @@ both! {
             let of = |layer: &str| -> Vec<(String, Value)> {
                 said.iter().filter(|((of, _), _)| *of == layer).map(|((_, key), value)| (key.clone(), value.clone())).collect()
             };
-            let id = channel(&db, Value::Object(of("channel").into_iter().collect()));
+            let mut settings = json!({});
+            for (key, value) in of("channel") {
+                match key.split_once('.') {
+                    Some((first, rest)) if random.bool() => settings[first][rest] = value,
+                    _ => settings[key] = value,
+                }
+            }
+            let id = channel(&db, settings);
             db.write(|c| {
                 viraldb::diesel::connection::SimpleConnection::batch_execute(c, "DELETE FROM config_overrides; DELETE FROM system_configuration")?;
                 let overrides: Vec<_> = of("override").into_iter().map(|(key, value)| NewConfigOverride { key: key.into(), value: text(&value).into(), ..Default::default() }).collect();
@@ -82,11 +110,25 @@ both! {
                 NewSystemConfiguration::insert_many(c, &system)
             })
             .unwrap();
-            let variable = |(key, value): (String, Value)| (format!("VIRALDB_{}", key.to_uppercase()), text(&value));
-            let dotenv: Vec<String> = of("dotenv").into_iter().map(variable).map(|(name, value)| format!("{name}={value}")).collect();
+            let variable = |(key, value): (String, Value)| (format!("VIRALDB_{}", key.to_uppercase().replace('.', "__")), text(&value));
+            let dotenv: Vec<String> = of("dotenv").into_iter().map(variable).map(|(name, value)| format!("{name}='{value}'")).collect();
             t.file(".env", dotenv.join("\n"));
             let file: Vec<String> = of("file").into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
-            t.file("viraldb.toml", file.join("\n"));
+            let file = t.file("viraldb.toml", file.join("\n") + DECLARED);
+
+            // The same by the library, from what it keeps in memory. It has the environment of the tests.
+            let here: BTreeMap<_, _> = said.iter().filter(|((layer, _), _)| !["environment", "dotenv"].contains(layer)).map(|(at, value)| (at.clone(), value.clone())).collect();
+            let config = Config::open_with(&db, Options { registry: with_own(), file: Some(file), keyring: None }).unwrap();
+            let (all, all_of_channel): (Value, Value) = (config.all(None).unwrap(), config.all(Some(id)).unwrap());
+            for key in registry.iter() {
+                let name = key.name.as_ref();
+                let (of_all, of_channel) = (expected(&here, key, false).0, expected(&here, key, true).0);
+                assert_eq!(config.get::<Value>(name).ok().unwrap_or_default(), of_all, "seed {seed}, {name}");
+                assert_eq!(config.get_for::<Value>(id, name).ok().unwrap_or_default(), of_channel, "seed {seed}, {name}");
+                let inside = format!("/{}", name.replace('.', "/"));
+                assert_eq!(all.pointer(&inside).cloned().unwrap_or_default(), of_all, "seed {seed}, {name}");
+                assert_eq!(all_of_channel.pointer(&inside).cloned().unwrap_or_default(), of_channel, "seed {seed}, {name}");
+            }
 
             for with_channel in [false, true] {
                 let id = id.to_string();
