@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::output::visible;
 use super::values::{Paging, json};
 use super::{Context, Format};
-use crate::config::{Config, Explained, Kind, Layer, LayerValue, Problem, Scope, Severity};
+use crate::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use crate::republishing::ChannelId;
 use crate::types::ConfigChangeId;
 use crate::{Database, Error, Result};
@@ -293,13 +293,8 @@ fn value(setting: &Explained) -> String {
 
 /// Says what a setting comes to now, which is not what was set if a stronger layer has it too.
 fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Result<()> {
-    let channel = if let Scope::Channel(id) = scope { Some(id) } else { None };
-    let explained = config.explain(key, channel)?;
-    let changed = match scope {
-        Scope::System => Layer::System,
-        Scope::Override => Layer::Override,
-        Scope::Channel(_) => Layer::Channel,
-    };
+    let explained = config.explain(key, scope.channel())?;
+    let changed = scope.layer();
     let winner = explained.layers.iter().find(|layer| layer.wins);
     let is_idle = |winner: &LayerValue| {
         let mut layers = explained.layers.iter().filter(|layer| layer.layer == changed);

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::config::user;
 use super::values::read;
 use super::{Context, Format, channels};
-use crate::config::{Kind, clear_sealed, set_sealed};
+use crate::config::{clear_sealed, set_sealed};
 use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
 use crate::{DbConnection, Error, Result};
 
@@ -139,17 +139,14 @@ impl Args {
                 }
                 let keyring = Keyring::from_env()?;
                 let db = context.database()?;
-                if let Some(key) = &place.setting {
-                    let config = context.config(&db)?;
-                    if config.registry().get(key).is_ok_and(|key| key.kind != Kind::Text) {
-                        return Err(Error::invalid(key, "is no text, and only text is sealed"));
-                    }
-                }
+                let config = context.config(&db)?;
                 let (secret, user) = (secret(from_file.as_deref())?, user()?);
                 let (place, key) = db.write(|c| {
                     let place = place.find(c)?;
                     let key = match &place {
-                        Place::Setting(key) => set_sealed(c, &keyring, key, &secret, &user)?,
+                        Place::Setting(key) => {
+                            set_sealed(c, &keyring, config.registry(), key, &secret, &user)?
+                        }
                         place => secrets::set(c, &keyring, place, &secret)?,
                     };
                     Ok((place, key))

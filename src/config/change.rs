@@ -35,7 +35,17 @@ pub enum Scope {
 }
 
 impl Scope {
-    const fn layer(self) -> ChangedLayer {
+    /// The layer.
+    pub const fn layer(self) -> Layer {
+        match self {
+            Self::System => Layer::System,
+            Self::Override => Layer::Override,
+            Self::Channel(_) => Layer::Channel,
+        }
+    }
+
+    /// The layer, as a change has it.
+    const fn changed(self) -> ChangedLayer {
         match self {
             Self::System => ChangedLayer::System,
             Self::Override => ChangedLayer::Override,
@@ -43,7 +53,8 @@ impl Scope {
         }
     }
 
-    const fn channel(self) -> Option<ChannelId> {
+    /// The channel, if it is of one.
+    pub const fn channel(self) -> Option<ChannelId> {
         match self {
             Self::Channel(id) => Some(id),
             _ => None,
@@ -197,11 +208,7 @@ impl Config {
                 "is for all channels; no channel has one of its own",
             ));
         }
-        if !key.counts_in(match scope {
-            Scope::System => Layer::System,
-            Scope::Override => Layer::Override,
-            Scope::Channel(_) => Layer::Channel,
-        }) {
+        if !key.counts_in(scope.layer()) {
             return Err(Error::invalid(
                 key.name.as_ref(),
                 "counts for a channel only: set it with --channel",
@@ -250,7 +257,7 @@ impl Config {
                         if old.as_ref().is_some_and(|old| old.value == value) {
                             return Ok(old.map(|_| as_json(key, &value)));
                         }
-                        refuse_sealed(conn, name)?;
+                        refuse_sealed(conn, &[name])?;
                         let row = NewConfigOverride {
                             key: name.into(),
                             value,
@@ -297,13 +304,13 @@ impl Config {
                 let members = document::members(&mut settings, &format!("channels.settings of {id}"))?;
                 document::take(members, name);
                 if let Some(value) = value {
-                    refuse_sealed(conn, name)?;
+                    refuse_sealed(conn, &[name])?;
                     document::put(members, name, value.clone());
                 }
-                if settings == before {
-                    return Ok(old.map(|old| old.to_string()));
+                if settings != before {
+                    ChannelChanges { settings: Some(Json(settings)), ..Default::default() }
+                        .update(conn, id)?;
                 }
-                ChannelChanges { settings: Some(Json(settings)), ..Default::default() }.update(conn, id)?;
                 Ok(old.map(|old| if key.secret { MASK.to_owned() } else { old.to_string() }))
             }
         }
@@ -311,10 +318,11 @@ impl Config {
 }
 
 /// Refuses to put in the clear, where it would be stronger, what is sealed in `system_configuration`.
-fn refuse_sealed(conn: &mut DbConnection, name: &str) -> Result<()> {
-    match found(SystemConfiguration::find(conn, name))? {
-        Some(row) if row.encrypted => Err(Error::invalid(name, SEALED)),
-        _ => Ok(()),
+pub(super) fn refuse_sealed(conn: &mut DbConnection, names: &[&str]) -> Result<()> {
+    let rows = SystemConfiguration::find_many(conn, names)?;
+    match rows.into_iter().find(|row| row.encrypted) {
+        Some(row) => Err(Error::invalid(row.key, SEALED)),
+        None => Ok(()),
     }
 }
 
@@ -371,7 +379,7 @@ pub(super) fn keep(
     let row = NewChange {
         changed_by: by,
         key,
-        layer: scope.layer(),
+        layer: scope.changed(),
         channel_id: scope.channel(),
         old_value,
         new_value,

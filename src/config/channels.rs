@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{Scope, keep};
+use super::change::{Scope, keep, refuse_sealed};
 use super::document::{self, inside};
 use super::{Config, explain};
 use crate::DbConnection;
@@ -86,13 +86,14 @@ impl Config {
     ///
     /// # Errors
     /// `Invalid` for settings that are no object, or that hold a value which the setting cannot have, a secret, or a setting
-    /// that no channel has of its own; names that are not known are let in, as other programs keep settings there. Those of
+    /// that no channel has of its own or that is sealed for all; names that are not known are let in, as other programs keep settings there. Those of
     /// [`NewChannel::insert`], and `Invalid` if `by` is empty.
     pub fn add_channel(&self, channel: &NewChannel<'_>, by: &str) -> Result<Channel> {
         require("who changes it", by)?;
         let settings = channel.settings.as_ref();
         settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
         self.change(|conn| {
+            self.refuse_sealed(conn, settings)?;
             let channel = channel.insert(conn)?;
             self.keep_settings(conn, channel.id, &Value::Null, &channel.settings.0, by)?;
             Ok(channel)
@@ -108,6 +109,7 @@ impl Config {
         let settings = changes.settings.as_ref();
         settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
         self.change(|conn| {
+            self.refuse_sealed(conn, settings)?;
             let old = Channel::lock_settings(conn, id)?.0;
             let channel = changes.update(conn, id)?;
             self.keep_settings(conn, id, &old, &channel.settings.0, by)?;
@@ -126,6 +128,13 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn refuse_sealed(&self, conn: &mut DbConnection, settings: Option<&Json>) -> Result<()> {
+        let Some(settings) = settings else { return Ok(()) };
+        let names = self.0.registry.iter().map(|key| key.name.as_ref());
+        let given: Vec<&str> = names.filter(|name| inside(&settings.0, name).is_some()).collect();
+        refuse_sealed(conn, &given)
     }
 
     fn keep_settings(

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::change::Scope;
-use super::layers::Layer;
 use super::{Config, document, file};
 use crate::{Error, Result};
 
@@ -14,15 +13,10 @@ impl Config {
     /// # Errors
     /// `NotFound` if there is no such channel.
     pub fn export(&self, scope: Scope) -> Result<String> {
-        let (layer, channel) = match scope {
-            Scope::System => (Layer::System, None),
-            Scope::Override => (Layer::Override, None),
-            Scope::Channel(id) => (Layer::Channel, Some(id)),
-        };
         let (mut exported, mut secret, mut with_null) = (Map::new(), Vec::new(), Vec::new());
-        self.layered(channel, |layers| {
+        self.layered(scope.channel(), |layers| {
             for key in self.0.registry.iter() {
-                match layers.look(layer, key) {
+                match layers.look(scope.layer(), key) {
                     None => {}
                     Some(found) if found.sealed.is_some() || key.secret => secret.push(key.name.as_ref()),
                     Some(found) if has_null(&found.value) => with_null.push(key.name.as_ref()),

@@ -50,11 +50,8 @@ impl Config {
     pub fn set_secret(&self, key: &str, secret: &Secret, by: &str) -> Result<()> {
         require("who changes it", by)?;
         let key = self.changeable(Scope::System, key)?;
-        if key.kind != super::Kind::Text {
-            return Err(Error::invalid(key.name.as_ref(), "is no text, and only text is sealed"));
-        }
         let keyring = self.keyring()?;
-        self.change(|conn| set_sealed(conn, &keyring, &key.name, secret, by).map(drop))
+        self.change(|conn| set_sealed(conn, &keyring, &self.0.registry, &key.name, secret, by).map(drop))
     }
 
     /// The keys of the options, else those of the environment, which are read when they are needed: who asks for no
@@ -67,18 +64,20 @@ impl Config {
 /// Seals a setting, known or not, in the transaction of `conn`, and keeps who did. Returns the key's id.
 ///
 /// # Errors
-/// Those of [`secrets::set`], and `Invalid` for a setting of viraldb's that is no text, and if `key` or `by` is empty.
+/// Those of [`secrets::set`]; `Invalid` for a setting that `registry` knows to be no text, for one that an override has in
+/// the clear, and if `key` or `by` is empty.
 pub fn set_sealed(
     conn: &mut DbConnection,
     keyring: &Keyring,
+    registry: &Registry,
     key: &str,
     secret: &Secret,
     by: &str,
 ) -> Result<KeyId> {
     require("who changes it", by)?;
     require("the name of the setting", key)?;
-    // Nobody could read one of ours that is a number or a truth: a paused queue would go on.
-    if Registry::default().get(key).is_ok_and(|key| key.kind != super::Kind::Text) {
+    // Nobody could read one that is a number or a truth: a paused queue would go on.
+    if registry.get(key).is_ok_and(|key| key.kind != super::Kind::Text) {
         return Err(Error::invalid(key, "is no text, and only text is sealed"));
     }
     let place = Place::Setting(key.to_owned());

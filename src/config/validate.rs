@@ -48,13 +48,14 @@ impl Config {
     /// clear, lines of the file that a stronger layer keeps from having any effect, lines of `.env` that cannot be read, and
     /// pairs of which the least is above the most.
     pub fn validate(&self) -> Result<Vec<Problem>> {
-        let (stored, mut problems) = self
+        let (stored, unknown_rows) = self
             .0
             .db
             .read(|conn| conn.snapshot(|conn| Ok((self.stored(conn)?, self.unknown_rows(conn)?))))?;
         let fixed = &self.0.fixed;
         let of_all = Layers { fixed, stored: &stored, channel: None };
-        problems.splice(0..0, self.unknown_names());
+        let mut problems = self.unknown_names();
+        problems.extend(unknown_rows);
         for key in self.0.registry.iter() {
             problems
                 .extend(Layer::ALL.iter().filter_map(|layer| wrong(key, *layer, of_all.look(*layer, key)?)));

@@ -15,7 +15,7 @@ const PLANTED: &str = "AIzaSyPlantedSecret";
 fn with_keys<'a>(t: &Scratch, db: &Database, keys: impl IntoIterator<Item = &'a str>) -> Config {
     let registry = Registry::default().with([
         Key::secret("youtube_api_key").help("For the YouTube Data API"),
-        Key::new("uploader.note", Kind::Text, "none"),
+        Key::new("uploader.note", Kind::Text, "none").per_channel(),
         Key::new("uploader.times", Kind::Integer { min: 1, max: 9 }, 3),
     ]);
     let keyring = Keyring::new(keys.into_iter().map(|key| key.parse().unwrap()));
@@ -54,6 +54,8 @@ both! {
         assert_eq!(config.secret("uploader.note").unwrap().reveal(), "quiet");
         // Nor does another layer show what took its place, nor the history what stood there before.
         let id = channel(&db, json!({}));
+        let changes = viraldb::republishing::ChannelChanges { settings: Some(viraldb::Json(json!({ "uploader": { "note": "loud" } }))), ..Default::default() };
+        assert!(matches!(config.edit_channel(id, &changes, "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
         for scope in [Scope::Override, Scope::Channel(id)] {
             assert!(config.set(scope, "uploader.note", &json!("loud"), "alice").is_err());
         }
