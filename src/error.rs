@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The row is not there.
-    #[error("no {}{}{}{}", if key.is_empty() { "such row" } else { "row " }, key, if table.is_empty() { "" } else { " in " }, table)]
+    #[error("no {}{key}{}{table}{}", if key.is_empty() { "such row" } else { "row " }, if table.is_empty() { "" } else { " in " }, listed_by(table))]
     NotFound {
         /// Table it was looked for in.
         table: &'static str,
@@ -241,6 +241,21 @@ fn key_missing(needed: &[KeyId], given: &[KeyId]) -> String {
     };
     let make = if needed.is_empty() { "; `viraldb secrets keygen` makes one" } else { "" };
     format!("{why}, {given}; set VIRALDB_KEY or VIRALDB_KEY_FILE{make}")
+}
+
+/// The command that lists the rows of a table, for somebody who asked for one that is not there.
+fn listed_by(table: &str) -> &'static str {
+    match table {
+        "channels" => "; `viraldb channels list` shows what there is",
+        "discovered_videos" => "; `viraldb videos list` shows what there is",
+        "error_log" => "; `viraldb errors list` shows what there is",
+        "music" => "; `viraldb music list` shows what there is",
+        "pipeline_runs" => "; `viraldb runs list` shows what there is",
+        "transformation_presets" => "; `viraldb presets list` shows what there is",
+        "trends" => "; `viraldb trends list` shows what there is",
+        "video_processing_jobs" => "; `viraldb jobs list` shows what there is",
+        _ => "",
+    }
 }
 
 /// Maps what Diesel says, once for the whole crate.

@@ -6,6 +6,8 @@ use std::hint::black_box;
 use rusqlite::{TransactionBehavior, params};
 use viraldb::Timestamp;
 use viraldb::config::{Config, Options};
+#[cfg(feature = "postgres")]
+use viraldb::diesel::connection::SimpleConnection;
 use viraldb::secrets::{self, Key, Keyring, Place, Secret};
 
 use crate::measure::{Asked, Line, time};
@@ -14,6 +16,8 @@ use crate::sqlite::{Scratch, in_turns, rival, to_text};
 const LOOKUP: &str = "sqlite config lookup";
 const OF_CHANNEL: &str = "sqlite config lookup of a channel";
 const SEAL: &str = "sqlite seal and write a credential";
+#[cfg(feature = "postgres")]
+const SEAL_POSTGRES: &str = "postgres seal and write a credential";
 const KEYS: [&str; 6] = [
     "max_concurrent_jobs",
     "default_retry_attempts",
@@ -28,7 +32,16 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     if asked.wants(SEAL) {
         lines.push(seal(asked));
     }
+    #[cfg(feature = "postgres")]
+    if asked.wants(SEAL_POSTGRES) {
+        lines.push(seal_on_postgres(asked));
+    }
     lines
+}
+
+/// The texts of one round, 500 bytes each.
+fn texts(count: u64) -> Vec<String> {
+    (0..count).map(|n| format!("{n:0500}")).collect()
 }
 
 /// 500 bytes, one transaction each; the rival writes them as they are.
@@ -40,7 +53,7 @@ fn seal(asked: &Asked) -> Line {
     let (channel, other) = (crate::queue::video(&db).channel_id, crate::queue::video(&other).channel_id);
     let place = Place::ChannelCredentials(channel);
     let keyring = Keyring::new([Key::generate().unwrap()]);
-    let texts: Vec<String> = (0..count).map(|n| format!("{n:0500}")).collect();
+    let texts = texts(count);
     let mut conn = rival(&theirs.path);
     for round in 0..asked.rounds(9) {
         let ours = |_: &mut rusqlite::Connection| {
@@ -65,6 +78,48 @@ fn seal(asked: &Asked) -> Line {
         };
         let (ours, hand) = in_turns(round, &mut conn, ours, hand);
         line.add(ours, hand);
+    }
+    line
+}
+
+/// The same on PostgreSQL, a statement each, as the rival does it.
+#[cfg(feature = "postgres")]
+fn seal_on_postgres(asked: &Asked) -> Line {
+    let count = asked.rows(5_000);
+    let mut line = Line::new(SEAL_POSTGRES, Some(0.7), count);
+    let server = crate::server::Server::new(&["shared_buffers=256MB", "max_wal_size=4GB"]);
+    let create = |name: &str| {
+        let url = server.create_database(&format!("seal_{name}{}", std::process::id()), "template0");
+        (viraldb::Database::open(&url).unwrap(), url)
+    };
+    let ((db, _), (other, url)) = (create("ours"), create("hand"));
+    let (channel, other) = (crate::queue::video(&db).channel_id, crate::queue::video(&other).channel_id);
+    let place = Place::ChannelCredentials(channel);
+    let keyring = Keyring::new([Key::generate().unwrap()]);
+    let texts = texts(count);
+    let other = other.to_string();
+    let sql = "UPDATE channels SET api_credentials_encrypted = $1, updated_at = now() WHERE id = $2::uuid";
+    let mut hand = crate::libpq::Rival::new(&url, &[("write", sql)]);
+    let mut session = db.session().unwrap();
+    for round in 0..asked.rounds(9) {
+        session.batch_execute("VACUUM ANALYZE channels").unwrap();
+        session.batch_execute("CHECKPOINT").unwrap();
+        let ours = |_: &mut crate::libpq::Rival| {
+            time(|| {
+                for text in &texts {
+                    secrets::set(&mut session, &keyring, &place, &Secret::from(text.clone())).unwrap();
+                }
+            })
+        };
+        let by_hand = |conn: &mut crate::libpq::Rival| {
+            time(|| {
+                for text in &texts {
+                    conn.run("write", &[text, &other]);
+                }
+            })
+        };
+        let (ours, by_hand) = in_turns(round, &mut hand, ours, by_hand);
+        line.add(ours, by_hand);
     }
     line
 }

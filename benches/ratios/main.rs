@@ -10,6 +10,8 @@
 
 mod config;
 mod idle;
+#[cfg(feature = "postgres")]
+mod libpq;
 mod measure;
 mod memory;
 mod mixed;

@@ -184,13 +184,10 @@ fn fill(db: &Database, many: u64, numbers: &str, id: &str, future: &str) {
 
 #[cfg(feature = "postgres")]
 mod postgres {
-    use std::ffi::{CStr, CString};
-    use std::ptr;
     use std::sync::Barrier;
 
-    use pq_sys as pq;
-
     use super::*;
+    use crate::libpq::Rival;
     use crate::server::Server;
 
     const WORKERS: usize = 4;
@@ -243,7 +240,7 @@ mod postgres {
         let count = asked.rows(10_000).min(50_000);
         let mut line = Line::new(name, Some(0.9), count);
         let (video, other_video) = (video(db), video(other));
-        let connections: Vec<Raw> = (0..WORKERS).map(|_| Raw::new(url, at_once)).collect();
+        let connections: Vec<Rival> = (0..WORKERS).map(|_| rival(url, at_once)).collect();
         for round in 0..asked.rounds(9) {
             enqueue(db, &video, count);
             enqueue(other, &other_video, count);
@@ -262,7 +259,7 @@ mod postgres {
                     count,
                 )
             };
-            let hand = |_: &mut ()| together(|n| connections[n].work(), count);
+            let hand = |_: &mut ()| together(|n| by_hand(&connections[n]), count);
             let (ours, hand) = in_turns(round, &mut (), ours, hand);
             line.add(ours, hand);
         }
@@ -290,104 +287,37 @@ mod postgres {
         })
     }
 
-    /// Two statements, prepared through libpq, each a transaction of its own; values go as text.
-    struct Raw(*mut pq::PGconn);
+    const CLAIM: &str = "claim";
+    const COMPLETE: &str = "complete";
 
-    // SAFETY: each is used by one thread at a time.
-    unsafe impl Send for Raw {}
-    unsafe impl Sync for Raw {}
-
-    const CLAIM: &CStr = c"claim";
-    const COMPLETE: &CStr = c"complete";
-
-    impl Raw {
-        fn new(url: &str, at_once: u32) -> Self {
-            let claim = format!(
-                "WITH taken AS (SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') \
-                 AND run_at <= now() AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at \
-                 LIMIT {at_once} FOR UPDATE SKIP LOCKED) UPDATE video_processing_jobs AS job \
-                 SET status = 'processing', attempts = attempts + 1, started_at = now(), updated_at = now(), \
-                 lease_expires_at = now() + interval '60 s', lease_token = $1::uuid, leased_by = $2 \
-                 FROM taken WHERE job.id = taken.id RETURNING job.*"
-            );
-            let complete = "UPDATE video_processing_jobs AS job SET status = 'completed', completed_at = now(), \
-                updated_at = now(), duration = extract(epoch FROM now() - started_at)::int, lease_token = NULL, \
-                leased_by = NULL, lease_expires_at = NULL WHERE id = ANY($1::uuid[]) AND lease_token = $2::uuid \
-                AND status = 'processing' AND lease_expires_at > now()";
-            let url = CString::new(url).unwrap();
-            // SAFETY: all texts end in NUL and live through the calls.
-            unsafe {
-                let conn = pq::PQconnectdb(url.as_ptr());
-                assert!(pq::PQstatus(conn) == pq::ConnStatusType::CONNECTION_OK);
-                for (name, sql) in [(CLAIM, &*claim), (COMPLETE, complete)] {
-                    let sql = CString::new(sql).unwrap();
-                    let result = pq::PQprepare(conn, name.as_ptr(), sql.as_ptr(), 2, ptr::null());
-                    assert!(pq::PQresultStatus(result) == pq::ExecStatusType::PGRES_COMMAND_OK);
-                    pq::PQclear(result);
-                }
-                Self(conn)
-            }
-        }
-
-        /// Runs a statement and returns its rows, every column, as text.
-        fn run(&self, name: &CStr, first: &str, second: &str) -> Vec<Vec<Option<String>>> {
-            let (first, second) = (CString::new(first).unwrap(), CString::new(second).unwrap());
-            let values = [first.as_ptr(), second.as_ptr()];
-            // SAFETY: all texts end in NUL and live through the call; the result is cleared once, after its
-            // last use, and indexes stay within what it says of itself.
-            unsafe {
-                let result = pq::PQexecPrepared(
-                    self.0,
-                    name.as_ptr(),
-                    2,
-                    values.as_ptr(),
-                    ptr::null(),
-                    ptr::null(),
-                    0,
-                );
-                let status = pq::PQresultStatus(result);
-                assert!(
-                    status == pq::ExecStatusType::PGRES_TUPLES_OK
-                        || status == pq::ExecStatusType::PGRES_COMMAND_OK,
-                    "{:?}",
-                    CStr::from_ptr(pq::PQerrorMessage(self.0))
-                );
-                let rows = (0..pq::PQntuples(result))
-                    .map(|row| {
-                        (0..pq::PQnfields(result))
-                            .map(|column| {
-                                (pq::PQgetisnull(result, row, column) == 0).then(|| {
-                                    let value = pq::PQgetvalue(result, row, column);
-                                    CStr::from_ptr(value).to_str().unwrap().to_owned()
-                                })
-                            })
-                            .collect()
-                    })
-                    .collect();
-                pq::PQclear(result);
-                rows
-            }
-        }
-
-        fn work(&self) -> u64 {
-            let mut done = 0;
-            loop {
-                let token = viraldb::types::LeaseToken::default().to_string();
-                let jobs = self.run(CLAIM, &token, "w");
-                if jobs.is_empty() {
-                    return done;
-                }
-                let ids: Vec<&str> = jobs.iter().map(|job| job[0].as_deref().unwrap()).collect();
-                self.run(COMPLETE, &format!("{{{}}}", ids.join(",")), &token);
-                done += jobs.len() as u64;
-            }
-        }
+    /// Two prepared statements, each a transaction of its own.
+    fn rival(url: &str, at_once: u32) -> Rival {
+        let claim = format!(
+            "WITH taken AS (SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') \
+             AND run_at <= now() AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at \
+             LIMIT {at_once} FOR UPDATE SKIP LOCKED) UPDATE video_processing_jobs AS job \
+             SET status = 'processing', attempts = attempts + 1, started_at = now(), updated_at = now(), \
+             lease_expires_at = now() + interval '60 s', lease_token = $1::uuid, leased_by = $2 \
+             FROM taken WHERE job.id = taken.id RETURNING job.*"
+        );
+        let complete = "UPDATE video_processing_jobs AS job SET status = 'completed', completed_at = now(), \
+            updated_at = now(), duration = extract(epoch FROM now() - started_at)::int, lease_token = NULL, \
+            leased_by = NULL, lease_expires_at = NULL WHERE id = ANY($1::uuid[]) AND lease_token = $2::uuid \
+            AND status = 'processing' AND lease_expires_at > now()";
+        Rival::new(url, &[(CLAIM, &claim), (COMPLETE, complete)])
     }
 
-    impl Drop for Raw {
-        fn drop(&mut self) {
-            // SAFETY: this was its last use.
-            unsafe { pq::PQfinish(self.0) };
+    fn by_hand(conn: &Rival) -> u64 {
+        let mut done = 0;
+        loop {
+            let token = viraldb::types::LeaseToken::default().to_string();
+            let jobs = conn.run(CLAIM, &[&token, "w"]);
+            if jobs.is_empty() {
+                return done;
+            }
+            let ids: Vec<&str> = jobs.iter().map(|job| job[0].as_deref().unwrap()).collect();
+            conn.run(COMPLETE, &[&format!("{{{}}}", ids.join(",")), &token]);
+            done += jobs.len() as u64;
         }
     }
 }

@@ -94,7 +94,7 @@ both! {
         assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"])), Value::Array(vec![]));
         assert_eq!(json(&t.ok(&["errors", "list", "--all", "--format", "json"])).as_array().unwrap().len(), 3);
         let ran = t.run(&["errors", "resolve", "1", "99"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: no row 99 in error_log\n"));
+        assert_eq!((ran.code, &*ran.err), (1, "error: no row 99 in error_log; `viraldb errors list` shows what there is\n"));
         let ran = t.run(&["errors", "log", "--module", "", "--type", "T", "x"]);
         assert_eq!((ran.code, &*ran.err), (1, "error: module is empty\n"));
         let ran = t.run(&["errors", "log", "--module", "m", "--type", "T", "--run", "99", "x"]);
@@ -160,7 +160,7 @@ both! {
         // a wrong name among right ones changes nothing
         let ran = t.run(&["ingest", t.file("two.jsonl", line.replace("\"a\"", "\"c\"")).to_str().unwrap(), "missing.csv"]);
         assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: No such file or directory (os error 2)\n"));
-        assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: no row c in discovered_videos\n");
+        assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: no row c in discovered_videos; `viraldb videos list` shows what there is\n");
         assert_eq!(t.run(&["ingest", "one.jsonl", "--as", "nonsense"]).code, 2);
     }
 

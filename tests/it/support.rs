@@ -1,5 +1,6 @@
 //! A database for each test, on either engine.
 
+pub mod planted;
 #[cfg(feature = "postgres")]
 pub mod server;
 
@@ -48,6 +49,8 @@ pub struct Scratch {
     pub url: String,
     pub dir: TempDir,
     pub is_postgres: bool,
+    /// The files of the folder that the test itself has written.
+    written: Mutex<Vec<PathBuf>>,
 }
 
 impl Scratch {
@@ -56,13 +59,14 @@ impl Scratch {
     pub fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("viral.db").display());
-        Self { url, dir, is_postgres: false }
+        Self { url, dir, is_postgres: false, written: Mutex::default() }
     }
 
     /// A PostgreSQL database without any table.
     #[cfg(feature = "postgres")]
     pub fn postgres() -> Self {
-        Self { url: postgres::create_database(None), dir: tempfile::tempdir().unwrap(), is_postgres: true }
+        let url = postgres::create_database(None);
+        Self { url, dir: tempfile::tempdir().unwrap(), is_postgres: true, written: Mutex::default() }
     }
 
     /// Another one on the same engine.
@@ -91,6 +95,7 @@ impl Scratch {
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
+        self.written.lock().unwrap().push(path.clone());
         path
     }
 
@@ -114,12 +119,14 @@ impl Scratch {
     }
 }
 
-#[cfg(feature = "postgres")]
 impl Drop for Scratch {
     fn drop(&mut self) {
+        let found = if std::thread::panicking() { Vec::new() } else { self.planted() };
+        #[cfg(feature = "postgres")]
         if self.is_postgres {
             postgres::drop_database(&self.url);
         }
+        assert!(found.is_empty(), "a planted secret lies in {found:?}");
     }
 }
 
@@ -146,13 +153,22 @@ pub struct Ran {
     pub err: String,
 }
 
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
+impl Ran {
+    /// What a command did that was asked with `--reveal`.
+    pub fn revealed(output: Output) -> Self {
+        assert!(!planted::is_in(&output.stderr), "{}", String::from_utf8_lossy(&output.stderr));
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        assert!(!planted::is_in(&output.stdout), "{}", String::from_utf8_lossy(&output.stdout));
+        Self::revealed(output)
     }
 }
 
@@ -190,13 +206,14 @@ fn watch<T>(
     std::mem::take(&mut *seen.lock().unwrap())
 }
 
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
 /// How the database runs a statement, whatever its parameters.
 pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
-    #[derive(QueryableByName)]
-    struct Line {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
     #[derive(QueryableByName)]
     struct PgLine {
         #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
@@ -222,7 +239,10 @@ pub mod postgres {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use viraldb::diesel::pg::PgConnection;
+
     use super::server::Server;
+    use super::{Connection, Line, RunQueryDsl, SimpleConnection, sql_query};
 
     static SERVER: OnceLock<Server> = OnceLock::new();
 
@@ -233,6 +253,21 @@ pub mod postgres {
             SERVER.get_or_init(|| Server::new(&["fsync=off", "max_connections=300", "shared_buffers=64MB"]));
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         server.create_database(&name, template.unwrap_or("template0"))
+    }
+
+    /// The tables of a database that hold a planted secret, and the server's log.
+    pub fn planted(url: &str) -> Vec<String> {
+        let mark = super::planted::MARK;
+        let mut conn = PgConnection::establish(url).unwrap();
+        conn.batch_execute("SET lock_timeout = '10 s'").unwrap();
+        let asked = format!(
+            "SELECT table_name::text AS detail FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
+             AND table_schema NOT IN ('pg_catalog', 'information_schema') AND query_to_xml(format('SELECT 1 FROM \
+             %I.%I AS t WHERE t::text LIKE ''%%{mark}%%'' LIMIT 1', table_schema, table_name), false, true, '')::text <> ''"
+        );
+        let tables: Vec<Line> = sql_query(asked).load(&mut conn).unwrap();
+        let log = SERVER.get().and_then(Server::log).is_some_and(|log| super::planted::is_in(&log));
+        tables.into_iter().map(|line| line.detail).chain(log.then(|| "the server's log".to_owned())).collect()
     }
 
     pub fn drop_database(url: &str) {

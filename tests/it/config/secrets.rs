@@ -8,9 +8,9 @@ use viraldb::secrets::{Key as SealingKey, Keyring, Secret};
 use viraldb::{Error, Page};
 
 use super::*;
-use crate::support::both;
+use crate::support::{Ran, both};
 
-const PLANTED: &str = "AIzaSyPlantedSecret";
+const PLANTED: &str = "AIzaSy-planted-secret";
 
 fn with_keys<'a>(t: &Scratch, db: &Database, keys: impl IntoIterator<Item = &'a str>) -> Config {
     let registry = Registry::default().with([
@@ -129,7 +129,7 @@ both! {
         let db = t.db();
         let registry = |key| Registry::default().with([key]).unwrap();
         let open = |key| Config::open_with(&db, Options { registry: registry(key), file: Some(t.file("test.toml", "")), keyring: None }).unwrap();
-        open(Key::new("youtube_api_key", Kind::Text, "")).set(Scope::System, "youtube_api_key", &json!(PLANTED), "alice").unwrap();
+        open(Key::new("youtube_api_key", Kind::Text, "")).set(Scope::System, "youtube_api_key", &json!("AIzaInTheOpen"), "alice").unwrap();
         let config = open(Key::secret("youtube_api_key"));
         let history = config.history("youtube_api_key", &Page::first(10)).unwrap();
         assert_eq!((history[0].old_value.as_deref(), history[0].new_value.as_deref()), (None, Some("***")));
@@ -152,7 +152,7 @@ both! {
             db.write(|c| make::execute(c, &sql)).unwrap();
         };
         seal("uploader.times", "viraldb:1:0000000000000000:AAAA");
-        seal("youtube_api_key", PLANTED);
+        seal("youtube_api_key", "AIzaInTheOpen");
         seal("not.known", "viraldb:1:0000000000000000:AAAA");
         let problems: Vec<String> = config.validate().unwrap().into_iter().map(|p| format!("{:?} {} {}", p.severity, p.place, p.problem)).collect();
         assert_eq!(problems.len(), 2, "one that no program of ours knows is another's: {problems:?}");
@@ -166,7 +166,7 @@ both! {
         t.ok(&["init", "-q"]);
         t.file("viraldb.toml", "[registry.youtube_api_key]\ntype = \"text\"\nsecret = true\n");
         let key = key();
-        let run = |args: &[&str], input: &str| -> crate::support::Ran {
+        let run = |args: &[&str], input: &str| -> Ran {
             let mut child = t
                 .command(args)
                 .env("VIRALDB_KEY", &key)
@@ -177,7 +177,8 @@ both! {
                 .unwrap();
             // A command that refuses its arguments reads nothing.
             let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-            child.wait_with_output().unwrap().into()
+            let output = child.wait_with_output().unwrap();
+            if args.contains(&"--reveal") { Ran::revealed(output) } else { output.into() }
         };
         let as_argument = run(&["config", "set", "youtube_api_key", "x"], "");
         assert_eq!(as_argument.code, 1);
@@ -213,7 +214,7 @@ both! {
         }
         // The environment is stronger, and as hidden.
         let explained = t.command(&["config", "explain", "youtube_api_key"]).env("VIRALDB_YOUTUBE_API_KEY", PLANTED).output().unwrap();
-        let explained = String::from_utf8(explained.stdout).unwrap();
+        let explained = Ran::from(explained).out;
         assert!(explained.contains("***") && !explained.contains("AIza"), "{explained}");
     }
 }

@@ -245,7 +245,7 @@ both! {
             (&["runs", "move", "1", "uploaded"][..], "error: run 1 is pending and cannot become uploaded\n"),
             (&["runs", "retry", "1"], "error: run 1 is pending and cannot become pending\n"),
             (&["runs", "move", "1", "running", "--error", "x"], "error: --error does not go with running, only with failed\n"),
-            (&["runs", "show", "99"], "error: no row 99 in pipeline_runs\n"),
+            (&["runs", "show", "99"], "error: no row 99 in pipeline_runs; `viraldb runs list` shows what there is\n"),
             (&["runs", "start", "gaming", "--cycle", "0"], "error: cycle is too short\n"),
         ] {
             let ran = t.run(args);

@@ -10,6 +10,8 @@ use super::*;
 use crate::support::{Ran, Scratch, both};
 
 const PLANTED: &str = "planted-1//0gQx7secret";
+/// What another program left in the open.
+const OPEN: &str = "open-1//0gQx7secret";
 
 /// Runs the command with keys, and this on standard input.
 fn run(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> Ran {
@@ -18,7 +20,8 @@ fn run(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> Ran {
     let mut child = command.spawn().unwrap();
     // It may end without having read it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap().into()
+    let output = child.wait_with_output().unwrap();
+    if args.contains(&"--reveal") { Ran::revealed(output) } else { output.into() }
 }
 
 fn ok(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> String {
@@ -227,7 +230,7 @@ both! {
             }
         }
         // Plain text of another program's, and a damaged one.
-        for text in [PLANTED.to_owned(), format!("viraldb:1:{}:{PLANTED}", new.id()), format!("viraldb:1:{PLANTED}"), format!("gAAAA{PLANTED}")] {
+        for text in [OPEN.to_owned(), format!("viraldb:1:{}:{OPEN}", new.id()), format!("viraldb:1:{OPEN}"), format!("gAAAA{OPEN}")] {
             for place in [Place::Setting("plain".to_owned()), places(&db)[0].clone()] {
                 put(&db, &place, &if matches!(place, Place::Setting(_)) { format!("\"{text}\"") } else { text.clone() });
                 let id = place.row_key();
@@ -243,7 +246,7 @@ both! {
         assert!(said.contains(&new.id().to_string()) && said.len() > 10_000);
         drop(db);
         let of = |text: &Secret| text.reveal()[..43].to_owned();
-        for text in [PLANTED.to_owned(), of(&old_text), of(&new_text)] {
+        for text in [PLANTED.to_owned(), OPEN.to_owned(), of(&old_text), of(&new_text)] {
             assert!(!said.contains(&text), "{text}");
         }
         // Those texts that other programs put there in the clear were deleted; what SQLite keeps of them is not ours.

@@ -4,7 +4,7 @@ use viraldb::republishing::{Channel, NewSystemConfiguration, SystemConfiguration
 use viraldb::{ConfigValue, Error};
 
 use super::*;
-use crate::support::{both, newly_prepared, statements};
+use crate::support::{Ran, both, newly_prepared, statements};
 
 both! {
     fn what_is_set_is_got(t) {
@@ -32,10 +32,10 @@ both! {
             format!("{channel:?} {row:?} {} {}", serde_json::to_string(&channel).unwrap(), serde_json::to_string(&row).unwrap())
         };
         for place in [&credentials, &github, &setting] {
-            put(&db, place, "\"planted\"");
+            put(&db, place, "\"in the open\"");
         }
         let text = shown();
-        assert!(!text.contains("planted") && text.matches("not sealed").count() == 6, "{text}");
+        assert!(!text.contains("in the open") && text.matches("not sealed").count() == 6, "{text}");
         for place in [&credentials, &github, &setting] {
             set(&db, &keyring, place, "planted");
         }
@@ -214,5 +214,33 @@ both! {
         for place in [&credentials, &github, &setting] {
             assert_eq!(get(&db, &keyring, place).unwrap(), "s");
         }
+    }
+
+    /// What looks for planted secrets after every test would see one.
+    fn a_planted_secret_is_seen(t) {
+        let refused = |work: Box<dyn FnOnce() + '_>| {
+            let error = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+            assert!(error.downcast_ref::<String>().unwrap().contains("planted"));
+        };
+        for place in [0, 1, 2] {
+            let other = t.another();
+            let db = other.db();
+            match place {
+                0 => {
+                    std::fs::create_dir(other.path("below")).unwrap();
+                    std::fs::write(other.path("below/some.log"), "a planted secret").unwrap();
+                }
+                1 => put(&db, &places(&db)[0], "planted"),
+                _ => put(&db, &places(&db)[2], "\"planted\""),
+            }
+            drop(db);
+            assert_eq!(other.planted().len(), 1);
+            refused(Box::new(move || drop(other)));
+        }
+        let printed = |line: &str| std::process::Command::new("sh").args(["-c", line]).output().unwrap();
+        refused(Box::new(|| drop(Ran::from(printed("echo planted")))));
+        refused(Box::new(|| drop(Ran::from(printed("echo planted >&2")))));
+        refused(Box::new(|| drop(Ran::revealed(printed("echo planted >&2")))));
+        assert_eq!(Ran::revealed(printed("echo planted")).out, "planted\n");
     }
 }

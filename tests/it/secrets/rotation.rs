@@ -32,7 +32,7 @@ fn many(db: &Database, keyring: &Keyring, count: usize) -> HashMap<Place, String
                         if kind == 1 { Place::ChannelCredentials(id) } else { Place::ChannelGithubKey(id) }
                     }
                 };
-                let text = format!("secret {n} {}", "x".repeat(n % 700));
+                let text = format!("planted {n} {}", "x".repeat(n % 700));
                 secrets::set(c, keyring, &place, &secret(&text))?;
                 Ok((place, text))
             })
@@ -247,11 +247,24 @@ both! {
         let db = t.db();
         let (old, new) = (key(), key());
         let expected = many(&db, &ring([&old]), count);
-        drop(db);
-        let begin = Instant::now();
-        let peak = rotate_in_a_process(t, &[&new, &old]);
-        println!("{count} values on {}: {:.1?}, {peak} KiB at most", if t.is_postgres { "PostgreSQL" } else { "SQLite" }, begin.elapsed());
-        let db = t.db();
+        let places: Vec<&Place> = expected.keys().collect();
+        let (stop, reads, begin) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
+        let peak = std::thread::scope(|s| {
+            s.spawn(|| {
+                let (db, reader) = (t.db(), ring([&new, &old]));
+                while !stop.load(Ordering::Relaxed) {
+                    let place = places[fastrand::usize(..places.len())];
+                    assert_eq!(get(&db, &reader, place).unwrap(), expected[place], "{place}");
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let _stop = Stop(&stop);
+            rotate_in_a_process(t, &[&new, &old])
+        });
+        let reads = reads.into_inner();
+        println!("{count} values on {}: {:.1?}, {peak} KiB at most, {reads} reads beside it", if t.is_postgres { "PostgreSQL" } else { "SQLite" }, begin.elapsed());
+        assert!(reads > 100, "{reads} reads");
+        assert!(peak < 128 * 1024, "{peak} KiB");
         assert_eq!(sealed(&db, &new), count as u64);
         all_open(&db, &ring([&new]), &expected.into_iter().take(100).collect());
     }

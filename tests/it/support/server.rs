@@ -78,6 +78,12 @@ impl Server {
         }
     }
 
+    /// What a server of its own has written to its log.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn log(&self) -> Option<Vec<u8>> {
+        Some(std::fs::read(self.data.as_ref()?.with_file_name("log")).unwrap())
+    }
+
     fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.before, self.after)
     }
