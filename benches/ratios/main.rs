@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 #![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
 
+mod backup;
 mod config;
 mod idle;
 #[cfg(feature = "postgres")]
@@ -43,6 +44,7 @@ fn main() {
     lines.extend(postgres::lines(&asked));
     lines.extend(queue::lines(&asked));
     lines.extend(config::lines(&asked));
+    lines.extend(backup::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
     lines.retain(|line| asked.wants(line.name));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::migrate::{Before, with_backup};
 use super::{Context, Format};
 use crate::compilation::DiscoveredVideo;
 use crate::config::complete_default_configs;
@@ -14,6 +15,8 @@ pub(super) struct Args {
     /// Load a small sample of real data: trending videos of two days
     #[arg(long)]
     sample: bool,
+    #[command(flatten)]
+    before: Before,
 }
 
 /// The sample, which ships with the program.
@@ -33,7 +36,8 @@ struct Done<'a> {
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let url = context.url()?;
-        let migrations_applied = crate::db::migrate::run(&url)?;
+        let backup = self.before.back_up(context, &url)?;
+        let migrations_applied = with_backup(crate::db::migrate::run(&url), backup.as_deref())?;
         let db = Database::open(&url)?;
         complete_default_configs(&db)?;
         let sample = if self.sample {

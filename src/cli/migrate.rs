@@ -1,11 +1,14 @@
 //! `viraldb migrate`
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::backup::{Programs, advance, progress};
 use super::{Context, Format};
 use crate::db::migrate::{self, Migration, State, Verdict};
+use crate::maintenance::backup::{self, Create};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -16,8 +19,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Apply what is pending
-    Run,
+    /// Apply what is pending; a database that holds rows is backed up first
+    Run(Before),
     /// Take back the newest migrations; their tables and rows are lost
     Revert(Count),
     /// Take back the newest migrations and apply them again; their rows are lost
@@ -39,6 +42,46 @@ struct Count {
     /// All of them
     #[arg(long, conflicts_with = "count")]
     all: bool,
+}
+
+/// What is done before a migration changes rows.
+#[derive(Debug, clap::Args)]
+pub(super) struct Before {
+    /// Make no backup first
+    #[arg(long)]
+    no_backup: bool,
+    /// Folder of the backup [default: backups beside the SQLite file, or here]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_backup")]
+    backup_to: Option<PathBuf>,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+impl Before {
+    /// Makes a backup if migrations are pending on a database that holds rows.
+    pub(super) fn back_up(self, context: &mut Context, url: &str) -> Result<Option<PathBuf>> {
+        if self.no_backup {
+            return Ok(None);
+        }
+        let options = Create { to: self.backup_to, pg_bin: self.programs.pg_bin, ..Default::default() };
+        let bar = progress(context);
+        let made = backup::before_migration(url, &options, &mut |at| advance(&bar, at));
+        bar.finish_and_clear();
+        let made =
+            made.map_err(|error| error.with("nothing was migrated; --no-backup goes on without a backup"))?;
+        if let (Some(file), Format::Table) = (&made, context.output.format) {
+            context.say(&format!("backed up to {}\n", file.display()))?;
+        }
+        Ok(made)
+    }
+}
+
+/// Says where the backup is when a migration fails.
+pub(super) fn with_backup<T>(result: Result<T>, backup: Option<&Path>) -> Result<T> {
+    match backup {
+        Some(file) => result.map_err(|error| error.with(&format!("the backup is {}", file.display()))),
+        None => result,
+    }
 }
 
 impl Count {
@@ -64,7 +107,10 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let url = context.url()?;
         match self.command {
-            Command::Run => done(context, "applied", &migrate::run(&url)?),
+            Command::Run(before) => {
+                let backup = before.back_up(context, &url)?;
+                done(context, "applied", &with_backup(migrate::run(&url), backup.as_deref())?)
+            }
             Command::Revert(count) => done(context, "reverted", &migrate::revert(&url, count.get())?),
             Command::Redo(count) => done(context, "applied again", &migrate::redo(&url, count.get())?),
             Command::Status => {

@@ -1,10 +1,11 @@
 //! The command line: one file a command, each its arguments, one call into the library, one print.
 //!
 //! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `migrate check` and `secrets verify` document.
+//! 1 failed, 2 wrong usage, and those that `migrate check`, `secrets verify` and `backup verify` document.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
+mod backup;
 mod channels;
 mod completions;
 mod config;
@@ -17,6 +18,7 @@ mod migrate;
 mod music;
 mod output;
 mod presets;
+mod restore;
 mod reviews;
 mod runs;
 mod secrets;
@@ -117,6 +119,10 @@ enum Command {
     Errors(errors::Args),
     /// Settings, and where they come from
     Config(config::Args),
+    /// Backups: make, list, verify, prune, and try them
+    Backup(backup::Args),
+    /// Put a backup in the place of the database, which is kept
+    Restore(restore::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -204,6 +210,8 @@ impl Command {
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
             Self::Config(_) => "config",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Completions(_) => "completions",
         }
     }
@@ -225,6 +233,8 @@ impl Command {
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Config(args) => args.run(context),
+            Self::Backup(args) => args.run(context),
+            Self::Restore(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }

@@ -3,6 +3,8 @@
 pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
 mod connection;
+#[cfg(feature = "postgres")]
+pub(crate) mod conninfo;
 mod database;
 pub(crate) mod document;
 mod insert;

@@ -213,7 +213,7 @@ impl History {
 }
 
 /// Diesel's `20261121000002` as people read it.
-pub(super) fn dashed(key: &str) -> String {
+pub(crate) fn dashed(key: &str) -> String {
     match (key.get(0..4), key.get(4..6), key.get(6..8), key.get(8..)) {
         (Some(year), Some(month), Some(day), Some(rest)) if !rest.is_empty() => {
             format!("{year}-{month}-{day}-{rest}")

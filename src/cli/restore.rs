@@ -1,0 +1,95 @@
+//! `viraldb restore`
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+
+use super::backup::{Opening, Programs, advance, progress};
+use super::{Context, Format};
+use crate::maintenance::backup::{self, Planned, Restore};
+use crate::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The backup; its manifest stands beside it
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// On PostgreSQL: let all belong to who restores, and leave the rights of others out
+    #[arg(long)]
+    no_owner: bool,
+    #[command(flatten)]
+    opening: Opening,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let url = context.url()?;
+        let planned = backup::plan(&url, &self.file)?;
+        if !self.yes && !agreed(&planned)? {
+            return Err(Error::invalid("the restore", "was not agreed to; nothing was changed"));
+        }
+        let options = Restore {
+            file: self.file,
+            unseal: self.opening.get()?,
+            pg_bin: self.programs.pg_bin,
+            no_owner: self.no_owner,
+        };
+        let bar = progress(context);
+        let restored = backup::restore(&url, &options, &mut |at| advance(&bar, at));
+        bar.finish_and_clear();
+        let restored = restored?;
+        if context.output.format != Format::Table {
+            context.output.object(&restored)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let rows: u64 = restored.rows.values().sum();
+        context.say(&format!(
+            "restored {rows} rows of {} tables into {}\n",
+            restored.rows.len(),
+            restored.database
+        ))?;
+        for name in &restored.applied {
+            context.say(&format!("applied {name}\n"))?;
+        }
+        if let Some(kept) = &restored.kept {
+            context
+                .say(&format!("what stood there before is kept as {kept}; remove it when all is well\n"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Shows what is replaced and asks.
+#[allow(clippy::print_stderr)] // a question, beside the data
+fn agreed(planned: &Planned) -> Result<bool> {
+    let Planned { backup, database, replaced_bytes, replaced_rows } = planned;
+    let of = match (&backup.database, backup.created_at, backup.rows) {
+        (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {rows} rows"),
+        _ => backup.state.clone(),
+    };
+    eprintln!("backup    {} ({of})", backup.file.display());
+    match (replaced_bytes, replaced_rows) {
+        (None, _) => eprintln!("replaces  nothing: {database} is not there yet"),
+        (Some(bytes), Some(rows)) => eprintln!("replaces  {database} ({rows} rows, {})", HumanBytes(*bytes)),
+        (Some(bytes), None) => {
+            eprintln!("replaces  {database} ({}; its rows cannot be counted)", HumanBytes(*bytes))
+        }
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Error::invalid(
+            "the restore",
+            "has to be agreed to; give --yes where nobody can be asked",
+        ));
+    }
+    eprint!("What is there is kept beside it. Go on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(|error| Error::io("the terminal", error))?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}

@@ -1,0 +1,218 @@
+//! Making a backup.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::codec::{self, Sums};
+use super::folder::{self, default_folder};
+use super::manifest::{Engine, Manifest};
+use super::seal::Seal;
+use super::workspace::{Workspace, require_space, sync_folder};
+use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows};
+use crate::db::migrate;
+use crate::types::Timestamp;
+use crate::{DatabaseUrl, Error, Result};
+
+/// How a backup is made; `Create::default()` puts it into the [`default_folder`].
+#[derive(Debug, Clone, Default)]
+pub struct Create {
+    /// A folder, which is made if it is not there, or a file that ends in `.zst` (`.age` if it is sealed) and is
+    /// not there yet.
+    pub to: Option<PathBuf>,
+    /// For whom it is sealed.
+    pub seal: Option<Seal>,
+    /// The folder of PostgreSQL's client programs; else they are looked for in `PATH` and where Debian has them.
+    pub pg_bin: Option<PathBuf>,
+}
+
+/// Makes a backup of a database, while others read and write it, and returns where it is.
+///
+/// It holds one moment of the database. What is written is checked before it gets its name: SQLite's copy by
+/// `integrity_check`, `foreign_key_check` and its counts of rows, PostgreSQL's by `pg_restore`, which reads all of
+/// it, and the counts; then the compressed file is read again. Beside the backup it takes room for the copy, in a
+/// folder that goes away: the folder of the backup, or that of the SQLite file if the backup is sealed.
+///
+/// # Errors
+/// [`Error::NotInitialised`] if there is no viraldb database; `Invalid` if there is no room, `to` is there already, or
+/// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse. Nothing is left behind.
+pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
+    let history = migrate::status(url)?;
+    let url: DatabaseUrl = url.parse()?;
+    if !history.is_initialised() {
+        return Err(Error::NotInitialised(url.to_string()));
+    }
+    if let Some(seal) = &options.seal {
+        seal.require_usable()?;
+    }
+    let at = Timestamp::now();
+    let file = target(&url, options, at)?;
+    let folder = folder_of(&file);
+    let size = database_size(&url)?;
+    // The copy is no secret of whoever may read the database's own folder.
+    let copies = match &url {
+        DatabaseUrl::File(path) if options.seal.is_some() => folder_of(path),
+        _ => folder.clone(),
+    };
+    require_space(&copies, size + size / 2, "a copy of the database and the backup")?;
+    let (work, unsealed) = (Workspace::new(&folder)?, Workspace::new(&copies)?);
+    let copy = unsealed.file("copy");
+    let packed = work.file("backup");
+
+    let engine = Engine::of(&url);
+    let contents = engine.copy(&url, &copy, options.pg_bin.as_deref(), watch)?;
+    let (checked, sums) = check_and_pack(engine, &copy, &packed, options, watch)?;
+    require_rows("the copy", &contents.rows, &checked.rows)?;
+    let manifest = manifest(&url, engine, at, contents, &checked, &sums, options.seal.is_some());
+    name(&work, &packed, &file, &manifest)?;
+    tracing::info!(backup = %file.display(), bytes = sums.bytes, "made");
+    Ok((file, manifest))
+}
+
+/// Makes a backup if migrations are pending on a database that holds rows, and returns where it is.
+///
+/// # Errors
+/// Those of [`create`]; none if there is no database yet.
+pub fn before_migration(
+    url: &str,
+    options: &Create,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Option<PathBuf>> {
+    let history = migrate::status(url)?;
+    history.require_ours()?;
+    if !history.is_initialised() || history.pending().next().is_none() || !has_rows(&url.parse()?)? {
+        return Ok(None);
+    }
+    create(url, options, watch).map(|(file, _)| Some(file))
+}
+
+/// Checks the copy while it is compressed, and what was written is read again.
+fn check_and_pack(
+    engine: Engine,
+    copy: &Path,
+    packed: &Path,
+    options: &Create,
+    watch: Watch<'_>,
+) -> Result<(Checked, Sums)> {
+    let total = fs::metadata(copy).map_err(|error| Error::io(copy, error))?.len();
+    std::thread::scope(|scope| {
+        let check = scope.spawn(|| engine.check(copy, options.pg_bin.as_deref()));
+        let sums = codec::pack(copy, packed, options.seal.as_ref(), &mut |done| {
+            watch(Progress { step: Step::Compressing, done, total });
+        });
+        let sums = sums.and_then(|sums| match options.seal {
+            Some(_) => Ok(sums),
+            None => read_again(packed, &sums, watch).map(|()| sums),
+        });
+        let checked = check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((checked?, sums?))
+    })
+}
+
+/// Reads what was written; a sealed one only they can read for whom it is sealed.
+fn read_again(packed: &Path, sums: &Sums, watch: Watch<'_>) -> Result<()> {
+    let mut nowhere = std::io::sink();
+    let read = codec::unpack(packed, None, (&mut nowhere, packed), &mut |done| {
+        watch(Progress { step: Step::Verifying, done, total: sums.content_bytes });
+    })?;
+    if read == *sums {
+        return Ok(());
+    }
+    Err(Error::invalid(packed.display().to_string(), "reads otherwise than it was written; look at the disk"))
+}
+
+/// Gives the backup its name. A manifest without a backup is none, so it comes first.
+fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Result<()> {
+    let written = work.file("manifest");
+    manifest.write(&written)?;
+    let folder = folder_of(file);
+    for (from, to) in [(&*written, &*Manifest::path_of(file)), (packed, file)] {
+        fs::rename(from, to).map_err(|error| Error::io(to, error))?;
+        sync_folder(&folder)?;
+    }
+    Ok(())
+}
+
+fn manifest(
+    url: &DatabaseUrl,
+    engine: Engine,
+    at: Timestamp,
+    contents: Contents,
+    checked: &Checked,
+    sums: &Sums,
+    sealed: bool,
+) -> Manifest {
+    Manifest {
+        format: Manifest::FORMAT,
+        database: folder::name_of(url),
+        engine,
+        engine_version: contents.engine_version,
+        schema: contents.schema,
+        viraldb: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at: at,
+        rows: contents.rows,
+        orphans: checked.orphans,
+        keys: contents.keys,
+        sealed,
+        bytes: sums.bytes,
+        sha256: sums.sha256.clone(),
+        content_bytes: sums.content_bytes,
+        content_sha256: sums.content_sha256.clone(),
+    }
+}
+
+/// The file that the backup is to be; its folder is there when this returns.
+fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf> {
+    let to = options.to.clone().unwrap_or_else(|| default_folder(url));
+    let sealed = options.seal.is_some();
+    let ending = if sealed { ".zst.age" } else { ".zst" };
+    let name = to.to_string_lossy();
+    let is_file = !to.is_dir() && !name.ends_with('/') && (name.ends_with(".zst") || name.ends_with(".age"));
+    let file = if is_file {
+        if !name.ends_with(ending) {
+            return Err(Error::invalid(name, format!("has to end in {ending}")));
+        }
+        to
+    } else {
+        to.join(folder::new_name(url, at, ending))
+    };
+    if file.exists() {
+        return Err(Error::invalid(
+            file.display().to_string(),
+            "is there already; name another file, or a folder",
+        ));
+    }
+    let folder = folder_of(&file);
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(&folder).map_err(|error| Error::io(&folder, error))?;
+    Ok(file)
+}
+
+/// Whether a database holds anything but what viraldb keeps of itself.
+fn has_rows(url: &DatabaseUrl) -> Result<bool> {
+    let rows = match url {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(path) => super::sqlite::count_rows(path)?,
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::count_rows(url)?,
+        _ => return Ok(false),
+    };
+    let is_own = |name: &str| {
+        ["viraldb_migrations", "__diesel_schema_migrations"].iter().any(|own| name.ends_with(own))
+    };
+    Ok(rows.iter().any(|(name, rows)| *rows > 0 && !is_own(name)))
+}
+
+/// Bytes of the database, with its WAL.
+fn database_size(url: &DatabaseUrl) -> Result<u64> {
+    match url {
+        DatabaseUrl::File(path) => {
+            let size = fs::metadata(path).map_err(|error| Error::io(path, error))?.len();
+            Ok(size + fs::metadata(crate::db::beside(path, "-wal")).map_or(0, |wal| wal.len()))
+        }
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::size(url),
+        _ => Ok(0),
+    }
+}

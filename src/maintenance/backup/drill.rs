@@ -1,0 +1,77 @@
+//! Trying whether a restore would work, and how long it would take.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Engine;
+use super::restore::check_unpacked;
+use super::seal::Unseal;
+use super::workspace::{Workspace, require_space};
+use super::{Progress, Step, folder, folder_of, verify};
+use crate::{DatabaseUrl, Error, Result};
+
+/// How a drill went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drilled {
+    /// The backup that was restored.
+    pub file: PathBuf,
+    /// Its database.
+    pub database: String,
+    /// Rows in all tables, which are those of the manifest.
+    pub rows: u64,
+    /// Bytes that were restored.
+    pub content_bytes: u64,
+    /// How long the restore took, in seconds.
+    pub seconds: f64,
+}
+
+/// Restores the newest backup of a folder into a scratch place, opens it, compares the counts, and takes it away.
+///
+/// That is a folder beside the backup for SQLite, and a database of its own on the server of `url` for PostgreSQL;
+/// `url` also tells which backups are meant, if the folder has others.
+///
+/// # Errors
+/// `Invalid` if there is no backup, or it is not what it was; `Io`; `Unusable` if PostgreSQL refuses.
+pub fn drill(
+    url: &str,
+    folder: &Path,
+    unseal: Option<&Unseal>,
+    pg_bin: Option<&Path>,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Drilled> {
+    let url: DatabaseUrl = url.parse()?;
+    let name = folder::name_of(&url);
+    let engine = Engine::of(&url).to_string();
+    let newest = folder::list(folder)?
+        .into_iter()
+        .find(|backup| backup.database.as_ref() == Some(&name) && backup.engine.as_ref() == Some(&engine));
+    let Some(newest) = newest else {
+        return Err(Error::invalid(
+            folder.display().to_string(),
+            format!("holds no backup of {name} ({engine}); `viraldb backup create` makes one"),
+        ));
+    };
+    let begun = Instant::now();
+    let place = folder_of(&newest.file);
+    require_space(&place, newest.content_bytes.unwrap_or_default(), "the restored database")?;
+    let work = Workspace::new(&place)?;
+    let copy = work.file("viral.db");
+    let (engine, manifest) = verify::unpack(&newest.file, unseal, &copy, watch)?;
+    watch(Progress { step: Step::Checking, done: 0, total: 0 });
+    let rows = match (engine, &url) {
+        #[cfg(feature = "postgres")]
+        (Engine::Postgres, DatabaseUrl::Postgres(url)) => {
+            super::postgres::drill(url, &copy, manifest.as_ref(), pg_bin)?
+        }
+        _ => check_unpacked(engine, &newest.file, &copy, manifest.as_ref(), pg_bin)?.rows,
+    };
+    Ok(Drilled {
+        file: newest.file,
+        database: name,
+        rows: rows.values().sum(),
+        content_bytes: newest.content_bytes.unwrap_or_default(),
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}

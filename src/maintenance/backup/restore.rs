@@ -1,0 +1,198 @@
+//! Putting a backup in the place of a database.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Listed, look, stamp};
+use super::manifest::{Engine, Manifest};
+use super::seal::Unseal;
+use super::workspace::{Workspace, require_space};
+use super::{Checked, Progress, Step, Watch, folder_of, require_rows, verify};
+use crate::db::migrate;
+use crate::types::Timestamp;
+use crate::{Database, DatabaseUrl, Error, Result};
+
+/// What is restored, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    /// What opens it, if it is sealed.
+    pub unseal: Option<Unseal>,
+    /// The folder of PostgreSQL's client programs; else they are looked for.
+    pub pg_bin: Option<PathBuf>,
+    /// Whether all that is restored on PostgreSQL belongs to who restores, without the rights of others; else
+    /// owners and rights are those of the backup, and their roles have to be there.
+    pub no_owner: bool,
+}
+
+/// What a restore would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The backup.
+    pub backup: Listed,
+    /// The database that it goes to, its password masked.
+    pub database: String,
+    /// What stands there: bytes, if anything does.
+    pub replaced_bytes: Option<u64>,
+    /// Its rows, if they can be counted.
+    pub replaced_rows: Option<u64>,
+}
+
+/// What a restore has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The database that is there now, its password masked.
+    pub database: String,
+    /// Rows of each table, as in the backup.
+    pub rows: BTreeMap<String, u64>,
+    /// Migrations that were applied behind it.
+    pub applied: Vec<String>,
+    /// Where the database is that stood there before: a file beside it, or a database on the same server.
+    pub kept: Option<String>,
+}
+
+/// What [`restore`] would replace. Changes nothing.
+///
+/// # Errors
+/// `Io` if there is no such backup; `Invalid` if it is of the other engine.
+pub fn plan(url: &str, file: &Path) -> Result<Planned> {
+    let parsed: DatabaseUrl = url.parse()?;
+    let backup = look(file.to_owned())?;
+    if let Some(manifest) = Manifest::read(file)? {
+        require_engine(&parsed, manifest.engine, file)?;
+    }
+    let (replaced_bytes, replaced_rows) = match &parsed {
+        DatabaseUrl::File(path) => match fs::metadata(path) {
+            Ok(found) => (Some(found.len()), count(url)),
+            Err(_) => (None, None),
+        },
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(on_server) => match super::postgres::exists(on_server)? {
+            true => (super::postgres::size(on_server).ok(), count(url)),
+            false => (None, None),
+        },
+        _ => (None, None),
+    };
+    Ok(Planned { backup, database: parsed.to_string(), replaced_bytes, replaced_rows })
+}
+
+/// The rows of a database that may be damaged, or of another schema.
+fn count(url: &str) -> Option<u64> {
+    let status = Database::connect(url).and_then(|db| crate::maintenance::status(&db)).ok()?;
+    Some(status.tables.iter().map(|table| u64::try_from(table.rows).unwrap_or_default()).sum())
+}
+
+/// Puts a backup in the place of a database, and keeps that beside it.
+///
+/// All is unpacked, checked and brought to the newest schema first, beside the database. Then it is put in its place
+/// at once: on SQLite by renaming the file, with no `-wal` and `-shm` left, on PostgreSQL by renaming the databases
+/// in one transaction. A restore that fails or is killed leaves the old database where it was.
+///
+/// On PostgreSQL it connects to the database `postgres` of the server, and needs the right to make databases; not
+/// through PgBouncer.
+///
+/// # Errors
+/// `Busy`, with who it is, if anybody else has the database open; `Invalid` if the backup is not whole, of the other
+/// engine, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb.
+pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) -> Result<Restored> {
+    let url: DatabaseUrl = url.parse()?;
+    match &url {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(path) => into_file(&url, path, options, watch),
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(on_server) => super::postgres::restore(on_server, options, watch),
+        _ => Err(Error::invalid(url.to_string(), "cannot take a backup")),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn into_file(url: &DatabaseUrl, path: &Path, options: &Restore, watch: Watch<'_>) -> Result<Restored> {
+    use super::sqlite;
+
+    // A link goes on pointing where it did.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&path);
+    let there = fs::metadata(&path);
+    if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        return Err(Error::invalid(path.display().to_string(), "is a folder; name a file in it"));
+    }
+    if there.is_ok() {
+        sqlite::remove_second_names(&path, |name| name.contains(".replaced-"))?;
+        drop(sqlite::alone(&path)?); // told now rather than when all is unpacked
+    }
+    let manifest = Manifest::read(&options.file)?;
+    if let Some(manifest) = &manifest {
+        require_engine(url, manifest.engine, &options.file)?;
+    }
+    require_space(&folder, manifest.map_or(0, |manifest| manifest.content_bytes), "the restored database")?;
+    let work = Workspace::new(&folder)?;
+    let copy = work.file("viral.db");
+    let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &copy, watch)?;
+    require_engine(url, engine, &options.file)?;
+    watch(Progress { step: Step::Checking, done: 0, total: 0 });
+    let checked = check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
+    let applied = bring_forward(&format!("sqlite://{}", copy.display()), &options.file)?;
+    fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
+
+    let kept = sqlite::kept_name(&path, &stamp(Timestamp::now()));
+    let replaced = sqlite::replace(&path, &copy, &kept)?;
+    if let Err(error) = Database::connect(&format!("sqlite://{}", path.display())) {
+        if replaced {
+            sqlite::put_back(&path, &kept)?;
+        }
+        return Err(error);
+    }
+    Ok(Restored {
+        database: url.to_string(),
+        rows: checked.rows,
+        applied,
+        kept: replaced.then(|| kept.display().to_string()),
+    })
+}
+
+/// Checks what was unpacked, and compares its counts.
+pub(super) fn check_unpacked(
+    engine: Engine,
+    backup: &Path,
+    copy: &Path,
+    manifest: Option<&Manifest>,
+    pg_bin: Option<&Path>,
+) -> Result<Checked> {
+    let name = backup.display().to_string();
+    let checked = engine.check(copy, pg_bin).map_err(|error| match error {
+        Error::Invalid { reason, .. } | Error::Unusable { reason, .. } => Error::invalid(&name, reason),
+        other => other,
+    })?;
+    if let Some(manifest) = manifest {
+        require_rows(&name, &manifest.rows, &checked.rows)?;
+    }
+    Ok(checked)
+}
+
+/// Refuses a copy that is not viraldb's, or of a newer one, and applies what is pending.
+pub(super) fn bring_forward(url: &str, backup: &Path) -> Result<Vec<String>> {
+    let history = migrate::status(url)?;
+    if !history.is_initialised() {
+        return Err(Error::invalid(
+            backup.display().to_string(),
+            "is no backup of viraldb's: none of its tables is in it",
+        ));
+    }
+    history.require_ours()?;
+    Ok(migrate::run(url)?.into_iter().map(str::to_owned).collect())
+}
+
+pub(super) fn require_engine(url: &DatabaseUrl, engine: Engine, backup: &Path) -> Result<()> {
+    if Engine::of(url) == engine {
+        return Ok(());
+    }
+    let own = if engine == Engine::Sqlite { "a SQLite file" } else { "PostgreSQL" };
+    Err(Error::invalid(
+        backup.display().to_string(),
+        format!("is a backup of {engine}: restore it into {own}, and move it with `viraldb transfer`"),
+    ))
+}

@@ -1,0 +1,122 @@
+//! A folder for what is not finished.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+const PREFIX: &str = ".viraldb-unfinished-";
+const LOCK: &str = "lock";
+/// A younger one without a lock may be about to get it.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// A folder of our own beside what it is for, so that files in it are renamed and not copied. It goes away with
+/// all that is in it; one that a killed process left is removed by the next.
+pub(super) struct Workspace {
+    path: PathBuf,
+    /// Locked as long as the process lives.
+    _lock: File,
+}
+
+impl Workspace {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        remove_left(folder);
+        let path = folder.join(format!("{PREFIX}{}", uuid::Uuid::now_v7()));
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).map_err(|error| Error::io(&path, error))?;
+        let lock = lock_in(&path);
+        match lock {
+            Ok(lock) => Ok(Self { path, _lock: lock }),
+            Err(error) => {
+                let _ = fs::remove_dir_all(&path); // the first error is the one to tell
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!("{} could not be removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// A locked file, which gets its name when it is locked: whoever can lock a file of that name knows that its owner
+/// is gone.
+fn lock_in(folder: &Path) -> Result<File> {
+    let (unlocked, locked) = (folder.join("locking"), folder.join(LOCK));
+    let lock = create_private(&unlocked)?;
+    lock.lock().map_err(|error| Error::io(&unlocked, error))?;
+    fs::rename(&unlocked, &locked).map_err(|error| Error::io(&locked, error))?;
+    Ok(lock)
+}
+
+/// Removes what killed processes left in a folder.
+fn remove_left(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
+    for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let path = entry.path();
+        let is_left = match File::open(path.join(LOCK)) {
+            Ok(lock) => lock.try_lock().is_ok(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound && is_old(&path),
+        };
+        if is_left {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!("{} was left by a killed process and is removed", path.display()),
+                Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),
+            }
+        }
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let age =
+        fs::metadata(path).and_then(|folder| folder.modified()).map(|at| at.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > YOUNG)
+}
+
+/// Makes a file that only its owner may read.
+pub(super) fn create_private(path: &Path) -> Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| Error::io(path, error))
+}
+
+/// Makes what was renamed in a folder last.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::io(folder, error))?;
+    Ok(())
+}
+
+/// Refuses to begin what would not fit on the disk.
+pub(super) fn require_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let disk = rustix::fs::statvfs(folder).map_err(|error| Error::io(folder, error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < needed {
+            return Err(Error::invalid(
+                folder.display().to_string(),
+                format!(
+                    "has {} free, and {what} may take {}; make room, or name another folder",
+                    indicatif::HumanBytes(free),
+                    indicatif::HumanBytes(needed)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

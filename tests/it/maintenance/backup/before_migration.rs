@@ -1,0 +1,70 @@
+//! The backup before a migration.
+
+use viraldb::db::migrate;
+use viraldb::maintenance::backup;
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn a_database_that_holds_rows_is_backed_up_first(t) {
+        with_rows(t, 2);
+        migrate::revert(&t.url, 1).unwrap();
+        let said = t.ok(&["migrate", "run"]);
+        assert!(said.starts_with("backed up to ") && said.contains("applied "), "{said}");
+        let made = backup::list(&t.path("backups")).unwrap();
+        assert_eq!((made.len(), &*made[0].state), (1, "whole"));
+        // Nothing is pending any more.
+        assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(!t.ok(&["migrate", "run", "--no-backup"]).contains("backed up"));
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(t.ok(&["init", "--backup-to", "elsewhere"]).starts_with("backed up to elsewhere/"));
+        assert_eq!(backup::list(&t.path("backups")).unwrap().len(), 1);
+        // What it is made of fits the older schema.
+        t.ok(&["backup", "verify"]);
+        t.ok(&["backup", "drill"]);
+    }
+
+    fn a_database_without_rows_is_not(t) {
+        migrate::run(&t.url).unwrap();
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(!t.ok(&["migrate", "run"]).contains("backed up"));
+        let new = t.another();
+        assert!(!new.ok(&["init"]).contains("backed up"));
+    }
+
+    fn a_migration_that_fails_leaves_the_backup(t) {
+        with_rows(t, 2);
+        migrate::revert(&t.url, 1).unwrap();
+        let db = t.path("backups");
+        // Something of another program's stands where the migration puts a table.
+        in_the_way(t);
+        let ran = t.run(&["migrate", "run"]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("the backup is "), "{}", ran.err);
+        let made = backup::list(&db).unwrap();
+        assert_eq!((made.len(), &*made[0].state), (1, "whole"));
+    }
+
+    fn without_a_backup_nothing_is_migrated(t) {
+        with_rows(t, 2);
+        migrate::revert(&t.url, 1).unwrap();
+        t.file("taken", "");
+        let ran = t.run(&["migrate", "run", "--backup-to", "taken/here"]);
+        assert!(ran.code == 1 && ran.err.contains("taken"), "{}", ran.err);
+        assert_eq!(t.run(&["migrate", "check"]).code, 3);
+    }
+}
+
+fn in_the_way(t: &Scratch) {
+    let url = if t.is_postgres { t.url.clone() } else { t.path("viral.db").display().to_string() };
+    #[cfg(feature = "postgres")]
+    if t.is_postgres {
+        use viraldb::diesel::connection::{Connection, SimpleConnection};
+        let mut conn = viraldb::diesel::pg::PgConnection::establish(&url).unwrap();
+        return conn.batch_execute("CREATE TABLE trends (x int)").unwrap();
+    }
+    #[cfg(feature = "sqlite")]
+    rusqlite::Connection::open(url).unwrap().execute_batch("CREATE TABLE trends (x)").unwrap();
+}

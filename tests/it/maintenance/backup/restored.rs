@@ -1,0 +1,186 @@
+//! Putting a backup in the place of a database.
+
+use viraldb::db::migrate;
+use viraldb::maintenance::backup::{self, Restore};
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn all_rows_come_back_and_what_was_there_is_kept(t) {
+        let db = t.db();
+        db.write(make::seed).unwrap();
+        db.write(make::link).unwrap();
+        let all = |db: &Database| -> Vec<Vec<Value>> {
+            make::contract().iter().map(|table| db.read(|c| Ok(make::rows(c, table.table))).unwrap()).collect()
+        };
+        let before = all(&db);
+        assert!(before.iter().all(|rows| rows.len() == 1));
+        drop(db);
+        let file = back_up(t);
+        add(&t.db(), 3);
+        let restored: Value = serde_json::from_str(&t.ok(&["restore", "--yes", file.to_str().unwrap(), "--format", "json"])).unwrap();
+        assert_eq!(all(&t.db()), before);
+        let kept = restored["kept"].as_str().unwrap();
+        let url = if t.is_postgres { t.url.replace(t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap(), kept) } else { format!("sqlite://{kept}") };
+        assert_eq!(count(&Database::open(&url).unwrap(), "discovered_videos"), 4);
+        // It is a database like any other: written, and backed up again.
+        add(&t.db(), 1);
+        back_up(t);
+        if t.is_postgres {
+            let db = t.db();
+            let ids = db.read(|c| Ok(make::query(c, "SELECT CAST(max(id) AS text) AS v FROM discovered_videos"))).unwrap();
+            assert_eq!(ids, ["2"], "its sequences go on");
+            drop(db);
+            let mut server = viraldb::diesel::pg::PgConnection::establish(&t.url.replace(t.url.rsplit_once('/').unwrap().1, "postgres")).unwrap();
+            server.batch_execute(&format!("DROP DATABASE \"{kept}\"")).unwrap();
+        }
+    }
+
+    fn one_that_is_in_use_is_not_replaced(t) {
+        with_rows(t, 2);
+        let file = back_up(t);
+        let db = t.db();
+        let held = db.session().unwrap();
+        let ran = restore(t, &file);
+        assert!(ran.code == 1 && ran.err.contains("is locked: open in") && ran.err.contains("would be lost"), "{}", ran.err);
+        let refused = backup::restore(&t.url, &Restore { file: file.clone(), ..Default::default() }, &mut |_| ());
+        assert!(refused.unwrap_err().to_string().contains("end it first"));
+        add(&db, 1);
+        drop((held, db));
+        assert_eq!(videos(t), 3);
+        assert_eq!(restore(t, &file).code, 0);
+        assert_eq!(videos(t), 2);
+    }
+
+    fn it_asks_before(t) {
+        with_rows(t, 2);
+        let file = back_up(t);
+        let ran = t.run(&["restore", file.to_str().unwrap()]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("replaces  ") && ran.err.contains("rows, ") && ran.err.contains("give --yes"), "{}", ran.err);
+        assert_eq!(videos(t), 2);
+    }
+
+    fn an_old_one_is_brought_forward(t) {
+        with_rows(t, 2);
+        let reverted = migrate::revert(&t.url, 1).unwrap();
+        let file = back_up(t);
+        migrate::run(&t.url).unwrap();
+        add(&t.db(), 1);
+        let said = t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+        assert!(said.contains(&format!("applied {}", reverted[0])), "{said}");
+        assert_eq!(videos(t), 2);
+        t.ok(&["migrate", "check"]);
+    }
+
+    fn one_whose_manifest_is_lost_is_restored_too(t) {
+        with_rows(t, 2);
+        let file = back_up(t);
+        std::fs::remove_file(backup::Manifest::path_of(&file)).unwrap();
+        add(&t.db(), 1);
+        assert_eq!(restore(t, &file).code, 0);
+        assert_eq!(videos(t), 2);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::*;
+
+    #[test]
+    fn into_a_place_where_nothing_is() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        let t = t.another();
+        let said = t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+        assert!(said.starts_with("restored ") && !said.contains("kept"), "{said}");
+        assert_eq!(videos(&t), 2);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(t.path("viral.db")).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    /// An old log beside a restored file would bring the old rows back, and no check would see it.
+    #[test]
+    fn a_log_that_was_left_does_not_come_into_it() {
+        for is_there in [true, false] {
+            let t = Scratch::sqlite();
+            with_rows(&t, 2);
+            let file = back_up(&t);
+            // As a program that was killed leaves it: all that it wrote stands in the log.
+            let db = t.db();
+            add(&db, 40);
+            for ending in ["", "-wal", "-shm"] {
+                std::fs::copy(t.path(&format!("viral.db{ending}")), t.path(&format!("left.db{ending}")))
+                    .unwrap();
+            }
+            drop(db);
+            assert!(std::fs::metadata(t.path("left.db-wal")).unwrap().len() > 4096);
+            if !is_there {
+                std::fs::remove_file(t.path("left.db")).unwrap();
+            }
+            let url = format!("sqlite://{}", t.path("left.db").display());
+            t.ok(&["restore", "--yes", file.to_str().unwrap(), "--database-url", &url]);
+            assert_eq!(count(&Database::open(&url).unwrap(), "discovered_videos"), 2);
+            let kept: Vec<String> =
+                names(t.dir.path()).into_iter().filter(|name| name.contains("replaced")).collect();
+            assert_eq!(kept.len(), usize::from(is_there), "{kept:?}");
+            if is_there {
+                let kept = Database::open(&format!("sqlite://{}", t.path(&kept[0]).display())).unwrap();
+                assert_eq!(count(&kept, "discovered_videos"), 42, "with what stood in its log");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_one_is_replaced_and_kept() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        std::fs::write(t.path("viral.db"), "this was a database").unwrap();
+        std::fs::write(t.path("viral.db-wal"), "and this its log").unwrap();
+        t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+        assert!(!t.path("viral.db-wal").exists());
+        assert_eq!(videos(&t), 2);
+        let kept: Vec<String> =
+            names(t.dir.path()).into_iter().filter(|name| name.contains("replaced")).collect();
+        assert_eq!(std::fs::read(t.path(&kept[0])).unwrap(), b"this was a database");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn through_a_link() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        std::fs::create_dir(t.path("real")).unwrap();
+        std::fs::rename(t.path("viral.db"), t.path("real/it.db")).unwrap();
+        std::os::unix::fs::symlink(t.path("real/it.db"), t.path("viral.db")).unwrap();
+        add(&t.db(), 1);
+        t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+        assert!(std::fs::symlink_metadata(t.path("viral.db")).unwrap().is_symlink());
+        assert_eq!(names(&t.path("real")).len(), 2, "{:?}", names(&t.path("real")));
+        assert_eq!(videos(&t), 2);
+    }
+}
+
+#[cfg(feature = "postgres")]
+use viraldb::diesel::connection::{Connection, SimpleConnection};
+
+#[cfg(feature = "postgres")]
+#[test]
+fn into_a_server_that_lacks_the_database() {
+    let t = Scratch::postgres();
+    with_rows(&t, 2);
+    let file = back_up(&t);
+    let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    let mut server = viraldb::diesel::pg::PgConnection::establish(&t.url.replace(name, "postgres")).unwrap();
+    server.batch_execute(&format!("DROP DATABASE {name}")).unwrap();
+    let said = t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+    assert!(said.starts_with("restored ") && !said.contains("kept"), "{said}");
+    assert_eq!(videos(&t), 2);
+}

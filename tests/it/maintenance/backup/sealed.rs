@@ -1,0 +1,58 @@
+//! Backups that are sealed with age.
+
+use age::secrecy::ExposeSecret;
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn only_who_has_the_identity_opens_it(t) {
+        with_rows(t, 4);
+        let (mine, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+        t.file("mine.txt", format!("# a key\n{}\n", mine.to_string().expose_secret()));
+        t.file("other.txt", other.to_string().expose_secret());
+        let recipient = mine.to_public().to_string();
+        let said = t.ok(&["backup", "create", "--recipient", &recipient, "--to", "sealed"]);
+        assert!(said.contains(".zst.age"), "{said}");
+        let listed: Vec<Value> = serde_json::from_str(&t.ok(&["backup", "list", "--in", "sealed", "--format", "json"])).unwrap();
+        assert_eq!(listed[0]["sealed"], true);
+        let file = listed[0]["file"].as_str().unwrap();
+        assert!(std::fs::read(t.path(file)).unwrap().starts_with(b"age-encryption.org/v1"));
+        for (args, said) in [
+            (&["backup", "verify", file][..], "is sealed; give --identity FILE or --passphrase-file FILE"),
+            (&["backup", "verify", file, "--identity", "other.txt"], "does not open"),
+            (&["backup", "verify", file, "--identity", "viraldb.toml"], "viraldb.toml"),
+        ] {
+            let ran = t.run(args);
+            assert!(ran.code == 4 && ran.out.contains(said), "{}{}", ran.out, ran.err);
+        }
+        t.ok(&["backup", "verify", file, "--identity", "mine.txt"]);
+        t.ok(&["backup", "drill", "--in", "sealed", "--identity", "mine.txt"]);
+        add(&t.db(), 1);
+        assert_eq!(t.run(&["restore", "--yes", file]).code, 1);
+        assert_eq!(videos(t), 5);
+        t.ok(&["restore", "--yes", file, "--identity", "mine.txt"]);
+        assert_eq!(videos(t), 4);
+        let ran = t.run(&["backup", "create", "--recipient", "age1nonsense"]);
+        assert!(ran.code == 1 && ran.err.contains("recipient \"age1nonsense\""), "{}", ran.err);
+        let ran = t.run(&["backup", "create", "--recipient", &recipient, "--to", "x.zst"]);
+        assert!(ran.code == 1 && ran.err.contains(".zst.age"), "{}", ran.err);
+        // Whoever prunes need not open it.
+        t.ok(&["backup", "create", "--recipient", &recipient, "--to", "sealed"]);
+        assert_eq!(t.ok(&["backup", "prune", "--in", "sealed", "--keep", "1"]).lines().count(), 1);
+    }
+
+    fn only_who_knows_the_passphrase_opens_it(t) {
+        with_rows(t, 4);
+        t.file("words", "planted battery staple\n");
+        t.file("wrong", "planted\n");
+        t.file("none", "");
+        t.ok(&["backup", "create", "--passphrase-file", "words", "--to", "x.zst.age"]);
+        assert_eq!(t.run(&["backup", "verify", "x.zst.age", "--passphrase-file", "wrong"]).code, 4);
+        t.ok(&["backup", "verify", "x.zst.age", "--passphrase-file", "words"]);
+        t.ok(&["restore", "--yes", "x.zst.age", "--passphrase-file", "words"]);
+        assert_eq!(videos(t), 4);
+        assert_eq!(t.run(&["backup", "create", "--passphrase-file", "none", "--to", "y"]).code, 1);
+        assert_eq!(names(&t.path("y")), Vec::<String>::new());
+    }
+}
