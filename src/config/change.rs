@@ -185,7 +185,7 @@ impl Config {
     /// # Errors
     /// `Invalid` for a setting that neither is known nor was ever changed.
     pub fn history(&self, key: &str, page: &Page<ConfigChangeId>) -> Result<Vec<Change>> {
-        let mut changes = self.0.db.read(|c| Change::of_key(c, key, page))?;
+        let mut changes = self.0.db.read_newest(|c| Change::of_key(c, key, page))?;
         match self.0.registry.get(key) {
             Err(error) if changes.is_empty() && page.after.is_none() => return Err(error),
             Ok(key) if key.secret => {
@@ -391,7 +391,7 @@ pub(super) fn keep(
 
 /// [`set_default_configs`], which does not ask to write where all of them are there already.
 pub(crate) fn complete_default_configs(db: &Database) -> Result<usize> {
-    let there: Vec<String> = db.read(|conn| {
+    let there: Vec<String> = db.read_newest(|conn| {
         on_backend!(conn, |c| system_configuration::table.select(system_configuration::key).load(c))
             .of("system_configuration", "")
     })?;

@@ -73,7 +73,7 @@ impl Config {
         channel: Option<ChannelId>,
         show: impl FnOnce(&Layers<'_>) -> T,
     ) -> Result<T> {
-        let (stored, settings) = self.0.db.read(|c| {
+        let (stored, settings) = self.0.db.read_newest(|c| {
             c.snapshot(|c| Ok((self.stored(c)?, channel.map(|id| Channel::settings(c, id)).transpose()?)))
         })?;
         let own = channel.zip(settings.as_ref());

@@ -272,7 +272,7 @@ impl Config {
         }
         let reading = kept.reading;
         drop(kept);
-        let settings = self.0.db.read(|c| Channel::settings(c, channel))?;
+        let settings = self.0.db.read_newest(|c| Channel::settings(c, channel))?;
         let mut kept = self.0.kept.write().unwrap_or_else(PoisonError::into_inner);
         let layers = Layers {
             fixed: &self.0.fixed,
@@ -350,7 +350,7 @@ impl Config {
     /// Reads what the database says, and resolves all settings anew. Whoever calls it has the waker, so that an
     /// older reading never comes after a newer one.
     fn reload(&self) -> Result<()> {
-        let stored = self.0.db.read(|conn| self.stored(conn))?;
+        let stored = self.0.db.read_newest(|conn| self.stored(conn))?;
         let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel: None };
         let of_all = self.resolved(self.0.registry.iter(), &layers);
         let mut kept = self.0.kept.write().unwrap_or_else(PoisonError::into_inner);

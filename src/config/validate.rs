@@ -51,7 +51,7 @@ impl Config {
         let (stored, unknown_rows) = self
             .0
             .db
-            .read(|conn| conn.snapshot(|conn| Ok((self.stored(conn)?, self.unknown_rows(conn)?))))?;
+            .read_newest(|conn| conn.snapshot(|conn| Ok((self.stored(conn)?, self.unknown_rows(conn)?))))?;
         let fixed = &self.0.fixed;
         let of_all = Layers { fixed, stored: &stored, channel: None };
         let mut problems = self.unknown_names();
@@ -74,7 +74,7 @@ impl Config {
         problems.extend(self.disordered(&of_all, "for all channels"));
         let mut after = None;
         loop {
-            let page = self.0.db.read(|conn| channel_settings(conn, after))?;
+            let page = self.0.db.read_newest(|conn| channel_settings(conn, after))?;
             let Some((last, _)) = page.last() else { return Ok(problems) };
             after = Some(*last);
             if problems.len() > MOST {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use diesel::r2d2::{Pool, PooledConnection};
+use diesel::sql_types::Text;
 
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
@@ -15,10 +17,11 @@ use super::opener::{LogErrors, Opener};
 use super::sqlite::Access;
 #[cfg(feature = "sqlite")]
 use super::writer::Writer;
-use super::{DatabaseUrl, DbConnection, migrate};
+use super::{DatabaseUrl, DbConnection, migrate, on_backend};
+use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
 
-/// How a database is opened; `Options::default()` is what [`Database::open`] uses.
+/// How a database is opened; [`Options::from_environment`] is what [`Database::open`] uses.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
@@ -26,11 +29,31 @@ pub struct Options {
     /// How long to wait for another program's write lock on SQLite, and for a free connection.
     /// From 1 millisecond to 24 days; what is shorter or longer counts as these. 5 seconds unless told.
     pub busy_timeout: Duration,
+    /// Where [`Database::read`] reads on PostgreSQL: a streaming replica of the same server, which may be a moment
+    /// behind. SQLite has none, and takes no notice. `None` unless told.
+    pub read_url: Option<String>,
 }
+
+impl Options {
+    /// As usual, with the `read_url` that `VIRALDB_READ_URL` names in the environment, or in a `.env` file here or
+    /// above.
+    ///
+    /// # Errors
+    /// `Invalid` for a `.env` that cannot be read.
+    pub fn from_environment() -> Result<Self> {
+        let read_url = match environment::variable(READ_URL)? {
+            Some(url) => Some(url),
+            None => DotEnv::read()?.values.remove(READ_URL),
+        };
+        Ok(Self { read_url, ..Self::default() })
+    }
+}
+
+const READ_URL: &str = "VIRALDB_READ_URL";
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 8, busy_timeout: Duration::from_secs(5) }
+        Self { connections: 8, busy_timeout: Duration::from_secs(5), read_url: None }
     }
 }
 
@@ -39,9 +62,9 @@ impl Default for Options {
 pub struct Database(Arc<Inner>);
 
 struct Inner {
-    opener: Opener,
-    /// Readers on SQLite, all connections on PostgreSQL.
-    pool: Pool<Opener>,
+    main: Source,
+    /// Where `read` reads, if not there.
+    replica: Option<Source>,
     /// SQLite has one writer at a time.
     #[cfg(feature = "sqlite")]
     writer: Option<Writer>,
@@ -57,7 +80,7 @@ impl Database {
     /// # Errors
     /// [`Error::SchemaNewer`] and [`Error::SchemaModified`] if the database is not this program's,
     /// [`Error::UnsupportedUrl`], [`Error::Unusable`], [`Error::Busy`], [`Error::Io`] if it cannot be
-    /// opened.
+    /// opened, or the replica that `VIRALDB_READ_URL` names.
     ///
     /// ```
     /// # fn main() -> viraldb::Result<()> {
@@ -68,7 +91,7 @@ impl Database {
     /// # }
     /// ```
     pub fn open(url: &str) -> Result<Self> {
-        Self::open_with(url, &Options::default())
+        Self::open_with(url, &Options::from_environment()?)
     }
 
     /// [`Database::open`] with options.
@@ -84,7 +107,7 @@ impl Database {
     /// [`Error::NotInitialised`] if there is no viraldb database, [`Error::SchemaPending`] if it is
     /// older than this program, and those of [`Database::open`].
     pub fn connect(url: &str) -> Result<Self> {
-        Self::connect_with(url, &Options::default())
+        Self::connect_with(url, &Options::from_environment()?)
     }
 
     /// [`Database::connect`] with options.
@@ -104,37 +127,30 @@ impl Database {
             DatabaseUrl::Postgres(_) => None,
             _ => Some(Writer::new(opener.establish(Access::Write)?)),
         };
-        let pool = Pool::builder()
-            .max_size(opener.options.connections)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connection_timeout(opener.options.busy_timeout)
-            .error_handler(Box::new(LogErrors))
-            .build_unchecked(opener.clone());
-        tracing::info!(database = %opener.url, "open");
+        #[cfg(feature = "async")]
+        let permits =
+            Permits::new(opener.options.connections, !matches!(opener.url, DatabaseUrl::Postgres(_)));
+        let main = Source::new(opener);
+        let replica = main.replica()?;
+        tracing::info!(database = %main.opener.url, "open");
         Ok(Self(Arc::new(Inner {
-            #[cfg(feature = "async")]
-            permits: Permits::new(
-                opener.options.connections,
-                !matches!(opener.url, DatabaseUrl::Postgres(_)),
-            ),
-            opener,
-            pool,
+            main,
+            replica,
             #[cfg(feature = "sqlite")]
             writer,
+            #[cfg(feature = "async")]
+            permits,
         })))
     }
 
     /// Where the database is; prints with the password masked.
     pub fn url(&self) -> &DatabaseUrl {
-        &self.0.opener.url
+        &self.0.main.opener.url
     }
 
     /// The migrations and how far the database is with them.
     pub fn history(&self) -> Result<migrate::History> {
-        self.0.opener.history()
+        self.0.main.opener.history()
     }
 
     #[cfg(feature = "async")]
@@ -145,7 +161,7 @@ impl Database {
     /// A connection of its own that only reads.
     #[cfg(feature = "sqlite")]
     pub(crate) fn reader(&self) -> Result<DbConnection> {
-        self.0.opener.reader()
+        self.0.main.opener.reader()
     }
 
     /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
@@ -159,15 +175,15 @@ impl Database {
     /// On PostgreSQL all statements of `work` see one moment, that of the first; on SQLite each sees what was
     /// committed when it began. Several that belong together go into [`DbConnection::snapshot`], which gives them
     /// one moment on either engine.
+    ///
+    /// With a replica ([`Options::read_url`]) it reads there, and what was written last may not have come there yet.
     pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = match self.url() {
-            #[cfg(feature = "postgres")]
-            DatabaseUrl::Postgres(_) => {
-                self.begun(super::postgres::BEGIN_READ).and_then(|mut slot| slot.finish(work))
-            }
-            _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
-        };
-        result.map_err(|error| self.0.opener.explained(error))
+        self.0.replica.as_ref().unwrap_or(&self.0.main).read(work)
+    }
+
+    /// [`read`](Self::read), of what was written last: never on a replica.
+    pub fn read_newest<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        self.0.main.read(work)
     }
 
     /// Writes, in one transaction: IMMEDIATE on SQLite. An error rolls all of it back.
@@ -178,13 +194,15 @@ impl Database {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
             return writer
-                .take(self.0.opener.options.busy_timeout, || self.0.opener.establish(Access::Write))
+                .take(self.0.main.opener.options.busy_timeout, || self.0.main.opener.establish(Access::Write))
                 .and_then(|writing| writing.atomically(work))
-                .map_err(|error| self.0.opener.explained(error));
+                .map_err(|error| self.0.main.opener.explained(error));
         }
-        self.begun("BEGIN")
+        self.0
+            .main
+            .begun("BEGIN")
             .and_then(|mut slot| slot.finish(work))
-            .map_err(|error| self.0.opener.explained(error))
+            .map_err(|error| self.0.main.opener.explained(error))
     }
 
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
@@ -194,23 +212,88 @@ impl Database {
     pub fn session(&self) -> Result<Session> {
         let session = match self.url() {
             DatabaseUrl::Postgres(_) => {
-                self.alive(|conn| Ok(conn.batch_execute("SELECT 1")?)).map(Held::Pooled)
+                self.0.main.alive(|conn| Ok(conn.batch_execute("SELECT 1")?)).map(Held::Pooled)
             }
             #[cfg(feature = "sqlite")]
-            _ => self.0.opener.establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
+            _ => self.0.main.opener.establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
             #[cfg(not(feature = "sqlite"))]
-            _ => self.pooled().map(Held::Pooled),
+            _ => self.0.main.pooled().map(Held::Pooled),
         };
-        session.map(Session).map_err(|error| self.0.opener.explained(error))
+        session.map(Session).map_err(|error| self.0.main.opener.explained(error))
+    }
+}
+
+/// One server or file, and the connections to it.
+struct Source {
+    opener: Opener,
+    /// Readers on SQLite, all connections on PostgreSQL.
+    pool: Pool<Opener>,
+}
+
+impl Source {
+    fn new(opener: Opener) -> Self {
+        let pool = Pool::builder()
+            .max_size(opener.options.connections)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(opener.options.busy_timeout)
+            .error_handler(Box::new(LogErrors))
+            .build_unchecked(opener.clone());
+        Self { opener, pool }
+    }
+
+    /// The replica that the options name, which has to be one of this server and this database.
+    fn replica(&self) -> Result<Option<Self>> {
+        let (Some(url), DatabaseUrl::Postgres(_)) = (&self.opener.options.read_url, &self.opener.url) else {
+            return Ok(None);
+        };
+        let url: DatabaseUrl = url.parse()?;
+        let other = |reason: String| Err(Error::Unusable { database: url.to_string(), reason });
+        if !matches!(url, DatabaseUrl::Postgres(_)) {
+            return other(format!("{READ_URL} has to name a replica of {}", self.opener.url));
+        }
+        let replica = Self::new(Opener::new(url.clone(), &self.opener.options)?);
+        if replica.identity()? != self.identity()? {
+            return other(format!("is no replica of {}, as {READ_URL} says", self.opener.url));
+        }
+        Ok(Some(replica))
+    }
+
+    /// What a server and its replicas have in common, and no other has.
+    fn identity(&self) -> Result<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            identity: String,
+        }
+        let asked =
+            "SELECT system_identifier || ' ' || current_database() AS identity FROM pg_control_system()";
+        self.read(|conn| {
+            let row: Row = on_backend!(conn, |c| diesel::sql_query(asked).get_result(c))?;
+            Ok(row.identity)
+        })
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = match self.opener.url {
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(_) => {
+                self.begun(super::postgres::BEGIN_READ).and_then(|mut slot| slot.finish(work))
+            }
+            _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
+        };
+        result.map_err(|error| self.opener.explained(error))
     }
 
     fn pooled(&self) -> Result<PooledConnection<Opener>> {
         // The pool says only that time is up: why, a connection outside it shows.
-        self.0.pool.get().map_err(|_| match self.0.opener.reader() {
+        self.pool.get().map_err(|_| match self.opener.reader() {
             Err(cause) => cause,
             Ok(_) => Error::Busy {
-                database: self.url().to_string(),
-                reason: format!("all {} connections were in use for too long", self.0.pool.max_size()),
+                database: self.opener.url.to_string(),
+                reason: format!("all {} connections were in use for too long", self.pool.max_size()),
             },
         })
     }
@@ -218,7 +301,7 @@ impl Database {
     /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
     /// PgBouncer keeps no setting longer than a transaction.
     fn begun(&self, sql: &str) -> Result<PooledConnection<Opener>> {
-        let wait = self.0.opener.options.busy_timeout.as_millis();
+        let wait = self.opener.options.busy_timeout.as_millis();
         let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
         self.alive(|conn| conn.begin(&sql))
     }
@@ -226,7 +309,7 @@ impl Database {
     /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
     /// given up then, each for another one.
     fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<PooledConnection<Opener>> {
-        let mut tries = self.0.pool.max_size() + 1;
+        let mut tries = self.pool.max_size() + 1;
         loop {
             let mut slot = self.pooled()?;
             match first(&mut slot.conn) {

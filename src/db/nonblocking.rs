@@ -46,7 +46,8 @@ pub struct AsyncDatabase(Database);
 impl AsyncDatabase {
     /// [`Database::open`].
     pub fn open(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
-        Self::open_with(url, &Options::default())
+        let url = url.to_owned();
+        on_thread(None, move || Database::open(&url).map(Self))
     }
 
     /// [`Database::open_with`].
@@ -57,7 +58,8 @@ impl AsyncDatabase {
 
     /// [`Database::connect`].
     pub fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
-        Self::connect_with(url, &Options::default())
+        let url = url.to_owned();
+        on_thread(None, move || Database::connect(&url).map(Self))
     }
 
     /// [`Database::connect_with`].
@@ -74,6 +76,16 @@ impl AsyncDatabase {
     {
         let db = self.0.clone();
         on_thread(Some(&self.0.permits().reads), move || db.read(work))
+    }
+
+    /// [`Database::read_newest`].
+    pub fn read_newest<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut DbConnection) -> Result<T> + Send + 'static,
+    {
+        let db = self.0.clone();
+        on_thread(Some(&self.0.permits().reads), move || db.read_newest(work))
     }
 
     /// [`Database::write`].

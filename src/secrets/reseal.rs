@@ -258,7 +258,7 @@ pub(super) fn reseal(
     work: &Work<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Resealed> {
-    let mut left = db.read(|conn| {
+    let mut left = db.read_newest(|conn| {
         keyring.check(conn)?;
         keyring.sealing(&"the database")?;
         count(conn, work.pick)
@@ -271,7 +271,7 @@ pub(super) fn reseal(
             let mut pages = Pages::new(column, work.pick, work.batch);
             loop {
                 progress(Progress { done, left });
-                let page = db.read(|conn| pages.next(conn))?;
+                let page = db.read_newest(|conn| pages.next(conn))?;
                 if page.is_empty() {
                     break;
                 }
@@ -288,7 +288,7 @@ pub(super) fn reseal(
             return Ok(Resealed { resealed, ..pass.report });
         }
         if passes == 0 {
-            let left = db.read(|conn| count(conn, work.pick))?.saturating_sub(pass.report.failed);
+            let left = db.read_newest(|conn| count(conn, work.pick))?.saturating_sub(pass.report.failed);
             return Ok(Resealed { resealed, left, ..pass.report });
         }
         done = done.saturating_sub(pass.report.failed); // they are looked at again

@@ -91,7 +91,7 @@ pub fn verify(
     for column in Column::ALL {
         let mut pages = Pages::new(column, Pick::ALL, super::BATCH);
         loop {
-            let page = db.read(|conn| pages.next(conn))?;
+            let page = db.read_newest(|conn| pages.next(conn))?;
             if page.is_empty() {
                 break;
             }

@@ -194,7 +194,7 @@ fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
 both! {
     fn options_at_their_edges_are_told_or_taken(t) {
         t.db();
-        let open = |connections, busy_timeout| viraldb::Database::open_with(&t.url, &viraldb::Options { connections, busy_timeout });
+        let open = |connections, busy_timeout| viraldb::Database::open_with(&t.url, &viraldb::Options { connections, busy_timeout, ..Default::default() });
         assert!(matches!(open(0, std::time::Duration::from_secs(1)), Err(Error::Invalid { .. })));
         let patient = open(1, std::time::Duration::MAX).unwrap();
         patient.write(|c| make::error().insert(c)).unwrap();
@@ -249,7 +249,7 @@ fn a_file_that_vanished_is_named() {
 both! {
     fn a_reader_that_waits_too_long_is_told_why(t) {
         t.db();
-        let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200) };
+        let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
         let db = viraldb::Database::open_with(&t.url, &options).unwrap();
         db.read(|_| {
             match db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)) {

@@ -18,6 +18,8 @@ mod models;
 #[cfg(feature = "async")]
 mod nonblocking;
 mod queue;
+#[cfg(feature = "postgres")]
+mod replica;
 mod schema;
 mod secrets;
 mod series;

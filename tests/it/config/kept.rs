@@ -22,7 +22,7 @@ both! {
     fn a_lookup_asks_nothing_while_nothing_changes(t) {
         t.db();
         // While the only connection is taken, a query would wait for it for three seconds.
-        let db = Database::open_with(&t.url, &viraldb::Options { connections: 1, busy_timeout: Duration::from_secs(3) }).unwrap();
+        let db = Database::open_with(&t.url, &viraldb::Options { connections: 1, busy_timeout: Duration::from_secs(3), ..Default::default() }).unwrap();
         let config = config(t, &db);
         let id = channel(&db, json!({ "max_clips": 3 }));
         assert_eq!(until(|| config.get_for::<u32>(id, "max_clips").is_ok_and(|clips| clips == 3)).as_secs(), 0);

@@ -49,6 +49,29 @@ impl Server {
         self.control(&["stop"]);
     }
 
+    /// A streaming replica of a server of its own.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn replica(&self) -> Self {
+        let dir = folder();
+        let host = self.data.as_ref().expect("only a server of its own has replicas").parent().unwrap();
+        let data = dir.join("data");
+        let copied = as_postgres(&bin().join("pg_basebackup"))
+            .args([
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--username=postgres",
+                "--host",
+            ])
+            .arg(host)
+            .arg("--pgdata")
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        run(&dir, &["hot_standby=on"])
+    }
+
     fn control(&self, args: &[&str]) {
         let data = self.data.as_ref().expect("only a server of its own is stopped");
         let done = as_postgres(&bin().join("pg_ctl"))
@@ -84,7 +107,8 @@ impl Server {
         Some(std::fs::read(self.data.as_ref()?.with_file_name("log")).unwrap())
     }
 
-    fn url(&self, database: &str) -> String {
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.before, self.after)
     }
 }
@@ -125,24 +149,33 @@ pub fn as_postgres(program: &Path) -> Command {
 /// Starts a server on a Unix socket in a folder of its own. A shell keeps it: when this process
 /// ends, however it ends, the shell's input closes, and it stops the server and removes the folder.
 fn start(settings: &[&str]) -> Server {
-    let bin = bin();
-    let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir().unwrap().keep();
-    let shown = dir.display().to_string();
-    let done = Command::new("chmod").args(["0777", &shown]).status().unwrap();
-    assert!(done.success());
-    let data = dir.join("data");
-    let initdb = as_postgres(&bin.join("initdb"))
+    let dir = folder();
+    let initdb = as_postgres(&bin().join("initdb"))
         .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"])
-        .arg(&data)
+        .arg(dir.join("data"))
         .output()
         .unwrap();
     assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+    run(&dir, settings)
+}
+
+/// A folder that the user PostgreSQL runs as may write.
+fn folder() -> PathBuf {
+    let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir().unwrap().keep();
+    let done = Command::new("chmod").arg("0777").arg(&dir).status().unwrap();
+    assert!(done.success());
+    dir
+}
+
+/// Runs a server on the data in a folder, with its socket there.
+fn run(dir: &Path, settings: &[&str]) -> Server {
+    let (data, shown) = (dir.join("data"), dir.display().to_string());
     let mut options = format!("-k {shown} -c listen_addresses=");
     for setting in settings {
         options.push_str(&format!(" -c {setting}"));
     }
     let pg_ctl = |args: &[&str]| {
-        let mut command = as_postgres(&bin.join("pg_ctl"));
+        let mut command = as_postgres(&bin().join("pg_ctl"));
         command.arg("-D").arg(&data).args(args).stdout(Stdio::null());
         command
     };
