@@ -9,14 +9,17 @@ mod channels;
 mod completions;
 mod config;
 mod errors;
+mod export;
 mod ingest;
 mod init;
 mod jobs;
 mod logging;
 mod migrate;
 mod music;
+mod optimize;
 mod output;
 mod presets;
+mod prune;
 mod reviews;
 mod runs;
 mod secrets;
@@ -95,6 +98,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Read files of videos into the database
     Ingest(ingest::Args),
+    /// Write rows of tables as JSON Lines or CSV
+    Export(export::Args),
     /// Discovered videos
     Videos(videos::Args),
     /// Runs of the pipeline
@@ -115,6 +120,10 @@ enum Command {
     Secrets(secrets::Args),
     /// Errors of the pipelines
     Errors(errors::Args),
+    /// Delete what is old: resolved errors, superfluous samples, finished jobs and runs
+    Prune(prune::Args),
+    /// Bring the planner's statistics up to date, and give back room
+    Optimize(optimize::Args),
     /// Settings, and where they come from
     Config(config::Args),
     /// Print a completion script for a shell
@@ -193,6 +202,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
+            Self::Export(_) => "export",
             Self::Videos(_) => "videos",
             Self::Runs(_) => "runs",
             Self::Reviews(_) => "reviews",
@@ -203,6 +213,8 @@ impl Command {
             Self::Jobs(_) => "jobs",
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
+            Self::Prune(_) => "prune",
+            Self::Optimize(_) => "optimize",
             Self::Config(_) => "config",
             Self::Completions(_) => "completions",
         }
@@ -214,6 +226,7 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
+            Self::Export(args) => args.run(context),
             Self::Videos(args) => args.run(context),
             Self::Runs(args) => args.run(context),
             Self::Reviews(args) => args.run(context),
@@ -224,6 +237,8 @@ impl Command {
             Self::Jobs(args) => args.run(context),
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
+            Self::Prune(args) => args.run(context),
+            Self::Optimize(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }

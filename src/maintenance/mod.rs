@@ -1,5 +1,13 @@
 //! What operators ask of a database and do to it.
 
+mod export;
+mod optimize;
+mod prune;
+mod sizes;
 mod status;
 
+pub use export::{Destination, Export, Exported, Form, export};
+pub use optimize::{Optimized, optimize};
+pub use prune::{Part, Prune, Pruned, Pruning, prune};
+pub use sizes::{TableSize, sizes};
 pub use status::{NichePending, Status, StatusCounts, TableRows, status};
