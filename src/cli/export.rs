@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use indicatif::{HumanCount, ProgressBar};
 
-use super::Context;
+use super::{Context, Format};
 use crate::maintenance::{self, Destination, Export, Form};
 use crate::{Result, Timestamp};
 
@@ -43,7 +43,8 @@ impl Args {
         let exported = maintenance::export(&db, &export, to, &mut tell);
         bar.finish_and_clear();
         let exported = exported?;
-        if !is_stream && !(context.quiet && context.output.format == super::Format::Table) {
+        let is_told = !context.quiet || context.output.format != Format::Table;
+        if !is_stream && is_told {
             context.output.rows(&exported, &["table", "rows", "file"])?;
         }
         Ok(ExitCode::SUCCESS)

@@ -160,6 +160,11 @@ impl Database {
         self.0.opener.explained(error)
     }
 
+    /// How long locks are waited for.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.0.opener.options.busy_timeout
+    }
+
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
     pub(crate) fn is_own_file(&self, path: &Path) -> bool {
         let DatabaseUrl::File(file) = self.url() else { return false };

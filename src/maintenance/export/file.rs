@@ -41,17 +41,29 @@ impl Whole {
         self.path.display().to_string()
     }
 
-    /// Puts the file on the disk, under its name.
-    pub(super) fn finish(self) -> Result<()> {
+    /// Puts what was written on the disk.
+    pub(super) fn complete(self) -> Result<Complete> {
         let Self { path, file } = self;
-        let named = file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.as_file().sync_all().map(|()| file))
-            .and_then(|file| file.persist(&path).map_err(|error| error.error))
-            // The name too: it stands in the folder.
-            .and_then(|_| File::open(folder(&path))?.sync_all());
-        named.map_err(|error| Error::io(path, error))
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        match file.and_then(|file| file.as_file().sync_all().map(|()| file)) {
+            Ok(file) => Ok(Complete { path, file }),
+            Err(error) => Err(Error::io(path, error)),
+        }
+    }
+}
+
+/// A file that is on the disk, and has not its name yet.
+pub(super) struct Complete {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Complete {
+    /// Gives it its name, which is put on the disk too: it stands in the folder.
+    pub(super) fn name(self) -> Result<()> {
+        let Self { path, file } = self;
+        let named = file.persist(&path).map_err(|error| error.error);
+        named.and_then(|_| File::open(folder(&path))?.sync_all()).map_err(|error| Error::io(path, error))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::document::cell;
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp};
-use file::Whole;
+use file::{Complete, Whole};
 use source::{SOURCES, Source};
 
 /// Rows after which it is told how far an export is.
@@ -132,7 +132,8 @@ pub fn export(
             Ok(())
         })
     })?;
-    files.into_iter().try_for_each(Whole::finish)?;
+    let files = files.into_iter().map(Whole::complete).collect::<Result<Vec<_>>>()?;
+    files.into_iter().try_for_each(Complete::name)?;
     Ok(done)
 }
 

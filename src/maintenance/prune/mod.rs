@@ -140,6 +140,25 @@ pub enum Pruning<'a> {
 /// holds the lock for about two milliseconds, and waits 200 times as long before it asks for it again. On PostgreSQL it
 /// rests as long as it works. When it was killed, the next one goes on.
 ///
+/// ```
+/// use viraldb::config::Config;
+/// use viraldb::maintenance::{Part, Prune, Pruning, prune};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let how = Prune { parts: vec![Part::Runs], ..Prune::new(&Config::open(&db)?)? };
+/// let mut files = Vec::new();
+/// let pruned = prune(&db, &how, &mut |at| {
+///     if let Pruning::Files(paths) = at {
+///         files.extend_from_slice(paths);
+///     }
+///     Ok(())
+/// })?;
+/// assert_eq!((pruned.rows(), files.len()), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `Invalid` if `batch` is not between 1 and 10,000; what `told` returns, upon which nothing more is deleted.
 pub fn prune(

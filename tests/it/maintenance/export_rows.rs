@@ -90,7 +90,7 @@ fn value(table: &str, column: &str, n: usize) -> Value {
         "correlation_id" | "lease_token" => format!("0190a000-0000-7000-8000-0000000000{n:02x}").into(),
         "cycle_start" => TIMES[1].into(),
         _ if DOCUMENTS.contains(&column) => document(n),
-        _ if BOOLS.contains(&column) => json!(n % 2 == 0),
+        _ if BOOLS.contains(&column) => json!(n != 1),
         _ if BIG_INTS.contains(&column) => BIG[n].into(),
         _ if SMALL_INTS.contains(&column) => INTS[n].into(),
         _ if column.ends_with("_at") || ["timestamp", "cycle_end"].contains(&column) => TIMES[n].into(),
