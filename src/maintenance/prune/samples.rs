@@ -59,7 +59,7 @@ impl Samples {
                     while !left.is_empty() {
                         let (ids, rest) = left.split_at(pace.rows().min(left.len()));
                         let gone = pace.write(|conn| {
-                            tree::delete_where(conn, samples.table, "id", samples.ids, ids, "true")
+                            tree::delete_where(conn, samples.table, "id", samples.ids, ids, None)
                         })?;
                         pruned.add(samples.table, gone);
                         told(Pruning::Rows(pruned.rows()))?;

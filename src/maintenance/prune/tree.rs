@@ -177,16 +177,16 @@ impl Tree {
     ) -> Result<Gone> {
         let old = filled(conn, self.old, prune);
         if self.children.is_empty() {
-            let rows = delete_where(conn, self.table, "id", self.ids, ids, &old)?;
+            let rows = delete_where(conn, self.table, "id", self.ids, ids, Some(&old))?;
             return Ok(Gone { rows: vec![(self.table, rows)], files: 0 });
         }
         let ids = self.still_old(conn, ids, &old)?;
         let files = self.tell_files(conn, &ids, told)?;
         let mut rows = Vec::new();
         for (table, column) in self.children {
-            rows.push((*table, delete_where(conn, table, column, self.ids, &ids, "true")?));
+            rows.push((*table, delete_where(conn, table, column, self.ids, &ids, None)?));
         }
-        rows.push((self.table, delete_where(conn, self.table, "id", self.ids, &ids, "true")?));
+        rows.push((self.table, delete_where(conn, self.table, "id", self.ids, &ids, None)?));
         Ok(Gone { rows, files })
     }
 
@@ -288,17 +288,19 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Deletes the rows whose column is one of these ids and that fit a condition on `root`; returns how many there were.
+/// Deletes the rows whose column is one of these ids and that fit a condition on `root`, if there is one; returns how
+/// many there were.
 pub(super) fn delete_where(
     conn: &mut DbConnection,
     table: &'static str,
     column: &str,
     id_type: &str,
     ids: &[String],
-    condition: &str,
+    condition: Option<&str>,
 ) -> Result<u64> {
     let list = list(conn, id_type, ids);
-    let sql = format!("DELETE FROM {table} AS root WHERE root.{column} {} AND {}", list.sql, flag(condition));
+    let condition = condition.map(|condition| format!(" AND {}", flag(condition))).unwrap_or_default();
+    let sql = format!("DELETE FROM {table} AS root WHERE root.{column} {}{condition}", list.sql);
     let gone = on_backend!(conn, |c| diesel::sql_query(sql).bind::<Text, _>(&list.value).execute(c))
         .of(table, "")?;
     Ok(gone as u64)
