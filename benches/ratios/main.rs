@@ -18,6 +18,7 @@ mod memory;
 mod mixed;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod prune;
 mod queue;
 mod rows;
 #[cfg(feature = "postgres")]
@@ -47,6 +48,7 @@ fn main() {
     lines.extend(backup::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
+    lines.extend(prune::lines(&asked));
     lines.retain(|line| asked.wants(line.name));
     if !lines.is_empty() {
         Line::print_header();

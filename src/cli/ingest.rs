@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, Format as OutputFormat};
-use crate::db::beside;
+use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
-use crate::{DatabaseUrl, Error, Result};
+use crate::{Database, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -48,11 +48,8 @@ impl Args {
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
-        let mut kept = self.files.clone();
-        if let DatabaseUrl::File(path) = db.url() {
-            kept.extend(["", "-wal", "-shm"].map(|ending| beside(path, ending)));
-        }
-        let mut rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &kept)).transpose()?;
+        let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &self.files, &db));
+        let mut rejects = rejects.transpose()?;
         let mut reports = Vec::new();
         let read_all = inputs.into_iter().try_for_each(|Input { name, length, read }| {
             let bar = progress(context, length);
@@ -95,21 +92,12 @@ struct Rejects<'a> {
 }
 
 impl<'a> Rejects<'a> {
-    fn new(path: &'a Path, kept: &[PathBuf]) -> Result<Self> {
+    fn new(path: &'a Path, inputs: &[PathBuf], db: &Database) -> Result<Self> {
         let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
         if path.as_os_str() == "-" {
             return refused("names no file");
         }
-        // A -wal file may not be there yet, but its folder is.
-        let real = |path: &Path| {
-            path.canonicalize().ok().or_else(|| {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
-            })
-        };
-        let same =
-            |other: &PathBuf| other == path || real(path).is_some_and(|path| real(other) == Some(path));
-        if kept.iter().any(same) {
+        if db.is_own_file(path) || inputs.iter().any(|input| same_file(input, path)) {
             return refused("is a file that is to be read, or the database's own");
         }
         Ok(Self { path, file: None })

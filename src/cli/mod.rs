@@ -10,14 +10,17 @@ mod channels;
 mod completions;
 mod config;
 mod errors;
+mod export;
 mod ingest;
 mod init;
 mod jobs;
 mod logging;
 mod migrate;
 mod music;
+mod optimize;
 mod output;
 mod presets;
+mod prune;
 mod restore;
 mod reviews;
 mod runs;
@@ -97,6 +100,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Read files of videos into the database
     Ingest(ingest::Args),
+    /// Write rows of tables as JSON Lines or CSV
+    Export(export::Args),
     /// Discovered videos
     Videos(videos::Args),
     /// Runs of the pipeline
@@ -117,6 +122,10 @@ enum Command {
     Secrets(secrets::Args),
     /// Errors of the pipelines
     Errors(errors::Args),
+    /// Delete what is old: resolved errors, superfluous samples, finished jobs and runs
+    Prune(prune::Args),
+    /// Bring the planner's statistics up to date, and give back room
+    Optimize(optimize::Args),
     /// Settings, and where they come from
     Config(config::Args),
     /// Backups: make, list, verify, prune, and try them
@@ -199,6 +208,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
+            Self::Export(_) => "export",
             Self::Videos(_) => "videos",
             Self::Runs(_) => "runs",
             Self::Reviews(_) => "reviews",
@@ -209,6 +219,8 @@ impl Command {
             Self::Jobs(_) => "jobs",
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
+            Self::Prune(_) => "prune",
+            Self::Optimize(_) => "optimize",
             Self::Config(_) => "config",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
@@ -222,6 +234,7 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
+            Self::Export(args) => args.run(context),
             Self::Videos(args) => args.run(context),
             Self::Runs(args) => args.run(context),
             Self::Reviews(args) => args.run(context),
@@ -232,6 +245,8 @@ impl Command {
             Self::Jobs(args) => args.run(context),
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
+            Self::Prune(args) => args.run(context),
+            Self::Optimize(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Backup(args) => args.run(context),
             Self::Restore(args) => args.run(context),

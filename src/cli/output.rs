@@ -3,11 +3,11 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::Serialize;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Format;
+use crate::db::document::{cell, columns};
 use crate::{Error, Result};
 
 /// The longest text a column of a table for people shows; the other formats show all.
@@ -84,6 +84,11 @@ impl Output {
         })
     }
 
+    /// Where data goes that is printed as it comes.
+    pub(super) fn data(&mut self) -> &mut dyn Write {
+        &mut self.out
+    }
+
     /// Prints text for people, or what a program is to take as it is.
     pub(super) fn text(&mut self, text: &str) -> Result<()> {
         self.out.write_all(text.as_bytes()).map_err(failed)
@@ -144,15 +149,6 @@ fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
     rows.iter().map(crate::db::document::from_row).collect()
 }
 
-/// A value as text: nothing for null, JSON for what is nested.
-fn cell(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
-}
-
 /// A value in a table for people: fractions to two digits, long text cut.
 fn for_people(value: Option<&Value>) -> String {
     match value.and_then(Value::as_f64) {
@@ -173,38 +169,4 @@ fn short(text: String) -> String {
 /// Text for a terminal: control characters, which could tell it to do something, are replaced.
 pub(super) fn visible(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
-}
-
-/// The names of a row's columns, also when there is no row: serde's derive tells them to whoever asks
-/// it to read the struct.
-fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
-    struct Ask<'a>(&'a mut &'static [&'static str]);
-
-    impl<'de> Deserializer<'de> for Ask<'_> {
-        type Error = de::value::Error;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(de::Error::custom("only asked for names"))
-        }
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            visitor: V,
-        ) -> Result<V::Value, Self::Error> {
-            *self.0 = fields;
-            self.deserialize_any(visitor)
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-
-    let mut names: &'static [&'static str] = &[];
-    // It always fails, having told the names.
-    let _ = T::deserialize(Ask(&mut names)).is_ok();
-    names
 }

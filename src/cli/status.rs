@@ -7,24 +7,50 @@ use indicatif::HumanBytes;
 
 use super::output::visible;
 use super::{Context, Format};
-use crate::maintenance::{self, Status, StatusCounts};
+use crate::maintenance::{self, Status, StatusCounts, TableSize};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Add the size of each table and its indexes; on SQLite the whole file is read for it
+    #[arg(long)]
+    sizes: bool,
+}
+
+/// What a status is printed from.
+#[derive(serde::Serialize)]
+struct Document {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sizes: Option<Vec<TableSize>>,
+}
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
-        let status = maintenance::status(&context.database()?)?;
+        let db = context.database()?;
+        let status = maintenance::status(&db)?;
+        let sizes = if self.sizes { Some(maintenance::sizes(&db)?) } else { None };
         match context.output.format {
             Format::Table => {
                 let text = for_people(&status).map_err(|error| Error::Other(Box::new(error)))?;
                 context.output.text(&text)?;
+                if let Some(sizes) = sizes {
+                    context.output.text("\n")?;
+                    context.output.table(SIZES, sizes.iter().map(size_for_people))?;
+                }
             }
-            _ => context.output.object(&status)?,
+            _ => context.output.object(&Document { status, sizes })?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+const SIZES: &[&str] = &["table", "size", "rows", "indexes"];
+
+fn size_for_people(size: &TableSize) -> Vec<String> {
+    let bytes = |bytes: i64| HumanBytes(u64::try_from(bytes).unwrap_or_default()).to_string();
+    vec![size.table.clone(), bytes(size.total_bytes), bytes(size.table_bytes), bytes(size.index_bytes)]
 }
 
 fn for_people(status: &Status) -> Result<String, std::fmt::Error> {

@@ -15,7 +15,7 @@ use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::{AnalyticsId, Timestamp};
 
 /// One row of `analytics`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = analytics, check_for_backend(crate::db::MultiBackend))]
 pub struct Analytics {
     /// Number the database gives it.
@@ -205,13 +205,23 @@ impl Analytics {
     /// One step of a thinning; returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
-            on_backend!(conn, |c| {
-                let found: Vec<(AnalyticsId, String)> = thinning.next_rows::<analytics::table>().load(c)?;
-                let ids = thinning.take(found);
-                diesel::delete(analytics::table.filter(analytics::id.eq_any(ids))).execute(c)
-            })
+            let ids = Self::superfluous(conn, thinning)?;
+            on_backend!(conn, |c| diesel::delete(analytics::table.filter(analytics::id.eq_any(ids)))
+                .execute(c))
             .of("analytics", "")
         })
+    }
+
+    /// The rows that the next step of a thinning is to delete.
+    pub(crate) fn superfluous(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<Vec<AnalyticsId>> {
+        let found: Vec<(AnalyticsId, String)> =
+            on_backend!(conn, |c| thinning.next_rows::<analytics::table>().load(c)).of("analytics", "")?;
+        Ok(thinning.take(found))
+    }
+
+    /// How many rows the steps of a thinning have left to delete.
+    pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
+        on_backend!(conn, |c| thinning.count::<analytics::table>().get_result(c)).of("analytics", "")
     }
 
     /// Deletes a row; the count is 0 if there is none.

@@ -15,7 +15,9 @@ use crate::schema::{clips, discovered_videos};
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = clips, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]

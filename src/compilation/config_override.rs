@@ -12,7 +12,7 @@ use crate::schema::config_overrides;
 use crate::types::Timestamp;
 
 /// One row of `config_overrides`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = config_overrides, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 pub struct ConfigOverride {
     /// Name of the setting.

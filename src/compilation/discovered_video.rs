@@ -23,7 +23,7 @@ use crate::schema::discovered_videos;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
 
 /// One row of `discovered_videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = discovered_videos, check_for_backend(crate::db::MultiBackend))]
 pub struct DiscoveredVideo {
     /// Number the database gives it.

@@ -14,7 +14,9 @@ use crate::schema::error_log;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 
 /// One row of `error_log`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = error_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ErrorLog {

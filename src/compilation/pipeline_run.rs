@@ -17,7 +17,7 @@ use crate::types::{PipelineRunId, Timestamp, portable};
 pub use view::RunView;
 
 /// One row of `pipeline_runs`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = pipeline_runs, check_for_backend(crate::db::MultiBackend))]
 pub struct PipelineRun {
     /// Number the database gives it.

@@ -16,7 +16,9 @@ use crate::schema::{pipeline_runs, review_log};
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
 /// One row of `review_log`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = review_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct ReviewLog {

@@ -13,7 +13,9 @@ use crate::schema::scripts;
 use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 
 /// One row of `scripts`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct Script {

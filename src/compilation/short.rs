@@ -13,7 +13,9 @@ use crate::schema::shorts;
 use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 
 /// One row of `shorts`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = shorts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(Clip, foreign_key = clip_id))]

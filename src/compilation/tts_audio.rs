@@ -13,7 +13,9 @@ use crate::schema::tts_audio;
 use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 
 /// One row of `tts_audio`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = tts_audio, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 pub struct TtsAudio {

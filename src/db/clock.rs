@@ -9,6 +9,7 @@ use diesel::QueryResult;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 
+use super::DbConnection;
 use crate::types::Timestamp;
 use crate::types::sql::Timestamptz;
 
@@ -20,6 +21,22 @@ pub(crate) fn now() -> Moment {
 /// So long after this moment.
 pub(crate) fn after(wait: Duration) -> Moment {
     Moment { at: Timestamp::now() + wait, seconds: wait.as_secs_f64() }
+}
+
+/// A moment as SQL, which `<` and `>=` compare with a column.
+///
+/// On SQLite other programs write moments with fewer digits, and a shorter text comes first; so it is the shortest of
+/// the moment.
+pub(crate) fn literal(conn: &DbConnection, at: Timestamp) -> String {
+    match conn {
+        #[cfg(feature = "sqlite")]
+        DbConnection::Sqlite(_) => {
+            let text = at.to_sqlite();
+            format!("'{}'", text.trim_end_matches('0').trim_end_matches('.'))
+        }
+        #[cfg(feature = "postgres")]
+        DbConnection::Postgres(_) => format!("timestamptz '{at}'"),
+    }
 }
 
 /// See [`now`] and [`after`].

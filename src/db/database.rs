@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,6 +169,24 @@ impl Database {
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };
         Some(std::fs::metadata(super::url::beside(path, "-wal")).map_or(0, |file| file.len()))
+    }
+
+    /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        self.0.opener.explained(error)
+    }
+
+    /// How long locks are waited for.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.0.opener.options.busy_timeout
+    }
+
+    /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
+    pub(crate) fn is_own_file(&self, path: &Path) -> bool {
+        let DatabaseUrl::File(file) = self.url() else { return false };
+        ["", "-wal", "-shm"]
+            .iter()
+            .any(|ending| super::url::same_file(&super::url::beside(file, ending), path))
     }
 
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.

@@ -143,6 +143,17 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether two paths name one file, which need not be there yet; a -wal file may not be, but its folder is.
+pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
+        })
+    };
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+}
+
 /// The user name and password of what stands behind a URL's `://`, and the rest. They end at the last `@`
 /// before the query, which begins at the first `?` behind them; what they hold may have to be
 /// percent-encoded, see [`is_unencoded`].

@@ -14,7 +14,7 @@ use crate::schema::{job_scripts, job_videos, jobs};
 use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = jobs, check_for_backend(crate::db::MultiBackend))]
 pub struct Job {
     /// Number the database gives it.

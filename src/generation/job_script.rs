@@ -13,7 +13,9 @@ use crate::schema::job_scripts;
 use crate::types::{JobId, JobScriptId, Json, Timestamp};
 
 /// One row of `job_scripts`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = job_scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 pub struct JobScript {

@@ -14,7 +14,9 @@ use crate::schema::job_videos;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 
 /// One row of `job_videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = job_videos, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 #[diesel(belongs_to(JobScript, foreign_key = script_id))]

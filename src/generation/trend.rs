@@ -17,7 +17,7 @@ use crate::schema::trends;
 use crate::types::{Json, Timestamp, TrendId, portable};
 
 /// One row of `trends`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = trends, check_for_backend(crate::db::MultiBackend))]
 pub struct Trend {
     /// Number the database gives it.

@@ -96,6 +96,11 @@ pub(super) fn table(name: &str) -> Result<&'static Target> {
     })
 }
 
+/// Refuses a name of none of the tables.
+pub(crate) fn check_table(name: &str) -> Result<()> {
+    table(name).map(drop)
+}
+
 /// Reads a document as a row of `T`, and keeps the columns that it gives.
 fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(mut given) = value else {

@@ -16,7 +16,7 @@ mod yt_dlp;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 
-pub(crate) use jsonl::tables;
+pub(crate) use jsonl::{check_table, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

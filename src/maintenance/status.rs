@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compilation::{DiscoveredVideo, ErrorLog};
 use crate::db::on_backend;
@@ -49,7 +49,7 @@ pub struct NichePending {
 }
 
 /// How many rows a table has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
 pub struct TableRows {
     /// The table.
     #[diesel(sql_type = Text)]
@@ -85,7 +85,7 @@ pub fn status(db: &Database) -> Result<Status> {
 }
 
 /// The engine's version, and the size of the database in bytes.
-fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
+pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]

@@ -17,7 +17,9 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
 
 /// One row of `channels`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = channels, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
 pub struct Channel {

@@ -14,7 +14,9 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
 /// One row of `channel_statistics`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = channel_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 pub struct ChannelStatistics {
@@ -176,15 +178,30 @@ impl ChannelStatistics {
     /// One step of a thinning; returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
-            on_backend!(conn, |c| {
-                let found: Vec<(ChannelStatisticsId, String)> =
-                    thinning.next_rows::<channel_statistics::table>().load(c)?;
-                let ids = thinning.take(found);
-                diesel::delete(channel_statistics::table.filter(channel_statistics::id.eq_any(ids)))
-                    .execute(c)
-            })
+            let ids = Self::superfluous(conn, thinning)?;
+            on_backend!(conn, |c| diesel::delete(
+                channel_statistics::table.filter(channel_statistics::id.eq_any(ids))
+            )
+            .execute(c))
             .of("channel_statistics", "")
         })
+    }
+
+    /// The rows that the next step of a thinning is to delete.
+    pub(crate) fn superfluous(
+        conn: &mut DbConnection,
+        thinning: &mut Thinning,
+    ) -> Result<Vec<ChannelStatisticsId>> {
+        let found: Vec<(ChannelStatisticsId, String)> =
+            on_backend!(conn, |c| thinning.next_rows::<channel_statistics::table>().load(c))
+                .of("channel_statistics", "")?;
+        Ok(thinning.take(found))
+    }
+
+    /// How many rows the steps of a thinning have left to delete.
+    pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
+        on_backend!(conn, |c| thinning.count::<channel_statistics::table>().get_result(c))
+            .of("channel_statistics", "")
     }
 
     /// Deletes a row; the count is 0 if there is none.

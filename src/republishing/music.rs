@@ -14,7 +14,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, MusicId, Timestamp};
 
 /// One row of `music`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = music, check_for_backend(crate::db::MultiBackend))]
 pub struct Music {
     /// Identifier, a UUID of version 7 when we make it.

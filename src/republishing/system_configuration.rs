@@ -15,7 +15,7 @@ use crate::schema::system_configuration;
 use crate::types::{ConfigValue, Timestamp};
 
 /// One row of `system_configuration`. It prints and serializes a sealed value as [`Sealed`](crate::types::Sealed) does.
-#[derive(Clone, PartialEq, Deserialize, HasQuery, Identifiable)]
+#[derive(Clone, PartialEq, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = system_configuration, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 pub struct SystemConfiguration {
     /// Name of the setting.

@@ -14,7 +14,7 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, Timestamp, TransformationPresetId};
 
 /// One row of `transformation_presets`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = transformation_presets, check_for_backend(crate::db::MultiBackend))]
 pub struct TransformationPreset {
     /// Identifier, a UUID of version 7 when we make it.

@@ -19,7 +19,9 @@ use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, 
 pub use life::VideoMove;
 
 /// One row of `videos`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = videos, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = transformation_preset_id))]

@@ -15,7 +15,9 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
 
 /// One row of `video_processing_jobs`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = video_processing_jobs, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]

@@ -14,7 +14,9 @@ use crate::types::sql::{Bool, Uuid};
 use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
 /// One row of `video_statistics`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, Identifiable, Associations)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
+)]
 #[diesel(table_name = video_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 pub struct VideoStatistics {
@@ -168,14 +170,30 @@ impl VideoStatistics {
     /// One step of a thinning; returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
-            on_backend!(conn, |c| {
-                let found: Vec<(VideoStatisticsId, String)> =
-                    thinning.next_rows::<video_statistics::table>().load(c)?;
-                let ids = thinning.take(found);
-                diesel::delete(video_statistics::table.filter(video_statistics::id.eq_any(ids))).execute(c)
-            })
+            let ids = Self::superfluous(conn, thinning)?;
+            on_backend!(conn, |c| diesel::delete(
+                video_statistics::table.filter(video_statistics::id.eq_any(ids))
+            )
+            .execute(c))
             .of("video_statistics", "")
         })
+    }
+
+    /// The rows that the next step of a thinning is to delete.
+    pub(crate) fn superfluous(
+        conn: &mut DbConnection,
+        thinning: &mut Thinning,
+    ) -> Result<Vec<VideoStatisticsId>> {
+        let found: Vec<(VideoStatisticsId, String)> =
+            on_backend!(conn, |c| thinning.next_rows::<video_statistics::table>().load(c))
+                .of("video_statistics", "")?;
+        Ok(thinning.take(found))
+    }
+
+    /// How many rows the steps of a thinning have left to delete.
+    pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
+        on_backend!(conn, |c| thinning.count::<video_statistics::table>().get_result(c))
+            .of("video_statistics", "")
     }
 
     /// Deletes a row; the count is 0 if there is none.

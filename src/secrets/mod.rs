@@ -53,3 +53,9 @@ pub(crate) use envelope::key_id;
 pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {
     value.as_str().and_then(key_id).is_some()
 }
+
+/// Whether what stands in a sealed column may be shown: nothing, a text that viraldb sealed, or a token of the Python
+/// applications. Any other may be a secret that another program put there as it is.
+pub(crate) fn is_ciphertext(text: &str) -> bool {
+    text.is_empty() || key_id(text).is_some() || fernet::is_token(text)
+}

@@ -99,10 +99,18 @@ impl Thinning {
     pub(crate) const fn next_rows<T: Series>(&self) -> Superfluous<'_, T> {
         Superfluous(self, std::marker::PhantomData)
     }
+
+    /// How many rows are left for all steps together.
+    pub(crate) const fn count<T: Series>(&self) -> CountSuperfluous<'_, T> {
+        CountSuperfluous(self, std::marker::PhantomData)
+    }
 }
 
 /// Rows that are not the last of their period.
 pub(crate) struct Superfluous<'a, T>(&'a Thinning, std::marker::PhantomData<T>);
+
+/// How many these are.
+pub(crate) struct CountSuperfluous<'a, T>(&'a Thinning, std::marker::PhantomData<T>);
 
 impl<T: Series> Query for Select<T> {
     type SqlType = <T::AllColumns as Expression>::SqlType;
@@ -112,8 +120,13 @@ impl<T: Series> Query for Superfluous<'_, T> {
     type SqlType = (<T::PrimaryKey as Expression>::SqlType, Text);
 }
 
+impl<T: Series> Query for CountSuperfluous<'_, T> {
+    type SqlType = BigInt;
+}
+
 impl<T: Series, C> RunQueryDsl<C> for Select<T> {}
 impl<T: Series, C> RunQueryDsl<C> for Superfluous<'_, T> {}
+impl<T: Series, C> RunQueryDsl<C> for CountSuperfluous<'_, T> {}
 
 // The text varies, so it is found prepared by its text.
 impl<T: Series> QueryId for Select<T> {
@@ -122,6 +135,11 @@ impl<T: Series> QueryId for Select<T> {
 }
 
 impl<T> QueryId for Superfluous<'_, T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T> QueryId for CountSuperfluous<'_, T> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
@@ -353,24 +371,48 @@ where
     String: ToSql<Text, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
-        let Thinning { before, every, batch, subject: begin, .. } = self.0;
-        let [its, following] = ["sample", "later"].map(|name| DB::period(*every, &format!("{name}.{time}")));
-        out.push_sql(&format!(
-            "SELECT sample.id, CAST(sample.{subject} AS text) FROM {table} AS sample {by} WHERE "
-        ));
-        edge::<T, DB>(&mut out, "<", before)?;
-        if let Some(begin) = begin {
-            out.push_sql(&format!(" AND sample.{subject} >= CAST("));
-            out.push_bind_param::<Text, String>(begin)?;
-            out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
-        }
+        let (subject, time, batch) = (T::SUBJECT, T::TIME, self.0.batch);
+        out.push_sql(&format!("SELECT sample.id, CAST(sample.{subject} AS text)"));
+        superfluous::<T, DB>(&mut out, self.0)?;
         // A literal limit: SQLite prepares a statement with a bound one anew on each execution.
-        out.push_sql(&format!(
-            " AND {its} = (SELECT {following} FROM {table} AS later {by} WHERE later.{subject} = sample.{subject} \
-             AND (later.{time}, later.id) > (sample.{time}, sample.id) ORDER BY later.{time}, later.id LIMIT 1) \
-             ORDER BY sample.{subject}, sample.{time} LIMIT {batch}"
-        ));
+        out.push_sql(&format!(" ORDER BY sample.{subject}, sample.{time} LIMIT {batch}"));
         Ok(())
     }
+}
+
+impl<T: Series, DB: Dialect> QueryFragment<DB> for CountSuperfluous<'_, T>
+where
+    Timestamp: ToSql<Timestamptz, DB>,
+    String: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("SELECT count(*)");
+        superfluous::<T, DB>(&mut out, self.0)
+    }
+}
+
+/// From which rows, and which of them.
+fn superfluous<'b, T: Series, DB: Dialect>(
+    out: &mut AstPass<'_, 'b, DB>,
+    thinning: &'b Thinning,
+) -> QueryResult<()>
+where
+    Timestamp: ToSql<Timestamptz, DB>,
+    String: ToSql<Text, DB>,
+{
+    let (table, subject, time, by) = (T::NAME, T::SUBJECT, T::TIME, DB::by_index::<T>());
+    let Thinning { before, every, subject: begin, .. } = thinning;
+    let [its, following] = ["sample", "later"].map(|name| DB::period(*every, &format!("{name}.{time}")));
+    out.push_sql(&format!(" FROM {table} AS sample {by} WHERE "));
+    edge::<T, DB>(out, "<", before)?;
+    if let Some(begin) = begin {
+        out.push_sql(&format!(" AND sample.{subject} >= CAST("));
+        out.push_bind_param::<Text, String>(begin)?;
+        out.push_sql(&format!(" AS {})", DB::subject_type::<T>()));
+    }
+    out.push_sql(&format!(
+        " AND {its} = (SELECT {following} FROM {table} AS later {by} WHERE later.{subject} = sample.{subject} \
+         AND (later.{time}, later.id) > (sample.{time}, sample.id) ORDER BY later.{time}, later.id LIMIT 1)"
+    ));
+    Ok(())
 }

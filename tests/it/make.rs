@@ -199,9 +199,12 @@ pub struct Contract {
     pub defaults: Value,
 }
 
+/// The id of the one preset and of the one track there.
+pub const PRESET: &str = "0190a000-0000-7000-8000-00000000000a";
+
 /// The 22 tables, parents first. The rows fit each other in a database without other rows.
 pub fn contract() -> Vec<Contract> {
-    const A: &str = "0190a000-0000-7000-8000-00000000000a";
+    const A: &str = PRESET;
     const B: &str = "0190a000-0000-7000-8000-00000000000b";
     const C: &str = "0190a000-0000-7000-8000-00000000000c";
     let time = "2026-01-01 00:00:00";

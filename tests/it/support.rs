@@ -227,7 +227,8 @@ pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
         (1..).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL").collect::<Vec<_>>();
     c.batch_execute(&format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}"))
         .unwrap();
-    let explain = format!("EXPLAIN EXECUTE asked({})", parameters.join(", "));
+    let given = if parameters.is_empty() { String::new() } else { format!("({})", parameters.join(", ")) };
+    let explain = format!("EXPLAIN EXECUTE asked{given}");
     let lines: Vec<PgLine> = sql_query(explain).load(c).unwrap();
     c.batch_execute("DEALLOCATE asked").unwrap();
     lines.into_iter().map(|line| line.detail).collect()

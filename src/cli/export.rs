@@ -1,0 +1,61 @@
+//! `viraldb export`
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{HumanCount, ProgressBar};
+
+use super::{Context, Format};
+use crate::maintenance::{self, Destination, Export, Form};
+use crate::{Result, Timestamp};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Tables whose rows are written
+    #[arg(value_name = "TABLE", required_unless_present = "all")]
+    tables: Vec<String>,
+    /// All 22 tables, into a folder
+    #[arg(long, conflicts_with = "tables")]
+    all: bool,
+    /// File, or - for standard output; of several tables, the folder for a file each, TABLE.jsonl or TABLE.csv
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    to: PathBuf,
+    /// Only rows that were changed, or where that is not kept, came to be, at this time or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// How rows are written: jsonl, which ingest reads back, or csv
+    #[arg(long = "as", id = "as", value_name = "FORMAT", default_value_t = Form::Jsonl)]
+    form: Form,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let export = Export { tables: self.tables, since: self.since, form: self.form };
+        let db = context.database()?;
+        let bar = progress(context);
+        let mut tell = |table: &str, rows: u64| bar.set_message(format!("{table}  {}", HumanCount(rows)));
+        let is_stream = self.to.as_os_str() == "-";
+        let to = match is_stream {
+            true => Destination::Stream(context.output.data()),
+            false => Destination::at(&self.to, &export),
+        };
+        let exported = maintenance::export(&db, &export, to, &mut tell);
+        bar.finish_and_clear();
+        let exported = exported?;
+        let is_told = !context.quiet || context.output.format != Format::Table;
+        if !is_stream && is_told {
+            context.output.rows(&exported, &["table", "rows", "file"])?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Progress by rows, on a terminal only.
+fn progress(context: &Context) -> ProgressBar {
+    if context.quiet || !io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    }
+}

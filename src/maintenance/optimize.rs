@@ -1,0 +1,114 @@
+//! Statistics for the planner, and room given back.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{Database, DbConnection, Result};
+
+/// What was done, and what it came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Optimized {
+    /// The database, its password masked.
+    pub database: String,
+    /// Whether it was rewritten without its free pages (SQLite), or its dead rows were made free (PostgreSQL).
+    pub vacuumed: bool,
+    /// Its size in bytes before, without the write-ahead log.
+    pub bytes_before: i64,
+    /// And after.
+    pub bytes_after: i64,
+    /// Bytes of SQLite's write-ahead log before; nothing for a database without one.
+    pub wal_bytes_before: Option<u64>,
+    /// And after.
+    pub wal_bytes_after: Option<u64>,
+    /// Bytes of the pages of a SQLite file that hold nothing, which new rows take first, and which `vacuum` gives back.
+    pub free_bytes: Option<i64>,
+}
+
+/// Brings what the planner knows of the tables up to date, and gives back what room can be given back at once.
+///
+/// - SQLite: `PRAGMA optimize` looks at a sample of each table that has changed much; free pages are given back if
+///   the file has `auto_vacuum = INCREMENTAL`; the write-ahead log is emptied. With `vacuum` the file is written anew
+///   without free pages, which takes as much room again and locks out others who write.
+/// - PostgreSQL: `ANALYZE` of viraldb's tables; with `vacuum`, `VACUUM (ANALYZE)`, beside which others read and write.
+///
+/// # Errors
+/// [`Busy`](crate::Error::Busy) if others keep the lock for too long.
+pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
+    db.session().and_then(|mut session| work(db, &mut session, vacuum)).map_err(|error| db.explained(error))
+}
+
+fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimized> {
+    let bytes_before = super::status::engine(conn)?.1;
+    let wal_bytes_before = db.wal_bytes();
+    run(conn, vacuum)?;
+    Ok(Optimized {
+        database: db.url().to_string(),
+        vacuumed: vacuum,
+        bytes_before,
+        bytes_after: super::status::engine(conn)?.1,
+        wal_bytes_before,
+        wal_bytes_after: db.wal_bytes(),
+        free_bytes: free_bytes(conn)?,
+    })
+}
+
+fn run(conn: &mut DbConnection, vacuum: bool) -> Result<()> {
+    on_backend!(
+        conn,
+        sqlite => |c| on_sqlite(c, vacuum),
+        postgres => |c| {
+            let what = if vacuum { "VACUUM (ANALYZE)" } else { "ANALYZE" };
+            let tables: Vec<&str> = super::sizes::tables().collect();
+            c.batch_execute(&format!("{what} {}", tables.join(", ")))
+        }
+    )
+    .of("the database", "")
+}
+
+#[cfg(feature = "sqlite")]
+fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<()> {
+    use crate::db::sqlite::pragma;
+
+    /// Pages given back in one transaction.
+    const PAGES: u32 = 1_000;
+
+    // All tables, not only those that this connection has asked: it is new.
+    conn.batch_execute("PRAGMA optimize = 0x10012")?;
+    if vacuum {
+        conn.batch_execute("VACUUM")?;
+    } else if pragma(conn, "auto_vacuum")? == "2" {
+        let mut left = pragma(conn, "freelist_count")?;
+        while left != "0" {
+            conn.batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+            let now = pragma(conn, "freelist_count")?;
+            if now == left {
+                break;
+            }
+            left = now;
+        }
+    }
+    // Whoever reads an older state keeps the log as long as it is; its size is told.
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+/// What the free pages of a SQLite file come to.
+fn free_bytes(conn: &mut DbConnection) -> Result<Option<i64>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        bytes: i64,
+    }
+    on_backend!(
+        conn,
+        sqlite => |c| diesel::sql_query(
+            "SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size"
+        )
+        .get_result::<Row>(c)
+        .map(|row| Some(row.bytes)),
+        postgres => |_c| Ok(None)
+    )
+    .of("the database", "")
+}

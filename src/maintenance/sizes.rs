@@ -1,0 +1,63 @@
+//! How much room each table takes.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde::{Deserialize, Serialize};
+
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{Database, Result};
+
+/// Room that a table takes, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
+pub struct TableSize {
+    /// The table.
+    #[diesel(sql_type = Text)]
+    pub table: String,
+    /// The table and its indexes.
+    #[diesel(sql_type = BigInt)]
+    pub total_bytes: i64,
+    /// Its rows, with long values that stand apart.
+    #[diesel(sql_type = BigInt)]
+    pub table_bytes: i64,
+    /// Its indexes.
+    #[diesel(sql_type = BigInt)]
+    pub index_bytes: i64,
+}
+
+/// What viraldb keeps for itself.
+const OWN: [&str; 3] = ["viraldb_migrations", "viraldb_config_changes", "viraldb_keys"];
+
+/// The 22 tables, and those that viraldb keeps for itself.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    crate::ingest::tables().chain(OWN)
+}
+
+/// The size of each table and its indexes, the largest first. On SQLite this reads the whole file, page by page; what is
+/// left of its size is free pages and SQLite's own tables.
+pub fn sizes(db: &Database) -> Result<Vec<TableSize>> {
+    let names: Vec<String> = tables().map(|table| format!("('{table}')")).collect();
+    let names = format!("WITH named (name) AS (VALUES {})", names.join(", "));
+    let order = "ORDER BY total_bytes DESC, \"table\"";
+    db.read(|conn| {
+        on_backend!(
+            conn,
+            sqlite => |c| diesel::sql_query(format!(
+                "{names}, sized AS (SELECT tbl_name, type, pgsize FROM sqlite_schema \
+                 JOIN dbstat('main', 1) AS stat ON stat.name = sqlite_schema.name) \
+                 SELECT named.name AS \"table\", coalesce(sum(pgsize), 0) AS total_bytes, \
+                 coalesce(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS table_bytes, \
+                 coalesce(sum(pgsize) FILTER (WHERE type = 'index'), 0) AS index_bytes \
+                 FROM named LEFT JOIN sized ON sized.tbl_name = named.name GROUP BY named.name {order}"
+            ))
+            .load(c),
+            postgres => |c| diesel::sql_query(format!(
+                "{names} SELECT name AS \"table\", pg_table_size(to_regclass(name)) + pg_indexes_size(to_regclass(name)) \
+                 AS total_bytes, pg_table_size(to_regclass(name)) AS table_bytes, \
+                 pg_indexes_size(to_regclass(name)) AS index_bytes FROM named {order}"
+            ))
+            .load(c)
+        )
+        .of("the database", "")
+    })
+}
