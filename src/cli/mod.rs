@@ -1,13 +1,14 @@
 //! The command line: one file a command, each its arguments, one call into the library, one print.
 //!
 //! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `migrate check` and `secrets verify` document.
+//! 1 failed, 2 wrong usage, and those that `doctor`, `migrate check` and `secrets verify` document.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
 mod channels;
 mod completions;
 mod config;
+mod doctor;
 mod errors;
 mod ingest;
 mod init;
@@ -91,6 +92,8 @@ enum Command {
     Init(init::Args),
     /// What is in the database: versions, sizes, rows, pending work
     Status(status::Args),
+    /// What is wrong with the database, or may soon be, and what mends it
+    Doctor(doctor::Args),
     /// The schema's migrations
     Migrate(migrate::Args),
     /// Read files of videos into the database
@@ -191,6 +194,7 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Status(_) => "status",
+            Self::Doctor(_) => "doctor",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
             Self::Videos(_) => "videos",
@@ -212,6 +216,7 @@ impl Command {
         match self {
             Self::Init(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
             Self::Videos(args) => args.run(context),

@@ -85,7 +85,7 @@ pub fn status(db: &Database) -> Result<Status> {
 }
 
 /// The engine's version, and the size of the database in bytes.
-fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
+pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]

@@ -1,0 +1,4 @@
+//! What operators ask of a database.
+
+mod doctor;
+mod drift;
