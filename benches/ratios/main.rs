@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
 
 mod config;
+mod doctor;
 mod idle;
 #[cfg(feature = "postgres")]
 mod libpq;
@@ -43,6 +44,7 @@ fn main() {
     lines.extend(postgres::lines(&asked));
     lines.extend(queue::lines(&asked));
     lines.extend(config::lines(&asked));
+    lines.extend(doctor::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
     lines.retain(|line| asked.wants(line.name));

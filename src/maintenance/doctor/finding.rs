@@ -110,7 +110,7 @@ impl Finding {
     }
 
     /// A check that could not look.
-    fn unseen(check: Check, error: &Error) -> Self {
+    pub(super) fn unseen(check: Check, error: &Error) -> Self {
         if is_damage(error) {
             return Self::error(check, format!("could not be looked at: {error}"), DAMAGE).mend(RESTORE);
         }

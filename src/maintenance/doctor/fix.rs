@@ -21,7 +21,7 @@ pub(super) enum Fix {
     /// Jobs go back from workers that died.
     Rescue,
     /// Others may not read a file any more.
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "sqlite"))]
     Narrow(std::path::PathBuf),
 }
 
@@ -67,7 +67,7 @@ impl Fix {
                 let Rescued { retrying, failed } = rescue(conn)?;
                 Ok(format!("viraldb jobs rescue: {retrying} back to work, {failed} failed"))
             }
-            #[cfg(unix)]
+            #[cfg(all(unix, feature = "sqlite"))]
             Self::Narrow(path) => narrow(path),
         }
     }
@@ -85,7 +85,7 @@ fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "sqlite"))]
 fn narrow(path: &std::path::Path) -> Result<String> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -96,7 +96,8 @@ fn narrow(path: &std::path::Path) -> Result<String> {
     Ok(format!("chmod o-rwx {}", path.display()))
 }
 
-/// Statements as one engine or the other takes them, without a word about the other.
+/// What one engine or the other is to do.
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))] // the other's
 pub(super) fn on_engine(conn: &DbConnection, sqlite: Fix, postgres: Fix) -> Fix {
     on_backend!(conn, sqlite => |_c| sqlite, postgres => |_c| postgres)
 }

@@ -5,21 +5,16 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Patient;
 use super::finding::{Check, DAMAGE, Finding, RESTORE};
+use crate::Result;
 use crate::db::on_backend;
 use crate::error::ResultExt;
-use crate::{DbConnection, Result};
 
 /// Lines of SQLite's own report, and rows, that are told.
 const TOLD: usize = 5;
 
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    says: String,
-}
-
 /// SQLite reads all of the file. PostgreSQL has no such check of its own: what it tells is how many pages it has read
 /// whose checksum was wrong.
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL reads nothing for it
 pub(super) fn integrity(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let deep = patient.asked.deep;
     let shapes_follow = deep && patient.asked.wants(Check::Shapes);
@@ -178,6 +173,11 @@ fn first(lines: &[String]) -> String {
 #[cfg(feature = "sqlite")]
 pub(super) fn shapes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        says: String,
+    }
+    #[derive(QueryableByName)]
     struct Broken {
         #[diesel(sql_type = Text)]
         rows: String,
@@ -221,7 +221,8 @@ pub(super) fn shapes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-fn query<T>(conn: &mut DbConnection, sql: &str) -> Result<T>
+#[cfg(feature = "sqlite")]
+fn query<T>(conn: &mut crate::DbConnection, sql: &str) -> Result<T>
 where
     T: QueryableByName<diesel::sqlite::Sqlite> + 'static,
 {
@@ -242,6 +243,7 @@ struct Orphans {
 
 /// Rows that refer to none. SQLite looks at all, by the index of each key. PostgreSQL holds to its own word, so only a
 /// deep examination looks behind it: rows come past it where triggers were off.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite always looks
 pub(super) fn foreign_keys(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let deep = patient.asked.deep;
     let found: Vec<Orphans> = patient.read(|conn| {

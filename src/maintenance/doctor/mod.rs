@@ -3,12 +3,12 @@
 //! Each check looks at one thing and only reads. One that cannot look says so as a finding, so that the others still
 //! tell what they see: a file may be damaged, of another version, or lack a table.
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "sqlite"))]
 mod files;
 mod finding;
 mod fix;
 mod integrity;
-#[cfg(any(target_os = "linux", test))]
+#[cfg(all(feature = "sqlite", any(target_os = "linux", test)))]
 mod mounts;
 mod schema;
 mod secrets;
@@ -63,6 +63,17 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     let before = examine(url, &opener, asked)?;
     if !asked.fix || before.findings.iter().all(|finding| finding.fix.is_none()) {
         return Ok(before);
+    }
+    if before
+        .findings
+        .iter()
+        .any(|finding| finding.check == Check::Integrity && finding.severity == Severity::Error)
+    {
+        let mut report = before;
+        let what = "nothing was mended, because the database is damaged";
+        report.add(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE));
+        report.sort();
+        return Ok(report);
     }
     let mended = fix::all(&opener, &before.findings);
     let mut after = examine(url, &opener, asked)?;
@@ -187,7 +198,7 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
 /// The version of the engine, and the newest migration that is applied, if that can be read.
 fn versions(conn: &mut DbConnection) -> Result<(String, Option<String>)> {
     let (version, _) = super::status::engine(conn)?;
-    let history = History::read(conn).ok();
+    let history = History::read(conn).ok(); // why it cannot be read, its own check says
     Ok((version, history.and_then(|history| history.newest_applied().map(str::to_owned))))
 }
 

@@ -42,7 +42,13 @@ pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         found.push(if gave_some { finding.with_severity(super::Severity::Error) } else { finding });
     }
     let is_missing = |reason: &str| missing.iter().any(|key| reason.contains(&names(key.key)));
-    let db = Database::connect(patient.url)?;
+    let db = match Database::connect(patient.url) {
+        Ok(db) => db,
+        Err(error) => {
+            found.push(Finding::unseen(check, &error));
+            return Ok(found);
+        }
+    };
     let (mut failures, mut more) = (Vec::new(), 0_u64);
     secrets::verify(&db, &keyring, &mut |failure| {
         if is_missing(&failure.reason) {

@@ -95,10 +95,10 @@ fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
 /// highest at its end.
 fn numbers(conn: &mut DbConnection, numbered: &[Numbered]) -> Result<Vec<Numbers>> {
     let of_table = |(at, there): (usize, &Numbered)| {
-        let Numbered { table, column, sequence } = there;
+        let Numbered { table, column, .. } = there;
         let last = on_backend!(&*conn,
             sqlite => |_c| format!("(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"),
-            postgres => |_c| format!("pg_sequence_last_value('{}'::regclass)", sequence.replace('\'', "''")));
+            postgres => |_c| format!("pg_sequence_last_value('{}'::regclass)", there.sequence.replace('\'', "''")));
         let at = if at == 0 { "CAST(0 AS bigint)".to_owned() } else { at.to_string() };
         format!("SELECT {at} AS at, (SELECT max({column}) FROM {table}) AS highest, {last} AS last")
     };

@@ -55,11 +55,6 @@ pub(super) fn tables(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 
 fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
     let there = existing(conn)?;
-    let highest = |table: &String| {
-        format!(
-            "SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows, 0 AS bytes"
-        )
-    };
     on_backend!(conn,
         sqlite => |c| match there.iter().map(highest).collect::<Vec<_>>() {
             parts if parts.is_empty() => Ok(Vec::new()),
@@ -72,6 +67,14 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
         .bind::<diesel::sql_types::Array<Text>, _>(there)
         .load(c))
     .of("the tables", "")
+}
+
+/// SQLite finds the highest row id at the end of its table.
+#[cfg(feature = "sqlite")]
+fn highest(table: &String) -> String {
+    format!(
+        "SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows, 0 AS bytes"
+    )
 }
 
 /// Those of our tables that are there.
@@ -116,6 +119,7 @@ fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
         #[diesel(sql_type = Text)]
         name: String,
     }
+    #[cfg(feature = "sqlite")]
     let has_any = crate::db::migrate::has_table(conn, "sqlite_stat1")?;
     let names: Vec<Name> = on_backend!(conn,
         sqlite => |c| match has_any {

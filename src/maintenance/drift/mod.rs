@@ -12,7 +12,6 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -160,10 +159,10 @@ pub(super) struct Checked {
 
 /// The checks that our migrations give to SQLite's tables, by table. PostgreSQL holds to its own.
 #[cfg(feature = "sqlite")]
-pub(super) fn checks(conn: &mut DbConnection) -> Result<BTreeMap<String, Vec<Checked>>> {
+pub(super) fn checks(conn: &mut DbConnection) -> Result<std::collections::BTreeMap<String, Vec<Checked>>> {
     let history = History::read(conn)?;
     let ours = sqlite::replayed(&history.applied().collect::<Vec<_>>())?;
-    let mut checks: BTreeMap<String, Vec<Checked>> = BTreeMap::new();
+    let mut checks: std::collections::BTreeMap<String, Vec<Checked>> = std::collections::BTreeMap::new();
     for ((table, object, name), part) in ours.parts {
         let columns = ours.tables.get(&table);
         let has = |column: &str| columns.is_some_and(|columns| columns.contains_key(column));

@@ -203,6 +203,14 @@ fn a_file_with_bytes_flipped() {
         );
     }
     assert!(told >= 10, "{told} of 12 begin with the damage");
+    chmod(&path, 0o644);
+    let ran = t.run(&["doctor", "--fix"]);
+    assert!(
+        ran.code == 4 && ran.out.contains("nothing was mended, because the database is damaged"),
+        "{}",
+        ran.out
+    );
+    chmod(&path, 0o600);
     t.file("viral.db", &whole);
     assert_eq!(t.run(&["doctor"]).code, 0);
     t.file("viral.db", &whole[..whole.len() / 2]);
