@@ -10,6 +10,7 @@
 
 mod backup;
 mod config;
+mod doctor;
 mod idle;
 #[cfg(feature = "postgres")]
 mod libpq;
@@ -46,6 +47,7 @@ fn main() {
     lines.extend(queue::lines(&asked));
     lines.extend(config::lines(&asked));
     lines.extend(backup::lines(&asked));
+    lines.extend(doctor::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
     lines.extend(prune::lines(&asked));

@@ -1,7 +1,7 @@
 //! The command line: one file a command, each its arguments, one call into the library, one print.
 //!
 //! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `migrate check`, `secrets verify` and `backup verify` document.
+//! 1 failed, 2 wrong usage, and those that `doctor`, `migrate check`, `secrets verify` and `backup verify` document.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
@@ -9,6 +9,7 @@ mod backup;
 mod channels;
 mod completions;
 mod config;
+mod doctor;
 mod errors;
 mod export;
 mod ingest;
@@ -96,6 +97,8 @@ enum Command {
     Init(init::Args),
     /// What is in the database: versions, sizes, rows, pending work
     Status(status::Args),
+    /// What is wrong with the database, or may soon be, and what mends it
+    Doctor(doctor::Args),
     /// The schema's migrations
     Migrate(migrate::Args),
     /// Read files of videos into the database
@@ -206,6 +209,7 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Status(_) => "status",
+            Self::Doctor(_) => "doctor",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
             Self::Export(_) => "export",
@@ -232,6 +236,7 @@ impl Command {
         match self {
             Self::Init(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
             Self::Export(args) => args.run(context),

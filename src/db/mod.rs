@@ -13,7 +13,7 @@ mod listen;
 pub mod migrate;
 #[cfg(feature = "async")]
 mod nonblocking;
-mod opener;
+pub(crate) mod opener;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;

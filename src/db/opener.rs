@@ -113,7 +113,7 @@ impl Opener {
     }
 
     /// A connection that only reads, as far as the engine can hold it to that.
-    pub(super) fn reader(&self) -> Result<DbConnection> {
+    pub(crate) fn reader(&self) -> Result<DbConnection> {
         #[cfg(feature = "sqlite")]
         if !matches!(self.url, DatabaseUrl::Postgres(_)) {
             return self.establish(Access::Read);

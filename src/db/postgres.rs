@@ -1,5 +1,6 @@
 //! What only PostgreSQL needs: how its connections are opened.
 
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
@@ -98,6 +99,19 @@ pub(crate) fn lock_name(conn: &mut PgConnection, name: &str) -> QueryResult<()> 
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)
         .map(drop)
+}
+
+/// Runs `work` in a transaction that is taken back, however it ends.
+pub(crate) fn undone<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T>,
+) -> Result<T> {
+    AnsiTransactionManager::begin_transaction(conn)?;
+    let result = work(conn);
+    let back = AnsiTransactionManager::rollback_transaction(conn);
+    let value = result?; // the first error is the one to report
+    back?;
+    Ok(value)
 }
 
 #[cfg(test)]

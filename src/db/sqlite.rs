@@ -138,9 +138,14 @@ const fn pause(waited: Duration) -> Duration {
     }
 }
 
+/// Whether the SQLite that is built in cannot corrupt a write-ahead log.
+pub(crate) fn is_safe() -> bool {
+    at_open::library_version() >= OLDEST_SAFE
+}
+
 /// Opens a connection with our settings. It never creates a file; see [`create`].
 pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -> Result<SqliteConnection> {
-    if at_open::library_version() < OLDEST_SAFE {
+    if !is_safe() {
         return Err(Error::Unusable {
             database: String::new(),
             reason: "this program was built with a SQLite older than 3.51.3, which can corrupt a WAL; build it anew"

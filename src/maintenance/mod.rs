@@ -1,12 +1,16 @@
 //! What operators ask of a database and do to it.
 
 pub mod backup;
+mod doctor;
+mod drift;
 mod export;
 mod optimize;
 mod prune;
 mod sizes;
 mod status;
 
+pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
+pub use drift::{Difference, Object, drift};
 pub use export::{Destination, Export, Exported, Form, export};
 pub use optimize::{Optimized, optimize};
 pub use prune::{Part, Prune, Pruned, Pruning, prune};

@@ -177,6 +177,15 @@ impl History {
             .filter_map(move |entry| known.iter().find(|migration| migration.name == entry.name))
     }
 
+    /// Those of this program that are applied, oldest first, whatever they said when they ran.
+    pub(crate) fn applied(&self) -> impl Iterator<Item = &'static Migration> {
+        let known = self.known;
+        self.entries
+            .iter()
+            .filter(|entry| matches!(entry.state, State::Applied | State::Modified))
+            .filter_map(move |entry| known.iter().find(|migration| migration.name == entry.name))
+    }
+
     /// Refuses a history that is not this program's; pending migrations are no objection.
     ///
     /// # Errors
@@ -222,7 +231,7 @@ pub(crate) fn dashed(key: &str) -> String {
     }
 }
 
-pub(super) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
+pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]

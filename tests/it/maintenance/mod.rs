@@ -1,6 +1,8 @@
 //! What operators ask of a database and do to it.
 
 mod backup;
+mod doctor;
+mod drift;
 mod export;
 mod export_rows;
 mod optimize;

@@ -1,0 +1,126 @@
+//! What only a PostgreSQL server keeps: how its indexes are used, and whether dead rows are cleared away.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use indicatif::HumanBytes;
+
+use super::Patient;
+use super::finding::{Check, Finding};
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{DbConnection, Result};
+
+/// How long an index must have been unused; what runs once a week has run by then.
+const DAYS: u32 = 8;
+
+#[derive(QueryableByName)]
+struct Index {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// Indexes that no query has gone through. Those that refuse rows are needed all the same.
+pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    // Where the counters were never set back, they are as old as the database.
+    let sql = format!(
+        "SELECT i.indexrelname::text AS name, pg_relation_size(i.indexrelid) AS bytes \
+         FROM pg_stat_user_indexes i JOIN pg_index x ON x.indexrelid = i.indexrelid \
+         WHERE i.idx_scan = 0 AND NOT x.indisunique AND pg_table_is_visible(i.relid) AND i.relname = ANY ($1) \
+             AND (SELECT coalesce(d.stats_reset, m.first) < now() - interval '{DAYS} days' FROM pg_stat_database d, \
+                  (SELECT min(recorded_at) AS first FROM viraldb_migrations) m WHERE d.datname = current_database()) \
+         ORDER BY bytes DESC, name"
+    );
+    let tables: Vec<&str> = crate::ingest::tables().collect();
+    let unused: Vec<Index> =
+        query(patient, |c| diesel::sql_query(sql).bind::<diesel::sql_types::Array<Text>, _>(tables).load(c))?;
+    if unused.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told: Vec<String> = unused
+        .iter()
+        .map(|index| format!("{} {}", index.name, HumanBytes(u64::try_from(index.bytes).unwrap_or_default())))
+        .collect();
+    let what = format!("no query has used these indexes for {DAYS} days or longer: {}", told.join(", "));
+    let why = "each write keeps them up to date; they are for what viraldb may be asked, so let them stand unless they are large";
+    Ok(vec![Finding::info(Check::UnusedIndexes, what, why)])
+}
+
+#[derive(QueryableByName)]
+struct Dead {
+    #[diesel(sql_type = Text)]
+    table: String,
+    #[diesel(sql_type = BigInt)]
+    dead: i64,
+    #[diesel(sql_type = BigInt)]
+    threshold: i64,
+}
+
+#[derive(QueryableByName)]
+struct Vacuum {
+    #[diesel(sql_type = Bool)]
+    on: bool,
+    #[diesel(sql_type = BigInt)]
+    age: i64,
+    #[diesel(sql_type = BigInt)]
+    most: i64,
+}
+
+/// Dead rows beyond twice the number at which autovacuum begins. Once is no reason to worry: it comes round once a
+/// minute.
+pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let (check, mut found) = (Check::Autovacuum, Vec::new());
+    let tables: Vec<&str> = crate::ingest::tables().collect();
+    let (vacuum, dead): (Vacuum, Vec<Dead>) = query(patient, |c| {
+        let vacuum = diesel::sql_query(
+            "SELECT current_setting('autovacuum')::bool AND current_setting('track_counts')::bool AS \"on\", \
+                 age(datfrozenxid)::bigint AS age, current_setting('autovacuum_freeze_max_age')::bigint AS most \
+             FROM pg_database WHERE datname = current_database()",
+        )
+        .get_result(c)?;
+        let dead = diesel::sql_query(
+            "SELECT s.relname::text AS \"table\", s.n_dead_tup AS dead, t.threshold FROM pg_stat_user_tables s \
+             JOIN pg_class r ON r.oid = s.relid \
+             CROSS JOIN LATERAL (SELECT \
+                 coalesce((SELECT option_value FROM pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_threshold'), \
+                     current_setting('autovacuum_vacuum_threshold'))::float8 AS base, \
+                 coalesce((SELECT option_value FROM pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_scale_factor'), \
+                     current_setting('autovacuum_vacuum_scale_factor'))::float8 AS share) AS o \
+             CROSS JOIN LATERAL (SELECT (o.base + o.share * greatest(r.reltuples, 0))::bigint AS threshold) AS t \
+             WHERE s.n_dead_tup > 2 * t.threshold AND s.n_dead_tup > 1000 AND pg_table_is_visible(s.relid) AND s.relname = ANY ($1) \
+             ORDER BY s.n_dead_tup DESC",
+        )
+        .bind::<diesel::sql_types::Array<Text>, _>(tables)
+        .load(c)?;
+        Ok((vacuum, dead))
+    })?;
+    let why = "dead rows take room, and every query reads past them";
+    if !vacuum.on {
+        let what = "autovacuum is off on this server";
+        let mend =
+            "ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()";
+        found.push(Finding::warning(check, what, why).mend(mend));
+    }
+    for Dead { table, dead, threshold } in dead {
+        let what = format!("autovacuum is behind on {table}: {dead} dead rows, and it begins at {threshold}");
+        found.push(Finding::warning(check, what, why).mend(format!("VACUUM (ANALYZE) {table}")));
+    }
+    // It freezes rows by force from there on; at twice a thousand million the server stops taking writes.
+    if vacuum.age > 2 * vacuum.most {
+        let what = format!("the oldest row has not been frozen for {} transactions", vacuum.age);
+        let why = "before 2,147,483,648 the server refuses all writes";
+        found.push(Finding::error(check, what, why).mend("vacuumdb --all --freeze"));
+    }
+    Ok(found)
+}
+
+fn query<T>(
+    patient: &mut Patient<'_>,
+    work: impl FnOnce(&mut diesel::pg::PgConnection) -> QueryResult<T>,
+) -> Result<T> {
+    patient.read(|conn: &mut DbConnection| {
+        on_backend!(conn, sqlite => |_c| Err(diesel::NotFound), postgres => |c| work(c))
+            .of("the server's statistics", "")
+    })
+}

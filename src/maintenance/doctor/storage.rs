@@ -1,0 +1,84 @@
+//! How a SQLite file is kept: its journal, its write-ahead log, its free pages.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use indicatif::HumanBytes;
+
+use super::Patient;
+use super::finding::{Check, Finding};
+use super::fix::Fix;
+use crate::db::{beside, on_backend, sqlite};
+use crate::error::ResultExt;
+use crate::{DatabaseUrl, DbConnection, Result};
+
+pub(super) fn version(_: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let what = "this program was built with a SQLite older than 3.51.3";
+    let why = "a reset of the write-ahead log could corrupt the file before that version";
+    let old = Finding::error(Check::Version, what, why)
+        .mend("build viraldb anew, with the SQLite that comes with it");
+    Ok(if sqlite::is_safe() { Vec::new() } else { vec![old] })
+}
+
+fn pragma(conn: &mut DbConnection, name: &str) -> Result<String> {
+    on_backend!(conn, sqlite => |c| sqlite::pragma(c, name), postgres => |_c| Ok(String::new()))
+        .of("the database", "")
+}
+
+pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let mode = patient.read(|conn| pragma(conn, "journal_mode"))?;
+    if mode == "wal" {
+        return Ok(Vec::new());
+    }
+    let why = "readers and the writer wait for each other, which a write-ahead log spares them";
+    let what = format!("the journal mode is {mode}, and should be wal");
+    Ok(vec![
+        Finding::warning(Check::JournalMode, what, why)
+            .mend("viraldb init, which sets it and keeps every row"),
+    ])
+}
+
+/// More than this is much: SQLite begins the log anew after 4 MiB, if nobody reads on.
+const MUCH: u64 = 64 << 20;
+
+/// A log larger than its database is much only from here on; a small database is soon smaller than its log.
+const MUCH_OF_SMALL: u64 = 8 << 20;
+
+pub(super) fn wal(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let DatabaseUrl::File(path) = &patient.opener.url else { return Ok(Vec::new()) };
+    let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len()); // it need not be there
+    let (size, log) = (length(path), length(&beside(path, "-wal")));
+    if log <= MUCH && (log <= size || log <= MUCH_OF_SMALL) {
+        return Ok(Vec::new());
+    }
+    let what = format!("the write-ahead log has {}, the database {}", HumanBytes(log), HumanBytes(size));
+    let why = "every read looks into the log too; a reader that never ends keeps it from being emptied";
+    let fix = Fix::Alone("PRAGMA wal_checkpoint(TRUNCATE)".to_owned());
+    Ok(vec![Finding::warning(Check::Wal, what, why).fixed_by(fix)])
+}
+
+pub(super) fn free_pages(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    #[derive(QueryableByName)]
+    struct Pages {
+        #[diesel(sql_type = BigInt)]
+        free: i64,
+        #[diesel(sql_type = BigInt)]
+        pages: i64,
+        #[diesel(sql_type = BigInt)]
+        size: i64,
+    }
+    let sql = "SELECT freelist_count AS free, page_count AS pages, page_size AS size \
+               FROM pragma_freelist_count, pragma_page_count, pragma_page_size";
+    let Pages { free, pages, size } = patient
+        .read(|conn| on_backend!(conn, |c| diesel::sql_query(sql).get_result(c)).of("the database", ""))?;
+    let bytes = u64::try_from(free * size).unwrap_or_default();
+    // Deleted rows leave them, and new rows take them; a quarter is no reason to do anything.
+    if free * 4 < pages || bytes < 1 << 20 {
+        return Ok(Vec::new());
+    }
+    let what = format!("{} of the file, {} %, are free pages", HumanBytes(bytes), free * 100 / pages.max(1));
+    let why = "new rows fill them, but until then they take room on the disk and in every backup";
+    let mend = format!("when nothing writes: sqlite3 {} VACUUM", patient.opener.url);
+    let finding = Finding::info(Check::FreePages, what, why).mend(mend);
+    let is_most = free * 2 >= pages && bytes >= MUCH;
+    Ok(vec![if is_most { finding.with_severity(super::Severity::Warning) } else { finding }])
+}

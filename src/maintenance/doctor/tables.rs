@@ -1,0 +1,136 @@
+//! How large the tables are, and whether the planner knows it.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use indicatif::HumanBytes;
+
+use super::Patient;
+use super::finding::{Check, Finding};
+use super::fix::Fix;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{DbConnection, Result};
+
+/// Tables that are told.
+const TOLD: usize = 5;
+
+/// Rows from which on a plan that knows no numbers is a bad one.
+const MANY: i64 = 1_000;
+
+#[derive(QueryableByName)]
+struct Size {
+    #[diesel(sql_type = Text)]
+    table: String,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+    /// With its indexes; 0 where that would have to be counted.
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// The largest tables. Nothing is counted: SQLite tells the highest row id, which is no less than the rows there were
+/// at a time, PostgreSQL what it last estimated.
+pub(super) fn tables(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let mut sizes = patient.read(sizes)?;
+    sizes.retain(|size| size.rows > 0);
+    sizes.sort_by_key(|size| std::cmp::Reverse((size.bytes, size.rows)));
+    let told: Vec<String> = sizes
+        .iter()
+        .take(TOLD)
+        .map(|Size { table, rows, bytes }| match u64::try_from(*bytes) {
+            Ok(0) | Err(_) => format!("{table} {rows} rows at most"),
+            Ok(bytes) => format!("{table} {}, about {rows} rows", HumanBytes(bytes)),
+        })
+        .collect();
+    if told.is_empty() {
+        return Ok(Vec::new());
+    }
+    let what = format!("the largest tables: {}", told.join("; "));
+    Ok(vec![Finding::info(
+        Check::Tables,
+        what,
+        "they are what a backup, a transfer and a migration spend their time on",
+    )])
+}
+
+fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
+    let there = existing(conn)?;
+    on_backend!(conn,
+        sqlite => |c| match there.iter().map(highest).collect::<Vec<_>>() {
+            parts if parts.is_empty() => Ok(Vec::new()),
+            parts => diesel::sql_query(parts.join(" UNION ALL ")).load(c),
+        },
+        postgres => |c| diesel::sql_query(
+            "SELECT relname::text AS \"table\", greatest(reltuples, 0)::bigint AS rows, pg_total_relation_size(oid) AS bytes \
+             FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY ($1)",
+        )
+        .bind::<diesel::sql_types::Array<Text>, _>(there)
+        .load(c))
+    .of("the tables", "")
+}
+
+/// SQLite finds the highest row id at the end of its table.
+#[cfg(feature = "sqlite")]
+fn highest(table: &String) -> String {
+    format!(
+        "SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows, 0 AS bytes"
+    )
+}
+
+/// Those of our tables that are there.
+fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let sql = on_backend!(&*conn,
+        sqlite => |_c| "SELECT name FROM sqlite_master WHERE type = 'table'",
+        postgres => |_c| "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)");
+    let names: Vec<Name> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of("the schema", "")?;
+    let names = names.into_iter().map(|row| row.name);
+    Ok(names.filter(|name| crate::ingest::tables().any(|table| table == name)).collect())
+}
+
+/// Whether ANALYZE ever ran, once there is something to know.
+pub(super) fn statistics(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let unknown: Vec<String> = patient.read(|conn| {
+        let there = sizes(conn)?;
+        let known = analyzed(conn)?;
+        let large = there.into_iter().filter(|size| size.rows > MANY).map(|size| size.table);
+        Ok(large.filter(|table| !known.contains(table)).collect())
+    })?;
+    if unknown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let what = format!("ANALYZE has never looked at {}", unknown.join(", "));
+    let why = "the planner guesses how many rows a condition leaves, and may take the slower way";
+    // On SQLite a part of each index is enough, as its documentation has it.
+    let fix = on_backend!(&patient.conn,
+        sqlite => |_c| Fix::Alone("PRAGMA analysis_limit = 1000; ANALYZE".to_owned()),
+        postgres => |_c| Fix::Alone(format!("ANALYZE {}", unknown.join(", "))));
+    Ok(vec![Finding::info(Check::Statistics, what, why).fixed_by(fix)])
+}
+
+/// The tables that the planner knows numbers of.
+fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    #[cfg(feature = "sqlite")]
+    let has_any = crate::db::migrate::has_table(conn, "sqlite_stat1")?;
+    let names: Vec<Name> = on_backend!(conn,
+        sqlite => |c| match has_any {
+            true => diesel::sql_query("SELECT DISTINCT tbl AS name FROM sqlite_stat1").load(c),
+            false => Ok(Vec::new()),
+        },
+        postgres => |c| diesel::sql_query(
+            "SELECT relname::text AS name FROM pg_stat_user_tables \
+             WHERE (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND pg_table_is_visible(relid)",
+        )
+        .load(c))
+    .of("the statistics", "")?;
+    Ok(names.into_iter().map(|row| row.name).collect())
+}

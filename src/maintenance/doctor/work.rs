@@ -1,0 +1,99 @@
+//! Work that nobody does any more.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+
+use super::Patient;
+use super::finding::{Check, Finding};
+use super::fix::Fix;
+use crate::compilation::{PipelineRunId, RunStatus};
+use crate::config::{self, Config};
+use crate::db::clock::now;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::republishing::JobStatus;
+use crate::schema::{pipeline_runs, video_processing_jobs as jobs};
+use crate::{Database, Result, Timestamp};
+
+/// Runs that are told, each as a finding.
+const TOLD: i64 = 20;
+
+pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let stuck: i64 = patient.read(|conn| {
+        on_backend!(conn, |c| jobs::table
+            .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now().nullable())))
+            .count()
+            .get_result(c))
+        .of("video_processing_jobs", "")
+    })?;
+    if stuck == 0 {
+        return Ok(Vec::new());
+    }
+    let (jobs, their) = if stuck == 1 { ("job is", "its lease") } else { ("jobs are", "their leases") };
+    let what = format!("{stuck} {jobs} processing past {their}");
+    let why = "their workers have died or are stuck, and nobody works on them";
+    let finding = Finding::warning(Check::Jobs, what, why).fixed_by(Fix::Rescue);
+    Ok(vec![finding.mend("viraldb jobs rescue")])
+}
+
+/// A run that is not done when the next cycle of its niche begins runs too long.
+pub(super) fn runs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let hours = cycle_hours(patient)?;
+    let before = Timestamp::now() - Duration::from_secs(hours * 3600);
+    type Row = (PipelineRunId, String, Timestamp, Option<Timestamp>);
+    let (late, count): (Vec<Row>, i64) = patient.read(|conn| {
+        let late = || {
+            let began_before = pipeline_runs::started_at.lt(before).assume_not_null();
+            let should_have = pipeline_runs::started_at.is_null().and(pipeline_runs::cycle_start.lt(before));
+            pipeline_runs::table
+                .filter(pipeline_runs::status.eq(RunStatus::Running))
+                .filter((pipeline_runs::started_at.is_not_null().and(began_before)).or(should_have))
+        };
+        on_backend!(conn, |c| {
+            let rows = late()
+                .select((
+                    pipeline_runs::id,
+                    pipeline_runs::niche,
+                    pipeline_runs::cycle_start,
+                    pipeline_runs::started_at,
+                ))
+                .order(pipeline_runs::id)
+                .limit(TOLD)
+                .load(c)?;
+            Ok((rows, late().count().get_result(c)?))
+        })
+        .of("pipeline_runs", "")
+    })?;
+    let why = "the next cycle of its niche has begun; what was at work on it may have died";
+    let mut found: Vec<Finding> = late
+        .into_iter()
+        .map(|(id, niche, cycle, started)| {
+            let since = started.unwrap_or(cycle);
+            let what =
+                format!("run {id} of {niche} is running since {since}, longer than a cycle of {hours} h");
+            let mend =
+                format!("if nothing works on it: viraldb runs move {id} failed --error \"ran too long\"");
+            Finding::warning(Check::Runs, what, why).mend(mend)
+        })
+        .collect();
+    if count > TOLD {
+        let what = format!("{} more runs are running for longer than a cycle", count - TOLD);
+        found.push(Finding::warning(Check::Runs, what, why).mend("viraldb runs list --status running"));
+    }
+    Ok(found)
+}
+
+/// The setting `cycle_hours`. Where settings cannot be read, because the schema is another, it is the default.
+fn cycle_hours(patient: &Patient<'_>) -> Result<u64> {
+    match Database::connect(patient.url) {
+        Ok(db) => {
+            let options = config::Options { file: patient.asked.config.clone(), ..Default::default() };
+            Config::open_with(&db, options)?.get("cycle_hours")
+        }
+        Err(error) => {
+            tracing::warn!("the default of cycle_hours is taken: {error}");
+            Ok(6)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The schema of a PostgreSQL database, as its catalog tells it.
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::Object;
+use super::schema::{Column, ColumnRow, PartRow, Schema};
+use crate::db::migrate::Migration;
+use crate::db::postgres::undone;
+use crate::error::{Error, Result, ResultExt, one_line};
+
+/// The schema that holds ViralForge's views.
+const VIEWS: &str = "viralforge";
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What the migrations make and what is there: `(ours, live)`, read in one transaction that is taken back, with the
+/// schema that ours is made in.
+pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -> Result<(Schema, Schema)> {
+    undone(conn, |conn| {
+        conn.batch_execute("SET LOCAL lock_timeout = '5s'").of("the schema", "")?;
+        let home: Name = diesel::sql_query(
+            "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class \
+             WHERE oid = to_regclass('viraldb_keys')), current_schema(), 'public') AS name",
+        )
+        .get_result(conn)
+        .of("the schema", "")?;
+        let live = read(conn, &home.name, VIEWS)?;
+        // Lower case and digits only, so that it needs no quotes.
+        let scratch = format!("viraldb_drift_{}", uuid::Uuid::now_v7().simple());
+        let views = format!("{scratch}_{VIEWS}");
+        conn.batch_execute(&format!("CREATE SCHEMA {scratch}")).map_err(may_not)?;
+        look_in(conn, &scratch)?;
+        for migration in migrations {
+            // Two schemas are named in them.
+            let up = migration.up.replace("public.", &format!("{scratch}.")).replace(VIEWS, &views);
+            conn.batch_execute(&up).of("the migrations in a schema of their own", migration.name)?;
+        }
+        let mut ours = read(conn, &scratch, &views)?;
+        ours.at_home(&home.name);
+        Ok((ours, live))
+    })
+}
+
+fn may_not(error: diesel::result::Error) -> Error {
+    let reason =
+        "the migrations run in a schema of their own, which is taken back at once, and it could not be made";
+    Error::invalid("the schema", format!("cannot be compared: {reason}: {error}"))
+}
+
+fn look_in(conn: &mut PgConnection, schema: &str) -> Result<()> {
+    diesel::sql_query("SELECT set_config('search_path', quote_ident($1), true)")
+        .bind::<Text, _>(schema)
+        .execute(conn)
+        .of("the schema", "")
+        .map(drop)
+}
+
+/// What is in a schema, and which views are in another. Names in it stand without their schema.
+fn read(conn: &mut PgConnection, home: &str, views: &str) -> Result<Schema> {
+    look_in(conn, home)?;
+    let mut schema = Schema::default();
+    let columns: Vec<ColumnRow> = diesel::sql_query(
+        "SELECT r.relname::text AS \"table\", a.attname::text AS name, \
+             format_type(a.atttypid, a.atttypmod) AS kind, \
+             CASE WHEN a.attnotnull THEN 'no' ELSE 'yes' END AS nullable, \
+             CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS \"default\", \
+             CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) \
+                 WHEN a.attidentity = 'd' THEN 'an identity, by default' \
+                 WHEN a.attidentity = 'a' THEN 'an identity, always' END AS generated \
+         FROM pg_class r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
+             LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum \
+         WHERE r.relnamespace = to_regnamespace(quote_ident($1)) AND r.relkind IN ('r', 'p')",
+    )
+    .bind::<Text, _>(home)
+    .load(conn)
+    .of("the schema", "")?;
+    for row in columns {
+        let column = Column {
+            kind: row.kind,
+            nullable: row.nullable == "yes",
+            default: row.default.as_deref().map(one_line),
+            generated: row.generated.as_deref().map(one_line),
+        };
+        schema.tables.entry(row.table).or_default().insert(row.name, column);
+    }
+    let parts: Vec<PartRow> = diesel::sql_query(
+        "WITH r AS (SELECT oid, relname::text AS name FROM pg_class \
+             WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p')) \
+         SELECT r.name AS \"table\", CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique constraint' \
+                 WHEN 'f' THEN 'foreign key' ELSE 'check' END AS object, \
+             k.conname::text AS name, pg_get_constraintdef(k.oid, true) AS says, \
+             (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = r.oid AND k.conkey = ARRAY[a.attnum]) \
+                 AS \"column\" \
+         FROM pg_constraint k JOIN r ON r.oid = k.conrelid WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') \
+         UNION ALL \
+         SELECT r.name, 'index', n.relname::text, CASE WHEN i.indisunique THEN 'unique ' ELSE '' END \
+             || substring(pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$') \
+             || CASE WHEN i.indisvalid THEN '' ELSE ', not valid' END, NULL \
+         FROM pg_index i JOIN r ON r.oid = i.indrelid JOIN pg_class n ON n.oid = i.indexrelid \
+         WHERE NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) \
+         UNION ALL \
+         SELECT r.name, 'trigger', t.tgname::text, pg_get_triggerdef(t.oid, true) \
+             || CASE WHEN t.tgenabled = 'D' THEN ', disabled' ELSE '' END, NULL \
+         FROM pg_trigger t JOIN r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal \
+         UNION ALL \
+         SELECT '', 'function', p.proname::text, p.prosrc, NULL FROM pg_proc p \
+         WHERE p.pronamespace = to_regnamespace(quote_ident($1)) AND starts_with(p.proname, 'viraldb_') \
+         UNION ALL \
+         SELECT '', 'view', 'viralforge.' || v.relname::text, pg_get_viewdef(v.oid, true), NULL FROM pg_class v \
+         WHERE v.relnamespace = to_regnamespace(quote_ident($2)) AND v.relkind = 'v'",
+    )
+    .bind::<Text, _>(home)
+    .bind::<Text, _>(views)
+    .load(conn)
+    .of("the schema", "")?;
+    schema.add(parts);
+    Ok(schema)
+}
+
+impl Schema {
+    /// Says how each index and trigger is made again in the schema that our tables are in. An index keeps nobody from
+    /// writing while it is built.
+    fn at_home(&mut self, home: &str) {
+        let home = home.replace('"', "\"\"");
+        for ((table, object, name), part) in &mut self.parts {
+            part.made = match object {
+                Object::Index => {
+                    let (unique, says) = match part.words.strip_prefix("unique ") {
+                        Some(says) => ("UNIQUE ", says),
+                        None => ("", part.words.as_str()),
+                    };
+                    Some(format!(
+                        "CREATE {unique}INDEX CONCURRENTLY {name} ON \"{home}\".{table} USING {says}"
+                    ))
+                }
+                Object::Trigger => Some(part.words.clone()),
+                _ => None,
+            };
+        }
+    }
+}

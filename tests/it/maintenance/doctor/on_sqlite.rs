@@ -1,0 +1,402 @@
+//! What may befall a file.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::*;
+
+fn open(t: &Scratch) -> Connection {
+    Connection::open(t.path("viral.db")).unwrap()
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// Rows enough for many pages.
+fn filled(rows: u32) -> Scratch {
+    let t = Scratch::sqlite();
+    let db = t.db();
+    db.write(|c| {
+        execute(
+            c,
+            &format!(
+                "INSERT INTO analytics (youtube_video_id) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s \
+                 WHERE n < {rows}) SELECT 'a video with a long id, number ' || n FROM s"
+            ),
+        );
+        Ok(())
+    })
+    .unwrap();
+    t
+}
+
+#[test]
+fn a_file_that_everybody_may_read() {
+    let t = Scratch::sqlite();
+    drop(t.db());
+    chmod(&t.path("viral.db"), 0o640);
+    assert!(found(&t, Check::Permissions).is_empty(), "a group is chosen");
+    chmod(&t.path("viral.db"), 0o644);
+    let finding = one(&t, Check::Permissions);
+    assert!(
+        finding.what.ends_with("viral.db (mode 0644)") && finding.severity == Severity::Warning,
+        "{finding:?}"
+    );
+    assert!(fixed(&t, Check::Permissions).starts_with("chmod o-rwx "));
+    let mode = std::fs::metadata(t.path("viral.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "no more than that");
+}
+
+/// As a user who owns none of it; only root can be another.
+#[test]
+fn a_file_that_may_not_be_written() {
+    if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
+        let t = Scratch::sqlite();
+        drop(t.db());
+        chmod(&t.path("viral.db"), 0o400);
+        assert!(one(&t, Check::Permissions).what.contains("may not be written by this user"));
+        return;
+    }
+    let t = Scratch::sqlite();
+    drop(t.db());
+    chmod(t.dir.path(), 0o755);
+    chmod(&t.path("viral.db"), 0o644);
+    // The program may lie where only root comes to.
+    let program = t.path("viraldb");
+    std::fs::copy(env!("CARGO_BIN_EXE_viraldb"), &program).unwrap();
+    let ran = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["doctor", "--format", "json", "--database-url", &t.url])
+        .current_dir(t.dir.path())
+        .env("XDG_CONFIG_HOME", t.dir.path())
+        .output()
+        .unwrap();
+    std::fs::remove_file(&program).unwrap();
+    let report = json(&ran.into());
+    let what: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["what"].as_str().unwrap())
+        .collect();
+    for expected in
+        ["viral.db may not be written by this user", "the folder ", "every user of the machine may open"]
+    {
+        assert!(what.iter().any(|what| what.contains(expected)), "{expected}: {what:#?}");
+    }
+    // It cannot be opened there at all, and the report says that too.
+    assert_eq!(report["verdict"], "unknown");
+    assert!(what.iter().any(|what| what.contains("change the permissions of the folder")), "{what:#?}");
+}
+
+#[test]
+fn files_of_another_owner() {
+    let t = Scratch::sqlite();
+    let db = t.db();
+    let wal = t.path("viral.db-wal");
+    if std::os::unix::fs::chown(&wal, Some(65534), None).is_err() {
+        return; // only root can give a file away
+    }
+    let finding = one(&t, Check::Permissions);
+    assert!(finding.what.contains("viral.db-wal belongs to user 65534"), "{finding:?}");
+    let mend = finding.mend.unwrap();
+    let done = std::process::Command::new("sh").args(["-c", &mend]).status().unwrap();
+    assert!(done.success(), "{mend}");
+    assert!(found(&t, Check::Permissions).is_empty());
+    drop(db);
+}
+
+#[test]
+fn a_journal_that_is_no_wal() {
+    let t = Scratch::sqlite();
+    drop(t.db());
+    open(&t).pragma_update(None, "journal_mode", "delete").unwrap();
+    let finding = one(&t, Check::JournalMode);
+    assert_eq!(
+        (finding.what.as_str(), finding.severity),
+        ("the journal mode is delete, and should be wal", Severity::Warning)
+    );
+    assert!(finding.mend.unwrap().starts_with("viraldb init"));
+    t.ok(&["init"]);
+    assert!(found(&t, Check::JournalMode).is_empty());
+}
+
+#[test]
+fn a_wal_that_is_not_emptied() {
+    let t = Scratch::sqlite();
+    let _db = t.db();
+    let reader = open(&t);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM analytics").unwrap();
+    let writer = open(&t);
+    let text = "x".repeat(1000);
+    let insert = "INSERT INTO analytics (youtube_video_id) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 10000) \
+                  SELECT ?1 || n FROM s";
+    writer.execute(insert, [&text]).unwrap();
+    let finding = one(&t, Check::Wal);
+    assert!(
+        finding.what.starts_with("the write-ahead log has ") && finding.severity == Severity::Warning,
+        "{finding:?}"
+    );
+    // As long as somebody reads on, it cannot be emptied, and nobody says that it was.
+    let tried = t.run(&["doctor", "--only", "wal", "--fix", "--format", "json"]);
+    assert_eq!((tried.code, &json(&tried)["mended"]), (3, &Value::Array(vec![])), "{}", tried.out);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(fixed(&t, Check::Wal), "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(std::fs::metadata(t.path("viral.db-wal")).unwrap().len(), 0);
+}
+
+#[test]
+fn pages_that_are_free() {
+    let t = filled(40_000);
+    assert!(found(&t, Check::FreePages).is_empty());
+    write(&t, "DELETE FROM analytics");
+    let finding = one(&t, Check::FreePages);
+    assert!(finding.what.contains("are free pages") && finding.severity == Severity::Info, "{finding:?}");
+    assert!(finding.mend.unwrap().contains("VACUUM"));
+    open(&t).execute_batch("VACUUM").unwrap();
+    assert!(found(&t, Check::FreePages).is_empty());
+}
+
+/// A sparse file takes no room, and has a size all the same.
+#[test]
+fn a_disk_with_less_room_than_the_database_takes() {
+    let t = Scratch::sqlite();
+    drop(t.db());
+    let is_enough =
+        || assert!(found(&t, Check::DiskSpace).iter().all(|finding| finding.severity == Severity::Info));
+    is_enough();
+    let file = std::fs::OpenOptions::new().write(true).open(t.path("viral.db")).unwrap();
+    let size = file.metadata().unwrap().len();
+    file.set_len(1 << 43).unwrap();
+    let finding = one(&t, Check::DiskSpace);
+    file.set_len(size).unwrap();
+    assert!(finding.what.contains("less than the database has: 8.00 TiB"), "{finding:?}");
+    assert_eq!(finding.severity, Severity::Warning);
+    is_enough();
+}
+
+#[test]
+fn a_file_with_bytes_flipped() {
+    let t = filled(5_000);
+    let path = t.path("viral.db");
+    open(&t).pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    // In the middle of every page in turn, some of it; the first page is a case of its own.
+    let pages = whole.len() / 4096;
+    let mut told = 0;
+    for page in (1..pages).step_by(pages / 12) {
+        let mut broken = whole.clone();
+        for byte in &mut broken[page * 4096..page * 4096 + 2048] {
+            *byte ^= 0x5a;
+        }
+        t.file("viral.db", &broken);
+        let ran = t.run(&["doctor", "--format", "json"]);
+        let report = json(&ran);
+        assert_eq!((ran.code, &report["verdict"]), (4, &"errors".into()), "page {page}: {}", ran.out);
+        let first = report["findings"][0].clone();
+        told += u32::from(
+            first["check"] == "integrity" && first["mend"].as_str().unwrap().contains("viraldb restore"),
+        );
+    }
+    assert!(told >= 10, "{told} of 12 begin with the damage");
+    chmod(&path, 0o644);
+    let ran = t.run(&["doctor", "--fix"]);
+    assert!(
+        ran.code == 4 && ran.out.contains("nothing was mended, because the database is damaged"),
+        "{}",
+        ran.out
+    );
+    chmod(&path, 0o600);
+    t.file("viral.db", &whole);
+    assert_eq!(t.run(&["doctor"]).code, 0);
+    t.file("viral.db", &whole[..whole.len() / 2]);
+    assert_eq!(t.run(&["doctor"]).code, 4, "cut off");
+    let mut broken = whole;
+    broken[100..200].fill(0xff);
+    t.file("viral.db", &broken);
+    assert_eq!(t.run(&["doctor"]).code, 4, "the first page");
+}
+
+#[test]
+fn a_file_that_is_none() {
+    let t = Scratch::sqlite();
+    t.file("viral.db", "Dear diary, today I found a database.".repeat(300));
+    let ran = t.run(&["doctor", "--format", "json"]);
+    let report = json(&ran);
+    assert_eq!(
+        (ran.code, &report["verdict"], &report["findings"][0]["check"]),
+        (4, &"errors".into(), &"integrity".into())
+    );
+    assert!(ran.out.contains("is no SQLite database"), "{}", ran.out);
+}
+
+#[test]
+fn an_index_that_lacks_rows() {
+    let t = filled(100);
+    let conn = open(&t);
+    // An index that a program made on other pages than its table knows of: written as a copy of one with fewer rows.
+    conn.execute_batch(
+        "PRAGMA writable_schema = ON;
+         CREATE TABLE empty (youtube_video_id TEXT, measured_at TEXT);
+         CREATE INDEX of_empty ON empty (youtube_video_id, measured_at);
+         UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'of_empty') WHERE name = 'idx_analytics_video';
+         DELETE FROM sqlite_master WHERE name = 'of_empty';",
+    )
+    .unwrap();
+    drop(conn);
+    let report = examined(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
+    let finding =
+        report.findings.iter().find(|finding| finding.what.starts_with("indexes do not have")).unwrap();
+    assert!(finding.what.contains("missing from index idx_analytics_video"), "{}", finding.what);
+    assert!(finding.mend.as_ref().unwrap().contains("REINDEX"));
+    open(&t).execute_batch("REINDEX").unwrap();
+    let after = examined(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
+    assert!(
+        after.findings.iter().all(|finding| !finding.what.starts_with("indexes do not have")),
+        "{after:#?}"
+    );
+}
+
+#[test]
+fn rows_that_break_the_checks() {
+    let t = filled(10);
+    let conn = open(&t);
+    conn.execute_batch(
+        "PRAGMA ignore_check_constraints = ON;
+         UPDATE analytics SET measured_at = 'yesterday' WHERE id IN (2, 5, 7);
+         UPDATE analytics SET subscriber_gain = 5000000000 WHERE id = 3;
+         INSERT INTO jobs (metadata) VALUES ('{not json');
+         INSERT INTO config_overrides (key, value, updated_at) VALUES ('k', 'v', '2026-1-1');",
+    )
+    .unwrap();
+    let finding = one(&t, Check::Integrity);
+    assert_eq!((finding.check, finding.severity), (Check::Shapes, Severity::Error));
+    assert!(
+        finding.what.contains("CHECK constraint failed in analytics") && finding.what.contains("(6 in all)"),
+        "{}",
+        finding.what
+    );
+    assert!(finding.mend.as_ref().unwrap().starts_with("viraldb doctor --deep"));
+    let what: Vec<String> = deep(&t, Check::Shapes).into_iter().map(|finding| finding.what).collect();
+    assert_eq!(
+        what,
+        [
+            "3 rows of analytics do not fit analytics_measured_at_check: 2, 5, 7",
+            "1 row of analytics do not fit analytics_subscriber_gain_check: 3",
+            "1 row of config_overrides do not fit config_overrides_updated_at_check: k",
+            "1 row of jobs do not fit jobs_metadata_check: 1",
+        ]
+    );
+    // The statement that the mend gives finds the rows.
+    let mend = deep(&t, Check::Shapes)[0].mend.clone().unwrap();
+    let select = &mend[mend.find("SELECT").unwrap()..];
+    let count = conn.prepare(select).unwrap().query_map([], |_| Ok(())).unwrap().count();
+    assert_eq!(count, 3);
+    conn.execute_batch(
+        "UPDATE analytics SET measured_at = '2026-01-01 00:00:00', subscriber_gain = 1; DELETE FROM jobs; DELETE FROM config_overrides",
+    )
+    .unwrap();
+    assert_eq!(t.run(&["doctor", "--deep"]).code, 0);
+}
+
+/// SQLite does not answer a check that asks for `now`, nor anything else then.
+#[test]
+fn a_time_that_says_now() {
+    let t = filled(10);
+    let conn = open(&t);
+    conn.execute_batch(
+        "PRAGMA ignore_check_constraints = ON; UPDATE analytics SET measured_at = 'now' WHERE id = 4",
+    )
+    .unwrap();
+    let finding = one(&t, Check::Integrity);
+    assert_eq!((finding.check, finding.severity), (Check::Shapes, Severity::Error));
+    assert!(finding.what.contains("cannot be answered"), "{}", finding.what);
+    let what: Vec<String> = deep(&t, Check::Shapes).into_iter().map(|finding| finding.what).collect();
+    assert_eq!(what, ["1 row of analytics do not fit analytics_measured_at_check: 4"]);
+}
+
+#[test]
+fn rows_that_refer_to_none() {
+    let t = Scratch::sqlite();
+    drop(t.db());
+    let conn = open(&t);
+    conn.execute_batch(
+        "PRAGMA foreign_keys = OFF;
+         INSERT INTO scripts (pipeline_run_id) VALUES (7), (8);
+         INSERT INTO shorts (pipeline_run_id, clip_id) VALUES (7, NULL);",
+    )
+    .unwrap();
+    let found_ = found(&t, Check::ForeignKeys);
+    let what: Vec<&str> = found_.iter().map(|finding| finding.what.as_str()).collect();
+    assert_eq!(
+        what,
+        [
+            "2 rows of scripts refer by pipeline_run_id to a row of pipeline_runs that is not there",
+            "1 row of shorts refers by pipeline_run_id to a row of pipeline_runs that is not there",
+        ]
+    );
+    let mend = found_[0].mend.as_ref().unwrap();
+    let select = &mend[mend.find("SELECT").unwrap()..];
+    assert_eq!(conn.prepare(select).unwrap().query_map([], |_| Ok(())).unwrap().count(), 2);
+    conn.execute_batch("DELETE FROM scripts; DELETE FROM shorts").unwrap();
+    assert!(found(&t, Check::ForeignKeys).is_empty());
+}
+
+#[test]
+fn a_database_that_another_program_holds() {
+    let t = filled(10);
+    let holder = open(&t);
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(t.run(&["doctor"]).code, 0, "a writer keeps nobody from looking");
+    holder.execute_batch("ROLLBACK; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let ran = t.run(&["doctor", "--format", "json"]);
+    let report = json(&ran);
+    assert_eq!(
+        (ran.code, &report["verdict"], &report["findings"][0]["check"]),
+        (1, &"unknown".into(), &"open".into()),
+        "{}",
+        ran.out
+    );
+    assert!(report["findings"][0]["what"].as_str().unwrap().contains("is locked"), "{report}");
+    assert!(report["checks"].as_array().unwrap().contains(&"disk_space".into()), "{report}");
+    drop(holder);
+    assert_eq!(t.run(&["doctor"]).code, 0);
+}
+
+/// What cannot be mended because somebody else writes is told, with who it is.
+#[test]
+fn a_mend_that_has_to_wait_too_long() {
+    let t = filled(10);
+    let holder = open(&t);
+    holder.execute_batch("DROP INDEX idx_clips_pipeline; BEGIN IMMEDIATE").unwrap();
+    let ran = t.run(&["doctor", "--only", "drift", "--fix"]);
+    assert_eq!(ran.code, 4);
+    assert!(
+        ran.out.contains("index idx_clips_pipeline is missing on clips; it could not be mended: "),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains(&format!("(process {})", std::process::id())), "{}", ran.out);
+    holder.execute_batch("ROLLBACK").unwrap();
+    fixed(&t, Check::Drift);
+}
+
+#[test]
+fn looking_leaves_nothing_behind() {
+    let t = filled(10);
+    open(&t).pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    let before: Vec<_> = names(t.dir.path());
+    let report = examined(&t, Examination::default());
+    assert_eq!(report.verdict, Verdict::Healthy, "{report:#?}");
+    assert_eq!(names(t.dir.path()), before);
+}
+
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
