@@ -1,5 +1,6 @@
 //! `viraldb doctor`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output::visible;
@@ -25,11 +26,14 @@ pub(super) struct Args {
     /// Only this check; may be given several times, or several with commas
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
     only: Vec<Check>,
+    /// Folder of the backups [default: backups beside the SQLite file, or here]
+    #[arg(long, value_name = "DIR")]
+    backups: Option<PathBuf>,
 }
 
 const CHECKS: &str = "\
 Checks: open, version, file_system, permissions, disk_space, journal_mode, wal, free_pages, integrity, foreign_keys, \
-shapes, history, drift, sequences, jobs, runs, secrets, tables, statistics, unused_indexes, autovacuum";
+shapes, history, drift, sequences, jobs, runs, secrets, backups, tables, statistics, unused_indexes, autovacuum";
 
 const COLUMNS: &[&str] = &["check", "severity", "what", "why", "mend"];
 
@@ -39,6 +43,7 @@ impl Args {
             deep: self.deep,
             fix: self.fix,
             only: self.only,
+            backups: self.backups,
             config: context.config.clone(),
             keyring: None,
         };

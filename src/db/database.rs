@@ -173,12 +173,12 @@ impl Database {
 
     /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        self.0.opener.explained(error)
+        self.0.main.opener.explained(error)
     }
 
     /// How long locks are waited for.
     pub(crate) fn busy_timeout(&self) -> Duration {
-        self.0.opener.options.busy_timeout
+        self.0.main.opener.options.busy_timeout
     }
 
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.

@@ -30,8 +30,8 @@ pub use database::{Database, Options, Session};
 pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
-pub(crate) use url::same_file;
 pub use url::{DatabaseUrl, database_url};
+pub(crate) use url::{beside, same_file};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.
 pub(crate) const IDS: usize = 30_000;

@@ -104,7 +104,7 @@ pub(super) fn length(found: u64, expected: u64) -> Option<String> {
 }
 
 /// The name of a database: of its file, or on the server.
-pub(super) fn name_of(url: &DatabaseUrl) -> String {
+pub(in crate::maintenance) fn name_of(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         #[cfg(feature = "postgres")]

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use create::{Create, before_migration, create};
 pub use drill::{Drilled, drill};
+pub(super) use folder::name_of;
 pub use folder::{Listed, default_folder, list};
 pub use manifest::{Engine, Manifest};
 pub use prune::{Keep, prune};

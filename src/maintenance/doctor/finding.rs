@@ -27,6 +27,7 @@ portable! {
         Jobs = "jobs",
         Runs = "runs",
         Secrets = "secrets",
+        Backups = "backups",
         Tables = "tables",
         Statistics = "statistics",
         UnusedIndexes = "unused_indexes",

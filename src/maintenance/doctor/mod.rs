@@ -3,6 +3,7 @@
 //! Each check looks at one thing and only reads. One that cannot look says so as a finding, so that the others still
 //! tell what they see: a file may be damaged, of another version, or lack a table.
 
+mod backups;
 #[cfg(all(unix, feature = "sqlite"))]
 mod files;
 mod finding;
@@ -41,6 +42,8 @@ pub struct Examination {
     pub only: Vec<Check>,
     /// Mend what can be mended without losing anything, and look again.
     pub fix: bool,
+    /// The folder of backups; that in which `viraldb backup create` puts them unless told.
+    pub backups: Option<PathBuf>,
     /// The configuration file, as `viraldb --config` names it.
     pub config: Option<PathBuf>,
     /// The keys that open sealed values; those of the environment unless told.
@@ -175,6 +178,7 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::Jobs, _) => work::jobs,
         (Check::Runs, _) => work::runs,
         (Check::Secrets, _) => secrets::secrets,
+        (Check::Backups, DatabaseUrl::File(_) | DatabaseUrl::Postgres(_)) => backups::backups,
         (Check::Tables, _) => tables::tables,
         (Check::Statistics, _) => tables::statistics,
         #[cfg(feature = "sqlite")]

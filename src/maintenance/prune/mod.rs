@@ -171,7 +171,7 @@ pub fn prune(
     }
     let mut pruned = Pruned { dry_run: prune.dry_run, ..Pruned::default() };
     if prune.dry_run {
-        db.read(|conn| conn.snapshot(|conn| count(conn, prune, &mut pruned, told)))?;
+        db.read_newest(|conn| conn.snapshot(|conn| count(conn, prune, &mut pruned, told)))?;
     } else {
         let mut pace = Pace::new(db, prune.batch)?;
         for part in prune.wanted() {

@@ -54,7 +54,7 @@ impl Samples {
             for (before, every) in [(prune.daily_before, Every::Day), (prune.weekly_before, Every::Week)] {
                 let mut thinning = Thinning::new(before, every, PAGE)?;
                 while !thinning.is_done() {
-                    let found = db.read(|conn| (samples.next)(conn, &mut thinning))?;
+                    let found = db.read_newest(|conn| (samples.next)(conn, &mut thinning))?;
                     let mut left = &*found;
                     while !left.is_empty() {
                         let (ids, rest) = left.split_at(pace.rows().min(left.len()));

@@ -110,7 +110,7 @@ impl Tree {
     ) -> Result<()> {
         self.start(pruned);
         let mut pages = Pages::new(self);
-        while let Some(found) = db.read(|conn| pages.next(conn, prune))? {
+        while let Some(found) = db.read_newest(|conn| pages.next(conn, prune))? {
             let mut left = &*found;
             while !left.is_empty() {
                 let (ids, rest) = left.split_at(pace.rows().min(left.len()));

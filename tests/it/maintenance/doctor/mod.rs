@@ -18,7 +18,11 @@ use crate::make;
 use crate::support::{Ran, Scratch, both};
 
 fn examined(t: &Scratch, asked: Examination) -> Report {
-    maintenance::doctor(&t.url, &Examination { keyring: Some(Arc::default()), ..asked }).unwrap()
+    maintenance::doctor(
+        &t.url,
+        &Examination { keyring: Some(Arc::default()), backups: Some(t.path("backups")), ..asked },
+    )
+    .unwrap()
 }
 
 /// What one check finds.
@@ -343,4 +347,32 @@ fn what_is_not_there() {
         assert!(ran.err.starts_with("error: "), "{}", ran.err);
     }
     assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is made");
+}
+
+both! {
+    fn a_database_without_a_young_backup_is_told(t) {
+        drop(t.db());
+        assert!(found(t, Check::Backups).is_empty(), "it was made just now");
+        write(t, "UPDATE viraldb_migrations SET recorded_at = '2026-01-01 00:00:00'");
+        let none = one(t, Check::Backups);
+        assert!(none.severity == Severity::Warning && none.what.starts_with("there is no backup in "), "{none:?}");
+        assert!(none.mend.unwrap().starts_with("viraldb backup create "));
+        let made: Value = serde_json::from_str(&t.ok(&["backup", "create", "--format", "json"])).unwrap();
+        assert!(found(t, Check::Backups).is_empty());
+        t.ok(&["doctor", "--only", "backups"]);
+        // As it is a month later.
+        let file = t.path(made["file"].as_str().unwrap());
+        let manifest = viraldb::maintenance::backup::Manifest::path_of(&file);
+        let mut told: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+        told["created_at"] = "2026-10-01T00:00:00Z".into();
+        std::fs::write(&manifest, told.to_string()).unwrap();
+        assert!(one(t, Check::Backups).what.ends_with("is of 2026-10-01T00:00:00Z"));
+        t.ok(&["backup", "create", "--to", "elsewhere"]);
+        t.ok(&["doctor", "--only", "backups", "--backups", "elsewhere"]);
+        // Another database's is none of this one's.
+        assert_eq!(t.run(&["doctor", "--only", "backups"]).code, 3);
+        std::fs::write(&file, "cut off").unwrap();
+        let found = found(t, Check::Backups);
+        assert!(found.iter().any(|finding| finding.what.contains("is cut off: 7 of ")), "{found:?}");
+    }
 }
