@@ -23,6 +23,8 @@ mod rows;
 #[path = "../../tests/it/support/server.rs"]
 mod server;
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod transfer;
 
 use measure::{Asked, Line};
 
@@ -45,6 +47,8 @@ fn main() {
     lines.extend(config::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
+    #[cfg(feature = "postgres")]
+    lines.extend(transfer::lines(&asked));
     lines.retain(|line| asked.wants(line.name));
     if !lines.is_empty() {
         Line::print_header();

@@ -21,6 +21,7 @@ mod reviews;
 mod runs;
 mod secrets;
 mod status;
+mod transfer;
 mod trends;
 mod values;
 mod videos;
@@ -117,6 +118,8 @@ enum Command {
     Errors(errors::Args),
     /// Settings, and where they come from
     Config(config::Args),
+    /// Copy a database into another one, between SQLite and PostgreSQL
+    Transfer(transfer::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -204,6 +207,7 @@ impl Command {
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
             Self::Config(_) => "config",
+            Self::Transfer(_) => "transfer",
             Self::Completions(_) => "completions",
         }
     }
@@ -225,6 +229,7 @@ impl Command {
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Config(args) => args.run(context),
+            Self::Transfer(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }

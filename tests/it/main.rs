@@ -12,6 +12,7 @@ mod database;
 mod generation;
 mod ingest;
 mod lives;
+mod maintenance;
 mod migrations;
 mod models;
 #[cfg(feature = "async")]

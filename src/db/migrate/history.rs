@@ -222,7 +222,8 @@ pub(super) fn dashed(key: &str) -> String {
     }
 }
 
-pub(super) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
+/// Whether the database has a table of this name.
+pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]

@@ -18,6 +18,7 @@ use super::opener::Opener;
 use super::{DatabaseUrl, DbConnection, Options};
 use crate::{Error, Result};
 
+pub(crate) use history::has_table;
 pub use history::{Entry, History, State, Verdict};
 
 /// One migration of one engine, embedded in the program.

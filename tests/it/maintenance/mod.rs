@@ -1,0 +1,3 @@
+//! What operators ask of a database and do to it.
+
+mod transfer;
