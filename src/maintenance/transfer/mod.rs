@@ -165,10 +165,11 @@ pub fn transfer(
     let (source, _) = checked(from, to, options, &tables)?;
     let target = Database::open(to)?;
     let mut run = Run { tables: &tables, target: &target, options, progress };
-    let (mut copied, resumed, last_ids) = source.read(|conn| conn.snapshot(|conn| run.copy_all(conn)))?;
-    run.compare_all(&mut copied)?;
-    target.write(|conn| target::finish(conn, &last_ids))?;
-    let tables: Vec<Transferred> = copied
+    let mut read = source.read(|conn| conn.snapshot(|conn| run.copy_all(conn)))?;
+    run.compare_all(&mut read.tables)?;
+    target.write(|conn| target::finish(conn, &read.last_ids))?;
+    let tables: Vec<Transferred> = read
+        .tables
         .into_iter()
         .map(|done| Transferred {
             table: done.table.name.to_owned(),
@@ -181,7 +182,7 @@ pub fn transfer(
         from: source.url().to_string(),
         to: target.url().to_string(),
         rows: tables.iter().map(|table| table.rows).sum(),
-        resumed,
+        resumed: read.resumed,
         seconds: begin.elapsed().as_secs_f64(),
         tables,
     })
@@ -278,6 +279,15 @@ struct Done<'a> {
     seconds: f64,
 }
 
+/// What was read of the source.
+struct Read<'a> {
+    tables: Vec<Done<'a>>,
+    /// Rows that were in the target before.
+    resumed: u64,
+    /// The largest id that each table has given.
+    last_ids: Vec<(String, i64)>,
+}
+
 /// A transfer under way.
 struct Run<'a> {
     tables: &'a [Table],
@@ -287,8 +297,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Copies all tables. Returns what of each was read, how many rows were there before, and the largest ids given.
-    fn copy_all(&mut self, conn: &mut DbConnection) -> Result<(Vec<Done<'a>>, u64, Vec<(String, i64)>)> {
+    /// Copies all tables.
+    fn copy_all(&mut self, conn: &mut DbConnection) -> Result<Read<'a>> {
         let (tables, target, existing) = (self.tables, self.target, self.options.existing);
         let all: Vec<&Table> = tables.iter().collect();
         let counts = read::counts(conn, &all)?;
@@ -307,7 +317,7 @@ impl<'a> Run<'a> {
             written.and(read) // if the writer has failed, what the reader says follows from it
         })?;
         let resumed = there.values().map(|digest| digest.rows).sum();
-        Ok((done, resumed, read::last_ids(conn, tables)?))
+        Ok(Read { tables: done, resumed, last_ids: read::last_ids(conn, tables)? })
     }
 
     /// Reads a table and sends what of it is not there yet.

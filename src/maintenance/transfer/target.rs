@@ -191,7 +191,7 @@ pub(super) fn advance(conn: &mut DbConnection, table: &Table, before: Digest, af
         Ok(1) => Ok(()),
         Err(error) if !error.to_string().contains(PROGRESS) => Err(error).of(PROGRESS, ""),
         // It is elsewhere, or it has ended and the table is gone.
-        _ => Err(Error::Busy {
+        _ => Err(Error::Unusable {
             database: String::new(),
             reason: "another transfer is writing to it; let it end, or stop it and go on with --resume"
                 .to_owned(),

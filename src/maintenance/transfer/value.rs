@@ -209,7 +209,7 @@ mod tests {
         let mut bytes = Vec::new();
         row::begin(&mut bytes, 1);
         from_sqlite(kind, native, &mut bytes)?;
-        let value = row::fields(&bytes).next().unwrap();
+        let value = row::fields(&bytes).next().flatten();
         Ok(match Bound::new(kind, value)? {
             Bound::Text(text) => Bound::Text(text.into_owned().into()),
             Bound::Integer(number) => Bound::Integer(number),

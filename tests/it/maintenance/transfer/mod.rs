@@ -12,15 +12,15 @@ use viraldb::{Database, DbConnection, Result};
 use crate::make;
 use crate::support::Scratch;
 
-/// A database on the other engine; on the same, if there is only one.
+/// A database on the other engine.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 fn across(t: &Scratch) -> Scratch {
-    #[cfg(all(feature = "sqlite", feature = "postgres"))]
-    if t.is_postgres {
-        return Scratch::sqlite();
-    } else {
-        return Scratch::postgres();
-    }
-    #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+    if t.is_postgres { Scratch::sqlite() } else { Scratch::postgres() }
+}
+
+/// A database on the only engine there is.
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+fn across(t: &Scratch) -> Scratch {
     t.another()
 }
 
