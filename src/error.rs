@@ -337,6 +337,7 @@ fn is_of_value(message: &str) -> bool {
         "timestamp out of range",
         "integer out of range",
         "numeric field overflow",
+        "value overflows numeric format",
         "invalid input syntax for",
         "value too long for type",
     ]

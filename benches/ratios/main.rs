@@ -26,6 +26,8 @@ mod rows;
 #[path = "../../tests/it/support/server.rs"]
 mod server;
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod transfer;
 
 use measure::{Asked, Line};
 
@@ -51,6 +53,8 @@ fn main() {
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
     lines.extend(prune::lines(&asked));
+    #[cfg(feature = "postgres")]
+    lines.extend(transfer::lines(&asked));
     lines.retain(|line| asked.wants(line.name));
     if !lines.is_empty() {
         Line::print_header();

@@ -27,6 +27,7 @@ mod reviews;
 mod runs;
 mod secrets;
 mod status;
+mod transfer;
 mod trends;
 mod values;
 mod videos;
@@ -135,6 +136,8 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup in the place of the database, which is kept
     Restore(restore::Args),
+    /// Copy a database into another one, between SQLite and PostgreSQL
+    Transfer(transfer::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -228,6 +231,7 @@ impl Command {
             Self::Config(_) => "config",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
+            Self::Transfer(_) => "transfer",
             Self::Completions(_) => "completions",
         }
     }
@@ -255,6 +259,7 @@ impl Command {
             Self::Config(args) => args.run(context),
             Self::Backup(args) => args.run(context),
             Self::Restore(args) => args.run(context),
+            Self::Transfer(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }

@@ -165,6 +165,15 @@ impl Database {
         self.0.main.opener.reader()
     }
 
+    /// A connection of its own that only reads, to a database in whatever state; `None` if there is no such file.
+    pub(crate) fn look_at(url: &str) -> Result<Option<DbConnection>> {
+        match Opener::new(url.parse()?, &Options::default())?.reader() {
+            Ok(conn) => Ok(Some(conn)),
+            Err(Error::NotInitialised(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };

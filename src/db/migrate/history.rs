@@ -231,6 +231,7 @@ pub(crate) fn dashed(key: &str) -> String {
     }
 }
 
+/// Whether the database has a table of this name.
 pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {

@@ -1,0 +1,102 @@
+//! `viraldb transfer`
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Context, Format};
+use crate::Result;
+use crate::maintenance::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The database to copy; it is read at one moment and not changed
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// The database to copy it to; made or migrated if it has to be
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// Go on with a transfer that was interrupted
+    #[arg(long, conflicts_with = "replace")]
+    resume: bool,
+    /// Delete everything in the target first
+    #[arg(long)]
+    replace: bool,
+    /// Only say what would be copied
+    #[arg(long)]
+    dry_run: bool,
+    /// Rows in each transaction
+    #[arg(long, value_name = "N", default_value_t = transfer::BATCH, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    batch: u32,
+}
+
+const TRANSFERRED: &[&str] = &["table", "rows", "digest", "seconds"];
+const PLANNED: &[&str] = &["table", "rows", "copied", "deleted"];
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let existing = match (self.resume, self.replace) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        let options = Options { existing, batch: self.batch };
+        if self.dry_run {
+            let plan = transfer::plan(&self.from, &self.to, &options)?;
+            show_plan(context, &plan)?;
+        } else {
+            let bar = progress(context);
+            let report = transfer::transfer(&self.from, &self.to, &options, &mut |at| advance(&bar, at));
+            bar.finish_and_clear();
+            show_report(context, &report?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show_plan(context: &mut Context, plan: &Plan) -> Result<()> {
+    match context.output.format {
+        Format::Json => context.output.object(plan),
+        Format::Table => {
+            context.say(&format!("would copy {} to {}\n", plan.from, plan.to))?;
+            context.output.rows(&plan.tables, PLANNED)
+        }
+        _ => context.output.rows(&plan.tables, PLANNED),
+    }
+}
+
+fn show_report(context: &mut Context, report: &Report) -> Result<()> {
+    match context.output.format {
+        Format::Json => context.output.object(report),
+        Format::Table => {
+            context.output.rows(&report.tables, TRANSFERRED)?;
+            let Report { from, to, rows, resumed, seconds, .. } = report;
+            let before = if *resumed > 0 { format!(", {resumed} of them before") } else { String::new() };
+            context.say(&format!(
+                "copied {from} to {to}: {rows} rows{before}, {seconds:.1} s, all digests equal\n"
+            ))
+        }
+        _ => context.output.rows(&report.tables, TRANSFERRED),
+    }
+}
+
+/// Progress by rows of each table, on a terminal only.
+fn progress(context: &Context) -> ProgressBar {
+    if context.quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg:36} {wide_bar} {pos}/{len}  {per_sec}  {eta}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn advance(bar: &ProgressBar, at: Progress) {
+    let Progress { phase, table, done, of } = at;
+    if done == 0 {
+        bar.reset();
+        let verb = if phase == Phase::Copying { "copying" } else { "comparing" };
+        bar.set_message(format!("{verb} {table}"));
+    }
+    bar.set_length(of);
+    bar.set_position(done);
+}

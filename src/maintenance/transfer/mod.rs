@@ -1,0 +1,425 @@
+//! A database copied into another one, on either engine, with all that is in it.
+//!
+//! The source is read at one moment, table by table, parents before their children, each in the order of its key. A
+//! thread writes the rows in batches, each one transaction that also notes how far it is. At the end the target is read
+//! back, and each table's count and digest compared.
+
+mod digest;
+mod json;
+mod read;
+mod row;
+mod tables;
+mod target;
+mod value;
+mod write;
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use digest::Digest;
+
+use crate::db::migrate::History;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
+use read::Digester;
+use tables::Table;
+use target::{Copied, Held};
+use value::Keeps;
+use write::Batch;
+
+/// Rows that are written in one transaction, unless told otherwise.
+pub const BATCH: u32 = 20_000;
+
+/// Bytes of rows after which a batch is full, however few they are.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// What to do with what the target holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Take a target that is empty, and no other.
+    #[default]
+    Refuse,
+    /// Go on with a transfer that was interrupted; or begin one, if the target is empty.
+    Resume,
+    /// Delete it all first.
+    Replace,
+}
+
+/// How to transfer; `Options::default()` takes an empty target only.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What to do with what the target holds.
+    pub existing: Existing,
+    /// Rows in each transaction, at least 1; [`BATCH`] unless told. 8 MiB of rows are a batch, too.
+    pub batch: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { existing: Existing::default(), batch: BATCH }
+    }
+}
+
+/// What is being done with the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its rows are written to the target.
+    Copying,
+    /// Its rows in the target are read back.
+    Comparing,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// The table that it is done with.
+    pub table: &'static str,
+    /// Rows of it that are done with.
+    pub done: u64,
+    /// Rows that the source has in it.
+    pub of: u64,
+}
+
+/// What was transferred. The digests of source and target are the same.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The source, its password masked.
+    pub from: String,
+    /// The target, its password masked.
+    pub to: String,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Those of them that an interrupted transfer had copied before.
+    pub resumed: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Each table.
+    pub tables: Vec<Transferred>,
+}
+
+/// What was transferred of a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transferred {
+    /// The table.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The [`Digest`] of its rows, in hexadecimal.
+    pub digest: String,
+    /// How long it took to copy it and to read it back.
+    pub seconds: f64,
+}
+
+/// What a transfer would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The source, its password masked.
+    pub from: String,
+    /// The target, its password masked.
+    pub to: String,
+    /// Each table.
+    pub tables: Vec<Planned>,
+}
+
+/// What a transfer would do with a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The table.
+    pub table: String,
+    /// Rows that would be copied.
+    pub rows: u64,
+    /// Rows that an interrupted transfer has copied already.
+    pub copied: u64,
+    /// Rows of the target that would be deleted first.
+    pub deleted: u64,
+}
+
+/// Copies the 22 tables, and those that viraldb keeps for itself, from one database into another.
+///
+/// The source is read as of one moment and never changed; others may go on writing to it. Nobody else should write to
+/// the target before the transfer has ended. The target is made, or migrated, if it has to be. Ids stay, and new rows
+/// are numbered behind the largest that the source has given; sealed values open as before, with the same keys.
+///
+/// A transfer that was stopped goes on with [`Existing::Resume`]: what was copied before is compared with the source,
+/// which may have more rows by then, but the same in these.
+///
+/// # Errors
+/// [`Error::NotInitialised`], [`Error::SchemaPending`] and the like for a source that is not viraldb's, or not current.
+/// [`Error::Unusable`] for a target that holds rows or an interrupted transfer when `options` do not allow it, for one
+/// that is the source itself, and for one that differs from the source in the end. [`Error::Invalid`] for a row that
+/// the target does not take, by its table and key; what was copied before it stays, to go on from.
+pub fn transfer(
+    from: &str,
+    to: &str,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report> {
+    let begin = Instant::now();
+    let tables = Table::all()?;
+    let (source, _) = checked(from, to, options, &tables)?;
+    let target = Database::open_with(to, &crate::Options::default())?; // no replica of either is meant
+    let mut run = Run { tables: &tables, target: &target, options, progress };
+    let mut read = source.read(|conn| conn.snapshot(|conn| run.copy_all(conn)))?;
+    run.compare_all(&mut read.tables)?;
+    target.write(|conn| target::finish(conn, &read.last_ids))?;
+    let tables: Vec<Transferred> = read
+        .tables
+        .into_iter()
+        .map(|done| Transferred {
+            table: done.table.name.to_owned(),
+            rows: done.digest.rows,
+            digest: done.digest.to_string(),
+            seconds: done.seconds,
+        })
+        .collect();
+    Ok(Report {
+        from: source.url().to_string(),
+        to: target.url().to_string(),
+        rows: tables.iter().map(|table| table.rows).sum(),
+        resumed: read.resumed,
+        seconds: begin.elapsed().as_secs_f64(),
+        tables,
+    })
+}
+
+/// What [`transfer`] would do. It refuses what that would refuse before its first row, and changes nothing.
+pub fn plan(from: &str, to: &str, options: &Options) -> Result<Plan> {
+    let tables = Table::all()?;
+    let (source, held) = checked(from, to, options, &tables)?;
+    let all: Vec<&Table> = tables.iter().collect();
+    let counts = source.read(|conn| read::counts(conn, &all))?;
+    let resumed = held.interrupted.as_ref().filter(|_| options.existing == Existing::Resume);
+    let planned = tables.iter().zip(counts).map(|(table, count)| {
+        let copied = resumed.and_then(|copied| copied.get(table.name)).map_or(0, |digest| digest.rows);
+        let there = held.rows.iter().find(|(name, _)| *name == table.name).map_or(0, |(_, rows)| *rows);
+        Planned {
+            table: table.name.to_owned(),
+            rows: count.saturating_sub(copied),
+            copied,
+            deleted: if options.existing == Existing::Replace { there } else { 0 },
+        }
+    });
+    Ok(Plan {
+        from: source.url().to_string(),
+        to: to.parse::<DatabaseUrl>()?.to_string(),
+        tables: planned.collect(),
+    })
+}
+
+/// The source, and what the target holds, if a transfer may begin. Changes nothing.
+fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<(Database, Held)> {
+    if options.batch == 0 {
+        return Err(Error::invalid("the batch", "is 0 rows; at least one is needed"));
+    }
+    let source = Database::connect_with(from, &crate::Options::default())?;
+    let url: DatabaseUrl = to.parse()?;
+    let unusable = |reason: &str| Error::Unusable { database: url.to_string(), reason: reason.to_owned() };
+    if url == DatabaseUrl::Memory {
+        return Err(unusable("would be gone with the end of the transfer; name a file or a server"));
+    }
+    let Some(mut conn) = Database::look_at(to)? else {
+        return Ok((source, Held::nothing()));
+    };
+    let held = source.read(|from| is_same(from, source.url(), &mut conn, &url)).and_then(|is_same| {
+        if is_same {
+            return Err(unusable("is the source itself; name another database"));
+        }
+        History::read(&mut conn)?.require_ours()?;
+        let held = Held::read(&mut conn, tables)?;
+        held.allow(options.existing, &url)?;
+        Ok(held)
+    });
+    held.map(|held| (source, held)).map_err(|error| error.in_database(&url))
+}
+
+/// Whether two connections are to the same database.
+fn is_same(
+    source: &mut DbConnection,
+    from: &DatabaseUrl,
+    target: &mut DbConnection,
+    to: &DatabaseUrl,
+) -> Result<bool> {
+    if let (DatabaseUrl::File(from), DatabaseUrl::File(to)) = (from, to) {
+        return Ok(matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to));
+    }
+    Ok(matches!((server(source)?, server(target)?), (Some(from), Some(to)) if from == to))
+}
+
+/// What only one database of one PostgreSQL server can say of itself: when the server started, and the numbers of
+/// database and schema.
+fn server(conn: &mut DbConnection) -> Result<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        place: String,
+    }
+    on_backend!(
+        conn,
+        sqlite => |_c| Ok(None),
+        postgres => |c| diesel::sql_query(
+            "SELECT concat_ws(' ', pg_postmaster_start_time(), \
+             (SELECT oid FROM pg_database WHERE datname = current_database()), current_schema()) AS place",
+        )
+        .get_result::<Row>(c)
+        .map(|row| Some(row.place)),
+    )
+    .of("the database", "")
+}
+
+/// A table that was copied.
+struct Done<'a> {
+    table: &'a Table,
+    digest: Digest,
+    seconds: f64,
+}
+
+/// What was read of the source.
+struct Read<'a> {
+    tables: Vec<Done<'a>>,
+    /// Rows that were in the target before.
+    resumed: u64,
+    /// The largest id that each table has given.
+    last_ids: Vec<(String, i64)>,
+}
+
+/// A transfer under way.
+struct Run<'a> {
+    tables: &'a [Table],
+    target: &'a Database,
+    options: &'a Options,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+impl<'a> Run<'a> {
+    /// Copies all tables.
+    fn copy_all(&mut self, conn: &mut DbConnection) -> Result<Read<'a>> {
+        let (tables, target, existing) = (self.tables, self.target, self.options.existing);
+        let all: Vec<&Table> = tables.iter().collect();
+        let counts = read::counts(conn, &all)?;
+        let there = target.write(|conn| target::begin(conn, tables, existing, target.url()))?;
+        let done = std::thread::scope(|scope| {
+            // One batch is written, one waits, and one is being filled.
+            let (sender, batches) = sync_channel(1);
+            let writer = scope.spawn(move || write::all(target, &batches));
+            let read = tables
+                .iter()
+                .zip(counts)
+                .map(|(table, count)| self.copy(conn, table, count, &there, &sender))
+                .collect::<Result<Vec<_>>>();
+            drop(sender);
+            let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written.and(read) // if the writer has failed, what the reader says follows from it
+        })?;
+        let resumed = there.values().map(|digest| digest.rows).sum();
+        Ok(Read { tables: done, resumed, last_ids: read::last_ids(conn, tables)? })
+    }
+
+    /// Reads a table and sends what of it is not there yet.
+    fn copy(
+        &mut self,
+        conn: &mut DbConnection,
+        table: &'a Table,
+        of: u64,
+        there: &Copied,
+        sender: &SyncSender<Batch<'a>>,
+    ) -> Result<Done<'a>> {
+        let begin = Instant::now();
+        let there = there.get(table.name).copied().unwrap_or_default();
+        let changed = || {
+            Error::invalid(
+                format!("{} of the source", table.name),
+                "has changed in rows that were copied before the transfer was interrupted; begin anew with --replace",
+            )
+        };
+        let batch = self.options.batch as usize;
+        let mut digester = Digester::new(table, Some(keeps(self.target)));
+        let mut next = Batch::new(table, there);
+        (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: 0, of });
+        read::rows(conn, table, |row| {
+            digester.add(row)?;
+            let digest = digester.digest;
+            if digest.rows > there.rows {
+                next.push(row);
+            } else if digest.rows == there.rows && digest != there {
+                return Err(changed());
+            }
+            if next.is_full(batch, BATCH_BYTES) {
+                send(sender, &mut next, digest)?;
+                (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: digest.rows, of });
+            }
+            Ok(())
+        })?;
+        let digest = digester.digest;
+        if digest.rows < there.rows {
+            return Err(changed());
+        }
+        if digest.rows > next.before.rows {
+            send(sender, &mut next, digest)?;
+        }
+        (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: digest.rows, of });
+        Ok(Done { table, digest, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    /// Reads the target back, and refuses it if it is not what was copied.
+    fn compare_all(&mut self, copied: &mut [Done<'a>]) -> Result<()> {
+        let mut different = Vec::new();
+        self.target.read(|conn| {
+            conn.snapshot(|conn| {
+                for done in copied.iter_mut() {
+                    let begin = Instant::now();
+                    let found = self.compare(conn, done)?;
+                    done.seconds += begin.elapsed().as_secs_f64();
+                    if found != done.digest {
+                        different.push(format!(
+                            "{} ({} rows, {} in the source)",
+                            done.table.name, found.rows, done.digest.rows
+                        ));
+                    }
+                }
+                Ok(())
+            })
+        })?;
+        if different.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unusable {
+            database: self.target.url().to_string(),
+            reason: format!(
+                "differs from the source in {}: somebody wrote to it meanwhile; begin anew with --replace",
+                different.join(", ")
+            ),
+        })
+    }
+
+    fn compare(&mut self, conn: &mut DbConnection, done: &Done<'_>) -> Result<Digest> {
+        let (table, of) = (done.table.name, done.digest.rows);
+        let mut digester = Digester::new(done.table, None);
+        (self.progress)(Progress { phase: Phase::Comparing, table, done: 0, of });
+        read::rows(conn, done.table, |row| {
+            digester.add(row)?;
+            if digester.digest.rows.is_multiple_of(u64::from(BATCH)) {
+                (self.progress)(Progress { phase: Phase::Comparing, table, done: digester.digest.rows, of });
+            }
+            Ok(())
+        })?;
+        Ok(digester.digest)
+    }
+}
+
+/// Hands a batch to the writer, and begins the next.
+fn send<'a>(sender: &SyncSender<Batch<'a>>, batch: &mut Batch<'a>, after: Digest) -> Result<()> {
+    let next = Batch::new(batch.table, after);
+    let full = std::mem::replace(batch, next).up_to(after);
+    // The writer is gone only if it has failed, and tells why itself.
+    sender.send(full).map_err(|_| Error::Other("the rows could not be written".into()))
+}
+
+fn keeps(target: &Database) -> Keeps {
+    if matches!(target.url(), DatabaseUrl::Postgres(_)) { Keeps::Postgres } else { Keeps::Sqlite }
+}

@@ -1,0 +1,219 @@
+//! What the target holds, and how far a transfer into it is.
+//!
+//! While a transfer is under way the target has a table more, `viraldb_transfer`, with a row for each table that is
+//! copied: how many rows of it are there, and their digest. It changes in the transactions that write the rows, and is
+//! gone when the transfer is complete.
+
+use std::collections::HashMap;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::Existing;
+use super::digest::Digest;
+use super::read;
+use super::tables::Table;
+use crate::config::Registry;
+use crate::db::migrate::has_table;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::schema::system_configuration;
+use crate::types::ConfigValue;
+use crate::{DbConnection, Error, Result};
+
+/// The table of progress.
+const PROGRESS: &str = "viraldb_transfer";
+
+/// What each table is known to hold.
+pub(super) type Copied = HashMap<String, Digest>;
+
+/// What a database holds.
+pub(super) struct Held {
+    /// The tables that are not empty, with their rows. Settings that `viraldb init` wrote and nobody changed do not
+    /// count.
+    pub(super) rows: Vec<(&'static str, u64)>,
+    /// The keys of these settings.
+    defaults: Vec<String>,
+    /// What a transfer that was interrupted has copied.
+    pub(super) interrupted: Option<Copied>,
+}
+
+impl Held {
+    /// What a database holds that is not there.
+    pub(super) const fn nothing() -> Self {
+        Self { rows: Vec::new(), defaults: Vec::new(), interrupted: None }
+    }
+
+    /// Looks at a database in whatever state.
+    pub(super) fn read(conn: &mut DbConnection, tables: &[Table]) -> Result<Self> {
+        let mut there = Vec::with_capacity(tables.len());
+        for table in tables {
+            if has_table(conn, table.name)? {
+                there.push(table);
+            }
+        }
+        let counts = read::counts(conn, &there)?;
+        let has_settings = there.iter().any(|table| table.name == "system_configuration");
+        let defaults = if has_settings { defaults(conn)? } else { Vec::new() };
+        let count = |(table, count): (&&Table, u64)| match table.name {
+            "system_configuration" => (table.name, count.saturating_sub(defaults.len() as u64)),
+            name => (name, count),
+        };
+        let rows = there.iter().zip(counts).map(count).filter(|(_, rows)| *rows > 0).collect();
+        let interrupted = if has_table(conn, PROGRESS)? { Some(copied(conn)?) } else { None };
+        Ok(Self { rows, defaults, interrupted })
+    }
+
+    /// Refuses what may not be written over.
+    pub(super) fn allow(&self, existing: Existing, database: &dyn std::fmt::Display) -> Result<()> {
+        let refused = |reason: String| Err(Error::Unusable { database: database.to_string(), reason });
+        match (existing, &self.interrupted) {
+            (Existing::Replace, _) | (Existing::Resume, Some(_)) => Ok(()),
+            (Existing::Refuse, Some(_)) => refused(
+                "holds a transfer that was interrupted: --resume goes on with it, --replace begins anew"
+                    .to_owned(),
+            ),
+            (_, None) if self.rows.is_empty() => Ok(()),
+            (_, None) => {
+                let rows: Vec<String> =
+                    self.rows.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+                refused(format!(
+                    "is not empty, it has rows in {}; --replace deletes everything in it first",
+                    rows.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+/// The keys of the settings that `viraldb init` wrote, and that are still as it wrote them.
+fn defaults(conn: &mut DbConnection) -> Result<Vec<String>> {
+    use system_configuration::dsl as s;
+
+    let registry = Registry::default();
+    let names: Vec<&str> = registry.iter().map(|key| &*key.name).collect();
+    let rows = on_backend!(conn, |c| s::system_configuration
+        .filter(s::key.eq_any(names))
+        .filter(s::encrypted.eq(false))
+        .select((s::key, s::value, s::description))
+        .load::<(String, ConfigValue, Option<String>)>(c))
+    .of("system_configuration", "")?;
+    let is_default = |(name, value, description): &(String, ConfigValue, Option<String>)| {
+        let mut keys = registry.iter();
+        keys.any(|key| {
+            key.name == *name && key.default == value.0 && description.as_deref() == Some(&*key.help)
+        })
+    };
+    Ok(rows.into_iter().filter(is_default).map(|(name, ..)| name).collect())
+}
+
+/// Makes the target ready, and says what of each table is in it. All in the transaction that is open.
+pub(super) fn begin(
+    conn: &mut DbConnection,
+    tables: &[Table],
+    existing: Existing,
+    database: &dyn std::fmt::Display,
+) -> Result<Copied> {
+    let held = Held::read(conn, tables)?;
+    held.allow(existing, database)?;
+    match (existing, held.interrupted) {
+        (Existing::Resume, Some(copied)) => return Ok(copied),
+        (_, Some(_)) => conn.batch_execute(&format!("DROP TABLE {PROGRESS}")).of(PROGRESS, "")?,
+        (_, None) => {}
+    }
+    if existing == Existing::Replace {
+        conn.batch_execute(&clear(conn, tables)).of("the database", "")?;
+    } else {
+        use system_configuration::dsl as s;
+        let defaults = s::system_configuration.filter(s::key.eq_any(held.defaults));
+        on_backend!(&mut *conn, |c| diesel::delete(defaults).execute(c)).of("system_configuration", "")?;
+    }
+    let rows: Vec<String> =
+        tables.iter().map(|table| format!("('{}', 0, '{}')", table.name, Digest::default())).collect();
+    conn.batch_execute(&format!(
+        "CREATE TABLE {PROGRESS} (name text PRIMARY KEY NOT NULL, rows bigint NOT NULL, digest text NOT NULL);
+         INSERT INTO {PROGRESS} (name, rows, digest) VALUES {}",
+        rows.join(", ")
+    ))
+    .of(PROGRESS, "")?;
+    Ok(Copied::new())
+}
+
+/// Takes every row out, and the numbers that tables have given.
+fn clear(conn: &DbConnection, tables: &[Table]) -> String {
+    let names = || tables.iter().map(|table| table.name);
+    on_backend!(
+        conn,
+        sqlite => |_c| {
+            let delete = names().rev().map(|table| format!("DELETE FROM {table};\n")).collect::<String>();
+            let quoted: Vec<String> = names().map(|table| format!("'{table}'")).collect();
+            format!("{delete}DELETE FROM sqlite_sequence WHERE name IN ({})", quoted.join(", "))
+        },
+        postgres => |_c| format!("TRUNCATE {} RESTART IDENTITY", names().collect::<Vec<_>>().join(", ")),
+    )
+}
+
+/// What is noted of each table.
+fn copied(conn: &mut DbConnection) -> Result<Copied> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+        #[diesel(sql_type = Text)]
+        digest: String,
+    }
+    let sql = format!("SELECT name, rows, digest FROM {PROGRESS}");
+    let rows: Vec<Row> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of(PROGRESS, "")?;
+    rows.into_iter()
+        .map(|row| {
+            let digest = u64::try_from(row.rows).ok().and_then(|rows| Digest::parse(rows, &row.digest));
+            match digest {
+                Some(digest) => Ok((row.name, digest)),
+                None => Err(Error::invalid(
+                    format!("{PROGRESS} {}", row.name),
+                    "is damaged; begin anew with --replace",
+                )),
+            }
+        })
+        .collect()
+}
+
+/// Notes that a table holds more, in the transaction that writes it. Two transfers cannot both go on from one place.
+pub(super) fn advance(conn: &mut DbConnection, table: &Table, before: Digest, after: Digest) -> Result<()> {
+    let sql = format!(
+        "UPDATE {PROGRESS} SET rows = {}, digest = '{after}' WHERE name = '{}' AND rows = {}",
+        after.rows, table.name, before.rows
+    );
+    match on_backend!(conn, |c| diesel::sql_query(sql).execute(c)) {
+        Ok(1) => Ok(()),
+        Err(error) if !error.to_string().contains(PROGRESS) => Err(error).of(PROGRESS, ""),
+        // It is elsewhere, or it has ended and the table is gone.
+        _ => Err(Error::Unusable {
+            database: String::new(),
+            reason: "another transfer is writing to it; let it end, or stop it and go on with --resume"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Ends a transfer: new rows are numbered behind the largest id that the source has ever given, and nothing of the
+/// progress remains.
+pub(super) fn finish(conn: &mut DbConnection, last_ids: &[(String, i64)]) -> Result<()> {
+    let number = |form: fn(&str, i64) -> String| {
+        last_ids.iter().map(|(table, last)| form(table, *last)).collect::<String>()
+    };
+    let numbers = on_backend!(
+        &mut *conn,
+        sqlite => |_c| number(|table, last| format!(
+            "DELETE FROM sqlite_sequence WHERE name = '{table}';\n\
+             INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', {last} WHERE {last} > 0;\n"
+        )),
+        postgres => |_c| number(|table, last| format!(
+            "SELECT setval('{table}_id_seq', {}, {});\n", last.max(1), last > 0
+        )),
+    );
+    conn.batch_execute(&format!("{numbers}DROP TABLE {PROGRESS}")).of(PROGRESS, "")
+}

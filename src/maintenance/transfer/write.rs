@@ -1,0 +1,234 @@
+//! Writing batches of rows, each with the note of how far the transfer is in one transaction.
+
+use std::sync::mpsc::Receiver;
+
+#[cfg(feature = "postgres")]
+use diesel::pg::{CopyFormat, CopyTarget};
+#[cfg(feature = "postgres")]
+use diesel::query_builder::AstPass;
+#[cfg(feature = "sqlite")]
+use diesel::query_builder::{QueryFragment, QueryId};
+#[cfg(feature = "postgres")]
+use diesel::result::Error as Diesel;
+
+use super::digest::Digest;
+use super::read::key;
+#[cfg(feature = "sqlite")]
+use super::row;
+use super::tables::Table;
+#[cfg(feature = "postgres")]
+use super::tables::{Schema, copy_target};
+use super::target;
+#[cfg(feature = "sqlite")]
+use super::value::Bound;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::{Database, DbConnection, Error, Result};
+
+/// Rows of one table, next to each other.
+pub(super) struct Batch<'a> {
+    pub(super) table: &'a Table,
+    rows: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+    /// What the table holds before these rows, and after them.
+    pub(super) before: Digest,
+    after: Digest,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty one, to go behind what the table holds.
+    pub(super) fn new(table: &'a Table, before: Digest) -> Self {
+        Self { table, rows: Vec::new(), ends: Vec::new(), before, after: before }
+    }
+
+    pub(super) fn push(&mut self, row: &[u8]) {
+        self.rows.extend(row);
+        self.ends.push(self.rows.len());
+    }
+
+    pub(super) const fn is_full(&self, rows: usize, bytes: usize) -> bool {
+        self.ends.len() >= rows || self.rows.len() >= bytes
+    }
+
+    /// The batch, with what the table holds after it.
+    pub(super) fn up_to(self, after: Digest) -> Self {
+        Self { after, ..self }
+    }
+
+    /// The first rows, so many, as bytes.
+    fn first(&self, count: usize) -> &[u8] {
+        let end = count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or_default();
+        self.rows.get(..end).unwrap_or_default()
+    }
+
+    /// Each row.
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).filter_map(|(start, end)| self.rows.get(*start..*end))
+    }
+}
+
+/// Writes batches as they come, one transaction each.
+pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>) -> Result<()> {
+    batches.iter().try_for_each(|batch| match write(target, &batch) {
+        Err(error) if error.is_of_row() => Err(first_refused(target, &batch, error)?),
+        result => result,
+    })
+}
+
+fn write(target: &Database, batch: &Batch<'_>) -> Result<()> {
+    target.write(|conn| {
+        target::advance(conn, batch.table, batch.before, batch.after)?;
+        insert(conn, batch, batch.ends.len())
+    })
+}
+
+/// Writes the first rows of a batch, so many.
+fn insert(conn: &mut DbConnection, batch: &Batch<'_>, count: usize) -> Result<()> {
+    let table = batch.table;
+    on_backend!(
+        conn,
+        sqlite => |c| {
+            let sql = table.insert_into();
+            let mut values = Vec::with_capacity(table.columns.len());
+            for row in batch.each().take(count) {
+                values.clear();
+                for (column, value) in table.columns.iter().zip(row::fields(row)) {
+                    let value = Bound::new(column.kind, value);
+                    values.push(value.map_err(|reason| Error::invalid(format!("{}.{}", table.name, column.name), reason))?);
+                }
+                let insert = Insert { sql: &sql, values: &values };
+                diesel::RunQueryDsl::execute(insert, c).of(table.name, "")?;
+            }
+            Ok(())
+        },
+        postgres => |c| (table.copy)(c, batch.first(count)).of(table.name, "").map(drop),
+    )
+}
+
+/// Says which row of a batch the database does not take, and why. PostgreSQL does not tell; so parts of the batch are
+/// written, and taken back, until it is found.
+fn first_refused(target: &Database, batch: &Batch<'_>, error: Error) -> Result<Error> {
+    // With so many of the first rows it goes well, with so many it does not.
+    let (mut good, mut bad, mut why) = (0, batch.ends.len(), error);
+    while good + 1 < bad {
+        let middle = good.midpoint(bad);
+        let tried: Result<()> = target.write(|conn| {
+            insert(conn, batch, middle)?;
+            Err(Error::Other("taken back".into()))
+        });
+        match tried {
+            Err(Error::Other(_)) => good = middle,
+            Err(error) if error.is_of_row() => (bad, why) = (middle, error),
+            Err(error) => return Err(error),
+            Ok(()) => good = middle,
+        }
+    }
+    let key = batch.each().nth(good).map(|row| key(batch.table, row)).unwrap_or_default();
+    Ok(Error::invalid(
+        format!("the row {key} of {}", batch.table.name),
+        format!(
+            "is refused by the target: {why}; change it in the source, and run the transfer again with --resume"
+        ),
+    ))
+}
+
+/// Begins the binary format of COPY: its signature, no flags, nothing more in the header.
+#[cfg(feature = "postgres")]
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// Ends it.
+#[cfg(feature = "postgres")]
+const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+
+/// Bytes that are handed to libpq at once: it keeps them until the server has taken them.
+#[cfg(feature = "postgres")]
+const PART: usize = 64 * 1024;
+
+/// Copies framed rows into a table of PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(super) fn copy<T: Schema + 'static>(
+    conn: &mut diesel::PgConnection,
+    rows: &[u8],
+) -> diesel::QueryResult<usize> {
+    use diesel::ExecuteCopyFromDsl;
+
+    let send = |out: &mut dyn std::io::Write| -> Result<(), CopyError> {
+        out.write_all(HEADER)?;
+        rows.chunks(PART).try_for_each(|part| out.write_all(part))?;
+        Ok(out.write_all(&TRAILER)?)
+    };
+    diesel::copy_from(T::default())
+        .from_raw_data(Columns::<T>(std::marker::PhantomData), send)
+        .with_format(CopyFormat::Binary)
+        .execute(conn)
+        .map_err(|error| match error {
+            CopyError::Io(error) => Diesel::SerializationError(Box::new(error)),
+            CopyError::Diesel(error) => error,
+        })
+}
+
+/// The columns of a table that are copied; Diesel's own targets are all columns of it, or a tuple of them.
+#[cfg(feature = "postgres")]
+struct Columns<T>(std::marker::PhantomData<T>);
+
+#[cfg(feature = "postgres")]
+impl<T: Schema> CopyTarget for Columns<T> {
+    type Table = T;
+    type SqlType = T::SqlType;
+
+    fn walk_target(mut out: AstPass<'_, '_, diesel::pg::Pg>) -> diesel::QueryResult<()> {
+        out.push_sql(&copy_target::<T>()?);
+        Ok(())
+    }
+}
+
+/// Diesel wants an error that its own and that of writing fit into.
+#[cfg(feature = "postgres")]
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Diesel(#[from] Diesel),
+}
+
+/// The INSERT of one row, whose text up to its values is `sql`. Its text is the same for every row of a table, and is kept prepared by it.
+#[cfg(feature = "sqlite")]
+struct Insert<'a> {
+    sql: &'a str,
+    values: &'a [Bound<'a>],
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryId for Insert<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+#[cfg(feature = "sqlite")]
+impl diesel::RunQueryDsl<diesel::SqliteConnection> for Insert<'_> {}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for Insert<'_> {
+    fn walk_ast<'b>(
+        &'b self,
+        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+    ) -> diesel::QueryResult<()> {
+        use diesel::sql_types::{BigInt, Double, Nullable, Text};
+
+        out.push_sql(self.sql);
+        for (place, value) in self.values.iter().enumerate() {
+            out.push_sql(if place == 0 { "(" } else { ", " });
+            match value {
+                Bound::Null => out.push_bind_param::<Nullable<BigInt>, Option<i64>>(&None)?,
+                Bound::Integer(number) => out.push_bind_param::<BigInt, i64>(number)?,
+                Bound::Real(number) => out.push_bind_param::<Double, f64>(number)?,
+                Bound::Text(text) => out.push_bind_param::<Text, str>(text)?,
+            }
+        }
+        out.push_sql(")");
+        Ok(())
+    }
+}

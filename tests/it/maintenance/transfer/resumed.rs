@@ -1,0 +1,100 @@
+//! A transfer that was interrupted.
+
+use super::*;
+use crate::support::both;
+
+/// A transfer that stopped in the middle: `jobs` was refused.
+fn stopped(t: &Scratch, there: &Scratch) -> (Database, Database) {
+    let (db, target) = (t.db(), there.db());
+    many(t, &db, 40);
+    execute(&db, "INSERT INTO jobs (status) VALUES ('pending'), ('pending')");
+    block(&target);
+    let error = run(t, there, Existing::Refuse).unwrap_err().to_string();
+    assert!(error.contains("jobs") && error.contains("--resume"), "{error}");
+    unblock(&target);
+    (db, target)
+}
+
+both! {
+    fn it_goes_on_where_it_ended(t) {
+        let there = across(t);
+        let (db, target) = stopped(t, &there);
+        let error = run(t, &there, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("interrupted: --resume goes on with it, --replace begins anew"), "{error}");
+        // Rows that have come meanwhile are taken along.
+        execute(&db, "INSERT INTO analytics (youtube_video_id) VALUES ('new')");
+        let mut begun = Vec::new();
+        let options = Options { existing: Existing::Resume, batch: 7 };
+        let report = transfer(&t.url, &there.url, &options, &mut |at| begun.push((at.table, at.done, at.of))).unwrap();
+        assert_eq!((report.resumed, report.rows), (80, 83));
+        assert!(begun.contains(&("analytics", 41, 41)), "{begun:?}");
+        assert_eq!(tables(&there, &mut target.session().unwrap()).len(), 26);
+        let whole = run(t, &across(t), Existing::Refuse).unwrap();
+        assert_eq!(digests(&whole), digests(&report));
+        // There is nothing to go on with any more.
+        assert!(run(t, &there, Existing::Resume).unwrap_err().to_string().contains("is not empty"));
+    }
+
+    fn it_begins_anew_when_told(t) {
+        let there = across(t);
+        let (db, _) = stopped(t, &there);
+        execute(&db, "DELETE FROM analytics");
+        let report = run(t, &there, Existing::Replace).unwrap();
+        assert_eq!((report.resumed, report.rows), (0, 42));
+    }
+
+    fn two_moments_are_never_mixed(t) {
+        for change in [
+            "UPDATE discovered_videos SET view_count = 1 WHERE id = 3",
+            "DELETE FROM analytics WHERE id = 40",
+            "DELETE FROM analytics",
+            "INSERT INTO discovered_videos (id, video_id, title, channel_name, channel_id, url, niche) VALUES (-1, 'x', 'x', 'x', 'x', 'x', 'x')",
+        ] {
+            let (from, there) = (t.another(), across(t));
+            let (db, _) = stopped(&from, &there);
+            execute(&db, change);
+            let error = run(&from, &there, Existing::Resume).unwrap_err().to_string();
+            assert!(error.contains("of the source has changed") && error.contains("--replace"), "{change}: {error}");
+        }
+        // Another database is not the same source.
+        let (from, there, other) = (t.another(), across(t), t.another());
+        stopped(&from, &there);
+        many(&other, &other.db(), 40);
+        let error = run(&other, &there, Existing::Resume).unwrap_err().to_string();
+        assert!(error.contains("has changed"), "{error}");
+    }
+
+    fn what_others_write_to_the_target_is_found(t) {
+        let there = across(t);
+        let (_, target) = stopped(t, &there);
+        execute(&target, "UPDATE analytics SET view_count = 0 WHERE id = 5");
+        let error = run(t, &there, Existing::Resume).unwrap_err().to_string();
+        assert!(error.contains("differs from the source in analytics (40 rows, 40 in the source)"), "{error}");
+        // It stays an interrupted one.
+        assert!(run(t, &there, Existing::Refuse).unwrap_err().to_string().contains("interrupted"));
+    }
+
+    fn two_cannot_go_on_at_once(t) {
+        let there = across(t);
+        let (db, _) = stopped(t, &there);
+        many_more(&db);
+        let mut other = None;
+        let options = Options { existing: Existing::Resume, batch: 7 };
+        let first = transfer(&t.url, &there.url, &options, &mut |at| {
+            if at.table == "analytics" && at.done == 0 && other.is_none() {
+                other = Some(run(t, &there, Existing::Resume));
+            }
+        });
+        let other = other.unwrap();
+        assert_eq!(usize::from(first.is_ok()) + usize::from(other.is_ok()), 1, "{first:?} {other:?}");
+        let error = first.err().or(other.err()).unwrap().to_string();
+        assert!(error.contains("another transfer is writing to it"), "{error}");
+        assert_eq!(run(t, &there, Existing::Replace).unwrap().rows, 142);
+    }
+}
+
+fn many_more(db: &Database) {
+    for n in 0..60 {
+        execute(db, &format!("INSERT INTO analytics (youtube_video_id) VALUES ('more{n}')"));
+    }
+}
