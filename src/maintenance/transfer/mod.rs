@@ -16,6 +16,7 @@ mod write;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
+#[cfg(feature = "postgres")]
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -254,6 +255,7 @@ fn is_same(
 /// What only one database of one PostgreSQL server can say of itself: when the server started, and the numbers of
 /// database and schema.
 fn server(conn: &mut DbConnection) -> Result<Option<String>> {
+    #[cfg(feature = "postgres")]
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = diesel::sql_types::Text)]

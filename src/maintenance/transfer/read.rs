@@ -1,5 +1,6 @@
 //! Reading tables, row by row.
 
+#[cfg(feature = "sqlite")]
 use diesel::connection::DefaultLoadingMode;
 use diesel::deserialize::{self, FromSqlRow};
 #[cfg(feature = "postgres")]
@@ -13,7 +14,7 @@ use diesel::sqlite::{Sqlite, SqliteType};
 use super::digest::Digest;
 use super::row;
 use super::tables::Table;
-use super::value::{Keeps, Kind};
+use super::value::Keeps;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Error, Result};
@@ -128,7 +129,7 @@ fn native_key(table: &Table, native: &[u8]) -> String {
         return String::new();
     };
     match column.kind {
-        Kind::Uuid => String::from_utf8_lossy(value).into_owned(),
+        super::value::Kind::Uuid => String::from_utf8_lossy(value).into_owned(),
         kind => kind.shown(value), // a number or text, which are the same in both forms
     }
 }

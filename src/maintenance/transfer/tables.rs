@@ -2,7 +2,6 @@
 
 use diesel::expression::QueryMetadata;
 use diesel::pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata};
-use diesel::prelude::*;
 use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment};
 use diesel::sql_types::SqlType;
 
@@ -19,7 +18,7 @@ const BARE: [(&str, &str); 1] = [("system_configuration", "value")];
 
 /// Copies rows, framed as COPY takes them, into a table of PostgreSQL.
 #[cfg(feature = "postgres")]
-pub(super) type Copy = fn(&mut PgConnection, &[u8]) -> diesel::QueryResult<usize>;
+pub(super) type Copy = fn(&mut diesel::PgConnection, &[u8]) -> diesel::QueryResult<usize>;
 
 /// A table, and the columns of it that are copied.
 pub(super) struct Table {

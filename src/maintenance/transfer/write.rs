@@ -57,6 +57,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The first rows, so many, as bytes.
+    #[cfg(feature = "postgres")]
     fn first(&self, count: usize) -> &[u8] {
         let end = count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or_default();
         self.rows.get(..end).unwrap_or_default()

@@ -204,7 +204,8 @@ both! {
         };
         let few = peak(&t.another(), 2_000);
         let many = peak(t, 8_000);
-        assert!(many < few + 24 * 1024, "{few} KiB for 40 MB and {many} KiB for 160 MB");
+        // Buffers and page caches may not be full in the first.
+        assert!(many < few + 64 * 1024, "{few} KiB for 40 MB and {many} KiB for 160 MB");
     }
 }
 
