@@ -1,6 +1,7 @@
 //! Statistics for the planner, and room given back.
 
 use diesel::connection::SimpleConnection;
+#[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 use serde::Serialize;
 
@@ -96,19 +97,20 @@ fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<()> {
 
 /// What the free pages of a SQLite file come to.
 fn free_bytes(conn: &mut DbConnection) -> Result<Option<i64>> {
+    on_backend!(conn, sqlite => |c| on_free_pages(c).map(Some), postgres => |_c| Ok(None))
+        .of("the database", "")
+}
+
+#[cfg(feature = "sqlite")]
+fn on_free_pages(conn: &mut SqliteConnection) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         bytes: i64,
     }
-    on_backend!(
-        conn,
-        sqlite => |c| diesel::sql_query(
-            "SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size"
-        )
-        .get_result::<Row>(c)
-        .map(|row| Some(row.bytes)),
-        postgres => |_c| Ok(None)
+    diesel::sql_query(
+        "SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size",
     )
-    .of("the database", "")
+    .get_result::<Row>(conn)
+    .map(|row| row.bytes)
 }
