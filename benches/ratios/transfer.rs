@@ -40,7 +40,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
         assert_eq!(report.rows, 2 * count);
     };
     run(&source, &url);
-    let csv = [csv_of(&mut conn, discovered_videos::table), csv_of(&mut conn, analytics::table)];
+    let csv = [csv_of(&url, discovered_videos::table), csv_of(&url, analytics::table)];
     for round in 0..asked.rounds(3) {
         empty(&mut conn);
         let hand = time(|| {
@@ -96,10 +96,11 @@ fn empty(conn: &mut PgConnection) {
     conn.batch_execute("CHECKPOINT").unwrap();
 }
 
-/// The rows of a table as CSV, from PostgreSQL itself.
-fn csv_of(conn: &mut PgConnection, table: impl CopyTarget) -> Vec<u8> {
+/// The rows of a table as CSV, from PostgreSQL itself; on a connection of its own, which serves nothing else after that.
+fn csv_of(url: &str, table: impl CopyTarget) -> Vec<u8> {
+    let mut conn = PgConnection::establish(url).unwrap();
     let mut csv = Vec::new();
-    let mut rows = viraldb::diesel::copy_to(table).with_format(CopyFormat::Csv).load_raw(conn).unwrap();
+    let mut rows = viraldb::diesel::copy_to(table).with_format(CopyFormat::Csv).load_raw(&mut conn).unwrap();
     io::copy(&mut rows, &mut csv).unwrap();
     csv
 }
