@@ -303,8 +303,11 @@ mod sqlite {
         let _others = [lock(&older, "BEGIN IMMEDIATE"), lock(&empty, "BEGIN EXCLUSIVE")];
         let start = std::time::Instant::now();
         std::thread::scope(|scope| {
-            for (t, args) in [(&older, &["init"][..]), (&older, &["migrate", "revert"]), (&empty, &["init"])]
-            {
+            for (t, args) in [
+                (&older, &["init", "--no-backup"][..]),
+                (&older, &["migrate", "revert"]),
+                (&empty, &["init"]),
+            ] {
                 scope.spawn(move || {
                     let said = refused(t.run(args));
                     assert!(

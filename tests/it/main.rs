@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod database;
 mod generation;
+mod guide;
 mod ingest;
 mod lives;
 mod maintenance;
