@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Listed, look, stamp};
+use super::folder::{Listed, look};
 use super::manifest::{Engine, Manifest};
 use super::seal::Unseal;
-use super::workspace::{Workspace, require_space};
-use super::{Checked, Progress, Step, Watch, folder_of, require_rows, verify};
+use super::{Checked, Progress, require_rows};
 use crate::db::migrate;
-use crate::types::Timestamp;
 use crate::{Database, DatabaseUrl, Error, Result};
 
 /// What is restored, and how.
@@ -102,56 +100,11 @@ pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) ->
     let url: DatabaseUrl = url.parse()?;
     match &url {
         #[cfg(feature = "sqlite")]
-        DatabaseUrl::File(path) => into_file(&url, path, options, watch),
+        DatabaseUrl::File(path) => super::sqlite::restore(&url, path, options, watch),
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(on_server) => super::postgres::restore(on_server, options, watch),
         _ => Err(Error::invalid(url.to_string(), "cannot take a backup")),
     }
-}
-
-#[cfg(feature = "sqlite")]
-fn into_file(url: &DatabaseUrl, path: &Path, options: &Restore, watch: Watch<'_>) -> Result<Restored> {
-    use super::sqlite;
-
-    // A link goes on pointing where it did.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = folder_of(&path);
-    let there = fs::metadata(&path);
-    if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
-        return Err(Error::invalid(path.display().to_string(), "is a folder; name a file in it"));
-    }
-    if there.is_ok() {
-        sqlite::remove_second_names(&path, |name| name.contains(".replaced-"))?;
-        drop(sqlite::alone(&path)?); // told now rather than when all is unpacked
-    }
-    let manifest = Manifest::read(&options.file)?;
-    if let Some(manifest) = &manifest {
-        require_engine(url, manifest.engine, &options.file)?;
-    }
-    require_space(&folder, manifest.map_or(0, |manifest| manifest.content_bytes), "the restored database")?;
-    let work = Workspace::new(&folder)?;
-    let copy = work.file("viral.db");
-    let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &copy, watch)?;
-    require_engine(url, engine, &options.file)?;
-    watch(Progress { step: Step::Checking, done: 0, total: 0 });
-    let checked = check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
-    let applied = bring_forward(&format!("sqlite://{}", copy.display()), &options.file)?;
-    fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
-
-    let kept = sqlite::kept_name(&path, &stamp(Timestamp::now()));
-    let replaced = sqlite::replace(&path, &copy, &kept)?;
-    if let Err(error) = Database::connect(&format!("sqlite://{}", path.display())) {
-        if replaced {
-            sqlite::put_back(&path, &kept)?;
-        }
-        return Err(error);
-    }
-    Ok(Restored {
-        database: url.to_string(),
-        rows: checked.rows,
-        applied,
-        kept: replaced.then(|| kept.display().to_string()),
-    })
 }
 
 /// Checks what was unpacked, and compares its counts.

@@ -8,11 +8,15 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::workspace::sync_folder;
-use super::{Checked, Contents, Progress, Step, Watch, folder_of};
+use super::folder::stamp;
+use super::manifest::Manifest;
+use super::restore::{Restore, Restored, bring_forward, check_unpacked, require_engine};
+use super::workspace::{Workspace, require_space, sync_folder};
+use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::migrate::dashed;
 use crate::db::{beside, sqlite};
-use crate::{Error, Result};
+use crate::types::Timestamp;
+use crate::{Database, DatabaseUrl, Error, Result};
 
 /// Pages of one step: 16 MB of those that viraldb makes.
 const PAGES: i32 = 4_096;
@@ -119,10 +123,58 @@ fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
         .collect()
 }
 
+/// Puts a backup in the place of a file.
+pub(super) fn restore(
+    url: &DatabaseUrl,
+    path: &Path,
+    options: &Restore,
+    watch: Watch<'_>,
+) -> Result<Restored> {
+    // A link goes on pointing where it did.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&path);
+    let there = fs::metadata(&path);
+    if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        return Err(Error::invalid(path.display().to_string(), "is a folder; name a file in it"));
+    }
+    if there.is_ok() {
+        remove_second_names(&path, |name| name.contains(".replaced-"))?;
+        drop(alone(&path)?); // told now rather than when all is unpacked
+    }
+    let manifest = Manifest::read(&options.file)?;
+    if let Some(manifest) = &manifest {
+        require_engine(url, manifest.engine, &options.file)?;
+    }
+    require_space(&folder, manifest.map_or(0, |manifest| manifest.content_bytes), "the restored database")?;
+    let work = Workspace::new(&folder)?;
+    let copy = work.file("viral.db");
+    let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &copy, watch)?;
+    require_engine(url, engine, &options.file)?;
+    watch(Progress { step: Step::Checking, done: 0, total: 0 });
+    let checked = check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
+    let applied = bring_forward(&format!("sqlite://{}", copy.display()), &options.file)?;
+    fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
+
+    let kept = kept_name(&path, &stamp(Timestamp::now()));
+    let replaced = replace(&path, &copy, &kept)?;
+    if let Err(error) = Database::connect(&format!("sqlite://{}", path.display())) {
+        if replaced {
+            put_back(&path, &kept)?;
+        }
+        return Err(error);
+    }
+    Ok(Restored {
+        database: url.to_string(),
+        rows: checked.rows,
+        applied,
+        kept: replaced.then(|| kept.display().to_string()),
+    })
+}
+
 /// Puts a copy in the place of a database, which nobody may have open, and keeps that under another name.
 ///
 /// At every moment one of the two stands under the name, whole.
-pub(super) fn replace(path: &Path, copy: &Path, kept: &Path) -> Result<bool> {
+fn replace(path: &Path, copy: &Path, kept: &Path) -> Result<bool> {
     let folder = folder_of(path);
     let is_there = fs::symlink_metadata(path).is_ok();
     let alone = if is_there { Some(alone(path)?) } else { None };
@@ -149,7 +201,7 @@ pub(super) fn replace(path: &Path, copy: &Path, kept: &Path) -> Result<bool> {
 }
 
 /// Takes back what [`replace`] did.
-pub(super) fn put_back(path: &Path, kept: &Path) -> Result<()> {
+fn put_back(path: &Path, kept: &Path) -> Result<()> {
     for ending in ["-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(beside(path, ending)); // most are not there
     }
@@ -164,7 +216,7 @@ pub(super) fn put_back(path: &Path, kept: &Path) -> Result<()> {
 }
 
 /// Removes the second names that a killed restore left of a database, which has not been replaced then.
-pub(super) fn remove_second_names(path: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
+fn remove_second_names(path: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -182,7 +234,7 @@ pub(super) fn remove_second_names(path: &Path, is_kept: impl Fn(&str) -> bool) -
 
 /// A connection beside which there is no other, as long as it is kept. All that was written stands in the one
 /// file then, unless that is damaged. Somebody who is just leaving is waited for.
-pub(super) fn alone(path: &Path) -> Result<Option<Connection>> {
+fn alone(path: &Path) -> Result<Option<Connection>> {
     let mut result = try_alone(path);
     for _ in 0..20 {
         if !matches!(result, Err(Error::Busy { .. })) {
@@ -225,7 +277,7 @@ fn try_alone(path: &Path) -> Result<Option<Connection>> {
 }
 
 /// The name that a replaced database is kept under.
-pub(super) fn kept_name(path: &Path, stamp: &str) -> PathBuf {
+fn kept_name(path: &Path, stamp: &str) -> PathBuf {
     beside(path, &format!(".replaced-{stamp}"))
 }
 

@@ -4,7 +4,9 @@ use serde_json::Value;
 use viraldb::compilation::*;
 use viraldb::maintenance::{TableSize, optimize, sizes};
 
-use super::{number, sql, texts};
+#[cfg(feature = "sqlite")]
+use super::texts;
+use super::{number, sql};
 use crate::make;
 #[cfg(feature = "sqlite")]
 use crate::support::Scratch;

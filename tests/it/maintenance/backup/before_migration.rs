@@ -58,13 +58,15 @@ both! {
 }
 
 fn in_the_way(t: &Scratch) {
-    let url = if t.is_postgres { t.url.clone() } else { t.path("viral.db").display().to_string() };
     #[cfg(feature = "postgres")]
     if t.is_postgres {
         use viraldb::diesel::connection::{Connection, SimpleConnection};
-        let mut conn = viraldb::diesel::pg::PgConnection::establish(&url).unwrap();
-        return conn.batch_execute("CREATE TABLE trends (x int)").unwrap();
+        let mut conn = viraldb::diesel::pg::PgConnection::establish(&t.url).unwrap();
+        conn.batch_execute("CREATE TABLE trends (x int)").unwrap();
     }
     #[cfg(feature = "sqlite")]
-    rusqlite::Connection::open(url).unwrap().execute_batch("CREATE TABLE trends (x)").unwrap();
+    if !t.is_postgres {
+        let conn = rusqlite::Connection::open(t.path("viral.db")).unwrap();
+        conn.execute_batch("CREATE TABLE trends (x)").unwrap();
+    }
 }

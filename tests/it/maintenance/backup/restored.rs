@@ -32,8 +32,7 @@ both! {
             let ids = db.read(|c| Ok(make::query(c, "SELECT CAST(max(id) AS text) AS v FROM discovered_videos"))).unwrap();
             assert_eq!(ids, ["2"], "its sequences go on");
             drop(db);
-            let mut server = viraldb::diesel::pg::PgConnection::establish(&t.url.replace(t.url.rsplit_once('/').unwrap().1, "postgres")).unwrap();
-            server.batch_execute(&format!("DROP DATABASE \"{kept}\"")).unwrap();
+            drop_database(t, kept);
         }
     }
 
@@ -168,8 +167,18 @@ mod sqlite {
     }
 }
 
-#[cfg(feature = "postgres")]
-use viraldb::diesel::connection::{Connection, SimpleConnection};
+/// Drops a database beside that of the test.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+fn drop_database(t: &Scratch, name: &str) {
+    #[cfg(feature = "postgres")]
+    {
+        use viraldb::diesel::connection::{Connection, SimpleConnection};
+        let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+        let url = t.url.replace(own, "postgres");
+        let mut server = viraldb::diesel::pg::PgConnection::establish(&url).unwrap();
+        server.batch_execute(&format!("DROP DATABASE \"{name}\"")).unwrap();
+    }
+}
 
 #[cfg(feature = "postgres")]
 #[test]
@@ -178,8 +187,7 @@ fn into_a_server_that_lacks_the_database() {
     with_rows(&t, 2);
     let file = back_up(&t);
     let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
-    let mut server = viraldb::diesel::pg::PgConnection::establish(&t.url.replace(name, "postgres")).unwrap();
-    server.batch_execute(&format!("DROP DATABASE {name}")).unwrap();
+    drop_database(&t, name);
     let said = t.ok(&["restore", "--yes", file.to_str().unwrap()]);
     assert!(said.starts_with("restored ") && !said.contains("kept"), "{said}");
     assert_eq!(videos(&t), 2);
