@@ -121,6 +121,9 @@ struct Folder {
 impl Folder {
     fn get(&self, context: &Context) -> Result<PathBuf> {
         match &self.folder {
+            Some(folder) if !folder.is_dir() => {
+                Err(Error::invalid(folder.display().to_string(), "is no folder; name that of the backups"))
+            }
             Some(folder) => Ok(folder.clone()),
             None => Ok(backup::default_folder(&context.url()?.parse::<DatabaseUrl>()?)),
         }
@@ -145,7 +148,7 @@ impl Args {
                 let folder = folder.get(context)?;
                 let newest = match keep {
                     Some(keep) => keep,
-                    None if daily + weekly + monthly > 0 => 0,
+                    None if [daily, weekly, monthly].iter().any(|count| *count > 0) => 0,
                     None => configured(context)?,
                 };
                 let keep = Keep { newest, daily, weekly, monthly };
@@ -188,7 +191,7 @@ fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
     let made = backup::create(&url, &options, &mut |at| advance(&bar, at));
     bar.finish_and_clear();
     let (file, manifest) = made?;
-    let rows: u64 = manifest.rows.values().sum();
+    let rows = manifest.all_rows();
     let mut text = format!(
         "{} · {} rows of {} tables · {} from {}",
         file.display(),
@@ -224,30 +227,30 @@ fn verify(
         false => files,
     };
     let unseal = opening.get()?;
+    unseal.as_ref().map_or(Ok(()), Unseal::require_usable)?;
+    if files.is_empty() {
+        return Err(Error::invalid("backup verify", "finds no backups; `viraldb backup create` makes one"));
+    }
     let (bar, mut bad) = (progress(context), 0);
     let mut rows = Vec::new();
     for file in files {
         let verified = backup::verify(&file, unseal.as_ref(), &mut |at| advance(&bar, at));
-        let state = match verified {
-            Ok(verified) => format!("whole, by its {}", verified.compared_with),
-            Err(error) => {
-                bad += 1;
-                error.to_string()
-            }
+        let (whole, state) = match verified {
+            Ok(verified) => (true, format!("whole, by its {}", verified.compared_with)),
+            Err(error) => (false, error.to_string()),
         };
-        rows.push(State { file, state });
+        bad += u32::from(!whole);
+        rows.push(State { file, whole, state });
     }
     bar.finish_and_clear();
-    if context.output.format == Format::Table && !context.quiet {
-        for State { file, state } in &rows {
+    if context.output.format == Format::Table {
+        for State { file, whole, state } in &rows {
             let name = file.display().to_string();
-            let state = state.strip_prefix(&format!("{name} ")).unwrap_or(state);
-            context.output.text(&format!("{name}  {state}\n"))?;
+            let line = format!("{name}  {}\n", state.strip_prefix(&format!("{name} ")).unwrap_or(state));
+            // That one is not whole is what a quiet one asks for, too.
+            if *whole { context.say(&line)? } else { context.output.text(&line)? }
         }
-        if rows.is_empty() {
-            context.output.text("no backups\n")?;
-        }
-    } else if context.output.format != Format::Table {
+    } else {
         context.output.rows(&rows, &[])?;
     }
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
@@ -256,6 +259,7 @@ fn verify(
 #[derive(serde::Serialize, serde::Deserialize)]
 struct State {
     file: PathBuf,
+    whole: bool,
     state: String,
 }
 

@@ -162,7 +162,7 @@ impl Args {
                 };
                 let channel = match changes.settings {
                     Some(_) => {
-                        let id = db.read(|c| find(c, &id))?.id;
+                        let id = db.read_newest(|c| find(c, &id))?.id;
                         context.config(&db)?.edit_channel(id, &changes, &user()?)?
                     }
                     None => db.write(|c| {

@@ -105,7 +105,7 @@ struct OfChannel {
 
 impl OfChannel {
     fn id(&self, db: &Database) -> Result<Option<ChannelId>> {
-        let find = |id: &String| db.read(|c| super::channels::find(c, id)).map(|channel| channel.id);
+        let find = |id: &String| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
         self.channel.as_ref().map(find).transpose()
     }
 }

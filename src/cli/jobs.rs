@@ -213,7 +213,7 @@ impl Args {
             Command::Claim { worker, types, limit, lease } => {
                 let claim = Claim::new(worker).types(types).at_most(limit).lease(lease);
                 let jobs = db.write(|c| queue::claim(c, &claim))?;
-                if jobs.is_empty() && db.read(queue::is_paused)? {
+                if jobs.is_empty() && db.read_newest(queue::is_paused)? {
                     tracing::warn!("the queue is paused: the setting queue_paused is true");
                 }
                 context.output.rows(&jobs, CLAIMED)?;
@@ -263,7 +263,7 @@ impl Args {
                     .done(&format!("deleted {pruned} {jobs}"), &serde_json::json!({ "deleted": pruned }))?;
             }
             Command::Stats { window } => {
-                let stats = db.read(|c| queue::stats(c, window))?;
+                let stats = db.read_newest(|c| queue::stats(c, window))?;
                 context.output.rows(&stats, STATS)?;
             }
         }

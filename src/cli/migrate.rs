@@ -109,7 +109,12 @@ impl Args {
         match self.command {
             Command::Run(before) => {
                 let backup = before.back_up(context, &url)?;
-                done(context, "applied", &with_backup(migrate::run(&url), backup.as_deref())?)
+                let applied = with_backup(migrate::run(&url), backup.as_deref())?;
+                if let (Some(backup), true) = (&backup, context.output.format != Format::Table) {
+                    context.output.object(&serde_json::json!({ "applied": applied, "backup": backup }))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                done(context, "applied", &applied)
             }
             Command::Revert(count) => done(context, "reverted", &migrate::revert(&url, count.get())?),
             Command::Redo(count) => done(context, "applied again", &migrate::redo(&url, count.get())?),

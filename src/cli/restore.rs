@@ -49,7 +49,7 @@ impl Args {
             context.output.object(&restored)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let rows: u64 = restored.rows.values().sum();
+        let rows = restored.rows.values().fold(0_u64, |sum, rows| sum.saturating_add(*rows));
         context.say(&format!(
             "restored {rows} rows of {} tables into {}\n",
             restored.rows.len(),

@@ -10,10 +10,16 @@ use crate::{Error, Result};
 /// What libpq's own programs read from their environment to connect as the URL says: `PGHOST`, `PGPASSWORD`, ….
 pub(crate) fn environment(url: &str) -> Result<Vec<(String, String)>> {
     let options = parse(url)?;
+    if options.iter().any(|option| option.keyword == "sslpassword") {
+        let url = DatabaseUrl::Postgres(url.to_owned()).to_string();
+        let reason =
+            "sslpassword cannot be handed to PostgreSQL's programs; use a key without one".to_owned();
+        return Err(Error::UnsupportedUrl { url, reason });
+    }
     Ok(options.into_iter().filter_map(|option| Some((option.variable?, option.value))).collect())
 }
 
-/// The name of the database: that of the URL, else the user's, as libpq has it.
+/// The name of the database: that of the URL, else the user's, as libpq has it where no service is named.
 pub(crate) fn database_name(url: &str) -> String {
     let options = parse(url).unwrap_or_default();
     let of = |keyword: &str| {
@@ -22,8 +28,8 @@ pub(crate) fn database_name(url: &str) -> String {
     of("dbname")
         .or_else(|| std::env::var("PGDATABASE").ok())
         .or_else(|| of("user"))
-        .or_else(|| std::env::var("PGUSER").ok())
-        .unwrap_or_else(|| "postgres".to_owned())
+        .or_else(|| ["PGUSER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()))
+        .unwrap_or_default()
 }
 
 /// The URL of another database of the same server; `name` is a word of ours.

@@ -138,6 +138,7 @@ pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
         .args(args)
         .stdin(Stdio::null())
         .env("XDG_CONFIG_HOME", folder.join(".config"))
+        .env("TMPDIR", folder)
         .env_remove("DATABASE_URL")
         .env_remove("RUST_LOG")
         .env_remove("VIRALDB_KEY")

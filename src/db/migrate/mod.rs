@@ -94,9 +94,14 @@ impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
 /// How far the database at `url` is. Writes nothing; to a SQLite file that is not there all is pending,
 /// and it is not made.
 pub fn status(url: &str) -> Result<History> {
-    let opener = opener(url)?;
+    status_of(url.parse()?)
+}
+
+/// [`status`], of a file whatever its name.
+pub(crate) fn status_of(url: DatabaseUrl) -> Result<History> {
+    let opener = Opener::new(url, &Options::default())?;
     match opener.history() {
-        Err(Error::NotInitialised(_)) => Ok(History::compare(embedded(url)?, &[], &BTreeMap::new())),
+        Err(Error::NotInitialised(_)) => Ok(History::compare(of_engine(&opener.url), &[], &BTreeMap::new())),
         history => history,
     }
 }
@@ -104,7 +109,14 @@ pub fn status(url: &str) -> Result<History> {
 /// Applies what is pending and returns the names of what was applied. Makes a SQLite file that is not
 /// there.
 pub fn run(url: &str) -> Result<Vec<&'static str>> {
-    opener(url)?.made(|conn| runner::locked(conn, runner::apply_all)).map(|(_, applied)| applied)
+    run_on(url.parse()?)
+}
+
+/// [`run`], on a file whatever its name.
+pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
+    Opener::new(url, &Options::default())?
+        .made(|conn| runner::locked(conn, runner::apply_all))
+        .map(|(_, applied)| applied)
 }
 
 /// Takes back the newest `count` migrations, newest first, and returns their names.
@@ -119,13 +131,17 @@ pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
 
 /// The migrations of the engine that `url` names, oldest first.
 pub fn embedded(url: &str) -> Result<&'static [Migration]> {
-    match opener(url)?.url {
+    Ok(of_engine(&opener(url)?.url))
+}
+
+fn of_engine(url: &DatabaseUrl) -> &'static [Migration] {
+    match url {
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(_) => Ok(super::postgres::MIGRATIONS),
+        DatabaseUrl::Postgres(_) => super::postgres::MIGRATIONS,
         #[cfg(feature = "sqlite")]
-        DatabaseUrl::File(_) | DatabaseUrl::Memory => Ok(super::sqlite::MIGRATIONS),
+        DatabaseUrl::File(_) | DatabaseUrl::Memory => super::sqlite::MIGRATIONS,
         #[allow(unreachable_patterns)] // with both engines
-        _ => Ok(&[]), // `opener` lets only an engine through that is compiled in
+        _ => &[], // `Opener` lets only an engine through that is compiled in
     }
 }
 

@@ -8,7 +8,7 @@ use super::folder::{self, default_folder};
 use super::manifest::{Engine, Manifest};
 use super::seal::Seal;
 use super::workspace::{Workspace, require_space, sync_folder};
-use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows};
+use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
 use crate::db::migrate;
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
@@ -16,7 +16,7 @@ use crate::{DatabaseUrl, Error, Result};
 /// How a backup is made; `Create::default()` puts it into the [`default_folder`].
 #[derive(Debug, Clone, Default)]
 pub struct Create {
-    /// A folder, which is made if it is not there, or a file that ends in `.zst` (`.age` if it is sealed) and is
+    /// A folder, which is made if it is not there, or a file that ends in `.zst` (`.zst.age` if it is sealed) and is
     /// not there yet.
     pub to: Option<PathBuf>,
     /// For whom it is sealed.
@@ -29,8 +29,9 @@ pub struct Create {
 ///
 /// It holds one moment of the database. What is written is checked before it gets its name: SQLite's copy by
 /// `integrity_check`, `foreign_key_check` and its counts of rows, PostgreSQL's by `pg_restore`, which reads all of
-/// it, and the counts; then the compressed file is read again. Beside the backup it takes room for the copy, in a
-/// folder that goes away: the folder of the backup, or that of the SQLite file if the backup is sealed.
+/// it, and the counts; then the compressed file is read again, of a sealed one only its sum. Beside the backup it takes
+/// room for the copy, in a folder that goes away: the folder of the backup or, if the backup is sealed, that of the
+/// SQLite file, and for PostgreSQL the system's for temporary files.
 ///
 /// # Errors
 /// [`Error::NotInitialised`] if there is no viraldb database; `Invalid` if there is no room, `to` is there already, or
@@ -48,11 +49,8 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     let file = target(&url, options, at)?;
     let folder = folder_of(&file);
     let size = database_size(&url)?;
-    // The copy is no secret of whoever may read the database's own folder.
-    let copies = match &url {
-        DatabaseUrl::File(path) if options.seal.is_some() => folder_of(path),
-        _ => folder.clone(),
-    };
+    let copies = scratch_folder(&url, &file, options.seal.is_some());
+    folder::remove_orphans(&folder);
     require_space(&copies, size + size / 2, "a copy of the database and the backup")?;
     let (work, unsealed) = (Workspace::new(&folder)?, Workspace::new(&copies)?);
     let copy = unsealed.file("copy");
@@ -99,22 +97,25 @@ fn check_and_pack(
         let sums = codec::pack(copy, packed, options.seal.as_ref(), &mut |done| {
             watch(Progress { step: Step::Compressing, done, total });
         });
-        let sums = sums.and_then(|sums| match options.seal {
-            Some(_) => Ok(sums),
-            None => read_again(packed, &sums, watch).map(|()| sums),
-        });
+        let sums =
+            sums.and_then(|sums| read_again(packed, &sums, options.seal.is_some(), watch).map(|()| sums));
         let checked = check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((checked?, sums?))
     })
 }
 
-/// Reads what was written; a sealed one only they can read for whom it is sealed.
-fn read_again(packed: &Path, sums: &Sums, watch: Watch<'_>) -> Result<()> {
-    let mut nowhere = std::io::sink();
-    let read = codec::unpack(packed, None, (&mut nowhere, packed), &mut |done| {
-        watch(Progress { step: Step::Verifying, done, total: sums.content_bytes });
-    })?;
-    if read == *sums {
+/// Reads what was written; in a sealed one only they can read for whom it is sealed.
+fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Result<()> {
+    let is_same = if sealed {
+        codec::sum(packed)? == sums.sha256
+    } else {
+        let mut nowhere = std::io::sink();
+        let most = Some(sums.content_bytes);
+        codec::unpack(packed, None, most, (&mut nowhere, packed), &mut |done| {
+            watch(Progress { step: Step::Verifying, done, total: sums.content_bytes });
+        })? == *sums
+    };
+    if is_same {
         return Ok(());
     }
     Err(Error::invalid(packed.display().to_string(), "reads otherwise than it was written; look at the disk"))
@@ -126,10 +127,25 @@ fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Re
     manifest.write(&written)?;
     let folder = folder_of(file);
     for (from, to) in [(&*written, &*Manifest::path_of(file)), (packed, file)] {
-        fs::rename(from, to).map_err(|error| Error::io(to, error))?;
+        publish(from, to)?;
         sync_folder(&folder)?;
     }
     Ok(())
+}
+
+/// Gives a file a name that no other has.
+fn publish(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(to)),
+        // Not every file system knows second names.
+        Err(_) if !to.exists() => fs::rename(from, to).map_err(|error| Error::io(to, error)),
+        Err(error) => Err(Error::io(to, error)),
+    }
+}
+
+fn taken(file: &Path) -> Error {
+    Error::invalid(file.display().to_string(), "is there already; name another file, or a folder")
 }
 
 fn manifest(
@@ -144,6 +160,7 @@ fn manifest(
     Manifest {
         format: Manifest::FORMAT,
         database: folder::name_of(url),
+        origin: contents.origin,
         engine,
         engine_version: contents.engine_version,
         schema: contents.schema,
@@ -171,15 +188,15 @@ fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf>
         if !name.ends_with(ending) {
             return Err(Error::invalid(name, format!("has to end in {ending}")));
         }
+        if to.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            return Err(Error::invalid(name, "begins with a dot, and no list would show it"));
+        }
         to
     } else {
         to.join(folder::new_name(url, at, ending))
     };
     if file.exists() {
-        return Err(Error::invalid(
-            file.display().to_string(),
-            "is there already; name another file, or a folder",
-        ));
+        return Err(taken(&file));
     }
     let folder = folder_of(&file);
     let mut builder = fs::DirBuilder::new();

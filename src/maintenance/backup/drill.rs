@@ -9,7 +9,7 @@ use super::manifest::Engine;
 use super::restore::check_unpacked;
 use super::seal::Unseal;
 use super::workspace::{Workspace, require_space};
-use super::{Progress, Step, folder, folder_of, verify};
+use super::{Progress, Step, folder, scratch_folder, verify};
 use crate::{DatabaseUrl, Error, Result};
 
 /// How a drill went.
@@ -29,7 +29,7 @@ pub struct Drilled {
 
 /// Restores the newest backup of a folder into a scratch place, opens it, compares the counts, and takes it away.
 ///
-/// That is a folder beside the backup for SQLite, and a database of its own on the server of `url` for PostgreSQL;
+/// That is a folder beside the backup for SQLite, or beside the database if the backup is sealed, and a database of its own on the server of `url` for PostgreSQL;
 /// `url` also tells which backups are meant, if the folder has others.
 ///
 /// # Errors
@@ -43,10 +43,12 @@ pub fn drill(
 ) -> Result<Drilled> {
     let url: DatabaseUrl = url.parse()?;
     let name = folder::name_of(&url);
-    let engine = Engine::of(&url).to_string();
-    let newest = folder::list(folder)?
-        .into_iter()
-        .find(|backup| backup.database.as_ref() == Some(&name) && backup.engine.as_ref() == Some(&engine));
+    let (engine, origin) = (Engine::of(&url), folder::origin_of(&url)?);
+    let newest = folder::list(folder)?.into_iter().find(|backup| {
+        backup.database.as_ref() == Some(&name)
+            && backup.origin.as_ref() == Some(&origin)
+            && backup.engine == Some(engine.to_string())
+    });
     let Some(newest) = newest else {
         return Err(Error::invalid(
             folder.display().to_string(),
@@ -54,7 +56,7 @@ pub fn drill(
         ));
     };
     let begun = Instant::now();
-    let place = folder_of(&newest.file);
+    let place = scratch_folder(&url, &newest.file, newest.sealed);
     require_space(&place, newest.content_bytes.unwrap_or_default(), "the restored database")?;
     let work = Workspace::new(&place)?;
     let copy = work.file("viral.db");
@@ -70,7 +72,7 @@ pub fn drill(
     Ok(Drilled {
         file: newest.file,
         database: name,
-        rows: rows.values().sum(),
+        rows: rows.values().fold(0, |sum, rows| sum.saturating_add(*rows)),
         content_bytes: newest.content_bytes.unwrap_or_default(),
         seconds: begun.elapsed().as_secs_f64(),
     })

@@ -16,6 +16,8 @@ pub struct Listed {
     pub file: PathBuf,
     /// The database that it is of; nothing without a manifest.
     pub database: Option<String>,
+    /// What tells that from others of its name.
+    pub origin: Option<String>,
     /// `SQLite` or `PostgreSQL`.
     pub engine: Option<String>,
     /// The newest migration that was applied.
@@ -83,11 +85,12 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
         bytes,
         sealed: manifest.as_ref().map_or(sealed, |manifest| manifest.sealed),
         database: manifest.as_ref().map(|manifest| manifest.database.clone()),
+        origin: manifest.as_ref().map(|manifest| manifest.origin.clone()),
         engine: manifest.as_ref().map(|manifest| manifest.engine.to_string()),
         schema: manifest.as_ref().map(|manifest| manifest.schema.clone()),
         created_at: manifest.as_ref().map(|manifest| manifest.created_at),
         content_bytes: manifest.as_ref().map(|manifest| manifest.content_bytes),
-        rows: manifest.as_ref().map(|manifest| manifest.rows.values().sum()),
+        rows: manifest.as_ref().map(Manifest::all_rows),
         state,
         file,
     })
@@ -110,6 +113,38 @@ pub(in crate::maintenance) fn name_of(url: &DatabaseUrl) -> String {
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(url) => crate::db::conninfo::database_name(url),
         _ => "memory".to_owned(),
+    }
+}
+
+/// What tells a database from others of its name.
+pub(in crate::maintenance) fn origin_of(url: &DatabaseUrl) -> Result<String> {
+    match url {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(path) => Ok(super::sqlite::origin(path)),
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::origin(url),
+        _ => Ok(String::new()),
+    }
+}
+
+/// Removes manifests whose backup never came, because a process was killed between the two.
+pub(super) fn remove_orphans(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let backup =
+            path.to_string_lossy().strip_suffix(".zst.manifest.json").map(|stem| format!("{stem}.zst"));
+        let backup = backup.or_else(|| {
+            path.to_string_lossy()
+                .strip_suffix(".zst.age.manifest.json")
+                .map(|stem| format!("{stem}.zst.age"))
+        });
+        if backup.is_some_and(|backup| !Path::new(&backup).exists()) && super::workspace::is_old(&path) {
+            match fs::remove_file(&path) {
+                Ok(()) => tracing::info!("{} has no backup and is removed", path.display()),
+                Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// The form of manifests that this program writes.
 const FORMAT: u32 = 1;
+/// More than a manifest of thousands of tables.
+const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The engine that a backup is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct Manifest {
     pub format: u32,
     /// Name of the database: of the file, or on the server.
     pub database: String,
+    /// What tells it from others of that name: the path of the file, or the number of the server's cluster.
+    pub origin: String,
     /// Its engine.
     pub engine: Engine,
     /// Version of the engine.
@@ -93,7 +97,10 @@ impl Manifest {
     /// `Io`; `Invalid` for a file that is no manifest, or a newer viraldb's.
     pub fn read(backup: &Path) -> Result<Option<Self>> {
         let path = Self::path_of(backup);
-        let text = match fs::read(&path) {
+        let text = match fs::File::open(&path).and_then(|file| {
+            let mut text = Vec::new();
+            file.take(LONGEST).read_to_end(&mut text).map(|_| text)
+        }) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path, error)),
@@ -113,6 +120,11 @@ impl Manifest {
             Err(error) => return Err(refused(format!("is no manifest: {error}"))),
         }
         serde_json::from_slice(&text).map(Some).map_err(|error| refused(format!("is no manifest: {error}")))
+    }
+
+    /// Rows in all tables.
+    pub fn all_rows(&self) -> u64 {
+        self.rows.values().fold(0, |sum, rows| sum.saturating_add(*rows))
     }
 
     /// Writes the manifest to a file, which is on the disk when this returns.

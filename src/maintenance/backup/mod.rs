@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 
 pub use create::{Create, before_migration, create};
 pub use drill::{Drilled, drill};
-pub(super) use folder::name_of;
 pub use folder::{Listed, default_folder, list};
+pub(super) use folder::{name_of, origin_of};
 pub use manifest::{Engine, Manifest};
 pub use prune::{Keep, prune};
 pub use restore::{Planned, Restore, Restored, plan, restore};
@@ -82,6 +82,8 @@ pub(super) type Watch<'a> = &'a mut dyn FnMut(Progress);
 /// What a copy of a database holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Contents {
+    /// What tells this database from others of its name.
+    origin: String,
     engine_version: String,
     /// The newest migration, as people read it.
     schema: String,
@@ -149,6 +151,15 @@ fn require_rows(what: &str, expected: &BTreeMap<String, u64>, found: &BTreeMap<S
         return Ok(());
     }
     Err(Error::invalid(what, format!("holds {}", differences.join(", "))))
+}
+
+/// Where what is in a backup may stand open for a while: beside it, or if it is sealed where the database is.
+fn scratch_folder(url: &DatabaseUrl, backup: &Path, sealed: bool) -> PathBuf {
+    match url {
+        _ if !sealed => folder_of(backup),
+        DatabaseUrl::File(path) => folder_of(path),
+        _ => std::env::temp_dir(),
+    }
 }
 
 /// The folder that a file is in.

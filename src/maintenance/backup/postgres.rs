@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -25,6 +26,8 @@ use crate::{DatabaseUrl, Error, Result};
 
 /// Where Debian has the programs, one folder a version.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// The database to connect to for what is done to others.
+const MAINTENANCE: &str = "postgres";
 
 /// Dumps a database as it is at one moment; others read and write meanwhile.
 pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {
@@ -35,38 +38,37 @@ pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>
     let contents = contents(&mut conn)?;
     let snapshot = text(&mut conn, "SELECT pg_export_snapshot() AS value")?;
     drop(super::workspace::create_private(to)?);
-    let mut child = program("pg_dump", url, pg_bin)?
-        .args(["--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60s"])
-        .arg(format!("--snapshot={snapshot}"))
-        .arg("--file")
-        .arg(to)
-        .spawn()
-        .map_err(|error| Error::io("pg_dump", error))?;
-    while child.try_wait().map_err(|error| Error::io("pg_dump", error))?.is_none() {
+    let mut dump = Running::start(
+        "pg_dump",
+        program("pg_dump", url, pg_bin)?
+            .args(["--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60s"])
+            .arg(format!("--snapshot={snapshot}"))
+            .arg("--file")
+            .arg(to),
+    )?;
+    while dump.is_running()? {
         let done = std::fs::metadata(to).map_or(0, |file| file.len());
         watch(Progress { step: Step::Copying, done, total: total.max(done) });
         std::thread::sleep(Duration::from_millis(20));
     }
-    end("pg_dump", child)?;
+    dump.end()?;
     std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io(to, error))?;
     Ok(contents)
 }
 
 /// Reads a dump to its end as `pg_restore` does, and counts its rows: a line each.
 pub(super) fn check(dump: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
-    let mut child = program("pg_restore", "", pg_bin)?
-        .args(["--data-only", "--file=-"])
-        .arg(dump)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| Error::io("pg_restore", error))?;
-    let counted = match child.stdout.take() {
+    let mut restore = Running::start(
+        "pg_restore",
+        program("pg_restore", "", pg_bin)?.args(["--data-only", "--file=-"]).arg(dump).stdout(Stdio::piped()),
+    )?;
+    let counted = match restore.child.stdout.take() {
         Some(out) => {
             count(BufReader::with_capacity(256 * 1024, out)).map_err(|error| Error::io("pg_restore", error))
         }
         None => Ok(BTreeMap::new()),
     };
-    end("pg_restore", child)?;
+    restore.end()?;
     Ok(Checked { rows: counted?, orphans: 0 })
 }
 
@@ -104,7 +106,13 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
     };
     let version = "SELECT split_part(current_setting('server_version'), ' ', 1) AS value";
     let schema = "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations";
-    Ok(Contents { engine_version: text(conn, version)?, schema: dashed(&text(conn, schema)?), rows, keys })
+    Ok(Contents {
+        origin: identity(conn)?,
+        engine_version: text(conn, version)?,
+        schema: dashed(&text(conn, schema)?),
+        rows,
+        keys,
+    })
 }
 
 /// The rows of each table, also those that are not ours, by `schema.table`.
@@ -127,6 +135,15 @@ fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
         .into_iter()
         .map(|row| (row.name.replace('"', ""), u64::try_from(row.rows).unwrap_or_default()))
         .collect())
+}
+
+/// The number that a cluster got when it was made, by which backups of its databases are known.
+pub(super) fn origin(url: &str) -> Result<String> {
+    identity(&mut server(url)?)
+}
+
+fn identity(conn: &mut PgConnection) -> Result<String> {
+    text(conn, "SELECT system_identifier::text AS value FROM pg_control_system()")
 }
 
 /// The rows of each table of a database.
@@ -160,7 +177,7 @@ fn exists_beside(server: &mut PgConnection, name: &str) -> Result<bool> {
 
 /// A connection to the server beside the database.
 fn server(url: &str) -> Result<PgConnection> {
-    postgres::establish(&in_database(url, "postgres"))
+    postgres::establish(&in_database(url, MAINTENANCE))
         .map_err(|error| error.in_database(&DatabaseUrl::Postgres(url.to_owned())))
 }
 
@@ -183,6 +200,9 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     let name = database_name(url);
     let shown = DatabaseUrl::Postgres(url.to_owned());
     let mut server = server(url)?;
+    if name == MAINTENANCE {
+        return Err(Error::invalid(name, "is the server's own database, from which others are restored"));
+    }
     let is_there = exists_beside(&mut server, &name)?;
     if is_there {
         require_alone(&mut server, &shown, &name)?;
@@ -198,7 +218,9 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let scratch = Scratch::new(&mut server, url, "restoring")?;
     let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
-        .and_then(|rows| Ok((rows, bring_forward(&scratch.url, &options.file)?)))
+        .and_then(|rows| {
+            Ok((rows, bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?))
+        })
         .and_then(|done| {
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
             swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
@@ -228,8 +250,7 @@ fn fill(
     if no_owner {
         restore.args(["--no-owner", "--no-privileges"]);
     }
-    let child = restore.arg(dump).spawn().map_err(|error| Error::io("pg_restore", error))?;
-    end("pg_restore", child)?;
+    Running::start("pg_restore", restore.arg(dump))?.end()?;
     let mut conn = postgres::establish(&scratch.url)?;
     conn.batch_execute("ANALYZE").of("", "")?;
     let rows = rows(&mut conn)?;
@@ -261,9 +282,9 @@ impl Scratch {
                 reason: format!("another one is under way: {error}"),
             })?;
         let left = diesel::sql_query(
-            "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE starts_with(datname, $1)",
+            "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE datname ~ $1",
         )
-        .bind::<Text, _>(&prefix)
+        .bind::<Text, _>(format!("^{prefix}[0-9a-f]{{32}}$")) // as they are named below, and nobody else's
         .load::<Value>(server)
         .of("pg_database", "")?;
         for drop in left {
@@ -400,18 +421,37 @@ fn find(name: &str, pg_bin: Option<&Path>) -> Result<PathBuf> {
     })
 }
 
-/// Waits for a program, which must succeed.
-fn end(name: &str, mut child: Child) -> Result<()> {
-    let failed = |error| Error::io(name, error);
-    let mut said = String::new();
-    if let Some(mut err) = child.stderr.take() {
-        let mut bytes = Vec::new();
-        err.read_to_end(&mut bytes).map_err(failed)?;
-        said = one_line(&String::from_utf8_lossy(&bytes));
+/// A program under way, whose errors are read as they come.
+struct Running {
+    name: &'static str,
+    child: Child,
+    said: JoinHandle<std::io::Result<Vec<u8>>>,
+}
+
+impl Running {
+    fn start(name: &'static str, command: &mut Command) -> Result<Self> {
+        let mut child = command.spawn().map_err(|error| Error::io(name, error))?;
+        let errors = child.stderr.take();
+        let said = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            errors.map_or(Ok(0), |mut errors| errors.read_to_end(&mut bytes)).map(|_| bytes)
+        });
+        Ok(Self { name, child, said })
     }
-    let status = child.wait().map_err(failed)?;
-    if status.success() {
-        return Ok(());
+
+    fn is_running(&mut self) -> Result<bool> {
+        self.child.try_wait().map(|ended| ended.is_none()).map_err(|error| Error::io(self.name, error))
     }
-    Err(Error::Unusable { database: name.to_owned(), reason: format!("failed ({status}): {}", said.trim()) })
+
+    /// Waits for it; it must succeed.
+    fn end(mut self) -> Result<()> {
+        let status = self.child.wait().map_err(|error| Error::io(self.name, error))?;
+        let said = self.said.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if status.success() {
+            return Ok(());
+        }
+        let said = said.map_err(|error| Error::io(self.name, error))?;
+        let said = one_line(&String::from_utf8_lossy(&said));
+        Err(Error::Unusable { database: self.name.to_owned(), reason: format!("failed ({status}): {said}") })
+    }
 }

@@ -28,8 +28,9 @@ pub struct Keep {
 /// Removes old backups from a folder, each database's by itself, and returns those that it removed, or would
 /// with `dry_run`.
 ///
-/// The newest that is whole always stays, whatever is asked: it is read for that, as far as it can be without
-/// opening its seal. A file without a manifest is nobody's, and stays.
+/// Databases are told apart by what their manifests say of their origin. The newest that is whole always stays, whatever is asked: it is read for that, as far as it can be without
+/// opening its seal. What is cut off fills no place of another, and stays, for somebody to look at; so does a file
+/// without a manifest, which is nobody's.
 ///
 /// # Errors
 /// `Invalid` if nothing is to be kept; `Io`.
@@ -37,11 +38,11 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
     if *keep == Keep::default() {
         return Err(Error::invalid("prune", "would keep nothing; say how many are to stay"));
     }
-    let mut databases: BTreeMap<Option<String>, Vec<Listed>> = BTreeMap::new();
-    for backup in folder::list(folder)? {
-        databases.entry(backup.database.clone()).or_default().push(backup);
+    let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
+    for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == "whole") {
+        let of = (backup.engine.clone(), backup.origin.clone(), backup.database.clone());
+        databases.entry(of).or_default().push(backup);
     }
-    databases.remove(&None);
     let mut removed = Vec::new();
     for backups in databases.into_values() {
         let staying = staying(&backups, keep);
@@ -88,9 +89,6 @@ fn periods(at: Timestamp) -> [(i32, u32); 3] {
 
 /// Whether a backup is what it was. Of a sealed one only its sum can be told.
 fn is_whole(backup: &Listed) -> bool {
-    if backup.state != "whole" {
-        return false;
-    }
     let result = match backup.sealed {
         true => sum_is_right(&backup.file),
         false => verify(&backup.file, None, &mut |_| ()).map(|_| true),
@@ -123,6 +121,7 @@ mod tests {
         let backup = |at: &&str| Listed {
             file: PathBuf::from(at),
             database: None,
+            origin: None,
             engine: None,
             schema: None,
             created_at: Some(at.parse().unwrap()),

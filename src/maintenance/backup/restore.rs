@@ -127,8 +127,8 @@ pub(super) fn check_unpacked(
 }
 
 /// Refuses a copy that is not viraldb's, or of a newer one, and applies what is pending.
-pub(super) fn bring_forward(url: &str, backup: &Path) -> Result<Vec<String>> {
-    let history = migrate::status(url)?;
+pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<String>> {
+    let history = migrate::status_of(url.clone())?;
     if !history.is_initialised() {
         return Err(Error::invalid(
             backup.display().to_string(),
@@ -136,7 +136,7 @@ pub(super) fn bring_forward(url: &str, backup: &Path) -> Result<Vec<String>> {
         ));
     }
     history.require_ours()?;
-    Ok(migrate::run(url)?.into_iter().map(str::to_owned).collect())
+    Ok(migrate::run_on(url)?.into_iter().map(str::to_owned).collect())
 }
 
 pub(super) fn require_engine(url: &DatabaseUrl, engine: Engine, backup: &Path) -> Result<()> {

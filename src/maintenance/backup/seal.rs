@@ -61,6 +61,14 @@ impl Seal {
 }
 
 impl Unseal {
+    /// Refuses what could open nothing.
+    ///
+    /// # Errors
+    /// `Io` for a file that cannot be read, `Invalid` for one that holds no identity.
+    pub fn require_usable(&self) -> Result<()> {
+        self.identities().map(drop)
+    }
+
     pub(super) fn identities(&self) -> Result<Vec<Box<dyn age::Identity + Send + Sync>>> {
         match self {
             Self::Passphrase(passphrase) => {

@@ -16,7 +16,7 @@ use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::migrate::dashed;
 use crate::db::{beside, sqlite};
 use crate::types::Timestamp;
-use crate::{Database, DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Error, Result};
 
 /// Pages of one step: 16 MB of those that viraldb makes.
 const PAGES: i32 = 4_096;
@@ -28,7 +28,8 @@ pub(super) fn copy(path: &Path, to: &Path, watch: Watch<'_>) -> Result<Contents>
     let source = open(path).map_err(failed)?;
     // One moment from here on: a reader's, whom no writer waits for.
     source.execute_batch("PRAGMA query_only = ON; BEGIN").map_err(failed)?;
-    let contents = contents(&source).map_err(failed)?;
+    let mut contents = contents(&source).map_err(failed)?;
+    contents.origin = origin(path);
     drop(super::workspace::create_private(to)?);
     let mut copy = Connection::open(to).map_err(failed)?;
     copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -16000").map_err(failed)?;
@@ -86,6 +87,16 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
+/// The path of a file from the root, by which its backups are known.
+pub(super) fn origin(path: &Path) -> String {
+    let folder = folder_of(path);
+    let folder = folder.canonicalize().unwrap_or(folder);
+    path.canonicalize()
+        .unwrap_or_else(|_| folder.join(path.file_name().unwrap_or_default()))
+        .display()
+        .to_string()
+}
+
 /// The rows of each table of a database.
 pub(super) fn count_rows(path: &Path) -> Result<BTreeMap<String, u64>> {
     open(path).and_then(|conn| rows(&conn)).map_err(|error| failed(path, error))
@@ -101,6 +112,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
     }
     Ok(Contents {
         engine_version: text("SELECT sqlite_version()")?,
+        origin: String::new(),
         schema: dashed(&text("SELECT coalesce(max(version), '') FROM __diesel_schema_migrations")?),
         rows,
         keys,
@@ -123,7 +135,7 @@ fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
         .collect()
 }
 
-/// Puts a backup in the place of a file.
+/// Puts a backup in the place of a file. Nobody else comes to it from the first look to the last rename.
 pub(super) fn restore(
     url: &DatabaseUrl,
     path: &Path,
@@ -134,12 +146,12 @@ pub(super) fn restore(
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(&path);
     let there = fs::metadata(&path);
-    if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
-        return Err(Error::invalid(path.display().to_string(), "is a folder; name a file in it"));
+    if there.as_ref().is_ok_and(|there| !there.is_file()) {
+        return Err(Error::invalid(path.display().to_string(), "is no file; name one, such as viral.db"));
     }
-    if there.is_ok() {
-        remove_second_names(&path, |name| name.contains(".replaced-"))?;
-        drop(alone(&path)?); // told now rather than when all is unpacked
+    let alone = if there.is_ok() { Some(Alone::with(&path)?) } else { None };
+    if alone.as_ref().is_some_and(Alone::is_held) {
+        remove_second_names(&path)?;
     }
     let manifest = Manifest::read(&options.file)?;
     if let Some(manifest) = &manifest {
@@ -152,79 +164,100 @@ pub(super) fn restore(
     require_engine(url, engine, &options.file)?;
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let checked = check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
-    let applied = bring_forward(&format!("sqlite://{}", copy.display()), &options.file)?;
-    fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
-
-    let kept = kept_name(&path, &stamp(Timestamp::now()));
-    let replaced = replace(&path, &copy, &kept)?;
-    if let Err(error) = Database::connect(&format!("sqlite://{}", path.display())) {
-        if replaced {
-            put_back(&path, &kept)?;
-        }
-        return Err(error);
+    let applied = bring_forward(DatabaseUrl::File(copy.clone()), &options.file)?;
+    if let Ok(there) = &there {
+        take_owner(&copy, there)?;
     }
-    Ok(Restored {
-        database: url.to_string(),
-        rows: checked.rows,
-        applied,
-        kept: replaced.then(|| kept.display().to_string()),
-    })
+    fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
+    let kept = beside(&path, &format!("{KEPT}{}", stamp(Timestamp::now())));
+    replace(&path, &copy, alone.is_some().then_some(&kept))?;
+    let kept = alone.map(|alone| {
+        alone.was_replaced();
+        kept.display().to_string()
+    });
+    Ok(Restored { database: url.to_string(), rows: checked.rows, applied, kept })
 }
 
-/// Puts a copy in the place of a database, which nobody may have open, and keeps that under another name.
-///
-/// At every moment one of the two stands under the name, whole.
-fn replace(path: &Path, copy: &Path, kept: &Path) -> Result<bool> {
+/// What stands between a database's name and a moment in the name that it is kept under.
+const KEPT: &str = ".replaced-";
+
+/// Puts a copy in the place of a database, which is kept under another name. At every moment one of the two stands
+/// under the name; if this fails, it is the old one, as it was.
+fn replace(path: &Path, copy: &Path, kept: Option<&PathBuf>) -> Result<()> {
     let folder = folder_of(path);
-    let is_there = fs::symlink_metadata(path).is_ok();
-    let alone = if is_there { Some(alone(path)?) } else { None };
-    if is_there {
+    if let Some(kept) = kept {
         fs::hard_link(path, kept).map_err(|error| Error::io(kept, error))?;
-        sync_folder(&folder)?;
     }
+    let placed = put_logs_aside(path, kept)
+        .and_then(|()| sync_folder(&folder))
+        .and_then(|()| fs::rename(copy, path).map_err(|error| Error::io(path, error)));
+    if placed.is_err() {
+        if let Some(kept) = kept {
+            for ending in LOGS {
+                let (log, aside) = (beside(path, ending), beside(kept, ending));
+                if aside.exists() {
+                    fs::rename(&aside, &log).map_err(|error| Error::io(log, error))?;
+                }
+            }
+            fs::remove_file(kept).map_err(|error| Error::io(kept, error))?;
+        }
+        return placed;
+    }
+    sync_folder(&folder)
+}
+
+/// What SQLite may have left beside a database that was damaged, or is gone.
+const LOGS: [&str; 2] = ["-wal", "-journal"];
+
+/// Takes away what stands beside a database, because it would be read as the new one's. What a damaged database had
+/// in a log stays with it.
+fn put_logs_aside(path: &Path, kept: Option<&PathBuf>) -> Result<()> {
     for ending in ["-wal", "-journal", "-shm"] {
         let file = beside(path, ending);
-        let done = match fs::metadata(&file) {
-            // What a damaged database could not take in stays with it.
-            Ok(metadata) if is_there && metadata.len() > 0 && ending != "-shm" => {
+        let Ok(found) = fs::metadata(&file) else { continue }; // most are not there
+        match kept {
+            Some(kept) if found.len() > 0 && LOGS.contains(&ending) => {
                 fs::rename(&file, beside(kept, ending))
             }
-            Ok(_) => fs::remove_file(&file),
-            Err(_) => Ok(()),
-        };
-        done.map_err(|error| Error::io(file, error))?;
+            _ => fs::remove_file(&file),
+        }
+        .map_err(|error| Error::io(file, error))?;
     }
-    fs::rename(copy, path).map_err(|error| Error::io(path, error))?;
-    sync_folder(&folder)?;
-    drop(alone);
-    Ok(is_there)
+    Ok(())
 }
 
-/// Takes back what [`replace`] did.
-fn put_back(path: &Path, kept: &Path) -> Result<()> {
-    for ending in ["-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(beside(path, ending)); // most are not there
-    }
-    fs::rename(kept, path).map_err(|error| Error::io(path, error))?;
-    for ending in ["-wal", "-journal"] {
-        let file = beside(kept, ending);
-        if file.exists() {
-            fs::rename(&file, beside(path, ending)).map_err(|error| Error::io(file, error))?;
+/// The copy may be read and written by those who could the database in whose place it comes.
+fn take_owner(copy: &Path, there: &fs::Metadata) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, chown};
+        if let Err(error) = chown(copy, Some(there.uid()), Some(there.gid())) {
+            tracing::warn!(
+                "the restored database does not get its owner back, user {}: {error}",
+                there.uid()
+            );
         }
     }
-    sync_folder(&folder_of(path))
+    fs::set_permissions(copy, there.permissions()).map_err(|error| Error::io(copy, error))
 }
 
-/// Removes the second names that a killed restore left of a database, which has not been replaced then.
-fn remove_second_names(path: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
+/// Removes the second names that a killed restore left of a database, which has not been replaced then. Nobody else
+/// restores it now.
+fn remove_second_names(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let folder = folder_of(path);
-        let Ok(database) = fs::metadata(path) else { return Ok(()) };
+        let database = fs::metadata(path).map_err(|error| Error::io(path, error))?;
+        let Some(prefix) = path.file_name().map(|name| format!("{}{KEPT}", name.to_string_lossy())) else {
+            return Ok(());
+        };
+        if database.nlink() < 2 {
+            return Ok(());
+        }
         for entry in fs::read_dir(&folder).map_err(|error| Error::io(&folder, error))?.flatten() {
             let same = entry.metadata().is_ok_and(|m| (m.dev(), m.ino()) == (database.dev(), database.ino()));
-            if same && is_kept(&entry.file_name().to_string_lossy()) {
+            if same && entry.file_name().to_string_lossy().starts_with(&prefix) {
                 fs::remove_file(entry.path()).map_err(|error| Error::io(entry.path(), error))?;
             }
         }
@@ -232,53 +265,84 @@ fn remove_second_names(path: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()
     Ok(())
 }
 
-/// A connection beside which there is no other, as long as it is kept. All that was written stands in the one
-/// file then, unless that is damaged. Somebody who is just leaving is waited for.
-fn alone(path: &Path) -> Result<Option<Connection>> {
-    let mut result = try_alone(path);
-    for _ in 0..20 {
-        if !matches!(result, Err(Error::Busy { .. })) {
-            break;
+/// A database that nobody else comes to while this is kept. All that was written stands in the one file then, unless
+/// that is damaged.
+struct Alone {
+    /// None for a file that SQLite cannot read.
+    conn: Option<Connection>,
+    was_wal: bool,
+}
+
+impl Alone {
+    /// Waits a moment for somebody who is just leaving.
+    fn with(path: &Path) -> Result<Self> {
+        let mut result = Self::now(path);
+        for _ in 0..20 {
+            if !matches!(result, Err(Error::Busy { .. })) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            result = Self::now(path);
         }
-        std::thread::sleep(Duration::from_millis(50));
-        result = try_alone(path);
+        result
     }
-    result
+
+    fn now(path: &Path) -> Result<Self> {
+        let in_use = |who: String| Error::Busy {
+            database: path.display().to_string(),
+            reason: format!("{who}; end it first, because what it writes from now on would be lost"),
+        };
+        let holders = sqlite::holders(path);
+        if !holders.is_empty() {
+            return Err(in_use(format!("open in {}", holders.join(", "))));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut was_wal = false;
+        let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
+            let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+            // Nobody leaves write-ahead logging beside another connection.
+            conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
+            was_wal = mode == "wal";
+            conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")?;
+            Ok(conn)
+        });
+        match taken {
+            Ok(conn) => Ok(Self { conn: Some(conn), was_wal }),
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    Err(in_use("open in this program, or in one that cannot be seen from here".to_owned()))
+                }
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                    tracing::warn!("{} is replaced as it is: {error}", path.display());
+                    Ok(Self { conn: None, was_wal: false })
+                }
+                _ => Err(failed(path, error)),
+            },
+        }
+    }
+
+    const fn is_held(&self) -> bool {
+        self.conn.is_some()
+    }
+
+    /// The file has another name now, and stays as it is.
+    fn was_replaced(mut self) {
+        self.was_wal = false;
+    }
 }
 
-fn try_alone(path: &Path) -> Result<Option<Connection>> {
-    let in_use = |who: String| Error::Busy {
-        database: path.display().to_string(),
-        reason: format!("{who}; end it first, because what it writes from now on would be lost"),
-    };
-    let holders = sqlite::holders(path);
-    if !holders.is_empty() {
-        return Err(in_use(format!("open in {}", holders.join(", "))));
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
-        // Nobody leaves write-ahead logging beside another connection.
-        conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
-        conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")?;
-        Ok(conn)
-    });
-    match taken {
-        Ok(conn) => Ok(Some(conn)),
-        Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Err(in_use("open in this program".to_owned()))
+impl Drop for Alone {
+    /// Whoever opens the database next finds it as it was.
+    fn drop(&mut self) {
+        if let (Some(conn), true) = (&self.conn, self.was_wal) {
+            let back = conn.execute_batch("COMMIT; PRAGMA locking_mode = NORMAL").and_then(|()| {
+                conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+            });
+            if let Err(error) = back {
+                tracing::warn!("write-ahead logging is off now; `viraldb init` turns it on: {error}");
             }
-            _ => {
-                tracing::warn!("{} is replaced as it is: {error}", path.display());
-                Ok(None)
-            }
-        },
+        }
     }
-}
-
-/// The name that a replaced database is kept under.
-fn kept_name(path: &Path, stamp: &str) -> PathBuf {
-    beside(path, &format!(".replaced-{stamp}"))
 }
 
 fn failed(path: &Path, error: rusqlite::Error) -> Error {

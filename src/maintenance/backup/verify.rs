@@ -21,7 +21,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Bytes of the database in it.
     pub content_bytes: u64,
-    /// What it was compared with: `manifest`, or `checksum` if there is none, which is that of zstd.
+    /// What it was compared with: `manifest`; `checksum` if there is none, which is that of zstd; `sum` for a sealed
+    /// one that was not opened, of which the SHA-256 is that of the manifest.
     pub compared_with: String,
 }
 
@@ -31,9 +32,21 @@ pub struct Verified {
 /// `Invalid`, which names the file, if it is empty, cut off, damaged, no backup of viraldb's, or does not open.
 pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progress)) -> Result<Verified> {
     let manifest = expected(file)?;
+    if let (Some(manifest), None) = (manifest.as_ref().filter(|manifest| manifest.sealed), unseal) {
+        return match codec::sum(file)? == manifest.sha256 {
+            true => Ok(Verified {
+                file: file.to_owned(),
+                bytes: manifest.bytes,
+                content_bytes: manifest.content_bytes,
+                compared_with: "sum".to_owned(),
+            }),
+            false => Err(damaged(file)),
+        };
+    }
     let mut nowhere = std::io::sink();
+    let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
-    let sums = codec::unpack(file, unseal, (&mut nowhere, file), &mut |done| {
+    let sums = codec::unpack(file, unseal, most, (&mut nowhere, file), &mut |done| {
         watch(Progress { step: Step::Verifying, done, total });
     })?;
     require(file, manifest.as_ref(), &sums)?;
@@ -55,7 +68,8 @@ pub(super) fn unpack(
     let manifest = expected(file)?;
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
     let mut out = super::workspace::create_private(to)?;
-    let sums = codec::unpack(file, unseal, (&mut out, to), &mut |done| {
+    let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
+    let sums = codec::unpack(file, unseal, most, (&mut out, to), &mut |done| {
         watch(Progress { step: Step::Unpacking, done, total });
     })?;
     out.sync_all().map_err(|error| Error::io(to, error))?;
@@ -72,8 +86,8 @@ pub(super) fn unpack(
 fn expected(file: &Path) -> Result<Option<Manifest>> {
     let found = fs::metadata(file).map_err(|error| Error::io(file, error))?;
     let refused = |reason: String| Error::invalid(file.display().to_string(), reason);
-    if found.is_dir() {
-        return Err(refused("is a folder; name a backup in it".to_owned()));
+    if !found.is_file() {
+        return Err(refused("is no file; name a backup".to_owned()));
     }
     let manifest = Manifest::read(file)?;
     match manifest.as_ref().and_then(|manifest| length(found.len(), manifest.bytes)) {
@@ -85,14 +99,16 @@ fn expected(file: &Path) -> Result<Option<Manifest>> {
 fn require(file: &Path, manifest: Option<&Manifest>, sums: &Sums) -> Result<()> {
     let refused = |reason| Err(Error::invalid(file.display().to_string(), reason));
     match manifest {
-        Some(manifest) if manifest.sha256 != sums.sha256 => {
-            refused("is damaged: its SHA-256 is not that of its manifest")
-        }
+        Some(manifest) if manifest.sha256 != sums.sha256 => Err(damaged(file)),
         Some(manifest) if manifest.content_sha256 != sums.content_sha256 => {
             refused("is another backup than its manifest tells of")
         }
         _ => Ok(()),
     }
+}
+
+fn damaged(file: &Path) -> Error {
+    Error::invalid(file.display().to_string(), "is damaged: its SHA-256 is not that of its manifest")
 }
 
 /// The engine of a copy whose manifest is lost.

@@ -66,7 +66,7 @@ fn remove_left(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
     for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)) {
         let path = entry.path();
-        let is_left = match File::open(path.join(LOCK)) {
+        let is_left = match open_lock(&path) {
             Ok(lock) => lock.try_lock().is_ok(),
             Err(error) => error.kind() == io::ErrorKind::NotFound && is_old(&path),
         };
@@ -79,7 +79,22 @@ fn remove_left(folder: &Path) {
     }
 }
 
-fn is_old(path: &Path) -> bool {
+/// Opens the lock of a folder that is ours; what somebody else has put there is not waited for.
+fn open_lock(folder: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+        if fs::metadata(folder)?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options.open(folder.join(LOCK))
+}
+
+pub(super) fn is_old(path: &Path) -> bool {
     let age =
         fs::metadata(path).and_then(|folder| folder.modified()).map(|at| at.elapsed().unwrap_or_default());
     age.is_ok_and(|age| age > YOUNG)

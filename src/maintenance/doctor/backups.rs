@@ -6,7 +6,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use crate::Result;
 use crate::db::migrate::History;
-use crate::maintenance::backup::{default_folder, list, name_of};
+use crate::maintenance::backup::{default_folder, list, name_of, origin_of};
 use crate::types::Timestamp;
 
 /// Who backs up once a week, as is the least that people do, has a younger one.
@@ -17,9 +17,10 @@ const NEW: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let url = &patient.opener.url;
     let folder = patient.asked.backups.clone().unwrap_or_else(|| default_folder(url));
-    let name = name_of(url);
+    let (name, origin) = (name_of(url), origin_of(url)?);
     let mut of_this = list(&folder)?;
-    of_this.retain(|backup| backup.database.as_deref() == Some(&*name));
+    of_this
+        .retain(|backup| (&backup.database, &backup.origin) == (&Some(name.clone()), &Some(origin.clone())));
     let mut found = Vec::new();
     for backup in of_this.iter().filter(|backup| backup.state != "whole") {
         let what = format!("the backup {} {}", backup.file.display(), backup.state);

@@ -1,5 +1,6 @@
 //! Programs that start at once, and ones that are killed in the middle.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -86,8 +87,11 @@ both! {
             children[0].wait().unwrap();
             start.elapsed()
         };
-        let (mut killed, mut seen) = (0, Vec::new());
-        for n in 0..24_u32 {
+        let (mut killed, mut seen) = (0, BTreeSet::new());
+        for n in 0_u32.. {
+            if killed == 100 {
+                break;
+            }
             let t = t.another();
             let (mut children, gate) = children(&t, 1);
             open_gate(&gate);
@@ -114,12 +118,12 @@ both! {
                 assert_eq!(applied, keys[..applied.len()]);
                 assert_eq!(t.versions("viraldb_migrations"), applied, "recorded with the migration");
                 assert_eq!(t.tables(), whole[applied.len()], "after {applied:?}");
-                seen.push(applied.len());
+                seen.insert(applied.len());
             }
             let db = Database::open(&t.url).unwrap();
             t.is_current();
             db.write(seed).unwrap();
         }
-        assert!(killed > 5, "only {killed} were still at it; migrations they had done: {seen:?}");
+        assert!(seen.len() > 2, "migrations that were done when they were killed: {seen:?}");
     }
 }

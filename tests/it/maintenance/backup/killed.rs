@@ -78,6 +78,7 @@ both! {
             match found {
                 20 => {
                     new += 1;
+                    assert_eq!(kept(t), Some(21), "what was there before");
                     add(&t.db(), 1);
                 }
                 21 => old += 1,
@@ -91,6 +92,27 @@ both! {
         assert_eq!(unfinished(t.dir.path()), Vec::<String>::new());
         forget_kept(t);
     }
+}
+
+/// The videos of the newest database that a restore kept.
+fn kept(t: &Scratch) -> Option<usize> {
+    let mut kept: Vec<String> = names(t.dir.path())
+        .into_iter()
+        .filter(|name| name.contains(".replaced-") && !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .map(|name| format!("sqlite://{}", t.path(&name).display()))
+        .collect();
+    #[cfg(feature = "postgres")]
+    if t.is_postgres {
+        let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+        let url = t.url.replace(name, "postgres");
+        let mut server =
+            viraldb::DbConnection::Postgres(viraldb::diesel::Connection::establish(&url).unwrap());
+        let prefix = format!("{}_replaced_", name.chars().take(16).collect::<String>());
+        let sql =
+            format!("SELECT datname AS v FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY 1");
+        kept = make::query(&mut server, &sql).iter().map(|kept| t.url.replace(name, kept)).collect();
+    }
+    kept.pop().map(|url| count(&Database::open(&url).unwrap(), "discovered_videos"))
 }
 
 /// Takes away the databases that restores kept.

@@ -89,13 +89,18 @@ both! {
         assert_eq!(names(&t.path("a/b")).len(), 2);
         t.ok(&["backup", "create", "--to", "c.zst"]);
         assert!(t.path("c.zst").is_file() && t.path("c.zst.manifest.json").is_file());
-        for (to, said) in [("c.zst", "c.zst is there already"), ("c.age", "has to end in .zst"), ("c.zst/d", "c.zst")] {
+        for (to, said) in [("c.zst", "c.zst is there already"), ("c.age", "has to end in .zst"), ("c.zst/d", "c.zst"), (".c.zst", "begins with a dot")] {
             let ran = t.run(&["backup", "create", "--to", to]);
             assert!(ran.code == 1 && ran.err.contains(said), "{to}: {}", ran.err);
         }
         t.ok(&["backup", "verify", "--in", "a/b"]);
         t.ok(&["backup", "drill", "--in", "a/b"]);
-        assert_eq!(t.ok(&["backup", "verify"]), "no backups\n");
+        let none = t.run(&["backup", "verify"]);
+        assert!(none.code == 1 && none.err.contains("finds no backups"), "{}", none.err);
+        for args in [&["backup", "list"][..], &["backup", "verify"], &["backup", "prune", "--keep", "1"], &["backup", "drill"]] {
+            let ran = t.run(&[args, &["--in", "nowhere"]].concat());
+            assert!(ran.code == 1 && ran.err.contains("nowhere is no folder"), "{}", ran.err);
+        }
         let none = t.run(&["backup", "drill"]);
         assert!(none.code == 1 && none.err.contains("`viraldb backup create` makes one"), "{}", none.err);
         let missing = t.run(&["backup", "verify", "nope.zst"]);
@@ -124,9 +129,12 @@ both! {
         std::fs::write(&files[2], &bytes[..middle]).unwrap();
         t.ok(&["backup", "prune", "--keep", "1"]);
         let left: Vec<_> = names(&t.path("backups")).into_iter().filter(|name| name.ends_with(".zst")).collect();
-        assert_eq!(left, [&files[1], &files[3]].map(|file| file.file_name().unwrap().to_str().unwrap()));
+        // One that is cut off fills no place, and stays to be looked at.
+        assert_eq!(left, [&files[1], &files[2], &files[3]].map(|file| file.file_name().unwrap().to_str().unwrap()));
         // None is whole: none goes.
-        std::fs::write(&files[1], "").unwrap();
+        bytes = std::fs::read(&files[1]).unwrap();
+        bytes[middle] ^= 1;
+        std::fs::write(&files[1], &bytes).unwrap();
         assert_eq!(t.ok(&["backup", "prune", "--keep", "1"]), "nothing to remove\n");
         let refused = t.run(&["backup", "prune", "--keep", "0"]);
         assert!(refused.code == 1 && refused.err.contains("would keep nothing"), "{}", refused.err);
@@ -138,6 +146,8 @@ both! {
         t.ok(&["backup", "prune"]);
         let left = backup::list(&t.path("backups")).unwrap();
         assert_eq!(left.iter().filter(|backup| backup.state == "whole").count(), 3);
+        let quiet = t.run(&["backup", "verify", "-q"]);
+        assert!(quiet.code == 4 && quiet.out.lines().count() == 1 && quiet.out.contains("is cut off"), "{}", quiet.out);
         // A stranger's file is not ours to remove.
         t.file("backups/notes.zst", "x");
         backup::prune(&t.path("backups"), &Keep { newest: 1, ..Default::default() }, false).unwrap();
@@ -190,6 +200,37 @@ both! {
     }
 }
 
+both! {
+    fn databases_of_one_name_are_told_apart(t) {
+        let other = t.another();
+        let all = t.path("all");
+        let all = all.to_str().unwrap();
+        for (n, t) in [t, &other].into_iter().enumerate() {
+            with_rows(t, n + 1);
+            t.ok(&["backup", "create", "--to", all]);
+        }
+        // On a server two databases have two names; two files may have one.
+        assert_eq!(t.ok(&["backup", "prune", "--in", all, "--keep", "1"]), "nothing to remove\n");
+        for (n, t) in [t, &other].into_iter().enumerate() {
+            let drilled: Value = serde_json::from_str(&t.ok(&["backup", "drill", "--in", all, "--format", "json"])).unwrap();
+            let listed = backup::list(std::path::Path::new(all)).unwrap();
+            let rows = listed.iter().find(|backup| backup.file.to_str() == drilled["file"].as_str()).unwrap().rows;
+            assert_eq!(drilled["rows"], rows.unwrap(), "{n}");
+        }
+    }
+
+    fn two_at_once_do_not_take_one_name(t) {
+        with_rows(t, 100);
+        let ran: Vec<Ran> = std::thread::scope(|s| {
+            let runs: Vec<_> = (0..3).map(|_| s.spawn(|| t.run(&["backup", "create", "--to", "one.zst"]))).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");
+        assert!(ran.iter().all(|ran| ran.code == 0 || ran.err.contains("is there already")), "{ran:?}");
+        t.ok(&["backup", "verify", "one.zst"]);
+    }
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 fn programs_that_are_missing_are_named() {
@@ -197,9 +238,6 @@ fn programs_that_are_missing_are_named() {
     with_rows(&t, 1);
     let ran = t.run(&["backup", "create", "--pg-bin", "."]);
     assert!(ran.code == 1 && ran.err.contains("pg_dump: is not in ."), "{}", ran.err);
-    let ran: Ran = t.command(&["backup", "create"]).env("PATH", "/nowhere").output().unwrap().into();
-    // Debian's folder is looked into as well.
-    assert!(ran.code == 0 || ran.err.contains("--pg-bin"), "{}", ran.err);
 }
 
 #[cfg(feature = "sqlite")]

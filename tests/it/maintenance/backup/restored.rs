@@ -103,6 +103,69 @@ mod sqlite {
         }
     }
 
+    #[test]
+    fn one_that_was_kept_can_be_restored_into_as_well() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        // Names that a kept one has, and names that no URL could carry.
+        for name in ["viral.db.replaced-20260101", "a?b.db", "it's 50% #1.db"] {
+            std::fs::copy(t.path("viral.db"), t.path(name)).unwrap();
+            let bad = t.file("bad.zst", "junk");
+            let into = |file: &Path| {
+                let options =
+                    viraldb::maintenance::backup::Restore { file: file.to_owned(), ..Default::default() };
+                let url = t.path(name).display().to_string();
+                let url = if name.ends_with(".db") { url } else { format!("sqlite://{url}") };
+                backup::restore(&url, &options, &mut |_| ())
+            };
+            assert!(into(&bad).unwrap_err().to_string().contains("is no backup"));
+            assert!(t.path(name).is_file(), "{name}");
+            let restored = into(&file).unwrap();
+            assert!(std::path::Path::new(&restored.kept.unwrap()).is_file());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn owner_and_rights_and_journal_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        let journal = || {
+            let conn = rusqlite::Connection::open(t.path("viral.db")).unwrap();
+            conn.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap()
+        };
+        std::fs::set_permissions(t.path("viral.db"), std::fs::Permissions::from_mode(0o660)).unwrap();
+        let bad = t.file("bad.zst", "junk");
+        assert_eq!(restore(&t, &bad).code, 1);
+        assert_eq!(journal(), "wal", "a restore that is refused changes nothing");
+        assert_eq!(restore(&t, &file).code, 0);
+        assert_eq!(std::fs::metadata(t.path("viral.db")).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(journal(), "wal");
+    }
+
+    #[test]
+    fn two_at_once() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 200);
+        let file = back_up(&t);
+        add(&t.db(), 1);
+        let ran: Vec<Ran> = std::thread::scope(|s| {
+            let runs: Vec<_> = (0..3).map(|_| s.spawn(|| restore(&t, &file))).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        let done: Vec<&Ran> = ran.iter().filter(|ran| ran.code == 0).collect();
+        assert!(!done.is_empty(), "{ran:?}");
+        assert_eq!(videos(&t), 200);
+        // Whatever says that it kept one, has.
+        for ran in done {
+            let kept = ran.out.split("is kept as ").nth(1).unwrap().split(';').next().unwrap();
+            assert!(Path::new(kept).is_file(), "{kept}");
+        }
+    }
+
     /// An old log beside a restored file would bring the old rows back, and no check would see it.
     #[test]
     fn a_log_that_was_left_does_not_come_into_it() {

@@ -19,13 +19,18 @@ both! {
         let file = listed[0]["file"].as_str().unwrap();
         assert!(std::fs::read(t.path(file)).unwrap().starts_with(b"age-encryption.org/v1"));
         for (args, said) in [
-            (&["backup", "verify", file][..], "is sealed; give --identity FILE or --passphrase-file FILE"),
-            (&["backup", "verify", file, "--identity", "other.txt"], "does not open"),
-            (&["backup", "verify", file, "--identity", "viraldb.toml"], "viraldb.toml"),
+            (&["backup", "verify", file, "--identity", "other.txt"][..], "does not open"),
+            (&["backup", "verify", file, "--passphrase-file", "other.txt"], "does not open"),
         ] {
             let ran = t.run(args);
             assert!(ran.code == 4 && ran.out.contains(said), "{}{}", ran.out, ran.err);
         }
+        let ran = t.run(&["backup", "verify", file, "--identity", "nowhere.txt"]);
+        assert!(ran.code == 1 && ran.err.contains("nowhere.txt"), "{}{}", ran.out, ran.err);
+        // Its sum can be told without opening it.
+        assert!(t.ok(&["backup", "verify", file]).ends_with("whole, by its sum\n"));
+        let ran = t.run(&["backup", "drill", "--in", "sealed"]);
+        assert!(ran.code == 1 && ran.err.contains("is sealed; give --identity FILE or --passphrase-file FILE"), "{}", ran.err);
         t.ok(&["backup", "verify", file, "--identity", "mine.txt"]);
         t.ok(&["backup", "drill", "--in", "sealed", "--identity", "mine.txt"]);
         add(&t.db(), 1);
@@ -52,7 +57,7 @@ both! {
         t.ok(&["backup", "verify", "x.zst.age", "--passphrase-file", "words"]);
         t.ok(&["restore", "--yes", "x.zst.age", "--passphrase-file", "words"]);
         assert_eq!(videos(t), 4);
-        assert_eq!(t.run(&["backup", "create", "--passphrase-file", "none", "--to", "y"]).code, 1);
-        assert_eq!(names(&t.path("y")), Vec::<String>::new());
+        let ran = t.run(&["backup", "create", "--passphrase-file", "none", "--to", "y"]);
+        assert!(ran.code == 1 && ran.err.contains("is empty") && !t.path("y").exists(), "{}", ran.err);
     }
 }
