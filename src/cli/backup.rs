@@ -246,7 +246,8 @@ fn verify(
     if context.output.format == Format::Table {
         for State { file, whole, state } in &rows {
             let name = file.display().to_string();
-            let line = format!("{name}  {}\n", state.strip_prefix(&format!("{name} ")).unwrap_or(state));
+            let said = state.strip_prefix(&name).unwrap_or(state).trim_start_matches([':', ' ']);
+            let line = format!("{name}  {said}\n");
             // That one is not whole is what a quiet one asks for, too.
             if *whole { context.say(&line)? } else { context.output.text(&line)? }
         }
