@@ -45,7 +45,7 @@ fn measure(asked: &Asked, name: &'static str, open: &dyn Fn() -> Database) -> Li
     let mut line = Line::new(name, 1.0 / 3.0, 1);
     let (mut gone, mut writes) = (0, 0);
     for round in 0..asked.rounds(3) {
-        fill(&pruner, asked.rows(1_000_000), &how);
+        fill(&pruner, 3 * asked.rows(1_000_000), &how);
         let alone = p99(&writer, round as u64, time).0;
         let stop = AtomicBool::new(false);
         let (beside, written) = std::thread::scope(|scope| {

@@ -1,16 +1,17 @@
 //! `viraldb ingest`
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::rejects::{Rejects, Shown};
 use super::{Context, Format as OutputFormat};
 use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
-use crate::{Database, Error, Result};
+use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -34,9 +35,6 @@ pub(super) struct Args {
     strict: bool,
 }
 
-/// Rejected rows that are shown for each file.
-const SHOWN: u64 = 5;
-
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let options = Options {
@@ -48,16 +46,16 @@ impl Args {
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
-        let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, &self.files, &db));
+        let is_taken =
+            |path: &Path| db.is_own_file(path) || self.files.iter().any(|input| same_file(input, path));
+        let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
         let mut rejects = rejects.transpose()?;
         let mut reports = Vec::new();
         let read_all = inputs.into_iter().try_for_each(|Input { name, length, read }| {
             let bar = progress(context, length);
-            let mut shown = Vec::new();
+            let mut shown = Shown::default();
             let report = ingest::ingest(&db, &name, bar.wrap_read(read), &options, &mut |row: Reject| {
-                if (shown.len() as u64) < SHOWN {
-                    shown.push(format!("  line {}: {}", row.line, row.reason));
-                }
+                shown.add(|| format!("line {}: {}", row.line, row.reason));
                 rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row))
             });
             bar.finish_and_clear();
@@ -70,7 +68,7 @@ impl Args {
                 context.output.finish()?;
             }
             if !context.quiet {
-                explain(&shown, report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());
+                shown.print(report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());
             }
             reports.push(report?);
             flushed
@@ -81,50 +79,6 @@ impl Args {
             context.output.finish()?;
         }
         read_all.map(|()| ExitCode::SUCCESS)
-    }
-}
-
-/// The file of rejected rows. What it held before is gone with the first of them, or when an input was read
-/// to its end, not before.
-struct Rejects<'a> {
-    path: &'a Path,
-    file: Option<BufWriter<File>>,
-}
-
-impl<'a> Rejects<'a> {
-    fn new(path: &'a Path, inputs: &[PathBuf], db: &Database) -> Result<Self> {
-        let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
-        if path.as_os_str() == "-" {
-            return refused("names no file");
-        }
-        if db.is_own_file(path) || inputs.iter().any(|input| same_file(input, path)) {
-            return refused("is a file that is to be read, or the database's own");
-        }
-        Ok(Self { path, file: None })
-    }
-
-    fn keep(&mut self, row: &Reject) -> Result<()> {
-        let path = self.path;
-        let file = self.file()?;
-        serde_json::to_writer(&mut *file, row)
-            .map_err(io::Error::from)
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| Error::io(path, error))
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let path = self.path;
-        self.file()?.flush().map_err(|error| Error::io(path, error))
-    }
-
-    fn file(&mut self) -> Result<&mut BufWriter<File>> {
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => {
-                let file = File::create(self.path).map_err(|error| Error::io(self.path, error))?;
-                Ok(none.insert(BufWriter::new(file)))
-            }
-        }
     }
 }
 
@@ -184,16 +138,4 @@ pub(super) fn line(report: &Report) -> String {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-#[allow(clippy::print_stderr)] // for people, beside the data
-fn explain(shown: &[String], rejected: u64, kept: bool) {
-    let hint = if kept { "" } else { " (keep rejected rows with --rejects FILE)" };
-    for (place, line) in shown.iter().enumerate() {
-        let is_last = place + 1 == shown.len();
-        eprintln!("{line}{}", if is_last && rejected <= SHOWN { hint } else { "" });
-    }
-    if rejected > SHOWN {
-        eprintln!("  and {} more{hint}", rejected - SHOWN);
-    }
 }

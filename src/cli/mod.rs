@@ -22,11 +22,13 @@ mod optimize;
 mod output;
 mod presets;
 mod prune;
+mod rejects;
 mod restore;
 mod reviews;
 mod runs;
 mod secrets;
 mod status;
+mod takeover;
 mod transfer;
 mod trends;
 mod values;
@@ -138,6 +140,8 @@ enum Command {
     Restore(restore::Args),
     /// Copy a database into another one, between SQLite and PostgreSQL
     Transfer(transfer::Args),
+    /// Take over the database of a Python application
+    Takeover(takeover::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -232,6 +236,7 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Transfer(_) => "transfer",
+            Self::Takeover(_) => "takeover",
             Self::Completions(_) => "completions",
         }
     }
@@ -260,6 +265,7 @@ impl Command {
             Self::Backup(args) => args.run(context),
             Self::Restore(args) => args.run(context),
             Self::Transfer(args) => args.run(context),
+            Self::Takeover(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }

@@ -30,6 +30,21 @@ pub(crate) struct Table {
     pub times: &'static [&'static str],
 }
 
+/// Columns of JSON that every row has to give: there `null` is a document as any other, elsewhere it is nothing.
+const GIVEN: [(&str, &str); 6] = [
+    ("channels", "content_filters"),
+    ("channels", "metadata_template"),
+    ("channels", "posting_schedule"),
+    ("job_scripts", "scenes"),
+    ("system_configuration", "value"),
+    ("transformation_presets", "parameters"),
+];
+
+/// Whether a value of a document is nothing.
+pub(crate) fn is_nothing(table: &str, column: &str, value: &Value) -> bool {
+    value.is_null() && !GIVEN.contains(&(table, column))
+}
+
 /// What numbers the rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
@@ -65,7 +80,7 @@ pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>
 /// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
 /// unless a row stands there that is the same in every column the document gives.
 ///
-/// All documents must be valid for the table; `null` is the same as nothing. On PostgreSQL whoever calls holds the
+/// All documents must be valid for the table; `null` is the same as nothing, but for [`GIVEN`]. On PostgreSQL whoever calls holds the
 /// lock of ingest: rows are written in the order given, and another's may be the reverse.
 pub(crate) fn upsert(
     conn: &mut DbConnection,
@@ -75,7 +90,7 @@ pub(crate) fn upsert(
     let rows = distinct(table, rows);
     let mut by_columns: HashMap<Vec<&str>, Vec<&Map<String, Value>>> = HashMap::new();
     for row in &rows {
-        by_columns.entry(columns_of(row)).or_default().push(row);
+        by_columns.entry(columns_of(table, row)).or_default().push(row);
     }
     // A fixed order, so that two writers do not wait for each other.
     let mut groups: Vec<_> = by_columns.into_iter().collect();
@@ -119,20 +134,27 @@ fn upsert_alike(
         },
         postgres => |_c| format!("jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
     );
-    let list =
-        |prefix: &str| filled.iter().map(|c| format!("{prefix}\"{c}\"")).collect::<Vec<_>>().join(", ");
+    let list = filled.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
         columns.iter().map(|c| form(c)).collect::<Vec<_>>().join(glue)
     };
-    // None of them is null, and an index or a hash finds what is equal.
-    let same = |c: &str| format!("old.\"{c}\" = new.\"{c}\"");
+    // PostgreSQL takes a document that is null for nothing.
+    let new = |c: &str| {
+        if GIVEN.contains(&(name, c)) {
+            format!("coalesce(new.\"{c}\", 'null')")
+        } else {
+            format!("new.\"{c}\"")
+        }
+    };
+    // None of them is NULL, and an index or a hash finds what is equal.
+    let same = |c: &str| format!("old.\"{c}\" = {}", new(c));
 
     let mut known = 0;
     let statement = if key.is_empty() {
         format!(
             "INSERT INTO {name} ({}) SELECT {} FROM {source} AS new WHERE NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {})",
-            list(""),
-            list("new."),
+            list,
+            all(&filled, ", ", &new),
             all(columns, " AND ", &same),
         )
     } else {
@@ -156,8 +178,8 @@ fn upsert_alike(
         };
         format!(
             "INSERT INTO {name} ({}) SELECT {} FROM {source} AS new WHERE true ON CONFLICT ({}) DO {action}",
-            list(""),
-            list("new."),
+            list,
+            all(&filled, ", ", &new),
             all(key, ", ", &|c| format!("\"{c}\"")),
         )
     };
@@ -173,8 +195,9 @@ fn upsert_alike(
 }
 
 /// The columns that a document gives, in order.
-fn columns_of(row: &Map<String, Value>) -> Vec<&str> {
-    let mut columns: Vec<&str> = row.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| &**k).collect();
+fn columns_of<'r>(table: &Table, row: &'r Map<String, Value>) -> Vec<&'r str> {
+    let mut columns: Vec<&str> =
+        row.iter().filter(|(k, v)| !is_nothing(table.name, k, v)).map(|(k, _)| &**k).collect();
     columns.sort_unstable();
     columns
 }
@@ -194,7 +217,7 @@ fn distinct(table: &Table, rows: &[Map<String, Value>]) -> Vec<Map<String, Value
     let mut places = HashMap::new();
     let mut distinct: Vec<Map<String, Value>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let columns = columns_of(row);
+        let columns = columns_of(table, row);
         let key = key_of(table, &columns);
         let named_by = if key.is_empty() { &columns } else { key };
         let name: Vec<(String, String)> = named_by
@@ -204,7 +227,7 @@ fn distinct(table: &Table, rows: &[Map<String, Value>]) -> Vec<Map<String, Value
         let place = *places.entry(name).or_insert(distinct.len());
         match distinct.get_mut(place) {
             Some(seen) => {
-                for (column, value) in row.iter().filter(|(_, value)| !value.is_null()) {
+                for (column, value) in row.iter().filter(|(c, v)| !is_nothing(table.name, c, v)) {
                     if !table.keep.contains(&&**column) || !seen.contains_key(column) {
                         seen.insert(column.clone(), value.clone());
                     }

@@ -7,6 +7,7 @@ mod connection;
 pub(crate) mod conninfo;
 mod database;
 pub(crate) mod document;
+mod halve;
 mod insert;
 #[cfg(feature = "postgres")]
 mod listen;
@@ -27,6 +28,7 @@ mod writer;
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub use database::{Database, Options, Session};
+pub(crate) use halve::store_or_halve;
 pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;

@@ -191,6 +191,71 @@ fn open(name: &str, settings: &str, busy_timeout: Duration) -> Result<SqliteConn
     Ok(conn)
 }
 
+/// How a file was that must stay as it is while it is read.
+pub(crate) struct Untouched {
+    path: PathBuf,
+    /// What it looked like, if SQLite does not watch over those who write to it.
+    as_it_was: Option<(u64, Option<std::time::SystemTime>)>,
+}
+
+/// Opens a file only to read it: neither it nor anything beside it changes, nor does a write-ahead log go into it.
+///
+/// A file with write-ahead logging wants an index of the log beside it, which SQLite would make and leave there. Where
+/// there is no log, nobody has the file open, and it is read as a file that never changes; [`Untouched::check`] says
+/// whether that was so.
+pub(crate) fn establish_untouched(path: &Path) -> Result<(SqliteConnection, Untouched)> {
+    at_open::register();
+    let name = uri_name(path)?;
+    let timeout = Duration::from_secs(5);
+    // So that the first look into the file is here.
+    let settings = "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; SELECT 1 FROM sqlite_schema LIMIT 1";
+    let is_frozen = is_logged(path)? && !beside(path, "-wal").exists();
+    let as_it_was = if is_frozen { Some(look_of(path)?) } else { None };
+    let how = if is_frozen { "immutable=1" } else { "mode=ro" };
+    let conn = open(&format!("file:{name}?{how}"), settings, timeout).map_err(|error| match error {
+        Error::Unusable { database, .. } if beside(path, "-journal").exists() => Error::Unusable {
+            database,
+            reason: "a program was stopped while it wrote to it, and left a -journal beside it; open it once with that \
+                     program, which takes back what was half written"
+                .to_owned(),
+        },
+        error => error,
+    })?;
+    Ok((conn, Untouched { path: path.to_owned(), as_it_was }))
+}
+
+/// Whether a file has write-ahead logging, which two bytes of its header tell.
+fn is_logged(path: &Path) -> Result<bool> {
+    use std::io::Read;
+
+    let mut header = Vec::new();
+    let mut file = fs::File::open(path).map_err(|error| Error::io(path, error))?;
+    let read = file.by_ref().take(20).read_to_end(&mut header);
+    std::mem::forget(file); // see `look_at`
+    read.map_err(|error| Error::io(path, error))?;
+    Ok(header.get(18..20) == Some(&[2, 2]))
+}
+
+/// The size of a file, and when it last changed.
+fn look_of(path: &Path) -> Result<(u64, Option<std::time::SystemTime>)> {
+    let metadata = fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+impl Untouched {
+    /// Whether what was read may have been written to meanwhile.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(as_it_was) = self.as_it_was else { return Ok(()) };
+        if look_of(&self.path)? == as_it_was && !beside(&self.path, "-wal").exists() {
+            return Ok(());
+        }
+        Err(Error::Busy {
+            database: self.path.display().to_string(),
+            reason: "a program wrote to it while it was read; run this again".to_owned(),
+        })
+    }
+}
+
 /// The name of a file that SQLite cannot open because it may not put the index of the write-ahead log
 /// beside it. Where nobody can write, on a read-only mount, `immutable` does without one.
 fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
@@ -221,17 +286,7 @@ fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
                 .to_owned(),
         }));
     }
-    let name = file_name(path).map(|name| {
-        let encoded = name.bytes().fold(String::new(), |mut text, byte| {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => text.push(byte.into()),
-                _ => text.push_str(&format!("%{byte:02x}")),
-            }
-            text
-        });
-        format!("file:{encoded}?immutable=1")
-    });
-    Some(name)
+    Some(uri_name(path).map(|name| format!("file:{name}?immutable=1")))
 }
 
 /// What the system says of a file that SQLite could not open, and has no words of its own for.
@@ -337,6 +392,18 @@ fn file_name(path: &Path) -> Result<String> {
     };
     let plain = path.is_absolute() || name.starts_with("./") || name.starts_with("../");
     Ok(if plain { name.to_owned() } else { format!("./{name}") })
+}
+
+/// The same in a URI.
+fn uri_name(path: &Path) -> Result<String> {
+    let name = file_name(path)?;
+    Ok(name.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => text.push(byte.into()),
+            _ => text.push_str(&format!("%{byte:02x}")),
+        }
+        text
+    }))
 }
 
 /// Programs that have the file open, as far as this system lets us see them.

@@ -252,7 +252,7 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 /// Whether a text or name within has a NUL character.
-pub(super) fn has_nul(value: &Value) -> bool {
+pub(crate) fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),

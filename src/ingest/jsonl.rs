@@ -26,10 +26,8 @@ type Store = fn(&mut DbConnection, &[Map<String, Value>]) -> Result<Upserted>;
 
 /// The table that rows go into.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     table: Table,
-    /// Reads a document as a new row of the table, which checks it, and returns it with its values in
-    /// the form of the schema.
     check: fn(Value) -> Result<Map<String, Value>, String>,
     store: Store,
 }
@@ -48,7 +46,14 @@ impl Target {
         self.table.name == NewDiscoveredVideo::TABLE.name
     }
 
-    pub(super) fn store(
+    /// Reads a document as a new row of the table, which checks it, and returns it with its values in the form of the
+    /// schema.
+    pub(crate) fn check(&self, document: Value) -> Result<Map<String, Value>, String> {
+        (self.check)(document)
+    }
+
+    /// Inserts documents that were checked, or updates the rows that they name.
+    pub(crate) fn store(
         &self,
         conn: &mut DbConnection,
         documents: &[Map<String, Value>],
@@ -89,7 +94,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
 }
 
 /// The table of a name.
-pub(super) fn table(name: &str) -> Result<&'static Target> {
+pub(crate) fn table(name: &str) -> Result<&'static Target> {
     TARGETS.iter().find(|target| target.name() == name).ok_or_else(|| {
         let names: Vec<&str> = tables().collect();
         Error::invalid(format!("table {name:?}"), format!("is none of {}", names.join(", ")))
@@ -106,7 +111,7 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(mut given) = value else {
         return Err("is no JSON object".to_owned());
     };
-    given.retain(|_, value| !value.is_null());
+    given.retain(|column, value| !document::is_nothing(T::TABLE.name, column, value));
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
@@ -162,7 +167,7 @@ pub(super) fn read(
                 {
                     row.insert("niche".to_owned(), niche.into());
                 }
-                (target.check)(value)
+                target.check(value)
             }
             Err(error) => Err(match std::str::from_utf8(text) {
                 Ok(_) => format!("is no JSON: {error}"),

@@ -16,12 +16,13 @@ mod yt_dlp;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 
-pub(crate) use jsonl::{check_table, tables};
+pub(crate) use json::has_nul;
+pub(crate) use jsonl::{Target, check_table, table, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscoveredVideo};
-use crate::db::on_backend;
+use crate::db::{on_backend, store_or_halve};
 use crate::error::require;
 use crate::generation::NewTrend;
 use crate::types::portable;
@@ -34,7 +35,7 @@ const BATCH: usize = 5_000;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why a row with a NUL character is refused, on either engine.
-const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
+pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
 
 /// How much of the input is looked at to recognise its format, in bytes.
 const HEAD: usize = 64 * 1024;
@@ -282,7 +283,6 @@ impl Ingest<'_> {
         let mut stored = Stored::default();
         let source = self.source;
         write(&mut |conn| {
-            refused.clear();
             stored = Stored::default();
             // What is known is looked at first and written later: nobody may come between.
             on_backend!(
@@ -290,7 +290,15 @@ impl Ingest<'_> {
                 sqlite => |_c| Ok::<(), diesel::result::Error>(()),
                 postgres => |c| crate::db::postgres::lock_ingest(c)
             )?;
-            store_or_halve(conn, source, &mut good, &mut stored, &mut refused)
+            let count = good.len();
+            refused = store_or_halve(conn, count, &mut |conn, part| {
+                let done = store(conn, source, good.get_mut(part).unwrap_or_default())?;
+                stored.rows += done.rows;
+                stored.snapshots += done.snapshots;
+                stored.trends += done.trends;
+                Ok(())
+            })?;
+            Ok(())
         })?;
         stored.add_to(&mut self.report);
         tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
@@ -326,41 +334,6 @@ impl Stored {
         report.snapshots += self.snapshots as u64;
         report.trends += (self.trends.new + self.trends.updated) as u64;
     }
-}
-
-/// Stores the rows at once, or, if one of them does not fit, each half by itself, down to the row.
-/// `refused` gets the place of each that does not fit, within the whole batch.
-fn store_or_halve(
-    conn: &mut DbConnection,
-    source: &Source,
-    rows: &mut [Found],
-    stored: &mut Stored,
-    refused: &mut Vec<(usize, String)>,
-) -> Result<()> {
-    let mut parts: Vec<_> = std::iter::once(0..rows.len()).collect();
-    while let Some(part) = parts.pop() {
-        if part.is_empty() {
-            continue;
-        }
-        let Some(slice) = rows.get_mut(part.clone()) else { continue };
-        match conn.atomically(|conn| store(conn, source, slice)) {
-            Ok(done) => {
-                stored.rows += done.rows;
-                stored.snapshots += done.snapshots;
-                stored.trends += done.trends;
-            }
-            Err(error) if error.is_of_row() && part.len() == 1 => {
-                refused.push((part.start, error.to_string()))
-            }
-            Err(error) if error.is_of_row() => {
-                let middle = part.start + part.len() / 2;
-                parts.push(middle..part.end);
-                parts.push(part.start..middle);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Found]) -> Result<Stored> {

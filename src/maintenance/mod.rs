@@ -8,6 +8,7 @@ mod optimize;
 mod prune;
 mod sizes;
 mod status;
+pub mod takeover;
 pub mod transfer;
 
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
@@ -17,4 +18,5 @@ pub use optimize::{Optimized, optimize};
 pub use prune::{Part, Prune, Pruned, Pruning, prune};
 pub use sizes::{TableSize, sizes};
 pub use status::{NichePending, Status, StatusCounts, TableRows, status};
+pub use takeover::takeover;
 pub use transfer::transfer;

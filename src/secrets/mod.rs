@@ -48,6 +48,7 @@ pub use status::{ColumnStatus, KeyStatus, Status, status};
 pub use store::{clear, get, open, seal, set, stored};
 
 pub(crate) use envelope::key_id;
+pub(crate) use store::seal_again;
 
 /// Whether a value is a text that viraldb sealed.
 pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {

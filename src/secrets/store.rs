@@ -88,6 +88,11 @@ pub fn seal(conn: &mut DbConnection, keyring: &Keyring, place: &Place, secret: &
     Ok(text)
 }
 
+/// Seals one more secret in a transaction in which [`seal`] has taken the key into use.
+pub(crate) fn seal_again(keyring: &Keyring, place: &Place, secret: &Secret) -> Result<String> {
+    envelope::seal(keyring.sealing(place)?, place, secret)
+}
+
 /// Opens a text that was read from a place.
 ///
 /// # Errors

@@ -63,6 +63,8 @@ both! {
         drop(db);
         t.file("schedule.json", r#"{"videos_per_day": 2}"#);
         t.file("token.json", r#"{"refresh_token": "planted"}"#);
+        let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/takeover/viral_channel.db");
+        std::fs::copy(old, t.path("viral_channel.db")).unwrap();
         let from = if t.is_postgres { "sqlite://viral.db" } else { &*t.url };
         if t.is_postgres {
             t.ok(&["init", "--quiet", "--database-url", "sqlite://viral.db"]);
@@ -103,7 +105,7 @@ both! {
             sections.insert(section);
         }
         assert!(sections.len() >= 10, "{sections:?}");
-        for name in ["analytics.jsonl", "rows/shorts.jsonl", "rows/videos.jsonl", "trends.csv", "files.txt", "settings.toml", "keys"] {
+        for name in ["analytics.jsonl", "rows/shorts.jsonl", "rows/videos.jsonl", "trends.csv", "files.txt", "settings.toml", "keys", "new.db", "rejects.jsonl"] {
             assert!(t.path(name).exists(), "{name}");
         }
     }

@@ -27,9 +27,10 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use read::Digester;
-use tables::Table;
+pub(super) use tables::Table;
 use target::{Copied, Held};
 use value::Keeps;
+pub(super) use value::Kind;
 use write::Batch;
 
 /// Rows that are written in one transaction, unless told otherwise.
@@ -240,7 +241,7 @@ fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<
 }
 
 /// Whether two connections are to the same database.
-fn is_same(
+pub(super) fn is_same(
     source: &mut DbConnection,
     from: &DatabaseUrl,
     target: &mut DbConnection,

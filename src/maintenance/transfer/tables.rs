@@ -21,18 +21,18 @@ const BARE: [(&str, &str); 1] = [("system_configuration", "value")];
 pub(super) type Copy = fn(&mut diesel::PgConnection, &[u8]) -> diesel::QueryResult<usize>;
 
 /// A table, and the columns of it that are copied.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) columns: Vec<Column>,
+pub(in crate::maintenance) struct Table {
+    pub(in crate::maintenance) name: &'static str,
+    pub(in crate::maintenance) columns: Vec<Column>,
     /// Which of the columns is the primary key.
     pub(super) key: usize,
     #[cfg(feature = "postgres")]
     pub(super) copy: Copy,
 }
 
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+pub(in crate::maintenance) struct Column {
+    pub(in crate::maintenance) name: String,
+    pub(in crate::maintenance) kind: Kind,
 }
 
 /// A table of `schema.rs`, of which all can be asked that is needed here.
@@ -50,7 +50,7 @@ impl<T> Schema for T where
 
 impl Table {
     /// All of them, parents before their children.
-    pub(super) fn all() -> Result<Vec<Self>> {
+    pub(in crate::maintenance) fn all() -> Result<Vec<Self>> {
         Ok(vec![
             Self::of::<schema::discovered_videos::table>("discovered_videos")?,
             Self::of::<schema::pipeline_runs::table>("pipeline_runs")?,
@@ -136,7 +136,7 @@ impl Table {
         columns.join(", ")
     }
 
-    fn key_column(&self) -> &str {
+    pub(in crate::maintenance) fn key_column(&self) -> &str {
         self.columns.get(self.key).map_or("", |key| &key.name)
     }
 }

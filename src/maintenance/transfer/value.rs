@@ -8,7 +8,7 @@ use crate::types::Timestamp;
 
 /// A type of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::maintenance) enum Kind {
     /// 8 bytes.
     Big,
     /// 4 bytes.

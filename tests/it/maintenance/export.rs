@@ -88,6 +88,31 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 both! {
+    fn a_document_that_is_null_comes_back_where_there_has_to_be_one(t) {
+        t.db().write(|c| make::execute(
+            c,
+            "INSERT INTO transformation_presets (id, name, parameters) VALUES ('0190b5a0-0000-7000-8000-000000000001', 'a', 'null');
+             INSERT INTO channels (id, name, youtube_channel_id, youtube_channel_url, api_credentials_encrypted, posting_schedule,
+                 content_filters, metadata_template) VALUES ('0190b5a0-0000-7000-8000-000000000002', 'a', 'UC1', 'u', '', 'null', 'null', 'null');
+             INSERT INTO job_scripts (video_prompt, scenes, hashtags) VALUES ('p', 'null', NULL);
+             INSERT INTO system_configuration (key, value) VALUES ('k', 'null')",
+        )).unwrap();
+        let other = t.another();
+        other.db();
+        for table in ["transformation_presets", "channels", "job_scripts", "system_configuration"] {
+            let rows = t.ok(&["export", table]);
+            let file = t.file(&format!("{table}.jsonl"), &rows);
+            for new in [1, 0] {
+                let report = other.ok(&["ingest", file.to_str().unwrap(), "--as", "jsonl", "--table", table, "--format", "json"]);
+                let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+                assert_eq!((&report[0]["new"], &report[0]["unchanged"]), (&new.into(), &(1 - new).into()), "{table} {report}");
+            }
+            assert_eq!(other.ok(&["export", table]), rows);
+        }
+    }
+}
+
+both! {
     fn every_column_of_every_table_goes_out_as_it_came_in(t) {
         let db = t.db();
         for (table, rows) in fill(&db) {

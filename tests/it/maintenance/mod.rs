@@ -8,6 +8,7 @@ mod export_rows;
 mod optimize;
 mod prune;
 mod prune_killed;
+mod takeover;
 mod transfer;
 
 use std::time::Duration;

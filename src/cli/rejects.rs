@@ -1,0 +1,83 @@
+//! Rows that were not taken: kept in a file, and shown.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// Rows that are shown of each input.
+const SHOWN: usize = 5;
+
+/// The file of rejected rows. What it held before is gone with the first of them, or when an input was read
+/// to its end, not before.
+pub(super) struct Rejects<'a> {
+    path: &'a Path,
+    file: Option<BufWriter<File>>,
+}
+
+impl<'a> Rejects<'a> {
+    /// `is_taken` says whether a path is one that is read, or the database's own.
+    pub(super) fn new(path: &'a Path, is_taken: impl Fn(&Path) -> bool) -> Result<Self> {
+        let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
+        if path.as_os_str() == "-" {
+            return refused("names no file");
+        }
+        if is_taken(path) {
+            return refused("is a file that is to be read, or the database's own");
+        }
+        Ok(Self { path, file: None })
+    }
+
+    pub(super) fn keep(&mut self, row: &impl Serialize) -> Result<()> {
+        let path = self.path;
+        let file = self.file()?;
+        serde_json::to_writer(&mut *file, row)
+            .map_err(io::Error::from)
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|error| Error::io(path, error))
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let path = self.path;
+        self.file()?.flush().map_err(|error| Error::io(path, error))
+    }
+
+    fn file(&mut self) -> Result<&mut BufWriter<File>> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let file = File::create(self.path).map_err(|error| Error::io(self.path, error))?;
+                Ok(none.insert(BufWriter::new(file)))
+            }
+        }
+    }
+}
+
+/// The first rows that were rejected, for people.
+#[derive(Default)]
+pub(super) struct Shown(Vec<String>);
+
+impl Shown {
+    pub(super) fn add(&mut self, line: impl FnOnce() -> String) {
+        if self.0.len() < SHOWN {
+            self.0.push(super::output::visible(&crate::error::one_line(&line())));
+        }
+    }
+
+    /// Prints them, how many more there are, and how to keep them.
+    #[allow(clippy::print_stderr)] // for people, beside the data
+    pub(super) fn print(&self, rejected: u64, are_kept: bool) {
+        let hint = if are_kept { "" } else { " (keep rejected rows with --rejects FILE)" };
+        let more = rejected.saturating_sub(self.0.len() as u64);
+        for (place, line) in self.0.iter().enumerate() {
+            let is_last = place + 1 == self.0.len();
+            eprintln!("  {line}{}", if is_last && more == 0 { hint } else { "" });
+        }
+        if more > 0 {
+            eprintln!("  and {more} more{hint}");
+        }
+    }
+}

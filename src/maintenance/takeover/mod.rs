@@ -1,0 +1,312 @@
+//! The database of one of the Python applications, taken over into ours.
+//!
+//! The application is recognised by its tables. Each row is read as it stands there, brought to the types and words of
+//! our table, and stored, or rejected with a reason. All of it is one transaction: what was stopped has done nothing.
+
+mod application;
+mod batch;
+mod sealing;
+mod source;
+mod value;
+
+use std::time::Instant;
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use application::Application;
+
+use super::transfer;
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::secrets::Keyring;
+use crate::{Database, DbConnection, Error, Result};
+use batch::{Batch, Plan};
+use sealing::Sealing;
+use source::{Source, Tables};
+
+/// How to take over; `Options::default()` recognises the application and seals nothing.
+#[derive(Debug, Default)]
+pub struct Options<'a> {
+    /// The application that made the source, where its tables do not tell.
+    pub application: Option<Application>,
+    /// Only say what would be taken. A target that is still to be made is not.
+    pub dry_run: bool,
+    /// Take nothing if any row is rejected.
+    pub strict: bool,
+    /// The keys; the first seals credentials that the application kept as they are. Without any these are left out.
+    pub keyring: Option<&'a Keyring>,
+}
+
+/// How far a takeover is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The table of the source.
+    pub table: &'static str,
+    /// Rows of it that are done with.
+    pub done: u64,
+    /// Rows that it has.
+    pub of: u64,
+}
+
+/// A row that was not taken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reject {
+    /// The table of the source.
+    pub table: String,
+    /// Its primary key.
+    pub key: String,
+    /// Why it is not taken.
+    pub reason: String,
+    /// The row as it stands there. Credentials that are not encrypted are hidden.
+    pub row: Map<String, Value>,
+}
+
+/// What was taken over.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The application that made the source.
+    pub application: String,
+    /// The source, its password masked.
+    pub from: String,
+    /// The target, its password masked.
+    pub to: String,
+    /// Rows of the source.
+    pub rows: u64,
+    /// Those of them that were taken.
+    pub taken: u64,
+    /// Those that were not.
+    pub rejected: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Each table of the application, also one that the source lacks.
+    pub tables: Vec<Taken>,
+    /// Tables of the source, and columns as `table.column`, that have no place in ours.
+    pub left: Vec<String>,
+}
+
+/// What was taken of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The table of the source.
+    pub from: String,
+    /// The table of ours.
+    pub table: String,
+    /// Rows of the source.
+    pub rows: u64,
+    /// Those of them that were taken.
+    pub taken: u64,
+    /// Those that were not.
+    pub rejected: u64,
+    /// References to rows that are not there, emptied as the schema does when such a row is deleted.
+    pub emptied: u64,
+    /// Credentials that were not encrypted, and are sealed now.
+    pub sealed: u64,
+    /// Credentials that were not encrypted, and are left out because no key was given.
+    pub withheld: u64,
+}
+
+/// Copies the rows of a Python application's database into `to`, which is made or migrated if it has to be. `source` is a
+/// URL, or the path of a SQLite file; it is only read, as of one moment.
+///
+/// Ids stay. Times, statuses, UUIDs, truths and documents are brought to the form of the schema, also where the
+/// application wrote the names of an enum's members or text; a column without a value gets its default. A row that does
+/// not fit, that has the key of a row before it, or that names a row which is not there is rejected; `reject` is told
+/// of each. Settings replace those of the same key that are there. What the Python applications encrypted stays so, for
+/// [`secrets::import_fernet`](crate::secrets::import_fernet).
+///
+/// It is one transaction of the target, whose write-ahead log on SQLite grows by what is written.
+///
+/// # Errors
+/// [`Error::Unusable`] for a source of no known application, or that is the target, and for a target that holds rows in
+/// the application's tables. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
+/// source was written to while it was read in a way that shows.
+pub fn takeover(
+    source: &str,
+    to: &str,
+    options: &Options<'_>,
+    reject: &mut dyn FnMut(Reject) -> Result<()>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report> {
+    let begin = Instant::now();
+    let mut source = Source::open(source)?;
+    let from = source.url.clone();
+    let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };
+    let tables = source.read(source::tables)?;
+    let names: Vec<&str> = tables.keys().map(String::as_str).collect();
+    let known = Application::recognise(&names).map_err(&unusable);
+    let application = match options.application {
+        Some(named) => named,
+        None => known?,
+    };
+    if !application.tables().iter().any(|table| tables.contains_key(table.from)) {
+        return Err(unusable(format!("has no table of {application}; it has {}", names.join(", "))));
+    }
+    if let Some(mut there) = Database::look_at(to)?
+        && source.read(|conn| transfer::is_same(conn, &from, &mut there, &to.parse()?))?
+    {
+        return Err(unusable("is the target itself; name another database".to_owned()));
+    }
+    let (target, _dry) = if options.dry_run {
+        there_or_nowhere(to)?
+    } else {
+        (Database::open_with(to, &crate::Options::default())?, None)
+    };
+    let mut run = Run { application, tables: &tables, options, reject, progress, first: None };
+    let mut taken = None;
+    let done = source.read(|conn| {
+        target.write(|into| {
+            let (all, left) = run.take_all(conn, into)?;
+            let rejected = all.iter().map(|table| table.rejected).sum();
+            taken = Some((all, left));
+            match run.first.take() {
+                Some(first) if options.strict => Err(Error::Rejected { rejected, first }),
+                _ if options.dry_run => Err(Error::Other("taken back".into())),
+                _ => Ok(()),
+            }
+        })
+    });
+    let (tables, left) = match (done, taken) {
+        (Ok(()), Some(taken)) => taken,
+        (Err(Error::Other(_)), Some(taken)) if options.dry_run => taken,
+        (Err(error), _) => return Err(error),
+        (Ok(()), None) => Default::default(),
+    };
+    let sum = |of: fn(&Taken) -> u64| tables.iter().map(of).sum();
+    Ok(Report {
+        application: application.to_string(),
+        from: from.to_string(),
+        to: to.parse::<crate::DatabaseUrl>()?.to_string(),
+        rows: sum(|table| table.rows),
+        taken: sum(|table| table.taken),
+        rejected: sum(|table| table.rejected),
+        seconds: begin.elapsed().as_secs_f64(),
+        tables,
+        left,
+    })
+}
+
+/// The database to try a takeover on: the target or, if that is still to be made, a file that goes away with what is
+/// returned beside it.
+fn there_or_nowhere(to: &str) -> Result<(Database, Option<tempfile::TempDir>)> {
+    let none = crate::Options::default();
+    match Database::connect_with(to, &none) {
+        #[cfg(feature = "sqlite")]
+        Err(Error::NotInitialised(_)) => {
+            let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
+            let file = format!("sqlite://{}", folder.path().join("viral.db").display());
+            Ok((Database::open_with(&file, &none)?, Some(folder)))
+        }
+        target => Ok((target?, None)),
+    }
+}
+
+/// A takeover under way.
+struct Run<'a> {
+    application: Application,
+    tables: &'a Tables,
+    options: &'a Options<'a>,
+    reject: &'a mut dyn FnMut(Reject) -> Result<()>,
+    progress: &'a mut dyn FnMut(Progress),
+    /// The first row that was not taken, and why.
+    first: Option<String>,
+}
+
+impl Run<'_> {
+    fn take_all(
+        &mut self,
+        from: &mut DbConnection,
+        into: &mut DbConnection,
+    ) -> Result<(Vec<Taken>, Vec<String>)> {
+        require_empty(into, self.application)?;
+        on_backend!(
+            &mut *into,
+            sqlite => |_c| Ok::<(), diesel::result::Error>(()),
+            postgres => |c| crate::db::postgres::lock_ingest(c)
+        )?;
+        let known = self.application.tables();
+        let mut left: Vec<String> = self
+            .tables
+            .keys()
+            .filter(|name| !known.iter().any(|table| table.from == **name))
+            .cloned()
+            .collect();
+        let ours = transfer::Table::all()?;
+        let no_keys = Keyring::default();
+        let mut sealing = Sealing::new(self.options.keyring.unwrap_or(&no_keys));
+        let mut all = Vec::with_capacity(known.len());
+        for table in known {
+            let mut taken =
+                Taken { from: table.from.to_owned(), table: table.to.to_owned(), ..Taken::default() };
+            let columns = self.tables.get(table.from);
+            if let (Some(columns), Some(ours)) = (columns, ours.iter().find(|ours| ours.name == table.to)) {
+                let plan = Plan::new(table, columns, ours)?;
+                left.extend(plan.left().map(|column| format!("{}.{column}", table.from)));
+                self.take(from, into, &plan, &mut sealing, &mut taken)?;
+            }
+            all.push(taken);
+        }
+        left.sort_unstable();
+        Ok((all, left))
+    }
+
+    fn take(
+        &mut self,
+        from: &mut DbConnection,
+        into: &mut DbConnection,
+        plan: &Plan<'_>,
+        sealing: &mut Sealing<'_>,
+        taken: &mut Taken,
+    ) -> Result<()> {
+        let table = plan.table.from;
+        let of = source::count(from, table)?;
+        (self.progress)(Progress { table, done: 0, of });
+        let mut reject = |row: Reject| {
+            self.first.get_or_insert_with(|| format!("{} {}: {}", row.table, row.key, row.reason));
+            (self.reject)(row)
+        };
+        let mut batch = Batch::default();
+        source::rows(from, table, plan.columns, plan.key, |row| {
+            taken.rows += 1;
+            batch.push(row);
+            if batch.is_full() {
+                std::mem::take(&mut batch).store(into, plan, sealing, taken, &mut reject)?;
+                (self.progress)(Progress { table, done: taken.rows, of });
+            }
+            Ok(())
+        })?;
+        batch.store(into, plan, sealing, taken, &mut reject)?;
+        (self.progress)(Progress { table, done: taken.rows, of });
+        Ok(())
+    }
+}
+
+/// Refuses a target with rows in the tables that the application's go into.
+fn require_empty(conn: &mut DbConnection, application: Application) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let each: Vec<String> = application
+        .tables()
+        .iter()
+        .filter(|table| !table.replaces)
+        .map(|table| format!("SELECT '{0}' AS name WHERE EXISTS (SELECT 1 FROM {0})", table.to))
+        .collect();
+    let full: Vec<Found> =
+        on_backend!(conn, |c| diesel::sql_query(each.join(" UNION ALL ")).load(c)).of("the target", "")?;
+    if full.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = full.iter().map(|found| &*found.name).collect();
+    Err(Error::Unusable {
+        database: String::new(),
+        reason: format!(
+            "holds rows in {} already; take {application} over into a database without",
+            names.join(", ")
+        ),
+    })
+}

@@ -1,0 +1,262 @@
+//! The database of another application: opened so that it stays as it is, and read row by row.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
+
+#[cfg(feature = "sqlite")]
+use diesel::connection::DefaultLoadingMode;
+#[cfg(feature = "postgres")]
+use diesel::connection::SimpleConnection;
+use diesel::deserialize::{self, FromSqlRow};
+#[cfg(feature = "postgres")]
+use diesel::pg::{Pg, PgRowByRowLoadingMode};
+use diesel::prelude::*;
+use diesel::row::{Field, Row};
+use diesel::sql_types::{BigInt, Text, Untyped};
+#[cfg(feature = "sqlite")]
+use diesel::sqlite::{Sqlite, SqliteType};
+
+use super::value::Value;
+use crate::db::on_backend;
+use crate::db::opener::Opener;
+#[cfg(feature = "sqlite")]
+use crate::db::sqlite::{self, Untouched};
+use crate::error::ResultExt;
+use crate::{DatabaseUrl, DbConnection, Error, Result};
+
+/// What a message says a row is of, when it is not one of our tables.
+const SOURCE: &str = "the source";
+
+/// A database that is only read.
+pub(super) struct Source {
+    pub(super) url: DatabaseUrl,
+    conn: DbConnection,
+    #[cfg(feature = "sqlite")]
+    file: Option<Untouched>,
+}
+
+/// The tables of a database, each with its columns.
+pub(super) type Tables = BTreeMap<String, Vec<Column>>;
+
+/// A column, and its type as the engine names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    of_type: String,
+}
+
+impl Source {
+    /// Opens a PostgreSQL database by its URL, or a SQLite file by its URL or by its path, whatever its name.
+    pub(super) fn open(name: &str) -> Result<Self> {
+        let url = match name.parse::<DatabaseUrl>() {
+            Ok(DatabaseUrl::Memory) => {
+                let reason = "holds nothing; name a file or a server".to_owned();
+                return Err(Error::Unusable { database: name.to_owned(), reason });
+            }
+            Ok(url) => url,
+            Err(_) if !name.contains("://") && Path::new(name).exists() => DatabaseUrl::File(name.into()),
+            Err(error) => return Err(error),
+        };
+        #[cfg(feature = "sqlite")]
+        if let DatabaseUrl::File(path) = &url {
+            return Self::open_file(path.clone());
+        }
+        let conn = Opener::new(url.clone(), &crate::Options::default())?.reader()?;
+        Ok(Self {
+            url,
+            conn,
+            #[cfg(feature = "sqlite")]
+            file: None,
+        })
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_file(path: PathBuf) -> Result<Self> {
+        let url = DatabaseUrl::File(path.clone());
+        match sqlite::look_at(&path) {
+            Err(Error::NotInitialised(_)) => {
+                return Err(Error::io(path, std::io::ErrorKind::NotFound.into()));
+            }
+            other => other?,
+        }
+        let (conn, file) = sqlite::establish_untouched(&path).map_err(|error| error.in_database(&url))?;
+        Ok(Self { url, conn: DbConnection::Sqlite(conn), file: Some(file) })
+    }
+
+    /// Runs `work` on the database as it is at one moment.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the file was written to in a way that may have been read half.
+    pub(super) fn read<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let url = self.url.clone();
+        #[cfg(feature = "sqlite")]
+        let file = &self.file;
+        self.conn
+            .snapshot(|conn| {
+                on_backend!(
+                    &mut *conn,
+                    sqlite => |_c| Ok(()),
+                    // What is cast to text follows these.
+                    postgres => |c| c.batch_execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
+                                                     SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'")
+                )
+                .of(SOURCE, "")?;
+                let value = work(conn)?;
+                #[cfg(feature = "sqlite")]
+                if let Some(file) = file {
+                    file.check()?;
+                }
+                Ok(value)
+            })
+            .map_err(|error| error.in_database(&url))
+    }
+}
+
+/// The tables that a name without a schema stands for, and their columns.
+pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        relation: String,
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Text)]
+        of_type: String,
+    }
+    let found: Vec<Found> = on_backend!(
+        conn,
+        sqlite => |c| diesel::sql_query(
+            "SELECT t.name AS relation, c.name AS name, c.type AS of_type \
+             FROM sqlite_schema AS t, pragma_table_info(t.name) AS c \
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite#_%' ESCAPE '#' ORDER BY t.name, c.cid"
+        )
+        .load(c),
+        postgres => |c| diesel::sql_query(
+            "SELECT t.relname::text AS relation, c.attname::text AS name, \
+             CASE WHEN y.typcategory = 'A' THEN 'array' ELSE y.typname::text END AS of_type \
+             FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped \
+             JOIN pg_type AS y ON y.oid = c.atttypid \
+             WHERE t.relkind IN ('r', 'p') AND pg_table_is_visible(t.oid) \
+             AND t.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
+             ORDER BY t.relname, c.attnum"
+        )
+        .load(c),
+    )
+    .of(SOURCE, "")?;
+    let mut tables = Tables::new();
+    for Found { relation, name, of_type } in found {
+        tables.entry(relation).or_default().push(Column { name, of_type });
+    }
+    Ok(tables)
+}
+
+/// How many rows a table has.
+pub(super) fn count(conn: &mut DbConnection, table: &str) -> Result<u64> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let sql = format!("SELECT count(*) AS rows FROM {}", quoted(table));
+    let count: Count = on_backend!(conn, |c| diesel::sql_query(sql).get_result(c)).of(SOURCE, table)?;
+    Ok(u64::try_from(count.rows).unwrap_or_default())
+}
+
+/// The columns of a row, in the order of the table's.
+struct Values(Vec<Value>);
+
+#[cfg(feature = "sqlite")]
+impl FromSqlRow<Untyped, Sqlite> for Values {
+    fn build_from_row<'a>(fields: &impl Row<'a, Sqlite>) -> deserialize::Result<Self> {
+        let fields = (0..fields.field_count()).filter_map(|index| fields.get(index));
+        let values = fields.map(|field| {
+            let Some(mut value) = field.value() else { return Value::Null };
+            match value.value_type() {
+                Some(SqliteType::Float | SqliteType::Double) => Value::Real(value.read_double()),
+                // Whatever SQLite calls text may be no UTF-8.
+                Some(SqliteType::Text | SqliteType::Binary) => {
+                    let bytes = value.read_blob().to_owned();
+                    String::from_utf8(bytes).map_or_else(|bad| Value::Bytes(bad.into_bytes()), Value::Text)
+                }
+                _ => Value::Integer(value.read_long()),
+            }
+        });
+        Ok(Self(values.collect()))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl FromSqlRow<Untyped, Pg> for Values {
+    fn build_from_row<'a>(fields: &impl Row<'a, Pg>) -> deserialize::Result<Self> {
+        let fields = (0..fields.field_count()).filter_map(|index| fields.get(index));
+        let values = fields.map(|field| match field.value() {
+            None => Value::Null,
+            Some(value) => {
+                let bytes = value.as_bytes().to_owned();
+                String::from_utf8(bytes).map_or_else(|bad| Value::Bytes(bad.into_bytes()), Value::Text)
+            }
+        });
+        Ok(Self(values.collect()))
+    }
+}
+
+/// Reads a table, one row after the other, in the order in which they came to be, as far as that is known: of two rows
+/// that are the same the first is taken.
+pub(super) fn rows(
+    conn: &mut DbConnection,
+    table: &str,
+    columns: &[Column],
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] key: &str,
+    mut each: impl FnMut(Vec<Value>) -> Result<()>,
+) -> Result<()> {
+    let list = |form: &dyn Fn(&Column) -> String| columns.iter().map(form).collect::<Vec<_>>().join(", ");
+    let (list, order) = on_backend!(
+        &mut *conn,
+        // A table is read in the order of its rowid.
+        sqlite => |_c| (list(&|column| quoted(&column.name)), String::new()),
+        postgres => |_c| (list(&|column| as_text(column)), order(columns, key)),
+    );
+    let query = diesel::sql_query(format!("SELECT {list} FROM {}{order}", quoted(table)));
+    on_backend!(
+        conn,
+        sqlite => |c| {
+            let rows = query.load_iter::<Values, DefaultLoadingMode>(c).of(SOURCE, table)?;
+            rows.into_iter().try_for_each(|row| each(row.of(SOURCE, table)?.0))
+        },
+        postgres => |c| {
+            let rows = query.load_iter::<Values, PgRowByRowLoadingMode>(c).of(SOURCE, table)?;
+            rows.into_iter().try_for_each(|row| each(row.of(SOURCE, table)?.0))
+        },
+    )
+}
+
+/// By the time at which rows were made, where ids do not count, and by their key.
+#[cfg(feature = "postgres")]
+fn order(columns: &[Column], key: &str) -> String {
+    let has = |name: &str| columns.iter().any(|column| column.name == name);
+    let counts = columns.iter().any(|column| column.name == key && column.of_type.starts_with("int"));
+    let by: Vec<String> = [(!counts).then_some("created_at"), Some(key)]
+        .into_iter()
+        .flatten()
+        .filter(|name| has(name))
+        .map(quoted)
+        .collect();
+    if by.is_empty() { String::new() } else { format!(" ORDER BY {}", by.join(", ")) }
+}
+
+/// What PostgreSQL reads a column as: every type as text, lists as JSON.
+#[cfg(feature = "postgres")]
+fn as_text(column: &Column) -> String {
+    let name = quoted(&column.name);
+    match &*column.of_type {
+        "array" => format!("to_jsonb({name})::text"),
+        "bytea" => format!("encode({name}, 'escape')"),
+        _ => format!("{name}::text"),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
