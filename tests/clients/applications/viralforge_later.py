@@ -29,7 +29,7 @@ def metadata(dialect):
             ("trends", "platform", ("tiktok", "youtube")),
             ("videos", "videostatus", ("GENERATED", "APPROVED", "REJECTED", "PUBLISHED")),
         ):
-            tables.tables[table].c["platform" if table == "trends" else "status"].type = Enum(*words, name=name)
+            tables.tables[table].c["platform" if table == "trends" else "status"].type = Enum(*words, name=name, metadata=tables)
         for name in ("views", "likes", "comments", "shares"):
             trends.c[name].type = BigInteger()
     return tables
