@@ -15,27 +15,42 @@ from sqlalchemy.orm import Session
 names = (f"clients{n}" for n in itertools.count())
 
 
+def database(template=None):
+    """An empty PostgreSQL database, or a copy of another one; returns its name."""
+    name = next(names)
+    with psycopg.connect(dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
+    return name
+
+
 class Viraldb:
     """A database that `viraldb init` has made."""
+
+    template = None
 
     def __init__(self, folder, engine):
         self.folder = folder
         if engine == "sqlite":
             self.path = str(folder / "viral.db")
             self.url = f"sqlite://{self.path}"
+            self.command("init", "--quiet")
         else:
-            self.path = next(names)
-            with psycopg.connect(dbname="postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {self.path}")
+            self.path = database(Viraldb.template)
             self.url = f"postgres:///{self.path}"  # PGHOST and PGUSER say the rest
-        self.command("init", "--quiet")
+            if Viraldb.template is None:
+                self.command("init", "--quiet")
+                Viraldb.template, self.path = self.path, database(self.path)
+                self.url = f"postgres:///{self.path}"
 
     def command(self, *args):
         """What the command prints."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRALDB_")}
         ran = subprocess.run(
             [os.environ["VIRALDB_BIN"], "--database-url", self.url, *args],
-            cwd=self.folder, env=environment, capture_output=True, text=True,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert ran.returncode == 0, f"viraldb {' '.join(args)}: {ran.returncode}: {ran.stdout}{ran.stderr}"
         return ran.stdout
@@ -101,7 +116,9 @@ def connect(db, driver, user=None, **settings):
 
     elif driver == "asyncpg":
         host = os.environ["PGHOST"]
-        engine = create_async_engine(f"postgresql+asyncpg://{user}@/{db.path}?host={host}", connect_args={"server_settings": settings})
+        engine = create_async_engine(
+            f"postgresql+asyncpg://{user}@/{db.path}?host={host}", connect_args={"server_settings": settings}
+        )
     else:
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         engine = create_engine(f"postgresql+{driver}://{user}@/{db.path}", connect_args={"options": options})

@@ -26,7 +26,9 @@ def test_the_search_path(tmp_path):
     with psycopg.connect(dbname="viral", autocommit=True) as owner:
         owner.execute(RIGHTS)
     with psycopg.connect(dbname="viral", user="forge") as forge:
-        assert forge.execute("INSERT INTO scripts (video_prompt, scenes) VALUES ('a cat', '[]') RETURNING id").fetchone() == (1,)
+        assert forge.execute(
+            "INSERT INTO scripts (video_prompt, scenes) VALUES ('a cat', '[]') RETURNING id"
+        ).fetchone() == (1,)
 
     made = {}
     exec(ENGINES, made)
@@ -46,7 +48,9 @@ def test_the_search_path(tmp_path):
 @pytest.mark.parametrize("driver", ["pysqlite", "psycopg2", "psycopg"])
 def test_the_models(driver, tmp_path, monkeypatch):
     db = Viraldb(tmp_path, "sqlite" if driver == "pysqlite" else "postgres")
-    monkeypatch.setenv("SQLALCHEMY_URL", f"sqlite:///{db.path}" if driver == "pysqlite" else f"postgresql+{driver}:///{db.path}")
+    monkeypatch.setenv(
+        "SQLALCHEMY_URL", f"sqlite:///{db.path}" if driver == "pysqlite" else f"postgresql+{driver}:///{db.path}"
+    )
     made = {}
     exec(MODELS, made)
     video, channel = str(uuid.uuid4()), db.command("channels", "add", "C", "UC1").strip()

@@ -10,16 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import MetaData, create_engine, text
 
-from conftest import names
+from conftest import database
 
 FILES = Path(__file__).parents[1] / "data" / "takeover"
 EXPECTED = json.loads((FILES / "expected.json").read_text())
-
-
-def database(name):
-    with psycopg.connect(dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql+psycopg:///{name}"
 
 
 def rows(url):
@@ -32,7 +26,9 @@ def rows(url):
         found = {}
         for name, table in tables.tables.items():
             if engine.dialect.name == "sqlite":
-                columns = " || '|' || ".join(f"typeof({column.name}) || hex(coalesce({column.name}, ''))" for column in table.columns)
+                columns = " || '|' || ".join(
+                    f"typeof({column.name}) || hex(coalesce({column.name}, ''))" for column in table.columns
+                )
             else:
                 columns = f"{name}::text"
             found[name] = Counter(connection.scalars(text(f"SELECT {columns} FROM {name}")))
@@ -44,10 +40,10 @@ def as_checked_in(name):
     file = FILES / name
     if file.suffix == ".db":
         return f"sqlite:///file:{file}?mode=ro&uri=true"
-    url = database(next(names))
-    with psycopg.connect(dbname=url.rsplit("/", 1)[1], autocommit=True) as connection:
+    name = database()
+    with psycopg.connect(dbname=name, autocommit=True) as connection:
         connection.execute(file.read_text())  # all of it as one batch
-    return url
+    return f"postgresql+psycopg:///{name}"
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -55,7 +51,7 @@ def test_the_file_is_what_is_made(name, tmp_path, monkeypatch):
     assert {file.name for file in FILES.iterdir()} == {*EXPECTED, "expected.json"}
     monkeypatch.setenv("PGTZ", "UTC")
     application, known = EXPECTED[name]["application"], tmp_path / "expected.json"
-    url = f"sqlite:///{tmp_path / name}" if name.endswith(".db") else database(next(names))
+    url = f"sqlite:///{tmp_path / name}" if name.endswith(".db") else f"postgresql+psycopg:///{database()}"
     make = [sys.executable, Path(__file__).with_name("make.py"), application, url, "--expected", known]
     subprocess.run(make, check=True)
     assert json.loads(known.read_text())[name] == EXPECTED[name]

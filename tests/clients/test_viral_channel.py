@@ -9,7 +9,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
 from applications.viral_channel import (
-    Analytics, Base, Clip, ConfigOverride, DiscoveredVideo, ErrorLog, PipelineRun, ReviewLog, Script, Short, TtsAudio
+    Analytics,
+    Base,
+    Clip,
+    ConfigOverride,
+    DiscoveredVideo,
+    ErrorLog,
+    PipelineRun,
+    ReviewLog,
+    Script,
+    Short,
+    TtsAudio,
 )
 from conftest import Viraldb
 
@@ -26,7 +36,12 @@ def client(request, db, clients):
 
 def video(n, **more):
     row = dict(
-        video_id=f"v{n}", title=f"Über {n} 🎬", channel_name="C", channel_id="UC1", url=f"https://youtu.be/v{n}", niche="gaming"
+        video_id=f"v{n}",
+        title=f"Über {n} 🎬",
+        channel_name="C",
+        channel_id="UC1",
+        url=f"https://youtu.be/v{n}",
+        niche="gaming",
     )
     return DiscoveredVideo(**row | more)
 
@@ -42,18 +57,34 @@ def test_every_table_takes_a_row_and_gives_it_back(client, db):
         session.flush()
         assert (run.id, found.id) == (1, 1)
         clip = Clip(
-            run=run, video=found, rank_position=1, start_time_seconds=0.5, end_time_seconds=9.75, clip_duration_seconds=9.25
+            run=run,
+            video=found,
+            rank_position=1,
+            start_time_seconds=0.5,
+            end_time_seconds=9.75,
+            clip_duration_seconds=9.25,
         )
-        session.add_all([
-            clip, Script(run=run, full_script_json={"score": 0.1, "ü": [None, True]}), TtsAudio(pipeline_run_id=run.id, engine_used="edge_tts"),
-            Short(run=run, clip=clip, title="🎬"), Analytics(youtube_video_id="yt", view_count=3_000_000_000),
-            ReviewLog(pipeline_run_id=run.id, action="skip", response_detail="skip 4,7", auto_held=True),
-            ConfigOverride(key="clips_per_video", value="12"),
-            ErrorLog(pipeline_run_id=run.id, module="render", error_type="E", error_message="größer", stack_trace="a\nb"),
-        ])
+        session.add_all(
+            [
+                clip,
+                Script(run=run, full_script_json={"score": 0.1, "ü": [None, True]}),
+                TtsAudio(pipeline_run_id=run.id, engine_used="edge_tts"),
+                Short(run=run, clip=clip, title="🎬"),
+                Analytics(youtube_video_id="yt", view_count=3_000_000_000),
+                ReviewLog(pipeline_run_id=run.id, action="skip", response_detail="skip 4,7", auto_held=True),
+                ConfigOverride(key="clips_per_video", value="12"),
+                ErrorLog(
+                    pipeline_run_id=run.id, module="render", error_type="E", error_message="größer", stack_trace="a\nb"
+                ),
+            ]
+        )
 
     def read(session):
-        run = session.scalars(select(PipelineRun).options(selectinload(PipelineRun.clips).joinedload(Clip.video))).unique().one()
+        run = (
+            session.scalars(select(PipelineRun).options(selectinload(PipelineRun.clips).joinedload(Clip.video)))
+            .unique()
+            .one()
+        )
         assert (run.status, run.retry_count, run.cycle_end) == ("pending", 0, datetime(2026, 1, 8))
         assert [(clip.video.view_count, clip.end_time_seconds) for clip in run.clips] == [(15_000_000_000, 9.75)]
         assert session.scalars(select(Script)).one().full_script_json == {"score": 0.1, "ü": [None, True]}
@@ -71,7 +102,18 @@ def test_every_table_takes_a_row_and_gives_it_back(client, db):
         session.flush()
         session.refresh(run)
         assert run.started_at == datetime(2026, 1, 2, 3, 4, 5, 6)
-        for kind in (ReviewLog, Short, Clip, Script, TtsAudio, ErrorLog, Analytics, ConfigOverride, PipelineRun, DiscoveredVideo):
+        for kind in (
+            ReviewLog,
+            Short,
+            Clip,
+            Script,
+            TtsAudio,
+            ErrorLog,
+            Analytics,
+            ConfigOverride,
+            PipelineRun,
+            DiscoveredVideo,
+        ):
             for row in session.scalars(select(kind)):
                 session.delete(row)
             session.flush()
@@ -121,7 +163,9 @@ def test_many_rows_at_once_and_rows_seen_again(client, db):
             video_id="v7", title="again", channel_name="C", channel_id="UC1", url="u", niche="gaming", view_count=9
         )
         made = insert(DiscoveredVideo).values(**row)
-        made = made.on_conflict_do_update(index_elements=["video_id"], set_={"title": made.excluded.title, "view_count": made.excluded.view_count})
+        made = made.on_conflict_do_update(
+            index_elements=["video_id"], set_={"title": made.excluded.title, "view_count": made.excluded.view_count}
+        )
         assert session.scalar(made.returning(DiscoveredVideo.id)) == 7
         changed = session.execute(update(DiscoveredVideo).where(DiscoveredVideo.id > 490).values(processed=1))
         assert changed.rowcount == 10
@@ -143,12 +187,17 @@ def test_what_the_schema_refuses(client):
     clip = dict(rank_position=1, start_time_seconds=0, end_time_seconds=1, clip_duration_seconds=1)
     refused("pipeline_runs_status_check", run_of(status="exploded"))
     refused("pipeline_runs_status_check", run_of(status="PENDING"))
-    refused("pipeline_runs_cycle_order_check", PipelineRun(niche="n", cycle_start=datetime(2026, 1, 2), cycle_end=datetime(2026, 1, 1)))
+    refused(
+        "pipeline_runs_cycle_order_check",
+        PipelineRun(niche="n", cycle_start=datetime(2026, 1, 2), cycle_end=datetime(2026, 1, 1)),
+    )
     refused("discovered_videos.video_id", video(1))
     refused("discovered_videos.title", video(2, title=None))
     refused("discovered_videos_processed_check", video(2, processed=4))
     refused("cannot store TEXT value in INTEGER column discovered_videos.view_count", video(2, view_count="a lot"))
-    refused("cannot store REAL value in INTEGER column discovered_videos.duration_seconds", video(2, duration_seconds=2.5))
+    refused(
+        "cannot store REAL value in INTEGER column discovered_videos.duration_seconds", video(2, duration_seconds=2.5)
+    )
     refused("FOREIGN KEY", Clip(pipeline_run_id=9, discovered_video_id=1, **clip))
 
 

@@ -10,12 +10,12 @@ from sqlalchemy.orm import declarative_base, relationship
 
 
 def as_it_was():
-    """Its models as they were written: for SQLite, and for PostgreSQL by psycopg2."""
+    """Its models as they were written."""
     return models(String(36), JSON(), DateTime(), datetime.utcnow)
 
 
 def for_postgres():
-    """Its models with the types of viraldb's columns, which psycopg and asyncpg ask for."""
+    """Its models with the types that viraldb's columns have on PostgreSQL."""
     return models(Uuid(as_uuid=False), JSONB(), DateTime(timezone=True), lambda: datetime.now(timezone.utc))
 
 

@@ -1,10 +1,6 @@
 """ViralForge: videos generated from trends, on PostgreSQL or SQLite."""
 
-import enum
-
-from sqlalchemy import (
-    JSON, Column, DateTime, Enum, Float, ForeignKey, Integer, String, Text, UniqueConstraint, func
-)
+from sqlalchemy import JSON, Column, DateTime, Float, ForeignKey, Integer, String, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declarative_base, relationship
 

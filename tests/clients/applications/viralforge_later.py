@@ -1,7 +1,17 @@
 """ViralForge after it has grown: more columns, a table more, and another rule for what is one trend."""
 
 from sqlalchemy import (
-    BigInteger, Column, DateTime, Enum, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
+    BigInteger,
+    Column,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
 )
 
 from . import viralforge
@@ -16,8 +26,11 @@ def metadata(dialect):
     trends.constraints = {rule for rule in trends.constraints if not isinstance(rule, UniqueConstraint)}
     trends.append_constraint(UniqueConstraint("platform", "external_id", name="uq_platform_external_id"))
     for column in (
-        Column("description", Text), Column("duration", Integer), Column("sound_name", String(500)),
-        Column("posted_at", DateTime(timezone=True)), Column("engagement_velocity", Float),
+        Column("description", Text),
+        Column("duration", Integer),
+        Column("sound_name", String(500)),
+        Column("posted_at", DateTime(timezone=True)),
+        Column("engagement_velocity", Float),
     ):
         trends.append_column(column)
     for column in (Column("hook_text", String(500)), Column("aspect_ratio", String(10), default="9:16")):
@@ -29,7 +42,9 @@ def metadata(dialect):
             ("trends", "platform", ("tiktok", "youtube")),
             ("videos", "videostatus", ("GENERATED", "APPROVED", "REJECTED", "PUBLISHED")),
         ):
-            tables.tables[table].c["platform" if table == "trends" else "status"].type = Enum(*words, name=name, metadata=tables)
+            tables.tables[table].c["platform" if table == "trends" else "status"].type = Enum(
+                *words, name=name, metadata=tables
+            )
         for name in ("views", "likes", "comments", "shares"):
             trends.c[name].type = BigInteger()
     return tables

@@ -9,7 +9,7 @@ from sqlalchemy import null
 
 from . import at, tokens
 
-TITLES = ["Ölpreis erklärt", "東京の朝", "🔥 Top 10 🔥", "O'Brien \"quotes\" \\ slash", "Ελληνικά"]
+TITLES = ["Ölpreis erklärt", "東京の朝", "🔥 Top 10 🔥", 'O\'Brien "quotes" \\ slash', "Ελληνικά"]
 NOW = "2026-02-01 00:00:00.000000"
 
 
@@ -44,15 +44,27 @@ class App:
         book = self.book
         self.preset = [
             book.good(
-                "transformation_presets", id=book.uuid(), name=f"Preset {n} {TITLES[n]}", description=TITLES[n] if n else None,
-                parameters=json.dumps({"zoom": 1.05, "flip": n % 2 == 0, "filters": ["eq", "ü"]}, ensure_ascii=n % 2 == 0),
-                is_default=n == 0, is_active=n != 3, created_at=at(n), updated_at=at(n, 60, 5),
+                "transformation_presets",
+                id=book.uuid(),
+                name=f"Preset {n} {TITLES[n]}",
+                description=TITLES[n] if n else None,
+                parameters=json.dumps(
+                    {"zoom": 1.05, "flip": n % 2 == 0, "filters": ["eq", "ü"]}, ensure_ascii=n % 2 == 0
+                ),
+                is_default=n == 0,
+                is_active=n != 3,
+                created_at=at(n),
+                updated_at=at(n, 60, 5),
             )
             for n in range(4)
         ]
 
         def preset(**more):
-            return dict(id=book.uuid(), name="Odd", parameters="{}", is_default=self.false, is_active=self.true) | self.times() | more
+            return (
+                dict(id=book.uuid(), name="Odd", parameters="{}", is_default=self.false, is_active=self.true)
+                | self.times()
+                | more
+            )
 
         self.second_default = book.bad("transformation_presets", "duplicate", **preset(is_default=self.true))
         self.loud = book.uuid()
@@ -76,9 +88,19 @@ class App:
         documents = [{"bpm": 120, "genre": "électro"}, [], None, null(), {"loud": -7.5}]
         self.track = [
             book.good(
-                "music", id=book.uuid(), name=TITLES[n], artist=None if n == 1 else f"Künstler {n}",
-                spotify_track_id=f"spotify{n}" if n < 4 else None, file_path=f"/music/{n}.mp3", file_size=3_000_000_000 + n,
-                duration=200 + n, usage_count=n, is_active=True, created_at=at(n), updated_at=at(n), **{made: documents[n]},
+                "music",
+                id=book.uuid(),
+                name=TITLES[n],
+                artist=None if n == 1 else f"Künstler {n}",
+                spotify_track_id=f"spotify{n}" if n < 4 else None,
+                file_path=f"/music/{n}.mp3",
+                file_size=3_000_000_000 + n,
+                duration=200 + n,
+                usage_count=n,
+                is_active=True,
+                created_at=at(n),
+                updated_at=at(n),
+                **{made: documents[n]},
             )
             for n in range(5)
         ]
@@ -101,33 +123,57 @@ class App:
         book, sealed = self.book, tokens()
         self.channel = [
             book.good(
-                "channels", id=book.uuid(), name=TITLES[n], youtube_channel_id=f"UCchannel{n}",
-                youtube_channel_url=f"https://www.youtube.com/channel/UCchannel{n}", is_active=n != 2,
-                api_credentials_encrypted=sealed[0], posting_schedule=json.dumps({"videos_per_day": n, "times": ["18:00"]}),
-                content_filters=json.dumps({"min_views": 10_000_000_000}), metadata_template=json.dumps({"title": "{título} 🎥"}),
-                effect_preset_id=self.preset[n] if n < 3 else None, github_repo_url="https://github.com/x/y" if n else None,
-                github_secret_key_encrypted=sealed[2] if n == 1 else None, phase2_enabled=n == 4,
-                created_at=at(10 + n), updated_at=at(11 + n, 1, 1), last_publication_at=at(20 + n) if n % 2 else None,
+                "channels",
+                id=book.uuid(),
+                name=TITLES[n],
+                youtube_channel_id=f"UCchannel{n}",
+                youtube_channel_url=f"https://www.youtube.com/channel/UCchannel{n}",
+                is_active=n != 2,
+                api_credentials_encrypted=sealed[0],
+                posting_schedule=json.dumps({"videos_per_day": n, "times": ["18:00"]}),
+                content_filters=json.dumps({"min_views": 10_000_000_000}),
+                metadata_template=json.dumps({"title": "{título} 🎥"}),
+                effect_preset_id=self.preset[n] if n < 3 else None,
+                github_repo_url="https://github.com/x/y" if n else None,
+                github_secret_key_encrypted=sealed[2] if n == 1 else None,
+                phase2_enabled=n == 4,
+                created_at=at(10 + n),
+                updated_at=at(11 + n, 1, 1),
+                last_publication_at=at(20 + n) if n % 2 else None,
             )
             for n in range(5)
         ]
 
         def channel(name, **more):
             row = dict(
-                id=book.uuid(), name=name, youtube_channel_id=f"UC{name}", youtube_channel_url="https://youtube.com/",
-                is_active=self.true, api_credentials_encrypted=sealed[0], posting_schedule="{}", content_filters="{}",
-                metadata_template="{}", phase2_enabled=self.false,
+                id=book.uuid(),
+                name=name,
+                youtube_channel_id=f"UC{name}",
+                youtube_channel_url="https://youtube.com/",
+                is_active=self.true,
+                api_credentials_encrypted=sealed[0],
+                posting_schedule="{}",
+                content_filters="{}",
+                metadata_template="{}",
+                phase2_enabled=self.false,
             )
             return row | self.times() | more
 
         self.loud_channel = book.uuid()
-        book.odd("channels", {"id": self.loud_channel, "effect_preset_id": self.loud},
-                 **channel("loud", id=self.loud_channel.upper(), effect_preset_id=self.loud.upper()))
+        book.odd(
+            "channels",
+            {"id": self.loud_channel, "effect_preset_id": self.loud},
+            **channel("loud", id=self.loud_channel.upper(), effect_preset_id=self.loud.upper()),
+        )
         book.odd("channels", {"effect_preset_id": None}, **channel("default", effect_preset_id=self.second_default))
         if self.on_sqlite:
             # What ON DELETE SET NULL would have done.
             book.odd("channels", {"effect_preset_id": None}, **channel("dangling", effect_preset_id=book.uuid()))
-            book.odd("channels", {"created_at": "2026-01-31T22:30:00Z"}, **channel("zoned", created_at="2026-02-01T00:00:00+01:30"))
+            book.odd(
+                "channels",
+                {"created_at": "2026-01-31T22:30:00Z"},
+                **channel("zoned", created_at="2026-02-01T00:00:00+01:30"),
+            )
             book.bad("channels", "time", **channel("epoch", created_at="last week"))
         self.no_channel = book.bad("channels", "json", **channel("json", posting_schedule="{'videos_per_day': 2}"))
         book.bad("channels", "duplicate", **channel("again", youtube_channel_id="UCchannel1"))
@@ -136,10 +182,16 @@ class App:
     def videos(self):
         book = self.book
         stages = [
-            ("pending", "pending", "pending"), ("downloading", "pending", "pending"), ("downloaded", "pending", "pending"),
-            ("failed", "pending", "pending"), ("downloaded", "processing", "pending"), ("downloaded", "transformed", "pending"),
-            ("downloaded", "failed", "pending"), ("downloaded", "transformed", "scheduled"),
-            ("downloaded", "transformed", "publishing"), ("downloaded", "transformed", "published"),
+            ("pending", "pending", "pending"),
+            ("downloading", "pending", "pending"),
+            ("downloaded", "pending", "pending"),
+            ("failed", "pending", "pending"),
+            ("downloaded", "processing", "pending"),
+            ("downloaded", "transformed", "pending"),
+            ("downloaded", "failed", "pending"),
+            ("downloaded", "transformed", "scheduled"),
+            ("downloaded", "transformed", "publishing"),
+            ("downloaded", "transformed", "published"),
             ("downloaded", "transformed", "failed"),
         ]
         documents = [{"source": {"likes": 2_500_000_000}}, {}, null(), {"tags": ["ü", "🎵"]}, [1, 2]]
@@ -148,31 +200,54 @@ class App:
             transformed, published = transformation == "transformed", publication == "published"
             self.video.append(
                 book.good(
-                    "videos", id=book.uuid(), channel_id=self.channel[n % 5], source_url=f"https://www.tiktok.com/@a/video/{n}",
-                    source_title=f"{TITLES[n % 5]} {n}", source_creator=None if n % 3 else "créateur", source_platform="tiktok",
-                    scraped_at=at(30 + n), download_status=self.word(download),
+                    "videos",
+                    id=book.uuid(),
+                    channel_id=self.channel[n % 5],
+                    source_url=f"https://www.tiktok.com/@a/video/{n}",
+                    source_title=f"{TITLES[n % 5]} {n}",
+                    source_creator=None if n % 3 else "créateur",
+                    source_platform="tiktok",
+                    scraped_at=at(30 + n),
+                    download_status=self.word(download),
                     download_url=f"s3://bucket/{n}.mp4" if download == "downloaded" else None,
                     download_size=5_368_709_120 + n if download == "downloaded" else None,
-                    download_duration=61 if download == "downloaded" else None, download_resolution="1080x1920",
-                    transformation_status=self.word(transformation), transformation_preset_id=self.preset[n % 4] if n % 2 else None,
+                    download_duration=61 if download == "downloaded" else None,
+                    download_resolution="1080x1920",
+                    transformation_status=self.word(transformation),
+                    transformation_preset_id=self.preset[n % 4] if n % 2 else None,
                     transformation_params=json.dumps({"zoom": 1.1}) if transformed else None,
                     transformed_size=1_000_000 if transformed else None,
                     processing_started_at=at(31 + n) if transformed else None,
-                    processing_completed_at=at(31 + n, 90, 7) if transformed else None, processing_duration=90 if transformed else None,
-                    publication_status=self.word(publication), scheduled_publication_at=at(60) if publication == "scheduled" else None,
-                    published_at=at(50 + n) if published else None, youtube_video_id=f"ytv{n}" if published else None,
-                    youtube_video_url=f"https://youtu.be/ytv{n}" if published else None, final_title=TITLES[n % 5] if transformed else None,
-                    final_description="a\nb", final_tags=json.dumps(["#größe", "#🔥"], ensure_ascii=False) if transformed else None,
-                    music_replaced=n % 2 == 1, music_track_id=self.track[n % 5] if n % 2 else None,
-                    created_at=at(30 + n), updated_at=at(32 + n), **{self.metadata: documents[n % 5]},
+                    processing_completed_at=at(31 + n, 90, 7) if transformed else None,
+                    processing_duration=90 if transformed else None,
+                    publication_status=self.word(publication),
+                    scheduled_publication_at=at(60) if publication == "scheduled" else None,
+                    published_at=at(50 + n) if published else None,
+                    youtube_video_id=f"ytv{n}" if published else None,
+                    youtube_video_url=f"https://youtu.be/ytv{n}" if published else None,
+                    final_title=TITLES[n % 5] if transformed else None,
+                    final_description="a\nb",
+                    final_tags=json.dumps(["#größe", "#🔥"], ensure_ascii=False) if transformed else None,
+                    music_replaced=n % 2 == 1,
+                    music_track_id=self.track[n % 5] if n % 2 else None,
+                    created_at=at(30 + n),
+                    updated_at=at(32 + n),
+                    **{self.metadata: documents[n % 5]},
                 )
             )
 
         def video(**more):
             row = dict(
-                id=book.uuid(), channel_id=self.channel[0], source_url="https://x/", source_title="Odd", source_platform="x",
-                scraped_at=NOW, download_status=self.word("pending"), transformation_status=self.word("pending"),
-                publication_status=self.word("pending"), music_replaced=self.false,
+                id=book.uuid(),
+                channel_id=self.channel[0],
+                source_url="https://x/",
+                source_title="Odd",
+                source_platform="x",
+                scraped_at=NOW,
+                download_status=self.word("pending"),
+                transformation_status=self.word("pending"),
+                publication_status=self.word("pending"),
+                music_replaced=self.false,
             )
             return row | self.times() | more
 
@@ -184,8 +259,11 @@ class App:
         if self.on_sqlite:
             # The parent has its id in capitals, the child in small letters: one UUID.
             book.odd("videos", {"channel_id": self.loud_channel}, **video(channel_id=self.loud_channel))
-            book.odd("videos", {"download_status": "downloaded", "music_track_id": None},
-                     **video(download_status="Downloaded", music_track_id=book.uuid()))
+            book.odd(
+                "videos",
+                {"download_status": "downloaded", "music_track_id": None},
+                **video(download_status="Downloaded", music_track_id=book.uuid()),
+            )
             book.bad("videos", "orphan", **video(channel_id=book.uuid()))
             book.bad("videos", "word", **video(publication_status="LIVE"))
             book.bad("videos", "word", **video(download_status=""))
@@ -206,19 +284,37 @@ class App:
         for n, status in enumerate(["queued", "processing", "completed", "failed", "retrying"] * 3):
             begun, ended = status != "queued", status in ("completed", "failed")
             book.good(
-                "video_processing_jobs", id=book.uuid(), video_id=self.video[n], channel_id=self.channel[n % 5],
-                job_type=self.word(kinds[(n + n // 5) % 5]), status=self.word(status), priority=n % 4 - 1, attempts=int(begun),
-                max_attempts=3, error_message="HTTP 429: zu viele Anfragen" if status == "failed" else None,
-                error_details=json.dumps({"status": 429, "retry": None}) if status == "failed" else None, queued_at=at(40, n),
-                started_at=at(40, 60 + n) if begun else None, completed_at=at(40, 120 + n) if ended else None,
-                duration=60 if ended else None, github_workflow_run_id="12345678901" if n % 4 == 0 else None,
-                created_at=at(40, n), updated_at=at(40, 120 + n),
+                "video_processing_jobs",
+                id=book.uuid(),
+                video_id=self.video[n],
+                channel_id=self.channel[n % 5],
+                job_type=self.word(kinds[(n + n // 5) % 5]),
+                status=self.word(status),
+                priority=n % 4 - 1,
+                attempts=int(begun),
+                max_attempts=3,
+                error_message="HTTP 429: zu viele Anfragen" if status == "failed" else None,
+                error_details=json.dumps({"status": 429, "retry": None}) if status == "failed" else None,
+                queued_at=at(40, n),
+                started_at=at(40, 60 + n) if begun else None,
+                completed_at=at(40, 120 + n) if ended else None,
+                duration=60 if ended else None,
+                github_workflow_run_id="12345678901" if n % 4 == 0 else None,
+                created_at=at(40, n),
+                updated_at=at(40, 120 + n),
             )
 
         def job(**more):
             row = dict(
-                id=book.uuid(), video_id=self.video[0], channel_id=self.channel[0], job_type=self.word("download"),
-                status=self.word("queued"), priority=0, attempts=0, max_attempts=3, queued_at=NOW,
+                id=book.uuid(),
+                video_id=self.video[0],
+                channel_id=self.channel[0],
+                job_type=self.word("download"),
+                status=self.word("queued"),
+                priority=0,
+                attempts=0,
+                max_attempts=3,
+                queued_at=NOW,
             )
             return row | self.times() | more
 
@@ -228,7 +324,11 @@ class App:
         book.bad(table, "json", **job(error_details="Traceback (most recent call last)"))
         book.bad(table, "uuid", **job(id="job-1"))
         if self.on_sqlite:
-            book.odd(table, {"job_type": "music_replace", "status": "retrying"}, **job(job_type="music_replace", status="Retrying"))
+            book.odd(
+                table,
+                {"job_type": "music_replace", "status": "retrying"},
+                **job(job_type="music_replace", status="Retrying"),
+            )
             book.bad(table, "orphan", **job(video_id=book.uuid()))
             book.bad(table, "orphan", **job(channel_id=book.uuid()))
             book.bad(table, "word", **job(job_type="TRANSCODE"))
@@ -239,8 +339,16 @@ class App:
         book = self.book
         for n in range(10):
             book.good(
-                "channel_statistics", id=book.uuid(), channel_id=self.channel[n % 5], subscriber_count=300_000_000 + n,
-                view_count=30_000_000_000 + n, video_count=n, total_views=n * n, total_videos=n, timestamp=at(50 + n), created_at=at(50 + n),
+                "channel_statistics",
+                id=book.uuid(),
+                channel_id=self.channel[n % 5],
+                subscriber_count=300_000_000 + n,
+                view_count=30_000_000_000 + n,
+                video_count=n,
+                total_views=n * n,
+                total_videos=n,
+                timestamp=at(50 + n),
+                created_at=at(50 + n),
             )
 
         def sample(**more):
@@ -256,8 +364,14 @@ class App:
         book = self.book
         for n in range(20):
             book.good(
-                "video_statistics", id=book.uuid(), video_id=self.video[n % 11], view_count=4_000_000_000 * n, like_count=n * 7,
-                comment_count=n, timestamp=at(60, 3600 * n), created_at=at(60, 3600 * n, 1),
+                "video_statistics",
+                id=book.uuid(),
+                video_id=self.video[n % 11],
+                view_count=4_000_000_000 * n,
+                like_count=n * 7,
+                comment_count=n,
+                timestamp=at(60, 3600 * n),
+                created_at=at(60, 3600 * n, 1),
             )
 
         def sample(**more):
@@ -272,17 +386,44 @@ class App:
     def configuration(self):
         book = self.book
         values = {
-            "max_concurrent_downloads": "4", "schedule": '{"cron": "0 * * * *", "zone": "Europe/Zürich"}',
-            "storage_path": "/srv/videos", "greeting": "Grüß Gott 👋", "empty": "", "quoted": '"text"', "nothing": "null",
+            "max_concurrent_downloads": "4",
+            "schedule": '{"cron": "0 * * * *", "zone": "Europe/Zürich"}',
+            "storage_path": "/srv/videos",
+            "greeting": "Grüß Gott 👋",
+            "empty": "",
+            "quoted": '"text"',
+            "nothing": "null",
         }
         for n, (key, value) in enumerate(values.items()):
             book.good(
-                "system_configuration", key=key, value=value, description=TITLES[n % 5] if n % 2 else None,
-                encrypted=False, created_at=at(n), updated_at=at(n, 30),
+                "system_configuration",
+                key=key,
+                value=value,
+                description=TITLES[n % 5] if n % 2 else None,
+                encrypted=False,
+                created_at=at(n),
+                updated_at=at(n, 30),
             )
-        book.good("system_configuration", key="youtube_api_key", value=tokens()[2], encrypted=True, created_at=at(9), updated_at=at(9))
+        book.good(
+            "system_configuration",
+            key="youtube_api_key",
+            value=tokens()[2],
+            encrypted=True,
+            created_at=at(9),
+            updated_at=at(9),
+        )
         # Python's NaN is no JSON, so it is bare text like any other.
-        book.odd("system_configuration", {"value": "NaN"}, key="ratio", value="NaN", encrypted=self.false, **self.times())
+        book.odd(
+            "system_configuration", {"value": "NaN"}, key="ratio", value="NaN", encrypted=self.false, **self.times()
+        )
         if self.on_sqlite:
             book.bad("system_configuration", "boolean", key="odd", value="1", encrypted=3, **self.times())
-            book.bad("system_configuration", "time", key="old", value="1", encrypted=0, created_at=NOW, updated_at="0000-00-00 00:00:00")
+            book.bad(
+                "system_configuration",
+                "time",
+                key="old",
+                value="1",
+                encrypted=0,
+                created_at=NOW,
+                updated_at="0000-00-00 00:00:00",
+            )

@@ -173,7 +173,13 @@ def upgrade():
 
 def downgrade():
     for table in (
-        "system_configuration", "video_statistics", "channel_statistics", "video_processing_jobs",
-        "videos", "channels", "music", "transformation_presets",
+        "system_configuration",
+        "video_statistics",
+        "channel_statistics",
+        "video_processing_jobs",
+        "videos",
+        "channels",
+        "music",
+        "transformation_presets",
     ):
         op.drop_table(table)
