@@ -1,0 +1,1 @@
+"""Three applications as SQLAlchemy knows them: their tables, and nothing of viraldb."""
