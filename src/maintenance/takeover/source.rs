@@ -76,8 +76,9 @@ impl Source {
     fn open_file(path: PathBuf) -> Result<Self> {
         let url = DatabaseUrl::File(path.clone());
         match sqlite::look_at(&path) {
-            Err(Error::NotInitialised(_)) => {
-                return Err(Error::io(path, std::io::ErrorKind::NotFound.into()));
+            Err(Error::NotInitialised(database)) => {
+                let reason = "is not there; name the file that the application made".to_owned();
+                return Err(Error::Unusable { database, reason });
             }
             other => other?,
         }

@@ -84,7 +84,7 @@ both! {
         assert!(refused(path, &["--application", "viralforge"]).contains("has no table of viralforge"));
         conn.execute_batch("CREATE TABLE trends (id INTEGER); CREATE TABLE clips (id INTEGER); CREATE TABLE pipeline_runs (id INTEGER)").unwrap();
         assert!(refused(path, &[]).contains("say which to take with --application"));
-        assert!(refused("none.db", &[]).contains("none.db"));
+        assert!(refused("none.db", &[]).contains("none.db: is not there"));
         let no_database = t.file("text.db", "no database at all, but long enough to be one");
         assert!(refused(no_database.to_str().unwrap(), &[]).contains("is no SQLite database"));
         let empty = t.file("empty.db", "");
