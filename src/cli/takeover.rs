@@ -69,7 +69,8 @@ impl Args {
             &mut |row| {
                 rejected += 1;
                 shown.add(|| format!("{} {}: {}", row.table, row.key, row.reason));
-                rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row))
+                // On the disk before anything is committed.
+                rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row).and_then(|()| rejects.flush()))
             },
             &mut |at| advance(&bar, at),
         );

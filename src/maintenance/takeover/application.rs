@@ -175,7 +175,7 @@ impl Application {
             [] => Err(format!(
                 "has no tables of {}; it has {}",
                 list(Self::ALL.iter().map(|each| each.as_str()), " or "),
-                if tables.is_empty() { "none at all".to_owned() } else { list(tables.iter().copied(), ", ") }
+                if tables.is_empty() { NOTHING.to_owned() } else { list(tables.iter().copied(), ", ") }
             )),
             _ => Err(format!(
                 "has tables of {}; say which to take with --application",
@@ -184,6 +184,9 @@ impl Application {
         }
     }
 }
+
+const NOTHING: &str =
+    "none at all (on PostgreSQL ?options=-csearch_path%3DNAME in its URL names the schema that they are in)";
 
 fn list<'a>(names: impl Iterator<Item = &'a str>, glue: &str) -> String {
     names.collect::<Vec<_>>().join(glue)
@@ -207,7 +210,7 @@ mod tests {
         assert_eq!(known(&["jobs", "trends", "scripts", "videos"]), Ok(Application::ViralForge));
         assert!(known(&["trends", "pipeline_runs"]).unwrap_err().contains("viral_channel and viralforge"));
         assert!(known(&["users"]).unwrap_err().ends_with("it has users"));
-        assert!(known(&[]).unwrap_err().ends_with("none at all"));
+        assert!(known(&[]).unwrap_err().contains("it has none at all"));
         assert!(known(&["videos"]).is_err());
         assert!(known(&["clips", "viraldb_migrations"]).unwrap_err().contains("viraldb transfer"));
     }

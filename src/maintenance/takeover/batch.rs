@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use serde_json::{Map, Value as Json};
 
 use super::application::{IsWord, Table};
-use super::sealing::Sealing;
+use super::sealing::{Sealing, is_secret};
 use super::source::Column;
 use super::value::{Value, convert};
 use super::{Reject, Taken};
@@ -25,7 +25,18 @@ const ROWS: usize = 5_000;
 const BYTES: usize = 8 << 20;
 
 /// Other names that applications have for a column: SQLAlchemy keeps `metadata` for itself.
-const ALIASES: &[(&str, &[&str])] = &[("metadata", &["metadata_info", "metadata_"])];
+const ALIASES: &[(&str, &[&str])] = &[(
+    "metadata",
+    &[
+        "metadata_info",
+        "metadata_",
+        "meta_data",
+        "metadata_json",
+        "job_metadata",
+        "trend_metadata",
+        "video_metadata",
+    ],
+)];
 
 /// What is not made up for a row where the application has NULL, though the schema has a default: when something
 /// happened, and how far it is. Where the application has no such column at all, the default holds.
@@ -45,6 +56,9 @@ const NEVER_MADE_UP: &[&str] = &[
     "status",
     "transformation_status",
 ];
+
+/// Credentials that a channel may not have yet, which our tables say by an empty text.
+const NO_CREDENTIALS: &str = "api_credentials_encrypted";
 
 /// How the rows of a table of the application become rows of ours.
 pub(super) struct Plan<'a> {
@@ -121,16 +135,32 @@ impl<'a> Plan<'a> {
         for into in &self.into {
             let values = into.from.iter().filter_map(|place| row.get(*place));
             for value in values.filter(|value| **value != Value::Null) {
-                let value = convert(into.kind, into.word, value)
-                    .map_err(|reason| format!("{}: {reason}", into.name))?;
-                if !is_nothing(self.table.to, &into.name, &value) {
+                let value = convert(into.kind, into.word, value).map_err(|reason| {
+                    let reason = if is_secret(self.table.to, &into.name) { "is no text" } else { &reason };
+                    format!("{}: {reason}", into.name)
+                })?;
+                // An empty name of something else is none.
+                let is_none =
+                    self.table.unique.contains(&&*into.name) && value.as_str().is_some_and(str::is_empty);
+                if !is_none && !is_nothing(self.table.to, &into.name, &value) {
                     document.insert(into.name.clone(), value);
                     break;
                 }
             }
-            if NEVER_MADE_UP.contains(&&*into.name) && !document.contains_key(&into.name) {
+            if document.contains_key(&into.name) {
+                continue;
+            }
+            if NEVER_MADE_UP.contains(&&*into.name) {
                 return Err(null(&into.name));
             }
+            if !is_nothing(self.table.to, &into.name, &Json::Null) {
+                document.insert(into.name.clone(), Json::Null); // a document of its own
+            } else if into.name == NO_CREDENTIALS {
+                document.insert(into.name.clone(), "".into());
+            }
+        }
+        if !document.contains_key(self.key) {
+            return Err(null(self.key));
         }
         // SQLAlchemy writes it with the first change only, if the application does not say otherwise.
         if !document.contains_key("updated_at")
@@ -174,28 +204,26 @@ impl Batch {
         taken: &mut Taken,
         reject: &mut dyn FnMut(Reject) -> Result<()>,
     ) -> Result<()> {
-        let mut rows: Vec<Result<Map<String, Json>, String>> =
-            self.rows.iter().map(|row| plan.document(row)).collect();
+        let mut rows: Vec<Result<Map<String, Json>, String>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let document = Json::Object(plan.document(row)?);
+                plan.target.check(document).map_err(|reason| missing(&reason))
+            })
+            .collect();
         empty_or_refuse_orphans(conn, plan, &mut rows, taken)?;
         refuse_duplicates(conn, plan, &mut rows)?;
-        for row in &mut rows {
-            if let Ok(document) = row
-                && let Some(reason) = sealing.seal(conn, plan.table.to, document, taken)?
-            {
-                *row = Err(reason);
-            }
-        }
-        // Sealed values are not shown to serde, and no reason tells them.
         let mut places = Vec::new();
         let mut documents = Vec::new();
         for (place, row) in rows.iter_mut().enumerate() {
             let Ok(document) = row else { continue };
-            match plan.target.check(Json::Object(std::mem::take(document))) {
-                Ok(checked) => {
+            match sealing.seal(conn, plan.table.to, document, taken)? {
+                Some(reason) => *row = Err(reason),
+                None => {
                     places.push(place);
-                    documents.push(checked);
+                    documents.push(std::mem::take(document));
                 }
-                Err(reason) => *row = Err(missing(&reason)),
             }
         }
         let refused = store_or_halve(conn, documents.len(), &mut |conn, part| {
@@ -235,7 +263,7 @@ fn missing(reason: &str) -> String {
 }
 
 fn null(column: &str) -> String {
-    format!("{column}: is NULL, and there has to be a value")
+    format!("{column}: is NULL or empty, and there has to be a value")
 }
 
 /// Rows that name a row of another table which is not there, or was not taken, are refused, or do not name it any

@@ -156,9 +156,11 @@ pub fn takeover(
     };
     let mut run = Run { application, tables: &tables, options, reject, progress, first: None };
     let mut taken = None;
+    let is_as_it_was = source.watch();
     let done = source.read(|conn| {
         target.write(|into| {
             let (all, left) = run.take_all(conn, into)?;
+            is_as_it_was()?;
             let rejected = all.iter().map(|table| table.rejected).sum();
             taken = Some((all, left));
             match run.first.take() {

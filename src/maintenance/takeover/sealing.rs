@@ -94,27 +94,25 @@ fn is_plain_secret(row: &Map<String, Json>) -> bool {
         && !row.get("value").and_then(Json::as_str).is_some_and(is_ciphertext)
 }
 
-/// Hides the credentials of a row as the application had it, which nobody sealed.
+/// Whether a column may hold what nobody is to read.
+pub(super) fn is_secret(table: &str, column: &str) -> bool {
+    table == "channels" && OF_CHANNELS.contains(&column)
+        || table == "system_configuration" && column == "value"
+}
+
+/// Hides the credentials of a row as the application had it, which nobody sealed; also in columns that we do not have.
 pub(super) fn mask(table: &str, row: &mut Map<String, Json>) {
-    let hide = |value: &mut Json| {
-        if !value.is_null() && !value.as_str().is_some_and(is_ciphertext) {
+    let is_plain = matches!(row.get("encrypted"), None | Some(Json::Null))
+        || row.get("encrypted").is_some_and(|it| {
+            ["0", "false", "f"].contains(&crate::db::document::cell(Some(it)).to_lowercase().as_str())
+        });
+    for (column, value) in row {
+        let is_named = ["credential", "password", "secret", "token", "api_key", "private_key"]
+            .iter()
+            .any(|word| column.to_lowercase().contains(word));
+        let is_secret = is_secret(table, column) && !(column == "value" && is_plain) || is_named;
+        if is_secret && !value.is_null() && !value.as_str().is_some_and(is_ciphertext) {
             *value = "***".into();
         }
-    };
-    match table {
-        "channels" => {
-            row.iter_mut().filter(|(column, _)| OF_CHANNELS.contains(&&***column)).for_each(|(_, v)| hide(v))
-        }
-        "system_configuration" => {
-            let is_plain = matches!(row.get("encrypted"), None | Some(Json::Null))
-                || row.get("encrypted").is_some_and(|it| {
-                    ["0", "false", "f", "0.0"]
-                        .contains(&crate::db::document::cell(Some(it)).to_lowercase().as_str())
-                });
-            if let (false, Some(value)) = (is_plain, row.get_mut("value")) {
-                hide(value);
-            }
-        }
-        _ => {}
     }
 }

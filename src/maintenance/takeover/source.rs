@@ -48,9 +48,10 @@ pub(super) struct Column {
 }
 
 impl Source {
-    /// Opens a PostgreSQL database by its URL, or a SQLite file by its URL or by its path, whatever its name.
+    /// Opens a PostgreSQL database by its URL, or a SQLite file by its URL or by its path, whatever its name. The URLs of
+    /// SQLAlchemy are understood, too.
     pub(super) fn open(name: &str) -> Result<Self> {
-        let url = match name.parse::<DatabaseUrl>() {
+        let url = match plain(name).parse::<DatabaseUrl>() {
             Ok(DatabaseUrl::Memory) => {
                 let reason = "holds nothing; name a file or a server".to_owned();
                 return Err(Error::Unusable { database: name.to_owned(), reason });
@@ -86,14 +87,25 @@ impl Source {
         Ok(Self { url, conn: DbConnection::Sqlite(conn), file: Some(file) })
     }
 
-    /// Runs `work` on the database as it is at one moment.
+    /// Looks whether a file that SQLite does not watch over is as it was when it was opened.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the file was written to in a way that may have been read half.
+    /// [`Error::Busy`] if it is not: what was read may be half of one moment and half of another.
+    pub(super) fn watch(&self) -> impl Fn() -> Result<()> + use<> {
+        #[cfg(feature = "sqlite")]
+        let file = self.file.as_ref().and_then(Untouched::look);
+        move || {
+            #[cfg(feature = "sqlite")]
+            if let Some(file) = &file {
+                file.check()?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Runs `work` on the database as it is at one moment.
     pub(super) fn read<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let url = self.url.clone();
-        #[cfg(feature = "sqlite")]
-        let file = &self.file;
         self.conn
             .snapshot(|conn| {
                 on_backend!(
@@ -101,17 +113,27 @@ impl Source {
                     sqlite => |_c| Ok(()),
                     // What is cast to text follows these.
                     postgres => |c| c.batch_execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
-                                                     SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'")
+                                                     SET LOCAL extra_float_digits = 1")
                 )
                 .of(SOURCE, "")?;
-                let value = work(conn)?;
-                #[cfg(feature = "sqlite")]
-                if let Some(file) = file {
-                    file.check()?;
-                }
-                Ok(value)
+                work(conn)
             })
             .map_err(|error| error.in_database(&url))
+    }
+}
+
+/// A URL without what only SQLAlchemy knows: the driver, and the third slash before a relative path.
+fn plain(name: &str) -> String {
+    let Some((scheme, rest)) = name.split_once("://") else { return name.to_owned() };
+    let (engine, driver) =
+        scheme.split_once('+').map_or((scheme, None), |(engine, driver)| (engine, Some(driver)));
+    match (engine, rest.strip_prefix('/')) {
+        ("sqlite", Some(path))
+            if driver.is_some() || (!Path::new(rest).exists() && Path::new(path).exists()) =>
+        {
+            format!("sqlite://{path}")
+        }
+        _ => format!("{engine}://{rest}"),
     }
 }
 
@@ -131,7 +153,8 @@ pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
         sqlite => |c| diesel::sql_query(
             "SELECT t.name AS relation, c.name AS name, c.type AS of_type \
              FROM sqlite_schema AS t, pragma_table_info(t.name) AS c \
-             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite#_%' ESCAPE '#' ORDER BY t.name, c.cid"
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite#_%' ESCAPE '#' \
+             AND t.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY t.name, c.cid"
         )
         .load(c),
         postgres => |c| diesel::sql_query(
@@ -139,7 +162,7 @@ pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
              CASE WHEN y.typcategory = 'A' THEN 'array' ELSE y.typname::text END AS of_type \
              FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped \
              JOIN pg_type AS y ON y.oid = c.atttypid \
-             WHERE t.relkind IN ('r', 'p') AND pg_table_is_visible(t.oid) \
+             WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND pg_table_is_visible(t.oid) \
              AND t.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
              ORDER BY t.relname, c.attnum"
         )
@@ -176,11 +199,15 @@ impl FromSqlRow<Untyped, Sqlite> for Values {
             let Some(mut value) = field.value() else { return Value::Null };
             match value.value_type() {
                 Some(SqliteType::Float | SqliteType::Double) => Value::Real(value.read_double()),
-                // Whatever SQLite calls text may be no UTF-8.
-                Some(SqliteType::Text | SqliteType::Binary) => {
-                    let bytes = value.read_blob().to_owned();
-                    String::from_utf8(bytes).map_or_else(|bad| Value::Bytes(bad.into_bytes()), Value::Text)
+                Some(SqliteType::Text) => {
+                    let text = value.read_text().to_owned();
+                    // What is no UTF-8 reads as this character; whoever reads the bytes can tell.
+                    match field.value().filter(|_| text.contains(char::REPLACEMENT_CHARACTER)) {
+                        Some(mut value) => Value::of_text(value.read_blob().to_owned()),
+                        None => Value::Text(text),
+                    }
                 }
+                Some(SqliteType::Binary) => Value::Bytes(value.read_blob().to_owned()),
                 _ => Value::Integer(value.read_long()),
             }
         });
@@ -192,12 +219,8 @@ impl FromSqlRow<Untyped, Sqlite> for Values {
 impl FromSqlRow<Untyped, Pg> for Values {
     fn build_from_row<'a>(fields: &impl Row<'a, Pg>) -> deserialize::Result<Self> {
         let fields = (0..fields.field_count()).filter_map(|index| fields.get(index));
-        let values = fields.map(|field| match field.value() {
-            None => Value::Null,
-            Some(value) => {
-                let bytes = value.as_bytes().to_owned();
-                String::from_utf8(bytes).map_or_else(|bad| Value::Bytes(bad.into_bytes()), Value::Text)
-            }
+        let values = fields.map(|field| {
+            field.value().map_or(Value::Null, |value| Value::of_text(value.as_bytes().to_owned()))
         });
         Ok(Self(values.collect()))
     }
@@ -228,7 +251,13 @@ pub(super) fn rows(
         },
         postgres => |c| {
             let rows = query.load_iter::<Values, PgRowByRowLoadingMode>(c).of(SOURCE, table)?;
-            rows.into_iter().try_for_each(|row| each(row.of(SOURCE, table)?.0))
+            rows.into_iter().try_for_each(|row| {
+                let mut values = row.of(SOURCE, table)?.0;
+                for (_, value) in columns.iter().zip(&mut values).filter(|(column, _)| column.of_type == BYTES) {
+                    *value = value.unhexed();
+                }
+                each(values)
+            })
         },
     )
 }
@@ -247,13 +276,17 @@ fn order(columns: &[Column], key: &str) -> String {
     if by.is_empty() { String::new() } else { format!(" ORDER BY {}", by.join(", ")) }
 }
 
-/// What PostgreSQL reads a column as: every type as text, lists as JSON.
+/// PostgreSQL's name for bytes.
+#[cfg(feature = "postgres")]
+const BYTES: &str = "bytea";
+
+/// What PostgreSQL reads a column as: every type as text, lists as JSON, bytes as their digits.
 #[cfg(feature = "postgres")]
 fn as_text(column: &Column) -> String {
     let name = quoted(&column.name);
     match &*column.of_type {
         "array" => format!("to_jsonb({name})::text"),
-        "bytea" => format!("encode({name}, 'escape')"),
+        BYTES => format!("encode({name}, 'hex')"),
         _ => format!("{name}::text"),
     }
 }

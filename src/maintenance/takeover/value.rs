@@ -17,11 +17,24 @@ pub(super) enum Value {
     Integer(i64),
     Real(f64),
     Text(String),
-    /// Bytes that are no text.
+    /// Bytes, or text that is no UTF-8.
     Bytes(Vec<u8>),
 }
 
 impl Value {
+    /// What is read as text.
+    pub(super) fn of_text(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|bad| Self::Bytes(bad.into_bytes()), Self::Text)
+    }
+
+    /// The bytes whose hexadecimal digits this is.
+    #[cfg(feature = "postgres")]
+    pub(super) fn unhexed(&self) -> Self {
+        let Self::Text(digits) = self else { return self.clone() };
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        Self::Bytes(digits.as_bytes().chunks(2).filter_map(byte).collect())
+    }
+
     /// For a row that is not taken.
     pub(super) fn to_json(&self) -> Json {
         match self {
@@ -57,6 +70,13 @@ pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result
     let no = |what: &str| Err(format!("{} is {what}", value.shown()));
     match (kind, value) {
         (_, Value::Null) => Ok(Json::Null),
+        // Nothing was there to be written.
+        (_, Value::Text(text))
+            if text.trim().is_empty()
+                && (word.is_some() || !matches!(kind, Kind::Text | Kind::Json { bare: true })) =>
+        {
+            Ok(Json::Null)
+        }
         (Kind::Big, _) => whole(value).map_or_else(|| no("no whole number of 64 bits"), |n| Ok(n.into())),
         (Kind::Int, _) => match whole(value).map(i32::try_from) {
             Some(Ok(number)) => Ok(number.into()),
@@ -109,7 +129,8 @@ fn text(value: &Value) -> Option<String> {
         Value::Text(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Real(number) => Some(number.to_string()),
-        Value::Null | Value::Bytes(_) => None,
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        Value::Null => None,
     }
 }
 
@@ -145,6 +166,9 @@ fn whole(value: &Value) -> Option<i64> {
 /// Below this a number is a time in seconds since 1970, else in milliseconds: as seconds it would be the year 5138.
 const SECONDS: f64 = 1e11;
 
+/// Below this, in the year 1973, it is another number, such as a year.
+const NO_TIME: f64 = 1e8;
+
 fn time(value: &Value) -> Option<Timestamp> {
     let at = match value {
         Value::Text(text) => {
@@ -156,7 +180,7 @@ fn time(value: &Value) -> Option<Timestamp> {
         }
         Value::Null | Value::Bytes(_) => return None,
         _ => {
-            let number = number(value)?;
+            let number = number(value).filter(|number| *number >= NO_TIME)?;
             let seconds = if number.abs() < SECONDS { number } else { number / 1_000.0 };
             #[allow(clippy::cast_possible_truncation)] // saturates, and no such year is taken
             DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)?.into()
@@ -165,14 +189,14 @@ fn time(value: &Value) -> Option<Timestamp> {
     (1..=9999).contains(&at.to_utc().year()).then_some(at)
 }
 
-/// Times as Python's `isoformat()` writes them without a zone, as `str()` and PostgreSQL do with one, and without
-/// seconds.
+/// Times as Python's `isoformat()` writes them without a zone, as `str()` and PostgreSQL do with one, as `logging` does,
+/// in the short form of ISO 8601, and without seconds.
 fn other_time(text: &str) -> Option<Timestamp> {
-    let text = text.replacen('T', " ", 1);
+    let text = text.trim_end_matches(" UTC").replacen('T', " ", 1).replacen(',', ".", 1);
     if let Ok(at) = DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z") {
         return Some(at.to_utc().into());
     }
-    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"]
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y%m%d %H%M%S"]
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok())
         .map(|at| at.and_utc().into())
@@ -181,8 +205,9 @@ fn other_time(text: &str) -> Option<Timestamp> {
 /// Words that say the same.
 const SAME: &[&[&str]] = &[
     &["pending", "queued", "waiting"],
-    &["running", "processing", "in_progress", "started"],
-    &["completed", "complete", "done", "finished", "success", "succeeded"],
+    &["running", "processing", "in_progress", "started", "downloading", "publishing"],
+    &["completed", "complete", "done", "finished", "success", "succeeded", "downloaded", "transformed"],
+    &["review", "in_review", "pending_review", "awaiting_review"],
     &["failed", "failure", "error", "errored"],
     &["retrying", "retry"],
     &["published", "uploaded"],
@@ -229,7 +254,7 @@ mod tests {
         for value in [Value::Integer(7), Value::Real(7.0), text("7"), text(" 7.0 ")] {
             assert_eq!(big(&value), Ok(json!(7)), "{value:?}");
         }
-        for value in [Value::Real(7.5), text("many"), text(""), text("1e300"), Value::Bytes(vec![7])] {
+        for value in [Value::Real(7.5), text("many"), text("1e300"), Value::Bytes(vec![7])] {
             assert!(big(&value).unwrap_err().ends_with("is no whole number of 64 bits"), "{value:?}");
         }
         assert_eq!(big(&Value::Integer(i64::MAX)), Ok(json!(i64::MAX)));
@@ -256,6 +281,8 @@ mod tests {
             text("2024-03-01 12:20:30.500000+02:00"),
             text("2024-03-01T08:20:30.5-0200"),
             text("2024-03-01T10:20:30.5Z"),
+            text("2024-03-01 10:20:30,500"),
+            text("2024-03-01 10:20:30.5 UTC"),
             Value::Real(1_709_288_430.5),
             Value::Integer(1_709_288_430_500),
         ] {
@@ -263,10 +290,12 @@ mod tests {
         }
         assert_eq!(time_of(&text("2024-03-01 10:20")).as_deref(), Some("2024-03-01T10:20:00Z"));
         assert_eq!(time_of(&text("2024-03-01")).as_deref(), Some("2024-03-01T00:00:00Z"));
-        for at in ["yesterday", "", "2024-13-01 00:00:00", "infinity", "0044-03-15 12:00:00 BC", "T"] {
+        assert_eq!(time_of(&text("20240301T102000")).as_deref(), Some("2024-03-01T10:20:00Z"));
+        for at in ["yesterday", "2024-13-01 00:00:00", "infinity", "0044-03-15 12:00:00 BC", "T"] {
             assert_eq!(time_of(&text(at)), None, "{at:?}");
         }
-        for at in [Value::Real(1e300), Value::Integer(i64::MAX), Value::Bytes(vec![1])] {
+        for at in [Value::Real(1e300), Value::Integer(2024), Value::Integer(i64::MAX), Value::Bytes(vec![1])]
+        {
             assert_eq!(time_of(&at), None, "{at:?}");
         }
     }
@@ -290,7 +319,21 @@ mod tests {
         );
         let download = |word: &str| one_of(word, |text| text.parse::<DownloadStatus>().map(drop));
         assert_eq!(download("PENDING").as_deref(), Ok("pending"));
+        assert_eq!(download("COMPLETED").as_deref(), Ok("downloaded"));
+        assert_eq!(download("in_progress").as_deref(), Ok("downloading"));
         assert!(download("").is_err());
+    }
+
+    #[test]
+    fn what_is_blank_is_nothing_but_in_text() {
+        let json = Kind::Json { bare: false };
+        for kind in [Kind::Big, Kind::Int, Kind::Bool, Kind::Double, Kind::Uuid, Kind::Time, json] {
+            assert_eq!(convert(kind, None, &text(" ")), Ok(Json::Null), "{kind:?}");
+        }
+        let job: IsWord = |text| text.parse::<JobStatus>().map(drop);
+        assert_eq!(convert(Kind::Text, Some(job), &text("")), Ok(Json::Null));
+        assert_eq!(convert(Kind::Text, None, &text("")), Ok(json!("")));
+        assert_eq!(convert(Kind::Json { bare: true }, None, &text("")), Ok(json!("")));
     }
 
     #[test]
@@ -299,7 +342,7 @@ mod tests {
         assert_eq!(document(&text("{\"a\": [1]}")), Ok(json!({"a": [1]})));
         assert_eq!(document(&text("null")), Ok(Json::Null));
         assert_eq!(document(&Value::Integer(5)), Ok(json!(5)));
-        for bad in ["{'a': 1}", "{\"a\": NaN}", "", "{"] {
+        for bad in ["{'a': 1}", "{\"a\": NaN}", "{"] {
             assert!(document(&text(bad)).unwrap_err().contains("is no JSON"), "{bad}");
         }
         assert_eq!(document(&text("\"\\u0000\"")), Err(NUL.to_owned()));
@@ -314,7 +357,9 @@ mod tests {
             assert_eq!(convert(Kind::Uuid, None, &value), Ok(json!(id)), "{value:?}");
         }
         assert!(convert(Kind::Uuid, None, &text("7")).is_err());
+        assert!(convert(Kind::Uuid, None, &text("sixteen letters.")).is_err());
         assert_eq!(convert(Kind::Text, None, &Value::Integer(7)), Ok(json!("7")));
+        assert_eq!(convert(Kind::Text, None, &Value::Bytes(b"as bytes".to_vec())), Ok(json!("as bytes")));
         assert_eq!(convert(Kind::Text, None, &text("a\0b")), Err(NUL.to_owned()));
         assert!(convert(Kind::Text, None, &Value::Bytes(vec![0xff])).unwrap_err().ends_with("is no UTF-8"));
     }

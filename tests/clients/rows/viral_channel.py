@@ -216,7 +216,7 @@ def scripts(book):
     book.odd("scripts", {"full_script_json": {"b": 1, "a": 2}}, **script(20, full_script_json=' {"b": 1,\n "a": 2} '))
     book.bad("scripts", "json", **script(30, full_script_json='{"score": NaN}'))
     book.bad("scripts", "json", **script(31, full_script_json="{'opening': 'quoted by Python'}"))
-    book.bad("scripts", "json", **script(32, full_script_json=""))
+    book.bad("scripts", "json", **script(32, full_script_json="{"))
     book.bad("scripts", "json", **script(33, full_script_json='{"cut": "of'))
     book.bad("scripts", "nul", **script(34, full_script_json='{"text": "a\\u0000b"}'))
     book.bad("scripts", "surrogate", **script(35, full_script_json='{"text": "\\ud83c"}'))

@@ -1,4 +1,4 @@
-//! What `viraldb takeover` refuses, says and leaves.
+//! What `viraldb takeover` refuses, says and leaves, of files that tests make.
 
 use serde_json::Value;
 
@@ -9,7 +9,6 @@ fn viralforge() -> String {
     made("viralforge.db").display().to_string()
 }
 
-#[cfg(feature = "sqlite")]
 both! {
     fn a_person_is_told_what_came_and_what_did_not(t) {
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url]);
@@ -95,6 +94,32 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("is a file that is to be read"), "{ran:?}");
     }
 
+    fn only_rows_that_are_taken_stand_in_the_way_of_others(t) {
+        let path = t.path("old");
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE trends (id INTEGER, platform TEXT, external_id TEXT, collected_at TEXT, hashtags JSON, trend_metadata TEXT);
+             INSERT INTO trends VALUES
+                 (1, 'nowhere', 'x', '2026-01-01', '', NULL), (2, 'TikTok', 'x', '2026-01-01', '', '{\"a\": 1}'),
+                 (NULL, 'tiktok', 'y', '2026-01-01', '[]', NULL), (NULL, 'tiktok', 'y', '2026-01-01', '[]', NULL);
+             CREATE VIEW jobs AS SELECT 1 AS id",
+        )
+        .unwrap();
+        let (report, rejected) = taken(t, path.to_str().unwrap(), &[]);
+        let trends = of_table(&report, "trends");
+        assert_eq!((&trends["rows"], &trends["taken"], &trends["rejected"]), (&4.into(), &1.into(), &3.into()));
+        let reasons: Vec<_> = rejected.iter().map(|row| text(&row["reason"])).collect();
+        assert!(reasons[0].starts_with("platform: ") && reasons[1..].iter().all(|reason| reason.starts_with("id: is NULL")), "{reasons:?}");
+        let row = &rows(t, "trends")["2"];
+        assert_eq!((&row["hashtags"], &row["metadata"]["a"]), (&Value::Null, &1.into()));
+    }
+
+    fn a_rejects_file_that_cannot_be_written_stops_it(t) {
+        let ran = t.run(&["takeover", &viralforge(), "--to", &t.url, "--rejects", "/dev/full"]);
+        assert!(ran.code == 1 && ran.err.contains("/dev/full"), "{ran:?}");
+        assert_eq!(t.ok(&["export", "jobs"]), "");
+    }
+
     fn credentials_in_the_clear_are_sealed_or_left_out(t) {
         let path = t.file("old.db", "");
         let conn = rusqlite::Connection::open(&path).unwrap();
@@ -106,21 +131,30 @@ both! {
              INSERT INTO channels VALUES
                  ('0190b5a0-0000-7000-8000-000000000001', 'A', 'UC1', 'u', '{\"token\": \"planted 1\"}', 'planted 2', '{}', '{}', '{}'),
                  ('0190b5a0-0000-7000-8000-000000000002', 'B', 'UC2', 'u', 'gAAAAABtoken', NULL, '{}', '{}', '{}'),
-                 ('0190b5a0-0000-7000-8000-000000000003', 'C', 'UC1', 'u', 'planted 3', NULL, '{}', '{}', '{}');
+                 ('0190b5a0-0000-7000-8000-000000000003', 'C', 'UC1', 'u', 'planted 3', NULL, '{}', '{}', '{}'),
+                 ('0190b5a0-0000-7000-8000-000000000004', 'D', 'UC4', 'u', CAST(X'706c616e746564ff' AS TEXT), NULL, '{}', '{}', '{}'),
+                 ('0190b5a0-0000-7000-8000-000000000005', 'E', 'UC5', 'u', NULL, NULL, NULL, '{}', '{}');
+             ALTER TABLE channels ADD COLUMN refresh_token TEXT;
+             UPDATE channels SET refresh_token = 'planted 5';
              INSERT INTO system_configuration VALUES ('a', 'plain', 0), ('b', 'planted 4', 1), ('c', 'gAAAAABtoken', 1)",
         )
         .unwrap();
         let source = path.to_str().unwrap();
         let (report, rejected) = taken(t, source, &[]);
         let channels = of_table(&report, "channels");
-        assert_eq!((&channels["taken"], &channels["withheld"], &channels["sealed"]), (&2.into(), &2.into(), &0.into()));
+        assert_eq!((&channels["taken"], &channels["withheld"], &channels["sealed"]), (&3.into(), &2.into(), &0.into()));
         let named: Vec<_> = rejected.iter().map(|row| (text(&row["key"]), text(&row["reason"]))).collect();
         assert!(named[0].1.contains("youtube_channel_id: another row has \"UC1\" already"), "{named:?}");
-        assert!(named[1].0 == "b" && named[1].1.contains("VIRALDB_KEY"), "{named:?}");
-        assert_eq!((&rejected[0]["row"]["api_credentials_encrypted"], &rejected[1]["row"]["value"]), (&"***".into(), &"***".into()));
+        assert_eq!(named[1].1, "api_credentials_encrypted: is no text");
+        assert!(named[2].0 == "b" && named[2].1.contains("VIRALDB_KEY"), "{named:?}");
+        assert_eq!((&rejected[0]["row"]["api_credentials_encrypted"], &rejected[2]["row"]["value"]), (&"***".into(), &"***".into()));
+        assert_eq!(rejected[0]["row"]["refresh_token"], "***");
         let stored = rows(t, "channels");
         assert_eq!(stored["0190b5a0-0000-7000-8000-000000000001"]["api_credentials_encrypted"], "");
         assert_eq!(stored["0190b5a0-0000-7000-8000-000000000002"]["api_credentials_encrypted"], "gAAAAABtoken");
+
+        let unconnected = &stored["0190b5a0-0000-7000-8000-000000000005"];
+        assert_eq!((&unconnected["api_credentials_encrypted"], &unconnected["posting_schedule"]), (&"".into(), &Value::Null));
 
         let other = t.another();
         let key = viraldb::secrets::Key::generate().unwrap().to_text();

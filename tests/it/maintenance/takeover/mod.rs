@@ -1,5 +1,6 @@
 //! `viraldb takeover`, of databases that SQLAlchemy made; tests/clients has the programs that did.
 
+#[cfg(feature = "sqlite")]
 mod commands;
 mod rows;
 #[cfg(feature = "sqlite")]

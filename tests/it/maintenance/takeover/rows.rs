@@ -30,17 +30,56 @@ both! {
     fn a_viralforge_database_of_postgres_is_taken_over(t) {
         from_postgres(t, "viralforge.postgres.sql");
     }
+
+    fn types_of_postgres_come_as_they_are_meant(t) {
+        let source = Scratch::postgres();
+        execute(&source.url, r#"
+            CREATE SCHEMA app; SET search_path = app;
+            CREATE TYPE kind AS ENUM ('TIKTOK');
+            CREATE TABLE trends (id smallint, platform kind, external_id varchar(9), hashtags text[], views numeric(12, 0),
+                metadata_info json, collected_at timestamptz) PARTITION BY RANGE (id);
+            CREATE TABLE trends_1 PARTITION OF trends FOR VALUES FROM (0) TO (100);
+            INSERT INTO trends VALUES (7, 'TIKTOK', 'a', ARRAY['x "y"', NULL, 'ü'], 3000000000, '{"b": 1, "a": [null]}', '2026-03-01 12:00:00+02');
+            CREATE TABLE channels (id bytea, name text, youtube_channel_id text, youtube_channel_url text, api_credentials_encrypted bytea,
+                posting_schedule jsonb, content_filters text, metadata_template text, is_active smallint, created_at date);
+        "#);
+        execute(&source.url, r#"
+            INSERT INTO app.channels VALUES ('\x0190b5a000007000800000000000000a', 'A', 'UC1', 'u', convert_to('gAAAA\n"é"', 'UTF8'),
+                '{"n": 1}', '[1]', '{}', 1, '2026-03-01');
+            CREATE TABLE app.videos (id uuid);
+            INSERT INTO app.videos VALUES (NULL)"#);
+        let named = format!("{}{}options=-csearch_path%3Dapp", source.url, if source.url.contains('?') { '&' } else { '?' });
+        let unnamed = t.run(&["takeover", &source.url, "--to", &t.url]);
+        assert!(unnamed.code == 1 && unnamed.err.contains("?options=-csearch_path%3DNAME"), "{unnamed:?}");
+        let ran = t.run(&["takeover", &named, "--to", &t.url]);
+        assert!(ran.code == 1 && ran.err.contains("say which to take with --application"), "{ran:?}");
+        let (report, _) = taken(t, &named, &["--application", "viralforge"]);
+        assert_eq!(report["rejected"], 1, "{report}"); // a video without anything
+        taken(t, &named, &["--application", "channel-manager"]);
+        let trend = &rows(t, "trends")["7"];
+        let expected = serde_json::json!({"id": 7, "platform": "tiktok", "external_id": "a", "hashtags": ["x \"y\"", null, "ü"],
+            "views": 3_000_000_000_i64, "metadata": {"b": 1, "a": [null]}, "collected_at": "2026-03-01T10:00:00Z"});
+        for (column, value) in expected.as_object().unwrap() {
+            assert_eq!(&trend[column], value, "{column}");
+        }
+        let channel = &rows(t, "channels")["0190b5a0-0000-7000-8000-00000000000a"];
+        assert_eq!(channel["api_credentials_encrypted"], "gAAAA\\n\"é\"");
+        assert_eq!((&channel["is_active"], &channel["content_filters"][0], &channel["created_at"]), (&true.into(), &1.into(), &"2026-03-01T00:00:00Z".into()));
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn execute(url: &str, statements: &str) {
+    use viraldb::diesel::connection::{Connection, SimpleConnection};
+    use viraldb::diesel::pg::PgConnection;
+
+    PgConnection::establish(url).unwrap().batch_execute(statements).unwrap();
 }
 
 #[cfg(feature = "postgres")]
 fn from_postgres(t: &Scratch, dump: &str) {
-    use viraldb::diesel::connection::{Connection, SimpleConnection};
-    use viraldb::diesel::pg::PgConnection;
-
     let source = Scratch::postgres();
-    let mut conn = PgConnection::establish(&source.url).unwrap();
-    conn.batch_execute(&std::fs::read_to_string(made(dump)).unwrap()).unwrap();
-    drop(conn);
+    execute(&source.url, &std::fs::read_to_string(made(dump)).unwrap());
     compare(t, dump, &source.url);
 }
 
@@ -97,12 +136,12 @@ fn says(keyword: &str) -> &'static [&'static str] {
     match keyword {
         "orphan" => &["is not there, or was rejected"],
         "duplicate" => &["another row has", "already has such a row"],
-        "word" => &["is none of", "processed"],
+        "word" => &["is none of", "processed", "is NULL or empty"],
         "number" => &["is no whole number", "is no number", "attempts_check", "attempts"],
         "boolean" => &["is neither true nor false"],
-        "time" => &["is no time"],
+        "time" => &["is no time", "is NULL or empty"],
         "json" => &["is no JSON"],
-        "uuid" => &["is no UUID"],
+        "uuid" => &["is no UUID", "is NULL or empty"],
         "null" => &["is NULL"],
         "nul" => &["NUL character"],
         "text" => &["is no UTF-8"],

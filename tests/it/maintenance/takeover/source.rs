@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
+use viraldb::maintenance::takeover::{Options, takeover};
 
 use super::{made, of_table, rows, taken};
 use crate::support::{Scratch, both};
@@ -64,6 +65,46 @@ both! {
         assert!(["database", "database-wal"].iter().all(|name| before[*name] == after[*name]));
         drop(conn);
         assert_eq!(rows(t, "trends")["1"]["title"], "from the log");
+    }
+
+    fn what_a_killed_program_left_in_its_log_is_read_from_a_copy(t) {
+        let path = copy(t, "viralforge.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
+        conn.execute("UPDATE trends SET title = 'from the log' WHERE id = 1", []).unwrap();
+        let folder = path.parent().unwrap();
+        let mut left = look(folder);
+        drop(conn);
+        left.remove("database-shm");
+        for (name, bytes) in &left {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+        assert!(taken_rows(t, &path) > 10);
+        assert!(look(folder) == left, "{:?}", look(folder).keys());
+        assert_eq!(rows(t, "trends")["1"]["title"], "from the log");
+    }
+
+    fn what_was_written_to_meanwhile_is_not_taken(t) {
+        let path = copy(t, "viralforge.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
+        drop(conn);
+        let taken = takeover(path.to_str().unwrap(), &t.url, &Options::default(), &mut |_| {
+            let conn = Connection::open(&path).unwrap();
+            conn.execute("UPDATE trends SET title = 'new'", []).unwrap();
+            Ok(())
+        }, &mut |_| ());
+        let error = taken.unwrap_err().to_string();
+        assert!(error.contains("a program wrote to it while it was read; run this again"), "{error}");
+        assert_eq!(t.ok(&["export", "trends"]), "");
+        assert!(taken_rows(t, &path) > 10);
+    }
+
+    fn it_may_be_named_as_sqlalchemy_does(t) {
+        let path = copy(t, "viralforge.db");
+        for name in [format!("sqlite:///{}", path.display()), format!("sqlite+aiosqlite:///{}", path.display()), "sqlite:///old/database".to_owned()] {
+            t.ok(&["takeover", &name, "--to", &t.url, "--dry-run"]);
+        }
     }
 
     fn a_write_that_was_not_finished_is_left_to_its_program(t) {
