@@ -20,7 +20,7 @@ use super::{Checked, Contents, Progress, Step, Watch, require_rows, verify};
 use crate::db::conninfo::{database_name, environment, in_database};
 use crate::db::migrate::dashed;
 use crate::db::postgres;
-use crate::error::{ResultExt, one_line};
+use crate::error::{ResultExt, found_no_room, one_line};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -452,6 +452,8 @@ impl Running {
         }
         let said = said.map_err(|error| Error::io(self.name, error))?;
         let said = one_line(&String::from_utf8_lossy(&said));
-        Err(Error::Unusable { database: self.name.to_owned(), reason: format!("failed ({status}): {said}") })
+        let room = if found_no_room(&said) { "; make room and try again" } else { "" };
+        let reason = format!("failed ({status}): {said}{room}");
+        Err(Error::Unusable { database: self.name.to_owned(), reason })
     }
 }
