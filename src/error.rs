@@ -103,7 +103,7 @@ pub enum Error {
     },
 
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), if is_full(source) { "; make room and try again" } else { "" })]
     Io {
         /// The file.
         path: PathBuf,
@@ -185,10 +185,14 @@ impl Error {
 
     /// Adds what else is to be known, to an error that gives a reason.
     pub(crate) fn with(mut self, note: &str) -> Self {
-        if let Self::Invalid { reason, .. } | Self::Busy { reason, .. } | Self::Unusable { reason, .. } =
-            &mut self
-        {
-            *reason = format!("{reason}; {note}");
+        match &mut self {
+            Self::Invalid { reason, .. } | Self::Busy { reason, .. } | Self::Unusable { reason, .. } => {
+                *reason = format!("{reason}; {note}");
+            }
+            Self::Io { source, .. } => {
+                *source = std::io::Error::new(source.kind(), format!("{source}; {note}"));
+            }
+            _ => {}
         }
         self
     }
@@ -222,9 +226,25 @@ impl Error {
             Self::Unusable { database, reason } if database.is_empty() => {
                 Self::Unusable { database: name.to_string(), reason }
             }
+            Self::Database { source: Diesel::DatabaseError(Kind::ClosedConnection, info), .. } => {
+                Self::Unusable {
+                    database: name.to_string(),
+                    reason: format!(
+                        "the connection was lost: {}; the server's log says why. What was not committed is undone: try \
+                         again when it is back",
+                        one_line(info.message())
+                    ),
+                }
+            }
             other => other,
         }
     }
+}
+
+/// Whether a file could not be written because there is no room for it.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Which keys are needed, which were given, and how to give others.
@@ -349,6 +369,22 @@ fn is_of_value(message: &str) -> bool {
 /// How the reason begins when SQLite may not open a file, or one that it needs beside it.
 pub(crate) const CANNOT_BE_OPENED: &str = "cannot be opened";
 
+/// The reason when SQLite finds no room.
+pub(crate) const DISK_FULL: &str = "the disk is full, or a row has the largest id there is and none is left; nothing of \
+                                    this was written. Make room and try again";
+
+/// The reason when the system refuses SQLite a read or a write: for some of them it does so because there is no room.
+pub(crate) const DISK_ERROR: &str =
+    "the disk reported an error, or is full; nothing of this was written. Make room and try again";
+
+/// Whether PostgreSQL, or one of its programs, found no room: what the system said is in the message, or that half a page
+/// was written.
+pub(crate) fn found_no_room(message: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", ": wrote only "]
+        .iter()
+        .any(|known| message.contains(known))
+}
+
 /// Troubles of a SQLite file and of a PostgreSQL server that a person can do something about.
 fn known_trouble(message: &str) -> Option<Error> {
     let unusable =
@@ -379,17 +415,13 @@ fn known_trouble(message: &str) -> Option<Error> {
         "unable to open database file" => {
             unusable(&format!("{CANNOT_BE_OPENED}; look at the permissions of the file and of its folder"))
         }
-        "database or disk is full" => unusable(
-            "the disk is full, or a row has the largest id there is and none is left; nothing of this was \
-                 written. Make room and try again",
-        ),
+        "database or disk is full" => unusable(DISK_FULL),
         "database disk image is malformed" => unusable("is damaged; restore a backup"),
-        "disk I/O error" => unusable(
-            "the disk reported an error, or is full; nothing of this was written. Make room and try again",
-        ),
-        m if m.contains("No space left on device") => {
-            unusable("the server's disk is full; nothing of this was written. Make room and try again")
-        }
+        "disk I/O error" => unusable(DISK_ERROR),
+        m if found_no_room(m) => unusable(&format!(
+            "the server's disk is full: {}; nothing of this was written. Make room and try again",
+            one_line(m)
+        )),
         m if m.contains("read-only transaction") => {
             unusable("may not be written here: `read` does not write, use `write`")
         }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::Context;
 use super::values::{Paging, duration};
+use crate::maintenance::{self, Part, Prune};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
     ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
@@ -257,7 +258,12 @@ impl Args {
                 context.done(&text, &rescued)?;
             }
             Command::Prune { older_than } => {
-                let pruned = queue::prune(&db, Timestamp::now() - older_than)?;
+                let prune = Prune {
+                    parts: vec![Part::Jobs],
+                    finished_before: Timestamp::now() - older_than,
+                    ..Prune::new(&context.config(&db)?)?
+                };
+                let pruned = maintenance::prune(&db, &prune, &mut |_| Ok(()))?.rows();
                 let jobs = if pruned == 1 { "job" } else { "jobs" };
                 context
                     .done(&format!("deleted {pruned} {jobs}"), &serde_json::json!({ "deleted": pruned }))?;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Seek, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -60,7 +60,7 @@ impl Args {
 struct Listed<'a> {
     /// The file's name, if it was asked for.
     path: Option<&'a Path>,
-    out: BufWriter<File>,
+    out: File,
 }
 
 impl<'a> Listed<'a> {
@@ -74,29 +74,55 @@ impl<'a> Listed<'a> {
             Some(path) => File::options().append(true).create(true).open(path),
             None => tempfile::tempfile(),
         };
-        let out = out.map_err(|error| Error::io(path.unwrap_or(Path::new("a temporary file")), error))?;
-        Ok(Self { path, out: BufWriter::new(out) })
+        let mut listed = Self { path, out: out.map_err(|error| Error::io(named(path), error))? };
+        if path.is_some_and(|path| !ends_with_a_line(path)) {
+            listed.write(b"\n")?;
+        }
+        Ok(listed)
     }
 
     /// A path ends with a newline in the file, and with NUL, which no path has, in ours.
     fn add(&mut self, paths: &[String]) -> Result<()> {
-        let end: &[u8] = if self.path.is_some() { b"\n" } else { b"\0" };
-        let all = paths.iter().try_for_each(|path| {
-            self.out.write_all(path.as_bytes())?;
-            self.out.write_all(end)
-        });
-        all.and_then(|()| self.out.flush())
-            .map_err(|error| Error::io(self.path.unwrap_or(Path::new("a temporary file")), error))
+        let end = if self.path.is_some() { b'\n' } else { 0 };
+        let lines: Vec<u8> = paths.iter().flat_map(|path| path.bytes().chain([end])).collect();
+        self.write(&lines)
+    }
+
+    /// Writes all of it, or nothing: half a path would be the path of something else.
+    fn write(&mut self, lines: &[u8]) -> Result<()> {
+        let failed = |error| Error::io(named(self.path), error);
+        let before = self.out.metadata().map_err(failed)?.len();
+        self.out.write_all(lines).map_err(|error| {
+            let _ = self.out.set_len(before); // the first error is the one to tell
+            failed(error)
+        })
     }
 
     /// The paths that are to be printed.
-    fn read(self) -> Result<impl Iterator<Item = io::Result<String>>> {
-        let failed = |error| Error::io("a temporary file", error);
-        let mut file = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.rewind().map_err(failed)?;
+    fn read(mut self) -> Result<impl Iterator<Item = io::Result<String>>> {
+        self.out.rewind().map_err(|error| Error::io(named(self.path), error))?;
         let text = |path: Vec<u8>| String::from_utf8(path).map_err(io::Error::other);
-        Ok(BufReader::new(file).split(0).map(move |path| path.and_then(text)))
+        Ok(BufReader::new(self.out).split(0).map(move |path| path.and_then(text)))
     }
+}
+
+/// The name of a list, for errors.
+fn named(path: Option<&Path>) -> PathBuf {
+    path.map_or_else(|| std::env::temp_dir().join("a temporary file"), Path::to_owned)
+}
+
+/// Whether what is added to a file begins a line of its own.
+fn ends_with_a_line(path: &Path) -> bool {
+    let mut last = [b'\n'];
+    let is_file = path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0);
+    // Who may add to a file and not read it has to see to it.
+    let read = is_file.then(|| {
+        File::open(path).and_then(|mut file| {
+            file.seek(io::SeekFrom::End(-1))?;
+            file.read_exact(&mut last)
+        })
+    });
+    read.is_none_or(|read| read.is_err() || last == [b'\n'])
 }
 
 /// Serializes what an iterator gives, one by one.
@@ -135,7 +161,7 @@ fn print(context: &mut Context, pruned: Option<&Pruned>, listed: Listed<'_>) -> 
         Format::Table => {}
     }
     for path in paths.into_iter().flatten() {
-        let path = path.map_err(|error| Error::io("a temporary file", error))?;
+        let path = path.map_err(|error| Error::io(named(None), error))?;
         context.output.text(&format!("{}\n", visible(&path)))?;
     }
     pruned.map_or(Ok(()), |pruned| context.say(&for_people(pruned)))

@@ -1,7 +1,5 @@
 //! What schedulers and operators do with jobs that they do not hold.
 
-use std::time::Duration;
-
 use diesel::prelude::*;
 
 use super::lease::without_lease;
@@ -139,52 +137,4 @@ fn not_now(conn: &mut DbConnection, id: VideoProcessingJobId, rule: &str) -> Err
         Ok(job) => Error::invalid(format!("job {id}"), format!("is {}; {rule}", job.status)),
         Err(error) => error,
     }
-}
-
-/// Deletes the jobs that were completed or failed before a moment, 1,000 in each transaction, and returns
-/// how many there were.
-pub fn prune(db: &Database, before: Timestamp) -> Result<u64> {
-    let mut pruned = 0;
-    // A job is queued before it is finished, and that has an index: each batch goes on where the last ended.
-    let mut from = before - Duration::MAX;
-    loop {
-        let (count, last) = db.write(|conn| prune_batch(conn, from, before))?;
-        let Some(last) = last else { return Ok(pruned) };
-        pruned += count as u64;
-        from = last;
-    }
-}
-
-/// Deletes a batch of those that were queued at `from` or later; returns their count and when the last was.
-fn prune_batch(
-    conn: &mut DbConnection,
-    from: Timestamp,
-    before: Timestamp,
-) -> Result<(usize, Option<Timestamp>)> {
-    let old = || {
-        jobs::table
-            .filter(jobs::queued_at.ge(from).and(jobs::queued_at.lt(before)))
-            .filter(jobs::status.eq_any([JobStatus::Completed, JobStatus::Failed]))
-            .filter(
-                jobs::completed_at
-                    .lt(before)
-                    .or(jobs::completed_at.is_null().and(jobs::updated_at.lt(before)))
-                    .assume_not_null(),
-            )
-            .order(jobs::queued_at)
-            .select((jobs::id, jobs::queued_at))
-            .limit(BATCH)
-    };
-    let rows: Vec<(VideoProcessingJobId, Timestamp)> = on_backend!(
-        &mut *conn,
-        sqlite => |c| old().load(c),
-        // Else one that is put back in the queue meanwhile would be deleted.
-        postgres => |c| old().for_update().skip_locked().load(c),
-    )
-    .of("video_processing_jobs", "")?;
-    let last = rows.last().map(|row| row.1);
-    let ids: Vec<VideoProcessingJobId> = rows.into_iter().map(|row| row.0).collect();
-    let count = on_backend!(conn, |c| diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(c))
-        .of("video_processing_jobs", "")?;
-    Ok((count, last))
 }

@@ -47,7 +47,7 @@ mod lease;
 mod stats;
 mod worker;
 
-pub use by_hand::{Rescued, cancel, prune, rescue, rescue_all, retry};
+pub use by_hand::{Rescued, cancel, rescue, rescue_all, retry};
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, complete_many, fail, heartbeat, release};

@@ -3,6 +3,7 @@
 pub mod planted;
 #[cfg(feature = "postgres")]
 pub mod server;
+pub mod small_disk;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -57,7 +58,12 @@ impl Scratch {
     /// A SQLite file that is not there yet.
     #[cfg(feature = "sqlite")]
     pub fn sqlite() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::sqlite_in(tempfile::tempdir().unwrap())
+    }
+
+    /// One in a folder.
+    #[cfg(feature = "sqlite")]
+    fn sqlite_in(dir: TempDir) -> Self {
         let url = format!("sqlite://{}", dir.path().join("viral.db").display());
         Self { url, dir, is_postgres: false, written: Mutex::default() }
     }
@@ -67,6 +73,13 @@ impl Scratch {
     pub fn postgres() -> Self {
         let url = postgres::create_database(None);
         Self { url, dir: tempfile::tempdir().unwrap(), is_postgres: true, written: Mutex::default() }
+    }
+
+    /// One whose tables are in a folder.
+    #[cfg(feature = "postgres")]
+    fn postgres_in(dir: TempDir) -> Self {
+        let url = postgres::create_database(Some(dir.path()));
+        Self { url, dir, is_postgres: true, written: Mutex::default() }
     }
 
     /// Another one on the same engine.
@@ -238,6 +251,7 @@ pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
 /// The test run's PostgreSQL server.
 #[cfg(feature = "postgres")]
 pub mod postgres {
+    use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -248,13 +262,26 @@ pub mod postgres {
 
     static SERVER: OnceLock<Server> = OnceLock::new();
 
-    /// A database of its own, empty or copied from a template; returns its URL.
-    pub fn create_database(template: Option<&str>) -> String {
+    /// A database of its own, empty; returns its URL. Its tables are among the server's, or in a folder of a server
+    /// that is our own.
+    pub fn create_database(folder: Option<&Path>) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server =
             SERVER.get_or_init(|| Server::new(&["fsync=off", "max_connections=300", "shared_buffers=64MB"]));
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        server.create_database(&name, template.unwrap_or("template0"))
+        let url = server.create_database(&name, "template0");
+        if let Some(folder) = folder {
+            let tables = folder.join("tables");
+            std::fs::create_dir(&tables).unwrap();
+            let mut conn = PgConnection::establish(&server.url("postgres")).unwrap();
+            for statement in [
+                format!("CREATE TABLESPACE {name} LOCATION '{}'", tables.display()),
+                format!("ALTER DATABASE {name} SET TABLESPACE {name}"),
+            ] {
+                conn.batch_execute(&statement).unwrap();
+            }
+        }
+        url
     }
 
     /// The tables of a database that hold a planted secret, and the server's log.

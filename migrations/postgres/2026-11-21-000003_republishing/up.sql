@@ -148,7 +148,8 @@ CREATE TABLE videos (
     metadata jsonb NOT NULL DEFAULT '{}',
     processing_history jsonb NOT NULL DEFAULT '[]',
     status text NOT NULL GENERATED ALWAYS AS (CASE
-        WHEN 'failed' IN (download_status, transformation_status, publication_status) THEN 'failed'
+        -- As PostgreSQL writes it in a dump: `'failed' IN (…)` is not the same after it is restored.
+        WHEN download_status = 'failed' OR transformation_status = 'failed' OR publication_status = 'failed' THEN 'failed'
         WHEN publication_status <> 'pending' THEN publication_status
         WHEN transformation_status <> 'pending' THEN transformation_status
         ELSE download_status

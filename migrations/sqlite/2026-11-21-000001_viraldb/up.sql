@@ -1,19 +1,22 @@
 -- What viraldb keeps for itself: the checksums of the migrations that made this database, what became of its
 -- settings, and the names of the keys that seal its secrets.
+--
+-- A time is compared with what SQLite makes of it, if it begins with a digit: of `now` it would make the time of the
+-- clock, for which no CHECK may ask.
 
 -- Diesel's own table says which migrations ran; this one says what they said when they ran.
 CREATE TABLE viraldb_migrations (
     version TEXT PRIMARY KEY NOT NULL,
     checksum TEXT NOT NULL,
     recorded_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT viraldb_migrations_recorded_at_check CHECK (recorded_at IS strftime('%Y-%m-%d %H:%M:%S', substr(recorded_at, 1, 19), '+0 days') || substr(recorded_at, 20) AND (length(recorded_at) = 19 OR substr(recorded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(recorded_at, 20), '0123456789') = '.'))
+        CONSTRAINT viraldb_migrations_recorded_at_check CHECK (recorded_at IS strftime('%Y-%m-%d %H:%M:%S', iif(recorded_at GLOB '[0-9]*', substr(recorded_at, 1, 19), ''), '+0 days') || substr(recorded_at, 20) AND (length(recorded_at) = 19 OR substr(recorded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(recorded_at, 20), '0123456789') = '.'))
 ) STRICT;
 
 -- Every change of a setting that was made through viraldb; rows are added, never changed.
 CREATE TABLE viraldb_config_changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     changed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT viraldb_config_changes_changed_at_check CHECK (changed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(changed_at, 1, 19), '+0 days') || substr(changed_at, 20) AND (length(changed_at) = 19 OR substr(changed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(changed_at, 20), '0123456789') = '.')),
+        CONSTRAINT viraldb_config_changes_changed_at_check CHECK (changed_at IS strftime('%Y-%m-%d %H:%M:%S', iif(changed_at GLOB '[0-9]*', substr(changed_at, 1, 19), ''), '+0 days') || substr(changed_at, 20) AND (length(changed_at) = 19 OR substr(changed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(changed_at, 20), '0123456789') = '.')),
     changed_by TEXT NOT NULL,
     key TEXT NOT NULL,
     layer TEXT NOT NULL
@@ -29,7 +32,7 @@ CREATE INDEX idx_viraldb_config_changes_key ON viraldb_config_changes (key, id);
 CREATE TABLE viraldb_keys (
     id TEXT PRIMARY KEY NOT NULL,
     first_used_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT viraldb_keys_first_used_at_check CHECK (first_used_at IS strftime('%Y-%m-%d %H:%M:%S', substr(first_used_at, 1, 19), '+0 days') || substr(first_used_at, 20) AND (length(first_used_at) = 19 OR substr(first_used_at, 20) GLOB '.[0-9]*' AND rtrim(substr(first_used_at, 20), '0123456789') = '.')),
+        CONSTRAINT viraldb_keys_first_used_at_check CHECK (first_used_at IS strftime('%Y-%m-%d %H:%M:%S', iif(first_used_at GLOB '[0-9]*', substr(first_used_at, 1, 19), ''), '+0 days') || substr(first_used_at, 20) AND (length(first_used_at) = 19 OR substr(first_used_at, 20) GLOB '.[0-9]*' AND rtrim(substr(first_used_at, 20), '0123456789') = '.')),
     retired_at TEXT
-        CONSTRAINT viraldb_keys_retired_at_check CHECK (retired_at IS strftime('%Y-%m-%d %H:%M:%S', substr(retired_at, 1, 19), '+0 days') || substr(retired_at, 20) AND (length(retired_at) = 19 OR substr(retired_at, 20) GLOB '.[0-9]*' AND rtrim(substr(retired_at, 20), '0123456789') = '.'))
+        CONSTRAINT viraldb_keys_retired_at_check CHECK (retired_at IS strftime('%Y-%m-%d %H:%M:%S', iif(retired_at GLOB '[0-9]*', substr(retired_at, 1, 19), ''), '+0 days') || substr(retired_at, 20) AND (length(retired_at) = 19 OR substr(retired_at, 20) GLOB '.[0-9]*' AND rtrim(substr(retired_at, 20), '0123456789') = '.'))
 ) STRICT;

@@ -21,7 +21,7 @@ CREATE TABLE discovered_videos (
     niche TEXT NOT NULL,
     discovery_source TEXT,
     discovered_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT discovered_videos_discovered_at_check CHECK (discovered_at IS strftime('%Y-%m-%d %H:%M:%S', substr(discovered_at, 1, 19), '+0 days') || substr(discovered_at, 20) AND (length(discovered_at) = 19 OR substr(discovered_at, 20) GLOB '.[0-9]*' AND rtrim(substr(discovered_at, 20), '0123456789') = '.')),
+        CONSTRAINT discovered_videos_discovered_at_check CHECK (discovered_at IS strftime('%Y-%m-%d %H:%M:%S', iif(discovered_at GLOB '[0-9]*', substr(discovered_at, 1, 19), ''), '+0 days') || substr(discovered_at, 20) AND (length(discovered_at) = 19 OR substr(discovered_at, 20) GLOB '.[0-9]*' AND rtrim(substr(discovered_at, 20), '0123456789') = '.')),
     processed INTEGER NOT NULL DEFAULT 0
         CONSTRAINT discovered_videos_processed_check CHECK (processed IN (0, 1, 2, 3)),
     content_id_risk TEXT NOT NULL DEFAULT 'unknown'
@@ -37,15 +37,15 @@ CREATE TABLE pipeline_runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     niche TEXT NOT NULL,
     cycle_start TEXT NOT NULL
-        CONSTRAINT pipeline_runs_cycle_start_check CHECK (cycle_start IS strftime('%Y-%m-%d %H:%M:%S', substr(cycle_start, 1, 19), '+0 days') || substr(cycle_start, 20) AND (length(cycle_start) = 19 OR substr(cycle_start, 20) GLOB '.[0-9]*' AND rtrim(substr(cycle_start, 20), '0123456789') = '.')),
+        CONSTRAINT pipeline_runs_cycle_start_check CHECK (cycle_start IS strftime('%Y-%m-%d %H:%M:%S', iif(cycle_start GLOB '[0-9]*', substr(cycle_start, 1, 19), ''), '+0 days') || substr(cycle_start, 20) AND (length(cycle_start) = 19 OR substr(cycle_start, 20) GLOB '.[0-9]*' AND rtrim(substr(cycle_start, 20), '0123456789') = '.')),
     cycle_end TEXT NOT NULL
-        CONSTRAINT pipeline_runs_cycle_end_check CHECK (cycle_end IS strftime('%Y-%m-%d %H:%M:%S', substr(cycle_end, 1, 19), '+0 days') || substr(cycle_end, 20) AND (length(cycle_end) = 19 OR substr(cycle_end, 20) GLOB '.[0-9]*' AND rtrim(substr(cycle_end, 20), '0123456789') = '.')),
+        CONSTRAINT pipeline_runs_cycle_end_check CHECK (cycle_end IS strftime('%Y-%m-%d %H:%M:%S', iif(cycle_end GLOB '[0-9]*', substr(cycle_end, 1, 19), ''), '+0 days') || substr(cycle_end, 20) AND (length(cycle_end) = 19 OR substr(cycle_end, 20) GLOB '.[0-9]*' AND rtrim(substr(cycle_end, 20), '0123456789') = '.')),
     status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT pipeline_runs_status_check CHECK (status IN ('pending', 'running', 'review', 'approved', 'uploaded', 'failed')),
     started_at TEXT
-        CONSTRAINT pipeline_runs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', substr(started_at, 1, 19), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.')),
+        CONSTRAINT pipeline_runs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', iif(started_at GLOB '[0-9]*', substr(started_at, 1, 19), ''), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.')),
     completed_at TEXT
-        CONSTRAINT pipeline_runs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(completed_at, 1, 19), '+0 days') || substr(completed_at, 20) AND (length(completed_at) = 19 OR substr(completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(completed_at, 20), '0123456789') = '.')),
+        CONSTRAINT pipeline_runs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', iif(completed_at GLOB '[0-9]*', substr(completed_at, 1, 19), ''), '+0 days') || substr(completed_at, 20) AND (length(completed_at) = 19 OR substr(completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(completed_at, 20), '0123456789') = '.')),
     video_file_path TEXT,
     video_duration_seconds REAL,
     video_file_size_bytes INTEGER,
@@ -93,7 +93,7 @@ CREATE TABLE scripts (
     estimated_duration_seconds REAL,
     llm_model_used TEXT,
     generated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT scripts_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(generated_at, 1, 19), '+0 days') || substr(generated_at, 20) AND (length(generated_at) = 19 OR substr(generated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(generated_at, 20), '0123456789') = '.'))
+        CONSTRAINT scripts_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(generated_at GLOB '[0-9]*', substr(generated_at, 1, 19), ''), '+0 days') || substr(generated_at, 20) AND (length(generated_at) = 19 OR substr(generated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(generated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_scripts_pipeline ON scripts (pipeline_run_id);
 
@@ -107,7 +107,7 @@ CREATE TABLE tts_audio (
     audio_file_path TEXT,
     duration_seconds REAL,
     generated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT tts_audio_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(generated_at, 1, 19), '+0 days') || substr(generated_at, 20) AND (length(generated_at) = 19 OR substr(generated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(generated_at, 20), '0123456789') = '.'))
+        CONSTRAINT tts_audio_generated_at_check CHECK (generated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(generated_at GLOB '[0-9]*', substr(generated_at, 1, 19), ''), '+0 days') || substr(generated_at, 20) AND (length(generated_at) = 19 OR substr(generated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(generated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_tts_audio_pipeline ON tts_audio (pipeline_run_id);
 
@@ -127,7 +127,7 @@ CREATE TABLE shorts (
     status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT shorts_status_check CHECK (status IN ('pending', 'review', 'uploaded', 'failed')),
     uploaded_at TEXT
-        CONSTRAINT shorts_uploaded_at_check CHECK (uploaded_at IS strftime('%Y-%m-%d %H:%M:%S', substr(uploaded_at, 1, 19), '+0 days') || substr(uploaded_at, 20) AND (length(uploaded_at) = 19 OR substr(uploaded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(uploaded_at, 20), '0123456789') = '.'))
+        CONSTRAINT shorts_uploaded_at_check CHECK (uploaded_at IS strftime('%Y-%m-%d %H:%M:%S', iif(uploaded_at GLOB '[0-9]*', substr(uploaded_at, 1, 19), ''), '+0 days') || substr(uploaded_at, 20) AND (length(uploaded_at) = 19 OR substr(uploaded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(uploaded_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_shorts_pipeline ON shorts (pipeline_run_id);
 CREATE INDEX idx_shorts_clip ON shorts (clip_id);
@@ -137,7 +137,7 @@ CREATE TABLE analytics (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     youtube_video_id TEXT NOT NULL,
     measured_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT analytics_measured_at_check CHECK (measured_at IS strftime('%Y-%m-%d %H:%M:%S', substr(measured_at, 1, 19), '+0 days') || substr(measured_at, 20) AND (length(measured_at) = 19 OR substr(measured_at, 20) GLOB '.[0-9]*' AND rtrim(substr(measured_at, 20), '0123456789') = '.')),
+        CONSTRAINT analytics_measured_at_check CHECK (measured_at IS strftime('%Y-%m-%d %H:%M:%S', iif(measured_at GLOB '[0-9]*', substr(measured_at, 1, 19), ''), '+0 days') || substr(measured_at, 20) AND (length(measured_at) = 19 OR substr(measured_at, 20) GLOB '.[0-9]*' AND rtrim(substr(measured_at, 20), '0123456789') = '.')),
     view_count INTEGER,
     like_count INTEGER,
     comment_count INTEGER,
@@ -155,9 +155,9 @@ CREATE TABLE review_log (
     pipeline_run_id INTEGER NOT NULL
         CONSTRAINT review_log_pipeline_run_id_fkey REFERENCES pipeline_runs (id),
     sent_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT review_log_sent_at_check CHECK (sent_at IS strftime('%Y-%m-%d %H:%M:%S', substr(sent_at, 1, 19), '+0 days') || substr(sent_at, 20) AND (length(sent_at) = 19 OR substr(sent_at, 20) GLOB '.[0-9]*' AND rtrim(substr(sent_at, 20), '0123456789') = '.')),
+        CONSTRAINT review_log_sent_at_check CHECK (sent_at IS strftime('%Y-%m-%d %H:%M:%S', iif(sent_at GLOB '[0-9]*', substr(sent_at, 1, 19), ''), '+0 days') || substr(sent_at, 20) AND (length(sent_at) = 19 OR substr(sent_at, 20) GLOB '.[0-9]*' AND rtrim(substr(sent_at, 20), '0123456789') = '.')),
     responded_at TEXT
-        CONSTRAINT review_log_responded_at_check CHECK (responded_at IS strftime('%Y-%m-%d %H:%M:%S', substr(responded_at, 1, 19), '+0 days') || substr(responded_at, 20) AND (length(responded_at) = 19 OR substr(responded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(responded_at, 20), '0123456789') = '.')),
+        CONSTRAINT review_log_responded_at_check CHECK (responded_at IS strftime('%Y-%m-%d %H:%M:%S', iif(responded_at GLOB '[0-9]*', substr(responded_at, 1, 19), ''), '+0 days') || substr(responded_at, 20) AND (length(responded_at) = 19 OR substr(responded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(responded_at, 20), '0123456789') = '.')),
     action TEXT
         CONSTRAINT review_log_action_check CHECK (action IN ('approve', 'reject', 'hold', 'skip', 'redo_script')),
     response_detail TEXT,
@@ -171,7 +171,7 @@ CREATE TABLE config_overrides (
     key TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL,
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT config_overrides_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
+        CONSTRAINT config_overrides_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
     updated_by TEXT NOT NULL DEFAULT 'system'
 ) STRICT;
 CREATE TRIGGER config_overrides_updated_at AFTER UPDATE ON config_overrides
@@ -190,7 +190,7 @@ CREATE TABLE error_log (
     error_message TEXT NOT NULL,
     stack_trace TEXT,
     occurred_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT error_log_occurred_at_check CHECK (occurred_at IS strftime('%Y-%m-%d %H:%M:%S', substr(occurred_at, 1, 19), '+0 days') || substr(occurred_at, 20) AND (length(occurred_at) = 19 OR substr(occurred_at, 20) GLOB '.[0-9]*' AND rtrim(substr(occurred_at, 20), '0123456789') = '.')),
+        CONSTRAINT error_log_occurred_at_check CHECK (occurred_at IS strftime('%Y-%m-%d %H:%M:%S', iif(occurred_at GLOB '[0-9]*', substr(occurred_at, 1, 19), ''), '+0 days') || substr(occurred_at, 20) AND (length(occurred_at) = 19 OR substr(occurred_at, 20) GLOB '.[0-9]*' AND rtrim(substr(occurred_at, 20), '0123456789') = '.')),
     resolved INTEGER NOT NULL DEFAULT 0
         CONSTRAINT error_log_resolved_check CHECK (resolved IN (0, 1)),
     correlation_id TEXT

@@ -13,9 +13,9 @@ CREATE TABLE transformation_presets (
     is_active INTEGER NOT NULL DEFAULT 1
         CONSTRAINT transformation_presets_is_active_check CHECK (is_active IN (0, 1)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT transformation_presets_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT transformation_presets_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT transformation_presets_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
+        CONSTRAINT transformation_presets_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
 -- At most one default.
 CREATE UNIQUE INDEX transformation_presets_is_default_key ON transformation_presets (is_default) WHERE is_default;
@@ -45,9 +45,9 @@ CREATE TABLE music (
     is_active INTEGER NOT NULL DEFAULT 1
         CONSTRAINT music_is_active_check CHECK (is_active IN (0, 1)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT music_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT music_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT music_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
+        CONSTRAINT music_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE TRIGGER music_updated_at AFTER UPDATE ON music
 WHEN NEW.updated_at IS OLD.updated_at
@@ -81,11 +81,11 @@ CREATE TABLE channels (
     phase2_enabled INTEGER NOT NULL DEFAULT 0
         CONSTRAINT channels_phase2_enabled_check CHECK (phase2_enabled IN (0, 1)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT channels_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT channels_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT channels_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
+        CONSTRAINT channels_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
     last_publication_at TEXT
-        CONSTRAINT channels_last_publication_at_check CHECK (last_publication_at IS strftime('%Y-%m-%d %H:%M:%S', substr(last_publication_at, 1, 19), '+0 days') || substr(last_publication_at, 20) AND (length(last_publication_at) = 19 OR substr(last_publication_at, 20) GLOB '.[0-9]*' AND rtrim(substr(last_publication_at, 20), '0123456789') = '.'))
+        CONSTRAINT channels_last_publication_at_check CHECK (last_publication_at IS strftime('%Y-%m-%d %H:%M:%S', iif(last_publication_at GLOB '[0-9]*', substr(last_publication_at, 1, 19), ''), '+0 days') || substr(last_publication_at, 20) AND (length(last_publication_at) = 19 OR substr(last_publication_at, 20) GLOB '.[0-9]*' AND rtrim(substr(last_publication_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_channels_is_active ON channels (is_active);
 CREATE INDEX idx_channels_effect_preset_id ON channels (effect_preset_id);
@@ -107,7 +107,7 @@ CREATE TABLE videos (
     source_creator TEXT,
     source_platform TEXT NOT NULL,
     scraped_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT videos_scraped_at_check CHECK (scraped_at IS strftime('%Y-%m-%d %H:%M:%S', substr(scraped_at, 1, 19), '+0 days') || substr(scraped_at, 20) AND (length(scraped_at) = 19 OR substr(scraped_at, 20) GLOB '.[0-9]*' AND rtrim(substr(scraped_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_scraped_at_check CHECK (scraped_at IS strftime('%Y-%m-%d %H:%M:%S', iif(scraped_at GLOB '[0-9]*', substr(scraped_at, 1, 19), ''), '+0 days') || substr(scraped_at, 20) AND (length(scraped_at) = 19 OR substr(scraped_at, 20) GLOB '.[0-9]*' AND rtrim(substr(scraped_at, 20), '0123456789') = '.')),
     download_status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT videos_download_status_check CHECK (download_status IN ('pending', 'downloading', 'downloaded', 'failed')),
     download_url TEXT,
@@ -124,17 +124,17 @@ CREATE TABLE videos (
     transformed_url TEXT,
     transformed_size INTEGER,
     processing_started_at TEXT
-        CONSTRAINT videos_processing_started_at_check CHECK (processing_started_at IS strftime('%Y-%m-%d %H:%M:%S', substr(processing_started_at, 1, 19), '+0 days') || substr(processing_started_at, 20) AND (length(processing_started_at) = 19 OR substr(processing_started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_started_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_processing_started_at_check CHECK (processing_started_at IS strftime('%Y-%m-%d %H:%M:%S', iif(processing_started_at GLOB '[0-9]*', substr(processing_started_at, 1, 19), ''), '+0 days') || substr(processing_started_at, 20) AND (length(processing_started_at) = 19 OR substr(processing_started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_started_at, 20), '0123456789') = '.')),
     processing_completed_at TEXT
-        CONSTRAINT videos_processing_completed_at_check CHECK (processing_completed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(processing_completed_at, 1, 19), '+0 days') || substr(processing_completed_at, 20) AND (length(processing_completed_at) = 19 OR substr(processing_completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_completed_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_processing_completed_at_check CHECK (processing_completed_at IS strftime('%Y-%m-%d %H:%M:%S', iif(processing_completed_at GLOB '[0-9]*', substr(processing_completed_at, 1, 19), ''), '+0 days') || substr(processing_completed_at, 20) AND (length(processing_completed_at) = 19 OR substr(processing_completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(processing_completed_at, 20), '0123456789') = '.')),
     processing_duration INTEGER
         CONSTRAINT videos_processing_duration_check CHECK (processing_duration BETWEEN -2147483648 AND 2147483647),
     publication_status TEXT NOT NULL DEFAULT 'pending'
         CONSTRAINT videos_publication_status_check CHECK (publication_status IN ('pending', 'scheduled', 'publishing', 'published', 'failed')),
     scheduled_publication_at TEXT
-        CONSTRAINT videos_scheduled_publication_at_check CHECK (scheduled_publication_at IS strftime('%Y-%m-%d %H:%M:%S', substr(scheduled_publication_at, 1, 19), '+0 days') || substr(scheduled_publication_at, 20) AND (length(scheduled_publication_at) = 19 OR substr(scheduled_publication_at, 20) GLOB '.[0-9]*' AND rtrim(substr(scheduled_publication_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_scheduled_publication_at_check CHECK (scheduled_publication_at IS strftime('%Y-%m-%d %H:%M:%S', iif(scheduled_publication_at GLOB '[0-9]*', substr(scheduled_publication_at, 1, 19), ''), '+0 days') || substr(scheduled_publication_at, 20) AND (length(scheduled_publication_at) = 19 OR substr(scheduled_publication_at, 20) GLOB '.[0-9]*' AND rtrim(substr(scheduled_publication_at, 20), '0123456789') = '.')),
     published_at TEXT
-        CONSTRAINT videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', substr(published_at, 1, 19), '+0 days') || substr(published_at, 20) AND (length(published_at) = 19 OR substr(published_at, 20) GLOB '.[0-9]*' AND rtrim(substr(published_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', iif(published_at GLOB '[0-9]*', substr(published_at, 1, 19), ''), '+0 days') || substr(published_at, 20) AND (length(published_at) = 19 OR substr(published_at, 20) GLOB '.[0-9]*' AND rtrim(substr(published_at, 20), '0123456789') = '.')),
     youtube_video_id TEXT,
     youtube_video_url TEXT,
     final_title TEXT,
@@ -156,9 +156,9 @@ CREATE TABLE videos (
         ELSE download_status
     END) STORED,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT videos_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
+        CONSTRAINT videos_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_videos_channel_id ON videos (channel_id);
 CREATE INDEX idx_videos_publication_status ON videos (publication_status);
@@ -196,26 +196,26 @@ CREATE TABLE video_processing_jobs (
     error_details TEXT
         CONSTRAINT video_processing_jobs_error_details_check CHECK (error_details IS NULL OR json_valid(error_details)),
     queued_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_processing_jobs_queued_at_check CHECK (queued_at IS strftime('%Y-%m-%d %H:%M:%S', substr(queued_at, 1, 19), '+0 days') || substr(queued_at, 20) AND (length(queued_at) = 19 OR substr(queued_at, 20) GLOB '.[0-9]*' AND rtrim(substr(queued_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_queued_at_check CHECK (queued_at IS strftime('%Y-%m-%d %H:%M:%S', iif(queued_at GLOB '[0-9]*', substr(queued_at, 1, 19), ''), '+0 days') || substr(queued_at, 20) AND (length(queued_at) = 19 OR substr(queued_at, 20) GLOB '.[0-9]*' AND rtrim(substr(queued_at, 20), '0123456789') = '.')),
     started_at TEXT
-        CONSTRAINT video_processing_jobs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', substr(started_at, 1, 19), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', iif(started_at GLOB '[0-9]*', substr(started_at, 1, 19), ''), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.')),
     completed_at TEXT
-        CONSTRAINT video_processing_jobs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', substr(completed_at, 1, 19), '+0 days') || substr(completed_at, 20) AND (length(completed_at) = 19 OR substr(completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(completed_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_completed_at_check CHECK (completed_at IS strftime('%Y-%m-%d %H:%M:%S', iif(completed_at GLOB '[0-9]*', substr(completed_at, 1, 19), ''), '+0 days') || substr(completed_at, 20) AND (length(completed_at) = 19 OR substr(completed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(completed_at, 20), '0123456789') = '.')),
     duration INTEGER
         CONSTRAINT video_processing_jobs_duration_check CHECK (duration BETWEEN -2147483648 AND 2147483647),
     github_workflow_run_id TEXT,
     run_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_processing_jobs_run_at_check CHECK (run_at IS strftime('%Y-%m-%d %H:%M:%S', substr(run_at, 1, 19), '+0 days') || substr(run_at, 20) AND (length(run_at) = 19 OR substr(run_at, 20) GLOB '.[0-9]*' AND rtrim(substr(run_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_run_at_check CHECK (run_at IS strftime('%Y-%m-%d %H:%M:%S', iif(run_at GLOB '[0-9]*', substr(run_at, 1, 19), ''), '+0 days') || substr(run_at, 20) AND (length(run_at) = 19 OR substr(run_at, 20) GLOB '.[0-9]*' AND rtrim(substr(run_at, 20), '0123456789') = '.')),
     lease_token TEXT
         CONSTRAINT video_processing_jobs_lease_token_check CHECK (lease_token LIKE '________-____-____-____-____________' AND length(replace(lease_token, '-', '')) = 32 AND lease_token NOT GLOB '*[^0-9a-f-]*'),
     leased_by TEXT,
     lease_expires_at TEXT
-        CONSTRAINT video_processing_jobs_lease_expires_at_check CHECK (lease_expires_at IS strftime('%Y-%m-%d %H:%M:%S', substr(lease_expires_at, 1, 19), '+0 days') || substr(lease_expires_at, 20) AND (length(lease_expires_at) = 19 OR substr(lease_expires_at, 20) GLOB '.[0-9]*' AND rtrim(substr(lease_expires_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_lease_expires_at_check CHECK (lease_expires_at IS strftime('%Y-%m-%d %H:%M:%S', iif(lease_expires_at GLOB '[0-9]*', substr(lease_expires_at, 1, 19), ''), '+0 days') || substr(lease_expires_at, 20) AND (length(lease_expires_at) = 19 OR substr(lease_expires_at, 20) GLOB '.[0-9]*' AND rtrim(substr(lease_expires_at, 20), '0123456789') = '.')),
     unique_key TEXT,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_processing_jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT video_processing_jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_processing_jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
+        CONSTRAINT video_processing_jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_jobs_video_id ON video_processing_jobs (video_id);
 CREATE INDEX idx_jobs_channel_id ON video_processing_jobs (channel_id);
@@ -249,9 +249,9 @@ CREATE TABLE channel_statistics (
     total_videos INTEGER NOT NULL DEFAULT 0
         CONSTRAINT channel_statistics_total_videos_check CHECK (total_videos BETWEEN -2147483648 AND 2147483647),
     timestamp TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT channel_statistics_timestamp_check CHECK (timestamp IS strftime('%Y-%m-%d %H:%M:%S', substr(timestamp, 1, 19), '+0 days') || substr(timestamp, 20) AND (length(timestamp) = 19 OR substr(timestamp, 20) GLOB '.[0-9]*' AND rtrim(substr(timestamp, 20), '0123456789') = '.')),
+        CONSTRAINT channel_statistics_timestamp_check CHECK (timestamp IS strftime('%Y-%m-%d %H:%M:%S', iif(timestamp GLOB '[0-9]*', substr(timestamp, 1, 19), ''), '+0 days') || substr(timestamp, 20) AND (length(timestamp) = 19 OR substr(timestamp, 20) GLOB '.[0-9]*' AND rtrim(substr(timestamp, 20), '0123456789') = '.')),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT channel_statistics_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
+        CONSTRAINT channel_statistics_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_channel_stats_channel_id ON channel_statistics (channel_id);
 CREATE INDEX idx_channel_stats_timestamp ON channel_statistics (timestamp);
@@ -268,9 +268,9 @@ CREATE TABLE video_statistics (
     like_count INTEGER NOT NULL DEFAULT 0,
     comment_count INTEGER NOT NULL DEFAULT 0,
     timestamp TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_statistics_timestamp_check CHECK (timestamp IS strftime('%Y-%m-%d %H:%M:%S', substr(timestamp, 1, 19), '+0 days') || substr(timestamp, 20) AND (length(timestamp) = 19 OR substr(timestamp, 20) GLOB '.[0-9]*' AND rtrim(substr(timestamp, 20), '0123456789') = '.')),
+        CONSTRAINT video_statistics_timestamp_check CHECK (timestamp IS strftime('%Y-%m-%d %H:%M:%S', iif(timestamp GLOB '[0-9]*', substr(timestamp, 1, 19), ''), '+0 days') || substr(timestamp, 20) AND (length(timestamp) = 19 OR substr(timestamp, 20) GLOB '.[0-9]*' AND rtrim(substr(timestamp, 20), '0123456789') = '.')),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT video_statistics_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
+        CONSTRAINT video_statistics_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_video_stats_video_id ON video_statistics (video_id);
 CREATE INDEX idx_video_stats_timestamp ON video_statistics (timestamp);
@@ -285,9 +285,9 @@ CREATE TABLE system_configuration (
     encrypted INTEGER NOT NULL DEFAULT 0
         CONSTRAINT system_configuration_encrypted_check CHECK (encrypted IN (0, 1)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT system_configuration_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT system_configuration_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT system_configuration_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
+        CONSTRAINT system_configuration_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE TRIGGER system_configuration_updated_at AFTER UPDATE ON system_configuration
 WHEN NEW.updated_at IS OLD.updated_at

@@ -8,9 +8,9 @@ CREATE TABLE jobs (
     stage TEXT,
     theme TEXT,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT jobs_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     updated_at TEXT
-        CONSTRAINT jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
+        CONSTRAINT jobs_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.')),
     error_message TEXT,
     metadata TEXT
         CONSTRAINT jobs_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))
@@ -39,7 +39,7 @@ CREATE TABLE trends (
     video_url TEXT,
     thumbnail_url TEXT,
     collected_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT trends_collected_at_check CHECK (collected_at IS strftime('%Y-%m-%d %H:%M:%S', substr(collected_at, 1, 19), '+0 days') || substr(collected_at, 20) AND (length(collected_at) = 19 OR substr(collected_at, 20) GLOB '.[0-9]*' AND rtrim(substr(collected_at, 20), '0123456789') = '.')),
+        CONSTRAINT trends_collected_at_check CHECK (collected_at IS strftime('%Y-%m-%d %H:%M:%S', iif(collected_at GLOB '[0-9]*', substr(collected_at, 1, 19), ''), '+0 days') || substr(collected_at, 20) AND (length(collected_at) = 19 OR substr(collected_at, 20) GLOB '.[0-9]*' AND rtrim(substr(collected_at, 20), '0123456789') = '.')),
     metadata TEXT
         CONSTRAINT trends_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))
 ) STRICT;
@@ -62,7 +62,7 @@ CREATE TABLE job_scripts (
     hashtags TEXT
         CONSTRAINT job_scripts_hashtags_check CHECK (hashtags IS NULL OR json_valid(hashtags)),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT job_scripts_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
+        CONSTRAINT job_scripts_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.'))
 ) STRICT;
 CREATE INDEX idx_job_scripts_job_id ON job_scripts (job_id);
 
@@ -80,11 +80,11 @@ CREATE TABLE job_videos (
     duration_seconds REAL,
     cost_usd REAL,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
-        CONSTRAINT job_videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', substr(created_at, 1, 19), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
+        CONSTRAINT job_videos_created_at_check CHECK (created_at IS strftime('%Y-%m-%d %H:%M:%S', iif(created_at GLOB '[0-9]*', substr(created_at, 1, 19), ''), '+0 days') || substr(created_at, 20) AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*' AND rtrim(substr(created_at, 20), '0123456789') = '.')),
     approved_at TEXT
-        CONSTRAINT job_videos_approved_at_check CHECK (approved_at IS strftime('%Y-%m-%d %H:%M:%S', substr(approved_at, 1, 19), '+0 days') || substr(approved_at, 20) AND (length(approved_at) = 19 OR substr(approved_at, 20) GLOB '.[0-9]*' AND rtrim(substr(approved_at, 20), '0123456789') = '.')),
+        CONSTRAINT job_videos_approved_at_check CHECK (approved_at IS strftime('%Y-%m-%d %H:%M:%S', iif(approved_at GLOB '[0-9]*', substr(approved_at, 1, 19), ''), '+0 days') || substr(approved_at, 20) AND (length(approved_at) = 19 OR substr(approved_at, 20) GLOB '.[0-9]*' AND rtrim(substr(approved_at, 20), '0123456789') = '.')),
     published_at TEXT
-        CONSTRAINT job_videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', substr(published_at, 1, 19), '+0 days') || substr(published_at, 20) AND (length(published_at) = 19 OR substr(published_at, 20) GLOB '.[0-9]*' AND rtrim(substr(published_at, 20), '0123456789') = '.')),
+        CONSTRAINT job_videos_published_at_check CHECK (published_at IS strftime('%Y-%m-%d %H:%M:%S', iif(published_at GLOB '[0-9]*', substr(published_at, 1, 19), ''), '+0 days') || substr(published_at, 20) AND (length(published_at) = 19 OR substr(published_at, 20) GLOB '.[0-9]*' AND rtrim(substr(published_at, 20), '0123456789') = '.')),
     published_url TEXT,
     metadata TEXT
         CONSTRAINT job_videos_metadata_check CHECK (metadata IS NULL OR json_valid(metadata))

@@ -48,7 +48,7 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     let at = Timestamp::now();
     let file = target(&url, options, at)?;
     let folder = folder_of(&file);
-    let size = database_size(&url)?;
+    let size = database_size(&url).map_err(|error| error.in_database(&url))?;
     let copies = scratch_folder(&url, &file, options.seal.is_some());
     folder::remove_orphans(&folder);
     require_space(&copies, size + size / 2, "a copy of the database and the backup")?;
@@ -57,7 +57,9 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     let packed = work.file("backup");
 
     let engine = Engine::of(&url);
-    let contents = engine.copy(&url, &copy, options.pg_bin.as_deref(), watch)?;
+    let contents = engine
+        .copy(&url, &copy, options.pg_bin.as_deref(), watch)
+        .map_err(|error| error.in_database(&url))?;
     let (checked, sums) = check_and_pack(engine, &copy, &packed, options, watch)?;
     require_rows("the copy", &contents.rows, &checked.rows)?;
     let manifest = manifest(&url, engine, at, contents, &checked, &sums, options.seal.is_some());
@@ -77,7 +79,11 @@ pub fn before_migration(
 ) -> Result<Option<PathBuf>> {
     let history = migrate::status(url)?;
     history.require_ours()?;
-    if !history.is_initialised() || history.pending().next().is_none() || !has_rows(&url.parse()?)? {
+    if !history.is_initialised() || history.pending().next().is_none() {
+        return Ok(None);
+    }
+    let database: DatabaseUrl = url.parse()?;
+    if !has_rows(&database).map_err(|error| error.in_database(&database))? {
         return Ok(None);
     }
     create(url, options, watch).map(|(file, _)| Some(file))

@@ -64,8 +64,9 @@ pub fn drill(
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let rows = match (engine, &url) {
         #[cfg(feature = "postgres")]
-        (Engine::Postgres, DatabaseUrl::Postgres(url)) => {
-            super::postgres::drill(url, &copy, manifest.as_ref(), pg_bin)?
+        (Engine::Postgres, DatabaseUrl::Postgres(on_server)) => {
+            super::postgres::drill(on_server, &copy, manifest.as_ref(), pg_bin)
+                .map_err(|error| error.in_database(&url))?
         }
         _ => check_unpacked(engine, &newest.file, &copy, manifest.as_ref(), pg_bin)?.rows,
     };

@@ -20,7 +20,7 @@ use super::{Checked, Contents, Progress, Step, Watch, require_rows, verify};
 use crate::db::conninfo::{database_name, environment, in_database};
 use crate::db::migrate::dashed;
 use crate::db::postgres;
-use crate::error::{ResultExt, one_line};
+use crate::error::{ResultExt, found_no_room, one_line};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -223,6 +223,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
         })
         .and_then(|done| {
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
+            carry_over(&mut server, &name, &scratch.name)?;
             swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
             Ok((done, kept))
         });
@@ -292,8 +293,10 @@ impl Scratch {
         }
         let name = format!("{prefix}{}", uuid::Uuid::now_v7().simple());
         let create = diesel::sql_query(
-            "SELECT coalesce((SELECT format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L', \
-             $1, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database WHERE datname = $2), \
+            "SELECT coalesce((SELECT format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L%s', \
+             $1, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, \
+             (SELECT format(' TABLESPACE %I', spcname) FROM pg_tablespace AS t WHERE t.oid = dattablespace AND spcname <> 'pg_default')) \
+             FROM pg_database WHERE datname = $2), \
              format('CREATE DATABASE %I TEMPLATE template0', $1)) AS value",
         )
         .bind::<Text, _>(&name)
@@ -309,6 +312,41 @@ impl Scratch {
             .batch_execute(&format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name))
             .of("pg_database", &self.name)
     }
+}
+
+/// Gives a database what another has as a whole: who may do what with it, how many may connect, its settings. None of
+/// that is in a dump.
+fn carry_over(server: &mut PgConnection, from: &str, to: &str) -> Result<()> {
+    let statements = diesel::sql_query(
+        "SELECT statement AS value FROM (SELECT oid, datdba, datacl, datconnlimit FROM pg_database WHERE datname = $1) AS db, \
+         LATERAL ( \
+           SELECT 1 AS place, format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', $2, pg_get_userbyid(datdba)) AS statement \
+             WHERE datacl IS NOT NULL \
+           UNION ALL SELECT 2, format('GRANT %s ON DATABASE %I TO %s%s', privilege_type, $2, \
+               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, \
+               CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) FROM aclexplode(datacl) \
+           UNION ALL SELECT 3, format('ALTER DATABASE %I CONNECTION LIMIT %s', $2, datconnlimit) WHERE datconnlimit <> -1 \
+           UNION ALL SELECT 4, format('SELECT set_config(%L, %L, true); %s SET %I FROM CURRENT', \
+               split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1), \
+               CASE setrole WHEN 0 THEN format('ALTER DATABASE %I', $2) \
+               ELSE format('ALTER ROLE %I IN DATABASE %I', pg_get_userbyid(setrole), $2) END, \
+               split_part(setting, '=', 1)) \
+             FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setdatabase = oid \
+         ) AS statements ORDER BY place",
+    )
+    .bind::<Text, _>(from)
+    .bind::<Text, _>(to)
+    .load::<Value>(server)
+    .of("pg_database", from)?;
+    for statement in statements {
+        // Each is a transaction, in which the setting has the value that is kept.
+        if let Err(error) = server.batch_execute(&statement.value) {
+            // Without the value, which may be a secret.
+            let what = statement.value.rsplit("; ").next().unwrap_or_default().replace(to, from);
+            tracing::warn!("the restored database lacks what `{what}` would give it: {error}");
+        }
+    }
+    Ok(())
 }
 
 /// Gives both their new names, at once.
@@ -452,6 +490,8 @@ impl Running {
         }
         let said = said.map_err(|error| Error::io(self.name, error))?;
         let said = one_line(&String::from_utf8_lossy(&said));
-        Err(Error::Unusable { database: self.name.to_owned(), reason: format!("failed ({status}): {said}") })
+        let room = if found_no_room(&said) { "; make room and try again" } else { "" };
+        let reason = format!("failed ({status}): {said}{room}");
+        Err(Error::Unusable { database: self.name.to_owned(), reason })
     }
 }

@@ -69,10 +69,12 @@ pub fn plan(url: &str, file: &Path) -> Result<Planned> {
             Err(_) => (None, None),
         },
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(on_server) => match super::postgres::exists(on_server)? {
-            true => (super::postgres::size(on_server).ok(), count(url)),
-            false => (None, None),
-        },
+        DatabaseUrl::Postgres(on_server) => {
+            match super::postgres::exists(on_server).map_err(|error| error.in_database(&parsed))? {
+                true => (super::postgres::size(on_server).ok(), count(url)),
+                false => (None, None),
+            }
+        }
         _ => (None, None),
     };
     Ok(Planned { backup, database: parsed.to_string(), replaced_bytes, replaced_rows })
@@ -105,6 +107,7 @@ pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) ->
         DatabaseUrl::Postgres(on_server) => super::postgres::restore(on_server, options, watch),
         _ => Err(Error::invalid(url.to_string(), "cannot take a backup")),
     }
+    .map_err(|error| error.in_database(&url))
 }
 
 /// Checks what was unpacked, and compares its counts.

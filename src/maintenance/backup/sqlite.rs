@@ -15,6 +15,7 @@ use super::workspace::{Workspace, require_space, sync_folder};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::migrate::dashed;
 use crate::db::{beside, sqlite};
+use crate::error::{DISK_ERROR, DISK_FULL};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -56,7 +57,8 @@ pub(super) fn copy(path: &Path, to: &Path, watch: Watch<'_>) -> Result<Contents>
     Ok(contents)
 }
 
-/// Looks whether a copy opens and is whole, and counts its rows.
+/// Looks whether a copy opens and is whole, and counts its rows. SQLite reads no CHECK of a file that it opens for
+/// reading: rows that another program wrote past them are kept as they are, and `viraldb doctor` names them.
 pub(super) fn check(copy: &Path) -> Result<Checked> {
     let failed = |error| failed(copy, error);
     let conn =
@@ -351,13 +353,14 @@ fn failed(path: &Path, error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::Busy { database, reason: "another program held it for too long; try again".to_owned() }
         }
-        Some(ErrorCode::DiskFull) => Error::io(path, std::io::ErrorKind::StorageFull.into()),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Unusable {
             database,
             reason: format!(
                 "is damaged, or no database: {reason}; `viraldb restore` puts a backup in its place"
             ),
         },
+        Some(ErrorCode::DiskFull) => Error::Unusable { database, reason: DISK_FULL.to_owned() },
+        Some(ErrorCode::SystemIoFailure) => Error::Unusable { database, reason: DISK_ERROR.to_owned() },
         _ => Error::Unusable { database, reason },
     }
 }

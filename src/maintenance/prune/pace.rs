@@ -38,9 +38,11 @@ impl<'a> Pace<'a> {
         Ok(Self { db, session, most, rows: most.min(50), version })
     }
 
-    /// How many rows to delete next.
-    pub(super) const fn rows(&self) -> usize {
-        self.rows
+    /// Takes from the rows that are left those to delete next.
+    pub(super) fn next<'b>(&self, left: &mut &'b [String]) -> Option<&'b [String]> {
+        let (next, rest) = left.split_at(self.rows.min(left.len()));
+        *left = rest;
+        if next.is_empty() { None } else { Some(next) }
     }
 
     /// Runs `work` in a transaction, and rests.

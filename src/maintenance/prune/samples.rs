@@ -56,14 +56,12 @@ impl Samples {
                 while !thinning.is_done() {
                     let found = db.read_newest(|conn| (samples.next)(conn, &mut thinning))?;
                     let mut left = &*found;
-                    while !left.is_empty() {
-                        let (ids, rest) = left.split_at(pace.rows().min(left.len()));
+                    while let Some(ids) = pace.next(&mut left) {
                         let gone = pace.write(|conn| {
                             tree::delete_where(conn, samples.table, "id", samples.ids, ids, None)
                         })?;
                         pruned.add(samples.table, gone);
                         told(Pruning::Rows(pruned.rows()))?;
-                        left = rest;
                     }
                 }
             }

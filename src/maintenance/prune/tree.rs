@@ -112,14 +112,12 @@ impl Tree {
         let mut pages = Pages::new(self);
         while let Some(found) = db.read_newest(|conn| pages.next(conn, prune))? {
             let mut left = &*found;
-            while !left.is_empty() {
-                let (ids, rest) = left.split_at(pace.rows().min(left.len()));
+            while let Some(ids) = pace.next(&mut left) {
                 let gone = pace.write(|conn| self.delete_batch(conn, prune, ids, told))?;
                 pruned.file_count += gone.files;
                 for (table, rows) in gone.rows {
                     pruned.add(table, rows);
                 }
-                left = rest;
                 told(Pruning::Rows(pruned.rows()))?;
             }
         }

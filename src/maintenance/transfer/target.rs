@@ -193,8 +193,7 @@ pub(super) fn advance(conn: &mut DbConnection, table: &Table, before: Digest, af
         // It is elsewhere, or it has ended and the table is gone.
         _ => Err(Error::Unusable {
             database: String::new(),
-            reason: "another transfer is writing to it; let it end, or stop it and go on with --resume"
-                .to_owned(),
+            reason: "another transfer is writing to it; let it end, or stop it".to_owned(),
         }),
     }
 }

@@ -74,7 +74,9 @@ impl<'a> Batch<'a> {
 pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>) -> Result<()> {
     batches.iter().try_for_each(|batch| match write(target, &batch) {
         Err(error) if error.is_of_row() => Err(first_refused(target, &batch, error)?),
-        result => result,
+        result => {
+            result.map_err(|error| error.with("what was copied before stays, and --resume goes on with it"))
+        }
     })
 }
 

@@ -5,6 +5,7 @@ mod doctor;
 mod drift;
 mod export;
 mod export_rows;
+mod full_disk;
 mod optimize;
 mod prune;
 mod prune_killed;

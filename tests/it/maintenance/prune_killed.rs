@@ -16,7 +16,7 @@ use crate::make;
 use crate::support::both;
 
 /// Runs that miss something of what each of them has.
-const HALF: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs AS r WHERE \
+pub(super) const HALF: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs AS r WHERE \
     (SELECT count(*) FROM clips WHERE pipeline_run_id = r.id) <> 1 \
     OR (SELECT count(*) FROM scripts WHERE pipeline_run_id = r.id) <> 1 \
     OR (SELECT count(*) FROM tts_audio WHERE pipeline_run_id = r.id) <> 1 \

@@ -3,13 +3,22 @@
 use viraldb::ConfigValue;
 use viraldb::Error;
 use viraldb::compilation::NewConfigOverride;
+use viraldb::config::Config;
 use viraldb::diesel::connection::SimpleConnection;
+use viraldb::maintenance::{Part, Prune};
 use viraldb::queue::{Backoff, Failure, Lease, Rescued};
 use viraldb::republishing::NewSystemConfiguration;
 use viraldb::types::LeaseToken;
 
 use super::*;
 use crate::support::{both, newly_prepared, statements};
+
+/// Deletes the jobs that were finished before a moment.
+fn prune(db: &Database, before: Timestamp) -> u64 {
+    let usual = Prune::new(&Config::open(db).unwrap()).unwrap();
+    let how = Prune { parts: vec![Part::Jobs], finished_before: before, ..usual };
+    viraldb::maintenance::prune(db, &how, &mut |_| Ok(())).unwrap().rows()
+}
 
 fn hours(n: i64) -> Timestamp {
     let far = Duration::from_secs(n.unsigned_abs() * 3600);
@@ -125,7 +134,7 @@ both! {
             assert!(matches!(db.write(|c| queue::claim(c, &Claim::new("w").lease(length))), Err(Error::Invalid { .. })), "{length:?}");
         }
         db.write(|c| queue::complete(c, &job)).unwrap();
-        assert_eq!(queue::prune(&db, Timestamp::now() - Duration::MAX).unwrap(), 0);
+        assert_eq!(prune(&db, Timestamp::now() - Duration::MAX), 0);
         db.read(|c| queue::stats(c, Duration::MAX)).unwrap();
     }
 
@@ -168,8 +177,8 @@ both! {
         // More than a batch, all finished long ago, between jobs that wait.
         let [waiting, _] = put(&db, [|j| j.queued_at = Some(hours(-100)), |j| j.queued_at = Some(hours(-90))]);
         enqueue_finished(&db, 2_500);
-        assert_eq!(queue::prune(&db, hours(-49)).unwrap(), 0);
-        assert_eq!(queue::prune(&db, hours(-1)).unwrap(), 2_500);
+        assert_eq!(prune(&db, hours(-49)), 0);
+        assert_eq!(prune(&db, hours(-1)), 2_500);
         assert_eq!(find(&db, waiting).status, JobStatus::Queued);
     }
 
@@ -370,9 +379,9 @@ both! {
         let taken = claim(&db, &Claim::new("w").at_most(2));
         db.write(|c| queue::complete_many(c, &taken)).unwrap();
         db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(taken[0].id)).set(jobs::completed_at.eq(Some(hours(-48)))).execute(c)?)).unwrap();
-        assert_eq!(queue::prune(&db, hours(-24)).unwrap(), 1);
-        assert_eq!(queue::prune(&db, hours(-24)).unwrap(), 0);
-        assert_eq!(queue::prune(&db, hours(1)).unwrap(), 1);
+        assert_eq!(prune(&db, hours(-24)), 1);
+        assert_eq!(prune(&db, hours(-24)), 0);
+        assert_eq!(prune(&db, hours(1)), 1);
         assert_eq!(claim(&db, &Claim::new("w")).len(), 1, "what is not finished is kept");
     }
 

@@ -34,7 +34,12 @@ impl Server {
 
     /// A server of its own, whatever the environment names.
     pub fn own(settings: &[&str]) -> Self {
-        start(settings)
+        Self::own_in(&std::env::temp_dir(), settings)
+    }
+
+    /// One with all that is its own in a folder.
+    pub fn own_in(place: &Path, settings: &[&str]) -> Self {
+        start(place, settings)
     }
 
     /// Ends a server of its own without a word to anybody, and starts it again, or starts it after a [`Self::stop`].
@@ -52,7 +57,7 @@ impl Server {
     /// A streaming replica of a server of its own.
     #[allow(dead_code)] // the benchmarks do not
     pub fn replica(&self) -> Self {
-        let dir = folder();
+        let dir = folder(&std::env::temp_dir());
         let host = self.data.as_ref().expect("only a server of its own has replicas").parent().unwrap();
         let data = dir.join("data");
         let copied = as_postgres(&bin().join("pg_basebackup"))
@@ -146,10 +151,10 @@ pub fn as_postgres(program: &Path) -> Command {
     }
 }
 
-/// Starts a server on a Unix socket in a folder of its own. A shell keeps it: when this process
+/// Starts a server on a Unix socket in a folder of its own, in the place named. A shell keeps it: when this process
 /// ends, however it ends, the shell's input closes, and it stops the server and removes the folder.
-fn start(settings: &[&str]) -> Server {
-    let dir = folder();
+fn start(place: &Path, settings: &[&str]) -> Server {
+    let dir = folder(place);
     let initdb = as_postgres(&bin().join("initdb"))
         .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"])
         .arg(dir.join("data"))
@@ -160,8 +165,8 @@ fn start(settings: &[&str]) -> Server {
 }
 
 /// A folder that the user PostgreSQL runs as may write.
-fn folder() -> PathBuf {
-    let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir().unwrap().keep();
+fn folder(place: &Path) -> PathBuf {
+    let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir_in(place).unwrap().keep();
     let done = Command::new("chmod").arg("0777").arg(&dir).status().unwrap();
     assert!(done.success());
     dir

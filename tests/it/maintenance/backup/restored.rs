@@ -213,6 +213,23 @@ mod sqlite {
         assert_eq!(std::fs::read(t.path(&kept[0])).unwrap(), b"this was a database");
     }
 
+    /// As a restore leaves it that is killed when it has put the log aside, and not yet the backup in its place.
+    #[test]
+    fn the_log_of_a_damaged_one_is_never_lost() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let file = back_up(&t);
+        std::fs::write(t.path("viral.db"), "this was a database").unwrap();
+        std::fs::hard_link(t.path("viral.db"), t.path("viral.db.replaced-1")).unwrap();
+        std::fs::write(t.path("viral.db.replaced-1-wal"), "and this its log").unwrap();
+        t.ok(&["restore", "--yes", file.to_str().unwrap()]);
+        assert_eq!(videos(&t), 2);
+        for (name, content) in [("", "this was a database"), ("-wal", "and this its log")] {
+            let kept = std::fs::read_to_string(t.path(&format!("viral.db.replaced-1{name}"))).unwrap();
+            assert_eq!(kept, content);
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn through_a_link() {
@@ -253,5 +270,45 @@ fn into_a_server_that_lacks_the_database() {
     drop_database(&t, name);
     let said = t.ok(&["restore", "--yes", file.to_str().unwrap()]);
     assert!(said.starts_with("restored ") && !said.contains("kept"), "{said}");
+    assert_eq!(videos(&t), 2);
+}
+
+/// What belongs to a database as a whole is in no dump.
+#[cfg(feature = "postgres")]
+#[test]
+fn rights_and_settings_of_the_database_stay() {
+    use viraldb::diesel::connection::{Connection, SimpleConnection};
+    let t = Scratch::postgres();
+    with_rows(&t, 2);
+    let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    let mut server = viraldb::DbConnection::Postgres(
+        viraldb::diesel::pg::PgConnection::establish(&t.url.replace(name, "postgres")).unwrap(),
+    );
+    server
+        .batch_execute(&format!(
+            "REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+             GRANT CONNECT, TEMPORARY ON DATABASE {name} TO pg_monitor WITH GRANT OPTION;
+             ALTER DATABASE {name} CONNECTION LIMIT 77;
+             ALTER DATABASE {name} SET search_path = '';
+             ALTER DATABASE {name} SET DateStyle = 'ISO, DMY';
+             ALTER DATABASE {name} SET my.secret = 'it''s \"planted\"';
+             ALTER DATABASE {name} SET default_transaction_read_only = off;
+             ALTER ROLE CURRENT_USER IN DATABASE {name} SET search_path = public, \"$user\", \"A b\""
+        ))
+        .unwrap();
+    let mut described = || {
+        let of = |sql: &str| format!("SELECT ({sql}) AS v FROM pg_database AS db WHERE datname = '{name}'");
+        [
+            "SELECT string_agg(concat_ws(' ', grantee, privilege_type, is_grantable), ', ' ORDER BY 1) FROM aclexplode(datacl) AS a (grantor, grantee, privilege_type, is_grantable)",
+            "SELECT string_agg(concat_ws(' ', setrole, setting), ', ' ORDER BY setrole, setting) FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setdatabase = oid",
+            "SELECT concat_ws(' ', datconnlimit, datdba, dattablespace)",
+        ]
+        .map(|sql| make::query(&mut server, &of(sql)).remove(0))
+    };
+    let before = described();
+    let file = back_up(&t);
+    let said = restore(&t, &file);
+    assert!(said.code == 0 && said.out.contains("_replaced_"), "{}{}", said.out, said.err);
+    assert_eq!(described(), before);
     assert_eq!(videos(&t), 2);
 }

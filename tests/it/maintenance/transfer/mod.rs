@@ -14,13 +14,13 @@ use crate::support::Scratch;
 
 /// A database on the other engine.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
-fn across(t: &Scratch) -> Scratch {
+pub(super) fn across(t: &Scratch) -> Scratch {
     if t.is_postgres { Scratch::sqlite() } else { Scratch::postgres() }
 }
 
 /// A database on the only engine there is.
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-fn across(t: &Scratch) -> Scratch {
+pub(super) fn across(t: &Scratch) -> Scratch {
     t.another()
 }
 
@@ -39,12 +39,12 @@ fn execute(db: &Database, statements: &str) {
 }
 
 /// One row into each of the 22 tables, referring to each other.
-fn seed(db: &Database) {
+pub(super) fn seed(db: &Database) {
     db.write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
 }
 
 /// So many discovered videos and samples of analytics.
-fn many(t: &Scratch, db: &Database, count: u32) {
+pub(super) fn many(t: &Scratch, db: &Database, count: u32) {
     let numbers = if t.is_postgres {
         format!("generate_series(1, {count}) AS numbers (n)")
     } else {
@@ -63,7 +63,7 @@ fn many(t: &Scratch, db: &Database, count: u32) {
 }
 
 /// The tables of a database.
-fn tables(t: &Scratch, c: &mut DbConnection) -> Vec<String> {
+pub(super) fn tables(t: &Scratch, c: &mut DbConnection) -> Vec<String> {
     let sql = if t.is_postgres {
         "SELECT relname::text AS v FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
     } else {
