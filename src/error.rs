@@ -422,6 +422,11 @@ fn known_trouble(message: &str) -> Option<Error> {
             "the server's disk is full: {}; nothing of this was written. Make room and try again",
             one_line(m)
         )),
+        // The pooler's next session has not prepared what the last one has, or another program has under that name.
+        m if m.contains("prepared statement \"__diesel_stmt_") => unusable(
+            "each transaction gets another session, as behind PgBouncer in transaction mode; say so in the URL: \
+                 pgbouncer=true",
+        ),
         m if m.contains("read-only transaction") => {
             unusable("may not be written here: `read` does not write, use `write`")
         }
@@ -460,6 +465,19 @@ pub(crate) fn require(field: &str, value: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pooler_that_nobody_told_us_of_is_named() {
+        for message in [
+            "prepared statement \"__diesel_stmt_1\" already exists",
+            "prepared statement \"__diesel_stmt_12\" does not exist",
+            "bind message supplies 2 parameters, but prepared statement \"__diesel_stmt_3\" requires 1",
+        ] {
+            let error = Diesel::DatabaseError(Kind::Unknown, Box::new(message.to_owned()));
+            let said = map(error, "clips", "7").to_string();
+            assert!(said.ends_with("say so in the URL: pgbouncer=true"), "{said}");
+        }
+    }
 
     #[test]
     fn what_is_not_known_is_left_out() {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::DatabaseUrl;
-use super::url::query_of;
+use super::url::{for_libpq, query_of};
 use crate::{Error, Result};
 
 /// What libpq's own programs read from their environment to connect as the URL says: `PGHOST`, `PGPASSWORD`, ….
@@ -52,7 +52,7 @@ fn parse(url: &str) -> Result<Vec<Set>> {
         url: DatabaseUrl::Postgres(url.to_owned()).to_string(),
         reason,
     };
-    let text = CString::new(url).map_err(|error| refused(error.to_string()))?;
+    let text = CString::new(for_libpq(url)).map_err(|error| refused(error.to_string()))?;
     let mut message: *mut c_char = ptr::null_mut();
     // SAFETY: the text ends in NUL and lives through the call; `message` is freed below, once.
     let options = unsafe { pq_sys::PQconninfoParse(text.as_ptr(), &mut message) };
@@ -118,6 +118,7 @@ mod tests {
         assert_eq!(database_name(&in_database(url, "other")), "other");
         assert_eq!(database_name(&in_database("postgres://me@h/name", "other")), "other");
         assert_eq!(database_name("postgres://%2Ftmp%2Fs/x"), "x");
+        assert_eq!(database_name("postgres://h/name?pgbouncer=true"), "name");
         assert!(environment("postgres://h/d?nothing=1").unwrap_err().to_string().contains("nothing"));
     }
 }

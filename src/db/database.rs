@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use diesel::r2d2::{Pool, PooledConnection};
-use diesel::sql_types::Text;
 
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
 use super::opener::{LogErrors, Opener};
+use super::replica::Replica;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Access;
 #[cfg(feature = "sqlite")]
 use super::writer::Writer;
-use super::{DatabaseUrl, DbConnection, migrate, on_backend};
+use super::{DatabaseUrl, DbConnection, migrate};
 use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
 
@@ -31,7 +30,7 @@ pub struct Options {
     /// From 1 millisecond to 24 days; what is shorter or longer counts as these. 5 seconds unless told.
     pub busy_timeout: Duration,
     /// Where [`Database::read`] reads on PostgreSQL: a streaming replica of the same server, which may be a moment
-    /// behind. SQLite has none, and takes no notice. `None` unless told.
+    /// behind, or that server itself. SQLite has none, and takes no notice. `None` unless told.
     pub read_url: Option<String>,
 }
 
@@ -50,7 +49,8 @@ impl Options {
     }
 }
 
-const READ_URL: &str = "VIRALDB_READ_URL";
+/// The variable that names the replica.
+pub(super) const READ_URL: &str = "VIRALDB_READ_URL";
 
 impl Default for Options {
     fn default() -> Self {
@@ -65,7 +65,7 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     main: Source,
     /// Where `read` reads, if not there.
-    replica: Option<Source>,
+    replica: Option<Replica>,
     /// SQLite has one writer at a time.
     #[cfg(feature = "sqlite")]
     writer: Option<Writer>,
@@ -132,7 +132,7 @@ impl Database {
         let permits =
             Permits::new(opener.options.connections, !matches!(opener.url, DatabaseUrl::Postgres(_)));
         let main = Source::new(opener);
-        let replica = main.replica()?;
+        let replica = Replica::of(&main)?;
         tracing::info!(database = %main.opener.url, "open");
         Ok(Self(Arc::new(Inner {
             main,
@@ -205,8 +205,15 @@ impl Database {
     /// one moment on either engine.
     ///
     /// With a replica ([`Options::read_url`]) it reads there, and what was written last may not have come there yet.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::Unusable`] if the replica was promoted meanwhile: its rows go their own way from
+    /// then on. That is noticed within five seconds.
     pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        self.0.replica.as_ref().unwrap_or(&self.0.main).read(work)
+        match &self.0.replica {
+            Some(replica) => replica.read(&self.0.main, work),
+            None => self.0.main.read(work),
+        }
     }
 
     /// [`read`](Self::read), of what was written last: never on a replica.
@@ -252,14 +259,14 @@ impl Database {
 }
 
 /// One server or file, and the connections to it.
-struct Source {
-    opener: Opener,
+pub(super) struct Source {
+    pub(super) opener: Opener,
     /// Readers on SQLite, all connections on PostgreSQL.
     pool: Pool<Opener>,
 }
 
 impl Source {
-    fn new(opener: Opener) -> Self {
+    pub(super) fn new(opener: Opener) -> Self {
         let pool = Pool::builder()
             .max_size(opener.options.connections)
             .min_idle(Some(0))
@@ -272,39 +279,7 @@ impl Source {
         Self { opener, pool }
     }
 
-    /// The replica that the options name, which has to be one of this server and this database.
-    fn replica(&self) -> Result<Option<Self>> {
-        let (Some(url), DatabaseUrl::Postgres(_)) = (&self.opener.options.read_url, &self.opener.url) else {
-            return Ok(None);
-        };
-        let url: DatabaseUrl = url.parse()?;
-        let other = |reason: String| Err(Error::Unusable { database: url.to_string(), reason });
-        if !matches!(url, DatabaseUrl::Postgres(_)) {
-            return other(format!("{READ_URL} has to name a replica of {}", self.opener.url));
-        }
-        let replica = Self::new(Opener::new(url.clone(), &self.opener.options)?);
-        if replica.identity()? != self.identity()? {
-            return other(format!("is no replica of {}, as {READ_URL} says", self.opener.url));
-        }
-        Ok(Some(replica))
-    }
-
-    /// What a server and its replicas have in common, and no other has.
-    fn identity(&self) -> Result<String> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = Text)]
-            identity: String,
-        }
-        let asked =
-            "SELECT system_identifier || ' ' || current_database() AS identity FROM pg_control_system()";
-        self.read(|conn| {
-            let row: Row = on_backend!(conn, |c| diesel::sql_query(asked).get_result(c))?;
-            Ok(row.identity)
-        })
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let result = match self.opener.url {
             #[cfg(feature = "postgres")]
             DatabaseUrl::Postgres(_) => {

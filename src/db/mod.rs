@@ -18,6 +18,7 @@ pub(crate) mod opener;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;
+pub(crate) mod replica;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod url;

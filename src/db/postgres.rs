@@ -1,11 +1,11 @@
 //! What only PostgreSQL needs: how its connections are opened.
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, CacheSize, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
 use super::migrate::Migration;
-use super::url::query_of;
+use super::url::{for_libpq, is_pooled, query_of};
 use crate::error::one_line;
 use crate::{Error, Result};
 
@@ -41,12 +41,27 @@ pub(crate) const CHUNK: usize = 1_000;
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// Names the lock under which migrations run: "viraldb" in ASCII.
-pub(crate) const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
+const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
+
+/// Begins a transaction that migrates. It sees what was committed while it waited for its turn.
+pub(crate) const BEGIN_MIGRATION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// Lets one transaction at a time migrate.
+pub(crate) fn lock_migrations(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).execute(conn).map(drop)
+}
 
 /// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
 /// sets its own `connect_timeout`.
 pub(crate) fn establish(url: &str) -> Result<PgConnection> {
-    PgConnection::establish(&with_settings(url)).map_err(|error| no_connection(&error.to_string()))
+    let conn = PgConnection::establish(&with_settings(url));
+    let mut conn = conn.map_err(|error| no_connection(&error.to_string()))?;
+    if is_pooled(url) {
+        // The next transaction may be given a session that has not prepared it. Without a name a statement is
+        // prepared and executed in one message.
+        conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
+    Ok(conn)
 }
 
 /// What each connection of ours sets. A server that is gone without a word is noticed within a minute, also by who only
@@ -60,9 +75,9 @@ const SETTINGS: [(&str, &str); 6] = [
     ("keepalives_count", "3"),
 ];
 
-/// The URL with what each connection of ours sets, unless the URL sets it itself.
+/// The URL as libpq takes it, with what each connection of ours sets, unless the URL sets it itself.
 pub(crate) fn with_settings(url: &str) -> String {
-    let mut url = url.to_owned();
+    let mut url = for_libpq(url);
     for (key, value) in SETTINGS {
         let query = query_of(&url);
         let is_set = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some(key));
@@ -125,6 +140,7 @@ mod tests {
         assert_eq!(with_settings("postgres://u:p@h/d"), format!("postgres://u:p@h/d?{set}"));
         assert_eq!(with_settings("postgres://u:p?q@h/d"), format!("postgres://u:p?q@h/d?{set}"));
         assert_eq!(with_settings("postgres:///d?user=a@b"), format!("postgres:///d?user=a@b&{set}"));
+        assert_eq!(with_settings("postgres://h/d?pgbouncer=true"), format!("postgres://h/d?{set}"));
         assert_eq!(
             with_settings("postgres://[::1]:5432,h:1/d?application_name=a@b"),
             format!(

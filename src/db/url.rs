@@ -15,13 +15,14 @@ use crate::{Error, Result};
 /// | `viral.db`, `viral.sqlite`, `viral.sqlite3` | a file, by its ending |
 /// | `sqlite::memory:` | SQLite in memory, gone with the last [`Database`](crate::Database) |
 /// | `postgres://user@host/name`, `postgresql://…` | PostgreSQL |
+/// | `postgres://user@host:6432/name?pgbouncer=true` | PostgreSQL, through PgBouncer in transaction mode |
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A SQLite file.
     File(PathBuf),
     /// SQLite in memory.
     Memory,
-    /// PostgreSQL, as libpq takes it.
+    /// PostgreSQL, as libpq takes it, but for `pgbouncer=true`.
     Postgres(String),
 }
 
@@ -34,6 +35,20 @@ impl DatabaseUrl {
         match self {
             Self::File(_) | Self::Memory => "SQLite",
             Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// Refuses a pooler, for what needs a session of its own.
+    pub(crate) fn require_session(&self, what: &str) -> Result<()> {
+        match self {
+            Self::Postgres(url) if is_pooled(url) => Err(Error::Unusable {
+                database: self.to_string(),
+                reason: format!(
+                    "goes through a pooler, as pgbouncer=true says, and {what} needs a session of its own; \
+                     name the server itself with --database-url"
+                ),
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -93,6 +108,8 @@ impl FromStr for DatabaseUrl {
                 Err(unsupported(
                     "percent-encode the user name and the password: %40 is @, %2F is /, %25 is %".to_owned(),
                 ))
+            } else if own_values(text).any(|value| !matches!(value, Some("true" | "false"))) {
+                Err(unsupported(format!("{POOLED} is true or false; write {POOLED}=true")))
             } else {
                 Ok(Self::Postgres(text.to_owned()))
             };
@@ -187,8 +204,36 @@ fn is_unencoded(url: &str) -> bool {
     split_user(rest).0.is_some_and(|user| user.contains(['@', '/'])) || !rest.split('%').skip(1).all(is_code)
 }
 
-/// The query of a URL, which a question mark in the password does not begin.
+/// Whether a URL of PostgreSQL's leads through a pooler, which gives each transaction whatever session is free.
+pub(crate) fn is_pooled(url: &str) -> bool {
+    own_values(url).any(|value| value == Some("true"))
+}
+
+/// The one parameter that is not libpq's.
+const POOLED: &str = "pgbouncer";
+
+/// What a URL says of our own parameter, and `None` if it names it without a value.
+fn own_values(url: &str) -> impl Iterator<Item = Option<&str>> {
+    query_of(url).into_iter().flat_map(|query| query.split('&')).filter_map(own_value)
+}
+
+fn own_value(pair: &str) -> Option<Option<&str>> {
+    match pair.split_once('=') {
+        Some((POOLED, value)) => Some(Some(value)),
+        _ => (pair == POOLED).then_some(None),
+    }
+}
+
+/// A URL of PostgreSQL's without our own parameter, which libpq would refuse.
 #[cfg(feature = "postgres")]
+pub(crate) fn for_libpq(url: &str) -> String {
+    let Some(query) = query_of(url) else { return url.to_owned() };
+    let place = url.strip_suffix(query).unwrap_or(url).trim_end_matches('?');
+    let pairs: Vec<&str> = query.split('&').filter(|pair| own_value(pair).is_none()).collect();
+    if pairs.is_empty() { place.to_owned() } else { format!("{place}?{}", pairs.join("&")) }
+}
+
+/// The query of a URL, which a question mark in the password does not begin.
 pub(crate) fn query_of(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     split_user(rest).1.split_once('?').map(|(_, query)| query)
@@ -262,6 +307,41 @@ mod tests {
             said("sqlite://x.db?mode=ro")
                 .contains("no parameters of SQLite's, such as \"mode=ro\"; write sqlite://x.db")
         );
+    }
+
+    #[test]
+    fn a_pooler_is_said_by_a_parameter_of_our_own() {
+        for (url, pooled) in [
+            ("postgres://u:p@h:6432/d?pgbouncer=true", true),
+            ("postgres:///d?host=/tmp&pgbouncer=true&user=a@b", true),
+            ("postgres://u:p?pgbouncer=true@h/d", false),
+            ("postgres://h/d?pgbouncer=false", false),
+            ("postgres://h/pgbouncer=true", false),
+            ("postgres://h/d?application_name=pgbouncer", false),
+        ] {
+            let parsed: DatabaseUrl = url.parse().unwrap();
+            assert_eq!((is_pooled(url), parsed.require_session("it").is_err()), (pooled, pooled), "{url}");
+        }
+        for url in ["postgres://h/d?pgbouncer", "postgres://h/d?pgbouncer=yes", "postgres://h/d?pgbouncer="] {
+            let said = url.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(said.ends_with("pgbouncer is true or false; write pgbouncer=true"), "{said}");
+        }
+        let shown = "postgres://u:secret@h/d?pgbouncer=true".parse::<DatabaseUrl>().unwrap().to_string();
+        assert_eq!(shown, "postgres://u:***@h/d?pgbouncer=true");
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn libpq_is_not_told_our_own_parameter() {
+        for (url, told) in [
+            ("postgres://h/d?pgbouncer=true", "postgres://h/d"),
+            ("postgres://h/d?pgbouncer=false&user=u", "postgres://h/d?user=u"),
+            ("postgres://u:p?q@h/d?a=1&pgbouncer=true&b=2", "postgres://u:p?q@h/d?a=1&b=2"),
+            ("postgres://u:p?pgbouncer=true@h/d", "postgres://u:p?pgbouncer=true@h/d"),
+            ("postgres://h/d", "postgres://h/d"),
+        ] {
+            assert_eq!(for_libpq(url), told);
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Waiting until somebody has changed the queue or the settings: a notification on PostgreSQL, a look at the
-//! file's version on SQLite.
+//! file's version on SQLite. Behind a pooler nobody can tell, and something counts as changed twice a second.
 
 use std::time::Duration;
+#[cfg(feature = "postgres")]
+use std::time::Instant;
 
 use super::Database;
 use crate::Result;
@@ -30,7 +32,14 @@ pub(crate) enum Waker {
     File { conn: Box<super::DbConnection>, seen: i32, poll: Duration },
     #[cfg(feature = "postgres")]
     Server(super::listen::Listener),
+    /// A pooler hands no notifications on, and whoever listened there would leave a session that listens to others.
+    #[cfg(feature = "postgres")]
+    Pooler { next: Instant },
 }
+
+/// How often something counts as changed where nobody can tell.
+#[cfg(feature = "postgres")]
+const UNTOLD: Duration = Duration::from_millis(500);
 
 impl Waker {
     /// On SQLite the file is looked at every `poll`.
@@ -41,6 +50,9 @@ impl Waker {
     ) -> Result<Self> {
         #[cfg(feature = "postgres")]
         if let super::DatabaseUrl::Postgres(url) = db.url() {
+            if super::url::is_pooled(url) {
+                return Ok(Self::Pooler { next: Instant::now() + UNTOLD });
+            }
             return super::listen::Listener::open(url, topic.channel())
                 .map(Self::Server)
                 .map_err(|error| error.in_database(db.url()));
@@ -76,6 +88,16 @@ impl Waker {
             }
             #[cfg(feature = "postgres")]
             Self::Server(listener) => listener.wait(timeout),
+            #[cfg(feature = "postgres")]
+            Self::Pooler { next } => {
+                let left = next.saturating_duration_since(Instant::now());
+                std::thread::sleep(left.min(timeout));
+                if left > timeout {
+                    return Ok(false);
+                }
+                *next = Instant::now() + UNTOLD;
+                Ok(true)
+            }
         }
     }
 }

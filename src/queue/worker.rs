@@ -77,7 +77,8 @@ impl Worker {
         self
     }
 
-    /// How often it looks whether a SQLite file has changed. 25 ms unless told. PostgreSQL notifies it.
+    /// How often it looks whether a SQLite file has changed. 25 ms unless told. PostgreSQL notifies it, but not through
+    /// a pooler: there it looks twice a second.
     #[must_use]
     pub const fn poll(mut self, every: Duration) -> Self {
         self.poll = every;

@@ -18,6 +18,8 @@ mod migrations;
 mod models;
 #[cfg(feature = "async")]
 mod nonblocking;
+#[cfg(feature = "postgres")]
+mod pooler;
 mod queue;
 #[cfg(feature = "postgres")]
 mod replica;

@@ -79,6 +79,78 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     assert!(db.read(|c| Ok(is_replica(c))).unwrap(), "it is used again");
 }
 
+#[test]
+fn one_that_was_promoted_is_none_any_more() {
+    let primary = Server::own(&["fsync=off"]);
+    let url = primary.create_database("viral", "template0");
+    Database::open(&url).unwrap();
+    let replica = primary.replica();
+    let read_url = replica.url("viral");
+    let folder = tempfile::tempdir().unwrap();
+    let run = |url: &str, read_url: &str, args: &[&str]| {
+        let mut command = crate::support::viraldb(folder.path(), args);
+        command.env("DATABASE_URL", url).env("VIRALDB_READ_URL", read_url);
+        crate::support::Ran::from(command.output().unwrap())
+    };
+    let doctor = |url: &str, read_url: &str| run(url, read_url, &["doctor", "--only", "replica"]);
+    let looked = doctor(&url, &read_url);
+    assert!(
+        looked.code == 0 && looked.out.contains("1 checked: errors 0, warnings 0, to be known 0"),
+        "{looked:?}"
+    );
+
+    // The primary itself has the same rows, and is allowed: a URL of several hosts may lead there.
+    let itself = opened(&url, &url).unwrap();
+    assert!(!itself.read(|c| Ok(is_replica(c))).unwrap());
+    let looked = doctor(&url, &url);
+    assert!(
+        looked.code == 0 && looked.out.contains("VIRALDB_READ_URL names the primary itself"),
+        "{looked:?}"
+    );
+    let said = opened(&read_url, &url).unwrap_err().to_string();
+    assert!(said.contains("takes writes") && said.contains("exchange the two URLs"), "{said}");
+
+    let db = opened(&url, &read_url).unwrap();
+    assert!(db.read(|c| Ok(is_replica(c))).unwrap());
+    replica.promote();
+    let shown = read_url.parse::<viraldb::DatabaseUrl>().unwrap().to_string();
+    let is_refused = |error: &Error| matches!(error, Error::Unusable { database, reason } if *database == shown && reason.contains("it was promoted"));
+    // A program that runs already is told soon, and again and again.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let refused = loop {
+        match db.read(|c| Ok(is_replica(c))) {
+            Err(error) => break error,
+            Ok(_) => assert!(Instant::now() < deadline, "it still reads there"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert!(is_refused(&refused), "{refused:?}");
+    assert!(is_refused(&db.read(|c| Ok(is_replica(c))).unwrap_err()));
+    assert!(!db.read_newest(|c| Ok(is_replica(c))).unwrap());
+    db.write(|c| make::discovered_video().insert(c)).unwrap();
+
+    assert!(is_refused(&opened(&url, &read_url).unwrap_err()));
+    assert_eq!(run(&url, &read_url, &["status"]).code, 1);
+    let looked = doctor(&url, &read_url);
+    assert!(looked.code == 4 && looked.out.contains("it was promoted"), "{looked:?}");
+    assert!(looked.out.contains("name a server that follows this one in VIRALDB_READ_URL"), "{looked:?}");
+
+    for (wrong, said) in
+        [("postgres://%2Fnowhere/viral", "cannot be reached"), ("sqlite://viral.db", "has to name a replica")]
+    {
+        let looked = doctor(&url, wrong);
+        assert!(looked.code == 4 && looked.out.contains(said), "{looked:?}");
+    }
+
+    // While the primary does not answer nobody can tell, and rows are wanted.
+    primary.stop();
+    assert!(db.read(|c| Ok(is_replica(c))).is_ok());
+    primary.restart();
+    // It may have been told just now that nobody can tell.
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(is_refused(&db.read(|c| Ok(is_replica(c))).unwrap_err()));
+}
+
 #[cfg(feature = "sqlite")]
 #[test]
 fn sqlite_has_none_and_takes_no_notice() {

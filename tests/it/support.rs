@@ -2,6 +2,8 @@
 
 pub mod planted;
 #[cfg(feature = "postgres")]
+pub mod pooler;
+#[cfg(feature = "postgres")]
 pub mod server;
 pub mod small_disk;
 

@@ -115,18 +115,18 @@ pub fn run(url: &str) -> Result<Vec<&'static str>> {
 /// [`run`], on a file whatever its name.
 pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
     Opener::new(url, &Options::default())?
-        .made(|conn| runner::locked(conn, runner::apply_all))
+        .made(|conn| runner::unbound(conn, runner::apply_all))
         .map(|(_, applied)| applied)
 }
 
 /// Takes back the newest `count` migrations, newest first, and returns their names.
 pub fn revert(url: &str, count: usize) -> Result<Vec<&'static str>> {
-    initialised(url, |conn| runner::locked(conn, |conn| runner::revert_newest(conn, count)))
+    initialised(url, |conn| runner::unbound(conn, |conn| runner::revert_newest(conn, count)))
 }
 
 /// Takes back the newest `count` migrations and applies them again; returns the names applied.
 pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
-    initialised(url, |conn| runner::locked(conn, |conn| runner::redo_newest(conn, count)))
+    initialised(url, |conn| runner::unbound(conn, |conn| runner::redo_newest(conn, count)))
 }
 
 /// The migrations of the engine that `url` names, oldest first.
@@ -153,7 +153,7 @@ pub(crate) fn prepare(conn: &mut DbConnection) -> Result<()> {
     if history.verdict() == Verdict::Current && history.unrecorded.is_empty() {
         return Ok(());
     }
-    runner::locked(conn, runner::apply_all).map(drop)
+    runner::unbound(conn, runner::apply_all).map(drop)
 }
 
 fn opener(url: &str) -> Result<Opener> {

@@ -1,5 +1,6 @@
 //! Applies migrations and takes them back, one at a time, and keeps the books.
 
+#[cfg(feature = "sqlite")]
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
@@ -11,36 +12,48 @@ use crate::error::{ResultExt, one_line};
 use crate::schema::viraldb_migrations;
 use crate::{Error, Result};
 
-/// Runs `work` while nobody else migrates: under an advisory lock of this session on PostgreSQL. On
-/// SQLite each step is an IMMEDIATE transaction that looks again at what is pending; foreign keys are
-/// off meanwhile, which they can only be outside a transaction, because rebuilding a table would
-/// otherwise delete the rows that refer to it.
-pub(super) fn locked<T>(
+/// Runs `work` without foreign keys on SQLite, because rebuilding a table would delete the rows that refer to it.
+/// They can only be off outside a transaction.
+pub(super) fn unbound<T>(
     conn: &mut DbConnection,
     work: impl FnOnce(&mut DbConnection) -> Result<T>,
 ) -> Result<T> {
-    on_backend!(
-        &mut *conn,
-        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = OFF"),
-        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_lock({})", crate::db::postgres::MIGRATION_LOCK))
-    )?;
+    bind(conn, false)?;
     let result = work(conn);
-    // Whoever fails here has lost the connection, and with it the lock.
-    let _ = on_backend!(
-        conn,
-        sqlite => |c| c.batch_execute("PRAGMA foreign_keys = ON"),
-        postgres => |c| c.batch_execute(&format!("SELECT pg_advisory_unlock({})", crate::db::postgres::MIGRATION_LOCK))
-    );
+    // Whoever fails here has lost the connection.
+    let _ = bind(conn, true);
     result
 }
 
-/// One step, in one transaction. On SQLite several programs that start at once wait here for each other:
-/// as long as the history moves, somebody migrates and will be done. A lock under which nothing moves for
-/// the whole of `busy_timeout` is another program's.
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL drops nothing by itself
+fn bind(conn: &mut DbConnection, on: bool) -> QueryResult<()> {
+    on_backend!(
+        conn,
+        sqlite => |c| c.batch_execute(&format!("PRAGMA foreign_keys = {on}")),
+        postgres => |_c| Ok(())
+    )
+}
+
+/// One step, in one transaction that looks again at what is pending, and in which nobody else migrates: IMMEDIATE on
+/// SQLite, under an advisory lock on PostgreSQL. It keeps no state of the session, so that it also runs through a
+/// pooler.
+///
+/// On SQLite several programs that start at once wait here for each other: as long as the history moves, somebody
+/// migrates and will be done. A lock under which nothing moves for the whole of `busy_timeout` is another program's.
 fn step<T>(conn: &mut DbConnection, work: impl Fn(&mut DbConnection) -> Result<T>) -> Result<T> {
+    let begin = on_backend!(
+        &*conn,
+        sqlite => |_c| "BEGIN IMMEDIATE",
+        postgres => |_c| crate::db::postgres::BEGIN_MIGRATION
+    );
+    let alone = |conn: &mut DbConnection| {
+        on_backend!(&mut *conn, sqlite => |_c| Ok(()), postgres => |c| crate::db::postgres::lock_migrations(c))
+            .of("the schema", "")?;
+        work(conn)
+    };
     loop {
         let before = History::read(conn)?.newest_applied().map(str::to_owned);
-        match conn.atomically(&work) {
+        match conn.begin(begin).and_then(|()| conn.finish(alone)) {
             Err(Error::Busy { .. }) if History::read(conn)?.newest_applied() != before.as_deref() => {}
             result => return result,
         }

@@ -35,10 +35,12 @@ pub struct Create {
 ///
 /// # Errors
 /// [`Error::NotInitialised`] if there is no viraldb database; `Invalid` if there is no room, `to` is there already, or
-/// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse. Nothing is left behind.
+/// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse, or `url` goes through a
+/// pooler (`pgbouncer=true`). Nothing is left behind.
 pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
     let history = migrate::status(url)?;
     let url: DatabaseUrl = url.parse()?;
+    url.require_session("pg_dump")?;
     if !history.is_initialised() {
         return Err(Error::NotInitialised(url.to_string()));
     }

@@ -33,7 +33,8 @@ pub struct Drilled {
 /// `url` also tells which backups are meant, if the folder has others.
 ///
 /// # Errors
-/// `Invalid` if there is no backup, or it is not what it was; `Io`; `Unusable` if PostgreSQL refuses.
+/// `Invalid` if there is no backup, or it is not what it was; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
+/// through a pooler.
 pub fn drill(
     url: &str,
     folder: &Path,
@@ -42,6 +43,7 @@ pub fn drill(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Drilled> {
     let url: DatabaseUrl = url.parse()?;
+    url.require_session("pg_restore")?;
     let name = folder::name_of(&url);
     let (engine, origin) = (Engine::of(&url), folder::origin_of(&url)?);
     let newest = folder::list(folder)?.into_iter().find(|backup| {

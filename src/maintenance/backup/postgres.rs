@@ -137,9 +137,10 @@ fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
         .collect())
 }
 
-/// The number that a cluster got when it was made, by which backups of its databases are known.
+/// The number that a cluster got when it was made, by which backups of its databases are known. The database itself
+/// may be gone, and a pooler may not have another.
 pub(super) fn origin(url: &str) -> Result<String> {
-    identity(&mut server(url)?)
+    identity(&mut postgres::establish(url).or_else(|_| server(url))?)
 }
 
 fn identity(conn: &mut PgConnection) -> Result<String> {

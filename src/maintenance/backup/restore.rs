@@ -56,9 +56,10 @@ pub struct Restored {
 /// What [`restore`] would replace. Changes nothing.
 ///
 /// # Errors
-/// `Io` if there is no such backup; `Invalid` if it is of the other engine.
+/// `Io` if there is no such backup; `Invalid` if it is of the other engine; `Unusable` if `url` goes through a pooler.
 pub fn plan(url: &str, file: &Path) -> Result<Planned> {
     let parsed: DatabaseUrl = url.parse()?;
+    parsed.require_session("a restore")?;
     let backup = look(file.to_owned())?;
     if let Some(manifest) = Manifest::read(file)? {
         require_engine(&parsed, manifest.engine, file)?;
@@ -92,14 +93,15 @@ fn count(url: &str) -> Option<u64> {
 /// at once: on SQLite by renaming the file, with no `-wal` and `-shm` left, on PostgreSQL by renaming the databases
 /// in one transaction. A restore that fails or is killed leaves the old database where it was.
 ///
-/// On PostgreSQL it connects to the database `postgres` of the server, and needs the right to make databases; not
-/// through PgBouncer.
+/// On PostgreSQL it connects to the database `postgres` of the server, and needs the right to make databases.
 ///
 /// # Errors
 /// `Busy`, with who it is, if anybody else has the database open; `Invalid` if the backup is not whole, of the other
-/// engine, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb.
+/// engine, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb; `Unusable` if `url` goes through a
+/// pooler.
 pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) -> Result<Restored> {
     let url: DatabaseUrl = url.parse()?;
+    url.require_session("a restore")?;
     match &url {
         #[cfg(feature = "sqlite")]
         DatabaseUrl::File(path) => super::sqlite::restore(&url, path, options, watch),

@@ -32,6 +32,7 @@ portable! {
         Statistics = "statistics",
         UnusedIndexes = "unused_indexes",
         Autovacuum = "autovacuum",
+        Replica = "replica",
     }
 }
 

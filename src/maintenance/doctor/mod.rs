@@ -11,6 +11,8 @@ mod fix;
 mod integrity;
 #[cfg(all(feature = "sqlite", any(target_os = "linux", test)))]
 mod mounts;
+#[cfg(feature = "postgres")]
+mod replica;
 mod schema;
 mod secrets;
 mod sequences;
@@ -195,6 +197,8 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::UnusedIndexes, DatabaseUrl::Postgres(_)) => server::unused_indexes,
         #[cfg(feature = "postgres")]
         (Check::Autovacuum, DatabaseUrl::Postgres(_)) => server::autovacuum,
+        #[cfg(feature = "postgres")]
+        (Check::Replica, DatabaseUrl::Postgres(_)) => replica::replica,
         _ => return None,
     })
 }

@@ -58,7 +58,7 @@ impl Server {
     #[allow(dead_code)] // the benchmarks do not
     pub fn replica(&self) -> Self {
         let dir = folder(&std::env::temp_dir());
-        let host = self.data.as_ref().expect("only a server of its own has replicas").parent().unwrap();
+        let host = self.folder();
         let data = dir.join("data");
         let copied = as_postgres(&bin().join("pg_basebackup"))
             .args([
@@ -75,6 +75,18 @@ impl Server {
             .unwrap();
         assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
         run(&dir, &["hot_standby=on"])
+    }
+
+    /// Makes a server of its own of a replica.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn promote(&self) {
+        self.control(&["promote"]);
+    }
+
+    /// The folder of a server of its own, in which its socket is.
+    #[allow(dead_code)] // the benchmarks do not
+    pub fn folder(&self) -> &Path {
+        self.data.as_ref().and_then(|data| data.parent()).expect("only a server of its own has a folder here")
     }
 
     fn control(&self, args: &[&str]) {
@@ -165,7 +177,7 @@ fn start(place: &Path, settings: &[&str]) -> Server {
 }
 
 /// A folder that the user PostgreSQL runs as may write.
-fn folder(place: &Path) -> PathBuf {
+pub fn folder(place: &Path) -> PathBuf {
     let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir_in(place).unwrap().keep();
     let done = Command::new("chmod").arg("0777").arg(&dir).status().unwrap();
     assert!(done.success());

@@ -1,0 +1,530 @@
+//! Behind PgBouncer in transaction mode, where each transaction gets whatever session of the server is free.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use viraldb::compilation::*;
+use viraldb::config::{Config, Scope};
+use viraldb::db::migrate::{self, Verdict};
+use viraldb::diesel::pg::PgConnection;
+use viraldb::diesel::prelude::*;
+use viraldb::maintenance::{Destination, Export, Form, Part, Prune, export, prune};
+use viraldb::queue::{self, Claim, Worker};
+use viraldb::republishing::{JobStatus, JobType, NewVideoProcessingJob};
+use viraldb::schema::{discovered_videos, video_processing_jobs};
+use viraldb::secrets::{self, Key, Keyring, Place};
+use viraldb::{Database, DbConnection, Error, Options, ingest};
+
+use crate::make;
+use crate::support::pooler::{Pooler, SESSIONS};
+use crate::support::server::Server;
+use crate::support::{Ran, viraldb};
+
+/// More than the pooler has sessions, so that they change between them all the time.
+const CLIENTS: usize = 8;
+
+/// What PgBouncer itself keeps for each client, and sets anew when it gives it another session.
+const KEPT: [&str; 5] =
+    ["application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"];
+
+/// A database, and the two ways to it.
+struct Pooled {
+    /// Through the pooler.
+    url: String,
+    /// The same, without saying so.
+    untold: String,
+    /// To the server itself.
+    direct: String,
+}
+
+impl Pooled {
+    /// An empty one on the server of these tests.
+    fn new(name: &str) -> Self {
+        static SERVER: OnceLock<(Server, Pooler)> = OnceLock::new();
+        let (server, pooler) = SERVER.get_or_init(|| {
+            let server = Server::own(&["fsync=off"]);
+            let pooler = Pooler::before(&server);
+            (server, pooler)
+        });
+        let direct = server.create_database(name, "template0");
+        Self { url: pooler.url(name), untold: pooler.untold(name), direct }
+    }
+
+    fn open(&self) -> Database {
+        Database::open(&self.url).unwrap()
+    }
+
+    fn run(&self, folder: &Path, args: &[&str]) -> Ran {
+        let mut command = viraldb(folder, args);
+        command.env("DATABASE_URL", &self.url).env("VIRALDB_KEY_FILE", folder.join("keys"));
+        command.output().unwrap().into()
+    }
+
+    /// A connection past the pooler.
+    fn past(&self) -> DbConnection {
+        DbConnection::Postgres(PgConnection::establish(&self.direct).unwrap())
+    }
+
+    /// The processes of the pooler's sessions, after a look into each: nothing of their clients is left in them.
+    fn clean_sessions(&self) -> BTreeSet<String> {
+        let db = Database::connect(&self.url).unwrap();
+        let mut held: Vec<_> = (0..SESSIONS).map(|_| db.session().unwrap()).collect();
+        held.iter_mut().for_each(|c| make::execute(c, "BEGIN").unwrap()); // each has one of its own until it ends
+        let mut pids = BTreeSet::new();
+        for c in &mut held {
+            pids.extend(make::query(c, "SELECT pg_backend_pid()::text AS v"));
+            let set = make::query(c, "SELECT name AS v FROM pg_settings WHERE source = 'session'");
+            let left: Vec<_> = set.iter().filter(|name| !KEPT.contains(&name.as_str())).collect();
+            assert_eq!(left, Vec::<&String>::new(), "settings");
+            for (what, query) in [
+                ("prepared statements", "SELECT statement AS v FROM pg_prepared_statements"),
+                ("channels", "SELECT pg_listening_channels() AS v"),
+                ("cursors", "SELECT name AS v FROM pg_cursors WHERE is_holdable"),
+                (
+                    "temporary tables",
+                    "SELECT nspname::text AS v FROM pg_namespace WHERE oid = pg_my_temp_schema()",
+                ),
+                (
+                    "locks",
+                    "SELECT mode AS v FROM pg_locks WHERE locktype = 'advisory' AND database = \
+                     (SELECT oid FROM pg_database WHERE datname = current_database())",
+                ),
+            ] {
+                assert_eq!(make::query(c, query), Vec::<String>::new(), "{what}");
+            }
+        }
+        held.iter_mut().for_each(|c| make::execute(c, "ROLLBACK").unwrap());
+        assert_eq!(pids.len(), SESSIONS, "each client looked into another one");
+        let of_pooler = "SELECT pid::text AS v FROM pg_stat_activity WHERE datname = current_database() \
+                         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let mut server = self.past();
+        // One that was just closed is there for a moment still.
+        until("there are no others", || {
+            make::query(&mut server, of_pooler).into_iter().collect::<BTreeSet<_>>() == pids
+        });
+        pids
+    }
+}
+
+/// Does something on many threads at once, each with a database of its own.
+fn at_once(url: &str, work: impl Fn(usize, &Database) + Sync) {
+    std::thread::scope(|scope| {
+        for n in 0..CLIENTS {
+            let work = &work;
+            scope.spawn(move || work(n, &Database::connect(url).unwrap()));
+        }
+    });
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "not in 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    start.elapsed()
+}
+
+fn count(c: &mut DbConnection, table: &str) -> u64 {
+    make::query(c, &format!("SELECT count(*)::text AS v FROM {table}"))[0].parse().unwrap()
+}
+
+#[test]
+fn all_of_it_works_and_leaves_nothing_in_the_sessions() {
+    let t = Pooled::new("everything");
+    let db = t.open();
+    let before = t.clean_sessions();
+
+    // The rows of every table, through the models and past them.
+    db.write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
+    // What is not sealed does not go out.
+    db.write(|c| make::execute(c, "UPDATE channels SET api_credentials_encrypted = ''")).unwrap();
+    let tables: Vec<&str> = make::contract().iter().map(|table| table.table).collect();
+    for table in &tables {
+        assert_eq!(db.read(|c| Ok(make::rows(c, table).len())).unwrap(), 1, "{table}");
+    }
+    let how = |table: &str| Export { tables: vec![table.to_owned()], since: None, form: Form::Jsonl };
+    for table in &tables {
+        let mut out = Vec::new();
+        export(&db, &how(table), Destination::Stream(&mut out), &mut |_, _| ()).unwrap();
+        let options =
+            ingest::Options { format: Some(ingest::Format::Jsonl), table: Some(table), ..Default::default() };
+        let read =
+            ingest::ingest(&db, "rows", &*out, &options, &mut |row| panic!("{table}: {row:?}")).unwrap();
+        assert_eq!((read.new, read.rejected), (0, 0), "{table}");
+    }
+
+    // Statements outside any transaction: each may go to another session.
+    at_once(&t.url, |n, db| {
+        let mut session = db.session().unwrap();
+        for round in 0..50 {
+            let id = format!("s{n}-{round}");
+            let video = NewDiscoveredVideo { video_id: id.as_str().into(), ..make::discovered_video() };
+            assert_eq!(video.insert(&mut session).unwrap().video_id, id);
+            let found = DiscoveredVideo::find_by_video_id(&mut session, &id).unwrap();
+            assert_eq!(DiscoveredVideo::mark(&mut session, &id, Processed::Used).unwrap().id, found.id);
+            let error = viraldb::log_error(&mut session, "cut", "Timeout", &id, None, None).unwrap();
+            assert_eq!(error.error_message, id);
+        }
+    });
+    // Transactions; batches with COPY; Diesel's own statements.
+    at_once(&t.url, |n, db| {
+        for round in 0..10 {
+            let ids: Vec<String> = (0..40).map(|k| format!("w{round}-{}", (k + n * 20) % 100)).collect();
+            let rows: Vec<_> = ids
+                .iter()
+                .map(|id| NewDiscoveredVideo {
+                    video_id: id.into(),
+                    view_count: Some(n as i64),
+                    ..make::discovered_video()
+                })
+                .collect();
+            let done = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &rows)).unwrap();
+            assert_eq!(done.new + done.updated + done.unchanged, rows.len());
+            let samples: Vec<_> = (0..100).map(|_| make::analytics()).collect();
+            assert_eq!(db.write(|c| NewAnalytics::insert_many(c, &samples)).unwrap(), 100);
+            let mine = db.read(|c| {
+                Ok(discovered_videos::table
+                    .filter(discovered_videos::video_id.eq_any(&ids))
+                    .select(discovered_videos::video_id)
+                    .load::<String>(c)?)
+            });
+            assert_eq!(mine.unwrap().len(), 40);
+        }
+    });
+    assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).unwrap(), 1 + 50 * CLIENTS as u64 + 100 * 10);
+
+    secrets_and_settings(&t, &db);
+    what_operators_do(&t, &db);
+    assert_eq!(t.clean_sessions(), before, "the sessions are those of the beginning");
+}
+
+fn secrets_and_settings(t: &Pooled, db: &Database) {
+    let (old, new) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let again = |key: &Key| key.to_text().reveal().parse::<Key>().unwrap();
+    let (before, after) = (Keyring::new([again(&old)]), Keyring::new([again(&new), again(&old)]));
+    at_once(&t.url, |n, db| {
+        for round in 0..5 {
+            let place = Place::Setting(format!("secret{n}-{round}"));
+            db.write(|c| secrets::set(c, &before, &place, &"told".to_owned().into())).unwrap();
+            assert_eq!(db.read(|c| secrets::get(c, &before, &place)).unwrap().reveal(), "told");
+        }
+    });
+    let done = secrets::rotate(db, &after, 7, &mut |_| ()).unwrap();
+    assert_eq!((done.resealed, done.failed, done.left), (5 * CLIENTS as u64, 0, 0));
+
+    // Nobody is notified, and what others set is seen all the same.
+    let (mine, theirs) = (Config::open(db).unwrap(), Config::open(&t.open()).unwrap());
+    for value in 11..14 {
+        theirs.set(Scope::Override, "max_concurrent_jobs", &value.into(), "me").unwrap();
+        assert_eq!(theirs.get::<u32>("max_concurrent_jobs").unwrap(), value);
+        let took = until("it is seen", || mine.get::<u32>("max_concurrent_jobs").unwrap() == value);
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+}
+
+fn what_operators_do(t: &Pooled, db: &Database) {
+    let now = viraldb::Timestamp::now();
+    let old = "INSERT INTO error_log (module, error_type, error_message, resolved, occurred_at) \
+               SELECT 'a', 'b', 'c', true, now() - interval '1 year' FROM generate_series(1, 300)";
+    db.write(|c| make::execute(c, old)).unwrap();
+    let how = Prune {
+        parts: vec![Part::Errors],
+        errors_before: now,
+        ..Prune::new(&Config::open(db).unwrap()).unwrap()
+    };
+    assert!(prune(db, &how, &mut |_| Ok(())).unwrap().rows() >= 300);
+
+    let folder = tempfile::tempdir().unwrap();
+    for (args, code) in [
+        (&["secrets", "keygen", "--out", "keys"][..], 0),
+        (&["init", "--sample"], 0),
+        (&["migrate", "check"], 0),
+        (&["status", "--sizes"], 0),
+        (&["videos", "pending", "gaming", "--limit", "3"], 0),
+        (&["runs", "start", "gaming"], 0),
+        (&["jobs", "claim", "--worker", "w"], 0),
+        (&["jobs", "rescue"], 0),
+        (&["jobs", "stats"], 0),
+        (&["config", "list"], 0),
+        (&["config", "unset", "max_concurrent_jobs", "--override"], 0),
+        (&["secrets", "status"], 0),
+        (&["export", "--all", "--to", "rows/"], 0),
+        (&["ingest", "rows/clips.jsonl", "--as", "jsonl", "--table", "clips"], 0),
+        (&["prune"], 0),
+        (&["optimize"], 0),
+        (&["optimize", "--vacuum"], 0),
+        (&["errors", "list"], 0),
+        // The secrets were sealed with other keys; all else is well.
+        (
+            &[
+                "doctor",
+                "--deep",
+                "--only",
+                "integrity,foreign_keys,history,drift,sequences,tables,statistics,backups",
+            ],
+            0,
+        ),
+        (&["doctor"], 4),
+    ] {
+        let ran = t.run(folder.path(), args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+        assert!(!ran.out.contains("could not be looked at"), "{}", ran.out);
+    }
+    // A finding that is mended outside any transaction.
+    db.write(|c| make::execute(c, "DROP INDEX idx_clips_pipeline")).unwrap();
+    let ran = t.run(folder.path(), &["doctor", "--only", "drift", "--fix"]);
+    assert!(ran.code == 0 && ran.out.contains("mended"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn jobs_go_round_and_workers_wait_for_them() {
+    const JOBS: usize = 60;
+    let t = Pooled::new("jobs");
+    let db = t.open();
+    let lease = Duration::from_secs(3);
+    let enqueue = |jobs: usize| {
+        db.write(|c| {
+            let video = make::video(c).insert(c)?;
+            let rows: Vec<_> = (0..jobs)
+                .map(|_| NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download))
+                .collect();
+            queue::enqueue_many(c, &rows)
+        })
+        .unwrap();
+    };
+    let completed = || {
+        let done = db.read(|c| {
+            Ok(video_processing_jobs::table
+                .filter(video_processing_jobs::status.eq(JobStatus::Completed))
+                .filter(video_processing_jobs::attempts.eq(1))
+                .count()
+                .get_result::<i64>(c)?)
+        });
+        done.unwrap() as usize
+    };
+    let workers: Vec<_> = (0..4)
+        .map(|n| {
+            let own = Database::connect(&t.url).unwrap();
+            let worker = Worker::new(&own, Claim::new(format!("w{n}")).lease(lease)).concurrency(3);
+            let stop = worker.stop();
+            let work = move |job: &queue::Work| {
+                // Some take longer than their lease, so that heartbeats have to get through.
+                let is_long = job.id.0.as_bytes()[15].is_multiple_of(5);
+                std::thread::sleep(if is_long { lease * 4 / 3 } else { Duration::from_millis(5) });
+                if job.is_lost() { Err("lost") } else { Ok(()) }
+            };
+            (stop, std::thread::spawn(move || worker.run(work).unwrap()))
+        })
+        .collect();
+    enqueue(JOBS);
+    until("all are done, each by one worker", || completed() == JOBS);
+    // They have nothing to do now, and nobody wakes them.
+    std::thread::sleep(Duration::from_secs(1));
+    enqueue(1);
+    let took = until("one of them finds it", || completed() == JOBS + 1);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let done: Vec<_> = workers
+        .into_iter()
+        .map(|(stop, worker)| {
+            stop.stop();
+            worker.join().unwrap()
+        })
+        .collect();
+    assert_eq!(done.iter().map(|done| done.completed).sum::<u64>(), JOBS as u64 + 1);
+    assert_eq!(done.iter().map(|done| done.failed + done.lost + done.released).sum::<u64>(), 0);
+
+    // By hand, and who comes with an old lease is refused, whichever session is asked.
+    enqueue(CLIENTS);
+    at_once(&t.url, |n, db| {
+        let job = db.write(|c| queue::claim(c, &Claim::new(format!("h{n}")))).unwrap().remove(0);
+        db.write(|c| queue::heartbeat(c, &job, lease * 9)).unwrap();
+        db.write(|c| queue::complete(c, &job)).unwrap();
+        assert!(matches!(db.write(|c| queue::complete(c, &job)), Err(Error::LeaseLost { .. })));
+    });
+    t.clean_sessions();
+}
+
+#[test]
+fn migrations_need_no_session_of_their_own() {
+    let t = Pooled::new("migrations");
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| t.open());
+        }
+    });
+    let status = migrate::status(&t.url).unwrap();
+    assert_eq!(status.verdict(), Verdict::Current);
+    assert!(status.entries.iter().all(|entry| entry.recorded_at.is_some()));
+    t.clean_sessions();
+    let all = status.entries.len();
+    assert_eq!(migrate::revert(&t.url, 2).unwrap().len(), 2);
+    assert!(matches!(Database::connect(&t.url), Err(Error::SchemaPending(_))));
+    assert_eq!(migrate::run(&t.url).unwrap().len(), 2);
+    assert_eq!(migrate::redo(&t.url, all).unwrap().len(), all);
+    t.clean_sessions();
+
+    // Rows are backed up before a migration changes them, which is for the server itself.
+    t.open().write(|c| make::discovered_video().insert(c)).unwrap();
+    migrate::revert(&t.url, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let refused = t.run(folder.path(), &["migrate", "run"]);
+    assert!(
+        refused.code == 1
+            && refused
+                .err
+                .contains("goes through a pooler, as pgbouncer=true says, and pg_dump needs a session")
+            && refused.err.contains("nothing was migrated; --no-backup goes on without"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(t.run(folder.path(), &["migrate", "run", "--no-backup"]).code, 0);
+    assert_eq!(migrate::status(&t.url).unwrap().verdict(), Verdict::Current);
+}
+
+#[test]
+fn what_needs_a_session_says_so() {
+    let t = Pooled::new("backups");
+    t.open().write(|c| make::discovered_video().insert(c)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let made = t.run(folder.path(), &["backup", "create", "--database-url", &t.direct]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let backups = || -> Vec<_> {
+        let mut names: Vec<_> = std::fs::read_dir(folder.path().join("backups"))
+            .unwrap()
+            .map(|file| file.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let (before, file) = (backups(), format!("backups/{}", backups()[0].to_str().unwrap()));
+    assert_eq!((before.len(), file.ends_with(".zst")), (2, true), "{before:?}");
+    for (args, what) in [
+        (&["backup", "create"][..], "pg_dump"),
+        (&["backup", "drill"], "pg_restore"),
+        (&["restore", "--yes", &file], "a restore"),
+        (&["restore", &file], "a restore"),
+    ] {
+        let ran = t.run(folder.path(), args);
+        let said = format!(
+            "/backups?pgbouncer=true: goes through a pooler, as pgbouncer=true says, and {what} needs a session of its own; \
+             name the server itself with --database-url"
+        );
+        assert!(ran.code == 1 && ran.err.trim().ends_with(&said), "{args:?}: {}{}", ran.out, ran.err);
+    }
+    assert_eq!(backups(), before);
+    for args in [&["backup", "list"][..], &["backup", "verify"], &["doctor", "--only", "backups"]] {
+        let ran = t.run(folder.path(), args);
+        assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
+    }
+    t.clean_sessions();
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_transfer_goes_through_it_both_ways() {
+    use viraldb::maintenance::transfer::{self, transfer};
+
+    let (t, folder) = (Pooled::new("transfer"), tempfile::tempdir().unwrap());
+    let file = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+    let db = Database::open(&file("from.db")).unwrap();
+    db.write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
+    for _ in 0..300 {
+        db.write(|c| make::discovered_video().insert(c)).unwrap();
+    }
+    let options = transfer::Options { batch: 50, ..Default::default() };
+    let there = transfer(&file("from.db"), &t.url, &options, &mut |_| ()).unwrap();
+    let back = transfer(&t.url, &file("to.db"), &options, &mut |_| ()).unwrap();
+    assert_eq!(there.rows, back.rows);
+    let digests = |report: &transfer::Report| -> Vec<_> {
+        report.tables.iter().map(|table| (table.table.clone(), table.digest.clone())).collect()
+    };
+    assert_eq!(digests(&there), digests(&back));
+    let itself = transfer(&t.url, &t.direct, &options, &mut |_| ()).unwrap_err().to_string();
+    assert!(itself.contains("is the source itself"), "{itself}");
+    t.clean_sessions();
+}
+
+#[test]
+fn a_pooler_that_nobody_told_of_is_named() {
+    let t = Pooled::new("untold");
+    t.open();
+    // Whose name for a statement another client has taken in the session it is given.
+    let failed = (0..20).find_map(|_| {
+        let db = Database::connect(&t.untold);
+        db.and_then(|db| db.read(|c| DiscoveredVideo::pending(c, "gaming", 1))).err()
+    });
+    let said = failed.unwrap().to_string();
+    assert!(
+        said.ends_with("as behind PgBouncer in transaction mode; say so in the URL: pgbouncer=true"),
+        "{said}"
+    );
+}
+
+#[test]
+fn sessions_that_the_server_ends_are_replaced() {
+    let t = Pooled::new("ended");
+    let (db, mut server) = (t.open(), t.past());
+    db.write(|c| make::discovered_video().insert(c)).unwrap();
+    let end = "SELECT pg_terminate_backend(pid)::text AS v FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for _ in 0..3 {
+        make::query(&mut server, end);
+        // The pooler sees it a moment later.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).unwrap(), 1);
+    }
+    // In the middle of a transaction it is an error, and nothing of it was written.
+    let lost = db.write(|c| {
+        make::discovered_video().insert(c)?;
+        make::query(&mut server, end);
+        std::thread::sleep(Duration::from_millis(50));
+        make::discovered_video().insert(c)
+    });
+    assert!(lost.is_err());
+    assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).unwrap(), 1);
+    assert_eq!(db.write(|c| make::discovered_video().insert(c)).map(|_| ()).ok(), Some(()));
+}
+
+#[test]
+fn a_replica_may_stand_behind_one_too() {
+    let primary = Server::own(&["fsync=off"]);
+    let url = primary.create_database("viral", "template0");
+    Database::open(&url).unwrap();
+    let replica = primary.replica();
+    let (before, behind) = (Pooler::before(&primary), Pooler::before(&replica));
+    let options = Options { read_url: Some(behind.url("viral")), ..Default::default() };
+    let db = Database::open_with(&before.url("viral"), &options).unwrap();
+    let is_replica =
+        |c: &mut DbConnection| Ok(make::query(c, "SELECT pg_is_in_recovery()::text AS v")[0] == "true");
+    for _ in 0..20 {
+        assert!(db.read(is_replica).unwrap() && !db.write(is_replica).unwrap());
+    }
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn the_async_face_works_through_it() {
+    let t = Pooled::new("nonblocking");
+    t.open();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let db = viraldb::AsyncDatabase::open(&t.url).await.unwrap();
+        let tasks: Vec<_> = (0..CLIENTS * 5)
+            .map(|_| {
+                let db = db.clone();
+                tokio::spawn(async move {
+                    let row = db.write(|c| make::discovered_video().insert(c)).await.unwrap();
+                    db.read(move |c| DiscoveredVideo::find_by_video_id(c, &row.video_id)).await.unwrap();
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).await.unwrap(), CLIENTS as u64 * 5);
+    });
+    t.clean_sessions();
+}
