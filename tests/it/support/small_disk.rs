@@ -50,6 +50,7 @@ impl Disk {
     }
 
     /// A database on this disk, of the same engine: on PostgreSQL its tables, and nothing else of the server.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // only PostgreSQL has a server to ask
     pub fn scratch(&self, t: &Scratch) -> Scratch {
         let dir = tempfile::tempdir_in(&self.folder).unwrap();
         #[cfg(feature = "postgres")]
