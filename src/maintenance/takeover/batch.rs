@@ -65,7 +65,7 @@ pub(super) struct Plan<'a> {
     pub(super) table: &'static Table,
     target: &'static Target,
     pub(super) columns: &'a [Column],
-    into: Vec<Into>,
+    into: Vec<Filled>,
     /// The primary key of ours.
     pub(super) key: &'a str,
     key_kind: Kind,
@@ -74,7 +74,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// A column of ours.
-struct Into {
+struct Filled {
     name: String,
     kind: Kind,
     word: Option<IsWord>,
@@ -89,7 +89,7 @@ impl<'a> Plan<'a> {
         ours: &'a transfer::Table,
     ) -> Result<Self> {
         let target = ingest::table(table.to)?;
-        let into: Vec<Into> = ours
+        let into: Vec<Filled> = ours
             .columns
             .iter()
             .filter_map(|column| {
@@ -100,7 +100,12 @@ impl<'a> Plan<'a> {
                     names.filter_map(|name| columns.iter().position(|column| column.name == name)).collect();
                 let word =
                     table.words.iter().find(|(name, _)| *name == column.name).map(|(_, is_word)| *is_word);
-                (!from.is_empty()).then(|| Into { name: column.name.clone(), kind: column.kind, word, from })
+                (!from.is_empty()).then(|| Filled {
+                    name: column.name.clone(),
+                    kind: column.kind,
+                    word,
+                    from,
+                })
             })
             .collect();
         let kind = |name: &str| {

@@ -60,7 +60,14 @@ both! {
             if before < 15 { add(20 - before as usize); }
             let there = videos(&db);
             let mut child = start();
-            std::thread::sleep(whole.mul_f64(fastrand::f64() * 0.9));
+            if killed % 2 == 0 {
+                std::thread::sleep(whole.mul_f64(fastrand::f64() * 0.9));
+            } else {
+                // How long it takes to begin is not the same each time; these are surely in the middle.
+                while videos(&db).len() == there.len() && child.try_wait().unwrap().is_none() {
+                    std::thread::sleep(Duration::from_micros(fastrand::u64(..1_000)));
+                }
+            }
             child.kill().unwrap();
             let done = child.wait_with_output().unwrap();
             match done.status.code() {
