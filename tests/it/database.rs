@@ -141,10 +141,17 @@ fn more_connections_cost_no_locks() {
     let t = crate::support::Scratch::sqlite();
     let db = t.db();
     let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(t.path("viral.db")).unwrap());
+    // While others lock and unlock, the system may leave a line out.
     let is_locked = || {
-        let locks = std::fs::read_to_string("/proc/locks").unwrap();
-        locks.lines().any(|line| {
-            line.contains(&format!(" {} ", std::process::id())) && line.contains(&format!(":{inode} "))
+        (0..50).any(|_| {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            let found = locks.lines().any(|line| {
+                line.contains(&format!(" {} ", std::process::id())) && line.contains(&format!(":{inode} "))
+            });
+            if !found {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            found
         })
     };
     assert!(is_locked(), "by the writer");

@@ -325,7 +325,7 @@ fn jobs_go_round_and_workers_wait_for_them() {
     std::thread::sleep(Duration::from_secs(1));
     enqueue(1);
     let took = until("one of them finds it", || completed() == JOBS + 1);
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(3) + lease * 4 / 3, "{took:?}"); // it may be a long one
     let done: Vec<_> = workers
         .into_iter()
         .map(|(stop, worker)| {
