@@ -35,10 +35,12 @@ mod values;
 mod videos;
 
 use std::error::Error as _;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Config, Options};
 use crate::db::database_url;
@@ -170,6 +172,15 @@ impl Context {
             Format::Table => self.say(&format!("{}\n", output::visible(text))),
             _ => self.output.object(object),
         }
+    }
+
+    /// Progress by the rows of each table, on a terminal only.
+    fn rows_bar(&self) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{msg:36} {wide_bar} {pos}/{len}  {per_sec}  {eta}");
+        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
     /// The settings of the database.

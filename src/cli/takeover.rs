@@ -1,10 +1,9 @@
 //! `viraldb takeover`
 
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::rejects::{Rejects, Shown};
 use super::{Context, Format};
@@ -59,7 +58,7 @@ impl Args {
             strict: self.strict,
             keyring: Some(&keyring),
         };
-        let bar = progress(context);
+        let bar = context.rows_bar();
         let mut shown = Shown::default();
         let mut rejected = 0;
         let report = takeover::takeover(
@@ -137,15 +136,6 @@ fn notes(report: &Report) -> Vec<String> {
         notes.push(format!("without a place here: {}", report.left.join(", ")));
     }
     notes
-}
-
-/// Progress by rows of each table, on a terminal only.
-fn progress(context: &Context) -> ProgressBar {
-    if context.quiet || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg:36} {wide_bar} {pos}/{len}  {per_sec}  {eta}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn advance(bar: &ProgressBar, at: Progress) {

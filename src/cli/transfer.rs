@@ -1,9 +1,8 @@
 //! `viraldb transfer`
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::{Context, Format};
 use crate::Result;
@@ -46,7 +45,7 @@ impl Args {
             let plan = transfer::plan(&self.from, &self.to, &options)?;
             show_plan(context, &plan)?;
         } else {
-            let bar = progress(context);
+            let bar = context.rows_bar();
             let report = transfer::transfer(&self.from, &self.to, &options, &mut |at| advance(&bar, at));
             bar.finish_and_clear();
             show_report(context, &report?)?;
@@ -79,15 +78,6 @@ fn show_report(context: &mut Context, report: &Report) -> Result<()> {
         }
         _ => context.output.rows(&report.tables, TRANSFERRED),
     }
-}
-
-/// Progress by rows of each table, on a terminal only.
-fn progress(context: &Context) -> ProgressBar {
-    if context.quiet || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg:36} {wide_bar} {pos}/{len}  {per_sec}  {eta}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn advance(bar: &ProgressBar, at: Progress) {

@@ -43,10 +43,10 @@ impl<'a> Sealing<'a> {
                         continue;
                     };
                     if !has_key {
-                        row.insert(column.to_owned(), "".into());
-                        if column != OF_CHANNELS[0] {
-                            row.remove(column); // here NULL is none
-                        }
+                        match column {
+                            "api_credentials_encrypted" => row.insert(column.to_owned(), "".into()),
+                            _ => row.remove(column), // NULL is none
+                        };
                         taken.withheld += 1;
                         continue;
                     }

@@ -255,7 +255,7 @@ class App:
         book.odd("videos", {"metadata": {}}, **video())
         book.odd("videos", {"channel_id": self.loud_channel}, **video(channel_id=self.loud_channel.upper()))
         book.bad("videos", "orphan", **video(channel_id=self.no_channel))
-        self.no_video = book.bad("videos", "uuid", **video(id=""))
+        self.no_video = book.bad("videos", "null", **video(id=""))
         if self.on_sqlite:
             # The parent has its id in capitals, the child in small letters: one UUID.
             book.odd("videos", {"channel_id": self.loud_channel}, **video(channel_id=self.loud_channel))
@@ -266,7 +266,7 @@ class App:
             )
             book.bad("videos", "orphan", **video(channel_id=book.uuid()))
             book.bad("videos", "word", **video(publication_status="LIVE"))
-            book.bad("videos", "word", **video(download_status=""))
+            book.bad("videos", "null", **video(download_status=""))
             book.bad("videos", "number", **video(download_size="12 MB"))
             book.bad("videos", "number", **video(download_duration=61.5))
             book.bad("videos", "time", **video(published_at="yesterday"))
@@ -358,7 +358,7 @@ class App:
         book.odd("channel_statistics", {"view_count": 0, "total_videos": 0}, **sample())
         book.bad("channel_statistics", "orphan", **sample(channel_id=book.uuid()))
         if self.on_sqlite:
-            book.bad("channel_statistics", "time", **sample(timestamp=""))
+            book.bad("channel_statistics", "null", **sample(timestamp=""))
 
     def video_statistics(self):
         book = self.book
@@ -378,7 +378,7 @@ class App:
             return dict(id=book.uuid(), video_id=self.video[0], timestamp=NOW, created_at=NOW) | more
 
         book.bad("video_statistics", "orphan", **sample(video_id=book.uuid()))
-        book.bad("video_statistics", "uuid", **sample(video_id=""))
+        book.bad("video_statistics", "null", **sample(video_id=""))
         if self.on_sqlite:
             book.odd("video_statistics", {"view_count": 3_000_000_000}, **sample(view_count="3000000000"))
             book.bad("video_statistics", "number", **sample(like_count="1.2K"))

@@ -83,7 +83,7 @@ def odd_and_bad_videos(book):
     bad(table, "number", **video(36, category_id=3_000_000_000))
     bad(table, "null", **video(37, title=None))
     bad(table, "time", **video(38, discovered_at="yesterday"))
-    bad(table, "time", **video(39, discovered_at=""))
+    bad(table, "null", **video(39, discovered_at=""))
     bad(table, "time", **video(40, discovered_at="2026-02-30 10:00:00.000000"))
     bad(table, "nul", **video(41, title="cut\0off"))
 
@@ -134,7 +134,7 @@ def odd_and_bad_runs(book):
     )
     book.bad("pipeline_runs", "order", **run(30, cycle_end="2026-02-01 00:00:00.000000"))
     book.bad("pipeline_runs", "word", **run(31, status="exploded"))
-    book.bad("pipeline_runs", "word", **run(32, status=""))
+    book.bad("pipeline_runs", "null", **run(32, status=""))
     book.bad("pipeline_runs", "number", **run(33, retry_count="twice"))
     book.bad("pipeline_runs", "time", **run(34, completed_at="soon"))
     book.bad("pipeline_runs", "text", **run(35, error_message=b"\xff\xfe\x00"))
@@ -295,7 +295,7 @@ def analytics(book):
             subscriber_gain=-n if n % 5 == 0 else n,
             estimated_revenue_usd=n * 12.34,
         )
-    book.bad("analytics", "time", id=30, youtube_video_id="yt5", measured_at="")
+    book.bad("analytics", "null", id=30, youtube_video_id="yt5", measured_at="")
     book.bad("analytics", "number", id=31, youtube_video_id="yt5", measured_at="2026-02-01 00:00:00", view_count=3.5)
     book.bad(
         "analytics",
