@@ -36,12 +36,17 @@ impl Args {
         let bar = progress(context);
         let mut tell = |table: &str, rows: u64| bar.set_message(format!("{table}  {}", HumanCount(rows)));
         let is_stream = self.to.as_os_str() == "-";
+        let mut data = context.output.data();
         let to = match is_stream {
-            true => Destination::Stream(context.output.data()),
+            true => Destination::Stream(&mut data),
             false => Destination::at(&self.to, &export),
         };
         let exported = maintenance::export(&db, &export, to, &mut tell);
         bar.finish_and_clear();
+        // Nothing is lost when the reader of a mere listing leaves.
+        if is_stream && context.output.is_closed() {
+            return Ok(ExitCode::SUCCESS);
+        }
         let exported = exported?;
         let is_told = !context.quiet || context.output.format != Format::Table;
         if !is_stream && is_told {

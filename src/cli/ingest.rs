@@ -65,7 +65,7 @@ impl Args {
             };
             if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
                 context.say(&line(report))?;
-                context.output.finish()?;
+                context.output.flush();
             }
             if !context.quiet {
                 shown.print(report.as_ref().map_or(0, |report| report.rejected), self.rejects.is_some());
@@ -76,7 +76,7 @@ impl Args {
         // Also when one failed: what came in before it stays.
         if context.output.format != OutputFormat::Table && (read_all.is_ok() || !reports.is_empty()) {
             context.output.rows(&reports, &[])?;
-            context.output.finish()?;
+            context.output.flush();
         }
         read_all.map(|()| ExitCode::SUCCESS)
     }

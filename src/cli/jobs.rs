@@ -218,6 +218,11 @@ impl Args {
                     tracing::warn!("the queue is paused: the setting queue_paused is true");
                 }
                 context.output.rows(&jobs, CLAIMED)?;
+                if !jobs.is_empty() {
+                    context
+                        .output
+                        .deliver("the claimed jobs return to the queue when their leases expire")?;
+                }
             }
             Command::Heartbeat { held, lease } => {
                 let job = db.write(|c| queue::heartbeat(c, held, lease))?;

@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
+use super::output::Messages;
 
 /// Starts the log on stderr. `RUST_LOG` has the last word on how much.
 pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
@@ -19,7 +20,9 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Messages)
+        // It would report them on stderr, and panic where stderr cannot be written.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // Only a second start fails, and then the first one serves.
     let _ = match format {

@@ -214,7 +214,6 @@ pub fn run(cli: Cli) -> ExitCode {
     });
     match result {
         Ok(code) => code,
-        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -283,7 +282,6 @@ impl Command {
 }
 
 /// One line with the chain of causes, each once.
-#[allow(clippy::print_stderr)] // the place where errors are printed
 fn report(error: &crate::Error) {
     let mut text = crate::error::one_line(&error.to_string());
     let mut cause = error.source();
@@ -294,7 +292,7 @@ fn report(error: &crate::Error) {
         }
         cause = error.source();
     }
-    eprintln!("error: {text}");
+    output::message(&format!("error: {text}"));
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
-//! Printing: for people, and for programs.
+//! Everything the command prints: data to stdout, messages to stderr. No other file writes to either.
+//!
+//! A command's work never depends on whether somebody reads its output. When stdout cannot be written, the command goes
+//! on and the rest of its output is dropped; [`Output::finish`] reports the loss at the end, unless the reader closed
+//! the pipe. Messages that stderr does not take are dropped.
 
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -15,12 +19,12 @@ const WIDEST: usize = 48;
 
 pub(super) struct Output {
     pub(super) format: Format,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Lossy<Stdout>>,
 }
 
 impl Output {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, out: BufWriter::new(io::stdout()) }
+        Self { format, out: BufWriter::new(Lossy { to: io::stdout(), lost: None }) }
     }
 
     /// Prints rows; a table for people shows only the columns that `shown` names.
@@ -84,9 +88,23 @@ impl Output {
         })
     }
 
-    /// Where data goes that is printed as it comes.
-    pub(super) fn data(&mut self) -> &mut dyn Write {
-        &mut self.out
+    /// Returns a writer to stdout for a command that should stop when its output is lost.
+    pub(super) fn data(&mut self) -> Data<'_> {
+        Data(&mut self.out)
+    }
+
+    /// Returns true if the reader of stdout closed the pipe.
+    pub(super) fn is_closed(&self) -> bool {
+        self.out.get_ref().lost.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Flushes output that somebody has to read, such as a token that exists nowhere else. `note` says what its loss
+    /// means.
+    ///
+    /// # Errors
+    /// `Io` if stdout could not be written, also because the reader closed the pipe.
+    pub(super) fn deliver(&mut self, note: &str) -> Result<()> {
+        self.data().flush().map_err(|error| failed(error).with(note))
     }
 
     /// Prints text for people, or what a program is to take as it is.
@@ -108,8 +126,22 @@ impl Output {
         Ok(())
     }
 
+    /// Shows what was printed so far while the command goes on. [`finish`](Self::finish) reports a loss.
+    pub(super) fn flush(&mut self) {
+        let _ = self.out.flush(); // `Lossy` keeps the error
+    }
+
+    /// Flushes the output at the end of a command.
+    ///
+    /// # Errors
+    /// `Io` if stdout could not be written, but not if the reader closed the pipe: it has what it wants.
     pub(super) fn finish(&mut self) -> Result<()> {
-        self.out.flush().map_err(failed)
+        match self.data().flush() {
+            Err(error) if !self.is_closed() => {
+                Err(failed(error).with("the command did its work, but its output is incomplete"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn json(&mut self, value: &impl Serialize) -> Result<()> {
@@ -125,7 +157,7 @@ impl Output {
     fn csv(&mut self, columns: &[&str], rows: &[Map<String, Value>]) -> Result<()> {
         let mut csv = csv::Writer::from_writer(&mut self.out);
         let failed = |error: csv::Error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => failed(error), // which may be a closed pipe
+            csv::ErrorKind::Io(error) => failed(error),
             other => failed(io::Error::other(format!("{other:?}"))),
         };
         csv.write_record(columns).map_err(failed)?;
@@ -136,9 +168,88 @@ impl Output {
     }
 }
 
-/// Whether nobody reads what we print any more, which is no error of ours.
-pub(super) fn is_closed_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+/// Prints a line for people on stderr.
+pub(super) fn message(line: &str) {
+    prompt(&format!("{line}\n"));
+}
+
+/// Prints text for people on stderr that does not end its line.
+pub(super) fn prompt(text: &str) {
+    let _ = Messages.write_all(text.as_bytes()); // `Messages` reports no error
+}
+
+/// A writer to stderr that drops what stderr does not take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Messages;
+
+impl Write for Messages {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(text); // there is no other place to report it
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A writer that drops everything after the first error, and remembers that error.
+#[derive(Debug)]
+struct Lossy<W> {
+    to: W,
+    lost: Option<io::Error>,
+}
+
+impl<W: Write> Lossy<W> {
+    fn unless_lost<T>(&mut self, act: impl Fn(&mut W) -> io::Result<T>, dropped: T) -> io::Result<T> {
+        if self.lost.is_some() {
+            return Ok(dropped);
+        }
+        match act(&mut self.to) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.lost = Some(error);
+                Ok(dropped)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.unless_lost(|to| to.write(data), data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_lost(W::flush, ())
+    }
+}
+
+/// Stdout for what is written as it comes; it reports that stdout cannot be written.
+pub(super) struct Data<'a>(&'a mut BufWriter<Lossy<Stdout>>);
+
+impl Data<'_> {
+    fn check<T>(&self, done: T) -> io::Result<T> {
+        match &self.0.get_ref().lost {
+            None => Ok(done),
+            Some(error) => Err(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+        }
+    }
+}
+
+impl Write for Data<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(data)?;
+        self.check(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.check(())
+    }
 }
 
 fn failed(error: io::Error) -> Error {

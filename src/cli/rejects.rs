@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::output;
 use crate::{Error, Result};
 
 /// Rows that are shown of each input.
@@ -63,21 +64,20 @@ pub(super) struct Shown(Vec<String>);
 impl Shown {
     pub(super) fn add(&mut self, line: impl FnOnce() -> String) {
         if self.0.len() < SHOWN {
-            self.0.push(super::output::visible(&crate::error::one_line(&line())));
+            self.0.push(output::visible(&crate::error::one_line(&line())));
         }
     }
 
     /// Prints them, how many more there are, and how to keep them.
-    #[allow(clippy::print_stderr)] // for people, beside the data
     pub(super) fn print(&self, rejected: u64, are_kept: bool) {
         let hint = if are_kept { "" } else { " (keep rejected rows with --rejects FILE)" };
         let more = rejected.saturating_sub(self.0.len() as u64);
         for (place, line) in self.0.iter().enumerate() {
             let is_last = place + 1 == self.0.len();
-            eprintln!("  {line}{}", if is_last && more == 0 { hint } else { "" });
+            output::message(&format!("  {line}{}", if is_last && more == 0 { hint } else { "" }));
         }
         if more > 0 {
-            eprintln!("  and {more} more{hint}");
+            output::message(&format!("  and {more} more{hint}"));
         }
     }
 }

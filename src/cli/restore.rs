@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::backup::{Opening, Programs, advance, progress};
-use super::{Context, Format};
+use super::{Context, Format, output};
 use crate::maintenance::backup::{self, Planned, Restore};
 use crate::{Error, Result};
 
@@ -67,28 +67,26 @@ impl Args {
 }
 
 /// Shows what is replaced and asks.
-#[allow(clippy::print_stderr)] // a question, beside the data
 fn agreed(planned: &Planned) -> Result<bool> {
     let Planned { backup, database, replaced_bytes, replaced_rows } = planned;
     let of = match (&backup.database, backup.created_at, backup.rows) {
         (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {rows} rows"),
         _ => backup.state.clone(),
     };
-    eprintln!("backup    {} ({of})", backup.file.display());
-    match (replaced_bytes, replaced_rows) {
-        (None, _) => eprintln!("replaces  nothing: {database} is not there yet"),
-        (Some(bytes), Some(rows)) => eprintln!("replaces  {database} ({rows} rows, {})", HumanBytes(*bytes)),
-        (Some(bytes), None) => {
-            eprintln!("replaces  {database} ({}; its rows cannot be counted)", HumanBytes(*bytes))
-        }
-    }
+    output::message(&format!("backup    {} ({of})", backup.file.display()));
+    let replaced = match (replaced_bytes, replaced_rows) {
+        (None, _) => format!("nothing: {database} is not there yet"),
+        (Some(bytes), Some(rows)) => format!("{database} ({rows} rows, {})", HumanBytes(*bytes)),
+        (Some(bytes), None) => format!("{database} ({}; its rows cannot be counted)", HumanBytes(*bytes)),
+    };
+    output::message(&format!("replaces  {replaced}"));
     if !io::stdin().is_terminal() {
         return Err(Error::invalid(
             "the restore",
             "has to be agreed to; give --yes where nobody can be asked",
         ));
     }
-    eprint!("What is there is kept beside it. Go on? [y/N] ");
+    output::prompt("The current database is kept next to it. Continue? [y/N] ");
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Error::io("the terminal", error))?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))

@@ -211,10 +211,11 @@ fn keygen(context: &mut Context, out: Option<&Path>) -> Result<()> {
     let key = Key::generate()?;
     let Some(path) = out else {
         let text = key.to_text();
-        return match context.output.format {
-            Format::Table => context.output.text(&format!("{}\n", text.reveal())),
-            _ => context.output.object(&json!({ "id": key.id(), "key": text.reveal() })),
-        };
+        match context.output.format {
+            Format::Table => context.output.text(&format!("{}\n", text.reveal()))?,
+            _ => context.output.object(&json!({ "id": key.id(), "key": text.reveal() }))?,
+        }
+        return context.output.deliver("nobody has the key; run the command again");
     };
     key.write_new(path)?;
     let (id, file) = (key.id(), path.display().to_string());

@@ -112,7 +112,8 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
         }
         _ => context.output.rows(&report.tables, &[])?,
     }
-    context.output.finish()
+    context.output.flush();
+    Ok(())
 }
 
 /// What else there is to know, for people.

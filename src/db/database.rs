@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{Pool, PooledConnection};
 
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
-use super::opener::{LogErrors, Opener};
+use super::opener::Opener;
+use super::pool::{Pool, Pooled};
 use super::replica::Replica;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Access;
@@ -133,7 +133,7 @@ impl Database {
             Permits::new(opener.options.connections, !matches!(opener.url, DatabaseUrl::Postgres(_)));
         let main = Source::new(opener);
         let replica = Replica::of(&main)?;
-        tracing::info!(database = %main.opener.url, "open");
+        tracing::info!(database = %main.opener().url, "open");
         Ok(Self(Arc::new(Inner {
             main,
             replica,
@@ -146,12 +146,12 @@ impl Database {
 
     /// Where the database is; prints with the password masked.
     pub fn url(&self) -> &DatabaseUrl {
-        &self.0.main.opener.url
+        &self.0.main.opener().url
     }
 
     /// The migrations and how far the database is with them.
     pub fn history(&self) -> Result<migrate::History> {
-        self.0.main.opener.history()
+        self.0.main.opener().history()
     }
 
     #[cfg(feature = "async")]
@@ -162,7 +162,7 @@ impl Database {
     /// A connection of its own that only reads.
     #[cfg(feature = "sqlite")]
     pub(crate) fn reader(&self) -> Result<DbConnection> {
-        self.0.main.opener.reader()
+        self.0.main.opener().reader()
     }
 
     /// A connection of its own that only reads, to a database in whatever state; `None` if there is no such file.
@@ -182,12 +182,12 @@ impl Database {
 
     /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        self.0.main.opener.explained(error)
+        self.0.main.opener().explained(error)
     }
 
     /// How long locks are waited for.
     pub(crate) fn busy_timeout(&self) -> Duration {
-        self.0.main.opener.options.busy_timeout
+        self.0.main.opener().options.busy_timeout
     }
 
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
@@ -229,15 +229,17 @@ impl Database {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
             return writer
-                .take(self.0.main.opener.options.busy_timeout, || self.0.main.opener.establish(Access::Write))
+                .take(self.0.main.opener().options.busy_timeout, || {
+                    self.0.main.opener().establish(Access::Write)
+                })
                 .and_then(|writing| writing.atomically(work))
-                .map_err(|error| self.0.main.opener.explained(error));
+                .map_err(|error| self.0.main.opener().explained(error));
         }
         self.0
             .main
             .begun("BEGIN")
-            .and_then(|mut slot| slot.finish(work))
-            .map_err(|error| self.0.main.opener.explained(error))
+            .and_then(|mut conn| conn.finish(work))
+            .map_err(|error| self.0.main.opener().explained(error))
     }
 
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
@@ -250,75 +252,55 @@ impl Database {
                 self.0.main.alive(|conn| Ok(conn.batch_execute("SELECT 1")?)).map(Held::Pooled)
             }
             #[cfg(feature = "sqlite")]
-            _ => self.0.main.opener.establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
+            _ => self.0.main.opener().establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
             #[cfg(not(feature = "sqlite"))]
-            _ => self.0.main.pooled().map(Held::Pooled),
+            _ => self.0.main.0.take().map(Held::Pooled),
         };
-        session.map(Session).map_err(|error| self.0.main.opener.explained(error))
+        session.map(Session).map_err(|error| self.0.main.opener().explained(error))
     }
 }
 
-/// One server or file, and the connections to it.
-pub(super) struct Source {
-    pub(super) opener: Opener,
-    /// Readers on SQLite, all connections on PostgreSQL.
-    pool: Pool<Opener>,
-}
+/// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.
+pub(super) struct Source(Arc<Pool>);
 
 impl Source {
     pub(super) fn new(opener: Opener) -> Self {
-        let pool = Pool::builder()
-            .max_size(opener.options.connections)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connection_timeout(opener.options.busy_timeout)
-            .error_handler(Box::new(LogErrors))
-            .build_unchecked(opener.clone());
-        Self { opener, pool }
+        Self(Pool::new(opener))
+    }
+
+    pub(super) fn opener(&self) -> &Opener {
+        &self.0.opener
     }
 
     pub(super) fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = match self.opener.url {
+        let result = match self.opener().url {
             #[cfg(feature = "postgres")]
             DatabaseUrl::Postgres(_) => {
-                self.begun(super::postgres::BEGIN_READ).and_then(|mut slot| slot.finish(work))
+                self.begun(super::postgres::BEGIN_READ).and_then(|mut conn| conn.finish(work))
             }
-            _ => self.pooled().and_then(|mut slot| work(&mut slot.conn)),
+            _ => self.0.take().and_then(|mut conn| work(&mut conn)),
         };
-        result.map_err(|error| self.opener.explained(error))
-    }
-
-    fn pooled(&self) -> Result<PooledConnection<Opener>> {
-        // The pool says only that time is up: why, a connection outside it shows.
-        self.pool.get().map_err(|_| match self.opener.reader() {
-            Err(cause) => cause,
-            Ok(_) => Error::Busy {
-                database: self.opener.url.to_string(),
-                reason: format!("all {} connections were in use for too long", self.pool.max_size()),
-            },
-        })
+        result.map_err(|error| self.opener().explained(error))
     }
 
     /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
     /// PgBouncer keeps no setting longer than a transaction.
-    fn begun(&self, sql: &str) -> Result<PooledConnection<Opener>> {
-        let wait = self.opener.options.busy_timeout.as_millis();
+    fn begun(&self, sql: &str) -> Result<Pooled> {
+        let wait = self.opener().options.busy_timeout.as_millis();
         let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
         self.alive(|conn| conn.begin(&sql))
     }
 
     /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
     /// given up then, each for another one.
-    fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<PooledConnection<Opener>> {
-        let mut tries = self.pool.max_size() + 1;
+    fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<Pooled> {
+        let mut tries = self.0.size() + 1;
         loop {
-            let mut slot = self.pooled()?;
-            match first(&mut slot.conn) {
-                Ok(()) => return Ok(slot),
+            let mut conn = self.0.take()?;
+            match first(&mut conn) {
+                Ok(()) => return Ok(conn),
                 Err(error) => {
-                    slot.broken = true;
+                    conn.close();
                     tries -= 1;
                     if tries == 0 {
                         return Err(error);
@@ -341,7 +323,7 @@ pub struct Session(Held);
 enum Held {
     #[cfg(feature = "sqlite")]
     Own(Box<DbConnection>),
-    Pooled(PooledConnection<Opener>),
+    Pooled(Pooled),
 }
 
 impl Deref for Session {
@@ -351,7 +333,7 @@ impl Deref for Session {
         match &self.0 {
             #[cfg(feature = "sqlite")]
             Held::Own(conn) => conn,
-            Held::Pooled(slot) => &slot.conn,
+            Held::Pooled(conn) => conn,
         }
     }
 }
@@ -361,7 +343,7 @@ impl DerefMut for Session {
         match &mut self.0 {
             #[cfg(feature = "sqlite")]
             Held::Own(conn) => conn,
-            Held::Pooled(slot) => &mut slot.conn,
+            Held::Pooled(conn) => conn,
         }
     }
 }

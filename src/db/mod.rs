@@ -15,6 +15,7 @@ pub mod migrate;
 #[cfg(feature = "async")]
 mod nonblocking;
 pub(crate) mod opener;
+mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;

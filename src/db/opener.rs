@@ -2,32 +2,12 @@
 
 use std::time::Duration;
 
-use diesel::r2d2::ManageConnection;
-
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, Access, Place};
 use super::{DatabaseUrl, DbConnection, Options, migrate};
 use crate::{Error, Result};
-
-/// A connection in the pool.
-pub(crate) struct Slot {
-    pub(super) conn: DbConnection,
-    /// Whether it is to be closed when it comes back.
-    pub(super) broken: bool,
-}
-
-impl Slot {
-    pub(super) fn finish<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = self.conn.finish(work);
-        #[cfg(feature = "postgres")]
-        if let Err(error) = &result {
-            self.broken |= error.is_lost_connection();
-        }
-        result
-    }
-}
 
 /// Opens connections to one database, for the pool and for ourselves.
 #[derive(Clone)]
@@ -172,33 +152,5 @@ impl Opener {
             database: path.display().to_string(),
             reason: format!("another program held its write lock for {:?}; {who}", self.options.busy_timeout),
         }
-    }
-}
-
-impl ManageConnection for Opener {
-    type Connection = Slot;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Slot> {
-        self.reader().map(|conn| Slot { conn, broken: false })
-    }
-
-    /// Never asked: a transaction begins each use, which shows as much in the same round trip.
-    fn is_valid(&self, _: &mut Slot) -> Result<()> {
-        Ok(())
-    }
-
-    fn has_broken(&self, slot: &mut Slot) -> bool {
-        slot.broken || slot.conn.is_dirty() || std::thread::panicking()
-    }
-}
-
-/// The pool's own errors go to the log; whoever waits for a connection is told the cause.
-#[derive(Debug)]
-pub(super) struct LogErrors;
-
-impl diesel::r2d2::HandleError<Error> for LogErrors {
-    fn handle_error(&self, error: Error) {
-        tracing::warn!("a connection could not be opened: {error}");
     }
 }

@@ -29,16 +29,17 @@ struct Asked {
 impl Replica {
     /// The one that the options name, if they name one. Of SQLite there is none.
     pub(super) fn of(main: &Source) -> Result<Option<Self>> {
-        let (Some(url), DatabaseUrl::Postgres(_)) = (&main.opener.options.read_url, &main.opener.url) else {
+        let (Some(url), DatabaseUrl::Postgres(_)) = (&main.opener().options.read_url, &main.opener().url)
+        else {
             return Ok(None);
         };
-        let url = parse(url, &main.opener.url)?;
-        let source = Source::new(Opener::new(url, &main.opener.options)?);
+        let url = parse(url, &main.opener().url)?;
+        let source = Source::new(Opener::new(url, &main.opener().options)?);
         let found = source.read(Identity::of)?;
         let standing = found.beside(&main.read(Identity::of)?);
-        standing.require(&source.opener.url, &main.opener.url)?;
+        standing.require(&source.opener().url, &main.opener().url)?;
         if standing == Standing::Primary {
-            tracing::info!(database = %source.opener.url, "{READ_URL} names the primary itself");
+            tracing::info!(database = %source.opener().url, "{READ_URL} names the primary itself");
         }
         Ok(Some(Self { source, asked: Mutex::new(Asked { at: Instant::now(), is_refused: false }) }))
     }
@@ -76,7 +77,9 @@ impl Replica {
         let found = self.source.read(Identity::of)?;
         if !found.is_standby {
             match main.read(Identity::of) {
-                Ok(primary) => found.beside(&primary).require(&self.source.opener.url, &main.opener.url)?,
+                Ok(primary) => {
+                    found.beside(&primary).require(&self.source.opener().url, &main.opener().url)?
+                }
                 Err(error) => tracing::warn!("the replica was promoted, or is the primary: {error}"),
             }
         }

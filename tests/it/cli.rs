@@ -1,5 +1,6 @@
 //! The command line as people and programs meet it.
 
+mod streams;
 mod tables;
 
 use std::io::Write;

@@ -267,3 +267,28 @@ both! {
         }).unwrap();
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn connections_are_closed_when_the_last_handle_is_dropped() {
+    let t = crate::support::Scratch::sqlite();
+    drop(t.db());
+    let names = || {
+        let mut names: Vec<_> =
+            t.dir.path().read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for _ in 0..200 {
+        let db = t.db();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    db.read(|c| viraldb::compilation::DiscoveredVideo::pending(c, "gaming", 1)).unwrap()
+                });
+            }
+        });
+        drop(db);
+        assert_eq!(names(), ["viral.db"]); // SQLite removes its log with the last connection
+    }
+}

@@ -1,0 +1,183 @@
+//! Output that nobody reads, or that cannot be written.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::json;
+use crate::make;
+use crate::support::{Ran, Scratch, both};
+
+/// The end of a pipe that nobody reads.
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A device that takes nothing, like a disk without room.
+fn full() -> Stdio {
+    OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
+
+fn run(command: &mut Command) -> Ran {
+    command.output().unwrap().into()
+}
+
+/// Four files of fifty jobs.
+fn files(t: &Scratch) -> Vec<String> {
+    (0..4).map(|file| t.file(&format!("g{file}.jsonl"), jobs(file, 50)).display().to_string()).collect()
+}
+
+fn jobs(file: u32, count: u32) -> String {
+    (0..count).map(|row| format!("{{\"theme\":\"{file} {row}\"}}\n")).collect()
+}
+
+fn ingest<'a>(files: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["ingest", "--as", "jsonl", "--table", "jobs"];
+    args.extend(more);
+    args.extend(files.iter().map(String::as_str));
+    args
+}
+
+fn stored_jobs(t: &Scratch) -> u64 {
+    let status = json(&t.ok(&["status", "--format", "json"]));
+    let tables = status["tables"].as_array().unwrap();
+    tables.iter().find(|row| row["table"] == "jobs").unwrap()["rows"].as_u64().unwrap()
+}
+
+/// Reads a FIFO's first byte and leaves.
+fn fifo_whose_reader_dies(path: &Path) -> std::thread::JoinHandle<()> {
+    use std::io::Read;
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let path = path.to_owned();
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        File::open(path).unwrap().read_exact(&mut byte).unwrap();
+    })
+}
+
+both! {
+    fn a_closed_pipe_does_not_stop_an_ingest(t) {
+        t.ok(&["init"]);
+        let files = files(t);
+        for format in ["table", "jsonl"] {
+            let ran = run(t.command(&ingest(&files, &["--format", format])).stdout(closed_pipe()));
+            assert_eq!((ran.code, &*ran.err), (0, ""), "{format}");
+        }
+        assert_eq!(stored_jobs(t), 200);
+    }
+
+    fn a_full_stdout_does_not_stop_an_ingest_but_is_reported(t) {
+        t.ok(&["init"]);
+        let ran = run(t.command(&ingest(&files(t), &[])).stdout(full()));
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.starts_with("error: standard output: No space left on device"), "{}", ran.err);
+        assert!(ran.err.contains("the command did its work, but its output is incomplete"), "{}", ran.err);
+        assert_eq!(stored_jobs(t), 200);
+    }
+
+    fn rejects_that_nobody_reads_are_an_error(t) {
+        t.ok(&["init"]);
+        let fifo = t.path("rejects");
+        let reader = fifo_whose_reader_dies(&fifo);
+        let bad = t.file("bad.jsonl", "{\"theme\":7}\n".repeat(20_000));
+        let ran = t.run(&ingest(&[bad.display().to_string()], &["--rejects", &fifo.display().to_string()]));
+        reader.join().unwrap();
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains("Broken pipe"), "{}", ran.err);
+    }
+
+    fn changes_are_made_although_nobody_reads_the_output(t) {
+        t.ok(&["init", "--sample"]);
+        let pending = json(&t.ok(&["videos", "list", "--status", "pending", "--format", "json"]));
+        let id = pending[0]["video_id"].as_str().unwrap();
+        assert_eq!(run(t.command(&["videos", "mark", id, "used"]).stdout(closed_pipe())).code, 0);
+        assert_eq!(run(t.command(&["runs", "start", "gaming"]).stdout(closed_pipe())).code, 0);
+        assert_eq!(run(t.command(&["errors", "log", "--module", "m", "--type", "t", "message"]).stdout(closed_pipe())).code, 0);
+        let count = |args: &[&str]| json(&t.ok(args)).as_array().unwrap().len();
+        assert_eq!(count(&["videos", "list", "--status", "used", "--format", "json"]), 1);
+        assert_eq!(count(&["runs", "list", "--format", "json"]), 1);
+        assert_eq!(count(&["errors", "list", "--format", "json"]), 1);
+    }
+
+    fn a_claim_that_nobody_reads_is_an_error(t) {
+        let db = t.db();
+        db.write(|c| make::video_job(c).insert(c).and(make::video_job(c).insert(c))).unwrap();
+        for stdout in [closed_pipe(), full()] {
+            let ran = run(t.command(&["jobs", "claim", "--worker", "w"]).stdout(stdout));
+            assert_eq!(ran.code, 1);
+            let said = "the claimed jobs return to the queue when their leases expire";
+            assert!(ran.err.contains(said), "{}", ran.err);
+        }
+    }
+
+    fn a_listing_whose_reader_leaves_ends_quietly(t) {
+        t.ok(&["init", "--sample"]);
+        for args in [&["videos", "list"] as &[&str], &["export", "analytics"], &["status"], &["completions", "bash"]] {
+            let ran = run(t.command(args).stdout(closed_pipe()));
+            assert_eq!((ran.code, &*ran.err), (0, ""), "{args:?}");
+            let ran = run(t.command(args).stdout(full()));
+            assert_eq!(ran.code, 1, "{args:?}: {}", ran.err);
+        }
+    }
+
+    fn exit_codes_do_not_depend_on_readers(t) {
+        // No database: a check that fails, and an error.
+        for (args, code) in [(&["migrate", "check"] as &[&str], t.run(&["migrate", "check"]).code), (&["videos", "list"], 1)] {
+            assert_ne!(code, 0);
+            assert_eq!(run(t.command(args).stdout(closed_pipe())).code, code, "{args:?}");
+            assert_eq!(run(t.command(args).stderr(closed_pipe())).code, code, "{args:?}");
+            assert_eq!(run(t.command(args).stderr(full())).code, code, "{args:?}");
+        }
+    }
+
+    fn a_stderr_that_cannot_be_written_changes_nothing(t) {
+        t.ok(&["init"]);
+        let good = t.file("good.jsonl", jobs(0, 7));
+        let bad = t.file("bad.jsonl", "{\"theme\":7}\n".repeat(9));
+        let files = [bad.display().to_string(), good.display().to_string()];
+        for (stderr, log) in [(full(), "text"), (closed_pipe(), "json")] {
+            let args = ingest(&files, &["-vvv", "--log-format", log]);
+            let ran = run(t.command(&args).stderr(stderr));
+            assert_eq!(ran.code, 0);
+            assert!(ran.out.contains("9 rejected") && ran.out.contains("7 rows: "), "{}", ran.out);
+            assert_eq!(run(t.command(&["videos", "mark", "nope", "used"]).stderr(full())).code, 1);
+            assert_eq!(run(t.command(&["videos", "mark", "nope", "used", "-vvv"]).stderr(closed_pipe())).code, 1);
+            assert_eq!(run(t.command(&["videos", "mark"]).stderr(full())).code, 2);
+        }
+        assert_eq!(stored_jobs(t), 7);
+    }
+
+    fn a_key_that_nobody_reads_is_an_error(t) {
+        let ran = run(t.command(&["secrets", "keygen"]).stdout(closed_pipe()));
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("nobody has the key"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn only_the_output_module_prints() {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.ends_with("src/cli/output.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let prints = ["println!", "print!(", "io::stdout()", "dbg!("];
+            found.extend(
+                code.filter(|line| prints.iter().any(|word| line.contains(word)))
+                    .map(|line| format!("{}: {line}", path.display())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
