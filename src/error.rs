@@ -422,6 +422,10 @@ fn known_trouble(message: &str) -> Option<Error> {
             "the server's disk is full: {}; nothing of this was written. Make room and try again",
             one_line(m)
         )),
+        m if m.starts_with("query would be affected by row-level security policy") => unusable(&format!(
+            "{}, so rows would be missing without notice; connect as the owner of the tables, or as a role with BYPASSRLS",
+            one_line(m)
+        )),
         // The pooler's next session has not prepared what the last one has, or another program has under that name.
         m if m.contains("prepared statement \"__diesel_stmt_") => unusable(
             "each transaction gets another session, as behind PgBouncer in transaction mode; say so in the URL: \

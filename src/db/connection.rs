@@ -79,6 +79,17 @@ impl DbConnection {
         self.finish(work)
     }
 
+    /// Makes queries of the open transaction fail where PostgreSQL's row-level security would leave rows out. Without
+    /// this, a copy of a table silently lacks the rows that a policy hides.
+    pub(crate) fn refuse_hidden_rows(&mut self) -> Result<()> {
+        on_backend!(
+            self,
+            sqlite => |_c| Ok::<(), diesel::result::Error>(()),
+            postgres => |c| diesel::connection::SimpleConnection::batch_execute(c, super::postgres::REFUSE_HIDDEN_ROWS)
+        )?;
+        Ok(())
+    }
+
     /// Opens a transaction with `sql`, or a savepoint in the one that is open.
     pub(crate) fn begin(&mut self, sql: &str) -> Result<()> {
         on_backend!(self, |c| match AnsiTransactionManager::transaction_manager_status_mut(c) {

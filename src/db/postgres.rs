@@ -37,6 +37,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 /// parameters.
 pub(crate) const CHUNK: usize = 1_000;
 
+/// Makes queries of the open transaction fail where row-level security would leave rows out.
+pub(crate) const REFUSE_HIDDEN_ROWS: &str = "SET LOCAL row_security = off";
+
 /// Begins a transaction that reads, all of its statements as of one moment.
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 

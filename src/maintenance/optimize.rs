@@ -1,10 +1,11 @@
 //! Statistics for the planner, and room given back.
 
 use diesel::connection::SimpleConnection;
-#[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 use serde::Serialize;
 
+#[cfg(feature = "postgres")]
+use crate::Error;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
@@ -36,7 +37,8 @@ pub struct Optimized {
 /// - PostgreSQL: `ANALYZE` of viraldb's tables; with `vacuum`, `VACUUM (ANALYZE)`, beside which others read and write.
 ///
 /// # Errors
-/// [`Busy`](crate::Error::Busy) if others keep the lock for too long.
+/// [`Busy`](crate::Error::Busy) if others keep the lock for too long. On PostgreSQL
+/// [`Unusable`](crate::Error::Unusable) names the tables that the role may not analyze; the others are done by then.
 pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
     db.session().and_then(|mut session| work(db, &mut session, vacuum)).map_err(|error| db.explained(error))
 }
@@ -59,14 +61,53 @@ fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimize
 fn run(conn: &mut DbConnection, vacuum: bool) -> Result<()> {
     on_backend!(
         conn,
-        sqlite => |c| on_sqlite(c, vacuum),
-        postgres => |c| {
-            let what = if vacuum { "VACUUM (ANALYZE)" } else { "ANALYZE" };
-            let tables: Vec<&str> = super::sizes::tables().collect();
-            c.batch_execute(&format!("{what} {}", tables.join(", ")))
-        }
+        sqlite => |c| on_sqlite(c, vacuum).of("the database", ""),
+        postgres => |c| on_postgres(c, vacuum)
     )
-    .of("the database", "")
+}
+
+/// PostgreSQL only warns of tables that a role may not analyze, and reports success.
+#[cfg(feature = "postgres")]
+fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
+    use diesel::sql_types::{Array, Bool, Text};
+
+    #[derive(QueryableByName)]
+    struct Right {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Text)]
+        role: String,
+        #[diesel(sql_type = Text)]
+        owner: String,
+        #[diesel(sql_type = Bool)]
+        is_granted: bool,
+    }
+    let tables: Vec<&str> = super::sizes::tables().collect();
+    let rights: Vec<Right> = diesel::sql_query(
+        "SELECT relname::text AS name, current_user::text AS role, pg_get_userbyid(relowner)::text AS owner, \
+         CASE WHEN pg_has_role(relowner, 'USAGE') OR pg_has_role(datdba, 'USAGE') THEN true \
+         WHEN current_setting('server_version_num')::integer < 170000 THEN false \
+         ELSE has_table_privilege(pg_class.oid, 'MAINTAIN') END AS is_granted \
+         FROM pg_class JOIN pg_database ON datname = current_database() \
+         WHERE relkind IN ('r', 'p') AND pg_table_is_visible(pg_class.oid) AND relname = ANY ($1) ORDER BY relname",
+    )
+    .bind::<Array<Text>, _>(tables)
+    .load(conn)
+    .of("the database", "")?;
+    let (granted, refused): (Vec<_>, Vec<_>) = rights.into_iter().partition(|right| right.is_granted);
+    let names = |rights: &[Right]| rights.iter().map(|right| &*right.name).collect::<Vec<_>>().join(", ");
+    if !granted.is_empty() {
+        let what = if vacuum { "VACUUM (ANALYZE)" } else { "ANALYZE" };
+        conn.batch_execute(&format!("{what} {}", names(&granted))).of("the database", "")?;
+    }
+    let Some(Right { role, owner, .. }) = refused.first() else { return Ok(()) };
+    Err(Error::Unusable {
+        database: String::new(),
+        reason: format!(
+            "role {role:?} may not analyze {}; run this as the owner {owner:?} or as a superuser",
+            names(&refused)
+        ),
+    })
 }
 
 #[cfg(feature = "sqlite")]

@@ -263,7 +263,7 @@ fn what_operators_do(t: &Pooled, db: &Database) {
                 "doctor",
                 "--deep",
                 "--only",
-                "integrity,foreign_keys,history,drift,sequences,tables,statistics,backups",
+                "integrity,foreign_keys,history,drift,sequences,statistics,backups",
             ],
             0,
         ),

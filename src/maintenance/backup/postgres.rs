@@ -33,6 +33,7 @@ const MAINTENANCE: &str = "postgres";
 pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {
     let mut conn = postgres::establish(url)?;
     conn.batch_execute(postgres::BEGIN_READ).of("", "")?;
+    conn.batch_execute(postgres::REFUSE_HIDDEN_ROWS).of("", "")?;
     let total =
         u64::try_from(number(&mut conn, "SELECT pg_database_size(current_database())")?).unwrap_or_default();
     let contents = contents(&mut conn)?;
@@ -428,11 +429,22 @@ fn number(conn: &mut PgConnection, sql: &str) -> Result<i64> {
 /// its arguments.
 fn program(name: &str, url: &str, pg_bin: Option<&Path>) -> Result<Command> {
     let mut command = Command::new(find(name, pg_bin)?);
+    // The program gets the connection below, and no key or other URL of ours.
+    for (variable, _) in std::env::vars_os() {
+        if is_ours(&variable.to_string_lossy()) {
+            command.env_remove(variable);
+        }
+    }
     if !url.is_empty() {
         command.envs(environment(url)?);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     Ok(command)
+}
+
+/// Returns true for variables that only viraldb reads. Settings may be secrets under any name.
+fn is_ours(variable: &str) -> bool {
+    variable == "DATABASE_URL" || variable.to_ascii_uppercase().starts_with("VIRALDB_")
 }
 
 fn find(name: &str, pg_bin: Option<&Path>) -> Result<PathBuf> {

@@ -28,7 +28,6 @@ portable! {
         Runs = "runs",
         Secrets = "secrets",
         Backups = "backups",
-        Tables = "tables",
         Statistics = "statistics",
         UnusedIndexes = "unused_indexes",
         Autovacuum = "autovacuum",

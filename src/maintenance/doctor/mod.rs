@@ -181,7 +181,6 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::Runs, _) => work::runs,
         (Check::Secrets, _) => secrets::secrets,
         (Check::Backups, DatabaseUrl::File(_) | DatabaseUrl::Postgres(_)) => backups::backups,
-        (Check::Tables, _) => tables::tables,
         (Check::Statistics, _) => tables::statistics,
         #[cfg(feature = "sqlite")]
         (Check::Version, DatabaseUrl::File(_)) => storage::version,

@@ -1,8 +1,7 @@
-//! How large the tables are, and whether the planner knows it.
+//! Whether the planner knows how large the tables are.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use indicatif::HumanBytes;
 
 use super::Patient;
 use super::finding::{Check, Finding};
@@ -10,9 +9,6 @@ use super::fix::Fix;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Result};
-
-/// Tables that are told.
-const TOLD: usize = 5;
 
 /// Rows from which on a plan that knows no numbers is a bad one.
 const MANY: i64 = 1_000;
@@ -23,36 +19,10 @@ struct Size {
     table: String,
     #[diesel(sql_type = BigInt)]
     rows: i64,
-    /// With its indexes; 0 where that would have to be counted.
-    #[diesel(sql_type = BigInt)]
-    bytes: i64,
 }
 
-/// The largest tables. Nothing is counted: SQLite tells the highest row id, which is no less than the rows there were
-/// at a time, PostgreSQL what it last estimated.
-pub(super) fn tables(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
-    let mut sizes = patient.read(sizes)?;
-    sizes.retain(|size| size.rows > 0);
-    sizes.sort_by_key(|size| std::cmp::Reverse((size.bytes, size.rows)));
-    let told: Vec<String> = sizes
-        .iter()
-        .take(TOLD)
-        .map(|Size { table, rows, bytes }| match u64::try_from(*bytes) {
-            Ok(0) | Err(_) => format!("{table} {rows} rows at most"),
-            Ok(bytes) => format!("{table} {}, about {rows} rows", HumanBytes(bytes)),
-        })
-        .collect();
-    if told.is_empty() {
-        return Ok(Vec::new());
-    }
-    let what = format!("the largest tables: {}", told.join("; "));
-    Ok(vec![Finding::info(
-        Check::Tables,
-        what,
-        "they are what a backup, a transfer and a migration spend their time on",
-    )])
-}
-
+/// How many rows our tables have. Nothing is counted: SQLite knows the highest row id, which is at least the number of
+/// rows, and PostgreSQL its last estimate.
 fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
     let there = existing(conn)?;
     on_backend!(conn,
@@ -61,7 +31,7 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
             parts => diesel::sql_query(parts.join(" UNION ALL ")).load(c),
         },
         postgres => |c| diesel::sql_query(
-            "SELECT relname::text AS \"table\", greatest(reltuples, 0)::bigint AS rows, pg_total_relation_size(oid) AS bytes \
+            "SELECT relname::text AS \"table\", greatest(reltuples, 0)::bigint AS rows \
              FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY ($1)",
         )
         .bind::<diesel::sql_types::Array<Text>, _>(there)
@@ -72,9 +42,7 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
 /// SQLite finds the highest row id at the end of its table.
 #[cfg(feature = "sqlite")]
 fn highest(table: &String) -> String {
-    format!(
-        "SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows, 0 AS bytes"
-    )
+    format!("SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows")
 }
 
 /// Those of our tables that are there.

@@ -118,6 +118,7 @@ pub fn export(
     let mut done = Vec::new();
     db.read(|conn| {
         conn.snapshot(|conn| {
+            conn.refuse_hidden_rows()?;
             for (n, source) in sources.iter().enumerate() {
                 let name = files.get(n).map(Whole::name);
                 let out: &mut dyn Write = match (files.get_mut(n), &mut to) {

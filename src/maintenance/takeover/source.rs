@@ -116,6 +116,7 @@ impl Source {
                                                      SET LOCAL extra_float_digits = 1")
                 )
                 .of(SOURCE, "")?;
+                conn.refuse_hidden_rows()?;
                 work(conn)
             })
             .map_err(|error| error.in_database(&url))

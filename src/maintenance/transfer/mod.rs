@@ -167,7 +167,12 @@ pub fn transfer(
     let (source, _) = checked(from, to, options, &tables)?;
     let target = Database::open_with(to, &crate::Options::default())?; // no replica of either is meant
     let mut run = Run { tables: &tables, target: &target, options, progress };
-    let mut read = source.read(|conn| conn.snapshot(|conn| run.copy_all(conn)))?;
+    let mut read = source.read(|conn| {
+        conn.snapshot(|conn| {
+            conn.refuse_hidden_rows()?;
+            run.copy_all(conn)
+        })
+    })?;
     run.compare_all(&mut read.tables)?;
     target.write(|conn| target::finish(conn, &read.last_ids))?;
     let tables: Vec<Transferred> = read
@@ -374,6 +379,7 @@ impl<'a> Run<'a> {
         let mut different = Vec::new();
         self.target.read(|conn| {
             conn.snapshot(|conn| {
+                conn.refuse_hidden_rows()?;
                 for done in copied.iter_mut() {
                     let begin = Instant::now();
                     let found = self.compare(conn, done)?;

@@ -9,6 +9,8 @@ mod full_disk;
 mod optimize;
 mod prune;
 mod prune_killed;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod roles;
 mod takeover;
 mod transfer;
 

@@ -240,6 +240,44 @@ fn programs_that_are_missing_are_named() {
     assert!(ran.code == 1 && ran.err.contains("pg_dump: is not in ."), "{}", ran.err);
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn children_do_not_inherit_keys_and_urls() {
+    use std::os::unix::fs::PermissionsExt;
+    let t = Scratch::postgres();
+    with_rows(&t, 1);
+    let (programs, seen) = (t.path("programs"), t.path("seen"));
+    std::fs::create_dir(&programs).unwrap();
+    for name in ["pg_dump", "pg_restore"] {
+        let real = crate::support::server::bin().join(name);
+        let script = format!("#!/bin/sh\nenv >> '{}'\nexec '{}' \"$@\"\n", seen.display(), real.display());
+        std::fs::write(programs.join(name), script).unwrap();
+        std::fs::set_permissions(programs.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let programs = programs.display().to_string();
+    let key = Key::generate().unwrap().to_text();
+    let run = |args: &[&str]| {
+        let ran: Ran = t
+            .command(args)
+            .args(["--pg-bin", &programs])
+            .env("VIRALDB_KEY", key.reveal())
+            .env("VIRALDB_KEY_FILE", "/nowhere")
+            .env("VIRALDB_READ_URL", &t.url)
+            .env("VIRALDB_YOUTUBE_API_KEY", "a-secret-setting")
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+    };
+    run(&["backup", "create", "--to", "one.dump.zst"]);
+    run(&["restore", "one.dump.zst", "--yes"]);
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.matches("PGDATABASE=").count() >= 2, "both programs ran: {seen}");
+    for word in ["VIRALDB_", "DATABASE_URL=", "a-secret-setting", key.reveal()] {
+        assert!(!seen.contains(word), "{word} in {seen}");
+    }
+}
+
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_damaged_database_is_not_backed_up() {
