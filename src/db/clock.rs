@@ -68,7 +68,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Moment {
 #[cfg(feature = "postgres")]
 impl QueryFragment<diesel::pg::Pg> for Moment {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-        out.push_sql("(statement_timestamp() + make_interval(secs => ");
+        out.push_sql("(pg_catalog.statement_timestamp() + pg_catalog.make_interval(secs => ");
         out.push_bind_param::<diesel::sql_types::Double, f64>(&self.seconds)?;
         out.push_sql("))");
         Ok(())

@@ -132,7 +132,7 @@ fn upsert_alike(
                 filled.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect();
             format!("(SELECT {} FROM json_each(?1))", taken.join(", "))
         },
-        postgres => |_c| format!("jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
+        postgres => |_c| format!("pg_catalog.jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
     );
     let list = filled.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
@@ -285,7 +285,7 @@ fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
         conn,
         sqlite => |_c| Ok(0),
         postgres => |c| diesel::sql_query(format!(
-                "SELECT setval('{0}_id_seq', given.id) \
+                "SELECT pg_catalog.setval('{0}_id_seq', given.id) \
                  FROM (SELECT max(id) AS id FROM {0}) AS given, {0}_id_seq AS seq \
                  WHERE given.id >= seq.last_value + seq.is_called::int",
                 table.name

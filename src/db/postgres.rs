@@ -31,6 +31,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../migrations/postgres/2026-11-21-000004_generation/up.sql"),
         down: include_str!("../../migrations/postgres/2026-11-21-000004_generation/down.sql"),
     },
+    Migration {
+        name: "2026-11-27-000005_safe_functions",
+        up: include_str!("../../migrations/postgres/2026-11-27-000005_safe_functions/up.sql"),
+        down: include_str!("../../migrations/postgres/2026-11-27-000005_safe_functions/down.sql"),
+    },
 ];
 
 /// Rows of one INSERT. The widest table has 34 columns to fill, and the protocol takes 65,535
@@ -51,7 +56,9 @@ pub(crate) const BEGIN_MIGRATION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Lets one transaction at a time migrate.
 pub(crate) fn lock_migrations(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).execute(conn).map(drop)
+    diesel::sql_query(format!("SELECT pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
@@ -108,12 +115,14 @@ const INGEST_LOCK: i64 = 0x7669_7261_6c69_6e67;
 /// Lets one transaction at a time look up which rows are known and insert the others. Programs that are
 /// not ours do not take this lock; a unique constraint still stops them.
 pub(crate) fn lock_ingest(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({INGEST_LOCK})")).execute(conn).map(drop)
+    diesel::sql_query(format!("SELECT pg_catalog.pg_advisory_xact_lock({INGEST_LOCK})"))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Lets one transaction at a time work on what has this name.
 pub(crate) fn lock_name(conn: &mut PgConnection, name: &str) -> QueryResult<()> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+    diesel::sql_query("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))")
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)
         .map(drop)

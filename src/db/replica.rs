@@ -113,9 +113,9 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn of(conn: &mut DbConnection) -> Result<Self> {
-        let asked = "SELECT system_identifier || ' ' || current_database() AS origin, \
-             extract(epoch FROM pg_postmaster_start_time())::text AS started, pg_is_in_recovery() AS is_standby \
-             FROM pg_control_system()";
+        let asked = "SELECT system_identifier::text || ' ' || current_database()::text AS origin, \
+             extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text AS started, pg_catalog.pg_is_in_recovery() AS is_standby \
+             FROM pg_catalog.pg_control_system()";
         Ok(on_backend!(conn, |c| diesel::sql_query(asked).get_result(c))?)
     }
 

@@ -38,6 +38,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/up.sql"),
         down: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/down.sql"),
     },
+    Migration {
+        name: "2026-11-27-000005_safe_functions",
+        up: include_str!("../../migrations/sqlite/2026-11-27-000005_safe_functions/up.sql"),
+        down: include_str!("../../migrations/sqlite/2026-11-27-000005_safe_functions/down.sql"),
+    },
 ];
 
 /// Before 3.51.3 a reset of the WAL could corrupt the file.

@@ -52,9 +52,9 @@ pub fn sizes(db: &Database) -> Result<Vec<TableSize>> {
             ))
             .load(c),
             postgres => |c| diesel::sql_query(format!(
-                "{names} SELECT name AS \"table\", pg_table_size(to_regclass(name)) + pg_indexes_size(to_regclass(name)) \
-                 AS total_bytes, pg_table_size(to_regclass(name)) AS table_bytes, \
-                 pg_indexes_size(to_regclass(name)) AS index_bytes FROM named {order}"
+                "{names} SELECT name AS \"table\", pg_catalog.pg_table_size(pg_catalog.to_regclass(name)) + pg_catalog.pg_indexes_size(pg_catalog.to_regclass(name)) \
+                 AS total_bytes, pg_catalog.pg_table_size(pg_catalog.to_regclass(name)) AS table_bytes, \
+                 pg_catalog.pg_indexes_size(pg_catalog.to_regclass(name)) AS index_bytes FROM named {order}"
             ))
             .load(c)
         )

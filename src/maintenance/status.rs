@@ -99,8 +99,8 @@ pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
         )
         .get_result(c),
         postgres => |c| diesel::sql_query(
-            "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, \
-             pg_database_size(current_database()) AS size",
+            "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS version, \
+             pg_catalog.pg_database_size(current_database()) AS size",
         )
         .get_result(c))
     .of("the database", "")?;

@@ -90,7 +90,7 @@ fn sql(now: &str, since: &str, hours: f64, seconds: impl Fn(&'static str, &'stat
          count(*) FILTER (WHERE status = 'failed') AS failed, \
          min(run_at) FILTER (WHERE status IN ('queued', 'retrying') AND run_at <= {now}) AS oldest_due, \
          count(*) {recent} AS recently_completed, \
-         CAST(count(*) {recent} AS double precision) / {hours} AS completed_per_hour, \
+         CAST(count(*) {recent} AS double precision) / CAST({hours} AS double precision) AS completed_per_hour, \
          avg({wait}) {recent} AS average_wait_seconds, \
          avg({duration}) {recent} AS average_duration_seconds \
          FROM video_processing_jobs GROUP BY job_type ORDER BY job_type"

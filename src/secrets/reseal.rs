@@ -119,7 +119,7 @@ impl Shape {
             has: if is_setting { "encrypted" } else { "true" },
             text: match (is_setting, is_sqlite) {
                 (false, _) => format!("{table}.{name}"),
-                (true, false) => format!("({table}.{name} #>> '{{}}')"),
+                (true, false) => format!("({table}.{name} #>> '{{}}'::text[])"),
                 // Other programs write bare text there. CASE looks at nothing before it must.
                 (true, true) => format!(
                     "(CASE json_valid({table}.{name}) WHEN 1 THEN CASE json_type({table}.{name}) \
@@ -129,7 +129,7 @@ impl Shape {
             },
             written: match (is_setting, is_sqlite) {
                 (false, _) => "given.new",
-                (true, false) => "to_jsonb(given.new)",
+                (true, false) => "pg_catalog.to_jsonb(given.new)",
                 (true, true) => "json_quote(given.new)",
             },
             now: if is_sqlite {

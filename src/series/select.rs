@@ -150,6 +150,8 @@ trait Dialect: diesel::backend::Backend + HasSqlType<Timestamptz> {
     const LIST: [&str; 2];
     /// Before and behind a moment that `>=` and `<` compare with; what compares otherwise would miss it.
     const EDGE: [&str; 2];
+    /// The window function `lead`, qualified where another schema could have one too.
+    const LEAD: &str;
 
     /// The type of a subject in a CAST.
     fn subject_type<T: Series>() -> &'static str;
@@ -167,6 +169,7 @@ impl Dialect for diesel::sqlite::Sqlite {
     // Other programs write moments with fewer digits, or none behind the second, and a shorter text comes
     // first. The shortest text of a moment is at or before every other one of it, and behind those of all
     // moments before.
+    const LEAD: &str = "lead";
     const EDGE: [&str; 2] = ["rtrim(rtrim(", ", '0'), '.')"];
 
     fn subject_type<T: Series>() -> &'static str {
@@ -197,10 +200,11 @@ impl Dialect for diesel::sqlite::Sqlite {
 #[cfg(feature = "postgres")]
 impl Dialect for diesel::pg::Pg {
     const LIST: [&str; 2] = [
-        "SELECT value, place FROM json_array_elements_text(CAST(",
+        "SELECT value, place FROM pg_catalog.json_array_elements_text(CAST(",
         " AS json)) WITH ORDINALITY AS listed (value, place)",
     ];
     const EDGE: [&str; 2] = ["", ""];
+    const LEAD: &str = "pg_catalog.lead";
 
     fn subject_type<T: Series>() -> &'static str {
         T::SUBJECT_TYPE
@@ -219,7 +223,7 @@ impl Dialect for diesel::pg::Pg {
     }
 
     fn period(every: Every, time: &str) -> String {
-        format!("date_trunc('{every}', {time} AT TIME ZONE 'UTC')")
+        format!("pg_catalog.date_trunc('{every}', {time} AT TIME ZONE 'UTC')")
     }
 }
 
@@ -325,7 +329,8 @@ where
                 let period = DB::period(*every, &format!("sample.{time}"));
                 out.push_sql(&format!(
                     ", {period} AS its_period, \
-                     lead({period}) OVER (ORDER BY sample.{time}, sample.id) AS next_period"
+                     {}({period}) OVER (ORDER BY sample.{time}, sample.id) AS next_period",
+                    DB::LEAD
                 ));
             }
             out.push_sql(&format!(" FROM {table} AS sample {by} WHERE sample.{subject} = CAST("));

@@ -26,7 +26,7 @@ both! {
     fn init_makes_a_database_and_says_what_next(t) {
         let out = t.ok(&["init"]);
         assert!(out.starts_with("created "), "{out}");
-        assert!(out.contains("22 tables, schema 2026-11-21-000004)"));
+        assert!(out.contains("22 tables, schema 2026-11-27-000005)"));
         assert!(out.contains("next: viraldb ingest"));
         assert!(t.ok(&["init"]).starts_with("nothing to do for "));
         assert_eq!(t.ok(&["init", "--quiet"]), "");
@@ -38,7 +38,7 @@ both! {
         let out = t.ok(&["init", "--sample"]);
         assert!(out.contains("90 rows: 60 videos new, 0 updated, 90 snapshots, 0 rejected"), "{out}");
         let status = json(&t.ok(&["status", "--format", "json"]));
-        assert_eq!(status["schema"], "2026-11-21-000004");
+        assert_eq!(status["schema"], "2026-11-27-000005");
         let rows = |table: &str| status["tables"].as_array().unwrap().iter().find(|row| row["table"] == table).unwrap()["rows"].clone();
         assert_eq!((rows("discovered_videos"), rows("analytics"), rows("clips")), (60.into(), 90.into(), 0.into()));
         let niche = status["pending_videos"][0]["niche"].as_str().unwrap();
@@ -110,11 +110,11 @@ both! {
         assert_eq!(t.ok(&["migrate", "run"]).lines().count(), 4);
         assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
         assert_eq!((t.run(&["migrate", "check"]).code, t.ok(&["migrate", "sql"]).as_str()), (0, ""));
-        assert_eq!(t.ok(&["migrate", "revert"]), "reverted 2026-11-21-000004_generation\n");
+        assert_eq!(t.ok(&["migrate", "revert"]), "reverted 2026-11-27-000005_safe_functions\n");
         let ran = t.run(&["migrate", "check"]);
-        assert_eq!((ran.code, &*ran.out), (3, "pending\npending  2026-11-21-000004_generation\n"));
+        assert_eq!((ran.code, &*ran.out), (3, "pending\npending  2026-11-27-000005_safe_functions\n"));
         let ran = t.run(&["videos", "list"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: the database lacks 2026-11-21-000004_generation: run `viraldb migrate run`\n"));
+        assert_eq!((ran.code, &*ran.err), (1, "error: the database lacks 2026-11-27-000005_safe_functions: run `viraldb migrate run`\n"));
         t.ok(&["migrate", "run"]);
         assert_eq!(t.ok(&["migrate", "redo", "--count", "2"]).lines().count(), 2);
         assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 4);
@@ -138,7 +138,7 @@ both! {
         assert!(ran.out.contains("newer  2099-12-31-000001"), "{}", ran.out);
         let ran = t.run(&["status"]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("has schema 2099-12-31-000001, this viraldb knows up to 2026-11-21-000004"), "{}", ran.err);
+        assert!(ran.err.contains("has schema 2099-12-31-000001, this viraldb knows up to 2026-11-27-000005"), "{}", ran.err);
     }
 
     fn ingest_from_files_and_standard_input(t) {

@@ -293,7 +293,7 @@ pub mod postgres {
         conn.batch_execute("SET lock_timeout = '10 s'").unwrap();
         let asked = format!(
             "SELECT table_name::text AS detail FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
-             AND table_schema NOT IN ('pg_catalog', 'information_schema') AND query_to_xml(format('SELECT 1 FROM \
+             AND table_schema NOT IN ('pg_catalog', 'information_schema') AND pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 FROM \
              %I.%I AS t WHERE t::text LIKE ''%%{mark}%%'' LIMIT 1', table_schema, table_name), false, true, '')::text <> ''"
         );
         let tables: Vec<Line> = sql_query(asked).load(&mut conn).unwrap();

@@ -247,7 +247,7 @@ pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
             .get_result(c),
         // Not `to_regclass`: within a transaction it may still say what it found before this waited for a lock.
         postgres => |c| diesel::sql_query(
-                "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND pg_table_is_visible(oid)"
+                "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND pg_catalog.pg_table_is_visible(oid)"
             )
             .bind::<Text, _>(name)
             .get_result(c)

@@ -34,10 +34,10 @@ pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>
     let mut conn = postgres::establish(url)?;
     conn.batch_execute(postgres::BEGIN_READ).of("", "")?;
     conn.batch_execute(postgres::REFUSE_HIDDEN_ROWS).of("", "")?;
-    let total =
-        u64::try_from(number(&mut conn, "SELECT pg_database_size(current_database())")?).unwrap_or_default();
+    let total = u64::try_from(number(&mut conn, "SELECT pg_catalog.pg_database_size(current_database())")?)
+        .unwrap_or_default();
     let contents = contents(&mut conn)?;
-    let snapshot = text(&mut conn, "SELECT pg_export_snapshot() AS value")?;
+    let snapshot = text(&mut conn, "SELECT pg_catalog.pg_export_snapshot() AS value")?;
     drop(super::workspace::create_private(to)?);
     let mut dump = Running::start(
         "pg_dump",
@@ -105,7 +105,8 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
     } else {
         Vec::new()
     };
-    let version = "SELECT split_part(current_setting('server_version'), ' ', 1) AS value";
+    let version =
+        "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS value";
     let schema = "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations";
     Ok(Contents {
         origin: identity(conn)?,
@@ -127,9 +128,9 @@ fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
     }
     let counts = texts(
         conn,
-        "SELECT format('SELECT %L AS name, (SELECT count(*) FROM ONLY %I.%I) AS rows', nspname || '.' || relname, nspname, relname) AS value \
+        "SELECT pg_catalog.format('SELECT %L AS name, (SELECT count(*) FROM ONLY %I.%I) AS rows', nspname::text || '.' || relname::text, nspname, relname) AS value \
          FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
-         WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname !~ '^pg_'",
+         WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname::text !~ '^pg_'",
     )?;
     let rows: Vec<Row> = diesel::sql_query(counts.join(" UNION ALL ")).load(conn).of("", "")?;
     Ok(rows
@@ -145,7 +146,7 @@ pub(super) fn origin(url: &str) -> Result<String> {
 }
 
 fn identity(conn: &mut PgConnection) -> Result<String> {
-    text(conn, "SELECT system_identifier::text AS value FROM pg_control_system()")
+    text(conn, "SELECT system_identifier::text AS value FROM pg_catalog.pg_control_system()")
 }
 
 /// The rows of each table of a database.
@@ -155,7 +156,8 @@ pub(super) fn count_rows(url: &str) -> Result<BTreeMap<String, u64>> {
 
 /// Bytes of a database.
 pub(super) fn size(url: &str) -> Result<u64> {
-    let size = number(&mut postgres::establish(url)?, "SELECT pg_database_size(current_database())")?;
+    let size =
+        number(&mut postgres::establish(url)?, "SELECT pg_catalog.pg_database_size(current_database())")?;
     Ok(u64::try_from(size).unwrap_or_default())
 }
 
@@ -179,8 +181,13 @@ fn exists_beside(server: &mut PgConnection, name: &str) -> Result<bool> {
 
 /// A connection to the server beside the database.
 fn server(url: &str) -> Result<PgConnection> {
-    postgres::establish(&in_database(url, MAINTENANCE))
-        .map_err(|error| error.in_database(&DatabaseUrl::Postgres(url.to_owned())))
+    let open = || {
+        let mut conn = postgres::establish(&in_database(url, MAINTENANCE))?;
+        // Others may have made functions there, and we may be a superuser.
+        conn.batch_execute("SET search_path = pg_catalog").of("", "")?;
+        Ok(conn)
+    };
+    open().map_err(|error: Error| error.in_database(&DatabaseUrl::Postgres(url.to_owned())))
 }
 
 /// Restores a dump into a database of its own, counts, and drops it.
@@ -277,7 +284,7 @@ impl Scratch {
         let shown = DatabaseUrl::Postgres(url.to_owned()).to_string();
         let prefix = format!("{}_{purpose}_", short(&of));
         server.batch_execute("SET lock_timeout = '10s'").of("", "")?;
-        diesel::sql_query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
+        diesel::sql_query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended($1, 0))")
             .bind::<Text, _>(&prefix)
             .execute(server)
             .map_err(|error| Error::Busy {
@@ -285,7 +292,7 @@ impl Scratch {
                 reason: format!("another one is under way: {error}"),
             })?;
         let left = diesel::sql_query(
-            "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE datname ~ $1",
+            "SELECT pg_catalog.format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE datname::text ~ $1",
         )
         .bind::<Text, _>(format!("^{prefix}[0-9a-f]{{32}}$")) // as they are named below, and nobody else's
         .load::<Value>(server)
@@ -295,11 +302,11 @@ impl Scratch {
         }
         let name = format!("{prefix}{}", uuid::Uuid::now_v7().simple());
         let create = diesel::sql_query(
-            "SELECT coalesce((SELECT format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L%s', \
-             $1, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, \
-             (SELECT format(' TABLESPACE %I', spcname) FROM pg_tablespace AS t WHERE t.oid = dattablespace AND spcname <> 'pg_default')) \
+            "SELECT coalesce((SELECT pg_catalog.format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L%s', \
+             $1, pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, \
+             (SELECT pg_catalog.format(' TABLESPACE %I', spcname) FROM pg_tablespace AS t WHERE t.oid = dattablespace AND spcname <> 'pg_default')) \
              FROM pg_database WHERE datname = $2), \
-             format('CREATE DATABASE %I TEMPLATE template0', $1)) AS value",
+             pg_catalog.format('CREATE DATABASE %I TEMPLATE template0', $1)) AS value",
         )
         .bind::<Text, _>(&name)
         .bind::<Text, _>(&of)
@@ -322,18 +329,18 @@ fn carry_over(server: &mut PgConnection, from: &str, to: &str) -> Result<()> {
     let statements = diesel::sql_query(
         "SELECT statement AS value FROM (SELECT oid, datdba, datacl, datconnlimit FROM pg_database WHERE datname = $1) AS db, \
          LATERAL ( \
-           SELECT 1 AS place, format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', $2, pg_get_userbyid(datdba)) AS statement \
+           SELECT 1 AS place, pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', $2, pg_catalog.pg_get_userbyid(datdba)) AS statement \
              WHERE datacl IS NOT NULL \
-           UNION ALL SELECT 2, format('GRANT %s ON DATABASE %I TO %s%s', privilege_type, $2, \
-               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, \
-               CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) FROM aclexplode(datacl) \
-           UNION ALL SELECT 3, format('ALTER DATABASE %I CONNECTION LIMIT %s', $2, datconnlimit) WHERE datconnlimit <> -1 \
-           UNION ALL SELECT 4, format('SELECT set_config(%L, %L, true); %s SET %I FROM CURRENT', \
-               split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1), \
-               CASE setrole WHEN 0 THEN format('ALTER DATABASE %I', $2) \
-               ELSE format('ALTER ROLE %I IN DATABASE %I', pg_get_userbyid(setrole), $2) END, \
-               split_part(setting, '=', 1)) \
-             FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setdatabase = oid \
+           UNION ALL SELECT 2, pg_catalog.format('GRANT %s ON DATABASE %I TO %s%s', privilege_type, $2, \
+               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END, \
+               CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) FROM pg_catalog.aclexplode(datacl) \
+           UNION ALL SELECT 3, pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT %s', $2, datconnlimit) WHERE datconnlimit <> -1 \
+           UNION ALL SELECT 4, pg_catalog.format('SELECT pg_catalog.set_config(%L, %L, true); %s SET %I FROM CURRENT', \
+               pg_catalog.split_part(setting, '=', 1), substr(setting, pg_catalog.strpos(setting, '=') + 1), \
+               CASE setrole WHEN 0 THEN pg_catalog.format('ALTER DATABASE %I', $2) \
+               ELSE pg_catalog.format('ALTER ROLE %I IN DATABASE %I', pg_catalog.pg_get_userbyid(setrole), $2) END, \
+               pg_catalog.split_part(setting, '=', 1)) \
+             FROM pg_db_role_setting, pg_catalog.unnest(setconfig) AS setting WHERE setdatabase = oid \
          ) AS statements ORDER BY place",
     )
     .bind::<Text, _>(from)
@@ -390,8 +397,8 @@ fn require_alone(server: &mut PgConnection, shown: &DatabaseUrl, name: &str) -> 
 /// Who is connected to a database, ten at most.
 fn others(server: &mut PgConnection, name: &str) -> Result<Vec<String>> {
     let others = diesel::sql_query(
-        "SELECT format('%s as %s (process %s)', coalesce(nullif(application_name, ''), 'a program'), usename, pid) AS value \
-         FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() ORDER BY pid LIMIT 10",
+        "SELECT pg_catalog.format('%s as %s (process %s)', coalesce(nullif(application_name, ''), 'a program'), usename, pid) AS value \
+         FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() ORDER BY pid LIMIT 10",
     )
     .bind::<Text, _>(name)
     .load::<Value>(server)

@@ -32,6 +32,7 @@ portable! {
         UnusedIndexes = "unused_indexes",
         Autovacuum = "autovacuum",
         Replica = "replica",
+        SchemaRights = "schema_rights",
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn integrity(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
                     failures: i64,
                 }
                 let found: Checksums = diesel::sql_query(
-                    "SELECT current_setting('data_checksums') AS \"on\", coalesce(checksum_failures, 0) AS failures \
+                    "SELECT pg_catalog.current_setting('data_checksums') AS \"on\", coalesce(checksum_failures, 0) AS failures \
                      FROM pg_stat_database WHERE datname = current_database()",
                 )
                 .get_result(c)
@@ -253,10 +253,10 @@ pub(super) fn foreign_keys(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 fn orphans(conn: &mut diesel::pg::PgConnection) -> QueryResult<Vec<Orphans>> {
     let keys: Vec<Orphans> = diesel::sql_query(
         "SELECT k.conrelid::regclass::text AS \"table\", k.confrelid::regclass::text AS parent, \
-             quote_ident(a.attname) || ',' || quote_ident(b.attname) AS columns, 0::bigint AS count \
-         FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum] \
-             JOIN pg_attribute b ON b.attrelid = k.confrelid AND k.confkey = ARRAY[b.attnum] \
-         WHERE k.contype = 'f' AND pg_table_is_visible(k.conrelid)",
+             pg_catalog.quote_ident(a.attname) || ',' || pg_catalog.quote_ident(b.attname) AS columns, 0::bigint AS count \
+         FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND k.conkey OPERATOR(pg_catalog.=) ARRAY[a.attnum] \
+             JOIN pg_attribute b ON b.attrelid = k.confrelid AND k.confkey OPERATOR(pg_catalog.=) ARRAY[b.attnum] \
+         WHERE k.contype = 'f' AND pg_catalog.pg_table_is_visible(k.conrelid)",
     )
     .load(conn)?;
     let counts = keys.iter().filter_map(|Orphans { table, parent, columns, .. }| {

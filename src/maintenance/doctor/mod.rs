@@ -198,6 +198,8 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::Autovacuum, DatabaseUrl::Postgres(_)) => server::autovacuum,
         #[cfg(feature = "postgres")]
         (Check::Replica, DatabaseUrl::Postgres(_)) => replica::replica,
+        #[cfg(feature = "postgres")]
+        (Check::SchemaRights, DatabaseUrl::Postgres(_)) => server::schema_rights,
         _ => return None,
     })
 }

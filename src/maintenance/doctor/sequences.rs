@@ -62,8 +62,8 @@ fn of_behind(conn: &DbConnection, there: &Numbered, highest: i64, last: Option<i
              SELECT '{table}', max({column}) FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{table}')"
         )),
         Fix::Together(format!(
-            "SELECT setval('{in_quotes}', greatest((SELECT max({column}) FROM {table}), \
-             pg_sequence_last_value('{in_quotes}'::regclass)))"
+            "SELECT pg_catalog.setval('{in_quotes}', greatest((SELECT max({column}) FROM {table}), \
+             pg_catalog.pg_sequence_last_value('{in_quotes}'::regclass)))"
         )),
     );
     Finding::warning(Check::Sequences, what, why).with_severity(severity).fixed_by(fix)
@@ -79,10 +79,10 @@ fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
         .load(c),
         postgres => |c| diesel::sql_query(
             "SELECT r.relname::text AS \"table\", a.attname::text AS \"column\", \
-                 pg_get_serial_sequence(quote_ident(r.relname), a.attname) AS sequence \
+                 pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.relname), a.attname) AS sequence \
              FROM pg_class r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attidentity <> '' AND NOT a.attisdropped \
-             WHERE r.relkind IN ('r', 'p') AND pg_table_is_visible(r.oid) \
-                 AND pg_get_serial_sequence(quote_ident(r.relname), a.attname) IS NOT NULL",
+             WHERE r.relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(r.oid) \
+                 AND pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.relname), a.attname) IS NOT NULL",
         )
         .load(c));
     let ours: Vec<&str> = crate::ingest::tables().chain(["viraldb_config_changes"]).collect();
@@ -98,7 +98,7 @@ fn numbers(conn: &mut DbConnection, numbered: &[Numbered]) -> Result<Vec<Numbers
         let Numbered { table, column, .. } = there;
         let last = on_backend!(&*conn,
             sqlite => |_c| format!("(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"),
-            postgres => |_c| format!("pg_sequence_last_value('{}'::regclass)", there.sequence.replace('\'', "''")));
+            postgres => |_c| format!("pg_catalog.pg_sequence_last_value('{}'::regclass)", there.sequence.replace('\'', "''")));
         let at = if at == 0 { "CAST(0 AS bigint)".to_owned() } else { at.to_string() };
         format!("SELECT {at} AS at, (SELECT max({column}) FROM {table}) AS highest, {last} AS last")
     };

@@ -25,9 +25,9 @@ struct Index {
 pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     // Where the counters were never set back, they are as old as the database.
     let sql = format!(
-        "SELECT i.indexrelname::text AS name, pg_relation_size(i.indexrelid) AS bytes \
+        "SELECT i.indexrelname::text AS name, pg_catalog.pg_relation_size(i.indexrelid) AS bytes \
          FROM pg_stat_user_indexes i JOIN pg_index x ON x.indexrelid = i.indexrelid \
-         WHERE i.idx_scan = 0 AND NOT x.indisunique AND pg_table_is_visible(i.relid) AND i.relname = ANY ($1) \
+         WHERE i.idx_scan = 0 AND NOT x.indisunique AND pg_catalog.pg_table_is_visible(i.relid) AND i.relname = ANY ($1) \
              AND (SELECT coalesce(d.stats_reset, m.first) < now() - interval '{DAYS} days' FROM pg_stat_database d, \
                   (SELECT min(recorded_at) AS first FROM viraldb_migrations) m WHERE d.datname = current_database()) \
          ORDER BY bytes DESC, name"
@@ -74,8 +74,8 @@ pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let tables: Vec<&str> = crate::ingest::tables().collect();
     let (vacuum, dead): (Vacuum, Vec<Dead>) = query(patient, |c| {
         let vacuum = diesel::sql_query(
-            "SELECT current_setting('autovacuum')::bool AND current_setting('track_counts')::bool AS \"on\", \
-                 age(datfrozenxid)::bigint AS age, current_setting('autovacuum_freeze_max_age')::bigint AS most \
+            "SELECT pg_catalog.current_setting('autovacuum')::bool AND pg_catalog.current_setting('track_counts')::bool AS \"on\", \
+                 pg_catalog.age(datfrozenxid)::bigint AS age, pg_catalog.current_setting('autovacuum_freeze_max_age')::bigint AS most \
              FROM pg_database WHERE datname = current_database()",
         )
         .get_result(c)?;
@@ -83,12 +83,12 @@ pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
             "SELECT s.relname::text AS \"table\", s.n_dead_tup AS dead, t.threshold FROM pg_stat_user_tables s \
              JOIN pg_class r ON r.oid = s.relid \
              CROSS JOIN LATERAL (SELECT \
-                 coalesce((SELECT option_value FROM pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_threshold'), \
-                     current_setting('autovacuum_vacuum_threshold'))::float8 AS base, \
-                 coalesce((SELECT option_value FROM pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_scale_factor'), \
-                     current_setting('autovacuum_vacuum_scale_factor'))::float8 AS share) AS o \
+                 coalesce((SELECT option_value FROM pg_catalog.pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_threshold'), \
+                     pg_catalog.current_setting('autovacuum_vacuum_threshold'))::float8 AS base, \
+                 coalesce((SELECT option_value FROM pg_catalog.pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_scale_factor'), \
+                     pg_catalog.current_setting('autovacuum_vacuum_scale_factor'))::float8 AS share) AS o \
              CROSS JOIN LATERAL (SELECT (o.base + o.share * greatest(r.reltuples, 0))::bigint AS threshold) AS t \
-             WHERE s.n_dead_tup > 2 * t.threshold AND s.n_dead_tup > 1000 AND pg_table_is_visible(s.relid) AND s.relname = ANY ($1) \
+             WHERE s.n_dead_tup > 2 * t.threshold AND s.n_dead_tup > 1000 AND pg_catalog.pg_table_is_visible(s.relid) AND s.relname = ANY ($1) \
              ORDER BY s.n_dead_tup DESC",
         )
         .bind::<diesel::sql_types::Array<Text>, _>(tables)
@@ -98,8 +98,7 @@ pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let why = "dead rows take room, and every query reads past them";
     if !vacuum.on {
         let what = "autovacuum is off on this server";
-        let mend =
-            "ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()";
+        let mend = "ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_catalog.pg_reload_conf()";
         found.push(Finding::warning(check, what, why).mend(mend));
     }
     for Dead { table, dead, threshold } in dead {
@@ -123,4 +122,38 @@ fn query<T>(
         on_backend!(conn, sqlite => |_c| Err(diesel::NotFound), postgres => |c| work(c))
             .of("the server's statistics", "")
     })
+}
+
+#[derive(QueryableByName)]
+struct Right {
+    #[diesel(sql_type = Text)]
+    schema: String,
+    #[diesel(sql_type = Text)]
+    role: String,
+}
+
+/// Roles besides the owner that may create in the schema of our tables. A function that they make there may be preferred
+/// to PostgreSQL's own in somebody's query.
+pub(super) fn schema_rights(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let rights: Vec<Right> = query(patient, |c| {
+        diesel::sql_query(
+            "SELECT pg_catalog.quote_ident(n.nspname) AS schema, \
+                 CASE WHEN a.grantee = 0 THEN 'PUBLIC' \
+                     ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS role \
+             FROM pg_namespace AS n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS a \
+                 LEFT JOIN pg_roles AS r ON r.oid = a.grantee \
+             WHERE n.nspname = current_schema() AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner \
+                 AND NOT coalesce(r.rolsuper, false) ORDER BY role",
+        )
+        .load(c)
+    })?;
+    let found = rights.into_iter().map(|Right { schema, role }| {
+        let who = if role == "PUBLIC" { "every role".to_owned() } else { format!("role {role}") };
+        let what = format!("{who} may create in the schema {schema}");
+        let why = "a function or operator made there may be preferred to PostgreSQL's own, and then runs with the rights of \
+                   whoever queries";
+        Finding::warning(Check::SchemaRights, what, why)
+            .mend(format!("REVOKE CREATE ON SCHEMA {schema} FROM {role}"))
+    });
+    Ok(found.collect())
 }

@@ -32,7 +32,7 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
         },
         postgres => |c| diesel::sql_query(
             "SELECT relname::text AS \"table\", greatest(reltuples, 0)::bigint AS rows \
-             FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname = ANY ($1)",
+             FROM pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid) AND relname = ANY ($1)",
         )
         .bind::<diesel::sql_types::Array<Text>, _>(there)
         .load(c))
@@ -54,7 +54,7 @@ fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
     }
     let sql = on_backend!(&*conn,
         sqlite => |_c| "SELECT name FROM sqlite_master WHERE type = 'table'",
-        postgres => |_c| "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)");
+        postgres => |_c| "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)");
     let names: Vec<Name> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of("the schema", "")?;
     let names = names.into_iter().map(|row| row.name);
     Ok(names.filter(|name| crate::ingest::tables().any(|table| table == name)).collect())
@@ -96,7 +96,7 @@ fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
         },
         postgres => |c| diesel::sql_query(
             "SELECT relname::text AS name FROM pg_stat_user_tables \
-             WHERE (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND pg_table_is_visible(relid)",
+             WHERE (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND pg_catalog.pg_table_is_visible(relid)",
         )
         .load(c))
     .of("the statistics", "")?;

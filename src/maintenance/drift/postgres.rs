@@ -27,7 +27,7 @@ pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -
         conn.batch_execute("SET LOCAL lock_timeout = '5s'").of("the schema", "")?;
         let home: Name = diesel::sql_query(
             "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class \
-             WHERE oid = to_regclass('viraldb_keys')), current_schema(), 'public') AS name",
+             WHERE oid = pg_catalog.to_regclass('viraldb_keys')::oid), current_schema(), 'public') AS name",
         )
         .get_result(conn)
         .of("the schema", "")?;
@@ -55,7 +55,7 @@ fn may_not(error: diesel::result::Error) -> Error {
 }
 
 fn look_in(conn: &mut PgConnection, schema: &str) -> Result<()> {
-    diesel::sql_query("SELECT set_config('search_path', quote_ident($1), true)")
+    diesel::sql_query("SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), true)")
         .bind::<Text, _>(schema)
         .execute(conn)
         .of("the schema", "")
@@ -68,15 +68,15 @@ fn read(conn: &mut PgConnection, home: &str, views: &str) -> Result<Schema> {
     let mut schema = Schema::default();
     let columns: Vec<ColumnRow> = diesel::sql_query(
         "SELECT r.relname::text AS \"table\", a.attname::text AS name, \
-             format_type(a.atttypid, a.atttypmod) AS kind, \
+             pg_catalog.format_type(a.atttypid, a.atttypmod) AS kind, \
              CASE WHEN a.attnotnull THEN 'no' ELSE 'yes' END AS nullable, \
-             CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS \"default\", \
-             CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) \
+             CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END AS \"default\", \
+             CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) \
                  WHEN a.attidentity = 'd' THEN 'an identity, by default' \
                  WHEN a.attidentity = 'a' THEN 'an identity, always' END AS generated \
          FROM pg_class r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
              LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum \
-         WHERE r.relnamespace = to_regnamespace(quote_ident($1)) AND r.relkind IN ('r', 'p')",
+         WHERE r.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1))::oid AND r.relkind IN ('r', 'p')",
     )
     .bind::<Text, _>(home)
     .load(conn)
@@ -92,29 +92,29 @@ fn read(conn: &mut PgConnection, home: &str, views: &str) -> Result<Schema> {
     }
     let parts: Vec<PartRow> = diesel::sql_query(
         "WITH r AS (SELECT oid, relname::text AS name FROM pg_class \
-             WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p')) \
+             WHERE relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1))::oid AND relkind IN ('r', 'p')) \
          SELECT r.name AS \"table\", CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique constraint' \
                  WHEN 'f' THEN 'foreign key' ELSE 'check' END AS object, \
-             k.conname::text AS name, pg_get_constraintdef(k.oid, true) AS says, \
-             (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = r.oid AND k.conkey = ARRAY[a.attnum]) \
+             k.conname::text AS name, pg_catalog.pg_get_constraintdef(k.oid, true) AS says, \
+             (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = r.oid AND k.conkey OPERATOR(pg_catalog.=) ARRAY[a.attnum]) \
                  AS \"column\" \
          FROM pg_constraint k JOIN r ON r.oid = k.conrelid WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') \
          UNION ALL \
          SELECT r.name, 'index', n.relname::text, CASE WHEN i.indisunique THEN 'unique ' ELSE '' END \
-             || substring(pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$') \
+             || substring(pg_catalog.pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$') \
              || CASE WHEN i.indisvalid THEN '' ELSE ', not valid' END, NULL \
          FROM pg_index i JOIN r ON r.oid = i.indrelid JOIN pg_class n ON n.oid = i.indexrelid \
          WHERE NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) \
          UNION ALL \
-         SELECT r.name, 'trigger', t.tgname::text, pg_get_triggerdef(t.oid, true) \
+         SELECT r.name, 'trigger', t.tgname::text, pg_catalog.pg_get_triggerdef(t.oid, true) \
              || CASE WHEN t.tgenabled = 'D' THEN ', disabled' ELSE '' END, NULL \
          FROM pg_trigger t JOIN r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal \
          UNION ALL \
          SELECT '', 'function', p.proname::text, p.prosrc, NULL FROM pg_proc p \
-         WHERE p.pronamespace = to_regnamespace(quote_ident($1)) AND starts_with(p.proname, 'viraldb_') \
+         WHERE p.pronamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1))::oid AND pg_catalog.starts_with(p.proname, 'viraldb_') \
          UNION ALL \
-         SELECT '', 'view', 'viralforge.' || v.relname::text, pg_get_viewdef(v.oid, true), NULL FROM pg_class v \
-         WHERE v.relnamespace = to_regnamespace(quote_ident($2)) AND v.relkind = 'v'",
+         SELECT '', 'view', 'viralforge.' || v.relname::text, pg_catalog.pg_get_viewdef(v.oid, true), NULL FROM pg_class v \
+         WHERE v.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($2))::oid AND v.relkind = 'v'",
     )
     .bind::<Text, _>(home)
     .bind::<Text, _>(views)

@@ -367,7 +367,7 @@ fn present(
         .load(c),
         postgres => |c| diesel::sql_query(format!(
             "SELECT \"{column}\"::text AS value FROM {table} \
-             WHERE \"{column}\" IN (SELECT value::{} FROM jsonb_array_elements_text($1::jsonb) AS given (value))",
+             WHERE \"{column}\" IN (SELECT value::{} FROM pg_catalog.jsonb_array_elements_text($1::jsonb) AS given (value))",
             match kind {
                 Kind::Big => "bigint",
                 Kind::Uuid => "uuid",

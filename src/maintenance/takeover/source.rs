@@ -163,8 +163,8 @@ pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
              CASE WHEN y.typcategory = 'A' THEN 'array' ELSE y.typname::text END AS of_type \
              FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped \
              JOIN pg_type AS y ON y.oid = c.atttypid \
-             WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND pg_table_is_visible(t.oid) \
-             AND t.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
+             WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND pg_catalog.pg_table_is_visible(t.oid) \
+             AND t.relnamespace NOT IN ('pg_catalog'::regnamespace::oid, 'information_schema'::regnamespace::oid) \
              ORDER BY t.relname, c.attnum"
         )
         .load(c),

@@ -271,7 +271,7 @@ fn server(conn: &mut DbConnection) -> Result<Option<String>> {
         conn,
         sqlite => |_c| Ok(None),
         postgres => |c| diesel::sql_query(
-            "SELECT concat_ws(' ', pg_postmaster_start_time(), \
+            "SELECT pg_catalog.concat_ws(' ', pg_catalog.pg_postmaster_start_time(), \
              (SELECT oid FROM pg_database WHERE datname = current_database()), current_schema()) AS place",
         )
         .get_result::<Row>(c)

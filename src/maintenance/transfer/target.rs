@@ -211,7 +211,7 @@ pub(super) fn finish(conn: &mut DbConnection, last_ids: &[(String, i64)]) -> Res
              INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', {last} WHERE {last} > 0;\n"
         )),
         postgres => |_c| number(|table, last| format!(
-            "SELECT setval('{table}_id_seq', {}, {});\n", last.max(1), last > 0
+            "SELECT pg_catalog.setval('{table}_id_seq', {}, {});\n", last.max(1), last > 0
         )),
     );
     conn.batch_execute(&format!("{numbers}DROP TABLE {PROGRESS}")).of(PROGRESS, "")

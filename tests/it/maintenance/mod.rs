@@ -11,6 +11,8 @@ mod prune;
 mod prune_killed;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod roles;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod shadows;
 mod takeover;
 mod transfer;
 

@@ -97,6 +97,30 @@ fn takeover_refuses_rows_hidden_by_a_policy() {
 }
 
 #[test]
+fn doctor_warns_of_roles_that_may_create_in_the_schema() {
+    let t = Scratch::postgres();
+    t.db();
+    let rights = |code: i32| {
+        let ran = t.run(&["doctor", "--only", "schema_rights"]);
+        assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    rights(0);
+    let role =
+        Role::new(&t, "GRANT CREATE ON SCHEMA public TO ROLE; GRANT CREATE ON SCHEMA public TO PUBLIC");
+    let out = rights(3);
+    for (who, name) in [("every role", "PUBLIC"), (&*format!("role {}", role.name), &role.name)] {
+        assert!(
+            out.contains(&format!("warning  schema_rights   {who} may create in the schema public\n")),
+            "{out}"
+        );
+        assert!(out.contains(&format!("mend  REVOKE CREATE ON SCHEMA public FROM {name}\n")), "{out}");
+    }
+    sql(&t.db(), &format!("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}", role.name));
+    rights(0);
+}
+
+#[test]
 fn optimize_names_the_tables_that_a_role_may_not_analyze() {
     let t = Scratch::postgres();
     t.db();

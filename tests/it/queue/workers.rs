@@ -408,6 +408,33 @@ fn terminate(child: &mut Child) -> Vec<String> {
     lines
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn what_the_server_says_to_a_listening_worker_is_logged_and_not_printed() {
+    let t = Scratch::postgres();
+    let db = t.db();
+    let mut child = process(&t.url, 60_000, 1);
+    let ended = "SELECT count(pg_terminate_backend(pid))::text AS v FROM pg_stat_activity \
+                 WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let is_ended = || db.write(|c| Ok(make::query(c, ended))).unwrap() != ["0"];
+    assert!((0..300).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        is_ended()
+    }));
+    std::thread::sleep(Duration::from_millis(500));
+    let lines = terminate(&mut child);
+    // A line of the log begins with its time.
+    let printed: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("terminating connection") && !line.starts_with("20"))
+        .collect();
+    assert!(printed.is_empty(), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.contains("the server says: FATAL: terminating connection")),
+        "{lines:#?}"
+    );
+}
+
 #[test]
 fn a_worker_stopped_before_it_begins_takes_nothing() {
     if let Ok(asked) = std::env::var(BE_A_WORKER) {

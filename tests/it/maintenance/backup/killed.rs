@@ -14,7 +14,7 @@ fn start(t: &Scratch, args: &[&str]) -> Child {
     t.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Starts a command again and again and kills it within the time that it takes; `after` looks each time.
+/// Runs a command once to the end, then starts and kills it within the time that it took. Calls `after` each time.
 fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut()) {
     let run = || {
         let args = args();
@@ -24,6 +24,7 @@ fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut
     let done = run().wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let whole = begin.elapsed();
+    after();
     let mut killed = 0;
     while killed < KILLS {
         let mut child = run();

@@ -247,7 +247,7 @@ both! {
         t.db();
         t.ok(&["migrate", "revert"]);
         let finding = one(t, Check::History);
-        assert_eq!((finding.what.as_str(), finding.severity), ("migration 2026-11-21-000004_generation is pending", Severity::Warning));
+        assert_eq!((finding.what.as_str(), finding.severity), ("migration 2026-11-27-000005_safe_functions is pending", Severity::Warning));
         let all = examined(t, Examination::default());
         assert_eq!(all.verdict, Verdict::Warnings, "the rest is looked at as far as it is there: {all:#?}");
         assert_eq!(finding.mend.as_deref(), Some("viraldb migrate run"));

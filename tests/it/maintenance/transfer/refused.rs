@@ -56,7 +56,7 @@ both! {
 
         t.ok(&["migrate", "revert"]);
         let error = refusal(t, &there, Existing::Replace);
-        assert!(error.contains("lacks 2026-11-21-000004_generation"), "{error}");
+        assert!(error.contains("lacks 2026-11-27-000005_safe_functions"), "{error}");
         let empty = t.another();
         let error = refusal(&empty, &there, Existing::Replace);
         assert!(error.contains("holds no viraldb database"), "{error}");

@@ -1,0 +1,2 @@
+-- Nothing changed here, so nothing is taken back. No data is lost.
+SELECT 1;
