@@ -1,6 +1,8 @@
 //! The environment, and the `.env` file that stands in for what it lacks.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -19,26 +21,36 @@ pub(crate) struct DotEnv {
 }
 
 impl DotEnv {
-    /// Reads it; empty if there is no such file.
+    /// Reads the file that [`ENV_FILE`] names, or else the nearest one. Empty if there is none.
+    ///
+    /// # Errors
+    /// `Invalid` for a file that was found and belongs to another user: it could name another database and other keys.
     pub(crate) fn read() -> Result<Self> {
+        if let Some(named) = variable(ENV_FILE)? {
+            return Self::of(named.into(), true);
+        }
         let here = std::env::current_dir().map_err(|error| Error::io(".", error))?;
         let mut folder = PathBuf::new();
         for _ in here.ancestors() {
             let file = folder.join(".env");
             if file.is_file() {
-                return Self::of(file);
+                return Self::of(file, false);
             }
             folder.push("..");
         }
         Ok(Self::default())
     }
 
-    fn of(file: PathBuf) -> Result<Self> {
-        // A line may hold a secret, so only its place is told.
+    fn of(file: PathBuf, is_named: bool) -> Result<Self> {
+        // A line may contain a secret, so report only that it cannot be read.
         let unreadable =
             |error| Error::invalid(file.display().to_string(), format!("cannot be read: {error}"));
         let mut found = Self { file: file.clone(), ..Self::default() };
-        let text = std::fs::read(&file).map_err(|error| Error::io(&file, error))?;
+        let text = if is_named {
+            std::fs::read(&file).map_err(|error| Error::io(&file, error))?
+        } else {
+            read_trusted(&file, &format!("name it with {ENV_FILE}, or set {ENV_FILE}=/dev/null to use none"))?
+        };
         // Some editors begin a file with a mark of its encoding.
         for line in dotenvy::from_read_iter(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)) {
             match line {
@@ -65,6 +77,39 @@ impl DotEnv {
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
+}
+
+/// Names the `.env` file to read, whoever owns it.
+pub(crate) const ENV_FILE: &str = "VIRALDB_ENV_FILE";
+
+/// Reads a file that was found and not named. It must belong to the user, to root, or to whoever called sudo, like a
+/// repository that git works in. `how` tells how to use it nevertheless.
+pub(crate) fn read_trusted(path: &Path, how: &str) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let link = path.symlink_metadata().map_err(failed)?;
+        let owners = [link.uid(), file.metadata().map_err(failed)?.uid()];
+        if let Some(owner) = owners.into_iter().find(|owner| !is_trusted(*owner)) {
+            let reason = format!(
+                "belongs to another user (uid {owner}), who could name another database and other keys; \
+                 make it yours with chown, or {how}"
+            );
+            return Err(Error::invalid(path.display().to_string(), reason));
+        }
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn is_trusted(owner: u32) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    let caller = || std::env::var("SUDO_UID").ok()?.parse().ok();
+    owner == 0 || owner == user || (user == 0 && caller() == Some(owner))
 }
 
 /// A variable of the environment itself.

@@ -140,7 +140,7 @@ impl Args {
             Command::Create(making) => create(context, making),
             Command::List { folder } => {
                 let backups = backup::list(&folder.get(context)?)?;
-                context.output.rows(&backups, &SHOWN)?;
+                context.list(&backups, &SHOWN, "no backups")?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Verify { files, folder, opening } => verify(context, files, &folder, &opening),

@@ -119,7 +119,7 @@ impl Args {
             Command::List { active, page } => {
                 let filter = ChannelFilter { is_active: active };
                 let channels = db.read(|c| Channel::list(c, &filter, &page.into()))?;
-                context.output.rows(&channels, LISTED)?;
+                context.list(&channels, LISTED, "no channels")?;
             }
             Command::Show { id } => {
                 let channel = db.read(|c| find(c, &id))?;

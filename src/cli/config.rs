@@ -275,7 +275,7 @@ impl Args {
                 let changes = config.history(&key, &page.into())?;
                 let shown =
                     &["id", "changed_at", "changed_by", "layer", "channel_id", "old_value", "new_value"];
-                context.output.rows(&changes, shown)?;
+                context.list(&changes, shown, &format!("no changes of {key}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

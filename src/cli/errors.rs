@@ -69,7 +69,7 @@ impl Args {
                 let resolved = if all { None } else { Some(false) };
                 let filter = ErrorLogFilter { module: module.as_deref(), resolved, ..Default::default() };
                 let errors = db.read(|c| ErrorLog::list(c, &filter, &page.into()))?;
-                context.output.rows(&errors, SHOWN)?;
+                context.list(&errors, SHOWN, if all { "no errors" } else { "no unresolved errors" })?;
             }
             Command::Log { module, error_type, run, stack_trace, message } => {
                 let stack_trace = stack_trace.as_deref().map(read).transpose()?;

@@ -182,7 +182,7 @@ impl Args {
                     status: status.map(|word| word.parse()).transpose()?,
                 };
                 let jobs = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
-                context.output.rows(&jobs, LISTED)?;
+                context.list(&jobs, LISTED, "no jobs")?;
             }
             Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {
                 let job_type: JobType = job_type.parse()?;
@@ -217,7 +217,7 @@ impl Args {
                 if jobs.is_empty() && db.read_newest(queue::is_paused)? {
                     tracing::warn!("the queue is paused: the setting queue_paused is true");
                 }
-                context.output.rows(&jobs, CLAIMED)?;
+                context.list(&jobs, CLAIMED, "no due jobs")?;
                 if !jobs.is_empty() {
                     context
                         .output
@@ -275,7 +275,7 @@ impl Args {
             }
             Command::Stats { window } => {
                 let stats = db.read_newest(|c| queue::stats(c, window))?;
-                context.output.rows(&stats, STATS)?;
+                context.list(&stats, STATS, "no jobs")?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -41,6 +41,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Options};
 use crate::db::database_url;
@@ -172,6 +173,32 @@ impl Context {
             Format::Table => self.say(&format!("{}\n", output::visible(text))),
             _ => self.output.object(object),
         }
+    }
+
+    /// Prints the rows of a list. If there are none, a person is told so on stderr: `none` says it.
+    fn list<'de, T: Serialize + Deserialize<'de>>(
+        &mut self,
+        rows: &[T],
+        shown: &[&str],
+        none: &str,
+    ) -> Result<()> {
+        self.list_or(rows, shown, || Ok(none.to_owned()))
+    }
+
+    /// [`list`](Self::list) with a text that has to be looked up.
+    fn list_or<'de, T: Serialize + Deserialize<'de>>(
+        &mut self,
+        rows: &[T],
+        shown: &[&str],
+        none: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        if !rows.is_empty() || self.output.format != Format::Table {
+            return self.output.rows(rows, shown);
+        }
+        if !self.quiet {
+            output::message(&output::visible(&none()?));
+        }
+        Ok(())
     }
 
     /// Progress by the rows of each table, on a terminal only.

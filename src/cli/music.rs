@@ -96,7 +96,7 @@ impl Args {
             Command::List { active, page } => {
                 let filter = MusicFilter { is_active: active };
                 let tracks = db.read(|c| Music::list(c, &filter, &page.into()))?;
-                context.output.rows(&tracks, LISTED)?;
+                context.list(&tracks, LISTED, "no tracks")?;
             }
             Command::Show { id } => {
                 let track = db.read(|c| Music::find(c, id))?;

@@ -87,7 +87,7 @@ impl Args {
             Command::List { active, page } => {
                 let filter = TransformationPresetFilter { is_active: active };
                 let presets = db.read(|c| TransformationPreset::list(c, &filter, &page.into()))?;
-                context.output.rows(&presets, LISTED)?;
+                context.list(&presets, LISTED, "no presets")?;
             }
             Command::Show { id } => {
                 let preset = db.read(|c| TransformationPreset::find(c, id))?;

@@ -68,7 +68,7 @@ impl Args {
                     true => ReviewLog::open(c, page.limit),
                     false => ReviewLog::list(c, &filter, &page.into()),
                 })?;
-                context.output.rows(&reviews, SHOWN)?;
+                context.list(&reviews, SHOWN, if open { "no open reviews" } else { "no reviews" })?;
             }
             Command::Send { run } => {
                 let review = db.write(|c| ReviewLog::send(c, run))?;
@@ -82,7 +82,7 @@ impl Args {
             }
             Command::Hold { after } => {
                 let held = db.write(|c| ReviewLog::hold_overdue(c, after))?;
-                context.output.rows(&held, SHOWN)?;
+                context.list(&held, SHOWN, "no overdue reviews")?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::output::{Output, visible};
-use super::values::{Paging, duration};
+use super::values::{Paging, duration, none_in};
 use super::{Context, Format};
 use crate::compilation::{Clip, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView};
 use crate::{Error, Result, Timestamp};
@@ -91,7 +91,7 @@ impl Args {
                 let status = status.map(|word| word.parse::<RunStatus>()).transpose()?;
                 let filter = PipelineRunFilter { niche: niche.as_deref(), status };
                 let runs = db.read(|c| PipelineRun::list(c, &filter, &page.into()))?;
-                context.output.rows(&runs, LISTED)?;
+                context.list_or(&runs, LISTED, || none_in(&db, niche.as_deref(), "no runs"))?;
             }
             Command::Show { id } => {
                 let view = db.read(|c| PipelineRun::view(c, id))?;
@@ -110,7 +110,7 @@ impl Args {
             }
             Command::Choose { id, limit } => {
                 let clips = db.write(|c| Clip::choose_best(c, id, limit))?;
-                context.output.rows(&clips, CLIPS)?;
+                context.list(&clips, CLIPS, "no pending videos in the niche of this run")?;
             }
             Command::Move { id, status, error } => {
                 let to: RunStatus = status.parse()?;

@@ -108,7 +108,7 @@ impl Args {
             Command::List { platform, page } => {
                 let filter = TrendFilter { platform: platform.map(|word| word.parse()).transpose()? };
                 let trends = db.read(|c| Trend::list(c, &filter, &page.into()))?;
-                context.output.rows(&trends, LISTED)?;
+                context.list(&trends, LISTED, "no trends")?;
             }
             Command::Show { id } => {
                 let trend = db.read(|c| Trend::find(c, id))?;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Error, Json, Page, Result};
+use crate::compilation::niches;
+use crate::{Database, Error, Json, Page, Result};
 
 /// Which page of a list to print.
 #[derive(Debug, clap::Args)]
@@ -81,4 +82,23 @@ pub(super) fn duration(text: &str) -> Result<Duration> {
     // A day is 24 hours here, whatever clocks are put forward or back.
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
     Duration::try_from(length).map_err(|_| bad())
+}
+
+/// The most niches to name.
+const NICHES: usize = 20;
+
+/// Returns the text for an empty list: `none`, and the known niches if `niche` is not one of them.
+pub(super) fn none_in(db: &Database, niche: Option<&str>, none: &str) -> Result<String> {
+    let Some(niche) = niche else { return Ok(none.to_owned()) };
+    let known = db.read(|c| niches(c, i64::MAX))?;
+    if known.iter().any(|known| known == niche) {
+        return Ok(format!("{none} in niche {niche}"));
+    }
+    let named = known.iter().take(NICHES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let known = match known.len() {
+        0 => "no niche has videos yet; add them with `viraldb ingest`".to_owned(),
+        1..=NICHES => format!("known niches: {named}"),
+        more => format!("known niches: {named} and {} more", more - NICHES),
+    };
+    Ok(format!("{none}: unknown niche {niche:?}; {known}"))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::Paging;
+use super::values::{Paging, none_in};
 use crate::Result;
 use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 
@@ -59,11 +59,13 @@ impl Args {
                 let processed = status.map(|word| word.parse::<Processed>()).transpose()?;
                 let filter = DiscoveredVideoFilter { niche: niche.as_deref(), processed };
                 let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &page.into()))?;
-                context.output.rows(&videos, SHOWN)?;
+                let none = || none_in(&db, niche.as_deref(), "no videos");
+                context.list_or(&videos, SHOWN, none)?;
             }
             Command::Pending { niche, limit } => {
                 let videos = db.read(|c| DiscoveredVideo::pending(c, &niche, limit))?;
-                context.output.rows(&videos, SHOWN)?;
+                let none = || none_in(&db, Some(&niche), "no pending videos");
+                context.list_or(&videos, SHOWN, none)?;
             }
             Command::Mark { video_id, status } => {
                 let status = status.parse()?;

@@ -5,6 +5,7 @@ mod clip;
 mod config_override;
 mod discovered_video;
 mod error_log;
+mod niche;
 mod pipeline_run;
 mod review_log;
 mod script;
@@ -23,6 +24,7 @@ pub use discovered_video::{
     Processed,
 };
 pub use error_log::{ErrorLog, ErrorLogChanges, ErrorLogFilter, NewErrorLog};
+pub use niche::niches;
 pub use pipeline_run::{
     NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus, RunView,
 };

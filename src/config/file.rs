@@ -46,21 +46,25 @@ impl File {
                 .map(PathBuf::from)
                 .or_else(|| dotenv.values.get("VIRALDB_CONFIG").map(|path| dotenv.resolve(Path::new(path)))),
         };
-        // One that was named has to be there.
+        // A file that was named must exist.
         if let Some(path) = named {
-            return Self::of(path);
+            let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
+            return Self::of(path, &text);
         }
-        // Whoever has no home has no folder in it.
+        // A user without a home has no configuration folder.
         let folder =
             etcetera::choose_base_strategy().map(|home| home.config_dir().join("viraldb").join(NAME));
         let found =
             [Some(PathBuf::from(NAME)), folder.ok()].into_iter().flatten().find(|path| path.is_file());
-        found.map_or_else(|| Ok(Self::default()), Self::of)
+        let Some(path) = found else { return Ok(Self::default()) };
+        let text = environment::read_trusted(&path, "name it with --config or VIRALDB_CONFIG")?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::invalid(path.display().to_string(), "is not UTF-8"))?;
+        Self::of(path, &text)
     }
 
-    fn of(path: PathBuf) -> Result<Self> {
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
-        let mut entries = parse(&text).map_err(|(line, reason)| {
+    fn of(path: PathBuf, text: &str) -> Result<Self> {
+        let mut entries = parse(text).map_err(|(line, reason)| {
             Error::invalid(format!("{}:{line}", path.display()), format!("is no TOML: {reason}"))
         })?;
         let declared = entries.get(REGISTRY).map(|entry| entry.value.clone());

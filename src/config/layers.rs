@@ -10,7 +10,7 @@ use super::file::File;
 use super::kind::Kind;
 use super::registry::Key;
 use crate::compilation::ConfigOverride;
-use crate::environment::{self, DotEnv};
+use crate::environment::{self, DotEnv, ENV_FILE};
 use crate::republishing::{ChannelId, SystemConfiguration};
 use crate::types::portable;
 use crate::{Error, Result};
@@ -33,8 +33,8 @@ portable! {
 const PREFIX: &str = "VIRALDB_";
 
 /// Variables that are no settings.
-pub(super) const OTHERS: [&str; 4] =
-    ["VIRALDB_CONFIG", "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
+pub(super) const OTHERS: [&str; 5] =
+    ["VIRALDB_CONFIG", ENV_FILE, "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
 
 /// What does not change while the program runs.
 #[derive(Clone)]

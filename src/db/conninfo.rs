@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::DatabaseUrl;
-use super::url::{for_libpq, query_of};
+use super::url::{for_libpq, keys_of, query_of};
 use crate::{Error, Result};
 
 /// What libpq's own programs read from their environment to connect as the URL says: `PGHOST`, `PGPASSWORD`, ….
@@ -38,11 +38,29 @@ pub(crate) fn in_database(url: &str, name: &str) -> String {
     format!("{url}{mark}dbname={name}")
 }
 
+/// Refuses what libpq cannot parse. Its own message would quote the URL, and the password with it.
+pub(crate) fn check(url: &str) -> Result<()> {
+    parse(url).map(drop)
+}
+
+/// Returns the first parameter that libpq does not know.
+#[allow(unsafe_code)]
+fn unknown_key(url: &str) -> Option<String> {
+    // SAFETY: NULL, or an array that is freed once, after its last use in `settings`.
+    let known = unsafe { settings(pq_sys::PQconndefaults()) };
+    let is_word = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    keys_of(&for_libpq(url))
+        .into_iter()
+        .find(|key| key != "ssl" && !known.iter().any(|set| set.keyword == *key))
+        .filter(is_word)
+}
+
 struct Set {
     keyword: String,
     /// The variable that stands for it, if there is one.
     variable: Option<String>,
     value: String,
+    is_set: bool,
 }
 
 /// What a URL sets.
@@ -54,30 +72,51 @@ fn parse(url: &str) -> Result<Vec<Set>> {
     };
     let text = CString::new(for_libpq(url)).map_err(|error| refused(error.to_string()))?;
     let mut message: *mut c_char = ptr::null_mut();
-    // SAFETY: the text ends in NUL and lives through the call; `message` is freed below, once.
-    let options = unsafe { pq_sys::PQconninfoParse(text.as_ptr(), &mut message) };
+    // SAFETY: the text ends in NUL and lives through the call; `message` is NULL or freed here, once.
+    let options = unsafe {
+        let options = pq_sys::PQconninfoParse(text.as_ptr(), &mut message);
+        pq_sys::PQfreemem(message.cast());
+        options
+    };
     if options.is_null() {
-        // SAFETY: NULL, or a text that libpq made for us, which is freed after its last use.
-        let reason = unsafe {
-            let reason = read(message).unwrap_or_else(|| "memory is short".to_owned());
-            pq_sys::PQfreemem(message.cast());
-            reason
-        };
-        return Err(refused(crate::error::one_line(&reason)));
+        return Err(refused(match unknown_key(url) {
+            Some(key) => format!(
+                "libpq has no parameter {key:?}; separate parameters with &, and percent-encode values"
+            ),
+            None => "libpq cannot parse it; write postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned(),
+        }));
     }
+    // SAFETY: libpq made the array for us.
+    Ok(unsafe { settings(options) }.into_iter().filter(|set| set.is_set).collect())
+}
+
+/// Copies an array of libpq's, and frees it.
+///
+/// # Safety
+/// `options` is NULL, or an array of libpq's that ends with a NULL keyword and is not used again.
+#[allow(unsafe_code)]
+unsafe fn settings(options: *mut pq_sys::_PQconninfoOption) -> Vec<Set> {
     let mut set = Vec::new();
-    // SAFETY: an array that ends with a NULL keyword; its texts live until it is freed, once, after its last use.
+    if options.is_null() {
+        return set;
+    }
+    // SAFETY: the texts of the array live until it is freed, after their last use.
     unsafe {
         let mut option = options;
         while let Some(keyword) = read((*option).keyword) {
-            if let Some(value) = read((*option).val) {
-                set.push(Set { keyword, variable: read((*option).envvar), value });
-            }
+            let value = read((*option).val);
+            let is_set = value.is_some();
+            set.push(Set {
+                keyword,
+                variable: read((*option).envvar),
+                value: value.unwrap_or_default(),
+                is_set,
+            });
             option = option.add(1);
         }
         pq_sys::PQconninfoFree(options);
     }
-    Ok(set)
+    set
 }
 
 /// A text of C's.

@@ -16,7 +16,11 @@ use crate::error::one_line;
 use crate::{Error, Result};
 
 /// A connection that listens on one channel.
-pub(crate) struct Listener(NonNull<PGconn>);
+pub(crate) struct Listener {
+    conn: NonNull<PGconn>,
+    /// For its secrets, which no message may quote.
+    url: String,
+}
 
 // SAFETY: libpq lets a connection be used from any thread, by one at a time; `wait` takes `&mut self`.
 #[allow(unsafe_code)]
@@ -27,15 +31,17 @@ impl Listener {
     /// Connects and listens. `channel` is a word of ours.
     pub(crate) fn open(url: &str, channel: &str) -> Result<Self> {
         let no_text = |error: std::ffi::NulError| unusable(error.to_string());
-        let url = CString::new(postgres::with_settings(url)).map_err(no_text)?;
+        let text = CString::new(postgres::with_settings(url)).map_err(no_text)?;
         let listen = CString::new(format!("LISTEN {channel}")).map_err(no_text)?;
         // SAFETY: the text ends in NUL and lives through the call; NULL means that memory was short.
-        let conn = unsafe { pq_sys::PQconnectdb(url.as_ptr()) };
+        let conn = unsafe { pq_sys::PQconnectdb(text.as_ptr()) };
         if !conn.is_null() {
             // SAFETY: the connection is open, and the function needs no data of ours.
             unsafe { pq_sys::PQsetNoticeProcessor(conn, Some(log_notice), std::ptr::null_mut()) };
         }
-        let listener = NonNull::new(conn).map(Self).ok_or_else(|| unusable("no memory".to_owned()))?;
+        let listener = NonNull::new(conn)
+            .map(|conn| Self { conn, url: url.to_owned() })
+            .ok_or_else(|| unusable("no memory".to_owned()))?;
         // SAFETY: the connection is open until `listener` is dropped, the text lives through the call, and
         // the result is cleared once, after its last use.
         let is_listening = unsafe {
@@ -56,7 +62,7 @@ impl Listener {
         }
         // SAFETY: the connection is open, and its socket stays so until `self` is dropped.
         let socket = unsafe {
-            let socket = pq_sys::PQsocket(self.0.as_ptr());
+            let socket = pq_sys::PQsocket(self.conn.as_ptr());
             if socket < 0 {
                 return Err(self.lost());
             }
@@ -75,10 +81,10 @@ impl Listener {
         let mut has_come = false;
         // SAFETY: the connection is open; each notification is freed once, after its last use.
         unsafe {
-            if pq_sys::PQconsumeInput(self.0.as_ptr()) == 0 {
+            if pq_sys::PQconsumeInput(self.conn.as_ptr()) == 0 {
                 return Err(self.lost());
             }
-            while let Some(notification) = NonNull::new(pq_sys::PQnotifies(self.0.as_ptr())) {
+            while let Some(notification) = NonNull::new(pq_sys::PQnotifies(self.conn.as_ptr())) {
                 pq_sys::PQfreemem(notification.as_ptr().cast());
                 has_come = true;
             }
@@ -89,8 +95,8 @@ impl Listener {
     /// What libpq said last.
     fn lost(&self) -> Error {
         // SAFETY: libpq gives text that ends in NUL and lives as long as the connection is left alone.
-        let message = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.0.as_ptr())) };
-        postgres::no_connection(&message.to_string_lossy())
+        let message = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.conn.as_ptr())) };
+        postgres::no_connection(&self.url, &message.to_string_lossy())
     }
 }
 
@@ -98,7 +104,7 @@ impl Drop for Listener {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
         // SAFETY: this was its last use.
-        unsafe { pq_sys::PQfinish(self.0.as_ptr()) };
+        unsafe { pq_sys::PQfinish(self.conn.as_ptr()) };
     }
 }
 

@@ -5,7 +5,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
 use super::migrate::Migration;
-use super::url::{for_libpq, is_pooled, query_of};
+use super::url::{for_libpq, is_pooled, query_of, without_secrets};
 use crate::error::one_line;
 use crate::{Error, Result};
 
@@ -65,7 +65,7 @@ pub(crate) fn lock_migrations(conn: &mut PgConnection) -> QueryResult<()> {
 /// sets its own `connect_timeout`.
 pub(crate) fn establish(url: &str) -> Result<PgConnection> {
     let conn = PgConnection::establish(&with_settings(url));
-    let mut conn = conn.map_err(|error| no_connection(&error.to_string()))?;
+    let mut conn = conn.map_err(|error| no_connection(url, &error.to_string()))?;
     if is_pooled(url) {
         // The next transaction may be given a session that has not prepared it. Without a name a statement is
         // prepared and executed in one message.
@@ -100,9 +100,10 @@ pub(crate) fn with_settings(url: &str) -> String {
 }
 
 /// Why libpq got no connection: nobody answers, or the server says no.
-pub(crate) fn no_connection(message: &str) -> Error {
+pub(crate) fn no_connection(url: &str, message: &str) -> Error {
+    let message = without_secrets(url, message);
     let what = if message.contains("FATAL") { "the server refuses" } else { "the server cannot be reached" };
-    unusable(format!("{what}: {}", one_line(message)))
+    unusable(format!("{what}: {}", one_line(&message)))
 }
 
 fn unusable(reason: String) -> Error {

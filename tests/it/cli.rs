@@ -1,7 +1,9 @@
 //! The command line as people and programs meet it.
 
+mod lists;
 mod streams;
 mod tables;
+mod urls;
 
 use std::io::Write;
 use std::process::Stdio;

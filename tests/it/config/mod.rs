@@ -4,6 +4,7 @@ mod changes;
 mod commands;
 mod kept;
 mod layers;
+mod owner;
 mod secrets;
 
 use serde_json::{Value, json};

@@ -7,6 +7,10 @@ use std::str::FromStr;
 use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
 
+mod parts;
+
+use parts::{Parts, has_password};
+
 /// The URL of a database. It prints with the password masked.
 ///
 /// | form | database |
@@ -93,28 +97,29 @@ impl FromStr for DatabaseUrl {
             if path.is_empty() || path.contains('\0') {
                 return Err(unsupported("names no file; write sqlite://viral.db".to_owned()));
             }
-            if let Some((path, query)) = path.split_once('?') {
+            if let Some((path, _)) = path.split_once('?') {
                 return Err(unsupported(format!(
-                    "viraldb knows no parameters of SQLite's, such as {query:?}; write sqlite://{path}"
+                    "viraldb takes no parameters for SQLite; write sqlite://{path}"
                 )));
             }
             return Ok(Self::File(path.into()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             // libpq takes more forms than the standard of URLs: several hosts, a socket's folder.
-            return if text.contains('\0') || text.contains(char::is_whitespace) {
-                Err(unsupported("is no URL; write postgres://USER@HOST/NAME".to_owned()))
-            } else if is_unencoded(text) {
-                Err(unsupported(
-                    "percent-encode the user name and the password: %40 is @, %2F is /, %25 is %".to_owned(),
-                ))
-            } else if own_values(text).any(|value| !matches!(value, Some("true" | "false"))) {
+            return if own_values(text).any(|value| !matches!(value, Some("true" | "false"))) {
                 Err(unsupported(format!("{POOLED} is true or false; write {POOLED}=true")))
+            } else if let Err(reason) = Parts::split(after_scheme(text)).check() {
+                Err(unsupported(reason.to_owned()))
             } else {
+                #[cfg(feature = "postgres")]
+                super::conninfo::check(text)?;
                 Ok(Self::Postgres(text.to_owned()))
             };
         }
         if let Some((scheme, rest)) = text.split_once("://") {
+            if !is_scheme(scheme) {
+                return Err(unsupported(format!("names no database; {FORMS}")));
+            }
             return Err(unsupported(match scheme.split_once('+') {
                 Some((engine @ ("postgresql" | "postgres"), driver)) => {
                     format!(
@@ -129,8 +134,9 @@ impl FromStr for DatabaseUrl {
                 _ => format!("the scheme {scheme:?} is unknown; {FORMS}"),
             }));
         }
-        if [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) && !text.contains('\0')
-        {
+        let is_path =
+            !text.contains('\0') && !text.starts_with("postgres:") && !text.starts_with("postgresql:");
+        if is_path && [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) {
             return Ok(Self::File(text.into()));
         }
         Err(unsupported(format!("names no database; {FORMS}")))
@@ -171,39 +177,6 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
-/// The user name and password of what stands behind a URL's `://`, and the rest. They end at the last `@`
-/// before the query, which begins at the first `?` behind them; what they hold may have to be
-/// percent-encoded, see [`is_unencoded`].
-fn split_user(rest: &str) -> (Option<&str>, &str) {
-    let authority = rest.split('/').next().unwrap_or_default();
-    // Where the host ends at the latest: in the query, an @ is part of a value.
-    let end = match authority.find('@') {
-        Some(at) => rest.get(at..).and_then(|rest| rest.find('?')).map_or(rest.len(), |end| at + end),
-        None if authority.split(',').all(has_port) => rest.find('?').unwrap_or(rest.len()),
-        None => rest.len(),
-    };
-    match rest.get(..end).and_then(|text| text.rfind('@')) {
-        Some(at) => (rest.get(..at), rest.get(at + 1..).unwrap_or_default()),
-        None => (None, rest),
-    }
-}
-
-/// Whether what stands behind a host is a port, or nothing; else it must be the beginning of a password.
-fn has_port(host: &str) -> bool {
-    let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
-    behind.split_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Whether libpq would take a URL apart elsewhere than it was meant, and then say parts of the password as a
-/// host or a port, or all of it as a wrong encoding.
-fn is_unencoded(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let is_code = |code: &str| {
-        code.get(..2).is_some_and(|code| code != "00" && code.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    };
-    split_user(rest).0.is_some_and(|user| user.contains(['@', '/'])) || !rest.split('%').skip(1).all(is_code)
-}
-
 /// Whether a URL of PostgreSQL's leads through a pooler, which gives each transaction whatever session is free.
 pub(crate) fn is_pooled(url: &str) -> bool {
     own_values(url).any(|value| value == Some("true"))
@@ -235,46 +208,67 @@ pub(crate) fn for_libpq(url: &str) -> String {
 
 /// The query of a URL, which a question mark in the password does not begin.
 pub(crate) fn query_of(url: &str) -> Option<&str> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    split_user(rest).1.split_once('?').map(|(_, query)| query)
+    Parts::split(after_scheme(url)).query
 }
 
-/// The URL with `***` for every password in it.
+fn after_scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+/// The text with `***` for every password in the URL. Only libpq and the server know what they quote.
+#[cfg(feature = "postgres")]
+pub(crate) fn without_secrets(url: &str, text: &str) -> String {
+    let secrets = Parts::split(after_scheme(url)).secrets();
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+}
+
+/// The decoded keys of the parameters of a URL, up to the first password.
+#[cfg(feature = "postgres")]
+pub(crate) fn keys_of(url: &str) -> Vec<String> {
+    Parts::split(after_scheme(url)).keys().collect()
+}
+
+const MASK: &str = "***";
+
+/// The URL with `***` for every password in it, and for all of a part that may contain one.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return masked_words(text);
+        // It may have been meant as a URL, or as `host=h password=…`.
+        let may_be_secret = text.contains(['@', ':', '=']) || text.to_lowercase().contains("pass");
+        return if may_be_secret { MASK.to_owned() } else { text.to_owned() };
     };
-    let (user, behind) = split_user(rest);
-    let (place, query) = match behind.split_once('?') {
-        Some((place, query)) => (place, Some(query)),
-        None => (behind, None),
-    };
-    let place = match user.map(|user| user.split_once(':').ok_or(user)) {
-        Some(Ok((user, _))) => format!("{user}:***@{place}"),
-        Some(Err(user)) => format!("{user}@{place}"),
-        None => place.to_owned(),
-    };
-    let query = query.map(|query| {
-        let pairs: Vec<String> = query
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some((key, _)) if key.to_lowercase().contains("pass") => format!("{key}=***"),
-                _ => pair.to_owned(),
-            })
-            .collect();
-        format!("?{}", pairs.join("&"))
-    });
-    format!("{scheme}://{place}{}", query.unwrap_or_default())
+    if !is_scheme(scheme) {
+        return MASK.to_owned();
+    }
+    if scheme.starts_with("sqlite") {
+        let path = rest.split_once('?').map_or(rest.to_owned(), |(path, _)| format!("{path}?{MASK}"));
+        return format!("{scheme}://{path}");
+    }
+    let parts = Parts::split(rest);
+    match parts.check() {
+        Ok(()) => format!("{scheme}://{}", parts.shown()),
+        Err(_) => format!("{scheme}://{}", masked_password(rest).unwrap_or_else(|| MASK.to_owned())),
+    }
 }
 
-/// What is no URL, but may have been meant as one: `host=h password=…`, `user:…@host`.
-fn masked_words(text: &str) -> String {
-    let words = text.split(' ').map(|word| match (word.split_once('='), word.rsplit_once('@')) {
-        (Some((key, _)), _) if key.to_lowercase().contains("pass") => format!("{key}=***"),
-        (_, Some((user, host))) if user.contains(':') => format!("***@{host}"),
-        _ => word.to_owned(),
-    });
-    words.collect::<Vec<_>>().join(" ")
+/// Returns true for a scheme, with the `jdbc:` that Java puts before it, and false for what may be a user name and a
+/// password.
+fn is_scheme(text: &str) -> bool {
+    let scheme = text.strip_prefix("jdbc:").unwrap_or(text);
+    !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+/// `user:***@place` where only the password is not as it should be.
+fn masked_password(rest: &str) -> Option<String> {
+    let (user, _) = rest.split_once(':')?;
+    let (before, place) = rest.rsplit_once('@')?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_place = |c: char| is_word(c) || matches!(c, ':' | '/' | ',');
+    let is_clear = user.len() < before.len()
+        && !has_password(rest)
+        && user.chars().all(is_word)
+        && place.chars().all(is_place);
+    (is_clear && Parts::split(place).check().is_ok()).then(|| format!("{user}:{MASK}@{place}"))
 }
 
 #[cfg(test)]
@@ -305,7 +299,7 @@ mod tests {
         assert!(said("sqlite://").contains("names no file"));
         assert!(
             said("sqlite://x.db?mode=ro")
-                .contains("no parameters of SQLite's, such as \"mode=ro\"; write sqlite://x.db")
+                .contains("viraldb takes no parameters for SQLite; write sqlite://x.db")
         );
     }
 
@@ -316,7 +310,6 @@ mod tests {
             ("postgres:///d?host=/tmp&pgbouncer=true&user=a@b", true),
             ("postgres://u:p?pgbouncer=true@h/d", false),
             ("postgres://h/d?pgbouncer=false", false),
-            ("postgres://h/pgbouncer=true", false),
             ("postgres://h/d?application_name=pgbouncer", false),
         ] {
             let parsed: DatabaseUrl = url.parse().unwrap();

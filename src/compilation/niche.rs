@@ -1,0 +1,43 @@
+//! The niches that videos were discovered for.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use crate::db::on_backend;
+use crate::error::ResultExt;
+use crate::types::sql::Text;
+use crate::{DbConnection, Result};
+
+#[derive(QueryableByName)]
+struct Niche {
+    #[diesel(sql_type = Text)]
+    niche: String,
+}
+
+/// Returns the niches that have discovered videos, in the order of their names, at most `limit` of them. It reads one
+/// entry of an index for each niche, however many videos there are.
+///
+/// # Errors
+/// `Database` if the query fails.
+///
+/// ```
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// assert!(db.read(|c| viraldb::compilation::niches(c, 20))?.is_empty());
+/// # Ok::<(), viraldb::Error>(())
+/// ```
+pub fn niches(conn: &mut DbConnection, limit: i64) -> Result<Vec<String>> {
+    const FIRST: &str = "SELECT niche FROM discovered_videos ORDER BY niche LIMIT 1";
+    const NEXT: &str = "SELECT video.niche FROM discovered_videos AS video WHERE video.niche > known.niche ORDER BY video.niche LIMIT 1";
+    let sql = |limit: &str| {
+        format!(
+            "WITH RECURSIVE known (niche) AS (SELECT ({FIRST}) UNION ALL \
+                 SELECT ({NEXT}) FROM known WHERE known.niche IS NOT NULL) \
+             SELECT niche FROM known WHERE niche IS NOT NULL LIMIT {limit}"
+        )
+    };
+    let found: Vec<Niche> = on_backend!(conn,
+        sqlite => |c| diesel::sql_query(sql("?")).bind::<BigInt, _>(limit).load(c),
+        postgres => |c| diesel::sql_query(sql("$1")).bind::<BigInt, _>(limit).load(c))
+    .of("discovered_videos", "")?;
+    Ok(found.into_iter().map(|found| found.niche).collect())
+}

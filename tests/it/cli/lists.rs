@@ -1,0 +1,69 @@
+//! Lists without rows: a person is told so on stderr, a program gets an empty list.
+
+use crate::support::both;
+
+both! {
+    fn a_list_without_rows_says_so(t) {
+        t.db();
+        for (args, expected) in [
+            (&["videos", "list"] as &[&str], "no videos"),
+            (&["runs", "list"], "no runs"),
+            (&["reviews", "list"], "no reviews"),
+            (&["reviews", "list", "--open"], "no open reviews"),
+            (&["reviews", "hold"], "no overdue reviews"),
+            (&["jobs", "list"], "no jobs"),
+            (&["jobs", "claim", "--worker", "w"], "no due jobs"),
+            (&["jobs", "stats"], "no jobs"),
+            (&["channels", "list"], "no channels"),
+            (&["presets", "list"], "no presets"),
+            (&["music", "list"], "no tracks"),
+            (&["trends", "list"], "no trends"),
+            (&["errors", "list"], "no unresolved errors"),
+            (&["errors", "list", "--all"], "no errors"),
+            (&["backup", "list"], "no backups"),
+            (&["config", "history", "cycle_hours"], "no changes of cycle_hours"),
+        ] {
+            let run = |more: &[&str]| {
+                let all: Vec<&str> = args.iter().chain(more).copied().collect();
+                let ran = t.run(&all);
+                (ran.code, ran.out, ran.err)
+            };
+            assert_eq!(run(&[]), (0, String::new(), format!("{expected}\n")), "{args:?}");
+            assert_eq!(run(&["--quiet"]), (0, String::new(), String::new()), "{args:?}");
+            assert_eq!(run(&["--format", "json"]), (0, "[]\n".to_owned(), String::new()), "{args:?}");
+            assert_eq!(run(&["--format", "jsonl"]), (0, String::new(), String::new()), "{args:?}");
+            let (code, out, err) = run(&["--format", "csv"]);
+            assert!(code == 0 && out.lines().count() == 1 && err.is_empty(), "{args:?}: {out}{err}");
+        }
+    }
+
+    fn an_unknown_niche_is_named_with_the_known_ones(t) {
+        t.db();
+        let run = |args: &[&str]| {
+            let ran = t.run(args);
+            assert_eq!((ran.code, &*ran.out), (0, ""), "{}", ran.err);
+            ran.err
+        };
+        let none_yet = "no pending videos: unknown niche \"gamin\"; no niche has videos yet; add them with `viraldb ingest`\n";
+        assert_eq!(run(&["videos", "pending", "gamin"]), none_yet);
+        t.ok(&["init", "--sample"]);
+        let text = run(&["videos", "pending", "gamin"]);
+        assert!(text.starts_with("no pending videos: unknown niche \"gamin\"; known niches: "), "{text}");
+        assert!(text.contains("gaming"), "{text}");
+        let text = run(&["videos", "list", "--niche", "gamin"]);
+        assert!(text.starts_with("no videos: unknown niche \"gamin\"; known niches: "), "{text}");
+        let text = run(&["runs", "list", "--niche", "gamin"]);
+        assert!(text.starts_with("no runs: unknown niche \"gamin\"; known niches: "), "{text}");
+        assert_eq!(run(&["runs", "list", "--niche", "gaming"]), "no runs in niche gaming\n");
+
+        t.db().write(|c| crate::make::execute(c, "UPDATE discovered_videos SET processed = 2")).unwrap();
+        assert_eq!(run(&["videos", "pending", "gaming"]), "no pending videos in niche gaming\n");
+
+        let many = "WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 199) \
+             INSERT INTO discovered_videos (video_id, title, channel_name, channel_id, url, niche) \
+             SELECT 'v' || n, 't', 'c', 'c', 'https://example.com', 'a' || n FROM n";
+        t.db().write(|c| crate::make::execute(c, many)).unwrap();
+        let text = run(&["videos", "pending", "a"]);
+        assert!(text.contains("known niches: a100, a101, ") && text.contains("a119 and ") && text.ends_with(" more\n"), "{text}");
+    }
+}

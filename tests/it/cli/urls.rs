@@ -1,0 +1,151 @@
+//! URLs that are written wrong: no message shows their password.
+
+use crate::support::{Ran, viraldb};
+
+/// Each contains the password hunter2 in a place where it may be taken for something else.
+const WRONG: [&str; 60] = [
+    "postgres://me:hunter2@[::1/x",
+    "postgres://me:hunter2@[::1]x/x",
+    "postgres://me:hunter2@::1/x",
+    "postgres://[::1?password=hunter2",
+    "postgres://[::1/x?password=hunter2",
+    "postgres://me:hunter2",
+    "postgres://me:hunter2/x",
+    "postgres://me:hunter2?host=/tmp",
+    "postgres://me:hunter2/x?sslmode=require",
+    "postgres://me:hunter2,127.0.0.1:1/x",
+    "postgres://127.0.0.1:1,me:hunter2/x",
+    "postgres:///me:hunter2@127.0.0.1:1",
+    "postgres://127.0.0.1:1/me:hunter2@x",
+    "postgres://127.0.0.1:1/me:hunter2",
+    "postgres://127.0.0.1:1/x&password=hunter2",
+    "postgres://127.0.0.1:1/x;password=hunter2",
+    "postgres://127.0.0.1:1/x/?user=me&passwd=hunter2",
+    "postgres://127.0.0.1:1/x?user=me;password=hunter2",
+    "postgres://127.0.0.1:1/x?user=me%3Bpassword%3Dhunter2",
+    "postgres://127.0.0.1:1/x?user=me%20password%3Dhunter2",
+    "postgres://127.0.0.1:1/x?user=me:hunter2@127.0.0.1;password=hunter2",
+    "postgres://127.0.0.1:1/x?password=a=hunter2",
+    "postgres://127.0.0.1:1/x?password=a&hunter2",
+    "postgres://127.0.0.1:1/x?password=a&hunter2=b",
+    "postgres://127.0.0.1:1/x?password=a%&user=hunter2%zz&password=hunter2",
+    "postgres://127.0.0.1:1/x?password=hunter2#a",
+    "postgres://127.0.0.1:1/x?passwd=hunter2",
+    "postgres://127.0.0.1:1/x?pwd=hunter2",
+    "postgres://127.0.0.1:1/x?Password=hunter2",
+    "postgres://127.0.0.1:1/x?pass%77ord=hunter2",
+    "postgres://127.0.0.1:1/x?p%61ssword=hunter2",
+    "postgres://127.0.0.1:1/x?secret=hunter2",
+    "postgres://127.0.0.1:1/x?port=hunter2",
+    "postgres://127.0.0.1:1/x?sslpassword=hunter2&sslmode=never",
+    "postgres://127.0.0.1:1?password=a@hunter2",
+    "postgres://127.0.0.1:1?user=me:hunter2@127.0.0.1/x",
+    "postgres://me:hunter2@127.0.0.1:port/x",
+    "postgres://me:hunter2@127.0.0.1:99999/x",
+    "postgres://me:hunter2@127.0.0.1:1:2/x",
+    "postgres://me:hunter2@@127.0.0.1:1/x",
+    "postgres://me:a@hunter2@127.0.0.1:1/x",
+    "postgres://me:a/hunter2@127.0.0.1:1/x",
+    "postgres://me:12/hunter2@127.0.0.1:1/x",
+    "postgres://me:12?hunter2/a@127.0.0.1:1/x",
+    "postgres://me:12?hunter2=1/a@127.0.0.1:1/x",
+    "postgres://me:%hunter2@127.0.0.1:1/x",
+    "postgres://me:hunter2%00@127.0.0.1:1/x",
+    "postgres://me%3Ahunter2@127.0.0.1:1/x",
+    "postgres://me%3Ahunter2%40127.0.0.1/x",
+    "postgres://me hunter2@127.0.0.1:1/x",
+    "postgres://me:hunter 2@127.0.0.1:1/x",
+    "postgres:me:hunter2@127.0.0.1:1/x.db",
+    "postgres:/me:hunter2@127.0.0.1:1/x",
+    "postgres//me:hunter2@127.0.0.1:1/x",
+    "POSTGRES://me:hunter2@[::1/x",
+    "postgresql+psycopg2://me:hunter2@[::1/x",
+    "jdbc:postgresql://127.0.0.1:1/x?user=me&password=hunter2",
+    "me:hunter2://127.0.0.1:1/x",
+    "host=127.0.0.1 password='a hunter2' dbname=x",
+    "sqlite://x.db?key=hunter2",
+];
+
+/// Every way in which a command takes a URL.
+fn ways(url: &str) -> Vec<Vec<&str>> {
+    vec![
+        vec!["init", "--database-url", url],
+        vec!["transfer", "--from", url, "--to", "sqlite://new.db"],
+        vec!["transfer", "--from", "sqlite://there.db", "--to", url],
+        vec!["takeover", url, "--to", "sqlite://there.db"],
+        vec!["takeover", "sqlite://there.db", "--to", url],
+        vec!["-vv", "doctor", "--database-url", url],
+        vec!["backup", "create", "--database-url", url],
+        vec!["restore", "none.zst", "--yes", "--database-url", url],
+    ]
+}
+
+fn require_hidden(what: &str, ran: Ran) {
+    assert_ne!(ran.code, 0, "{what}: {}", ran.out);
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(said.contains("error: "), "{what}: {said}");
+    for part in ["hunter2", "unter", "hunte"] {
+        assert!(!said.contains(part), "{what}: {said}");
+    }
+}
+
+#[test]
+fn a_password_in_a_malformed_url_is_never_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = viraldb(dir.path(), &["init", "--database-url", "sqlite://there.db"]).output().unwrap();
+    assert!(there.status.success());
+    for url in WRONG {
+        for args in ways(url) {
+            require_hidden(&format!("{args:?}"), viraldb(dir.path(), &args).output().unwrap().into());
+        }
+        let mut command = viraldb(dir.path(), &["status"]);
+        require_hidden(
+            &format!("DATABASE_URL={url}"),
+            command.env("DATABASE_URL", url).output().unwrap().into(),
+        );
+        std::fs::write(dir.path().join(".env"), format!("DATABASE_URL=\"{url}\"\n")).unwrap();
+        require_hidden(&format!(".env: {url}"), viraldb(dir.path(), &["status"]).output().unwrap().into());
+        std::fs::remove_file(dir.path().join(".env")).unwrap();
+        let wrong = viraldb::DatabaseUrl::Postgres(url.to_owned());
+        let shown = format!("{wrong} {wrong:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn a_wrong_url_is_refused_with_the_part_that_is_wrong() {
+    for (url, expected) in [
+        (
+            "postgres://me:hunter2@[::1/x",
+            "postgres://***: the host or the port is invalid; write postgres://USER:PASSWORD@HOST:PORT/NAME",
+        ),
+        ("postgres://h:port/x", "postgres://***: the host or the port is invalid"),
+        (
+            "postgres://u:p@h/x&sslmode=require",
+            "postgres://***: percent-encode the name of the database; parameters follow a question mark",
+        ),
+        ("postgres://u:p@h/x?user=a;b", "postgres://***: write parameters as KEY=VALUE, separated by &"),
+        ("postgres://u:p/q@h/x", "postgres://u:***@h/x: percent-encode the user name and the password"),
+    ] {
+        let said = url.parse::<viraldb::DatabaseUrl>().unwrap_err().to_string();
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_parameter_that_libpq_does_not_know_is_named() {
+    let said = |url: &str| url.parse::<viraldb::DatabaseUrl>().unwrap_err().to_string();
+    assert_eq!(
+        said("postgres://u:p@h/x?sslmod=require"),
+        "postgres://u:***@h/x?***: libpq has no parameter \"sslmod\"; separate parameters with &, and percent-encode values"
+    );
+    for url in [
+        "postgres://u:p@h/x?ssl=true",
+        "postgres://[::1]:5432,h:1,/x?sslmode=require&",
+        "postgres://%2Ftmp/x",
+        "postgres://",
+    ] {
+        url.parse::<viraldb::DatabaseUrl>().unwrap();
+    }
+}
