@@ -20,6 +20,7 @@ mod migrate;
 mod music;
 mod optimize;
 mod output;
+mod paths;
 mod presets;
 mod prune;
 mod rejects;

@@ -107,9 +107,29 @@ impl Output {
         self.data().flush().map_err(|error| failed(error).with(note))
     }
 
+    /// [`deliver`](Self::deliver)s the output and, if stdout is a file, waits until it is on the disk.
+    ///
+    /// # Errors
+    /// `Io` as for `deliver`, and if the file cannot be synced.
+    pub(super) fn store(&mut self, note: &str) -> Result<()> {
+        self.deliver(note)?;
+        match rustix::fs::fdatasync(io::stdout()) {
+            // A pipe, a terminal and most devices have no disk behind them.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOTSUP | rustix::io::Errno::ROFS) => {
+                Ok(())
+            }
+            Err(error) => Err(failed(error.into()).with(note)),
+        }
+    }
+
+    /// Prints bytes as they are.
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(failed)
+    }
+
     /// Prints text for people, or what a program is to take as it is.
     pub(super) fn text(&mut self, text: &str) -> Result<()> {
-        self.out.write_all(text.as_bytes()).map_err(failed)
+        self.raw(text.as_bytes())
     }
 
     /// Prints a table for people.

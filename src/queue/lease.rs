@@ -291,7 +291,7 @@ pub fn release(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Video
     or_lost(result, lease)
 }
 
-/// Whole seconds from `started_at` to a moment.
+/// Whole seconds from `started_at` to a moment; 0 if the clock was set back meanwhile.
 #[derive(Debug, Clone, Copy, QueryId)]
 struct SecondsTaken(Moment);
 
@@ -308,9 +308,9 @@ impl ValidGrouping<()> for SecondsTaken {
 #[cfg(feature = "sqlite")]
 impl QueryFragment<diesel::sqlite::Sqlite> for SecondsTaken {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
-        out.push_sql("CAST(unixepoch(");
+        out.push_sql("CAST(min(max(unixepoch(");
         self.0.walk_ast(out.reborrow())?;
-        out.push_sql(", 'subsec') - unixepoch(started_at, 'subsec') AS INTEGER)");
+        out.push_sql(", 'subsec') - unixepoch(started_at, 'subsec'), 0), 2147483647) AS INTEGER)");
         Ok(())
     }
 }
@@ -318,9 +318,10 @@ impl QueryFragment<diesel::sqlite::Sqlite> for SecondsTaken {
 #[cfg(feature = "postgres")]
 impl SecondsTaken {
     fn write<'b>(end: &'b Moment, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-        out.push_sql("CAST(trunc(extract(epoch FROM ");
+        // `greatest` takes no notice of NULL.
+        out.push_sql("CASE WHEN started_at IS NOT NULL THEN CAST(least(greatest(trunc(extract(epoch FROM ");
         end.walk_ast(out.reborrow())?;
-        out.push_sql(" - started_at)) AS integer)");
+        out.push_sql(" - started_at)), 0), 2147483647) AS integer) END");
         Ok(())
     }
 }

@@ -79,8 +79,12 @@ pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>
 /// The statement of either engine; `seconds` says how it subtracts one time from another.
 fn sql(now: &str, since: &str, hours: f64, seconds: impl Fn(&'static str, &'static str) -> String) -> String {
     let recent = format!("FILTER (WHERE status = 'completed' AND completed_at > {since})");
-    let wait = seconds("run_at", "started_at");
-    let duration = seconds("started_at", "completed_at");
+    // A clock that was set back between the two gives no negative time.
+    let between = |from, to| {
+        format!("CASE WHEN {to} > {from} THEN {} WHEN {to} <= {from} THEN 0 END", seconds(from, to))
+    };
+    let wait = between("run_at", "started_at");
+    let duration = between("started_at", "completed_at");
     format!(
         "SELECT job_type, \
          count(*) FILTER (WHERE status = 'queued') AS queued, \

@@ -162,7 +162,9 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
                 .map(|(started, ended)| (ended.to_utc() - started.to_utc()).num_seconds());
             changes.processing_started_at = Some(started);
             changes.processing_completed_at = Some(completed);
-            changes.processing_duration = Some(taken.and_then(|seconds| seconds.try_into().ok()));
+            // A clock that was set back gives no negative time.
+            changes.processing_duration =
+                Some(taken.map(|seconds| i32::try_from(seconds.max(0)).unwrap_or(i32::MAX)));
             (
                 "transformation_status",
                 from.as_str(),

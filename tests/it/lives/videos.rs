@@ -50,6 +50,17 @@ both! {
         assert!(matches!(db.write(|c| Video::move_to(c, VideoId::default(), DownloadStatus::Downloading)), Err(Error::NotFound { .. })));
     }
 
+    fn a_clock_set_back_gives_no_negative_duration(t) {
+        let db = t.db();
+        let id = video(&db);
+        let go = |to: VideoMove| db.write(|c| Video::move_to(c, id, to)).unwrap();
+        go(DownloadStatus::Downloaded.into());
+        go(TransformationStatus::Processing.into());
+        let ahead = VideoChanges { processing_started_at: Some(Some(Timestamp::now() + std::time::Duration::from_secs(3600))), ..Default::default() };
+        db.write(|c| ahead.update(c, id)).unwrap();
+        assert_eq!(go(TransformationStatus::Transformed.into()).processing_duration, Some(0));
+    }
+
     fn each_move_is_in_the_history_and_sets_its_times(t) {
         let db = t.db();
         let id = video(&db);

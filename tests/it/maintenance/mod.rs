@@ -9,6 +9,7 @@ mod full_disk;
 mod optimize;
 mod prune;
 mod prune_killed;
+mod prune_paths;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod roles;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]

@@ -1,6 +1,7 @@
 //! A prune that is killed at any moment, and one beside which others write.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -90,6 +91,47 @@ both! {
         let count = |table: &str| number(&db, &format!("SELECT CAST(count(*) AS text) AS v FROM {table}"));
         assert_eq!(["pipeline_runs", "clips", "shorts", "error_log"].map(count), [5; 4]);
         assert_eq!(count("analytics"), add(0) as i64);
+    }
+
+    fn a_killed_prune_has_printed_the_path_of_every_deleted_row(t) {
+        let db = t.db();
+        let (mut made, mut killed, mut half) = (0, 0, 0);
+        for format in ["table", "json", "jsonl", "csv"].iter().cycle() {
+            let before = number(&db, OLD);
+            db.write(|c| {
+                for _ in before..30 {
+                    made += 1;
+                    run(c, RunStatus::Failed, Some(days_ago(90)), &format!("old {made}"));
+                }
+                Ok(())
+            }).unwrap();
+            let there = videos(&db);
+            let printed = t.path("printed");
+            let out = File::create(&printed).unwrap();
+            let mut child = t.command(&["prune", "--batch", "1", "--format", format]).stdout(out).stderr(Stdio::null()).spawn().unwrap();
+            while videos(&db).len() == there.len() && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(fastrand::u64(..1_000)));
+            }
+            std::thread::sleep(Duration::from_micros(fastrand::u64(..20_000)));
+            child.kill().unwrap();
+            match child.wait().unwrap().code() {
+                None => killed += 1,
+                Some(code) => assert_eq!(code, 0),
+            }
+            // A server may be at its last commit still.
+            let left = videos(&db);
+            half += u64::from(!left.is_empty() && left.len() < there.len());
+            let text = std::fs::read_to_string(&printed).unwrap();
+            let listed: BTreeSet<&str> = text.lines().map(|line| {
+                line.trim_matches([' ', '"', ',', '{', '}']).trim_start_matches("file\":\"")
+            }).collect();
+            let lost: Vec<_> = there.difference(&left).filter(|path| !listed.contains(&***path)).collect();
+            assert!(lost.is_empty(), "{format}: {lost:?} are lost: {text}");
+            if killed >= 40 {
+                break;
+            }
+        }
+        assert!(half > 10, "{half} of 40 kills were in the middle");
     }
 
     fn others_write_meanwhile(t) {

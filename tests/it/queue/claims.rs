@@ -400,6 +400,34 @@ both! {
         assert!(download.oldest_due.unwrap() <= Timestamp::now());
         assert_eq!((stats[1].job_type, stats[1].queued, stats[1].average_wait_seconds), (JobType::Scrape, 1, None));
     }
+
+    fn a_clock_set_back_gives_no_negative_duration(t) {
+        let db = t.db();
+        put(&db, [|_| (), |_| (), |j| j.max_attempts = Some(1), |_| (), |_| ()]);
+        let held = claim(&db, &Claim::new("w").at_most(5));
+        let started = |job: usize, at: Option<Timestamp>| {
+            db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(held[job].id)).set(jobs::started_at.eq(at)).execute(c)?)).unwrap();
+        };
+        // The clock was an hour ahead when these were claimed, and is then set back.
+        (0..3).for_each(|job| started(job, Some(hours(1))));
+        started(3, None);
+        started(4, Some("0001-01-01".parse().unwrap()));
+        assert_eq!(db.write(|c| queue::complete(c, &held[0])).unwrap().duration, Some(0));
+        assert!(db.write(|c| queue::complete_many(c, [&held[1]])).unwrap().is_empty());
+        assert_eq!(find(&db, held[1].id).duration, Some(0));
+        let failed = db.write(|c| queue::fail(c, &held[2], &Failure::new("x"))).unwrap();
+        assert_eq!((failed.status, failed.duration), (JobStatus::Failed, Some(0)));
+        let measured = |average: Option<f64>| assert!((0.0..1.0).contains(&average.unwrap()), "{average:?}");
+        measured(db.read(|c| queue::stats(c, LONG)).unwrap()[0].average_duration_seconds);
+        // Without a start there is no duration, and the longest fits its column.
+        assert_eq!(db.write(|c| queue::complete(c, &held[3])).unwrap().duration, None);
+        assert_eq!(db.write(|c| queue::complete(c, &held[4])).unwrap().duration, Some(i32::MAX));
+        // Jobs that were enqueued ahead of the clock have not waited.
+        let all = "UPDATE video_processing_jobs SET run_at = started_at WHERE started_at IS NOT NULL; \
+                   UPDATE video_processing_jobs SET started_at = completed_at WHERE completed_at < started_at";
+        db.write(|c| Ok(c.batch_execute(all)?)).unwrap();
+        measured(db.read(|c| queue::stats(c, LONG)).unwrap()[0].average_wait_seconds);
+    }
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! The paths that a prune writes out: each of them once, before its row is deleted, and never as two.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
+use serde_json::Value;
+use viraldb::Database;
+use viraldb::compilation::*;
+
+use super::prune::run;
+use super::{days_ago, number};
+use crate::support::{Ran, Scratch, both};
+
+/// Parts of paths that a careless list would split, quote or cut.
+const NAMES: [&str; 8] =
+    ["plain", "a.mp4\n", "b\r\n", "\"c\"", "d,e", "f\u{1b}[31m", "g\\n", "h\u{2028}\u{85}i'"];
+
+const KINDS: [&str; 4] = ["video.mp4", "clip.mp4", "voice.mp3", "short.mp4"];
+
+const RUNS: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs";
+
+fn fill(db: &Database) -> BTreeSet<String> {
+    db.write(|c| {
+        for name in NAMES {
+            run(c, RunStatus::Failed, Some(days_ago(90)), name);
+        }
+        Ok(())
+    })
+    .unwrap();
+    NAMES.iter().flat_map(|name| KINDS.map(|kind| format!("/files/{name}/{kind}"))).collect()
+}
+
+/// Reads a list of one path per line.
+fn lines(text: &str) -> BTreeSet<String> {
+    let path = |line: &str| match line.strip_prefix('"') {
+        Some(_) => serde_json::from_str(line).unwrap(),
+        None => line.to_owned(),
+    };
+    text.split_terminator('\n').map(path).collect()
+}
+
+fn nulls(text: &str) -> BTreeSet<String> {
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn refused(t: &Scratch, args: &[&str], reason: &str) {
+    let ran = t.run(args);
+    assert_eq!(ran.code, 1, "{args:?}");
+    assert!(ran.err.contains(reason), "{args:?}: {}", ran.err);
+}
+
+both! {
+    fn a_path_with_a_newline_stays_one_path_in_a_file(t) {
+        let db = t.db();
+        let paths = fill(&db);
+        t.ok(&["prune", "--files", "lines.txt", "--dry-run"]);
+        t.ok(&["prune", "--files", "nulls.txt", "--null", "--dry-run"]);
+        let read = |name: &str| std::fs::read_to_string(t.path(name)).unwrap();
+        assert_eq!(lines(&read("lines.txt")), paths);
+        assert!(read("lines.txt").starts_with("/files/plain/video.mp4\n"), "{}", read("lines.txt"));
+        assert_eq!(nulls(&read("nulls.txt")), paths);
+        assert!(!read("lines.txt").lines().any(|line| line.starts_with("/video")), "{}", read("lines.txt"));
+        // The two forms do not mix.
+        refused(t, &["prune", "--files", "lines.txt", "-0"], "holds one path per line");
+        refused(t, &["prune", "--files", "nulls.txt"], "holds paths with NULs between them");
+        refused(t, &["prune", "--files", "-"], "is not a file");
+        assert_eq!(number(&db, RUNS), 8);
+        // A list that ends in the middle of a path goes on with the next path.
+        t.file("cut.txt", "a\0b");
+        t.ok(&["prune", "--files", "cut.txt", "-0"]);
+        let expected = paths.iter().map(String::as_str).chain(["a", "b"]).map(str::to_owned).collect();
+        assert_eq!(nulls(&read("cut.txt")), expected);
+    }
+
+    fn a_path_with_a_newline_stays_one_path_on_stdout(t) {
+        let db = t.db();
+        let paths = fill(&db);
+        let table = t.ok(&["prune", "--dry-run", "-q"]);
+        assert_eq!(lines(&table), paths);
+        let ran = t.run(&["prune", "--dry-run", "-0"]);
+        assert_eq!(nulls(&ran.out), paths);
+        assert!(ran.err.contains(" 8 of pipeline_runs,"), "{}", ran.err);
+        let json: Value = serde_json::from_str(&t.ok(&["prune", "--dry-run", "--format", "json"])).unwrap();
+        assert_eq!((&json["file_count"], &json["dry_run"]), (&32.into(), &true.into()));
+        let text = |path: &Value| path.as_str().unwrap().to_owned();
+        assert_eq!(json["files"].as_array().unwrap().iter().map(text).collect::<BTreeSet<_>>(), paths);
+        let jsonl = t.ok(&["prune", "--dry-run", "--format", "jsonl"]);
+        let rows: Vec<Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.iter().filter_map(|row| row.get("file")).map(text).collect::<BTreeSet<_>>(), paths);
+        assert!(rows.iter().any(|row| row["table"] == "clips" && row["rows"] == 8), "{jsonl}");
+        let csv = t.ok(&["prune", "--format", "csv"]);
+        assert!(csv.starts_with("table,rows,file\n,,/files/plain/video.mp4\n"), "{csv}");
+        assert!(csv.contains("\n,,\"/files/a.mp4\n/clip.mp4\"\n") && csv.contains("\nclips,8,\n"), "{csv}");
+        assert_eq!(number(&db, RUNS), 0);
+        // Nothing to list is a whole document as well.
+        let json: Value = serde_json::from_str(&t.ok(&["prune", "--format", "json"])).unwrap();
+        assert_eq!((&json["files"], &json["file_count"]), (&Value::Array(Vec::new()), &0.into()));
+        assert!(t.ok(&["prune", "--format", "csv"]).starts_with("table,rows,file\nerror_log,0,\n"));
+        for format in ["json", "jsonl", "csv"] {
+            refused(t, &["prune", "-0", "--format", format], "--null needs --files FILE");
+        }
+    }
+
+    fn rows_whose_paths_cannot_be_written_are_kept(t) {
+        let db = t.db();
+        fill(&db);
+        let closed = || -> Stdio {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer.into()
+        };
+        let full = || -> Stdio { OpenOptions::new().write(true).open("/dev/full").unwrap().into() };
+        for format in ["table", "json", "jsonl", "csv"] {
+            for stdout in [closed(), full()] {
+                let args = ["prune", "--only", "runs", "--format", format];
+                let ran: Ran = t.command(&args).stdout(stdout).output().unwrap().into();
+                assert_eq!(ran.code, 1, "{format}: {}", ran.err);
+                assert!(ran.err.contains("rows whose paths were not written were not deleted"), "{}", ran.err);
+                assert_eq!(number(&db, RUNS), 8, "{format}");
+            }
+        }
+        refused(t, &["prune", "--files", "/dev/full"], "rows whose paths were not written were not deleted");
+        assert_eq!(number(&db, RUNS), 8);
+        // A dry run only prints.
+        let ran: Ran = t.command(&["prune", "--dry-run"]).stdout(closed()).output().unwrap().into();
+        assert_eq!((ran.code, &*ran.err), (0, ""));
+        // Without paths there is nothing to lose.
+        let ran: Ran = t.command(&["prune", "--only", "errors"]).stdout(closed()).output().unwrap().into();
+        assert_eq!((ran.code, &*ran.err), (0, ""));
+    }
+}
