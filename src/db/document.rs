@@ -40,6 +40,27 @@ const GIVEN: [(&str, &str); 6] = [
     ("transformation_presets", "parameters"),
 ];
 
+/// Tables whose rows need no value at all, and the columns that tell a row with values of its own from one of nothing
+/// but defaults. Every other table has a required column, so a document without values is rejected before it comes here.
+const NOTHING_REQUIRED: [(&str, &[&str]); 2] = [
+    ("jobs", &["stage", "theme", "error_message", "metadata"]),
+    (
+        "job_videos",
+        &[
+            "job_id",
+            "script_id",
+            "file_path",
+            "thumbnail_path",
+            "duration_seconds",
+            "cost_usd",
+            "approved_at",
+            "published_at",
+            "published_url",
+            "metadata",
+        ],
+    ),
+];
+
 /// Whether a value of a document is nothing.
 pub(crate) fn is_nothing(table: &str, column: &str, value: &Value) -> bool {
     value.is_null() && !GIVEN.contains(&(table, column))
@@ -78,7 +99,8 @@ pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>
 }
 
 /// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
-/// unless a row stands there that is the same in every column the document gives.
+/// unless a row stands there that is the same in every column the document gives. A document without values is inserted
+/// with the defaults of its columns, unless a row without values of its own is there.
 ///
 /// All documents must be valid for the table; `null` is the same as nothing, but for [`GIVEN`]. On PostgreSQL whoever calls holds the
 /// lock of ingest: rows are written in the order given, and another's may be the reverse.
@@ -98,10 +120,29 @@ pub(crate) fn upsert(
     conn.atomically(|conn| {
         let mut all = Upserted::default();
         for (columns, rows) in groups {
-            all += upsert_alike(conn, table, &columns, &rows)?;
+            all += match &*columns {
+                [] => insert_defaults(conn, table)?,
+                columns => upsert_alike(conn, table, columns, &rows)?,
+            };
         }
         Ok(all)
     })
+}
+
+/// The one document without values that [`distinct`] has left, as a row of defaults.
+fn insert_defaults(conn: &mut DbConnection, table: &Table) -> Result<Upserted> {
+    let Table { name, .. } = table;
+    let Some((_, columns)) = NOTHING_REQUIRED.iter().find(|(known, _)| known == name) else {
+        return Err(Error::invalid("the row", "has no value")); // never stored as if it had some
+    };
+    let nothing: Vec<String> = columns.iter().map(|c| format!("\"{c}\" IS NULL")).collect();
+    let first = columns.first().copied().unwrap_or_default();
+    let statement = format!(
+        "INSERT INTO {name} (\"{first}\") SELECT NULL WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {})",
+        nothing.join(" AND ")
+    );
+    let new = on_backend!(conn, |c| diesel::sql_query(statement).execute(c)).of(table.name, "")?;
+    Ok(Upserted { new, updated: 0, unchanged: 1 - new })
 }
 
 /// Documents that give the same columns, in one statement.

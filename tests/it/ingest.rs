@@ -4,7 +4,7 @@ use std::io::Read;
 
 use viraldb::compilation::{Analytics, DiscoveredVideo, DiscoveredVideoFilter, Processed};
 use viraldb::diesel::connection::SimpleConnection;
-use viraldb::generation::{Platform, Trend};
+use viraldb::generation::{Job, JobFilter, JobStatus, NewJob, NewJobVideo, Platform, Trend};
 use viraldb::ingest::{Format, Options, Reject, Report, ingest};
 use viraldb::{Database, Error, Page, Timestamp};
 
@@ -521,7 +521,7 @@ both! {
             ("error_log", r#"{"module":"m","error_type":"e","error_message":"x"}"#),
             ("transformation_presets", r#"{"id":"0190b5a0-0000-7000-8000-000000000001","name":"p","parameters":{"x":1},"is_default":true}"#),
             ("music", r#"{"name":"song","metadata":null}"#),
-            ("channels", r#"{"id":"0190b5a0-0000-7000-8000-000000000002","name":"n","youtube_channel_id":"UC","youtube_channel_url":"u","api_credentials_encrypted":"x","posting_schedule":{},"content_filters":[],"metadata_template":{}}"#),
+            ("channels", r#"{"id":"0190b5a0-0000-7000-8000-000000000002","name":"n","youtube_channel_id":"UC","youtube_channel_url":"u","api_credentials_encrypted":"gAAAAx","posting_schedule":{},"content_filters":[],"metadata_template":{}}"#),
             ("videos", r#"{"id":"0190b5a0-0000-7000-8000-000000000003","channel_id":"0190b5a0-0000-7000-8000-000000000002","source_url":"u","source_title":"t","source_platform":"tiktok","status":"pending"}"#),
             ("video_processing_jobs", r#"{"video_id":"0190b5a0-0000-7000-8000-000000000003","channel_id":"0190b5a0-0000-7000-8000-000000000002","job_type":"download"}"#),
             ("channel_statistics", r#"{"channel_id":"0190b5a0-0000-7000-8000-000000000002","view_count":5}"#),
@@ -576,6 +576,71 @@ both! {
         let (report, rejects) = read(&db, &videos, &of("job_videos"));
         assert_eq!((counts(&report), rejects[0].line), ((300, 299, 0, 1), 138));
         assert_eq!(rejects[0].row["job_id"], 9999, "the rejected row is kept");
+    }
+
+    fn a_row_without_values_is_stored_with_defaults_or_rejected_with_its_line(t) {
+        let db = t.db();
+        let first = r#"{"theme":"x","file_path":"x"}"#;
+        for table in viraldb::maintenance::status(&db).unwrap().tables.iter().map(|table| &*table.table) {
+            let options = Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
+            let good = match table {
+                "jobs" => r#"{"theme":"x"}"#,
+                "job_videos" => r#"{"file_path":"x"}"#,
+                _ => first, // rejected everywhere else
+            };
+            let lines = format!("{good}\n{{}}\n{{\"id\":null,\"status\":null}}\n{{\"no_such_column\":1}}\n");
+            let (report, rejects) = read(&db, &lines, &options);
+            let rejected: Vec<u64> = rejects.iter().map(|reject| reject.line).collect();
+            if good == first {
+                assert_eq!((report.new, rejected), (0, vec![1, 2, 3, 4]), "{table}: {rejects:?}");
+                continue;
+            }
+            // Two rows without values are one, as two with the same values are.
+            assert_eq!((report.new, rejected), (2, vec![4]), "{table}: {rejects:?}");
+            let (report, _) = read(&db, &lines, &options);
+            assert_eq!((report.new, report.updated, report.unchanged), (0, 0, 2), "{table} twice");
+        }
+        let jobs = db.read(|c| Job::list(c, &JobFilter::default(), &Page::first(10))).unwrap();
+        let themes: Vec<Option<&str>> = jobs.iter().map(|job| job.theme.as_deref()).collect();
+        assert_eq!(themes.len(), 2, "{themes:?}");
+        assert!(themes.contains(&Some("x")) && themes.contains(&None), "{themes:?}");
+        assert!(jobs.iter().all(|job| job.status == JobStatus::Pending));
+
+        // A row with values of its own does not count as one without.
+        db.write(|c| Ok(c.batch_execute("DELETE FROM jobs WHERE theme IS NULL")?)).unwrap();
+        let jobs = Options { format: Some(Format::Jsonl), table: Some("jobs"), ..Default::default() };
+        assert_eq!(counts(&read(&db, "{}", &jobs).0), (1, 1, 0, 0));
+
+        // The other formats, and rows that a program inserts.
+        let empty = ",".repeat(HEADER.matches(',').count()) + "\n";
+        let (report, rejects) = read(&db, format!("{HEADER}{empty}{}", row("a", 12, "1")), &Options::default());
+        assert_eq!((report.new, rejects.iter().map(|r| r.line).collect::<Vec<_>>()), (1, vec![2]));
+        for format in [Format::YoutubeApi, Format::YtDlp] {
+            let (report, rejects) = read(&db, "{}\n{}\n", &Options { format: Some(format), ..Default::default() });
+            assert_eq!((report.new, rejects.iter().map(|r| r.line).collect::<Vec<_>>()), (0, vec![1, 2]));
+        }
+        let rows = [NewJob::default(), NewJob { theme: Some("y".into()), ..Default::default() }, NewJob::default()];
+        assert_eq!(db.write(|c| NewJob::insert_many(c, &rows)).unwrap(), 3);
+    }
+
+    /// A column that a later migration adds has to be listed where rows without values are looked for.
+    fn every_column_that_may_be_null_tells_a_row_from_an_empty_one(t) {
+        let db = t.db();
+        db.write(|c| Ok(c.batch_execute("INSERT INTO jobs (theme) VALUES ('x'); INSERT INTO job_scripts (video_prompt, scenes) VALUES ('x', '[]')")?)).unwrap();
+        for (table, row) in [("jobs", serde_json::to_value(NewJob::default())), ("job_videos", serde_json::to_value(NewJobVideo::default()))] {
+            for name in row.unwrap().as_object().unwrap().keys() {
+                let value = match &**name {
+                    "id" | "status" | "created_at" | "updated_at" => continue,
+                    "job_id" | "script_id" | "duration_seconds" | "cost_usd" => "1",
+                    "metadata" => "'{}'",
+                    name if name.ends_with("_at") => "'2026-01-01 00:00:00'",
+                    _ => "'x'",
+                };
+                db.write(|c| Ok(c.batch_execute(&format!("INSERT INTO {table} ({name}) VALUES ({value})"))?)).unwrap();
+            }
+            let options = Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
+            assert_eq!(counts(&read(&db, "{}", &options).0), (1, 1, 0, 0), "{table}");
+        }
     }
 
     fn json_lines_of_trends_set_no_count_back(t) {
