@@ -302,7 +302,8 @@ impl Alone {
         let mut was_wal = false;
         let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
             let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-            // Nobody leaves write-ahead logging beside another connection.
+            // Nobody leaves write-ahead logging beside another connection. If we are killed, the file stays without
+            // it until the next one who opens it for writing: see `restore_wal`.
             conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
             was_wal = mode == "wal";
             conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")?;
@@ -341,7 +342,9 @@ impl Drop for Alone {
                 conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
             });
             if let Err(error) = back {
-                tracing::warn!("write-ahead logging is off now; `viraldb init` turns it on: {error}");
+                tracing::warn!(
+                    "write-ahead logging is off until the next program opens the database for writing: {error}"
+                );
             }
         }
     }
