@@ -33,7 +33,7 @@ pub struct Drilled {
 /// `url` also tells which backups are meant, if the folder has others.
 ///
 /// # Errors
-/// `Invalid` if there is no backup, or it is not what it was; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
+/// `Invalid` if there is no backup, it is not what it was, or the newest is not encrypted although a key is given; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
 /// through a pooler.
 pub fn drill(
     url: &str,
