@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::seal::{Seal, Unseal};
-use super::workspace::create_private;
+use crate::maintenance::workspace::create_private;
 use crate::{Error, Result};
 
 /// The quickest, because the check of the copy takes longer anyway and the writers beside it need the processor.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::manifest::Engine;
 use super::restore::check_unpacked;
 use super::seal::Unseal;
-use super::workspace::{Workspace, require_space};
 use super::{Progress, Step, folder, scratch_folder, verify};
+use crate::maintenance::workspace::{Workspace, require_space};
 use crate::{DatabaseUrl, Error, Result};
 
 /// How a drill went.

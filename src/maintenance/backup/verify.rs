@@ -68,7 +68,7 @@ pub(super) fn unpack(
 ) -> Result<(Engine, Option<Manifest>)> {
     let manifest = expected(file)?;
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
-    let mut out = super::workspace::create_private(to)?;
+    let mut out = crate::maintenance::workspace::create_private(to)?;
     let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
     let sums = codec::unpack(file, unseal, most, (&mut out, to), &mut |done| {
         watch(Progress { step: Step::Unpacking, done, total });
