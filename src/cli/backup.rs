@@ -93,21 +93,25 @@ pub(super) struct Programs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Opening {
-    /// File of the age identity that opens a sealed backup
+    /// File of the age identity that opens a sealed backup; a backup that is not encrypted is refused then
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
     identity: Option<PathBuf>,
     /// File of the passphrase that opens a sealed backup; - is standard input
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Accept a backup that is not encrypted although an identity or a passphrase is given
+    #[arg(long)]
+    allow_unencrypted: bool,
 }
 
 impl Opening {
     pub(super) fn get(&self) -> Result<Option<Unseal>> {
-        Ok(match (&self.identity, &self.passphrase_file) {
-            (Some(file), _) => Some(Unseal::Identity(file.clone())),
-            (None, Some(file)) => Some(Unseal::Passphrase(secrets::secret(Some(file))?)),
-            (None, None) => None,
-        })
+        let unseal = match (&self.identity, &self.passphrase_file) {
+            (Some(file), _) => Unseal::identity(file),
+            (None, Some(file)) => Unseal::passphrase(secrets::secret(Some(file))?),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(if self.allow_unencrypted { unseal.allow_unencrypted() } else { unseal }))
     }
 }
 

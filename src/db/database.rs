@@ -102,7 +102,7 @@ impl Database {
         Self::with(opener)
     }
 
-    /// Connects without changing anything.
+    /// Connects without changing anything, except that a SQLite file which has lost write-ahead logging gets it back.
     ///
     /// # Errors
     /// [`Error::NotInitialised`] if there is no viraldb database, [`Error::SchemaPending`] if it is

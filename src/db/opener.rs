@@ -77,7 +77,7 @@ impl Opener {
     /// A connection that writes, to a file with write-ahead logging from now on.
     #[cfg(feature = "sqlite")]
     fn in_wal(&self) -> Result<DbConnection> {
-        let mut conn = self.establish(Access::Write)?;
+        let mut conn = self.unchanged(Access::Write)?;
         super::on_backend!(
             &mut conn,
             sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
@@ -119,8 +119,21 @@ impl Opener {
         }
     }
 
+    /// A connection. One that writes sets write-ahead logging again if the file has lost it.
     #[cfg(feature = "sqlite")]
     pub(super) fn establish(&self, access: Access) -> Result<DbConnection> {
+        let mut conn = self.unchanged(access)?;
+        if let (Place::File(path), Access::Write, DbConnection::Sqlite(conn)) =
+            (&self.place, access, &mut conn)
+        {
+            sqlite::restore_wal(conn, path);
+        }
+        Ok(conn)
+    }
+
+    /// A connection to a file that stays in its journal mode.
+    #[cfg(feature = "sqlite")]
+    fn unchanged(&self, access: Access) -> Result<DbConnection> {
         if let Place::File(path) = &self.place {
             sqlite::look_at(path)?;
         }

@@ -400,6 +400,25 @@ pub(crate) fn set_wal(conn: &mut SqliteConnection, busy_timeout: Duration) -> Re
     }
 }
 
+/// Sets write-ahead logging again if a file has lost it: a killed restore, or another program, may have turned it off.
+/// Then every write would fail while somebody reads.
+///
+/// Nothing waits for this. SQLite refuses the change while another connection uses the file, and wherever the file
+/// is read-only. The file then works as it is, and the next one who opens it tries again.
+pub(crate) fn restore_wal(conn: &mut SqliteConnection, path: &Path) {
+    // A connection keeps the time that it waits for locks, so the change needs one of its own.
+    let change = |path| open(&file_name(path)?, "PRAGMA journal_mode = WAL", Duration::ZERO).map(drop);
+    match pragma(conn, "journal_mode") {
+        Ok(mode) if mode == "wal" => {}
+        Ok(_) => match change(path) {
+            Ok(()) => tracing::info!("{} had lost write-ahead logging and has it again", path.display()),
+            Err(error) => tracing::debug!("{} stays without write-ahead logging: {error}", path.display()),
+        },
+        // The first statement meets the same error, and reports it.
+        Err(error) => tracing::debug!("the journal mode of {} is unknown: {error}", path.display()),
+    }
+}
+
 /// The value of a pragma, as text.
 pub(crate) fn pragma(conn: &mut SqliteConnection, name: &str) -> QueryResult<String> {
     #[derive(QueryableByName)]

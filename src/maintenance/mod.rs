@@ -10,6 +10,7 @@ mod sizes;
 mod status;
 pub mod takeover;
 pub mod transfer;
+mod workspace;
 
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
 pub use drift::{Difference, Object, drift};

@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::seal::{Seal, Unseal};
-use super::workspace::create_private;
+use crate::maintenance::workspace::create_private;
 use crate::{Error, Result};
 
 /// The quickest, because the check of the copy takes longer anyway and the writers beside it need the processor.
@@ -72,7 +72,8 @@ fn compress<W: Write>(from: &mut impl Read, to: W, advance: &mut dyn FnMut(u64))
 /// Reads a backup and writes the copy in it, of `most` bytes if that is known, to `to`, whose name is for errors.
 ///
 /// # Errors
-/// `Invalid`, which names the backup, if it is empty, cut off, damaged, no backup, or does not open.
+/// `Invalid`, which names the backup, if it is empty, cut off, damaged, no backup, does not open, or is not encrypted
+/// although `unseal` asks for that.
 pub(super) fn unpack(
     backup: &Path,
     unseal: Option<&Unseal>,
@@ -106,6 +107,7 @@ pub(super) fn unpack(
         let opened = opened.map_err(|error| refused(format!("does not open: {error}")))?;
         decompress(BufReader::with_capacity(BUFFER, opened), most, to, advance, &refused)?
     } else {
+        unseal.map_or(Ok(()), |unseal| unseal.require_encrypted(backup))?;
         decompress(&mut file, most, to, advance, &refused)?
     };
     io::copy(&mut file, &mut io::sink()).map_err(failed)?; // to the end, for the sum of all

@@ -7,9 +7,9 @@ use super::codec::{self, Sums};
 use super::folder::{self, default_folder};
 use super::manifest::{Engine, Manifest};
 use super::seal::Seal;
-use super::workspace::{Workspace, require_space, sync_folder};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
 use crate::db::migrate;
+use crate::maintenance::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::manifest::Engine;
 use super::restore::check_unpacked;
 use super::seal::Unseal;
-use super::workspace::{Workspace, require_space};
 use super::{Progress, Step, folder, scratch_folder, verify};
+use crate::maintenance::workspace::{Workspace, require_space};
 use crate::{DatabaseUrl, Error, Result};
 
 /// How a drill went.
@@ -33,7 +33,7 @@ pub struct Drilled {
 /// `url` also tells which backups are meant, if the folder has others.
 ///
 /// # Errors
-/// `Invalid` if there is no backup, or it is not what it was; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
+/// `Invalid` if there is no backup, it is not what it was, or the newest is not encrypted although a key is given; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
 /// through a pooler.
 pub fn drill(
     url: &str,

@@ -139,7 +139,9 @@ pub(super) fn remove_orphans(folder: &Path) {
                 .strip_suffix(".zst.age.manifest.json")
                 .map(|stem| format!("{stem}.zst.age"))
         });
-        if backup.is_some_and(|backup| !Path::new(&backup).exists()) && super::workspace::is_old(&path) {
+        if backup.is_some_and(|backup| !Path::new(&backup).exists())
+            && crate::maintenance::workspace::is_old(&path)
+        {
             match fs::remove_file(&path) {
                 Ok(()) => tracing::info!("{} has no backup and is removed", path.display()),
                 Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),

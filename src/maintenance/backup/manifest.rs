@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::workspace::create_private;
+use crate::maintenance::workspace::create_private;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 

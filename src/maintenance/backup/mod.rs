@@ -20,7 +20,6 @@ mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod verify;
-mod workspace;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -15,12 +15,12 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::folder::stamp;
 use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, require_engine};
-use super::workspace::{Workspace, require_space};
 use super::{Checked, Contents, Progress, Step, Watch, require_rows, verify};
 use crate::db::conninfo::{database_name, environment, in_database};
 use crate::db::migrate::dashed;
 use crate::db::postgres;
 use crate::error::{ResultExt, found_no_room, one_line};
+use crate::maintenance::workspace::{Workspace, require_space};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -38,7 +38,7 @@ pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>
         .unwrap_or_default();
     let contents = contents(&mut conn)?;
     let snapshot = text(&mut conn, "SELECT pg_catalog.pg_export_snapshot() AS value")?;
-    drop(super::workspace::create_private(to)?);
+    drop(crate::maintenance::workspace::create_private(to)?);
     let mut dump = Running::start(
         "pg_dump",
         program("pg_dump", url, pg_bin)?

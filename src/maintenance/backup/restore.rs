@@ -18,7 +18,7 @@ use crate::{Database, DatabaseUrl, Error, Result};
 pub struct Restore {
     /// The backup.
     pub file: PathBuf,
-    /// What opens it, if it is sealed.
+    /// The key that opens it. With a key a backup that is not encrypted is refused, unless the key allows that.
     pub unseal: Option<Unseal>,
     /// The folder of PostgreSQL's client programs; else they are looked for.
     pub pg_bin: Option<PathBuf>,
@@ -97,7 +97,7 @@ fn count(url: &str) -> Option<u64> {
 ///
 /// # Errors
 /// `Busy`, with who it is, if anybody else has the database open; `Invalid` if the backup is not whole, of the other
-/// engine, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb; `Unusable` if `url` goes through a
+/// engine, not encrypted although a key is given, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb; `Unusable` if `url` goes through a
 /// pooler.
 pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) -> Result<Restored> {
     let url: DatabaseUrl = url.parse()?;

@@ -1,7 +1,7 @@
 //! Sealing a backup with `age`, and opening one.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 
@@ -17,12 +17,19 @@ pub enum Seal {
     Passphrase(Secret),
 }
 
-/// What opens a sealed backup.
+/// The key that opens an encrypted backup.
+///
+/// Only someone who has the key could have made such a backup. An unencrypted one could be anybody's, so a key refuses it
+/// unless [`allow_unencrypted`](Self::allow_unencrypted) is called.
 #[derive(Debug, Clone)]
-pub enum Unseal {
-    /// The file of an identity, as `age-keygen` writes it.
+pub struct Unseal {
+    key: Key,
+    allows_unencrypted: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Key {
     Identity(PathBuf),
-    /// The passphrase.
     Passphrase(Secret),
 }
 
@@ -61,6 +68,22 @@ impl Seal {
 }
 
 impl Unseal {
+    /// The file of an identity, as `age-keygen` writes it.
+    pub fn identity(file: impl Into<PathBuf>) -> Self {
+        Self { key: Key::Identity(file.into()), allows_unencrypted: false }
+    }
+
+    /// A passphrase.
+    pub fn passphrase(passphrase: Secret) -> Self {
+        Self { key: Key::Passphrase(passphrase), allows_unencrypted: false }
+    }
+
+    /// Accepts backups that are not encrypted, too.
+    #[must_use]
+    pub fn allow_unencrypted(self) -> Self {
+        Self { allows_unencrypted: true, ..self }
+    }
+
     /// Refuses what could open nothing.
     ///
     /// # Errors
@@ -69,12 +92,22 @@ impl Unseal {
         self.identities().map(drop)
     }
 
+    /// Refuses a backup that is not encrypted, unless that is allowed.
+    pub(super) fn require_encrypted(&self, backup: &Path) -> Result<()> {
+        if self.allows_unencrypted {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            backup.display().to_string(),
+            "is not encrypted, so anybody could have made it, although a key was given; if you trust it, give \
+             --allow-unencrypted",
+        ))
+    }
+
     pub(super) fn identities(&self) -> Result<Vec<Box<dyn age::Identity + Send + Sync>>> {
-        match self {
-            Self::Passphrase(passphrase) => {
-                Ok(vec![Box::new(age::scrypt::Identity::new(secret(passphrase)))])
-            }
-            Self::Identity(path) => {
+        match &self.key {
+            Key::Passphrase(passphrase) => Ok(vec![Box::new(age::scrypt::Identity::new(secret(passphrase)))]),
+            Key::Identity(path) => {
                 let name = path.display().to_string();
                 age::IdentityFile::from_file(name.clone())
                     .map_err(|error| Error::io(path, error))?

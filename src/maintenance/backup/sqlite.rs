@@ -11,11 +11,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::folder::stamp;
 use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, check_unpacked, require_engine};
-use super::workspace::{Workspace, require_space, sync_folder};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::migrate::dashed;
 use crate::db::{beside, sqlite};
 use crate::error::{DISK_ERROR, DISK_FULL};
+use crate::maintenance::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -31,7 +31,7 @@ pub(super) fn copy(path: &Path, to: &Path, watch: Watch<'_>) -> Result<Contents>
     source.execute_batch("PRAGMA query_only = ON; BEGIN").map_err(failed)?;
     let mut contents = contents(&source).map_err(failed)?;
     contents.origin = origin(path);
-    drop(super::workspace::create_private(to)?);
+    drop(crate::maintenance::workspace::create_private(to)?);
     let mut copy = Connection::open(to).map_err(failed)?;
     copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -16000").map_err(failed)?;
     let page: u64 = source.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(failed)?;
@@ -302,7 +302,8 @@ impl Alone {
         let mut was_wal = false;
         let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
             let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-            // Nobody leaves write-ahead logging beside another connection.
+            // Nobody leaves write-ahead logging beside another connection. If we are killed, the file stays without
+            // it until the next one who opens it for writing: see `restore_wal`.
             conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
             was_wal = mode == "wal";
             conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")?;
@@ -341,7 +342,9 @@ impl Drop for Alone {
                 conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
             });
             if let Err(error) = back {
-                tracing::warn!("write-ahead logging is off now; `viraldb init` turns it on: {error}");
+                tracing::warn!(
+                    "write-ahead logging is off until the next program opens the database for writing: {error}"
+                );
             }
         }
     }

@@ -29,7 +29,8 @@ pub struct Verified {
 /// Reads a backup to its end: every byte is what it was when the copy was checked.
 ///
 /// # Errors
-/// `Invalid`, which names the file, if it is empty, cut off, damaged, no backup of viraldb's, or does not open.
+/// `Invalid`, which names the file, if it is empty, cut off, damaged, no backup of viraldb's, does not open, or is not
+/// encrypted although `unseal` is given and does not allow that.
 pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progress)) -> Result<Verified> {
     let manifest = expected(file)?;
     if let (Some(manifest), None) = (manifest.as_ref().filter(|manifest| manifest.sealed), unseal) {
@@ -67,7 +68,7 @@ pub(super) fn unpack(
 ) -> Result<(Engine, Option<Manifest>)> {
     let manifest = expected(file)?;
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
-    let mut out = super::workspace::create_private(to)?;
+    let mut out = crate::maintenance::workspace::create_private(to)?;
     let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
     let sums = codec::unpack(file, unseal, most, (&mut out, to), &mut |done| {
         watch(Progress { step: Step::Unpacking, done, total });

@@ -33,7 +33,7 @@ pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let what = format!("the journal mode is {mode}, and should be wal");
     Ok(vec![
         Finding::warning(Check::JournalMode, what, why)
-            .mend("viraldb init, which sets it and keeps every row"),
+            .mend("viraldb init, which sets it and keeps every row; it needs a moment in which no other program has the file open"),
     ])
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::document::cell;
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp};
-use file::{Complete, Whole};
+use file::Files;
 use source::{SOURCES, Source};
 
 /// Rows after which it is told how far an export is.
@@ -43,7 +43,8 @@ pub enum Destination<'a> {
     Stream(&'a mut dyn Write),
     /// One table into a file.
     File(PathBuf),
-    /// A file for each table, `TABLE.jsonl` or `TABLE.csv`, in a folder, which is made if it is not there.
+    /// A file for each table, `TABLE.jsonl` or `TABLE.csv`, in a folder, which is made if it is not there. Several
+    /// tables need a folder of their own, in which is nothing but what exports wrote.
     Folder(PathBuf),
 }
 
@@ -76,14 +77,17 @@ pub struct Exported {
 /// row. CSV has a header; what is NULL is empty, and documents are JSON. Each row is written as it is read, so memory
 /// does not grow with their number. Sealed columns go out as ciphertext, as they stand there.
 ///
-/// A file gets its name when all of it, and all others of the export, are written and on the disk; one of that name is
-/// replaced.
+/// All files of an export become visible in one step, when they are written and on the disk: one file is renamed, and
+/// of several the whole folder is. If the folder is there, it is exchanged for the new one; files of other tables in
+/// it stay. Until then everything is in a folder `.viraldb-unfinished-…` beside the target, which the next export
+/// removes if this one is killed.
 ///
 /// `since` asks for `updated_at` where there is one (`jobs`: or else `created_at`), else for `created_at`, else for
 /// `discovered_at`, `cycle_start`, `generated_at`, `measured_at`, `sent_at`, `occurred_at` or `collected_at`.
 ///
 /// # Errors
-/// `Invalid` for a name of no table, for several tables into one stream or file, for a file that is not to be replaced,
+/// `Invalid` for a name of no table, for several tables into one stream or file, or into a folder that holds anything
+/// else or cannot be exchanged, for a file that is not to be replaced,
 /// and for `since` with `clips` or `shorts`, whose rows do not all have a time; `SecretNotSealed` if a sealed column
 /// holds what may be a secret in the clear.
 pub fn export(
@@ -101,27 +105,34 @@ pub fn export(
         return Err(Error::invalid(source.table, reason));
     }
     let mut files = match &to {
-        Destination::Folder(folder) => {
-            std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-            let name = |source: &&Source| folder.join(format!("{}.{}", source.table, export.form));
-            sources.iter().map(|source| Whole::new(db, name(source))).collect::<Result<Vec<_>>>()?
-        }
+        Destination::Folder(folder) => Some(match sources.as_slice() {
+            [source] => {
+                std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+                Files::one(db, folder.join(file::name(source.table, export.form)))?
+            }
+            sources => {
+                let names: Vec<_> =
+                    sources.iter().map(|source| file::name(source.table, export.form)).collect();
+                Files::many(db, folder, &names)?
+            }
+        }),
         _ if sources.len() != 1 => {
             return Err(Error::invalid(
                 "several tables",
                 "go into a folder, a file each; name one with --to",
             ));
         }
-        Destination::File(path) => vec![Whole::new(db, path.clone())?],
-        Destination::Stream(_) => Vec::new(),
+        Destination::File(path) => Some(Files::one(db, path.clone())?),
+        Destination::Stream(_) => None,
     };
     let mut done = Vec::new();
     db.read(|conn| {
         conn.snapshot(|conn| {
             conn.refuse_hidden_rows()?;
             for (n, source) in sources.iter().enumerate() {
-                let name = files.get(n).map(Whole::name);
-                let out: &mut dyn Write = match (files.get_mut(n), &mut to) {
+                let file = files.as_mut().and_then(|files| files.get(n));
+                let name = file.as_ref().map(|file| file.name().to_owned());
+                let out: &mut dyn Write = match (file, &mut to) {
                     (Some(file), _) => file,
                     (None, Destination::Stream(stream)) => stream,
                     (None, _) => continue,
@@ -133,8 +144,7 @@ pub fn export(
             Ok(())
         })
     })?;
-    let files = files.into_iter().map(Whole::complete).collect::<Result<Vec<_>>>()?;
-    files.into_iter().try_for_each(Complete::name)?;
+    files.map_or(Ok(()), Files::publish)?;
     Ok(done)
 }
 

@@ -4,6 +4,7 @@ mod backup;
 mod doctor;
 mod drift;
 mod export;
+mod export_files;
 mod export_rows;
 mod full_disk;
 mod optimize;

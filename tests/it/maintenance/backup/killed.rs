@@ -76,6 +76,10 @@ both! {
                     Err(error) => assert!(Instant::now() < deadline, "{error}"),
                 }
             };
+            #[cfg(feature = "sqlite")]
+            if !t.is_postgres {
+                writes_beside_a_reader(t);
+            }
             match found {
                 20 => {
                     new += 1;
@@ -93,6 +97,19 @@ both! {
         assert_eq!(unfinished(t.dir.path()), Vec::<String>::new());
         forget_kept(t);
     }
+}
+
+/// Opening for writing has set write-ahead logging: a write succeeds while somebody reads.
+#[cfg(feature = "sqlite")]
+fn writes_beside_a_reader(t: &Scratch) {
+    let db = Database::connect(&t.url).unwrap();
+    assert_eq!(
+        db.write(|c| Ok(make::query(c, "SELECT journal_mode AS v FROM pragma_journal_mode"))).unwrap(),
+        ["wal"]
+    );
+    let reader = rusqlite::Connection::open(t.path("viral.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM discovered_videos").unwrap();
+    db.write(|c| make::execute(c, "UPDATE discovered_videos SET title = 'written'")).unwrap();
 }
 
 /// The videos of the newest database that a restore kept.

@@ -126,6 +126,44 @@ mod sqlite {
         }
     }
 
+    #[test]
+    fn opening_for_writing_sets_wal_again_as_soon_as_it_can() {
+        let t = Scratch::sqlite();
+        with_rows(&t, 2);
+        let mode = |db: &viraldb::Database| {
+            let asked = "SELECT journal_mode AS v FROM pragma_journal_mode";
+            db.read(|c| Ok(make::query(c, asked))).unwrap().remove(0)
+        };
+        let other = rusqlite::Connection::open(t.path("viral.db")).unwrap();
+        let set = |mode: &str| {
+            other.pragma_update_and_check(None, "journal_mode", mode, |row| row.get::<_, String>(0)).unwrap()
+        };
+        assert_eq!(set("delete"), "delete");
+
+        // Another connection reads: the change is impossible now, and opening succeeds all the same.
+        other.execute_batch("BEGIN; SELECT count(*) FROM discovered_videos").unwrap();
+        let begin = std::time::Instant::now();
+        let db = viraldb::Database::connect(&t.url).unwrap();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(3), "{:?}", begin.elapsed());
+        assert_eq!(mode(&db), "delete");
+        assert_eq!(count(&db, "discovered_videos"), 2);
+        drop(db);
+        other.execute_batch("COMMIT").unwrap();
+
+        // A library call and a command both set it.
+        assert_eq!(mode(&viraldb::Database::connect(&t.url).unwrap()), "wal");
+        assert_eq!(set("delete"), "delete");
+        t.ok(&["videos", "list"]);
+        other.execute_batch("SELECT count(*) FROM discovered_videos").unwrap(); // it looks at the file again
+        let found: String = other.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "wal");
+
+        // A session is opened for writing, too.
+        let db = t.db();
+        drop(db.session().unwrap());
+        assert_eq!(mode(&db), "wal");
+    }
+
     #[cfg(unix)]
     #[test]
     fn owner_and_rights_and_journal_stay() {

@@ -1,6 +1,7 @@
 //! Backups that are sealed with age.
 
 use age::secrecy::ExposeSecret;
+use viraldb::maintenance::backup;
 
 use super::*;
 use crate::support::both;
@@ -59,5 +60,47 @@ both! {
         assert_eq!(videos(t), 4);
         let ran = t.run(&["backup", "create", "--passphrase-file", "none", "--to", "y"]);
         assert!(ran.code == 1 && ran.err.contains("is empty") && !t.path("y").exists(), "{}", ran.err);
+    }
+
+    fn a_key_refuses_a_backup_that_is_not_encrypted(t) {
+        with_rows(t, 4);
+        let identity = age::x25519::Identity::generate();
+        t.file("mine.txt", identity.to_string().expose_secret());
+        t.file("words", "planted battery staple\n");
+        t.ok(&["backup", "create", "--passphrase-file", "words", "--to", "backups"]);
+        let file = back_up(t); // the newest of the folder
+        add(&t.db(), 1);
+        let file = file.to_str().unwrap();
+        for key in [["--identity", "mine.txt"], ["--passphrase-file", "words"]] {
+            for (args, code) in [
+                (&["restore", "--yes", file][..], 1),
+                (&["backup", "drill", "--in", "backups"], 1),
+                (&["backup", "verify", file], 4),
+                (&["backup", "verify", "--in", "backups"], 4),
+            ] {
+                let args = [args, &key].concat();
+                let ran = t.run(&args);
+                let said = format!("{}{}", ran.out, ran.err);
+                assert!(ran.code == code && said.contains("is not encrypted") && said.contains("--allow-unencrypted"), "{args:?}: {said}");
+            }
+            assert_eq!(videos(t), 5);
+            for args in [&["backup", "drill", "--in", "backups"][..], &["backup", "verify", file], &["restore", "--yes", file]] {
+                t.ok(&[args, &key, &["--allow-unencrypted"]].concat());
+            }
+            assert_eq!(videos(t), 4);
+            add(&t.db(), 1);
+        }
+        // A manifest that claims the opposite changes nothing.
+        let manifest = backup::Manifest::path_of(Path::new(file));
+        let claimed = std::fs::read_to_string(&manifest).unwrap().replace("\"sealed\": false", "\"sealed\": true");
+        std::fs::write(&manifest, claimed).unwrap();
+        assert_eq!(t.run(&["restore", "--yes", file, "--passphrase-file", "words"]).code, 1);
+        assert_eq!(videos(t), 5);
+        // Without a key nothing has changed, and the library decides in the same way.
+        t.ok(&["restore", "--yes", file]);
+        let unseal = backup::Unseal::identity(t.path("mine.txt"));
+        let error = backup::verify(Path::new(file), Some(&unseal), &mut |_| ()).unwrap_err();
+        assert!(error.to_string().contains("is not encrypted"), "{error}");
+        backup::verify(Path::new(file), Some(&unseal.allow_unencrypted()), &mut |_| ()).unwrap();
     }
 }

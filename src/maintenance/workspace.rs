@@ -62,7 +62,7 @@ fn lock_in(folder: &Path) -> Result<File> {
 }
 
 /// Removes what killed processes left in a folder.
-fn remove_left(folder: &Path) {
+pub(super) fn remove_left(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
     for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)) {
         let path = entry.path();
