@@ -2,6 +2,7 @@
 
 mod streams;
 mod tables;
+mod waits;
 
 use std::io::Write;
 use std::process::Stdio;
