@@ -153,6 +153,10 @@ pub(super) fn user() -> Result<String> {
 }
 
 impl Args {
+    pub(super) const fn is_import(&self) -> bool {
+        matches!(self.command, Command::Import { .. })
+    }
+
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         let config = context.config(&db)?;

@@ -39,13 +39,14 @@ use std::error::Error as _;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Options};
-use crate::db::database_url;
+use crate::db::{database_url, set_default_busy_timeout};
 use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
 
@@ -71,6 +72,10 @@ struct Global {
     /// How to print: for people, or one JSON document, one JSON row a line, CSV
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
+    /// How long to wait for another program's lock, such as 10s or 2m [default: 5s; 5m for ingest, takeover, transfer,
+    /// config import and secrets import-fernet]
+    #[arg(long, global = true, value_name = "TIME", value_parser = values::duration)]
+    wait: Option<Duration>,
     /// Log more: -v what is done, -vv how
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -225,6 +230,7 @@ impl Context {
 /// Runs the command and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
+    set_default_busy_timeout(global.wait.unwrap_or_else(|| command.wait()));
     logging::start(global.verbose, global.quiet, global.log_format);
     let mut context = Context {
         url: global.database_url,
@@ -250,6 +256,17 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 impl Command {
+    /// How long it waits for a lock unless `--wait` says otherwise. A command that brings in many rows is rarely run by
+    /// somebody who watches it, and more often at the same time as another of its kind.
+    const fn wait(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Ingest(_) | Self::Takeover(_) | Self::Transfer(_) => 300,
+            Self::Config(args) if args.is_import() => 300,
+            Self::Secrets(args) if args.is_import() => 300,
+            _ => 5,
+        })
+    }
+
     const fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",

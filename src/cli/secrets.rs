@@ -114,6 +114,10 @@ const COLUMNS: &[&str] = &["column", "sealed", "not sealed", "empty"];
 const FAILED: u8 = 4;
 
 impl Args {
+    pub(super) const fn is_import(&self) -> bool {
+        matches!(self.command, Command::ImportFernet { .. })
+    }
+
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         match self.command {
             Command::Keygen { out } => keygen(context, out.as_deref())?,

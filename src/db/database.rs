@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
-use super::opener::Opener;
+use super::opener::{Opener, default_busy_timeout};
 use super::pool::{Pool, Pooled};
 use super::replica::Replica;
 #[cfg(feature = "sqlite")]
@@ -26,8 +26,9 @@ use crate::{Error, Result};
 pub struct Options {
     /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
     pub connections: u32,
-    /// How long to wait for another program's write lock on SQLite, and for a free connection.
-    /// From 1 millisecond to 24 days; what is shorter or longer counts as these. 5 seconds unless told.
+    /// How long to wait for another program's lock, and for a free connection: SQLite's write lock, and PostgreSQL's
+    /// `lock_timeout` in `read` and `write`. From 1 millisecond to 24 days; a shorter or longer time counts as these.
+    /// 5 seconds unless told. The command sets it with `--wait`.
     pub busy_timeout: Duration,
     /// Where [`Database::read`] reads on PostgreSQL: a streaming replica of the same server, which may be a moment
     /// behind, or that server itself. SQLite has none, and takes no notice. `None` unless told.
@@ -54,7 +55,7 @@ pub(super) const READ_URL: &str = "VIRALDB_READ_URL";
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 8, busy_timeout: Duration::from_secs(5), read_url: None }
+        Self { connections: 8, busy_timeout: default_busy_timeout(), read_url: None }
     }
 }
 
@@ -187,7 +188,7 @@ impl Database {
 
     /// How long locks are waited for.
     pub(crate) fn busy_timeout(&self) -> Duration {
-        self.0.main.opener().options.busy_timeout
+        self.0.main.opener().busy_timeout()
     }
 
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.

@@ -34,6 +34,7 @@ pub(crate) use halve::store_or_halve;
 pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
+pub(crate) use opener::{default_busy_timeout, set_default_busy_timeout};
 pub use url::{DatabaseUrl, database_url};
 pub(crate) use url::{beside, same_file};
 

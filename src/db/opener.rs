@@ -1,5 +1,6 @@
 //! How connections to one database are opened, for the pool and for ourselves.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "postgres")]
@@ -8,6 +9,25 @@ use super::postgres;
 use super::sqlite::{self, Access, Place};
 use super::{DatabaseUrl, DbConnection, Options, migrate};
 use crate::{Error, Result};
+
+/// What [`default_busy_timeout`] returns, in milliseconds.
+static BUSY_TIMEOUT: AtomicU64 = AtomicU64::new(5_000);
+
+/// How long a lock is waited for where `Options::busy_timeout` does not say: 5 seconds, or as long as the command was
+/// told with `--wait`.
+pub(crate) fn default_busy_timeout() -> Duration {
+    Duration::from_millis(BUSY_TIMEOUT.load(Ordering::Relaxed))
+}
+
+/// Changes [`default_busy_timeout`] for the whole process, from 1 millisecond to 24 days. Only the command line does.
+pub(crate) fn set_default_busy_timeout(wait: Duration) {
+    BUSY_TIMEOUT.store(in_range(wait).as_millis() as u64, Ordering::Relaxed);
+}
+
+/// PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
+fn in_range(wait: Duration) -> Duration {
+    wait.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64))
+}
 
 /// Opens connections to one database, for the pool and for ourselves.
 #[derive(Clone)]
@@ -37,9 +57,7 @@ impl Opener {
         if options.connections == 0 {
             return Err(Error::invalid("connections", "is 0; at least one is needed"));
         }
-        // PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
-        let range = Duration::from_millis(1)..=Duration::from_millis(i32::MAX as u64);
-        let busy_timeout = options.busy_timeout.clamp(*range.start(), *range.end());
+        let busy_timeout = in_range(options.busy_timeout);
         Ok(Self {
             #[cfg(feature = "sqlite")]
             place: match &url {
@@ -49,6 +67,11 @@ impl Opener {
             options: Options { busy_timeout, ..options.clone() },
             url,
         })
+    }
+
+    /// How long a lock is waited for.
+    pub(crate) const fn busy_timeout(&self) -> Duration {
+        self.options.busy_timeout
     }
 
     /// Runs `work` on a connection for the one who migrates, and returns both. A SQLite file that is not
@@ -163,7 +186,11 @@ impl Opener {
         };
         Error::Busy {
             database: path.display().to_string(),
-            reason: format!("another program held its write lock for {:?}; {who}", self.options.busy_timeout),
+            reason: format!(
+                "another program held its write lock for {:?}; {who}; wait longer with --wait TIME, or \
+                 Options::busy_timeout",
+                self.options.busy_timeout
+            ),
         }
     }
 }

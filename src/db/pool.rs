@@ -16,6 +16,10 @@ use crate::{Error, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
+/// How long connections that cannot be opened are tried again, however long locks are waited for: a server that is
+/// down is reported soon.
+const LONGEST_TRY: Duration = Duration::from_secs(5);
+
 /// Up to `Options::connections` connections to one database, opened when they are needed.
 pub(super) struct Pool {
     pub(super) opener: Opener,
@@ -48,9 +52,12 @@ impl Pool {
     /// Takes an idle connection, or opens one, or waits for one to come back.
     ///
     /// # Errors
-    /// After `Options::busy_timeout`: the error of the last attempt to open a connection, or `Busy` if all are in use.
+    /// After `Options::busy_timeout`: `Busy` if all are in use. After that or after 5 seconds, whichever is shorter: the
+    /// error of the last attempt to open a connection.
     pub(super) fn take(self: &Arc<Self>) -> Result<Pooled> {
-        let deadline = Instant::now() + self.opener.options.busy_timeout;
+        let start = Instant::now();
+        let deadline = start + self.opener.options.busy_timeout;
+        let last_try = deadline.min(start + LONGEST_TRY);
         let mut pause = FIRST_PAUSE;
         let mut failed = None;
         let mut state = self.state();
@@ -75,7 +82,7 @@ impl Pool {
                 }
                 state = self.state();
                 state.open -= 1;
-                wait = deadline.saturating_duration_since(Instant::now()).min(pause);
+                wait = last_try.saturating_duration_since(Instant::now()).min(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             if wait.is_zero() {

@@ -218,7 +218,7 @@ pub(crate) struct Looks {
 /// both is read. [`Looks::check`] says whether somebody came meanwhile.
 pub(crate) fn establish_untouched(path: &Path) -> Result<(SqliteConnection, Untouched)> {
     at_open::register();
-    let timeout = Duration::from_secs(5);
+    let timeout = super::default_busy_timeout();
     let [log, index] = ["-wal", "-shm"].map(|ending| beside(path, ending));
     let is_alone = is_logged(path)? && !index.exists();
     let as_it_was = is_alone.then(|| Looks::of(path));

@@ -4,6 +4,7 @@ mod lists;
 mod streams;
 mod tables;
 mod urls;
+mod waits;
 
 use std::io::Write;
 use std::process::Stdio;

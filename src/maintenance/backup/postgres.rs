@@ -283,7 +283,8 @@ impl Scratch {
         let of = database_name(url);
         let shown = DatabaseUrl::Postgres(url.to_owned()).to_string();
         let prefix = format!("{}_{purpose}_", short(&of));
-        server.batch_execute("SET lock_timeout = '10s'").of("", "")?;
+        let wait = crate::db::default_busy_timeout().max(Duration::from_secs(10)).as_millis();
+        server.batch_execute(&format!("SET lock_timeout = {wait}")).of("", "")?;
         diesel::sql_query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended($1, 0))")
             .bind::<Text, _>(&prefix)
             .execute(server)

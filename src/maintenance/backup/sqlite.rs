@@ -85,7 +85,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     // Who reads a write-ahead log writes into its index; where nobody may, there is nothing to be written.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
         .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))?;
-    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.busy_timeout(crate::db::default_busy_timeout())?;
     Ok(conn)
 }
 

@@ -161,7 +161,8 @@ impl Patient<'_> {
     fn read<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let begin = on_backend!(&self.conn,
             sqlite => |_c| "BEGIN".to_owned(),
-            postgres => |_c| format!("{}; SET LOCAL lock_timeout = '5s'", crate::db::postgres::BEGIN_READ));
+            postgres => |_c| format!("{}; SET LOCAL lock_timeout = {}",
+                crate::db::postgres::BEGIN_READ, self.opener.busy_timeout().as_millis()));
         self.conn.begin(&begin)?;
         self.conn.finish(work).map_err(|error| self.opener.explained(error))
     }

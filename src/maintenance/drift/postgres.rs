@@ -24,7 +24,8 @@ struct Name {
 /// schema that ours is made in.
 pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -> Result<(Schema, Schema)> {
     undone(conn, |conn| {
-        conn.batch_execute("SET LOCAL lock_timeout = '5s'").of("the schema", "")?;
+        let wait = crate::db::default_busy_timeout().as_millis();
+        conn.batch_execute(&format!("SET LOCAL lock_timeout = {wait}")).of("the schema", "")?;
         let home: Name = diesel::sql_query(
             "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class \
              WHERE oid = pg_catalog.to_regclass('viraldb_keys')::oid), current_schema(), 'public') AS name",
