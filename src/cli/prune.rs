@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::output::visible;
 use super::{Context, Format};
+use crate::db::files::private;
 use crate::maintenance::{self, Part, Prune, Pruned, Pruning};
 use crate::{Database, Error, Result};
 
@@ -71,7 +72,7 @@ impl<'a> Listed<'a> {
                 return Err(Error::invalid(what, "is a file of the database itself"));
             }
             // Added to: the list of a prune that was stopped is not lost to the next one.
-            Some(path) => File::options().append(true).create(true).open(path),
+            Some(path) => private().append(true).create(true).open(path),
             None => tempfile::tempfile(),
         };
         let mut listed = Self { path, out: out.map_err(|error| Error::io(named(path), error))? };

@@ -7,6 +7,8 @@ mod export;
 mod export_rows;
 mod full_disk;
 mod optimize;
+#[cfg(unix)]
+mod other_names;
 mod prune;
 mod prune_killed;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
