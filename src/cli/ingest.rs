@@ -46,8 +46,11 @@ impl Args {
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
         let db = context.database()?;
+        if let Some(own) = self.files.iter().find(|input| db.is_own_file(input)) {
+            return Err(Error::invalid(own.display().to_string(), "is a file of the database itself"));
+        }
         let is_taken =
-            |path: &Path| db.is_own_file(path) || self.files.iter().any(|input| same_file(input, path));
+            |path: &Path| db.is_own_file(path) || self.files.iter().any(|input| is_read_from(input, path));
         let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
         let mut rejects = rejects.transpose()?;
         let mut reports = Vec::new();
@@ -79,6 +82,15 @@ impl Args {
             context.output.flush();
         }
         read_all.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+/// Returns true if a file is the input of this name, which may also be where standard input comes from.
+fn is_read_from(input: &Path, path: &Path) -> bool {
+    if input.as_os_str() == "-" {
+        path.is_file() && same_file(Path::new("/dev/stdin"), path)
+    } else {
+        same_file(input, path)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Format;
 use super::output::{Output, message};
+use crate::db::files::private;
 use crate::maintenance::Pruned;
 use crate::{Database, Error, Result};
 
@@ -174,7 +175,7 @@ impl List {
         };
         // Append: a list that an interrupted prune wrote is not lost to the next one.
         let open = || {
-            let file = File::options().append(true).create(true).open(&path)?;
+            let file = private().append(true).create(true).open(&path)?;
             let is_regular = file.metadata()?.is_file();
             if is_regular {
                 sync_folder(&path);

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::output;
+use crate::db::files::create_private;
 use crate::{Error, Result};
 
 /// Rows that are shown of each input.
@@ -50,7 +51,7 @@ impl<'a> Rejects<'a> {
         match &mut self.file {
             Some(file) => Ok(file),
             none => {
-                let file = File::create(self.path).map_err(|error| Error::io(self.path, error))?;
+                let file = create_private(self.path).map_err(|error| Error::io(self.path, error))?;
                 Ok(none.insert(BufWriter::new(file)))
             }
         }

@@ -12,8 +12,9 @@ use super::config::user;
 use super::values::read;
 use super::{Context, Format, channels};
 use crate::config::{clear_sealed, set_sealed};
+use crate::db::files::is_of_database;
 use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
-use crate::{DbConnection, Error, Result};
+use crate::{DatabaseUrl, DbConnection, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -221,6 +222,12 @@ fn keygen(context: &mut Context, out: Option<&Path>) -> Result<()> {
         }
         return context.output.deliver("nobody has the key; run the command again");
     };
+    if let Ok(DatabaseUrl::File(database)) = context.url().and_then(|url| url.parse())
+        && is_of_database(&database, path)
+    {
+        let what = format!("--out {}", path.display());
+        return Err(Error::invalid(what, "is a file of the database itself"));
+    }
     key.write_new(path)?;
     let (id, file) = (key.id(), path.display().to_string());
     context.done(&format!("wrote key {id} to {file}"), &json!({ "id": id, "file": file }))

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::rejects::{Rejects, Shown};
 use super::{Context, Format};
-use crate::db::{beside, same_file};
+use crate::db::files::is_of_database;
 use crate::maintenance::takeover::{self, Application, Options, Progress, Report};
 use crate::secrets::Keyring;
 use crate::{DatabaseUrl, Result};
@@ -45,10 +45,7 @@ impl Args {
             None => context.url()?,
         };
         let files: Vec<PathBuf> = [&self.source, &to].into_iter().filter_map(|name| file_of(name)).collect();
-        let is_taken = |path: &Path| {
-            let beside = |file: &PathBuf| ["", "-wal", "-shm", "-journal"].map(|ending| beside(file, ending));
-            files.iter().flat_map(beside).any(|file| same_file(&file, path))
-        };
+        let is_taken = |path: &Path| files.iter().any(|file| is_of_database(file, path));
         let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
         let mut rejects = rejects.transpose()?;
         let keyring = Keyring::from_env()?;

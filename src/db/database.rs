@@ -178,7 +178,7 @@ impl Database {
     /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };
-        Some(std::fs::metadata(super::url::beside(path, "-wal")).map_or(0, |file| file.len()))
+        Some(std::fs::metadata(super::beside(path, "-wal")).map_or(0, |file| file.len()))
     }
 
     /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
@@ -193,10 +193,7 @@ impl Database {
 
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
     pub(crate) fn is_own_file(&self, path: &Path) -> bool {
-        let DatabaseUrl::File(file) = self.url() else { return false };
-        ["", "-wal", "-shm"]
-            .iter()
-            .any(|ending| super::url::same_file(&super::url::beside(file, ending), path))
+        matches!(self.url(), DatabaseUrl::File(file) if super::files::is_of_database(file, path))
     }
 
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.

@@ -7,6 +7,7 @@ mod connection;
 pub(crate) mod conninfo;
 mod database;
 pub(crate) mod document;
+pub(crate) mod files;
 mod halve;
 mod insert;
 #[cfg(feature = "postgres")]
@@ -30,13 +31,13 @@ mod writer;
 pub(crate) use connection::on_backend;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub use database::{Database, Options, Session};
+pub(crate) use files::{beside, same_file};
 pub(crate) use halve::store_or_halve;
 pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
 pub(crate) use opener::{default_busy_timeout, set_default_busy_timeout};
 pub use url::{DatabaseUrl, database_url};
-pub(crate) use url::{beside, same_file};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.
 pub(crate) const IDS: usize = 30_000;

@@ -11,8 +11,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use libsqlite3_sys as ffi;
 
+use super::files::{self, beside};
 use super::migrate::Migration;
-use super::url::beside;
 use crate::error::CANNOT_BE_OPENED;
 use crate::{Error, Result};
 
@@ -335,11 +335,7 @@ pub(crate) fn create(path: &Path) -> Result<bool> {
     if path.exists() {
         return Ok(false);
     }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match files::private().write(true).create_new(true).open(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(Error::io(path, error)),
@@ -348,7 +344,7 @@ pub(crate) fn create(path: &Path) -> Result<bool> {
 
 /// Takes away a file that [`create`] made and nothing came into, with what SQLite put beside it.
 pub(crate) fn remove(path: &Path) {
-    for ending in ["", "-wal", "-shm", "-journal"] {
+    for ending in files::ENDINGS {
         let _ = fs::remove_file(beside(path, ending)); // most are not there
     }
 }

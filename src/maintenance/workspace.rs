@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::db::files::private;
 use crate::{Error, Result};
 
 const PREFIX: &str = ".viraldb-unfinished-";
@@ -102,11 +103,7 @@ pub(super) fn is_old(path: &Path) -> bool {
 
 /// Makes a file that only its owner may read.
 pub(super) fn create_private(path: &Path) -> Result<File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| Error::io(path, error))
+    private().write(true).create_new(true).open(path).map_err(|error| Error::io(path, error))
 }
 
 /// Makes what was renamed in a folder last.

@@ -1,7 +1,7 @@
 //! Keys, and where they come from.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::Secret;
+use crate::db::files::private;
 use crate::environment::DotEnv;
 use crate::{Error, Result};
 
@@ -99,11 +100,9 @@ impl Key {
     /// # Errors
     /// `Io` if the file is there already, or cannot be made.
     pub fn write_new(&self, path: &Path) -> Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options
+        private()
+            .write(true)
+            .create_new(true)
             .open(path)
             .and_then(|mut file| {
                 writeln!(file, "{}", self.to_text().reveal())?;

@@ -1,7 +1,7 @@
 //! What a database is named by.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::environment::{self, DotEnv};
@@ -159,22 +159,6 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A file that SQLite keeps beside the one of a database.
-pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// Whether two paths name one file, which need not be there yet; a -wal file may not be, but its folder is.
-pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| {
-        path.canonicalize().ok().or_else(|| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
-        })
-    };
-    one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 /// Whether a URL of PostgreSQL's leads through a pooler, which gives each transaction whatever session is free.

@@ -10,6 +10,7 @@ use super::folder::{Listed, look};
 use super::manifest::{Engine, Manifest};
 use super::seal::Unseal;
 use super::{Checked, Progress, require_rows};
+use crate::db::files::is_of_database;
 use crate::db::migrate;
 use crate::{Database, DatabaseUrl, Error, Result};
 
@@ -60,6 +61,7 @@ pub struct Restored {
 pub fn plan(url: &str, file: &Path) -> Result<Planned> {
     let parsed: DatabaseUrl = url.parse()?;
     parsed.require_session("a restore")?;
+    require_other_file(&parsed, file)?;
     let backup = look(file.to_owned())?;
     if let Some(manifest) = Manifest::read(file)? {
         require_engine(&parsed, manifest.engine, file)?;
@@ -79,6 +81,17 @@ pub fn plan(url: &str, file: &Path) -> Result<Planned> {
         _ => (None, None),
     };
     Ok(Planned { backup, database: parsed.to_string(), replaced_bytes, replaced_rows })
+}
+
+/// Refuses to read a backup from a file of the database that it would replace.
+fn require_other_file(url: &DatabaseUrl, backup: &Path) -> Result<()> {
+    match url {
+        DatabaseUrl::File(path) if is_of_database(path, backup) => Err(Error::invalid(
+            backup.display().to_string(),
+            "is a file of the database itself; name a backup",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The rows of a database that may be damaged, or of another schema.
@@ -102,6 +115,7 @@ fn count(url: &str) -> Option<u64> {
 pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) -> Result<Restored> {
     let url: DatabaseUrl = url.parse()?;
     url.require_session("a restore")?;
+    require_other_file(&url, &options.file)?;
     match &url {
         #[cfg(feature = "sqlite")]
         DatabaseUrl::File(path) => super::sqlite::restore(&url, path, options, watch),

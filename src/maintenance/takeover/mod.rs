@@ -131,9 +131,13 @@ pub fn takeover(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let begin = Instant::now();
-    let mut source = Source::open(source)?;
-    let from = source.url.clone();
+    let (from, target_url) = (Source::url(source)?, to.parse()?);
     let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };
+    // A file is not opened under a second name: SQLite would keep other files next to it.
+    if from != target_url && transfer::is_same_file(&from, &target_url) {
+        return Err(unusable(IS_TARGET.to_owned()));
+    }
+    let mut source = Source::open(from.clone())?;
     let tables = source.read(source::tables)?;
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
     let known = Application::recognise(&names).map_err(&unusable);
@@ -145,9 +149,9 @@ pub fn takeover(
         return Err(unusable(format!("has no table of {application}; it has {}", names.join(", "))));
     }
     if let Some(mut there) = Database::look_at(to)?
-        && source.read(|conn| transfer::is_same(conn, &from, &mut there, &to.parse()?))?
+        && source.read(|conn| transfer::is_same(conn, &from, &mut there, &target_url))?
     {
-        return Err(unusable("is the target itself; name another database".to_owned()));
+        return Err(unusable(IS_TARGET.to_owned()));
     }
     let (target, _dry) = if options.dry_run {
         there_or_nowhere(to)?
@@ -189,6 +193,8 @@ pub fn takeover(
         left,
     })
 }
+
+const IS_TARGET: &str = "is the target itself; name another database";
 
 /// The database to try a takeover on: the target or, if that is still to be made, a file that goes away with what is
 /// returned beside it.

@@ -50,16 +50,18 @@ pub(super) struct Column {
 impl Source {
     /// Opens a PostgreSQL database by its URL, or a SQLite file by its URL or by its path, whatever its name. The URLs of
     /// SQLAlchemy are understood, too.
-    pub(super) fn open(name: &str) -> Result<Self> {
-        let url = match plain(name).parse::<DatabaseUrl>() {
+    pub(super) fn url(name: &str) -> Result<DatabaseUrl> {
+        match plain(name).parse::<DatabaseUrl>() {
             Ok(DatabaseUrl::Memory) => {
                 let reason = "holds nothing; name a file or a server".to_owned();
-                return Err(Error::Unusable { database: name.to_owned(), reason });
+                Err(Error::Unusable { database: name.to_owned(), reason })
             }
-            Ok(url) => url,
-            Err(_) if !name.contains("://") && Path::new(name).exists() => DatabaseUrl::File(name.into()),
-            Err(error) => return Err(error),
-        };
+            Err(_) if !name.contains("://") && Path::new(name).exists() => Ok(DatabaseUrl::File(name.into())),
+            url => url,
+        }
+    }
+
+    pub(super) fn open(url: DatabaseUrl) -> Result<Self> {
         #[cfg(feature = "sqlite")]
         if let DatabaseUrl::File(path) = &url {
             return Self::open_file(path.clone());

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use digest::Digest;
 
 use crate::db::migrate::History;
-use crate::db::on_backend;
+use crate::db::{on_backend, same_file};
 use crate::error::ResultExt;
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use read::Digester;
@@ -224,18 +224,22 @@ fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<
     if options.batch == 0 {
         return Err(Error::invalid("the batch", "is 0 rows; at least one is needed"));
     }
-    let source = Database::connect_with(from, &crate::Options::default())?;
     let url: DatabaseUrl = to.parse()?;
     let unusable = |reason: &str| Error::Unusable { database: url.to_string(), reason: reason.to_owned() };
     if url == DatabaseUrl::Memory {
         return Err(unusable("would be gone with the end of the transfer; name a file or a server"));
     }
+    // A file is not opened under a second name: SQLite would keep other files next to it.
+    if from.parse::<DatabaseUrl>().is_ok_and(|from| from != url && is_same_file(&from, &url)) {
+        return Err(unusable(IS_SOURCE));
+    }
+    let source = Database::connect_with(from, &crate::Options::default())?;
     let Some(mut conn) = Database::look_at(to)? else {
         return Ok((source, Held::nothing()));
     };
     let held = source.read(|from| is_same(from, source.url(), &mut conn, &url)).and_then(|is_same| {
         if is_same {
-            return Err(unusable("is the source itself; name another database"));
+            return Err(unusable(IS_SOURCE));
         }
         History::read(&mut conn)?.require_ours()?;
         let held = Held::read(&mut conn, tables)?;
@@ -245,6 +249,13 @@ fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<
     held.map(|held| (source, held)).map_err(|error| error.in_database(&url))
 }
 
+const IS_SOURCE: &str = "is the source itself; name another database";
+
+/// Returns true if two URLs lead to one SQLite file, also through a hard link.
+pub(super) fn is_same_file(from: &DatabaseUrl, to: &DatabaseUrl) -> bool {
+    matches!((from, to), (DatabaseUrl::File(from), DatabaseUrl::File(to)) if same_file(from, to))
+}
+
 /// Whether two connections are to the same database.
 pub(super) fn is_same(
     source: &mut DbConnection,
@@ -252,8 +263,8 @@ pub(super) fn is_same(
     target: &mut DbConnection,
     to: &DatabaseUrl,
 ) -> Result<bool> {
-    if let (DatabaseUrl::File(from), DatabaseUrl::File(to)) = (from, to) {
-        return Ok(matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to));
+    if is_same_file(from, to) {
+        return Ok(true);
     }
     Ok(matches!((server(source)?, server(target)?), (Some(from), Some(to)) if from == to))
 }

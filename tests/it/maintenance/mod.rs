@@ -8,6 +8,8 @@ mod export_files;
 mod export_rows;
 mod full_disk;
 mod optimize;
+#[cfg(unix)]
+mod other_names;
 mod prune;
 mod prune_killed;
 mod prune_paths;
