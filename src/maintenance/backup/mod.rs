@@ -19,6 +19,7 @@ mod restore;
 mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod triggers;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -227,8 +227,9 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let scratch = Scratch::new(&mut server, url, "restoring")?;
     let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
-        .and_then(|rows| {
-            Ok((rows, bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?))
+        .and_then(|_| {
+            let applied = bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?;
+            Ok((count_rows(&scratch.url)?, applied))
         })
         .and_then(|done| {
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
