@@ -16,6 +16,8 @@ mod manifest;
 mod postgres;
 mod prune;
 mod restore;
+#[cfg(feature = "postgres")]
+mod script;
 mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
