@@ -115,20 +115,50 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
 
 /// Refuses to begin what would not fit on the disk.
 pub(super) fn require_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
+    let (free, _) = space(folder)?;
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        folder.display().to_string(),
+        format!(
+            "has {} free, and {what} may take {}; make room, or name another folder",
+            indicatif::HumanBytes(free),
+            indicatif::HumanBytes(needed)
+        ),
+    ))
+}
+
+/// What is left for others of a disk that we write to without knowing how much is to come: this, or a part of it
+/// if the disk is small.
+const LEFT: u64 = 64 * 1024 * 1024;
+const PART: u64 = 32;
+
+/// Refuses to write so many bytes more if the disk would be nearly full then.
+pub(super) fn require_room_left(folder: &Path, bytes: u64, what: &str) -> Result<()> {
+    let (free, whole) = space(folder)?;
+    if free.saturating_sub(bytes) >= LEFT.min(whole / PART) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        folder.display().to_string(),
+        format!(
+            "has only {} left, and {what} is not complete; make room, or name another folder",
+            indicatif::HumanBytes(free)
+        ),
+    ))
+}
+
+/// The bytes of a disk that are free for us, and all that it has.
+fn space(folder: &Path) -> Result<(u64, u64)> {
     #[cfg(unix)]
     {
         let disk = rustix::fs::statvfs(folder).map_err(|error| Error::io(folder, error.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < needed {
-            return Err(Error::invalid(
-                folder.display().to_string(),
-                format!(
-                    "has {} free, and {what} may take {}; make room, or name another folder",
-                    indicatif::HumanBytes(free),
-                    indicatif::HumanBytes(needed)
-                ),
-            ));
-        }
+        Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
     }
-    Ok(())
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok((u64::MAX, 0))
+    }
 }

@@ -159,8 +159,6 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-}
-
 /// Whether a URL of PostgreSQL's leads through a pooler, which gives each transaction whatever session is free.
 pub(crate) fn is_pooled(url: &str) -> bool {
     own_values(url).any(|value| value == Some("true"))

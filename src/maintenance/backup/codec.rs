@@ -14,6 +14,8 @@ use crate::{Error, Result};
 /// The quickest, because the check of the copy takes longer anyway and the writers beside it need the processor.
 const LEVEL: i32 = 1;
 const BUFFER: usize = 256 * 1024;
+/// The most memory that unpacking may ask for, as a power of two: 128 MiB, as `zstd -d` allows.
+const WINDOW: u32 = 27;
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const AGE: &[u8] = b"age-encryption.org/v1";
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -69,7 +71,10 @@ fn compress<W: Write>(from: &mut impl Read, to: W, advance: &mut dyn FnMut(u64))
     }
 }
 
-/// Reads a backup and writes the copy in it, of `most` bytes if that is known, to `to`, whose name is for errors.
+/// Reads a backup and writes the copy in it to `to`, whose name is for errors.
+///
+/// A backup of a few kilobytes can unpack to terabytes. So this stops as soon as more than `most` bytes come out, if
+/// that is known, and `advance` is told of the bytes before they are written, and may refuse them.
 ///
 /// # Errors
 /// `Invalid`, which names the backup, if it is empty, cut off, damaged, no backup, does not open, or is not encrypted
@@ -79,7 +84,7 @@ pub(super) fn unpack(
     unseal: Option<&Unseal>,
     most: Option<u64>,
     to: (&mut dyn Write, &Path),
-    advance: &mut dyn FnMut(u64),
+    advance: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Sums> {
     let refused = |reason: String| Error::invalid(backup.display().to_string(), reason);
     let failed = |error| Error::io(backup, error);
@@ -119,14 +124,16 @@ fn decompress(
     from: impl BufRead,
     most: Option<u64>,
     (to, name): (&mut dyn Write, &Path),
-    advance: &mut dyn FnMut(u64),
+    advance: &mut dyn FnMut(u64) -> Result<()>,
     refused: &dyn Fn(String) -> Error,
 ) -> Result<(u64, String)> {
     let damaged = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof => refused("is cut off".to_owned()),
         _ => refused(format!("is damaged: {error}")),
     };
-    let mut content = Hashed::new(zstd::Decoder::with_buffer(from).map_err(damaged)?);
+    let mut decoder = zstd::Decoder::with_buffer(from).map_err(damaged)?;
+    decoder.window_log_max(WINDOW).map_err(damaged)?;
+    let mut content = Hashed::new(decoder);
     let mut buffer = vec![0; BUFFER];
     loop {
         match content.read(&mut buffer).map_err(damaged)? {
@@ -135,9 +142,9 @@ fn decompress(
                 return Err(refused("holds more than its manifest says".to_owned()));
             }
             length => {
+                advance(content.bytes)?;
                 to.write_all(buffer.get(..length).unwrap_or_default())
                     .map_err(|error| Error::io(name, error))?;
-                advance(content.bytes);
             }
         }
     }

@@ -121,6 +121,7 @@ fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Res
         let most = Some(sums.content_bytes);
         codec::unpack(packed, None, most, (&mut nowhere, packed), &mut |done| {
             watch(Progress { step: Step::Verifying, done, total: sums.content_bytes });
+            Ok(())
         })? == *sums
     };
     if is_same {
@@ -129,16 +130,21 @@ fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Res
     Err(Error::invalid(packed.display().to_string(), "reads otherwise than it was written; look at the disk"))
 }
 
-/// Gives the backup its name. A manifest without a backup is none, so it comes first.
+/// Gives the backup its name. A manifest without a backup is none, so it comes first, and goes again if the backup
+/// cannot get its name.
 fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Result<()> {
     let written = work.file("manifest");
     manifest.write(&written)?;
     let folder = folder_of(file);
-    for (from, to) in [(&*written, &*Manifest::path_of(file)), (packed, file)] {
-        publish(from, to)?;
-        sync_folder(&folder)?;
+    let manifest = Manifest::path_of(file);
+    publish(&written, &manifest)?;
+    let named = sync_folder(&folder).and_then(|()| publish(packed, file));
+    if named.is_err()
+        && let Err(error) = fs::remove_file(&manifest)
+    {
+        tracing::warn!("{} could not be removed: {error}", manifest.display());
     }
-    Ok(())
+    named.and_then(|()| sync_folder(&folder))
 }
 
 /// Gives a file a name that no other has.
@@ -147,13 +153,25 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(to)),
         // Not every file system knows second names.
-        Err(_) if !to.exists() => fs::rename(from, to).map_err(|error| Error::io(to, error)),
+        Err(_) if !is_taken(to) => fs::rename(from, to).map_err(|error| Error::io(to, error)),
         Err(error) => Err(Error::io(to, error)),
     }
 }
 
+/// Returns true if anything has this name, also a link to what is not there.
+fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 fn taken(file: &Path) -> Error {
-    Error::invalid(file.display().to_string(), "is there already; name another file, or a folder")
+    let reason = match fs::read_link(file) {
+        Ok(target) if !file.exists() => format!(
+            "is a link to {}, which is not there; make it or remove the link, or name another file",
+            target.display()
+        ),
+        _ => "is there already; name another file, or a folder".to_owned(),
+    };
+    Error::invalid(file.display().to_string(), reason)
 }
 
 fn manifest(
@@ -203,10 +221,15 @@ fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf>
     } else {
         to.join(folder::new_name(url, at, ending))
     };
-    if file.exists() {
-        return Err(taken(&file));
+    for name in [&file, &Manifest::path_of(&file)] {
+        if is_taken(name) {
+            return Err(taken(name));
+        }
     }
     let folder = folder_of(&file);
+    if is_taken(&folder) && !folder.exists() {
+        return Err(taken(&folder));
+    }
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -16,9 +16,12 @@ mod manifest;
 mod postgres;
 mod prune;
 mod restore;
+#[cfg(feature = "postgres")]
+mod script;
 mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod triggers;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Dumps of PostgreSQL databases, by its own programs, and putting one in the place of a database.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::folder::stamp;
 use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, require_engine};
-use super::{Checked, Contents, Progress, Step, Watch, require_rows, verify};
+use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
 use crate::db::conninfo::{database_name, environment, in_database};
 use crate::db::migrate::dashed;
 use crate::db::postgres;
@@ -64,38 +64,12 @@ pub(super) fn check(dump: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
         program("pg_restore", "", pg_bin)?.args(["--data-only", "--file=-"]).arg(dump).stdout(Stdio::piped()),
     )?;
     let counted = match restore.child.stdout.take() {
-        Some(out) => {
-            count(BufReader::with_capacity(256 * 1024, out)).map_err(|error| Error::io("pg_restore", error))
-        }
+        Some(out) => script::count(BufReader::with_capacity(256 * 1024, out))
+            .map_err(|error| Error::io("pg_restore", error)),
         None => Ok(BTreeMap::new()),
     };
     restore.end()?;
     Ok(Checked { rows: counted?, orphans: 0 })
-}
-
-/// The rows of each `COPY … FROM stdin` of a script.
-fn count(mut script: impl BufRead) -> std::io::Result<BTreeMap<String, u64>> {
-    let (mut rows, mut line, mut table) = (BTreeMap::new(), Vec::new(), None);
-    while script.read_until(b'\n', &mut line)? > 0 {
-        match &table {
-            Some(_) if line == b"\\.\n" => table = None,
-            Some(name) => *rows.entry(String::clone(name)).or_insert(0) += 1,
-            None => {
-                table = std::str::from_utf8(&line).ok().and_then(copied);
-                if let Some(name) = &table {
-                    rows.entry(String::clone(name)).or_insert(0);
-                }
-            }
-        }
-        line.clear();
-    }
-    Ok(rows)
-}
-
-/// The table of `COPY public.channels (id, …) FROM stdin;`, as [`rows`] names it.
-fn copied(line: &str) -> Option<String> {
-    let name = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;\n")?.split(" (").next()?;
-    Some(name.replace('"', ""))
 }
 
 fn contents(conn: &mut PgConnection) -> Result<Contents> {
@@ -227,8 +201,9 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let scratch = Scratch::new(&mut server, url, "restoring")?;
     let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
-        .and_then(|rows| {
-            Ok((rows, bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?))
+        .and_then(|_| {
+            let applied = bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?;
+            Ok((count_rows(&scratch.url)?, applied))
         })
         .and_then(|done| {
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
@@ -480,6 +455,9 @@ fn find(name: &str, pg_bin: Option<&Path>) -> Result<PathBuf> {
     })
 }
 
+/// The most that is kept of what a program says.
+const ERRORS: u64 = 64 * 1024;
+
 /// A program under way, whose errors are read as they come.
 struct Running {
     name: &'static str,
@@ -493,7 +471,11 @@ impl Running {
         let errors = child.stderr.take();
         let said = std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            errors.map_or(Ok(0), |mut errors| errors.read_to_end(&mut bytes)).map(|_| bytes)
+            let Some(mut errors) = errors else { return Ok(bytes) };
+            errors.by_ref().take(ERRORS).read_to_end(&mut bytes)?;
+            // It would wait for ever if nobody read the rest.
+            std::io::copy(&mut errors, &mut std::io::sink())?;
+            Ok(bytes)
         });
         Ok(Self { name, child, said })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{Listed, look};
 use super::manifest::{Engine, Manifest};
 use super::seal::Unseal;
-use super::{Checked, Progress, require_rows};
+use super::{Checked, Progress, require_rows, triggers};
 use crate::db::files::is_of_database;
 use crate::db::migrate;
 use crate::{Database, DatabaseUrl, Error, Result};
@@ -46,7 +46,7 @@ pub struct Planned {
 pub struct Restored {
     /// The database that is there now, its password masked.
     pub database: String,
-    /// Rows of each table, as in the backup.
+    /// Rows of each table that is there now, after migrations.
     pub rows: BTreeMap<String, u64>,
     /// Migrations that were applied behind it.
     pub applied: Vec<String>,
@@ -145,7 +145,8 @@ pub(super) fn check_unpacked(
     Ok(checked)
 }
 
-/// Refuses a copy that is not viraldb's, or of a newer one, and applies what is pending.
+/// Refuses a copy that is not viraldb's, or of a newer one, and applies what is pending. Triggers that are not ours do
+/// not fire meanwhile.
 pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<String>> {
     let history = migrate::status_of(url.clone())?;
     if !history.is_initialised() {
@@ -155,7 +156,8 @@ pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<Strin
         ));
     }
     history.require_ours()?;
-    Ok(migrate::run_on(url)?.into_iter().map(str::to_owned).collect())
+    let applied = triggers::without_others(&url, || migrate::run_on(url.clone()))?;
+    Ok(applied.into_iter().map(str::to_owned).collect())
 }
 
 pub(super) fn require_engine(url: &DatabaseUrl, engine: Engine, backup: &Path) -> Result<()> {

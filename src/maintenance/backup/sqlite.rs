@@ -165,8 +165,9 @@ pub(super) fn restore(
     let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &copy, watch)?;
     require_engine(url, engine, &options.file)?;
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
-    let checked = check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
+    check_unpacked(engine, &options.file, &copy, manifest.as_ref(), None)?;
     let applied = bring_forward(DatabaseUrl::File(copy.clone()), &options.file)?;
+    let rows = count_rows(&copy)?;
     if let Ok(there) = &there {
         take_owner(&copy, there)?;
     }
@@ -177,7 +178,7 @@ pub(super) fn restore(
         alone.was_replaced();
         kept.display().to_string()
     });
-    Ok(Restored { database: url.to_string(), rows: checked.rows, applied, kept })
+    Ok(Restored { database: url.to_string(), rows, applied, kept })
 }
 
 /// What stands between a database's name and a moment in the name that it is kept under.
@@ -350,7 +351,7 @@ impl Drop for Alone {
     }
 }
 
-fn failed(path: &Path, error: rusqlite::Error) -> Error {
+pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
     let (database, reason) = (path.display().to_string(), error.to_string());
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {

@@ -9,7 +9,8 @@ use super::codec::{self, Sums};
 use super::folder::length;
 use super::manifest::{Engine, Manifest};
 use super::seal::Unseal;
-use super::{Progress, Step, Watch};
+use super::{Progress, Step, Watch, folder_of};
+use crate::maintenance::workspace::require_room_left;
 use crate::{Error, Result};
 
 /// A backup that is whole.
@@ -49,6 +50,7 @@ pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progre
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
     let sums = codec::unpack(file, unseal, most, (&mut nowhere, file), &mut |done| {
         watch(Progress { step: Step::Verifying, done, total });
+        Ok(())
     })?;
     require(file, manifest.as_ref(), &sums)?;
     Ok(Verified {
@@ -59,7 +61,8 @@ pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progre
     })
 }
 
-/// Unpacks a backup into a file that is not there yet, which is on the disk when this returns; says what is in it.
+/// Unpacks a backup into a file that is not there yet, which is on the disk when this returns; says what is in it. It
+/// stops before the disk is full, and as soon as more comes out than the manifest says.
 pub(super) fn unpack(
     file: &Path,
     unseal: Option<&Unseal>,
@@ -70,8 +73,12 @@ pub(super) fn unpack(
     let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
     let mut out = crate::maintenance::workspace::create_private(to)?;
     let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
+    let (folder, mut written) = (folder_of(to), 0);
     let sums = codec::unpack(file, unseal, most, (&mut out, to), &mut |done| {
         watch(Progress { step: Step::Unpacking, done, total });
+        let next = done - written;
+        written = done;
+        require_room_left(&folder, next, &format!("what {} unpacks to", file.display()))
     })?;
     out.sync_all().map_err(|error| Error::io(to, error))?;
     drop(out);

@@ -4,6 +4,7 @@ use viraldb::maintenance::backup::Manifest;
 
 use super::*;
 use crate::support::both;
+use crate::support::small_disk::on_small_disk;
 
 /// Verifying and restoring refuse it with these words, and the database stays as it is.
 fn refused(t: &Scratch, file: &Path, said: &str) {
@@ -98,6 +99,50 @@ both! {
         let ran = restore(&t, &file);
         assert!(ran.code == 1 && ran.err.contains("2099-12-31-000001"), "{}", ran.err);
         assert_eq!(videos(&t), 7);
+    }
+}
+
+/// A few kilobytes that unpack to so many MiB, and begin as a copy of this engine does.
+fn bomb(t: &Scratch, mib: u64) -> Vec<u8> {
+    let begin = if t.is_postgres { &b"PGDMP"[..] } else { b"SQLite format 3\0" };
+    let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    std::io::copy(
+        &mut std::io::Read::chain(begin, std::io::Read::take(std::io::repeat(0), mib << 20)),
+        &mut packed,
+    )
+    .unwrap();
+    packed.finish().unwrap()
+}
+
+both! {
+    fn a_bomb_does_not_fill_the_disk(t) {
+        on_small_disk(t, module_path!(), 64, |disk| {
+            let there = disk.scratch(t);
+            with_rows(&there, 7);
+            let bomb = there.file("bomb.zst", bomb(t, 500));
+            assert!(bomb.metadata().unwrap().len() < 1 << 20);
+            let ran = restore(&there, &bomb);
+            assert!(ran.code == 1 && ran.err.contains("is not complete; make room"), "{}", ran.err);
+            assert_eq!(unfinished(there.dir.path()), Vec::<String>::new());
+            assert_eq!(videos(&there), 7);
+        });
+    }
+
+    fn a_manifest_bounds_what_a_backup_unpacks_to(t) {
+        with_rows(t, 7);
+        let file = back_up(t);
+        let told = std::fs::read_to_string(Manifest::path_of(&file)).unwrap();
+        let mut manifest: Value = serde_json::from_str(&told).unwrap();
+        let packed = bomb(t, 100);
+        std::fs::write(&file, &packed).unwrap();
+        manifest["bytes"] = packed.len().into();
+        std::fs::write(Manifest::path_of(&file), manifest.to_string()).unwrap();
+        refused(t, &file, "holds more than its manifest says");
+        manifest["content_bytes"] = u64::MAX.into();
+        std::fs::write(Manifest::path_of(&file), manifest.to_string()).unwrap();
+        let ran = restore(t, &file);
+        assert!(ran.code == 1 && ran.err.contains("may take 16.00 EiB"), "{}", ran.err);
+        assert_eq!(videos(t), 7);
     }
 }
 

@@ -9,6 +9,28 @@ use viraldb::secrets::{self, Key, Keyring, Place};
 use super::*;
 use crate::support::both;
 
+#[cfg(unix)]
+both! {
+    fn a_name_that_is_a_link_to_nothing_leaves_nothing_behind(t) {
+        use std::os::unix::fs::symlink;
+        with_rows(t, 2);
+        for (link, to) in [("x.zst", "x.zst"), ("y.zst.manifest.json", "y.zst"), ("folder", "folder"), ("gone", "gone/x.zst")] {
+            let folder = t.path("out");
+            std::fs::create_dir(&folder).unwrap();
+            symlink("nowhere", folder.join(link)).unwrap();
+            let ran = t.run(&["backup", "create", "--to", folder.join(to).to_str().unwrap()]);
+            assert!(ran.code == 1 && ran.err.contains("is a link to nowhere, which is not there"), "{link}: {}", ran.err);
+            assert_eq!(names(&folder), [link]);
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        // A link to a folder that is there is followed.
+        std::fs::create_dir(t.path("real")).unwrap();
+        symlink("real", t.path("link")).unwrap();
+        t.ok(&["backup", "create", "--to", "link"]);
+        assert_eq!(names(&t.path("real")).len(), 2);
+    }
+}
+
 both! {
     fn a_backup_tells_what_is_in_it(t) {
         let db = t.db();

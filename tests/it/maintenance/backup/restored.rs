@@ -7,6 +7,59 @@ use super::*;
 use crate::support::both;
 
 both! {
+    fn triggers_of_others_do_not_fire_and_the_report_is_of_the_end(t) {
+        let db = t.db();
+        add(&db, 6);
+        viraldb::db::migrate::revert(&t.url, 1).unwrap();
+        let mut c = db.session().unwrap();
+        if t.is_postgres {
+            make::execute(&mut c, "
+                CREATE TABLE fired (what text);
+                CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
+                    $$BEGIN INSERT INTO public.fired VALUES (TG_NAME); DELETE FROM public.discovered_videos; RETURN NULL; END$$;
+                CREATE FUNCTION public.spoil_too() RETURNS event_trigger LANGUAGE plpgsql AS
+                    $$BEGIN INSERT INTO public.fired VALUES (TG_EVENT); END$$;
+                CREATE TRIGGER spoil AFTER INSERT ON viraldb_migrations FOR EACH ROW EXECUTE FUNCTION public.spoil();
+                CREATE TRIGGER \"Spoil it\" AFTER INSERT ON __diesel_schema_migrations FOR EACH STATEMENT EXECUTE FUNCTION public.spoil();
+                ALTER TABLE __diesel_schema_migrations ENABLE ALWAYS TRIGGER \"Spoil it\";
+                CREATE TRIGGER off AFTER INSERT ON viraldb_migrations FOR EACH ROW EXECUTE FUNCTION public.spoil();
+                ALTER TABLE viraldb_migrations DISABLE TRIGGER off;
+                CREATE EVENT TRIGGER spoil_too ON ddl_command_end EXECUTE FUNCTION public.spoil_too()").unwrap();
+        } else {
+            make::execute(&mut c, "
+                CREATE TABLE fired (what text);
+                CREATE TRIGGER spoil AFTER INSERT ON viraldb_migrations
+                    BEGIN INSERT INTO fired VALUES ('a'); DELETE FROM discovered_videos; END;
+                CREATE TRIGGER \"Spoil \"\"it\" BEFORE INSERT ON __diesel_schema_migrations
+                    BEGIN INSERT INTO fired VALUES ('b'); DELETE FROM discovered_videos; END").unwrap();
+        }
+        let triggers = |c: &mut viraldb::DbConnection| make::query(c, if t.is_postgres {
+            "SELECT tgname || ' ' || tgenabled::text AS v FROM pg_trigger WHERE NOT tgisinternal
+             UNION ALL SELECT evtname || ' ' || evtenabled::text FROM pg_event_trigger ORDER BY 1"
+        } else {
+            "SELECT name || ' ' || sql AS v FROM sqlite_schema WHERE type = 'trigger' ORDER BY 1"
+        });
+        let before = triggers(&mut c);
+        assert!(before.iter().any(|name| name.starts_with("Spoil")) && before.len() > 8, "{before:?}");
+        drop((c, db));
+        let file = back_up(t);
+        let restored: Value = serde_json::from_str(&t.ok(&["restore", "--yes", file.to_str().unwrap(), "--format", "json"])).unwrap();
+        assert_eq!(restored["applied"].as_array().unwrap().len(), 1);
+        let rows = |table: &str| restored["rows"][if t.is_postgres { format!("public.{table}") } else { table.to_owned() }].as_u64().unwrap();
+        let db = Database::connect(&t.url).unwrap();
+        for table in ["discovered_videos", "fired", "viraldb_migrations", "__diesel_schema_migrations"] {
+            assert_eq!(rows(table), count(&db, table) as u64, "{table}");
+        }
+        assert_eq!((rows("discovered_videos"), rows("fired"), rows("viraldb_migrations")), (6, 0, 5));
+        // They are there again, and fire.
+        assert_eq!(db.read(|c| Ok(triggers(c))).unwrap(), before);
+        db.write(|c| make::execute(c, "INSERT INTO __diesel_schema_migrations (version) VALUES ('0')")).unwrap();
+        assert_eq!(count(&db, "discovered_videos"), 0);
+        assert_eq!(count(&db, "fired"), 1);
+    }
+}
+
+both! {
     fn all_rows_come_back_and_what_was_there_is_kept(t) {
         let db = t.db();
         db.write(make::seed).unwrap();

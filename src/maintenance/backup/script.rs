@@ -1,0 +1,73 @@
+//! Counting the rows in a script of `pg_restore`'s.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+/// The most that is kept of a line; the head of a `COPY` is much shorter.
+const KEPT: usize = 256 * 1024;
+
+/// The rows of each `COPY … FROM stdin` of a script. Memory does not grow with the length of a row.
+pub(super) fn count(mut script: impl BufRead) -> io::Result<BTreeMap<String, u64>> {
+    let (mut rows, mut line, mut table) = (BTreeMap::new(), Vec::new(), None);
+    while next_line(&mut script, &mut line)? {
+        match &table {
+            Some(_) if line == b"\\.\n" => table = None,
+            Some(name) => *rows.entry(String::clone(name)).or_insert(0) += 1,
+            None => {
+                table = std::str::from_utf8(&line).ok().and_then(copied);
+                if let Some(name) = &table {
+                    rows.entry(String::clone(name)).or_insert(0);
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Reads a line and keeps its beginning; says whether there was one.
+fn next_line(script: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut is_there = false;
+    loop {
+        let read = script.fill_buf()?;
+        if read.is_empty() {
+            return Ok(is_there);
+        }
+        is_there = true;
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(read.len(), |end| end + 1);
+        let kept = length.min(KEPT.saturating_sub(line.len()));
+        line.extend_from_slice(read.get(..kept).unwrap_or_default());
+        script.consume(length);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+/// The table of `COPY public.channels (id, …) FROM stdin;`, by `schema.table`.
+fn copied(line: &str) -> Option<String> {
+    let name = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;\n")?.split(" (").next()?;
+    Some(name.replace('"', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_any_length_count_once() {
+        let long = "x".repeat(3 * KEPT);
+        let script = format!(
+            "SET x = 1;\nCOPY public.\"a b\" (id, t) FROM stdin;\n1\t{long}\n2\t\\.\n\\.\n\nCOPY public.c (id) FROM stdin;\n\\.\n-- {long}"
+        );
+        for capacity in [1, 7, 8192, 10 * KEPT] {
+            let read = io::BufReader::with_capacity(capacity, script.as_bytes());
+            let counted = count(read).unwrap();
+            assert_eq!(
+                counted.into_iter().collect::<Vec<_>>(),
+                [("public.a b".to_owned(), 2), ("public.c".to_owned(), 0)]
+            );
+        }
+    }
+}
