@@ -232,6 +232,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
     set_default_busy_timeout(global.wait.unwrap_or_else(|| command.wait()));
     logging::start(global.verbose, global.quiet, global.log_format);
+    crate::config::use_file(global.config.clone());
     let mut context = Context {
         url: global.database_url,
         config: global.config,
