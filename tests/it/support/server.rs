@@ -20,6 +20,7 @@ pub struct Server {
 
 impl Server {
     /// The server that `VIRALDB_TEST_POSTGRES_URL` names, or one that is started with these settings.
+    #[allow(dead_code)] // torture does not
     pub fn new(settings: &[&str]) -> Self {
         match std::env::var("VIRALDB_TEST_POSTGRES_URL") {
             Ok(url) => {
@@ -102,6 +103,7 @@ impl Server {
     }
 
     /// Makes a database, copied from a template, and returns its URL.
+    #[allow(dead_code)] // torture does not
     pub fn create_database(&self, name: &str, template: &str) -> String {
         let mut conn = PgConnection::establish(&self.url("postgres")).unwrap();
         conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();

@@ -1,0 +1,163 @@
+//! Files that commands write: backups, and exports of all tables.
+
+use serde_json::Value;
+
+use crate::lane::{Lane, Work};
+use crate::tally::Left;
+
+#[derive(Default)]
+pub struct Files {
+    /// Backups that were acknowledged and not pruned.
+    backups: Vec<String>,
+}
+
+impl Work for Files {
+    fn set_up(&mut self, lane: &mut Lane<'_>) {
+        std::fs::create_dir_all(lane.path("backups")).unwrap();
+    }
+
+    fn step(&mut self, lane: &mut Lane<'_>) {
+        match lane.rng.u8(..8) {
+            0..=2 => self.back_up(lane),
+            3 => self.prune(lane),
+            4 if !self.backups.is_empty() => drill(lane),
+            _ => export(lane),
+        }
+    }
+
+    fn check(&mut self, lane: &mut Lane<'_>) {
+        self.check_backups(lane);
+        if !self.backups.is_empty() {
+            lane.sure("backup drill", &["backup", "drill", "--in", "backups"]);
+        }
+    }
+}
+
+impl Files {
+    fn back_up(&mut self, lane: &mut Lane<'_>) {
+        let ran = lane.run("backup create", &["backup", "create", "--to", "backups", "--format", "json"]);
+        let document = ran.json();
+        let before = self.backups.len();
+        if let (true, Some(file)) = (ran.is_done, document["file"].as_str()) {
+            self.backups.push(file.to_owned());
+            lane.sure("backup verify", &["backup", "verify", file]);
+            return lane.acknowledged(
+                document["manifest"]["rows"]
+                    .as_object()
+                    .map_or(0, |rows| rows.values().filter_map(Value::as_u64).sum()),
+            );
+        }
+        let found = self.check_backups(lane);
+        let is_part = std::fs::read_dir(lane.path("backups")).is_ok_and(|folder| {
+            folder.flatten().any(|file| file.file_name().to_string_lossy().contains("unfinished"))
+        });
+        let left = if found > before {
+            Left::Whole
+        } else if is_part {
+            Left::Part
+        } else {
+            Left::Nothing
+        };
+        lane.after(&ran, left);
+    }
+
+    fn prune(&mut self, lane: &mut Lane<'_>) {
+        let ran = lane
+            .run("backup prune", &["backup", "prune", "--keep", "2", "--in", "backups", "--format", "json"]);
+        // It removes the oldest.
+        let keep = self.backups.len().saturating_sub(2);
+        let is_there = |file: &String| std::path::Path::new(file).exists();
+        let gone = self.backups.iter().take_while(|file| !is_there(file)).count();
+        lane.expect(self.backups[keep..].iter().all(is_there), || {
+            "a prune removed one of the newest backups".to_owned()
+        });
+        self.backups.retain(is_there);
+        if !ran.is_done {
+            self.check_backups(lane);
+            lane.after(
+                &ran,
+                match gone {
+                    0 => Left::Nothing,
+                    gone if gone < keep => Left::Part,
+                    _ => Left::Whole,
+                },
+            );
+        }
+    }
+
+    /// Every backup that has its name is whole, and those that were acknowledged are there; returns how many there are.
+    fn check_backups(&mut self, lane: &mut Lane<'_>) -> usize {
+        let listed =
+            lane.sure("backup list", &["backup", "list", "--in", "backups", "--format", "json"]).json();
+        let found: Vec<String> = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|backup| Some(backup["file"].as_str()?.to_owned()))
+            .collect();
+        for backup in listed.as_array().into_iter().flatten() {
+            lane.expect(backup["state"] == "whole", || {
+                format!("a backup has its name and is not whole: {backup}")
+            });
+        }
+        if !found.is_empty() {
+            lane.sure("backup verify", &["backup", "verify", "--in", "backups"]);
+        }
+        let ends_like =
+            |file: &String| found.iter().any(|found| found.rsplit('/').next() == file.rsplit('/').next());
+        let lost: Vec<_> = self.backups.iter().filter(|file| !ends_like(file)).collect();
+        lane.expect(lost.is_empty(), || format!("backups that were acknowledged are gone: {lost:?}"));
+        // The names sort by time.
+        self.backups = found;
+        self.backups.sort();
+        self.backups = self.backups.iter().map(|file| lane.text_path(file)).collect();
+        self.backups.len()
+    }
+}
+
+/// Restores the newest backup into a scratch place, and perhaps is killed there; the database is not touched.
+fn drill(lane: &mut Lane<'_>) {
+    let ran = lane.run("backup drill", &["backup", "drill", "--in", "backups"]);
+    lane.after(&ran, Left::Nothing);
+}
+
+/// Every file with the name of a table is whole, whenever the export was killed.
+fn export(lane: &mut Lane<'_>) {
+    let is_csv = lane.rng.u8(..4) == 0;
+    let form = if is_csv { "csv" } else { "jsonl" };
+    let folder = lane.path("export");
+    if lane.rng.bool() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    let ran =
+        lane.run("export --all", &["export", "--all", "--to", "export", "--as", form, "--format", "json"]);
+    let mut whole = 0;
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".jsonl") && !name.starts_with('.') {
+            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            let is_whole = text.is_empty()
+                || text.ends_with('\n')
+                    && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok());
+            lane.expect(is_whole, || format!("the exported file {name} is not whole"));
+            whole += 1;
+        }
+    }
+    if !ran.is_done {
+        return lane.after(&ran, if whole > 0 && whole < 22 { Left::Part } else { Left::Nothing });
+    }
+    let mut rows = 0;
+    for table in ran.json().as_array().into_iter().flatten() {
+        let (name, count) =
+            (table["table"].as_str().unwrap_or_default(), table["rows"].as_u64().unwrap_or_default());
+        rows += count;
+        if !is_csv {
+            let text = std::fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap_or_default();
+            let there = text.lines().count() as u64;
+            lane.expect(there == count, || {
+                format!("{count} rows of {name} were exported, {there} are in the file")
+            });
+        }
+    }
+    lane.acknowledged(rows);
+}

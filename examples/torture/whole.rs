@@ -1,0 +1,239 @@
+//! Commands that change a whole database: `restore`, `transfer`, `takeover`, `migrate`, `init`. They have small databases
+//! of their own, which no other process has open, so that a kill is also the death of the last user of the file.
+
+use std::path::Path;
+
+use crate::lane::{Lane, Work};
+use crate::tally::Left;
+
+const ROWS: u64 = 1_200;
+const VIDEOS: &str = "SELECT count(*) FROM discovered_videos";
+const SUM: &str = "SELECT CAST(count(*) AS text) || ' ' || CAST(COALESCE(sum(view_count), 0) AS text) || ' ' || \
+    CAST((SELECT count(*) FROM error_log) AS text) AS v FROM discovered_videos";
+const TRENDS: &str = "SELECT count(*) FROM trends";
+
+#[derive(Default)]
+pub struct Whole {
+    url: String,
+    backup: String,
+    /// Rows that a whole takeover takes.
+    trends: u64,
+    extra: u64,
+    made: u64,
+}
+
+impl Work for Whole {
+    fn set_up(&mut self, lane: &mut Lane<'_>) {
+        self.url = self.database(lane, lane.round.plan.is_postgres);
+        let url = self.url.clone();
+        lane.sure_on(&url, "init", &["init"], None);
+        add(lane, &url, 0, ROWS);
+        let errors: String = (0..300)
+            .map(|n| format!("{{\"module\":\"m\",\"error_type\":\"E\",\"error_message\":\"m{n}\"}}\n"))
+            .collect();
+        lane.sure_on(
+            &url,
+            "ingest",
+            &["ingest", "-", "--as", "jsonl", "--table", "error_log"],
+            Some(&errors),
+        );
+        let made = lane.sure_on(
+            &url,
+            "backup create",
+            &["backup", "create", "--to", "backups", "--format", "json"],
+            None,
+        );
+        self.backup = made.json()["file"].as_str().unwrap_or_default().to_owned();
+
+        let target = self.database(lane, lane.round.plan.is_postgres);
+        lane.sure_on(&target, "takeover", &["takeover", &source(), "--to", &target], None);
+        self.trends = lane.number_of(&target, TRENDS);
+        lane.expect(self.trends > 0, || "the takeover took no trends".to_owned());
+    }
+
+    fn step(&mut self, lane: &mut Lane<'_>) {
+        match lane.rng.u8(..6) {
+            0 | 1 => self.restore(lane),
+            2 | 3 => self.transfer(lane),
+            4 => self.takeover(lane),
+            _ => self.migrate(lane),
+        }
+    }
+
+    fn check(&mut self, lane: &mut Lane<'_>) {
+        let there = lane.number_of(&self.url, VIDEOS);
+        lane.expect(there == ROWS + self.extra, || {
+            format!("{there} videos instead of {}", ROWS + self.extra)
+        });
+        let url = self.url.clone();
+        lane.doctor(&url, true);
+    }
+}
+
+impl Whole {
+    /// A new, empty database.
+    fn database(&mut self, lane: &Lane<'_>, is_postgres: bool) -> String {
+        self.made += 1;
+        match lane.round.plan.server.filter(|_| is_postgres) {
+            Some(server) => server.create(&format!("{}_w{}", prefix(lane), self.made)),
+            None => format!("sqlite://{}", lane.path(&format!("whole{}.db", self.made)).display()),
+        }
+    }
+
+    /// A restore happens or not, and what was there before is kept.
+    fn restore(&mut self, lane: &mut Lane<'_>) {
+        let url = self.url.clone();
+        if self.extra == 0 {
+            add(lane, &url, ROWS, 1);
+            self.extra = 1;
+        }
+        let ran = lane.run_on(&url, "restore", &["restore", "--yes", &self.backup], None);
+        let there = lane.number_of(&url, VIDEOS);
+        let expected: &[u64] = if ran.is_done { &[ROWS] } else { &[ROWS, ROWS + self.extra] };
+        lane.expect(expected.contains(&there), || {
+            format!("{there} videos after a restore instead of {expected:?}")
+        });
+        let is_new = there == ROWS;
+        if is_new {
+            self.extra = 0;
+        }
+        if ran.is_done {
+            lane.acknowledged(ROWS);
+        } else {
+            lane.doctor(&url, false);
+            lane.after(&ran, if is_new { Left::Whole } else { Left::Nothing });
+        }
+        forget_kept(lane, &url);
+    }
+
+    /// A transfer that is killed goes on until all is there.
+    fn transfer(&mut self, lane: &mut Lane<'_>) {
+        let from = self.url.clone();
+        let is_postgres = lane.round.plan.server.is_some() && lane.rng.bool();
+        let to = self.database(lane, is_postgres);
+        let mut how = "--replace";
+        for _ in 0..6 {
+            let args = ["transfer", "--from", &from, "--to", &to, "--batch", "100", how];
+            let ran = lane.run("transfer", &args);
+            if ran.is_done {
+                break;
+            }
+            how = if ran.code.is_none() { "--resume" } else { "--replace" };
+            lane.after(&ran, if ran.code.is_none() { Left::Part } else { Left::Nothing });
+        }
+        // It may have ended, and been killed before it could say so.
+        let resumed = lane.run_calmly("transfer", &["transfer", "--from", &from, "--to", &to, "--resume"]);
+        if !resumed.is_done {
+            lane.sure("transfer", &["transfer", "--from", &from, "--to", &to, "--replace"]);
+        }
+        let [source, target] = [&from, &to].map(|url| lane.texts_of(url, SUM));
+        lane.expect(source == target, || format!("a transfer copied {target:?} of {source:?}"));
+        lane.doctor(&to, true);
+        lane.acknowledged(ROWS);
+        self.forget(lane, &to);
+    }
+
+    /// A takeover is one transaction.
+    fn takeover(&mut self, lane: &mut Lane<'_>) {
+        let to = self.database(lane, lane.round.plan.is_postgres);
+        lane.sure_on(&to, "init", &["init"], None);
+        let ran = lane.run("takeover", &["takeover", &source(), "--to", &to]);
+        let there = lane.number_of(&to, TRENDS);
+        let expected: &[u64] = if ran.is_done { &[self.trends] } else { &[0, self.trends] };
+        lane.expect(expected.contains(&there), || {
+            format!("{there} trends after a takeover instead of {expected:?}")
+        });
+        if !ran.is_done {
+            lane.doctor(&to, true);
+            lane.after(&ran, if there > 0 { Left::Whole } else { Left::Nothing });
+            // The next one takes all of it.
+            if there == 0 {
+                lane.sure("takeover", &["takeover", &source(), "--to", &to]);
+                let there = lane.number_of(&to, TRENDS);
+                lane.expect(there == self.trends, || format!("{there} trends instead of {}", self.trends));
+            }
+        }
+        lane.acknowledged(self.trends);
+        self.forget(lane, &to);
+    }
+
+    /// The schema is there or not, whenever `init`, `migrate revert`, `redo` or `run` are killed.
+    fn migrate(&mut self, lane: &mut Lane<'_>) {
+        let url = self.database(lane, lane.round.plan.is_postgres);
+        let ran = lane.run_on(&url, "init", &["init"], None);
+        if !ran.is_done {
+            lane.after(&ran, Left::Nothing);
+            lane.sure_on(&url, "init", &["init"], None);
+        }
+        add(lane, &url, 0, 50);
+        for _ in 0..4 {
+            let count = ["1", "2", "3"][lane.rng.usize(..3)];
+            let (kind, args): (_, &[&str]) = match lane.rng.u8(..3) {
+                0 => ("migrate redo", &["migrate", "redo"]),
+                1 => ("migrate revert", &["migrate", "revert", "--count", count]),
+                _ => ("migrate run", &["migrate", "run"]),
+            };
+            let ran = lane.run_on(&url, kind, args, None);
+            if ran.is_done {
+                continue;
+            }
+            let check = lane.sure_code(&url, &["migrate", "check"], &[0, 3]);
+            lane.after(&ran, if check == 3 { Left::Part } else { Left::Nothing });
+        }
+        lane.sure_on(&url, "migrate run", &["migrate", "run", "--no-backup"], None);
+        lane.sure_code(&url, &["migrate", "check"], &[0]);
+        // The videos are of a migration that was not taken back.
+        let there = lane.number_of(&url, VIDEOS);
+        lane.expect(there == 50, || format!("{there} of 50 videos are there after migrations"));
+        lane.doctor(&url, true);
+        self.forget(lane, &url);
+    }
+
+    /// Removes a database that is not needed any more.
+    fn forget(&self, lane: &Lane<'_>, url: &str) {
+        match (url.strip_prefix("sqlite://"), lane.round.plan.server) {
+            (Some(path), _) => {
+                for ending in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{path}{ending}"));
+                }
+            }
+            (None, Some(server)) => server.drop_like(&format!("{}_w{}", prefix(lane), self.made)),
+            (None, None) => {}
+        }
+    }
+}
+
+/// Removes what restores kept.
+fn forget_kept(lane: &Lane<'_>, url: &str) {
+    if let (Some(server), false) = (lane.round.plan.server, url.starts_with("sqlite")) {
+        let name: String = format!("{}_w1", prefix(lane)).chars().take(16).collect();
+        return server.drop_like(&format!("{name}_replaced_"));
+    }
+    for entry in std::fs::read_dir(lane.path("")).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().contains(".replaced-") {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn prefix(lane: &Lane<'_>) -> String {
+    format!("torture{}_{}", std::process::id(), lane.round.plan.number)
+}
+
+/// The database of a Python application.
+fn source() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/takeover/viralforge.db");
+    path.display().to_string()
+}
+
+fn add(lane: &mut Lane<'_>, url: &str, from: u64, count: u64) {
+    let rows: String = (from..from + count)
+        .map(|n| {
+            format!(
+                "{{\"video_id\":\"whole{n}\",\"title\":\"t\",\"channel_name\":\"c\",\"channel_id\":\"UC1\",\"url\":\"https://youtu.be/x\",\
+                 \"niche\":\"torture\",\"view_count\":{n}}}\n"
+            )
+        })
+        .collect();
+    lane.sure_on(url, "ingest", &["ingest", "-", "--as", "jsonl"], Some(&rows));
+}

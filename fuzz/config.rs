@@ -1,0 +1,165 @@
+//! Files that people and programs write: `.env`, TOML, manifests of backups.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use viraldb::Timestamp;
+use viraldb::maintenance::backup::{Engine, Manifest};
+
+use crate::mutate::{mutated, mutated_text, words};
+use crate::runner::{check_message, expect, fuzz};
+
+const SECRET: &str = "s3cr3tPlanted";
+
+/// Runs a test again as a process of its own, without the variables that a `.env` file stands in for. True in that.
+fn is_alone(test: &str) -> bool {
+    const MARK: &str = "VIRALDB_FUZZ_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let done = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(MARK, "1")
+        .env_remove("DATABASE_URL")
+        .env_remove("VIRALDB_KEY")
+        .env_remove("VIRALDB_KEY_FILE")
+        .status()
+        .unwrap();
+    assert!(done.success(), "{test} alone: {done}");
+    false
+}
+
+#[test]
+fn dotenv() {
+    if !is_alone("config::dotenv") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::env::set_current_dir(folder.path()).unwrap();
+    let url = || viraldb::db::database_url(None).map_err(|error| error.to_string());
+    let quoted = prop_oneof![Just(("", "")), Just(("'", "'")), Just(("\"", "\""))];
+    let values = (quoted, "[a-zA-Z0-9_./-]{1,20}", any::<bool>(), any::<bool>());
+    fuzz(".env, written and read", values, |((before, after), path, is_exported, has_mark)| {
+        let mark = if has_mark { "\u{feff}" } else { "" };
+        let export = if is_exported { "export " } else { "" };
+        let text =
+            format!("{mark}# a comment\nOTHER=1\n{export}DATABASE_URL={before}postgres://h/{path}{after}\n");
+        std::fs::write(".env", text).unwrap();
+        let expected = format!("postgres://h/{path}");
+        expect(url().as_deref() == Ok(&*expected), || format!("{:?} instead of {expected}", url()))
+    });
+    let line = prop_oneof![
+        Just(format!("VIRALDB_KEY={SECRET}")),
+        Just(format!("PASSWORD='{SECRET}")),
+        Just(format!("A {SECRET} B")),
+        Just("DATABASE_URL=sqlite://x.db".to_owned()),
+        Just("DATABASE_URL=\"${HOME}/x.db\"".to_owned()),
+        words(),
+    ];
+    let base = vec(line, 0..6).prop_map(|lines| lines.join("\n").into_bytes());
+    fuzz(".env", mutated(base), |text| {
+        std::fs::write(".env", &text).unwrap();
+        if let Err(message) = url() {
+            check_message(&message, SECRET)?;
+        }
+        // It may name a key, or not; its error shows none.
+        viraldb::secrets::Keyring::from_env()
+            .map_or_else(|error| check_message(&error.to_string(), SECRET), |_| Ok(()))
+    });
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn toml() {
+    use viraldb::config::{Config, Options, Scope};
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("viraldb.toml");
+    let db = viraldb::Database::open("sqlite::memory:").unwrap();
+    let open = |text: &[u8]| {
+        std::fs::write(&file, text).unwrap();
+        Config::open_with(&db, Options { file: Some(file.clone()), ..Options::default() })
+    };
+    let config = open(b"").unwrap();
+    let numbers = (1..745_i64, 1..13_i64, 0..=100_u32, proptest::bool::ANY);
+    fuzz("settings, exported and imported", numbers, |(hours, clips, score, paused)| {
+        let text = format!(
+            "cycle_hours = {hours}\nmin_clips = {clips}\nmin_viral_score = {}\nqueue_paused = {paused}\nmax_clips = 100\n",
+            f64::from(score) / 100.0
+        );
+        let exchange = || {
+            config.import(Scope::Override, "given", &text, "fuzz")?;
+            let first = config.export(Scope::Override)?;
+            config.import(Scope::Override, "exported", &first, "fuzz")?;
+            Ok((first, config.export(Scope::Override)?, config.get::<i64>("cycle_hours")?))
+        };
+        let done: viraldb::Result<_> = exchange();
+        let (first, second, read) = done.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        expect(first == second && read == hours, || {
+            format!("{text} became {first}, then {second}, {read} hours")
+        })
+    });
+    let base = prop_oneof![
+        Just("cycle_hours = 12\n[default]\nmin_resolution = \"720p\"\n".to_owned()),
+        Just("[registry.my_token]\nkind = \"text\"\nsecret = true\n\n[registry.my.number]\nkind = \"integer\"\nmin = 1\nmax = 9\ndefault = 3\n".to_owned()),
+        vec((words(), words()), 0..4).prop_map(|pairs| pairs.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect()),
+    ];
+    fuzz("toml", mutated_text(base), |text| {
+        if let Err(error) = config.import(Scope::System, "given", &text, "fuzz") {
+            check_message(&error.to_string(), "")?;
+        }
+        open(text.as_bytes()).map_or_else(|error| check_message(&error.to_string(), ""), |_| Ok(()))
+    });
+}
+
+fn manifest() -> impl Strategy<Value = Manifest> {
+    let rows = btree_map("[a-z_]{1,12}", any::<u64>(), 0..5);
+    let texts = (words(), words(), words(), words());
+    (texts, rows, any::<bool>(), any::<[u64; 3]>(), vec("[0-9a-f]{16}", 0..3), 0..4_000_000_000_i64).prop_map(
+        |(
+            (database, origin, version, schema),
+            rows,
+            is_sqlite,
+            [orphans, bytes, content_bytes],
+            keys,
+            seconds,
+        )| Manifest {
+            format: 1,
+            database,
+            origin,
+            engine: if is_sqlite { Engine::Sqlite } else { Engine::Postgres },
+            engine_version: version,
+            schema,
+            viraldb: "0.1.0".to_owned(),
+            created_at: Timestamp::from(chrono::DateTime::from_timestamp(seconds, 0).unwrap()),
+            rows: BTreeMap::from_iter(rows),
+            orphans,
+            keys,
+            sealed: is_sqlite,
+            bytes,
+            sha256: "0".repeat(64),
+            content_bytes,
+            content_sha256: "f".repeat(64),
+        },
+    )
+}
+
+#[test]
+fn manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("b.zst");
+    let read = |text: &[u8]| {
+        std::fs::write(Manifest::path_of(&backup), text).unwrap();
+        Manifest::read(Path::new(&backup)).map_err(|error| error.to_string())
+    };
+    let printed = |manifest: &Manifest| serde_json::to_vec_pretty(manifest).unwrap();
+    fuzz("manifests, printed and read", manifest(), |manifest| {
+        let again = read(&printed(&manifest));
+        expect(again.as_ref() == Ok(&Some(manifest.clone())), || format!("{manifest:?} became {again:?}"))
+    });
+    fuzz("manifests", mutated(manifest().prop_map(move |manifest| printed(&manifest))), |text| {
+        read(&text).map_or_else(|message| check_message(&message, ""), |_| Ok(()))
+    });
+}
