@@ -127,7 +127,11 @@ impl Args {
             Command::Choose { id, limit, min_clips, min_score, of } => {
                 let how = Choose { channel: of.id(&db)?, limit, min_clips, min_viral_score: min_score };
                 let clips = db.write(|c| Clip::choose_best(c, id, how))?;
-                context.list(&clips, CLIPS, "no videos were chosen: the run has enough clips, or no video is good enough")?;
+                context.list(
+                    &clips,
+                    CLIPS,
+                    "no videos were chosen: the run has enough clips, or no video is good enough",
+                )?;
             }
             Command::Move { id, status, error } => {
                 let to: RunStatus = status.parse()?;
