@@ -181,6 +181,31 @@ impl Database {
         Some(std::fs::metadata(super::beside(path, "-wal")).map_or(0, |file| file.len()))
     }
 
+    /// Empties SQLite's write-ahead log if nobody reads or writes at this moment, and says whether it did. It waits for
+    /// nobody.
+    pub(crate) fn empty_wal(&self) -> Result<bool> {
+        if self.wal_bytes().is_none_or(|bytes| bytes == 0) {
+            return Ok(false);
+        }
+        #[cfg(feature = "sqlite")]
+        {
+            use super::sqlite::Checkpoint;
+
+            let mut conn = self.0.main.opener().impatient()?;
+            let is_empty = super::on_backend!(
+                &mut conn,
+                sqlite => |c| {
+                    // First without the writer's lock, so that it is held for a moment only.
+                    Ok::<_, Error>(Checkpoint::passive(c)?.is_whole() && Checkpoint::truncate(c)?.busy == 0)
+                },
+                postgres => |_c| Ok(false)
+            );
+            return is_empty.map_err(|error| self.explained(error));
+        }
+        #[cfg(not(feature = "sqlite"))]
+        Ok(false)
+    }
+
     /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
     pub(crate) fn explained(&self, error: Error) -> Error {
         self.0.main.opener().explained(error)

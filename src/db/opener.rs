@@ -142,6 +142,13 @@ impl Opener {
         }
     }
 
+    /// A connection to a SQLite file that waits for no lock.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn impatient(&self) -> Result<DbConnection> {
+        let options = Options { busy_timeout: Duration::from_millis(1), ..self.options.clone() };
+        Self { options, ..self.clone() }.establish(Access::Write)
+    }
+
     /// A connection. One that writes sets write-ahead logging again if the file has lost it.
     #[cfg(feature = "sqlite")]
     pub(super) fn establish(&self, access: Access) -> Result<DbConnection> {

@@ -48,6 +48,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 /// Before 3.51.3 a reset of the WAL could corrupt the file.
 const OLDEST_SAFE: i32 = 3_051_003;
 
+/// How large the write-ahead log may stay, in bytes, once it has been copied into the database: the next writer cuts
+/// off the rest. SQLite begins the log anew after 4 MiB unless somebody reads on.
+pub(crate) const LOG_LIMIT: u64 = 64 << 20;
+
 /// How a connection is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -164,6 +168,7 @@ pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -
     };
     let settings = format!(
         "PRAGMA foreign_keys = ON;\
+         PRAGMA journal_size_limit = {LOG_LIMIT};\
          PRAGMA synchronous = NORMAL;\
          PRAGMA cache_size = -32000;\
          PRAGMA temp_store = MEMORY;\
@@ -412,6 +417,35 @@ pub(crate) fn restore_wal(conn: &mut SqliteConnection, path: &Path) {
         },
         // The first statement meets the same error, and reports it.
         Err(error) => tracing::debug!("the journal mode of {} is unknown: {error}", path.display()),
+    }
+}
+
+/// What a checkpoint did: pages in the write-ahead log, and how many of them are in the database now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub(crate) struct Checkpoint {
+    /// 1 if another connection kept it from its end.
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub(crate) busy: i32,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub(crate) log: i32,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub(crate) checkpointed: i32,
+}
+
+impl Checkpoint {
+    /// Copies pages of the log into the database, as many as no reader needs there. It waits for nobody.
+    pub(crate) fn passive(conn: &mut SqliteConnection) -> QueryResult<Self> {
+        diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(conn)
+    }
+
+    /// Copies the log and empties its file. It waits for readers and the writer as long as the connection may.
+    pub(crate) fn truncate(conn: &mut SqliteConnection) -> QueryResult<Self> {
+        diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn)
+    }
+
+    /// Whether the whole log is in the database.
+    pub(crate) const fn is_whole(self) -> bool {
+        self.checkpointed >= self.log
     }
 }
 

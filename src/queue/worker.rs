@@ -22,11 +22,16 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Jobs become due without anybody writing; so a worker that nobody wakes looks once a second.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often a worker without jobs empties SQLite's write-ahead log. A reader that has ended since may have made it
+/// large, and without another writer it would stay so.
+const EMPTY: Duration = Duration::from_secs(60);
+
 /// Runs a handler on jobs as they come.
 ///
 /// It sends heartbeats at a third of the lease, completes a job whose handler returned `Ok`, and fails one
 /// whose handler returned an error or panicked, with a row in `error_log` that has the correlation id of the
-/// handler's log lines. Now and then it rescues the jobs of workers that died. A database that does not
+/// handler's log lines. Now and then it rescues the jobs of workers that died and, while it has no jobs, empties the
+/// write-ahead log of SQLite. A database that does not
 /// answer is tried again until it does.
 ///
 /// ```
@@ -235,6 +240,7 @@ impl Shared {
         let Worker { db, claim: wanted, poll, stop, .. } = &self.worker;
         let mut waker = None;
         let mut rescue_at = Instant::now();
+        let mut empty_at = Instant::now();
         while !stop.is_stopped() {
             let hands = self.hands();
             let free = most.saturating_sub(hands.held.len() as u32);
@@ -266,6 +272,10 @@ impl Shared {
                 let jobs = db.write(|c| claim(c, &wanted))?;
                 let deadline = Instant::now() + LOOK;
                 if jobs.is_empty() {
+                    if free == *concurrency && Instant::now() >= empty_at {
+                        empty_at = Instant::now() + EMPTY;
+                        empty_log(db);
+                    }
                     while !stop.is_stopped() && Instant::now() < deadline && !waker.wait(BEAT)? {}
                 }
                 Ok::<_, Error>((jobs, before + wanted.length()))
@@ -480,6 +490,15 @@ impl Shared {
             }
             self.wait_for_a_change(hands);
         }
+    }
+}
+
+/// Empties SQLite's write-ahead log, if that can be done without waiting.
+fn empty_log(db: &Database) {
+    match db.empty_wal() {
+        Ok(true) => tracing::debug!("emptied the write-ahead log"),
+        Ok(false) => {}
+        Err(error) => tracing::debug!("the write-ahead log was not emptied: {error}"),
     }
 }
 

@@ -128,7 +128,15 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
 fn look_inside(report: &mut Report, mut patient: Patient<'_>) {
     let Patient { url, opener, asked, .. } = patient;
     let looks = Check::ALL.iter().filter(|check| asked.wants(**check));
+    // Before we read for long ourselves, which would keep the log from being emptied.
+    let (wal, looks): (Vec<&Check>, Vec<&Check>) = looks.partition(|check| **check == Check::Wal);
+    for check in wal {
+        if let Some(look) = look(*check, &opener.url) {
+            report.looked(*check, look(&mut patient));
+        }
+    }
     let (slow, others): (Vec<_>, Vec<_>) = looks
+        .into_iter()
         .filter_map(|check| Some((*check, look(*check, &opener.url)?)))
         .partition(|(check, _)| *check == Check::Integrity);
     std::thread::scope(|scope| {

@@ -1,12 +1,14 @@
 //! How a SQLite file is kept: its journal, its write-ahead log, its free pages.
 
+use std::time::{Duration, Instant};
+
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use indicatif::HumanBytes;
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use super::fix::Fix;
+use crate::db::sqlite::Checkpoint;
 use crate::db::{beside, on_backend, sqlite};
 use crate::error::ResultExt;
 use crate::{DatabaseUrl, DbConnection, Result};
@@ -38,22 +40,49 @@ pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 }
 
 /// More than this is much: SQLite begins the log anew after 4 MiB, if nobody reads on.
-const MUCH: u64 = 64 << 20;
+const MUCH: u64 = sqlite::LOG_LIMIT;
 
 /// A log larger than its database is much only from here on; a small database is soon smaller than its log.
 const MUCH_OF_SMALL: u64 = 8 << 20;
+
+/// How long a reader may keep the log as it is without being called a reader that never ends.
+const LONG: Duration = Duration::from_secs(1);
 
 pub(super) fn wal(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let DatabaseUrl::File(path) = &patient.opener.url else { return Ok(Vec::new()) };
     let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len()); // it need not be there
     let (size, log) = (length(path), length(&beside(path, "-wal")));
-    if log <= MUCH && (log <= size || log <= MUCH_OF_SMALL) {
+    if log <= MUCH && (log <= size || log <= MUCH_OF_SMALL) || !is_held(&mut patient.conn)? {
         return Ok(Vec::new());
     }
     let what = format!("the write-ahead log has {}, the database {}", HumanBytes(log), HumanBytes(size));
-    let why = "every read looks into the log too; a reader that never ends keeps it from being emptied";
-    let fix = Fix::Alone("PRAGMA wal_checkpoint(TRUNCATE)".to_owned());
-    Ok(vec![Finding::warning(Check::Wal, what, why).fixed_by(fix)])
+    let why = "somebody reads an old state and keeps the log from being emptied; it grows, and every read looks into it";
+    let who = match sqlite::holders(path).as_slice() {
+        [] => format!("`fuser -v {}` names who has it open", path.display()),
+        holders => format!("it is open in {}", holders.join(", ")),
+    };
+    let mend = format!("end the program that reads, or its transaction: {who}");
+    Ok(vec![Finding::warning(Check::Wal, what, why).mend(mend)])
+}
+
+/// Whether a reader keeps the log from being copied into the database. Without one, the log begins anew with the next
+/// write, however large it has become.
+fn is_held(conn: &mut DbConnection) -> Result<bool> {
+    let mut checkpoint = || {
+        on_backend!(&mut *conn, sqlite => |c| Checkpoint::passive(c).map(Some), postgres => |_c| Ok(None))
+            .of("the database", "")
+    };
+    let Some(first) = checkpoint()? else { return Ok(false) };
+    let deadline = Instant::now() + LONG;
+    let mut now = first;
+    while !now.is_whole() && now.checkpointed == first.checkpointed {
+        if Instant::now() >= deadline {
+            return Ok(true);
+        }
+        std::thread::sleep(LONG / 20);
+        now = checkpoint()?.unwrap_or(first);
+    }
+    Ok(false)
 }
 
 pub(super) fn free_pages(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {

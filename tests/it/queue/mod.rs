@@ -2,6 +2,8 @@
 
 mod claims;
 mod commands;
+#[cfg(feature = "sqlite")]
+mod idle;
 mod model;
 mod order;
 mod schedules;

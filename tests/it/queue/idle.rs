@@ -1,0 +1,60 @@
+//! A worker without jobs, and SQLite's write-ahead log.
+
+use std::time::Instant;
+
+use rusqlite::Connection;
+use viraldb::queue::Worker;
+
+use super::*;
+use crate::support::Scratch;
+
+#[test]
+fn an_idle_worker_empties_the_log_and_waits_for_no_reader() {
+    let t = Scratch::sqlite();
+    let db = t.db();
+    let size = || std::fs::metadata(t.path("viral.db-wal")).unwrap().len();
+    let fill = || {
+        let insert = "INSERT INTO analytics (youtube_video_id) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s \
+                      WHERE n < 50000) SELECT 'a video with a long id, number ' || n FROM s";
+        Connection::open(t.path("viral.db")).unwrap().execute_batch(insert).unwrap();
+    };
+    let other = Connection::open(t.path("viral.db")).unwrap();
+    let run = |until: &dyn Fn() -> bool| {
+        let worker = Worker::new(&db, Claim::new("w"));
+        let stop = worker.stop();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| worker.run(|_| Ok::<(), String>(())).unwrap());
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while !until() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            stop.stop();
+            worker.join().unwrap()
+        })
+    };
+    // A reader keeps the log; the worker takes jobs as if nobody read.
+    other.execute_batch("BEGIN; SELECT count(*) FROM analytics").unwrap();
+    fill();
+    let high = size();
+    assert!(high > 1 << 20, "{high}");
+    let begin = Instant::now();
+    let [first] = put(&db, [|_| ()]);
+    let done = run(&|| {
+        // Found no job at least once before the second is put.
+        if find(&db, first).status == JobStatus::Completed && begin.elapsed() > Duration::from_secs(1) {
+            return true;
+        }
+        false
+    });
+    assert_eq!((done.completed, size() >= high), (1, true));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    // The reader ends, and nobody writes.
+    other.execute_batch("COMMIT").unwrap();
+    assert!(size() >= high);
+    run(&|| size() == 0);
+    assert_eq!(size(), 0);
+    assert_eq!(
+        other.query_row("SELECT count(*) FROM analytics", [], |row| row.get::<_, i64>(0)).unwrap(),
+        50_000
+    );
+}
