@@ -11,6 +11,7 @@ use super::rejects::{Rejects, Shown};
 use super::{Context, Format as OutputFormat};
 use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
+use crate::secrets::{Keyring, has_sealed_columns};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -37,11 +38,16 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let keyring = match &self.table {
+            Some(table) if has_sealed_columns(table) => Keyring::from_env()?,
+            _ => Keyring::default(), // a key that cannot be read does not matter
+        };
         let options = Options {
             format: self.format,
             niche: self.niche.as_deref(),
             table: self.table.as_deref(),
             strict: self.strict,
+            keyring: Some(&keyring),
         };
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;

@@ -115,7 +115,13 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
-    let row: T = serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())?;
+    // Before serde, which would quote the value.
+    let is_text = |column: &&&str| given.get(**column).is_none_or(Value::is_string);
+    if let Some(column) = T::SEALED.iter().find(|column| !is_text(column)) {
+        return Err(format!("{column}: is no text"));
+    }
+    let row: T = serde_json::from_value(Value::Object(given.clone()))
+        .map_err(|error| error.to_string())?;
     let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
     document.retain(|column, _| given.contains_key(column));
     for column in T::SEALED {
@@ -170,7 +176,7 @@ pub(super) fn read(
                 target.check(value)
             }
             Err(error) => Err(match std::str::from_utf8(text) {
-                Ok(_) => format!("is no JSON: {error}"),
+                Ok(_) => format!("is no JSON: {}", error.to_string()),
                 Err(_) => "is not UTF-8".to_owned(),
             }),
         };
