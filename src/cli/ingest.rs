@@ -11,6 +11,7 @@ use super::rejects::{Rejects, Shown};
 use super::{Context, Format as OutputFormat};
 use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
+use crate::quote::visible;
 use crate::secrets::{Keyring, has_sealed_columns};
 use crate::{Error, Result};
 
@@ -144,7 +145,7 @@ pub(super) fn line(report: &Report) -> String {
         "discovered_videos" => format!("{} new", counted(report.new, "video")),
         table => format!("{} new in {table}", report.new),
     };
-    let mut line = format!("{}  {rows}: {new}, {} updated", report.file, report.updated);
+    let mut line = format!("{}  {rows}: {new}, {} updated", visible(&report.file), report.updated);
     if report.format == Format::YoutubeTrending.as_str() {
         line += &format!(", {}", counted(report.snapshots, "snapshot"));
     }

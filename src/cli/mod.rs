@@ -39,11 +39,13 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Config, Options};
 use crate::db::database_url;
+use crate::quote::{short, visible};
 use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
 
@@ -169,7 +171,7 @@ impl Context {
     /// [`say`](Self::say) in a line of text; for programs, the object that it is about.
     fn done(&mut self, text: &str, object: &impl serde::Serialize) -> Result<()> {
         match self.output.format {
-            Format::Table => self.say(&format!("{}\n", output::visible(text))),
+            Format::Table => self.say(&format!("{}\n", visible(text))),
             _ => self.output.object(object),
         }
     }
@@ -192,6 +194,19 @@ impl Context {
     fn database(&self) -> Result<Database> {
         Database::connect(&self.url()?)
     }
+}
+
+/// Reads the command line. Where it cannot be understood, or help is asked for, prints what clap says and ends the program.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+            if let Some(ContextValue::String(given)) = error.get(kind) {
+                let given = visible(&short(given));
+                error.insert(kind, ContextValue::String(given));
+            }
+        }
+        error.exit()
+    })
 }
 
 /// Runs the command and says how it ended.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::environment::{self, DotEnv};
+use crate::quote::quoted;
 use crate::{Error, Result};
 
 /// The URL of a database. It prints with the password masked.
@@ -95,7 +96,8 @@ impl FromStr for DatabaseUrl {
             }
             if let Some((path, query)) = path.split_once('?') {
                 return Err(unsupported(format!(
-                    "viraldb knows no parameters of SQLite's, such as {query:?}; write sqlite://{path}"
+                    "viraldb knows no parameters of SQLite's, such as {}; write sqlite://{path}",
+                    quoted(query)
                 )));
             }
             return Ok(Self::File(path.into()));
@@ -126,7 +128,7 @@ impl FromStr for DatabaseUrl {
                     "names SQLAlchemy's driver {driver}; write sqlite://{}",
                     rest.strip_prefix('/').unwrap_or(rest)
                 ),
-                _ => format!("the scheme {scheme:?} is unknown; {FORMS}"),
+                _ => format!("the scheme {} is unknown; {FORMS}", quoted(scheme)),
             }));
         }
         if [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) && !text.contains('\0')

@@ -25,6 +25,7 @@ use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscovered
 use crate::db::{on_backend, store_or_halve};
 use crate::error::require;
 use crate::generation::NewTrend;
+use crate::quote::quoted_json;
 use crate::secrets::{self, Keyring};
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp, Upserted};
@@ -457,7 +458,7 @@ fn is_api_error(text: &str) -> bool {
 
 /// A count that may come as a number or as the text of one.
 fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
-    let bad = || format!("{field} is no count: {value}");
+    let bad = || format!("{field} is no count: {}", quoted_json(value));
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => whole(number.as_i64(), number.as_f64()).map(Some).ok_or_else(bad),

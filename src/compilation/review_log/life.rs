@@ -8,6 +8,7 @@ use super::{NewReviewLog, ReviewAction, ReviewLog};
 use crate::compilation::{DiscoveredVideo, PipelineRun, Processed, RunStatus, ShortStatus};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
+use crate::quote::quoted;
 use crate::schema::{clips, review_log, shorts};
 use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
 
@@ -161,7 +162,7 @@ fn ranks(text: &str) -> Result<Vec<i32>> {
             Ok(ranks)
         }
         _ => Err(Error::invalid(
-            format!("skip {text:?}"),
+            format!("skip {}", quoted(text)),
             "names no clips by rank, such as 4,7, or more than 1,000",
         )),
     }

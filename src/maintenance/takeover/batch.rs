@@ -16,6 +16,7 @@ use crate::db::{on_backend, store_or_halve};
 use crate::error::ResultExt;
 use crate::ingest::{self, Target};
 use crate::maintenance::transfer::{self, Kind};
+use crate::quote::{quoted, short};
 use crate::secrets::Sealing;
 use crate::{DbConnection, Result};
 
@@ -296,8 +297,10 @@ fn empty_or_refuse_orphans(
                 taken.emptied += 1;
             } else {
                 *row = Err(format!(
-                    "{}: the row {name} of {} is not there, or was rejected",
-                    to.column, to.table
+                    "{}: the row {} of {} is not there, or was rejected",
+                    to.column,
+                    short(&name),
+                    to.table
                 ));
             }
         }
@@ -333,7 +336,7 @@ fn refuse_duplicates(
             Some((column.0, given.as_ref().filter(|given| seen.contains(*given))?))
         });
         if let Some((column, value)) = again {
-            *row = Err(format!("{column}: another row has {value:?} already"));
+            *row = Err(format!("{column}: another row has {} already", quoted(value)));
             continue;
         }
         for (given, seen) in given.into_iter().zip(&mut seen) {
