@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use crate::quote::{cut_quotes, short};
 use crate::secrets::KeyId;
 use crate::types::VideoProcessingJobId;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error as Diesel};
@@ -15,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The row is not there.
-    #[error("no {}{key}{}{table}{}", if key.is_empty() { "such row" } else { "row " }, if table.is_empty() { "" } else { " in " }, listed_by(table))]
+    #[error("no {}{}{}{table}{}", if key.is_empty() { "such row" } else { "row " }, short(key), if table.is_empty() { "" } else { " in " }, listed_by(table))]
     NotFound {
         /// Table it was looked for in.
         table: &'static str,
@@ -280,32 +281,31 @@ fn listed_by(table: &str) -> &'static str {
 
 /// Maps what Diesel says, once for the whole crate.
 fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
+    let what = short(format!("{table} {key}").trim());
     match source {
         Diesel::NotFound => Error::NotFound { table, key: key.to_string() },
-        Diesel::QueryBuilderError(_) => Error::invalid(format!("{table} {key}").trim(), source.to_string()),
+        Diesel::QueryBuilderError(_) => Error::invalid(what, source.to_string()),
         Diesel::DatabaseError(Kind::UniqueViolation, info) => Error::Conflict {
             table,
             constraint: unique_constraint(info.as_ref()),
             message: details(info.as_ref()),
         },
         Diesel::DatabaseError(Kind::ForeignKeyViolation, info) => Error::invalid(
-            format!("{table} {key}").trim(),
+            what,
             format!(
                 "refers to a row that is not there, or is referred to by one that is ({})",
                 details(info.as_ref())
             ),
         ),
-        Diesel::DatabaseError(Kind::CheckViolation | Kind::NotNullViolation, info) => Error::invalid(
-            format!("{table} {key}").trim(),
-            format!("does not fit: {}", details(info.as_ref())),
-        ),
+        Diesel::DatabaseError(Kind::CheckViolation | Kind::NotNullViolation, info) => {
+            Error::invalid(what, format!("does not fit: {}", details(info.as_ref())))
+        }
         Diesel::DatabaseError(Kind::SerializationFailure, info) => {
             Error::Busy { database: String::new(), reason: format!("{}; try again", info.message()) }
         }
-        Diesel::DatabaseError(_, info) if is_of_value(info.message()) => Error::invalid(
-            format!("{table} {key}").trim(),
-            format!("does not fit: {}", details(info.as_ref())),
-        ),
+        Diesel::DatabaseError(_, info) if is_of_value(info.message()) => {
+            Error::invalid(what, format!("does not fit: {}", details(info.as_ref())))
+        }
         Diesel::DatabaseError(_, ref info) => match known_trouble(info.message()) {
             Some(error) => error,
             None => Error::Database { table, source },
@@ -318,8 +318,8 @@ fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
 /// be a secret.
 fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
     let text = match info.details().filter(|details| !details.starts_with("Failing row contains")) {
-        Some(details) => format!("{}: {details}", info.message()),
-        None => info.message().to_owned(),
+        Some(details) => format!("{}: {}", cut_quotes(info.message()), cut_quotes(details)),
+        None => cut_quotes(info.message()),
     };
     one_line(&text)
 }

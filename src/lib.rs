@@ -54,6 +54,7 @@ mod helpers;
 pub mod ingest;
 pub mod maintenance;
 pub mod queue;
+mod quote;
 pub mod republishing;
 #[rustfmt::skip] // as `diesel print-schema` prints it
 #[allow(missing_docs)] // its docs are the comments in the database

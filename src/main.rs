@@ -1,7 +1,5 @@
 //! The command `viraldb`.
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    viraldb::cli::run(viraldb::cli::Cli::parse())
+    viraldb::cli::run(viraldb::cli::parse())
 }

@@ -19,7 +19,7 @@ impl Args {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "viraldb", &mut script);
         let script = String::from_utf8(script).map_err(|error| Error::Other(Box::new(error)))?;
-        context.output.text(&script)?;
+        context.output.raw(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

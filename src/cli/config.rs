@@ -149,7 +149,7 @@ impl Args {
             Command::Get { key, reveal: true, .. } => {
                 let secret = config.secret(&key)?;
                 match context.output.format {
-                    Format::Table => context.output.text(&format!("{}\n", secret.reveal()))?,
+                    Format::Table => context.output.raw(&format!("{}\n", secret.reveal()))?,
                     _ => context.output.object(&secret.reveal())?,
                 }
             }
@@ -159,7 +159,7 @@ impl Args {
                     None => config.get(&key)?,
                 };
                 match (&value, context.output.format) {
-                    (Value::String(text), Format::Table) => context.output.text(&format!("{text}\n"))?,
+                    (Value::String(text), Format::Table) => context.output.raw(&format!("{text}\n"))?,
                     (value, _) => context.output.object(value)?,
                 }
             }
@@ -270,7 +270,7 @@ impl Args {
             }
             Command::Export { layer } => {
                 let text = config.export(layer.scope(&db)?)?;
-                context.output.text(&text)?;
+                context.output.raw(&text)?;
             }
             Command::History { key, page } => {
                 let changes = config.history(&key, &page.into())?;

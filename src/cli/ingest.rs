@@ -11,6 +11,8 @@ use super::rejects::{Rejects, Shown};
 use super::{Context, Format as OutputFormat};
 use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
+use crate::quote::visible;
+use crate::secrets::{Keyring, has_sealed_columns};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -37,11 +39,16 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        let keyring = match &self.table {
+            Some(table) if has_sealed_columns(table) => Keyring::from_env()?,
+            _ => Keyring::default(), // a key that cannot be read does not matter
+        };
         let options = Options {
             format: self.format,
             niche: self.niche.as_deref(),
             table: self.table.as_deref(),
             strict: self.strict,
+            keyring: Some(&keyring),
         };
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
@@ -138,7 +145,7 @@ pub(super) fn line(report: &Report) -> String {
         "discovered_videos" => format!("{} new", counted(report.new, "video")),
         table => format!("{} new in {table}", report.new),
     };
-    let mut line = format!("{}  {rows}: {new}, {} updated", report.file, report.updated);
+    let mut line = format!("{}  {rows}: {new}, {} updated", visible(&report.file), report.updated);
     if report.format == Format::YoutubeTrending.as_str() {
         line += &format!(", {}", counted(report.snapshots, "snapshot"));
     }

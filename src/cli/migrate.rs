@@ -9,6 +9,7 @@ use super::backup::{Programs, advance, progress};
 use super::{Context, Format};
 use crate::db::migrate::{self, Migration, State, Verdict};
 use crate::maintenance::backup::{self, Create};
+use crate::quote::quoted;
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -177,7 +178,10 @@ impl Sql {
                     embedded.iter().find(|migration| migration.name == *name || migration.version() == *name);
                 known.ok_or_else(|| {
                     let names: Vec<&str> = embedded.iter().map(|migration| migration.name).collect();
-                    Error::invalid(format!("migration {name:?}"), format!("is none of {}", names.join(", ")))
+                    Error::invalid(
+                        format!("migration {}", quoted(name)),
+                        format!("is none of {}", names.join(", ")),
+                    )
                 })
             };
             self.names.iter().map(find).collect::<Result<_>>()?
@@ -187,7 +191,7 @@ impl Sql {
         }
         for migration in chosen {
             let sql = if self.down { migration.down } else { migration.up };
-            context.output.text(&format!("-- {}\n\n{sql}\n", migration.name))?;
+            context.output.raw(&format!("-- {}\n\n{sql}\n", migration.name))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -41,12 +41,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Options};
 use crate::db::{database_url, set_default_busy_timeout};
+use crate::quote::{short, visible};
 use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
 
@@ -176,7 +178,7 @@ impl Context {
     /// [`say`](Self::say) in a line of text; for programs, the object that it is about.
     fn done(&mut self, text: &str, object: &impl serde::Serialize) -> Result<()> {
         match self.output.format {
-            Format::Table => self.say(&format!("{}\n", output::visible(text))),
+            Format::Table => self.say(&format!("{}\n", visible(text))),
             _ => self.output.object(object),
         }
     }
@@ -225,6 +227,19 @@ impl Context {
     fn database(&self) -> Result<Database> {
         Database::connect(&self.url()?)
     }
+}
+
+/// Reads the command line. Where it cannot be understood, or help is asked for, prints what clap says and ends the program.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+            if let Some(ContextValue::String(given)) = error.get(kind) {
+                let given = visible(&short(given));
+                error.insert(kind, ContextValue::String(given));
+            }
+        }
+        error.exit()
+    })
 }
 
 /// Runs the command and says how it ended.

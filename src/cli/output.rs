@@ -1,10 +1,13 @@
 //! Everything the command prints: data to stdout, messages to stderr. No other file writes to either.
 //!
+//! Whatever comes from data, files or arguments reaches a terminal without characters that would act on it: [`message`],
+//! [`Output::text`], [`Output::table`] and JSON escape them.
+//!
 //! A command's work never depends on whether somebody reads its output. When stdout cannot be written, the command goes
 //! on and the rest of its output is dropped; [`Output::finish`] reports the loss at the end, unless the reader closed
 //! the pipe. Messages that stderr does not take are dropped.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,8 @@ use serde_json::{Map, Value};
 
 use super::Format;
 use crate::db::document::{cell, columns};
+pub(super) use crate::quote::visible;
+use crate::quote::{visible_json, visible_lines};
 use crate::{Error, Result};
 
 /// The longest text a column of a table for people shows; the other formats show all.
@@ -123,13 +128,21 @@ impl Output {
     }
 
     /// Prints bytes as they are.
-    pub(super) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(failed)
     }
 
-    /// Prints text for people, or what a program is to take as it is.
+    /// Prints text for people.
     pub(super) fn text(&mut self, text: &str) -> Result<()> {
-        self.raw(text.as_bytes())
+        self.bytes(visible_lines(text).as_bytes())
+    }
+
+    /// Prints text that a program is to take as it is; a terminal gets it as [`text`](Self::text).
+    pub(super) fn raw(&mut self, text: &str) -> Result<()> {
+        if io::stdout().is_terminal() {
+            return self.text(text);
+        }
+        self.bytes(text.as_bytes())
     }
 
     /// Prints a table for people.
@@ -139,7 +152,7 @@ impl Output {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header);
-        table.add_rows(rows);
+        table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
         }
@@ -165,12 +178,12 @@ impl Output {
     }
 
     fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        serde_json::to_writer_pretty(&mut self.out, value).map_err(|error| failed(error.into()))?;
+        serde_json::to_writer_pretty(Visible(&mut self.out), value).map_err(|error| failed(error.into()))?;
         writeln!(self.out).map_err(failed)
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<()> {
-        serde_json::to_writer(&mut self.out, value).map_err(|error| failed(error.into()))?;
+        serde_json::to_writer(Visible(&mut self.out), value).map_err(|error| failed(error.into()))?;
         writeln!(self.out).map_err(failed)
     }
 
@@ -190,11 +203,15 @@ impl Output {
 
 /// Prints a line for people on stderr.
 pub(super) fn message(line: &str) {
-    prompt(&format!("{line}\n"));
+    write_message(&format!("{}\n", visible(line)));
 }
 
 /// Prints text for people on stderr that does not end its line.
 pub(super) fn prompt(text: &str) {
+    write_message(&visible(text));
+}
+
+fn write_message(text: &str) {
     let _ = Messages.write_all(text.as_bytes()); // `Messages` reports no error
 }
 
@@ -210,6 +227,23 @@ impl Write for Messages {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A writer of JSON that escapes what would act on a terminal. serde_json never writes a part of a character.
+struct Visible<W>(W);
+
+impl<W: Write> Write for Visible<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(json) {
+            Ok(text) => self.0.write_all(visible_json(text).as_bytes())?,
+            Err(_) => self.0.write_all(json)?,
+        }
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -295,9 +329,4 @@ fn short(text: String) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
-}
-
-/// Text for a terminal: control characters, which could tell it to do something, are replaced.
-pub(super) fn visible(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }

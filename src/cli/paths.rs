@@ -81,8 +81,8 @@ impl Paths {
         match &mut self.file {
             Some(list) => list.write(&text).map_err(|error| error.with(NOT_DELETED)),
             // Nothing is lost with the output of a dry run.
-            None if self.is_dry_run => output.raw(&text),
-            None => output.raw(&text).and_then(|()| output.store(NOT_DELETED)),
+            None if self.is_dry_run => output.bytes(&text),
+            None => output.bytes(&text).and_then(|()| output.store(NOT_DELETED)),
         }
     }
 

@@ -172,7 +172,7 @@ impl Args {
                     said["secret"] = secret.reveal().into();
                 }
                 match (reveal, context.output.format) {
-                    (true, Format::Table) => context.output.text(&format!("{}\n", secret.reveal()))?,
+                    (true, Format::Table) => context.output.raw(&format!("{}\n", secret.reveal()))?,
                     _ => context.done(&format!("{place} is {sealed}, and opens"), &said)?,
                 }
             }
@@ -217,7 +217,7 @@ fn keygen(context: &mut Context, out: Option<&Path>) -> Result<()> {
     let Some(path) = out else {
         let text = key.to_text();
         match context.output.format {
-            Format::Table => context.output.text(&format!("{}\n", text.reveal()))?,
+            Format::Table => context.output.raw(&format!("{}\n", text.reveal()))?,
             _ => context.output.object(&json!({ "id": key.id(), "key": text.reveal() }))?,
         }
         return context.output.deliver("nobody has the key; run the command again");

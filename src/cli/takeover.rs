@@ -9,6 +9,7 @@ use super::rejects::{Rejects, Shown};
 use super::{Context, Format};
 use crate::db::files::is_of_database;
 use crate::maintenance::takeover::{self, Application, Options, Progress, Report};
+use crate::quote::{short, visible};
 use crate::secrets::Keyring;
 use crate::{DatabaseUrl, Result};
 
@@ -131,7 +132,8 @@ fn notes(report: &Report) -> Vec<String> {
         ));
     }
     if !report.left.is_empty() {
-        notes.push(format!("without a place here: {}", report.left.join(", ")));
+        let list: Vec<String> = report.left.iter().map(|name| visible(&short(name))).collect();
+        notes.push(format!("without a place here: {}", list.join(", ")));
     }
     notes
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::compilation::niches;
 use crate::config::Registry;
+use crate::quote::quoted;
 use crate::republishing::ChannelId;
 use crate::{Database, Error, Json, Page, Result};
 
@@ -75,7 +76,7 @@ pub(super) fn changed<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<Option<
 pub(super) fn json(text: String) -> Result<Json> {
     let (from, text) = match text.strip_prefix('@') {
         Some(path) => (path.to_owned(), read(Path::new(path))?),
-        None => (format!("{:?}", text.chars().take(40).collect::<String>()), text),
+        None => (quoted(&text), text),
     };
     serde_json::from_str(&text)
         .map(Json)
@@ -99,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
 
 /// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration> {
-    let bad = || Error::invalid(format!("{text:?}"), "is no length of time such as 90s, 10m or 30d");
+    let bad = || Error::invalid(quoted(text), "is no length of time such as 90s, 10m or 30d");
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }

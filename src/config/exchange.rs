@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::change::Scope;
 use super::{Config, document, file};
+use crate::quote::cut_quotes;
 use crate::{Error, Result};
 
 impl Config {
@@ -46,7 +47,7 @@ impl Config {
     /// As [`Config::set`], and `Invalid` for a text that is no TOML, with the line.
     pub fn import(&self, scope: Scope, name: &str, text: &str, by: &str) -> Result<usize> {
         let entries = file::parse(text).map_err(|(line, reason)| {
-            Error::invalid(format!("{name}:{line}"), format!("is no TOML: {reason}"))
+            Error::invalid(format!("{name}:{line}"), format!("is no TOML: {}", cut_quotes(&reason)))
         })?;
         let is_part = |entry: &str| {
             self.0

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::registry::Key;
 use crate::environment::{self, DotEnv};
+use crate::quote::{cut_quotes, short};
 use crate::{Error, Result};
 
 /// Name of the file, here and in the user's configuration folder.
@@ -65,7 +66,10 @@ impl File {
 
     fn of(path: PathBuf, text: &str) -> Result<Self> {
         let mut entries = parse(text).map_err(|(line, reason)| {
-            Error::invalid(format!("{}:{line}", path.display()), format!("is no TOML: {reason}"))
+            Error::invalid(
+                format!("{}:{line}", path.display()),
+                format!("is no TOML: {}", cut_quotes(&reason)),
+            )
         })?;
         let declared = entries.get(REGISTRY).map(|entry| entry.value.clone());
         let is_declaration = |name: &str| name.split('.').next() == Some(REGISTRY);
@@ -97,8 +101,9 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
     declared
         .into_iter()
         .map(|(name, mut key)| {
-            let fields = key.as_object_mut().ok_or(format!("{name} is no table; say at least its type"))?;
+            let fields = key.as_object_mut().ok_or(format!("{} is no table; say at least its type", short(&name)))?;
             if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+                let (name, unknown) = (short(&name), short(unknown));
                 return Err(format!(
                     "{name}: {unknown} is none of {}; a name with dots stands in quotes, as [registry.\"{name}.{unknown}\"]",
                     FIELDS.join(", ")
@@ -107,11 +112,11 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
             for truth in ["per_channel", "secret"] {
                 // The error of serde would show what stands there.
                 if fields.get(truth).is_some_and(|value| !value.is_boolean()) {
-                    return Err(format!("{name}: {truth} is not true or false"));
+                    return Err(format!("{}: {truth} is not true or false", short(&name)));
                 }
             }
             fields.insert("name".to_owned(), name.clone().into());
-            serde_json::from_value(key).map_err(|error| format!("{name}: {error}"))
+            serde_json::from_value(key).map_err(|error| format!("{}: {}", short(&name), cut_quotes(&error.to_string())))
         })
         .collect()
 }
@@ -142,7 +147,10 @@ fn flatten(
         }
         let entry = Entry { value: json(value.get_ref()), line: line(name.span().start), is_leaf };
         if let Some(other) = entries.get(&key) {
-            return Err((entry.line.max(other.line), format!("{key} is there twice, in quotes and nested")));
+            return Err((
+                entry.line.max(other.line),
+                format!("{} is there twice, in quotes and nested", short(&key)),
+            ));
         }
         entries.insert(key, entry);
     }

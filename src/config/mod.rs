@@ -59,6 +59,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::db::wake::{Topic, Waker};
+use crate::quote::{cut_quotes, quoted_json};
 use crate::republishing::{Channel, ChannelId};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
@@ -260,9 +261,12 @@ impl Config {
                 Some(Resolved::Bad { what, reason }) => Error::invalid(what, reason),
                 Some(Resolved::Value(_, place)) => Error::invalid(
                     format!("{key} in {place}"),
-                    format!("does not fit: {}", error.into_inner()),
+                    format!("does not fit: {}", cut_quotes(&error.into_inner().to_string())),
                 ),
-                _ => Error::invalid(key, format!("does not fit: {}", error.into_inner())),
+                _ => Error::invalid(
+                    key,
+                    format!("does not fit: {}", cut_quotes(&error.into_inner().to_string())),
+                ),
             }
         })
     }
@@ -380,7 +384,10 @@ fn read<T: DeserializeOwned>(key: &str, resolved: &Resolved) -> Result<T> {
     match resolved {
         Resolved::Value(value, place) => T::deserialize(value).map_err(|error| match value {
             Value::Null => Error::invalid(key, "has no value in any layer"),
-            value => Error::invalid(format!("{key} {value} in {place}"), format!("does not fit: {error}")),
+            value => Error::invalid(
+                format!("{key} {} in {place}", quoted_json(value)),
+                format!("does not fit: {}", cut_quotes(&error.to_string())),
+            ),
         }),
         Resolved::Sealed => Err(Error::invalid(
             key,

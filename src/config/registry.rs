@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::channels::ChannelKind;
 use super::kind::Kind;
 use super::layers::{Layer, OTHERS, variable_of};
+use crate::quote::{quoted, short};
 use crate::{Error, Result};
 
 /// A setting that is known.
@@ -132,19 +133,10 @@ impl Key {
     /// `Invalid`: the value, which a secret's does not show, its place unless that is empty, and what it should be.
     pub fn read(&self, value: &Value, place: &str) -> Result<Value> {
         self.kind.read(value).map_err(|reason| {
-            let shown = if self.secret { "a value".to_owned() } else { short(value) };
+            let shown = if self.secret { "a value".to_owned() } else { short(&value.to_string()) };
             let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
             Error::invalid(format!("{} {shown}{place}", self.name), reason)
         })
-    }
-}
-
-/// A value in an error, cut where it would fill a screen.
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
     }
 }
 
@@ -168,7 +160,8 @@ impl Registry {
     /// or its words leave no value, or its default is none of them; if a secret is not text or has a default.
     pub fn with(mut self, keys: impl IntoIterator<Item = Key>) -> Result<Self> {
         for key in keys {
-            let invalid = |reason: String| Err(Error::invalid(format!("setting {:?}", key.name), reason));
+            let invalid =
+                |reason: String| Err(Error::invalid(format!("setting {}", quoted(&key.name)), reason));
             let is_part = |part: &str| {
                 part.starts_with(|c: char| c.is_ascii_lowercase())
                     && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -224,7 +217,7 @@ impl Registry {
             } else {
                 format!("is not known; the nearest: {}", nearest.join(", "))
             };
-            Error::invalid(format!("setting {name:?}"), hint)
+            Error::invalid(format!("setting {}", quoted(name)), hint)
         })
     }
 

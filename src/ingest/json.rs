@@ -248,7 +248,7 @@ fn read_one(raw: &RawValue) -> Result<Value, String> {
 /// What serde says without the position, which is counted from where it began to read.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
+    crate::quote::cut_quotes(text.rsplit_once(" at line ").map_or(&text, |(said, _)| said))
 }
 
 /// Whether a text or name within has a NUL character.

@@ -12,6 +12,7 @@ use crate::compilation::{
 use crate::db::document::{self, Document, Table};
 use crate::error::require;
 use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
+use crate::quote::{cut_quotes, quoted};
 use crate::republishing::{
     NewChannel, NewChannelStatistics, NewMusic, NewSystemConfiguration, NewTransformationPreset, NewVideo,
     NewVideoProcessingJob, NewVideoStatistics,
@@ -97,7 +98,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
 pub(crate) fn table(name: &str) -> Result<&'static Target> {
     TARGETS.iter().find(|target| target.name() == name).ok_or_else(|| {
         let names: Vec<&str> = tables().collect();
-        Error::invalid(format!("table {name:?}"), format!("is none of {}", names.join(", ")))
+        Error::invalid(format!("table {}", quoted(name)), format!("is none of {}", names.join(", ")))
     })
 }
 
@@ -115,7 +116,13 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
-    let row: T = serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())?;
+    // Before serde, which would quote the value.
+    let is_text = |column: &&&str| given.get(**column).is_none_or(Value::is_string);
+    if let Some(column) = T::SEALED.iter().find(|column| !is_text(column)) {
+        return Err(format!("{column}: is no text"));
+    }
+    let row: T = serde_json::from_value(Value::Object(given.clone()))
+        .map_err(|error| cut_quotes(&error.to_string()))?;
     let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
     document.retain(|column, _| given.contains_key(column));
     for column in T::SEALED {
@@ -170,7 +177,7 @@ pub(super) fn read(
                 target.check(value)
             }
             Err(error) => Err(match std::str::from_utf8(text) {
-                Ok(_) => format!("is no JSON: {error}"),
+                Ok(_) => format!("is no JSON: {}", cut_quotes(&error.to_string())),
                 Err(_) => "is not UTF-8".to_owned(),
             }),
         };

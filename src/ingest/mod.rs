@@ -25,6 +25,8 @@ use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscovered
 use crate::db::{on_backend, store_or_halve};
 use crate::error::require;
 use crate::generation::NewTrend;
+use crate::quote::quoted_json;
+use crate::secrets::{self, Keyring};
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp, Upserted};
 
@@ -62,6 +64,9 @@ pub struct Options<'a> {
     pub table: Option<&'a str>,
     /// Write nothing if any row is bad.
     pub strict: bool,
+    /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
+    /// values belong. Without any these rows are rejected.
+    pub keyring: Option<&'a Keyring>,
 }
 
 /// What came in.
@@ -204,6 +209,7 @@ pub fn ingest(
         batch: Vec::with_capacity(BATCH),
         batch_bytes: 0,
         source: &source,
+        keyring: options.keyring,
     };
     if options.strict {
         db.write(|conn| {
@@ -237,6 +243,7 @@ struct Ingest<'a> {
     batch: Vec<Row>,
     batch_bytes: usize,
     source: &'a Source,
+    keyring: Option<&'a Keyring>,
 }
 
 impl Ingest<'_> {
@@ -280,8 +287,9 @@ impl Ingest<'_> {
         let (mut good, mut given): (Vec<Found>, Vec<_>) =
             good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
         let mut refused = Vec::new();
+        let mut unsealed = Vec::new();
         let mut stored = Stored::default();
-        let source = self.source;
+        let (source, keyring) = (self.source, self.keyring);
         write(&mut |conn| {
             stored = Stored::default();
             // What is known is looked at first and written later: nobody may come between.
@@ -290,6 +298,9 @@ impl Ingest<'_> {
                 sqlite => |_c| Ok::<(), diesel::result::Error>(()),
                 postgres => |c| crate::db::postgres::lock_ingest(c)
             )?;
+            if let Source::Jsonl(target) = source {
+                unsealed.extend(seal(conn, keyring, target.name(), &mut good)?);
+            }
             let count = good.len();
             refused = store_or_halve(conn, count, &mut |conn, part| {
                 let done = store(conn, source, good.get_mut(part).unwrap_or_default())?;
@@ -302,7 +313,7 @@ impl Ingest<'_> {
         })?;
         stored.add_to(&mut self.report);
         tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
-        for (place, reason) in refused {
+        for (place, reason) in unsealed.into_iter().chain(refused) {
             if let Some((line, raw)) = given.get_mut(place).and_then(Option::take) {
                 self.rejected(line, reason, raw())?;
             }
@@ -334,6 +345,31 @@ impl Stored {
         report.snapshots += self.snapshots as u64;
         report.trends += (self.trends.new + self.trends.updated) as u64;
     }
+}
+
+/// Encrypts what documents have in the clear where encrypted values belong. A document that cannot be stored so is taken
+/// out of its row; returns its place, and why.
+fn seal(
+    conn: &mut DbConnection,
+    keyring: Option<&Keyring>,
+    table: &str,
+    rows: &mut [Found],
+) -> Result<Vec<(usize, String)>> {
+    if !secrets::has_sealed_columns(table) {
+        return Ok(Vec::new());
+    }
+    let none = Keyring::default();
+    let documents = rows.iter_mut().enumerate().filter_map(|(at, row)| Some((at, row.document.as_mut()?)));
+    let (places, mut documents): (Vec<usize>, Vec<_>) = documents.unzip();
+    let refused = secrets::seal_documents(conn, keyring.unwrap_or(&none), table, &mut documents)?;
+    let refused = refused.into_iter().filter_map(|(at, reason)| Some((*places.get(at)?, reason)));
+    let refused: Vec<_> = refused.collect();
+    for (place, _) in &refused {
+        if let Some(row) = rows.get_mut(*place) {
+            row.document = None;
+        }
+    }
+    Ok(refused)
 }
 
 fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Found]) -> Result<Stored> {
@@ -422,7 +458,7 @@ fn is_api_error(text: &str) -> bool {
 
 /// A count that may come as a number or as the text of one.
 fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
-    let bad = || format!("{field} is no count: {value}");
+    let bad = || format!("{field} is no count: {}", quoted_json(value));
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => whole(number.as_i64(), number.as_f64()).map(Some).ok_or_else(bad),

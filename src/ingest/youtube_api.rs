@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Found, count, niche, view_velocity};
 use crate::Timestamp;
 use crate::compilation::NewDiscoveredVideo;
+use crate::quote::{quoted, short};
 
 /// One item of the answer's `items`.
 pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, String> {
@@ -17,8 +18,8 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
         return Err(format!(
             "is an error of the API: {} ({})",
-            crate::error::one_line(said("/message")),
-            said("/errors/0/reason")
+            short(&crate::error::one_line(said("/message"))),
+            short(said("/errors/0/reason"))
         ));
     }
     // `search.list` and `playlistItems.list` put the id into an object.
@@ -35,7 +36,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     let now = Timestamp::now();
     let published_at = match text("/snippet/publishedAt") {
         "" => None,
-        at => Some(at.parse::<Timestamp>().map_err(|_| format!("publishedAt is no time: {at:?}"))?),
+        at => Some(at.parse::<Timestamp>().map_err(|_| format!("publishedAt is no time: {}", quoted(at)))?),
     };
     let category_id = match item.pointer("/snippet/categoryId") {
         None | Some(Value::Null) => None,
@@ -43,9 +44,10 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     };
     let duration_seconds = match text("/contentDetails/duration") {
         "" => None,
-        duration => {
-            Some(seconds(duration).ok_or_else(|| format!("duration is no ISO 8601 duration: {duration:?}"))?)
-        }
+        duration => Some(
+            seconds(duration)
+                .ok_or_else(|| format!("duration is no ISO 8601 duration: {}", quoted(duration)))?,
+        ),
     };
     let view_count = number("viewCount")?;
     let video = NewDiscoveredVideo {

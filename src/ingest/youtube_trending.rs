@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::records::{Records, Taken};
 use super::{Found, NUL, Row, Sink, count, niche, view_velocity};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
+use crate::quote::quoted;
 use crate::{Error, Result, Timestamp};
 
 /// Places of the columns that are read.
@@ -96,7 +97,9 @@ fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> R
     };
     let number = |place: usize| count(name(place), &Value::from(text(place)));
     let time = |place: usize| {
-        text(place).parse::<Timestamp>().map_err(|_| format!("{} is no time: {:?}", name(place), text(place)))
+        text(place)
+            .parse::<Timestamp>()
+            .map_err(|_| format!("{} is no time: {}", name(place), quoted(text(place))))
     };
 
     let video_id = text(columns.video_id);
@@ -111,7 +114,9 @@ fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> R
     let comment_count = number(columns.comment_count)?;
     let category_id = match columns.category_id.map(text) {
         None | Some("") => None,
-        Some(text) => Some(text.parse::<i32>().map_err(|_| format!("categoryId is no number: {text:?}"))?),
+        Some(text) => {
+            Some(text.parse::<i32>().map_err(|_| format!("categoryId is no number: {}", quoted(text)))?)
+        }
     };
     let video = NewDiscoveredVideo {
         video_id: video_id.to_owned().into(),

@@ -8,6 +8,7 @@ use super::{Found, count, niche, view_velocity};
 use crate::Timestamp;
 use crate::compilation::NewDiscoveredVideo;
 use crate::generation::{NewTrend, Platform};
+use crate::quote::quoted_json;
 use crate::types::Json;
 
 /// One info object.
@@ -116,7 +117,7 @@ fn seconds(item: &Value) -> Result<Option<i32>, String> {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_f64().map(f64::round) {
             Some(seconds) if (0.0..2e9).contains(&seconds) => Ok(Some(seconds as i32)),
-            _ => Err(format!("duration is no number of seconds: {value}")),
+            _ => Err(format!("duration is no number of seconds: {}", quoted_json(value))),
         },
     }
 }

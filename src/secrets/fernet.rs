@@ -94,7 +94,8 @@ impl fmt::Debug for FernetKey {
 
 /// Reads a salt: text, or behind `hex:` or `base64:` bytes.
 pub fn fernet_salt(text: &str) -> Result<Vec<u8>> {
-    let wrong = |form: &str| Error::invalid(format!("salt {text:?}"), format!("is not {form}"));
+    let wrong =
+        |form: &str| Error::invalid(format!("salt {}", crate::quote::quoted(text)), format!("is not {form}"));
     if let Some(digits) = text.strip_prefix("hex:") {
         let pairs = digits.as_bytes().chunks(2).map(|pair| {
             let pair =

@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod documents;
 mod envelope;
 mod fernet;
 mod keyring;
@@ -47,8 +48,8 @@ pub use secret::Secret;
 pub use status::{ColumnStatus, KeyStatus, Status, status};
 pub use store::{clear, get, open, seal, set, stored};
 
+pub(crate) use documents::{Sealing, WithoutKey, has_sealed_columns, seal_documents};
 pub(crate) use envelope::key_id;
-pub(crate) use store::seal_again;
 
 /// Whether a value is a text that viraldb sealed.
 pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {

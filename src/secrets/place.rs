@@ -40,7 +40,7 @@ impl Place {
 impl fmt::Display for Place {
     /// `channels.api_credentials_encrypted of 0190b5a0-…`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.column(), self.row_key())
+        write!(f, "{} of {}", self.column(), crate::quote::short(&self.row_key()))
     }
 }
 

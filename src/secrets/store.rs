@@ -89,7 +89,7 @@ pub fn seal(conn: &mut DbConnection, keyring: &Keyring, place: &Place, secret: &
 }
 
 /// Seals one more secret in a transaction in which [`seal`] has taken the key into use.
-pub(crate) fn seal_again(keyring: &Keyring, place: &Place, secret: &Secret) -> Result<String> {
+pub(super) fn seal_again(keyring: &Keyring, place: &Place, secret: &Secret) -> Result<String> {
     envelope::seal(keyring.sealing(place)?, place, secret)
 }
 

@@ -150,7 +150,7 @@ impl FromStr for Timestamp {
         if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
             return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().into());
         }
-        Err(Error::invalid(format!("{text:?}"), "is no time such as 2026-11-21T08:30:00Z"))
+        Err(Error::invalid(crate::quote::quoted(text), "is no time such as 2026-11-21T08:30:00Z"))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::compilation::{DiscoveredVideo, PipelineRun, Processed, RunStatus, Sho
 use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
+use crate::quote::quoted;
 use crate::schema::{clips, pipeline_runs, review_log, shorts};
 use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
 
@@ -199,7 +200,7 @@ fn ranks(text: &str) -> Result<Vec<i32>> {
             Ok(ranks)
         }
         _ => Err(Error::invalid(
-            format!("skip {text:?}"),
+            format!("skip {}", quoted(text)),
             "names no clips by rank, such as 4,7, or more than 1,000",
         )),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::environment::{self, DotEnv};
+use crate::quote::quoted;
 use crate::{Error, Result};
 
 mod parts;
@@ -131,7 +132,7 @@ impl FromStr for DatabaseUrl {
                     "names SQLAlchemy's driver {driver}; write sqlite://{}",
                     rest.strip_prefix('/').unwrap_or(rest)
                 ),
-                _ => format!("the scheme {scheme:?} is unknown; {FORMS}"),
+                _ => format!("the scheme {} is unknown; {FORMS}", quoted(scheme)),
             }));
         }
         let is_path =

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::maintenance::workspace::create_private;
+use crate::quote::cut_quotes;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
@@ -117,9 +118,11 @@ impl Manifest {
                     "has form {format}, and this viraldb knows {FORMAT}: use a newer viraldb"
                 )));
             }
-            Err(error) => return Err(refused(format!("is no manifest: {error}"))),
+            Err(error) => return Err(refused(format!("is no manifest: {}", cut_quotes(&error.to_string())))),
         }
-        serde_json::from_slice(&text).map(Some).map_err(|error| refused(format!("is no manifest: {error}")))
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| refused(format!("is no manifest: {}", cut_quotes(&error.to_string()))))
     }
 
     /// Rows in all tables.

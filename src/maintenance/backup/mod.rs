@@ -146,7 +146,7 @@ fn require_rows(what: &str, expected: &BTreeMap<String, u64>, found: &BTreeMap<S
         .map(|name| {
             let count =
                 |rows: &BTreeMap<String, u64>| rows.get(name).map_or("none".to_owned(), u64::to_string);
-            format!("{} of {} rows of {name}", count(found), count(expected))
+            format!("{} of {} rows of {}", count(found), count(expected), crate::quote::short(name))
         })
         .collect();
     if differences.is_empty() {

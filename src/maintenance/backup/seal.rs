@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 
+use crate::quote::quoted;
 use crate::secrets::Secret;
 use crate::{Error, Result};
 
@@ -51,7 +52,7 @@ impl Seal {
                     .map(|text| {
                         text.parse::<age::x25519::Recipient>().map_err(|reason| {
                             Error::invalid(
-                                format!("recipient {text:?}"),
+                                format!("recipient {}", quoted(text)),
                                 format!("is none of age's: {reason}"),
                             )
                         })

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::compilation::{ContentIdRisk, ReviewAction, RunStatus, ShortStatus};
 use crate::generation::{JobStatus as GenerationStatus, JobVideoStatus, Platform};
+use crate::quote::short;
 use crate::republishing::{DownloadStatus, JobStatus, JobType, PublicationStatus, TransformationStatus};
 use crate::types::portable;
 use crate::{Error, Result};
@@ -175,7 +176,11 @@ impl Application {
             [] => Err(format!(
                 "has no tables of {}; it has {}",
                 list(Self::ALL.iter().map(|each| each.as_str()), " or "),
-                if tables.is_empty() { NOTHING.to_owned() } else { list(tables.iter().copied(), ", ") }
+                if tables.is_empty() {
+                    NOTHING.to_owned()
+                } else {
+                    list(tables.iter().map(|table| short(table)), ", ")
+                }
             )),
             _ => Err(format!(
                 "has tables of {}; say which to take with --application",
@@ -188,8 +193,8 @@ impl Application {
 const NOTHING: &str =
     "none at all (on PostgreSQL ?options=-csearch_path%3DNAME in its URL names the schema that they are in)";
 
-fn list<'a>(names: impl Iterator<Item = &'a str>, glue: &str) -> String {
-    names.collect::<Vec<_>>().join(glue)
+fn list(names: impl Iterator<Item = impl Into<String>>, glue: &str) -> String {
+    names.map(Into::into).collect::<Vec<String>>().join(glue)
 }
 
 #[cfg(test)]

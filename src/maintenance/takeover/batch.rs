@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use serde_json::{Map, Value as Json};
 
 use super::application::{IsWord, Table};
-use super::sealing::{Sealing, is_secret};
+use super::mask::{is_secret, mask};
 use super::source::Column;
 use super::value::{Value, convert};
 use super::{Reject, Taken};
@@ -16,6 +16,8 @@ use crate::db::{on_backend, store_or_halve};
 use crate::error::ResultExt;
 use crate::ingest::{self, Target};
 use crate::maintenance::transfer::{self, Kind};
+use crate::quote::{quoted, short};
+use crate::secrets::Sealing;
 use crate::{DbConnection, Result};
 
 /// Rows that are stored at once.
@@ -223,9 +225,11 @@ impl Batch {
         let mut documents = Vec::new();
         for (place, row) in rows.iter_mut().enumerate() {
             let Ok(document) = row else { continue };
-            match sealing.seal(conn, plan.table.to, document, taken)? {
-                Some(reason) => *row = Err(reason),
-                None => {
+            match sealing.seal(conn, plan.table.to, document)? {
+                Err(reason) => *row = Err(reason),
+                Ok(counts) => {
+                    taken.sealed += counts.sealed;
+                    taken.withheld += counts.withheld;
                     places.push(place);
                     documents.push(std::mem::take(document));
                 }
@@ -246,7 +250,7 @@ impl Batch {
                     taken.rejected += 1;
                     let mut row = plan.as_it_was(values);
                     let key = row.get(plan.key).map(cell_of).unwrap_or_default();
-                    super::sealing::mask(plan.table.to, &mut row);
+                    mask(plan.table.to, &mut row);
                     reject(Reject { table: plan.table.from.to_owned(), key, reason, row })?;
                 }
             }
@@ -293,8 +297,10 @@ fn empty_or_refuse_orphans(
                 taken.emptied += 1;
             } else {
                 *row = Err(format!(
-                    "{}: the row {name} of {} is not there, or was rejected",
-                    to.column, to.table
+                    "{}: the row {} of {} is not there, or was rejected",
+                    to.column,
+                    short(&name),
+                    to.table
                 ));
             }
         }
@@ -330,7 +336,7 @@ fn refuse_duplicates(
             Some((column.0, given.as_ref().filter(|given| seen.contains(*given))?))
         });
         if let Some((column, value)) = again {
-            *row = Err(format!("{column}: another row has {value:?} already"));
+            *row = Err(format!("{column}: another row has {} already", quoted(value)));
             continue;
         }
         for (given, seen) in given.into_iter().zip(&mut seen) {

@@ -5,7 +5,7 @@
 
 mod application;
 mod batch;
-mod sealing;
+mod mask;
 mod source;
 mod value;
 
@@ -21,10 +21,9 @@ pub use application::Application;
 use super::transfer;
 use crate::db::on_backend;
 use crate::error::ResultExt;
-use crate::secrets::Keyring;
+use crate::secrets::{Keyring, Sealing, WithoutKey};
 use crate::{Database, DbConnection, Error, Result};
 use batch::{Batch, Plan};
-use sealing::Sealing;
 use source::{Source, Tables};
 
 /// How to take over; `Options::default()` recognises the application and seals nothing.
@@ -243,7 +242,7 @@ impl Run<'_> {
             .collect();
         let ours = transfer::Table::all()?;
         let no_keys = Keyring::default();
-        let mut sealing = Sealing::new(self.options.keyring.unwrap_or(&no_keys));
+        let mut sealing = Sealing::new(self.options.keyring.unwrap_or(&no_keys), WithoutKey::LeaveOut);
         let mut all = Vec::with_capacity(known.len());
         for table in known {
             let mut taken =

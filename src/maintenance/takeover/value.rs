@@ -7,6 +7,7 @@ use super::application::IsWord;
 use crate::Timestamp;
 use crate::ingest::{NUL, has_nul};
 use crate::maintenance::transfer::Kind;
+use crate::quote::short;
 
 /// A value of another application's table. SQLite has any of these in any column; of PostgreSQL everything is read as
 /// text.
@@ -56,12 +57,7 @@ impl Value {
     }
 
     fn shown(&self) -> String {
-        let mut shown = self.to_json().to_string();
-        if let Some((end, _)) = shown.char_indices().nth(60) {
-            shown.truncate(end);
-            shown.push('…');
-        }
-        shown
+        short(&self.to_json().to_string())
     }
 }
 

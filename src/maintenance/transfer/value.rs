@@ -4,6 +4,7 @@
 //! when they are read, and back when they are written.
 
 use super::json;
+use crate::quote::quoted;
 use crate::types::Timestamp;
 
 /// A type of the schema.
@@ -97,7 +98,7 @@ impl Kind {
         let shown = match self {
             Self::Big => fixed(value).map(|bytes| i64::from_be_bytes(bytes).to_string()),
             Self::Uuid => fixed(value).map(|bytes| uuid::Uuid::from_bytes(bytes).to_string()),
-            _ => Ok(format!("{:?}", String::from_utf8_lossy(value))),
+            _ => Ok(quoted(&String::from_utf8_lossy(value))),
         };
         shown.unwrap_or_default()
     }

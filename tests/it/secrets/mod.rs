@@ -2,6 +2,7 @@
 
 mod commands;
 mod import;
+mod ingested;
 mod keys;
 mod one;
 mod rotation;

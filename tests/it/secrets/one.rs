@@ -178,7 +178,8 @@ both! {
         }).to_string();
         let named = setting.row_key();
         for (table, row, expected) in [
-            ("channels", channel(&credentials.row_key()), "is sealed, and would be written over"),
+            ("channels", channel(&credentials.row_key()), "api_credentials_encrypted: is not encrypted"),
+            ("channels", channel(&credentials.row_key()).replace("PLAIN", "gAAAA"), "is sealed, and would be written over"),
             ("system_configuration", serde_json::json!({ "key": named, "value": "PLAIN" }).to_string(), "is sealed, and would be written over"),
             ("system_configuration", serde_json::json!({ "key": named, "value": "viraldb:1:0000000000000000:AAAA", "encrypted": false }).to_string(), "is sealed, and would be written over"),
         ] {
