@@ -2,6 +2,7 @@
 
 mod changes;
 mod commands;
+mod effects;
 mod kept;
 mod layers;
 mod secrets;
