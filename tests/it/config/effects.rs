@@ -141,7 +141,10 @@ fn max_clips(t: &Scratch) {
         "clips of the run, not of a choice"
     );
     assert_eq!((choose(t, first, &[]), choose(t, first, &["--limit", "4"])), (0, 4));
-    let by_library = |how: Choose| db.write(|c| Clip::choose_best(c, run(12), how)).unwrap().len();
+    let by_library = |how: Choose| {
+        let run = run(12);
+        db.write(|c| Clip::choose_best(c, run, how)).unwrap().len()
+    };
     assert_eq!(by_library(Choose::default()), 3);
     assert_eq!(by_library(Choose { channel: Some(channel), ..Default::default() }), 5);
     assert_eq!(by_library(7.into()), 7);
@@ -182,7 +185,8 @@ fn min_viral_score(t: &Scratch) {
     let id = channel.to_string();
     assert_eq!((choose(t, run(), &[]), choose(t, run(), &["--channel", &id])), (1, 7));
     assert_eq!(choose(t, run(), &["--channel", &id, "--min-score", "0.45"]), 5);
-    assert_eq!(db.write(|c| Clip::choose_best(c, run(), 9)).unwrap().len(), 1);
+    let nine = run();
+    assert_eq!(db.write(|c| Clip::choose_best(c, nine, 9)).unwrap().len(), 1);
     // Videos without a score come last.
     let mixed = run();
     let niche = db.read(|c| PipelineRun::find(c, mixed)).unwrap().niche;
