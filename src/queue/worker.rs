@@ -272,7 +272,7 @@ impl Shared {
                 let jobs = db.write(|c| claim(c, &wanted))?;
                 let deadline = Instant::now() + LOOK;
                 if jobs.is_empty() {
-                    if free == *concurrency && Instant::now() >= empty_at {
+                    if free == most && Instant::now() >= empty_at {
                         empty_at = Instant::now() + EMPTY;
                         empty_log(db);
                     }
