@@ -1,5 +1,6 @@
 //! Runs a property on many inputs, for as long as it is told.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use proptest::strategy::Strategy;
@@ -23,12 +24,20 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) ->
     }
     let config =
         Config { cases: ROUND, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let (begun, mut tried) = (Instant::now(), 0);
+    let mut seeds =
+        TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let (begun, tried) = (Instant::now(), Cell::new(0_u64));
     loop {
-        match runner.run(&strategy, &property) {
-            Ok(()) => tried += u64::from(ROUND),
+        // A runner tries its number of inputs once, so each round has a new one.
+        let mut runner = TestRunner::new_with_rng(config.clone(), seeds.new_rng());
+        let done = runner.run(&strategy, |input| {
+            tried.set(tried.get() + 1);
+            property(input)
+        });
+        match done {
+            Ok(()) => {}
             Err(TestError::Fail(reason, input)) => {
+                let tried = tried.get();
                 panic!("{name}, seed {seed}, after {tried} inputs: {reason}\nthe smallest input: {input:#?}")
             }
             Err(TestError::Abort(reason)) => panic!("{name}: {reason}"),
@@ -37,7 +46,7 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) ->
             break;
         }
     }
-    println!("{name}: {tried} inputs in {:.1} s, seed {seed}", begun.elapsed().as_secs_f64());
+    println!("{name}: {} inputs in {:.1} s, seed {seed}", tried.get(), begun.elapsed().as_secs_f64());
 }
 
 /// Fails unless something holds.

@@ -45,6 +45,8 @@ fn urls() {
         let Ok(url) = text.parse::<DatabaseUrl>() else { return check_message(&shown(&text), "") };
         // A masked password is another one, and a path that ends otherwise needs its scheme.
         let printed = match &url {
+            // Only a path without scheme may have a question mark.
+            DatabaseUrl::File(path) if path.display().to_string().contains('?') => path.display().to_string(),
             DatabaseUrl::File(path) => format!("sqlite://{}", path.display()),
             DatabaseUrl::Memory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(_) => url.to_string(),

@@ -39,7 +39,7 @@ impl Files {
         let document = ran.json();
         let before = self.backups.len();
         if let (true, Some(file)) = (ran.is_done, document["file"].as_str()) {
-            self.backups.push(file.to_owned());
+            self.backups.push(lane.text_path(file));
             lane.sure("backup verify", &["backup", "verify", file]);
             return lane.acknowledged(
                 document["manifest"]["rows"]

@@ -152,7 +152,7 @@ impl Secrets {
                     "SELECT count(*) FROM channels WHERE api_credentials_encrypted LIKE 'viraldb:1:{key}:%'"
                 ))
             };
-            let keys = lane.texts("SELECT key_id AS v FROM viraldb_keys WHERE retired_at IS NULL");
+            let keys = lane.texts("SELECT id AS v FROM viraldb_keys WHERE retired_at IS NULL");
             let counts: Vec<u64> = keys.iter().map(|key| begins(key)).filter(|count| *count > 0).collect();
             lane.after(&ran, if counts.len() > 1 { Left::Part } else { Left::Nothing });
             lane.sure("secrets rotate", &["secrets", "rotate"]);

@@ -174,15 +174,14 @@ impl Whole {
                 _ => ("migrate run", &["migrate", "run"]),
             };
             let ran = lane.run_on(&url, kind, args, None);
-            if ran.is_done {
-                continue;
+            if !ran.is_done {
+                let check = lane.sure_code(&url, &["migrate", "check"], &[0, 3]);
+                lane.after(&ran, if check == 3 { Left::Part } else { Left::Nothing });
             }
-            let check = lane.sure_code(&url, &["migrate", "check"], &[0, 3]);
-            lane.after(&ran, if check == 3 { Left::Part } else { Left::Nothing });
+            // The next one begins with the newest schema, so that the migration of the videos is never taken back.
+            lane.sure_on(&url, "migrate run", &["migrate", "run", "--no-backup"], None);
         }
-        lane.sure_on(&url, "migrate run", &["migrate", "run", "--no-backup"], None);
         lane.sure_code(&url, &["migrate", "check"], &[0]);
-        // The videos are of a migration that was not taken back.
         let there = lane.number_of(&url, VIDEOS);
         lane.expect(there == 50, || format!("{there} of 50 videos are there after migrations"));
         lane.doctor(&url, true);

@@ -5,7 +5,7 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -54,7 +54,7 @@ impl Timestamp {
     /// moments are equal text.
     #[cfg(feature = "sqlite")]
     pub(crate) fn to_sqlite(self) -> String {
-        use chrono::{Datelike, Timelike};
+        use chrono::Timelike;
 
         let at = self.0.naive_utc();
         let Ok(year @ 0..=9999) = u32::try_from(at.year()) else {
@@ -141,16 +141,22 @@ impl FromStr for Timestamp {
         if let Some(at) = Self::from_sqlite(text) {
             return Ok(at);
         }
-        if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-            return Ok(at.to_utc().into());
+        let read = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
+        let read = read
+            .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(|at| at.and_utc()));
+        let read = read.or_else(|_| {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
+        });
+        let invalid = |reason: &str| Error::invalid(crate::quote::quoted(text), reason);
+        match read {
+            // PostgreSQL would store other years, but SQLite's text cannot hold them, and they do not read back.
+            Ok(at) if !(0..=9999).contains(&at.year()) => {
+                Err(invalid("is not within the years 0000 to 9999 in UTC"))
+            }
+            Ok(at) => Ok(at.into()),
+            Err(_) => Err(invalid("is no time such as 2026-11-21T08:30:00Z")),
         }
-        if let Ok(at) = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f") {
-            return Ok(at.and_utc().into());
-        }
-        if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-            return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().into());
-        }
-        Err(Error::invalid(crate::quote::quoted(text), "is no time such as 2026-11-21T08:30:00Z"))
     }
 }
 
@@ -187,6 +193,20 @@ mod tests {
         for text in ["", "yesterday", "2020-13-01", "2020-08-12 25:00:00", "12:00:00"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn years_that_sqlite_cannot_hold_are_invalid() {
+        for text in [
+            "-12026-11-21 08:30:00.123456",
+            "+12026-11-21",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+01:00",
+        ] {
+            let error = text.parse::<Timestamp>().unwrap_err().to_string();
+            assert!(error.ends_with("is not within the years 0000 to 9999 in UTC"), "{error}");
+        }
+        assert!("9999-12-31T23:59:59Z".parse::<Timestamp>().is_ok());
     }
 
     #[cfg(feature = "sqlite")]
