@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 /// What a `.env` file says, that of the nearest folder that has one, from the current one up.
 ///
@@ -47,12 +46,12 @@ impl DotEnv {
             |error| Error::invalid(file.display().to_string(), format!("cannot be read: {error}"));
         let mut found = Self { file: file.clone(), ..Self::default() };
         let text = if is_named {
-            std::fs::read(&file).map_err(|error| Error::io(&file, error))?
+            bounded::file(&file, bounded::BY_HAND)?
         } else {
             read_trusted(&file, &format!("name it with {ENV_FILE}, or set {ENV_FILE}=/dev/null to use none"))?
         };
         // Some editors begin a file with a mark of its encoding.
-        for line in dotenvy::from_read_iter(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)) {
+        for line in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
             match line {
                 Ok((_, value)) if value.trim().is_empty() => {}
                 Ok((name, value)) => drop(found.values.entry(name).or_insert(value)),
@@ -84,9 +83,9 @@ pub(crate) const ENV_FILE: &str = "VIRALDB_ENV_FILE";
 
 /// Reads a file that was found and not named. It must belong to the user, to root, or to whoever called sudo, like a
 /// repository that git works in. `how` tells how to use it nevertheless.
-pub(crate) fn read_trusted(path: &Path, how: &str) -> Result<Vec<u8>> {
+pub(crate) fn read_trusted(path: &Path, how: &str) -> Result<String> {
     let failed = |error| Error::io(path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -100,9 +99,7 @@ pub(crate) fn read_trusted(path: &Path, how: &str) -> Result<Vec<u8>> {
             return Err(Error::invalid(path.display().to_string(), reason));
         }
     }
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(failed)?;
-    Ok(text)
+    bounded::text(file, path, bounded::BY_HAND)
 }
 
 #[cfg(unix)]

@@ -11,7 +11,7 @@ use super::values::{OfChannel, Paging, json};
 use super::{Context, Format};
 use crate::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use crate::types::ConfigChangeId;
-use crate::{Database, Error, Result};
+use crate::{Database, Error, Result, bounded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -263,7 +263,7 @@ impl Args {
             }
             Command::Import { file, place } => {
                 let (scope, by) = place.resolve(&db)?;
-                let text = super::values::read(&file)?;
+                let text = super::values::read(&file, bounded::BY_HAND)?;
                 let count = config.import(scope, &file.display().to_string(), &text, &by)?;
                 let text = format!("{count} setting{} read", if count == 1 { "" } else { "s" });
                 context.done(&text, &serde_json::json!({ "read": count }))?;

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::registry::Key;
 use crate::environment::{self, DotEnv};
 use crate::quote::{cut_quotes, short};
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 /// Name of the file, here and in the user's configuration folder.
 const NAME: &str = "viraldb.toml";
@@ -49,7 +49,7 @@ impl File {
         };
         // A file that was named must exist.
         if let Some(path) = named {
-            let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
+            let text = bounded::file(&path, bounded::BY_HAND)?;
             return Self::of(path, &text);
         }
         // A user without a home has no configuration folder.
@@ -59,8 +59,6 @@ impl File {
             [Some(PathBuf::from(NAME)), folder.ok()].into_iter().flatten().find(|path| path.is_file());
         let Some(path) = found else { return Ok(Self::default()) };
         let text = environment::read_trusted(&path, "name it with --config or VIRALDB_CONFIG")?;
-        let text = String::from_utf8(text)
-            .map_err(|_| Error::invalid(path.display().to_string(), "is not UTF-8"))?;
         Self::of(path, &text)
     }
 
