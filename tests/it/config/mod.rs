@@ -6,6 +6,7 @@ mod effects;
 mod kept;
 mod layers;
 mod owner;
+mod readers;
 mod secrets;
 
 use serde_json::{Value, json};
