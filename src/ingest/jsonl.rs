@@ -125,8 +125,8 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let columns: Vec<String> = given.keys().cloned().collect();
     let sealed: Vec<(&str, Value)> =
         T::SEALED.iter().filter_map(|column| Some((*column, given.get(*column)?.clone()))).collect();
-    let row: T = serde_json::from_value(Value::Object(given))
-        .map_err(|error| cut_quotes(&error.to_string()))?;
+    let row: T =
+        serde_json::from_value(Value::Object(given)).map_err(|error| cut_quotes(&error.to_string()))?;
     let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
     document.retain(|column, _| columns.contains(column));
     for (column, text) in sealed {

@@ -1,6 +1,7 @@
 //! Every setting has an effect, which a test here shows, or says that only applications read it.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -154,7 +155,7 @@ fn min_clips(t: &Scratch) {
     let (db, channel) = (t.db(), channel(&t.db(), json!({})));
     let run = run_with_videos(&db, 4, None);
     let (id, of) = (run.to_string(), channel.to_string());
-    let pending = || db.read(|c| DiscoveredVideo::count_pending(c)).unwrap()[0].1;
+    let pending = || db.read(DiscoveredVideo::count_pending).unwrap()[0].1;
     refused(
         t,
         &["runs", "choose", &id],
@@ -509,8 +510,9 @@ both! {
         let tested: BTreeSet<&str> = EFFECTS.iter().map(|effect| effect.0).collect();
         assert_eq!(names, tested, "a setting that viraldb obeys has a test here; one that it does not obey names no reader");
         for (key, effect) in EFFECTS {
-            println!("{key}");
-            effect(&t.another());
+            // The panic of the effect names its line, not the setting.
+            let shown = std::panic::catch_unwind(AssertUnwindSafe(|| effect(&t.another())));
+            assert!(shown.is_ok(), "{key} has not the effect that its test expects");
         }
     }
 }
