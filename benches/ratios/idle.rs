@@ -92,7 +92,7 @@ fn processor_time(process: u32) -> Duration {
 /// The child's part: works until its input is closed.
 pub fn child(path: &str) {
     let db = Database::open(path).unwrap();
-    let worker = Worker::new(&db, Claim::new("idle"));
+    let worker = Worker::new(&db, Claim::new("idle")).concurrency(1);
     let stop = worker.stop();
     let thread = std::thread::spawn(move || {
         worker.run(|job| {
@@ -138,7 +138,7 @@ mod postgres {
     }
 
     fn begin_a_job(asked: &Asked, db: &Database, other: &Database, video: &Video) -> Duration {
-        let worker = Worker::new(db, Claim::new("idle"));
+        let worker = Worker::new(db, Claim::new("idle")).concurrency(1);
         let stop = worker.stop();
         let (begun, begins) = mpsc::channel();
         let thread = std::thread::spawn(move || {

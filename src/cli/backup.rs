@@ -8,6 +8,7 @@ use clap::Subcommand;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::values::by_setting;
 use super::{Context, Format, secrets};
 use crate::maintenance::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
 use crate::{Database, DatabaseUrl, Error, Result};
@@ -39,8 +40,9 @@ enum Command {
     },
     /// Remove old backups; the newest that is whole always stays
     Prune {
-        /// Keep the newest N [default: the setting backup_keep, unless another number is given]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", help = by_setting(
+            "Keep the newest N; 0 if only another number is given", "backup_keep"
+        ))]
         keep: Option<usize>,
         /// Keep the newest of each of the last D days that have one
         #[arg(long, value_name = "D", default_value_t)]

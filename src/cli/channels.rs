@@ -8,11 +8,11 @@ use clap::builder::NonEmptyStringValueParser as NonEmpty;
 use super::Context;
 use super::config::user;
 use super::values::{OrNull, Paging, changed, given, json};
-use crate::config::{ChannelKind, new_channel};
+use crate::config::ChannelKind;
 use crate::republishing::{
     Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
 };
-use crate::{DbConnection, Result};
+use crate::{DbConnection, Json, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -126,7 +126,12 @@ impl Args {
                 context.output.row(&channel)?;
             }
             Command::Add { name, youtube_id, kind, fields } => {
-                let new = new_channel(&name, &youtube_id, kind);
+                let config = context.config(&db)?;
+                let settings = match kind {
+                    Some(kind) => Some(Json(serde_json::json!({ "kind": kind }))),
+                    None => fields.settings.map(json).transpose()?,
+                };
+                let new = config.new_channel(&name, &youtube_id, settings)?;
                 let new = NewChannel {
                     youtube_channel_url: fields.youtube_url.map_or(new.youtube_channel_url, Into::into),
                     is_active: fields.active,
@@ -134,13 +139,12 @@ impl Args {
                     posting_schedule: fields.posting_schedule.map_or(Ok(new.posting_schedule), json)?,
                     content_filters: fields.content_filters.map_or(Ok(new.content_filters), json)?,
                     metadata_template: fields.metadata_template.map_or(Ok(new.metadata_template), json)?,
-                    settings: fields.settings.map(json).transpose()?.or(new.settings),
                     effect_preset_id: given(fields.preset),
                     github_repo_url: given(fields.github_repo),
                     ..new
                 };
                 let channel = match new.settings {
-                    Some(_) => context.config(&db)?.add_channel(&new, &user()?)?,
+                    Some(_) => config.add_channel(&new, &user()?)?,
                     None => db.write(|c| new.insert(c))?,
                 };
                 context.done(&channel.id.to_string(), &channel)?;

@@ -7,10 +7,9 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::output::visible;
-use super::values::{Paging, json};
+use super::values::{OfChannel, Paging, json};
 use super::{Context, Format};
 use crate::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
-use crate::republishing::ChannelId;
 use crate::types::ConfigChangeId;
 use crate::{Database, Error, Result};
 
@@ -94,20 +93,6 @@ enum Command {
         #[command(flatten)]
         page: Paging<ConfigChangeId>,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct OfChannel {
-    /// As it holds for this channel: its id, or YouTube's
-    #[arg(long, value_name = "ID")]
-    channel: Option<String>,
-}
-
-impl OfChannel {
-    fn id(&self, db: &Database) -> Result<Option<ChannelId>> {
-        let find = |id: &String| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
-        self.channel.as_ref().map(find).transpose()
-    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -203,14 +188,21 @@ impl Args {
             Command::List { of } => {
                 let settings = config.list(of.id(&db)?)?;
                 if context.output.format != Format::Table {
-                    context.output.rows(&settings, &["key", "value", "layer", "error", "help"])?;
+                    let shown = ["key", "value", "layer", "error", "read_by", "help"];
+                    context.output.rows(&settings, &shown)?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let rows = settings.iter().map(|setting| {
                     let layer = setting.layer.map(|layer| layer.to_string()).unwrap_or_default();
-                    vec![setting.key.clone(), visible(&value(setting)), layer, visible(&setting.help)]
+                    vec![
+                        setting.key.clone(),
+                        visible(&value(setting)),
+                        layer,
+                        visible(&setting.read_by),
+                        visible(&setting.help),
+                    ]
                 });
-                context.output.table(&["key", "value", "layer", "help"], rows)?;
+                context.output.table(&["key", "value", "layer", "read_by", "help"], rows)?;
             }
             Command::Explain { key, of } => {
                 let explained = config.explain(&key, of.id(&db)?)?;
@@ -218,10 +210,15 @@ impl Args {
                     context.output.object(&explained)?;
                     return Ok(ExitCode::SUCCESS);
                 }
+                let read_by = match explained.help.ends_with(&explained.read_by) {
+                    true => String::new(),
+                    false => format!(" (read by: {})", explained.read_by),
+                };
                 context.output.text(&format!(
-                    "{key}: {}\n{}\n\n",
+                    "{key}: {}\n{}{}\n\n",
                     visible(&value(&explained)),
-                    explained.help
+                    visible(&explained.help),
+                    visible(&read_by)
                 ))?;
                 let text = |value: Option<String>| value.unwrap_or_default();
                 let rows = explained.layers.into_iter().map(|layer| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{Paging, duration};
+use super::values::{Paging, by_setting, duration};
 use crate::maintenance::{self, Part, Prune};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
@@ -58,8 +58,7 @@ enum Command {
         /// Not before, such as 2026-11-21T08:30:00Z
         #[arg(long, value_name = "TIME")]
         run_at: Option<Timestamp>,
-        /// How often it may be tried
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", help = by_setting("Number of attempts", "default_retry_attempts"))]
         max_attempts: Option<i32>,
         /// Leave it if an unfinished job has this key
         #[arg(long, value_name = "KEY")]

@@ -198,6 +198,7 @@ impl Context {
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
     logging::start(global.verbose, global.quiet, global.log_format);
+    crate::config::use_file(global.config.clone());
     let mut context = Context {
         url: global.database_url,
         config: global.config,

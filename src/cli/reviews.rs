@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{Paging, duration};
+use super::values::{OfChannel, Paging, by_setting, duration};
 use crate::Result;
-use crate::compilation::{PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
+use crate::compilation::{Overdue, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -49,9 +49,15 @@ enum Command {
     },
     /// Hold the reviews that nobody has answered in time
     Hold {
-        /// How long a person has, such as 4h
-        #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration)]
-        after: Duration,
+        #[arg(long, value_name = "TIME", value_parser = duration, help = by_setting(
+            "Time a person has to answer, such as 4h", "review_timeout_hours"
+        ))]
+        after: Option<Duration>,
+        /// Only reviews of this niche's runs
+        #[arg(long, value_name = "NAME")]
+        niche: Option<String>,
+        #[command(flatten)]
+        of: OfChannel,
     },
 }
 
@@ -80,8 +86,9 @@ impl Args {
                 let review = db.write(|c| ReviewLog::answer(c, id, action, detail.as_deref()))?;
                 told(context, &review, &format!("is answered: {action}"))?;
             }
-            Command::Hold { after } => {
-                let held = db.write(|c| ReviewLog::hold_overdue(c, after))?;
+            Command::Hold { after, niche, of } => {
+                let overdue = Overdue { channel: of.id(&db)?, niche: niche.as_deref(), after };
+                let held = db.write(|c| ReviewLog::hold_overdue(c, overdue))?;
                 context.output.rows(&held, SHOWN)?;
             }
         }

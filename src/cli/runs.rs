@@ -6,9 +6,11 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::output::{Output, visible};
-use super::values::{Paging, duration};
+use super::values::{OfChannel, Paging, by_setting, duration};
 use super::{Context, Format};
-use crate::compilation::{Clip, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView};
+use crate::compilation::{
+    Choose, Clip, Cycle, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView,
+};
 use crate::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
@@ -41,24 +43,38 @@ enum Command {
         /// The niche, such as gaming
         #[arg(value_name = "NICHE")]
         niche: String,
-        /// Length of the cycle, counted from midnight UTC, such as 6h; the cycle that is under way is meant
-        #[arg(long, value_name = "TIME", default_value = "6h", value_parser = duration)]
-        cycle: Duration,
+        #[arg(long, value_name = "TIME", value_parser = duration, help = by_setting(
+            "Length of the current cycle, counted from midnight UTC, such as 6h", "cycle_hours"
+        ))]
+        cycle: Option<Duration>,
         /// Start of another cycle, such as 2026-11-21T06:00:00Z
         #[arg(long, value_name = "TIME", requires = "end")]
         start: Option<Timestamp>,
         /// End of that cycle
         #[arg(long, value_name = "TIME", requires = "start")]
         end: Option<Timestamp>,
+        #[command(flatten)]
+        of: OfChannel,
     },
     /// Choose the best pending videos of its niche for a run; they count as used from then on
     Choose {
         /// Number of the run
         #[arg(value_name = "ID")]
         id: PipelineRunId,
-        /// Most videos to choose
-        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: i64,
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), help = by_setting(
+            "Maximum number of videos to choose; the default is a number of clips of the run", "max_clips"
+        ))]
+        limit: Option<i64>,
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), help = by_setting(
+            "Fail if the run would have fewer clips", "min_clips"
+        ))]
+        min_clips: Option<i64>,
+        #[arg(long, value_name = "SCORE", help = by_setting(
+            "Minimum viral score; videos without one pass", "min_viral_score"
+        ))]
+        min_score: Option<f64>,
+        #[command(flatten)]
+        of: OfChannel,
     },
     /// Move a run to its next status
     Move {
@@ -100,16 +116,22 @@ impl Args {
                     _ => context.output.object(&view)?,
                 }
             }
-            Command::Start { niche, cycle, start, end } => {
-                let (start, end) = match start.zip(end) {
-                    Some(given) => given,
-                    None => PipelineRun::cycle_at(Timestamp::now(), cycle)?,
-                };
-                let run = db.write(|c| PipelineRun::start_cycle(c, &niche, start, end))?;
+            Command::Start { niche, cycle, start, end, of } => {
+                let cycle = Cycle { channel: of.id(&db)?, length: cycle, at: None };
+                let run = db.write(|c| match start.zip(end) {
+                    Some((start, end)) => PipelineRun::start_cycle(c, &niche, start, end),
+                    None => PipelineRun::start(c, &niche, &cycle),
+                })?;
                 told(context, &run)?;
             }
-            Command::Choose { id, limit } => {
-                let clips = db.write(|c| Clip::choose_best(c, id, limit))?;
+            Command::Choose { id, limit, min_clips, min_score, of } => {
+                let how = Choose { channel: of.id(&db)?, limit, min_clips, min_viral_score: min_score };
+                let clips = db.write(|c| Clip::choose_best(c, id, how))?;
+                if clips.is_empty() {
+                    tracing::warn!(
+                        "no videos were chosen: the run has enough clips, or no video is good enough"
+                    );
+                }
                 context.output.rows(&clips, CLIPS)?;
             }
             Command::Move { id, status, error } => {

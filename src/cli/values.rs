@@ -4,7 +4,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Error, Json, Page, Result};
+use crate::config::Registry;
+use crate::republishing::ChannelId;
+use crate::{Database, Error, Json, Page, Result};
 
 /// Which page of a list to print.
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,29 @@ impl<K: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync> Fro
     fn from(Paging { after, limit }: Paging<K>) -> Self {
         Self { after, limit }
     }
+}
+
+/// The channel whose settings count.
+#[derive(Debug, clap::Args)]
+pub(super) struct OfChannel {
+    /// Use the settings of this channel: its id, or YouTube's
+    #[arg(long, value_name = "ID")]
+    pub(super) channel: Option<String>,
+}
+
+impl OfChannel {
+    pub(super) fn id(&self, db: &Database) -> Result<Option<ChannelId>> {
+        let find = |id: &String| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
+        self.channel.as_ref().map(find).transpose()
+    }
+}
+
+/// The help of an option whose default is a setting. The registry gives its default, so that both always agree.
+pub(super) fn by_setting(help: &str, key: &str) -> String {
+    let default =
+        Registry::default().get(key).map_or_else(|error| error.to_string(), |key| key.default.to_string());
+    // A line of its own, so that clap does not wrap it.
+    format!("{help}\n[default: setting {key}, {default}]")
 }
 
 /// A value for a column that may be NULL: an empty one is NULL.

@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed, RunStatus};
+use crate::config::Current;
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{clips, discovered_videos};
-use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId};
+use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
 #[derive(
@@ -86,6 +87,30 @@ pub struct ClipChanges<'a> {
 pub struct ClipFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub discovered_video_id: Option<DiscoveredVideoId>,
+}
+
+/// How many videos [`Clip::choose_best`] chooses, and which. Each `None` means the setting.
+///
+/// A number alone is a maximum, with no minimum: `Clip::choose_best(conn, run, 5)` chooses up to five videos, by the
+/// setting `min_viral_score`.
+#[derive(Debug, Clone, Default)]
+pub struct Choose {
+    /// The channel whose settings count. `None`: the settings for all channels.
+    pub channel: Option<ChannelId>,
+    /// Maximum number of videos to choose, from 0 to 1,000. `None`: as many as bring the run to `max_clips` clips.
+    pub limit: Option<i64>,
+    /// Minimum number of clips that the run must have afterwards. `None`: the setting `min_clips`, or fewer if the limit
+    /// allows only fewer.
+    pub min_clips: Option<i64>,
+    /// Minimum viral score of a video. Videos without a score pass, after those with one. `None`: the setting
+    /// `min_viral_score`.
+    pub min_viral_score: Option<f64>,
+}
+
+impl From<i64> for Choose {
+    fn from(limit: i64) -> Self {
+        Self { limit: Some(limit), min_clips: Some(0), ..Self::default() }
+    }
 }
 
 impl Clip {
@@ -165,16 +190,42 @@ impl Clip {
         })
     }
 
-    /// Chooses the best `count` pending videos of the run's niche, as [`choose`](Self::choose) does; fewer if
-    /// there are no more. Two runs that choose at once take different ones.
+    /// Chooses the best pending videos of the run's niche, as [`choose`](Self::choose) does. Two runs that choose at
+    /// once take different ones. How many, and how good they must be, the settings `min_clips`, `max_clips` and
+    /// `min_viral_score` say, unless `how` does.
+    ///
+    /// ```
+    /// use viraldb::compilation::{Choose, Clip, Cycle, PipelineRun};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let run = db.write(|c| PipelineRun::start(c, "gaming", &Cycle::default()))?;
+    /// let refused = db.write(|c| Clip::choose_best(c, run.id, Choose::default()));
+    /// assert!(refused.is_err()); // no videos are pending, and min_clips is 8
+    /// assert!(db.write(|c| Clip::choose_best(c, run.id, 5))?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `NotFound` if there is no such run; `Invalid` if it is neither pending nor running, or for more than 1,000.
-    pub fn choose_best(conn: &mut DbConnection, run: PipelineRunId, count: i64) -> Result<Vec<Self>> {
-        check_number(count)?;
+    /// `NotFound` if there is no such run or channel. `Invalid`, and nothing is chosen, if the run is neither pending nor
+    /// running, if it would have too few clips, for a limit of more than 1,000, or if a setting cannot be read.
+    pub fn choose_best(
+        conn: &mut DbConnection,
+        run: PipelineRunId,
+        how: impl Into<Choose>,
+    ) -> Result<Vec<Self>> {
+        let how = how.into();
+        how.limit.map_or(Ok(()), check_number)?;
         conn.atomically(|conn| {
             let niche = lock(conn, run)?.niche;
-            let best = DiscoveredVideo::take_pending(conn, &niche, count)?;
+            let there = count(conn, run)?;
+            let bounds = Bounds::of(conn, &how, there)?;
+            let best = DiscoveredVideo::take_pending(conn, &niche, bounds.limit, bounds.min_viral_score)?;
+            let clips = there + best.len() as i64;
+            if clips < bounds.min_clips {
+                return Err(bounds.too_few(run, &niche, clips));
+            }
             cut(conn, run, &best)
         })
     }
@@ -183,6 +234,56 @@ impl Clip {
     pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
     }
+}
+
+/// What a choice comes to by the settings.
+struct Bounds {
+    limit: i64,
+    min_clips: i64,
+    min_viral_score: f64,
+}
+
+impl Bounds {
+    /// Reads what is not given from the settings. The run has `there` clips already.
+    fn of(conn: &mut DbConnection, how: &Choose, there: i64) -> Result<Self> {
+        const KEYS: [&str; 3] = ["max_clips", "min_clips", "min_viral_score"];
+        let Choose { channel, limit, min_clips, min_viral_score } = *how;
+        if let (Some(limit), Some(min_clips), Some(min_viral_score)) = (limit, min_clips, min_viral_score) {
+            return Ok(Self { limit, min_clips, min_viral_score });
+        }
+        let current = Current::read(conn, channel, &KEYS)?;
+        let limit = match limit {
+            Some(limit) => limit,
+            None => (current.get::<i64>(channel, "max_clips")? - there).max(0),
+        };
+        let min_clips = match min_clips {
+            Some(min_clips) => min_clips,
+            None => current.get::<i64>(channel, "min_clips")?.min(there + limit),
+        };
+        let min_viral_score = match min_viral_score {
+            Some(score) => score,
+            None => current.get(channel, "min_viral_score")?,
+        };
+        Ok(Self { limit, min_clips, min_viral_score })
+    }
+
+    fn too_few(&self, run: PipelineRunId, niche: &str, clips: i64) -> Error {
+        let Self { min_clips, min_viral_score, .. } = self;
+        Error::invalid(
+            format!("run {run}"),
+            format!(
+                "would have {clips} {}, and at least {min_clips} are required; nothing was chosen: discover more videos of \
+                 {niche}, lower the setting min_viral_score ({min_viral_score}) or min_clips, or choose again with a lower \
+                 minimum (`viraldb runs choose {run} --min-clips {clips}`)",
+                if clips == 1 { "clip" } else { "clips" }
+            ),
+        )
+    }
+}
+
+fn count(conn: &mut DbConnection, run: PipelineRunId) -> Result<i64> {
+    on_backend!(conn, |c| clips::table.filter(clips::pipeline_run_id.eq(run)).count().get_result(c))
+        .of("clips", run)
 }
 
 /// More than a video of any length shows.

@@ -192,21 +192,40 @@ impl DiscoveredVideo {
     }
 
     /// The pending videos of a niche, best first, for the transaction that is open to take: another one that
-    /// asks meanwhile is given others.
-    pub(super) fn take_pending(conn: &mut DbConnection, niche: &str, limit: i64) -> Result<Vec<Self>> {
-        let best = || {
+    /// asks meanwhile is given others. A video with a score below `min_score` is left out, one without a score is not.
+    pub(super) fn take_pending(
+        conn: &mut DbConnection,
+        niche: &str,
+        limit: i64,
+        min_score: f64,
+    ) -> Result<Vec<Self>> {
+        let best = |limit: i64| {
             discovered_videos::table
                 .filter(is_pending())
                 .filter(discovered_videos::niche.eq(niche))
                 .order(best_first())
                 .limit(limit)
         };
-        on_backend!(
-            conn,
-            sqlite => |c| best().select(Self::as_select()).load(c),
-            postgres => |c| best().select(Self::as_select()).for_update().skip_locked().load(c),
+        let scored = || best(limit).filter(discovered_videos::viral_score.ge(min_score));
+        let mut taken: Vec<Self> = on_backend!(
+            &mut *conn,
+            sqlite => |c| scored().select(Self::as_select()).load(c),
+            postgres => |c| scored().select(Self::as_select()).for_update().skip_locked().load(c),
         )
-        .of("discovered_videos", niche)
+        .of("discovered_videos", niche)?;
+        // A statement of its own, so that neither reads the videos in between, whose score is too low.
+        let left = limit - taken.len() as i64;
+        if left > 0 {
+            let unscored = || best(left).filter(discovered_videos::viral_score.is_null());
+            let rest: Vec<Self> = on_backend!(
+                conn,
+                sqlite => |c| unscored().select(Self::as_select()).load(c),
+                postgres => |c| unscored().select(Self::as_select()).for_update().skip_locked().load(c),
+            )
+            .of("discovered_videos", niche)?;
+            taken.extend(rest);
+        }
+        Ok(taken)
     }
 
     /// How many videos are pending in each niche, by niche.

@@ -2,7 +2,6 @@
 
 mod analytics;
 mod clip;
-mod config_override;
 mod discovered_video;
 mod error_log;
 mod pipeline_run;
@@ -11,22 +10,22 @@ mod script;
 mod short;
 mod tts_audio;
 
+pub use crate::config::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
 pub use crate::types::{
     AnalyticsId, ClipId, DiscoveredVideoId, ErrorLogId, PipelineRunId, ReviewLogId, ScriptId, ShortId,
     TtsAudioId,
 };
 pub use analytics::{Analytics, AnalyticsChanges, AnalyticsFilter, NewAnalytics};
-pub use clip::{Clip, ClipChanges, ClipFilter, NewClip};
-pub use config_override::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
+pub use clip::{Choose, Clip, ClipChanges, ClipFilter, NewClip};
 pub use discovered_video::{
     ContentIdRisk, DiscoveredVideo, DiscoveredVideoChanges, DiscoveredVideoFilter, NewDiscoveredVideo,
     Processed,
 };
 pub use error_log::{ErrorLog, ErrorLogChanges, ErrorLogFilter, NewErrorLog};
 pub use pipeline_run::{
-    NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus, RunView,
+    Cycle, NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus, RunView,
 };
-pub use review_log::{NewReviewLog, ReviewAction, ReviewLog, ReviewLogChanges, ReviewLogFilter};
+pub use review_log::{NewReviewLog, Overdue, ReviewAction, ReviewLog, ReviewLogChanges, ReviewLogFilter};
 pub use script::{NewScript, Script, ScriptChanges, ScriptFilter};
 pub use short::{NewShort, Short, ShortChanges, ShortFilter, ShortStatus};
 pub use tts_audio::{NewTtsAudio, TtsAudio, TtsAudioChanges, TtsAudioFilter};

@@ -14,6 +14,7 @@ use crate::error::{Result, ResultExt};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
 
+pub use life::Cycle;
 pub use view::RunView;
 
 /// One row of `pipeline_runs`.

@@ -15,6 +15,8 @@ use crate::error::{Result, ResultExt};
 use crate::schema::{pipeline_runs, review_log};
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
+pub use life::Overdue;
+
 /// One row of `review_log`.
 #[derive(
     Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::config_override::{ConfigOverride, NewConfigOverride};
 use super::document::inside;
 use super::explain::MASK;
 use super::kind::Kind;
@@ -16,7 +17,6 @@ use super::registry::Key;
 use super::secret::shown;
 use super::{Config, Registry, document};
 use crate::Database;
-use crate::compilation::{ConfigOverride, NewConfigOverride};
 use crate::db::{DbConnection, Page, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{Channel, ChannelChanges, ChannelId, NewSystemConfiguration, SystemConfiguration};

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::change::{Scope, keep, refuse_sealed};
 use super::document::{self, inside};
+use super::layers::{Layers, OfChannel, Resolved};
 use super::{Config, explain};
 use crate::DbConnection;
-use crate::error::{Result, require};
+use crate::error::{Error, Result, require};
 use crate::republishing::{Channel, ChannelChanges, ChannelId, NewChannel};
 use crate::types::{Json, portable};
 
@@ -34,9 +35,8 @@ pub struct ChannelDefaults {
 }
 
 impl ChannelDefaults {
-    /// Those of a kind, or of a channel of none.
-    pub fn of(kind: Option<ChannelKind>) -> Self {
-        let setting = |name| default_of(kind, name).cloned().unwrap_or_else(|| built_in(name));
+    /// Those of a kind, or of a channel of none, with these two settings.
+    fn new(kind: Option<ChannelKind>, frequency: &Value, min_resolution: &Value) -> Self {
         let (times, durations, title, description) = match kind {
             Some(ChannelKind::Compilation) => {
                 (json!(["17:00"]), (5, 3_600), "{title}", "Clips by: {creator}")
@@ -47,13 +47,9 @@ impl ChannelDefaults {
             }
         };
         Self {
-            posting_schedule: Json(json!({
-                "frequency": setting("default_posting_frequency"),
-                "times": times,
-                "timezone": "UTC",
-            })),
+            posting_schedule: Json(json!({ "frequency": frequency, "times": times, "timezone": "UTC" })),
             content_filters: Json(json!({
-                "min_resolution": setting("default_min_resolution"),
+                "min_resolution": min_resolution,
                 "min_duration": durations.0,
                 "max_duration": durations.1,
                 "min_views": 0,
@@ -65,23 +61,68 @@ impl ChannelDefaults {
     }
 }
 
-/// A new channel with the documents of its kind, and the kind among its settings.
-pub fn new_channel<'a>(
-    name: &'a str,
-    youtube_channel_id: &'a str,
-    kind: Option<ChannelKind>,
-) -> NewChannel<'a> {
-    let ChannelDefaults { posting_schedule, content_filters, metadata_template } = ChannelDefaults::of(kind);
-    NewChannel {
-        posting_schedule,
-        content_filters,
-        metadata_template,
-        settings: kind.map(|kind| Json(json!({ "kind": kind.as_str() }))),
-        ..NewChannel::new(name, youtube_channel_id)
-    }
-}
-
 impl Config {
+    /// Returns the documents of a new channel with these settings, among them its `kind`. The settings
+    /// `default_posting_frequency` and `default_min_resolution` go into them: the channel's own, or those for all channels.
+    /// The defaults of a kind win over a setting for all channels that is at its default, as `init` writes it.
+    ///
+    /// # Errors
+    /// `Invalid` for settings that are not an object, and for a value that a setting cannot have.
+    pub fn channel_defaults(&self, settings: &Json) -> Result<ChannelDefaults> {
+        self.check_settings(settings)?;
+        let channel = OfChannel { id: ChannelId::default(), settings: &settings.0 };
+        let kind = channel.kind();
+        let (frequency, min_resolution) = self.layered(None, |layers| {
+            let layers = Layers { channel: Some(channel), ..*layers };
+            let value = |name| {
+                let key = self.0.registry.get(name)?;
+                let value: Value = super::read(name, &Resolved::of(key, &layers))?;
+                let of_kind = default_of(kind, name).filter(|_| value == key.default).cloned();
+                Ok::<_, Error>(of_kind.unwrap_or(value))
+            };
+            Ok::<_, Error>((value("default_posting_frequency")?, value("default_min_resolution")?))
+        })??;
+        Ok(ChannelDefaults::new(kind, &frequency, &min_resolution))
+    }
+
+    /// Returns a new channel with its settings, and with the documents that these make:
+    /// see [`channel_defaults`](Self::channel_defaults).
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use viraldb::Json;
+    /// use viraldb::config::{ChannelKind, Config};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let config = Config::open(&db)?;
+    /// let settings = Json(json!({ "kind": ChannelKind::Compilation }));
+    /// let channel = config.add_channel(&config.new_channel("Clips", "UC1", Some(settings))?, "alice")?;
+    /// assert_eq!(channel.content_filters.0["min_resolution"], "1080p");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`channel_defaults`](Self::channel_defaults).
+    pub fn new_channel<'a>(
+        &self,
+        name: &'a str,
+        youtube_channel_id: &'a str,
+        settings: Option<Json>,
+    ) -> Result<NewChannel<'a>> {
+        let none = Json(json!({}));
+        let defaults = self.channel_defaults(settings.as_ref().unwrap_or(&none))?;
+        let ChannelDefaults { posting_schedule, content_filters, metadata_template } = defaults;
+        Ok(NewChannel {
+            posting_schedule,
+            content_filters,
+            metadata_template,
+            settings,
+            ..NewChannel::new(name, youtube_channel_id)
+        })
+    }
+
     /// Inserts a channel whose settings can be, and keeps who set which.
     ///
     /// # Errors
@@ -154,10 +195,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn built_in(name: &str) -> Value {
-    super::Registry::default().get(name).map_or(Value::Null, |key| key.default.clone())
 }
 
 /// The default that channels of a kind have in place of the one of all.

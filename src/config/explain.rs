@@ -26,6 +26,9 @@ pub struct Explained {
     pub error: Option<String>,
     /// What it is for.
     pub help: String,
+    /// Who reads it: commands and functions of viraldb, or `applications only`.
+    #[serde(default)]
+    pub read_by: String,
     /// All layers, the strongest first.
     pub layers: Vec<LayerValue>,
 }
@@ -131,6 +134,7 @@ fn explained(key: &Key, layers: &Layers<'_>) -> Explained {
         layer,
         error: of_layers.iter().find(|layer| layer.wins).and_then(|layer| layer.error.clone()),
         help: key.help.clone().into_owned(),
+        read_by: key.readers().to_owned(),
         layers: of_layers,
     }
 }

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::channels::{ChannelKind, default_of};
+use super::config_override::ConfigOverride;
 use super::document::inside;
 use super::file::File;
 use super::kind::Kind;
 use super::registry::Key;
-use crate::compilation::ConfigOverride;
 use crate::environment::{self, DotEnv};
 use crate::republishing::{ChannelId, SystemConfiguration};
 use crate::types::portable;
-use crate::{Error, Result};
+use crate::{DbConnection, Error, Result};
 
 portable! {
     /// Where a setting can stand, the strongest first.
@@ -83,6 +83,18 @@ pub(super) struct Stored {
     pub(super) system: HashMap<String, SystemConfiguration>,
 }
 
+impl Stored {
+    /// What the database says of these settings, by the open transaction if there is one.
+    pub(super) fn read(conn: &mut DbConnection, keys: &[&str]) -> Result<Self> {
+        let overrides = ConfigOverride::find_many(conn, keys)?;
+        let system = SystemConfiguration::find_many(conn, keys)?;
+        Ok(Self {
+            overrides: overrides.into_iter().map(|row| (row.key.clone(), row)).collect(),
+            system: system.into_iter().map(|row| (row.key.clone(), row)).collect(),
+        })
+    }
+}
+
 /// A channel's own settings.
 #[derive(Clone, Copy)]
 pub(super) struct OfChannel<'a> {
@@ -91,7 +103,7 @@ pub(super) struct OfChannel<'a> {
 }
 
 impl OfChannel<'_> {
-    fn kind(&self) -> Option<ChannelKind> {
+    pub(super) fn kind(&self) -> Option<ChannelKind> {
         self.settings.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok())
     }
 }

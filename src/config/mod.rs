@@ -35,6 +35,8 @@
 
 mod change;
 mod channels;
+mod config_override;
+mod current;
 mod document;
 mod exchange;
 mod explain;
@@ -56,15 +58,17 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::compilation::ConfigOverride;
 use crate::db::wake::{Topic, Waker};
-use crate::republishing::{Channel, ChannelId, SystemConfiguration};
+use crate::republishing::{Channel, ChannelId};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
 
 pub(crate) use change::complete_default_configs;
 pub use change::{Change, ChangedLayer, Scope, set_default_configs};
-pub use channels::{ChannelDefaults, ChannelKind, new_channel};
+pub use channels::{ChannelDefaults, ChannelKind};
+pub use config_override::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
+pub(crate) use current::Current;
+pub use current::use_file;
 pub use explain::{Explained, LayerValue};
 pub use kind::Kind;
 pub use layers::Layer;
@@ -361,13 +365,7 @@ impl Config {
     /// What the database says of the settings that are known, for all channels, at one moment.
     fn stored(&self, conn: &mut DbConnection) -> Result<Stored> {
         let keys: Vec<&str> = self.0.registry.iter().map(|key| key.name.as_ref()).collect();
-        let (overrides, system) = conn.snapshot(|conn| {
-            Ok((ConfigOverride::find_many(conn, &keys)?, SystemConfiguration::find_many(conn, &keys)?))
-        })?;
-        Ok(Stored {
-            overrides: overrides.into_iter().map(|row| (row.key.clone(), row)).collect(),
-            system: system.into_iter().map(|row| (row.key.clone(), row)).collect(),
-        })
+        conn.snapshot(|conn| Stored::read(conn, &keys))
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Key {
     /// What it is for, in a line.
     #[serde(default)]
     pub help: Cow<'static, str>,
+    /// The commands and functions of viraldb that obey it, such as `runs start`. Empty if only applications read it.
+    #[serde(default)]
+    pub read_by: Cow<'static, str>,
     /// The layers that count, if not all do.
     #[serde(skip)]
     pub(super) only: Option<&'static [Layer]>,
@@ -55,6 +58,7 @@ impl Key {
             per_channel: false,
             secret: false,
             help: Cow::Borrowed(""),
+            read_by: Cow::Borrowed(""),
             only: None,
         }
     }
@@ -86,6 +90,31 @@ impl Key {
     #[must_use]
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = help.into();
+        self
+    }
+
+    /// Names the commands and functions that obey it.
+    #[must_use]
+    pub fn read_by(mut self, read_by: impl Into<Cow<'static, str>>) -> Self {
+        self.read_by = read_by.into();
+        self
+    }
+
+    /// Returns true if viraldb itself does not read the setting: it keeps the value for applications.
+    pub fn is_for_applications(&self) -> bool {
+        self.read_by.is_empty()
+    }
+
+    /// Returns who reads it, for people: `applications only`, or the commands and functions.
+    pub fn readers(&self) -> &str {
+        if self.is_for_applications() { "applications only" } else { &self.read_by }
+    }
+
+    /// Adds to the help that only applications read it, if so.
+    fn said_for_applications(mut self) -> Self {
+        if self.is_for_applications() {
+            self.help = format!("{}; read by {}", self.help, self.readers()).into();
+        }
         self
     }
 
@@ -253,47 +282,76 @@ fn built_in() -> Vec<Key> {
     let count = |name: &'static str, default: i64, min: i64, max: i64| {
         Key::new(name, Kind::Integer { min, max }, default)
     };
-    vec![
+    let keys = vec![
         Key::new("default_posting_frequency", Kind::words(FREQUENCIES), "daily")
             .per_channel()
-            .help("How often a channel publishes"),
+            .help("How often a channel publishes; channels added later start with it")
+            .read_by("channels add"),
         Key::new("default_min_resolution", Kind::words(RESOLUTIONS), "720p")
             .per_channel()
-            .help("Least resolution of a source video"),
-        count("max_concurrent_jobs", 5, 1, 1_000).help("Jobs that a worker has in hand at a time"),
-        count("default_retry_attempts", 3, 1, 100).per_channel().help("Attempts a job has before it fails"),
+            .help("Minimum resolution of source videos; channels added later start with it")
+            .read_by("channels add"),
+        count("max_concurrent_jobs", 5, 1, 1_000)
+            .help("Maximum number of jobs that a worker runs at the same time")
+            .read_by("queue::Worker"),
+        count("default_retry_attempts", 3, 1, 100)
+            .per_channel()
+            .help("Number of attempts of a job before it fails")
+            .read_by("jobs enqueue, queue::enqueue"),
         flag("orchestration_running").help("Whether the orchestrator is running"),
-        flag("orchestration_paused").help("Whether the orchestrator starts no runs"),
+        flag("orchestration_paused")
+            .help("Start no runs: viraldb creates no run and moves no pending run to running")
+            .read_by("runs start, runs move"),
         flag("queue_paused")
             .only(&[Layer::Override, Layer::System])
-            .help("Whether workers take no jobs; counts in the database only, where claims look"),
-        count("max_concurrent_runs", 2, 1, 100).help("Runs at a time"),
-        count("max_concurrent_downloads", 3, 1, 100).help("Downloads at a time"),
-        count("max_concurrent_renders", 1, 1, 100).help("Renders at a time"),
-        count("cycle_hours", 6, 1, 744).per_channel().help("Hours from one run of a niche to the next"),
-        count("min_clips", 8, 1, 100).per_channel().help("Fewest clips of a compilation"),
-        count("max_clips", 10, 1, 100).per_channel().help("Most clips of a compilation"),
+            .help("Whether workers take no jobs; counts in the database only, where claims look")
+            .read_by("jobs claim, queue::claim"),
+        count("max_concurrent_runs", 2, 1, 100)
+            .help("Maximum number of runs that are running at the same time")
+            .read_by("runs move"),
+        count("max_concurrent_downloads", 3, 1, 100).help("Maximum number of downloads at the same time"),
+        count("max_concurrent_renders", 1, 1, 100).help("Maximum number of renders at the same time"),
+        count("cycle_hours", 6, 1, 744)
+            .per_channel()
+            .help("Hours from one run of a niche to the next")
+            .read_by("runs start, doctor"),
+        count("min_clips", 8, 1, 100)
+            .per_channel()
+            .help("Fewest clips of a compilation")
+            .read_by("runs choose"),
+        count("max_clips", 10, 1, 100)
+            .per_channel()
+            .help("Most clips of a compilation")
+            .read_by("runs choose"),
         count("clip_duration_min", 12, 1, 3_600).per_channel().help("Seconds of the shortest clip"),
         count("clip_duration_max", 25, 1, 3_600).per_channel().help("Seconds of the longest clip"),
         Key::new("min_viral_score", Kind::Number { min: 0.0, max: 1.0 }, 0.6)
             .per_channel()
-            .help("Least viral score of a clip, from 0 to 1"),
+            .help("Minimum viral score of a clip, from 0 to 1; videos without a score pass")
+            .read_by("runs choose"),
         count("target_duration_min", 480, 1, 43_200)
             .per_channel()
             .help("Seconds of the shortest compilation"),
         count("target_duration_max", 600, 1, 43_200).per_channel().help("Seconds of the longest compilation"),
         count("review_timeout_hours", 4, 1, 744)
             .per_channel()
-            .help("Hours after which a review without an answer is held"),
-        count("archive_retention_days", 30, 1, 36_500).help("Days that finished runs and jobs are kept"),
-        count("error_retention_days", 90, 1, 36_500).help("Days that resolved errors are kept"),
+            .help("Hours after which a review without an answer is held")
+            .read_by("reviews hold"),
+        count("archive_retention_days", 30, 1, 36_500)
+            .help("Days that finished runs and jobs are kept")
+            .read_by("prune"),
+        count("error_retention_days", 90, 1, 36_500)
+            .help("Days that resolved errors are kept")
+            .read_by("prune"),
         count("analytics_poll_hours", 6, 1, 744).help("Hours from one sample of the numbers to the next"),
-        count("backup_keep", 7, 1, 10_000).help("Backups that are kept"),
+        count("backup_keep", 7, 1, 10_000).help("Backups that are kept").read_by("backup prune"),
         Key::new("kind", Kind::words(CHANNEL_KINDS), Value::Null)
             .per_channel()
             .only(&[Layer::Channel])
-            .help("What a channel is for; gives it defaults of its own"),
-    ]
+            .help("What a channel is for; gives it defaults of its own")
+            .read_by("every setting of the channel"),
+    ];
+    keys.into_iter().map(Key::said_for_applications).collect()
 }
 
 /// Pairs of which the first may not be above the second.

@@ -1,24 +1,31 @@
 //! Putting jobs in.
 
+use std::collections::{HashMap, HashSet};
+
 use diesel::prelude::*;
 
+use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
+use crate::types::ChannelId;
 
 /// Puts a job in the queue; `None` if an unfinished job has its `unique_key`.
 ///
-/// What is not given is left to its default: priority 0 (higher goes first), due now, 3 attempts.
+/// What is not given is left to its default: priority 0 (higher goes first), due now, and as many attempts as the setting
+/// `default_retry_attempts` of the job's channel says.
 ///
 /// # Errors
 /// `Invalid` if the video or the channel is not there, if the job has a status other than `queued`, or an empty
-/// key; `Conflict` if there is a job with its `id`.
+/// key, or if the setting cannot be read; `Conflict` if there is a job with its `id`.
 pub fn enqueue(
     conn: &mut DbConnection,
     job: &NewVideoProcessingJob<'_>,
 ) -> Result<Option<VideoProcessingJob>> {
     require_waiting(job)?;
+    let attempts = Attempts::read(conn, std::iter::once(job))?;
+    let job = &attempts.given_to(job);
     let queued = on_backend!(&mut *conn, |c| diesel::insert_into(jobs::table)
         .values(job)
         .on_conflict_do_nothing()
@@ -33,13 +40,16 @@ pub fn enqueue(
 }
 
 /// Puts jobs in the queue, or none if one of them does not fit. Returns how many it put in: a job whose
-/// `unique_key` an unfinished job has is left out.
+/// `unique_key` an unfinished job has is left out. The attempts of each are as [`enqueue`] says.
 pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>]) -> Result<usize> {
     rows.iter().try_for_each(require_waiting)?;
     // One order of keys for all, so that two who put in the same ones do not wait for each other.
     let mut rows: Vec<&NewVideoProcessingJob<'_>> = rows.iter().collect();
     rows.sort_by(|a, b| a.unique_key.cmp(&b.unique_key));
     conn.atomically(|conn| {
+        let attempts = Attempts::read(conn, rows.iter().copied())?;
+        let given: Vec<_> = rows.iter().map(|row| attempts.given_to(row)).collect();
+        let rows: Vec<_> = given.iter().collect();
         let queued = on_backend!(
             &mut *conn,
             sqlite => |c| rows
@@ -57,6 +67,36 @@ pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>])
         }
         Ok(queued)
     })
+}
+
+/// The attempts of jobs that do not say their own, by the setting of each channel.
+struct Attempts(HashMap<ChannelId, i32>);
+
+impl Attempts {
+    const KEY: &str = "default_retry_attempts";
+
+    fn read<'a, 'b: 'a>(
+        conn: &mut DbConnection,
+        rows: impl Iterator<Item = &'a NewVideoProcessingJob<'b>>,
+    ) -> Result<Self> {
+        let channels: HashSet<ChannelId> =
+            rows.filter(|row| row.max_attempts.is_none()).map(|row| row.channel_id).collect();
+        if channels.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        let current = Current::read(conn, channels.iter().copied(), &[Self::KEY])?;
+        // The insert reports a channel that does not exist.
+        let known = channels.into_iter().filter(|channel| current.knows(*channel));
+        known
+            .map(|channel| Ok((channel, current.get(Some(channel), Self::KEY)?)))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    fn given_to<'a>(&self, job: &NewVideoProcessingJob<'a>) -> NewVideoProcessingJob<'a> {
+        let attempts = job.max_attempts.or_else(|| self.0.get(&job.channel_id).copied());
+        NewVideoProcessingJob { max_attempts: attempts, ..job.clone() }
+    }
 }
 
 /// Refuses jobs of which more are there than were put in just now: some were left out because of their `id`, not

@@ -45,6 +45,7 @@ mod claim;
 mod enqueue;
 mod lease;
 mod stats;
+mod stop;
 mod worker;
 
 pub use by_hand::{Rescued, cancel, rescue, rescue_all, retry};
@@ -52,4 +53,5 @@ pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, complete_many, fail, heartbeat, release};
 pub use stats::{TypeStats, stats};
-pub use worker::{Done, Stop, Work, Worker};
+pub use stop::Stop;
+pub use worker::{Done, Work, Worker};

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Backoff, Claim, Failure, Lease, claim, complete, fail, heartbeat, release, rescue};
+use super::{Backoff, Claim, Failure, Lease, Stop, claim, complete, fail, heartbeat, release, rescue};
+use crate::config::Current;
 use crate::db::wake::{Topic, Waker};
 use crate::republishing::VideoProcessingJob;
 use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
@@ -48,7 +49,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Worker {
     db: Database,
     claim: Claim,
-    concurrency: u32,
+    /// `None`: the setting `max_concurrent_jobs`.
+    concurrency: Option<u32>,
     poll: Duration,
     grace: Duration,
     backoff: Backoff,
@@ -56,13 +58,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that claims so, one job at a time. The number of the claim does not matter: it takes as many
-    /// as it has hands free.
+    /// A worker that claims so, and works on as many jobs at the same time as the setting `max_concurrent_jobs` says. The
+    /// number of the claim does not matter: it takes as many as it has hands free.
     pub fn new(db: &Database, claim: Claim) -> Self {
         Self {
             db: db.clone(),
             claim,
-            concurrency: 1,
+            concurrency: None,
             poll: Duration::from_millis(25),
             grace: Duration::from_secs(30),
             backoff: Backoff::default(),
@@ -70,10 +72,11 @@ impl Worker {
         }
     }
 
-    /// How many jobs it works on at a time, each on a thread of its own. 1 unless told.
+    /// How many jobs it works on at the same time, each on a thread of its own. Without this, the setting
+    /// `max_concurrent_jobs` says so, which the worker reads when it starts and about every 30 seconds after that.
     #[must_use]
     pub const fn concurrency(mut self, jobs: u32) -> Self {
-        self.concurrency = jobs;
+        self.concurrency = Some(jobs);
         self
     }
 
@@ -110,12 +113,18 @@ impl Worker {
     /// A handler that is still running when the grace is over keeps its thread, but not its job.
     ///
     /// # Errors
-    /// `Invalid` if the claim cannot be. A database that is gone is no error: it may come back.
+    /// `Invalid` if the claim cannot be, or if the setting `max_concurrent_jobs` cannot be read when the worker starts. A
+    /// database that is gone is no error: it may come back.
     pub fn run<E: fmt::Display>(
         &self,
         handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
     ) -> Result<Done> {
-        self.claim.clone().at_most(self.concurrency).check()?;
+        self.claim.clone().at_most(self.concurrency.unwrap_or(1)).check()?;
+        let most = match self.most() {
+            Ok(most) => most,
+            Err(error @ Error::Invalid { .. }) => return Err(error),
+            Err(_) => 1, // until the database answers
+        };
         let shared = Arc::new(Shared {
             worker: self.clone(),
             handler: Box::new(move |work: &Work| handler(work).map_err(|error| error.to_string())),
@@ -126,37 +135,21 @@ impl Worker {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || shared.keep_leases())
         };
-        shared.work_until_stopped();
+        shared.work_until_stopped(most);
         shared.let_finish();
         let done = shared.release_the_rest();
         // It ends by itself once nothing is held; it never panics.
         let _ = heart.join();
         Ok(done)
     }
-}
 
-/// Stops a [`Worker`]: it takes no more jobs, lets those that run finish, and returns.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Stops the worker.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was stopped.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Stops the worker when the process is sent SIGTERM or SIGINT (Ctrl-C).
-    pub fn on_signals(&self) -> Result<()> {
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&self.0))
-                .map_err(|error| Error::Other(Box::new(error)))?;
+    /// How many jobs it may work on at the same time.
+    fn most(&self) -> Result<u32> {
+        const KEY: &str = "max_concurrent_jobs";
+        match self.concurrency {
+            Some(jobs) => Ok(jobs),
+            None => self.db.read_newest(|c| Current::read(c, None, &[KEY])?.get(None, KEY)),
         }
-        Ok(())
     }
 }
 
@@ -238,13 +231,13 @@ impl Shared {
         drop(self.changed.wait_timeout(hands, BEAT).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn work_until_stopped(self: &Arc<Self>) {
-        let Worker { db, claim: wanted, concurrency, poll, stop, .. } = &self.worker;
+    fn work_until_stopped(self: &Arc<Self>, mut most: u32) {
+        let Worker { db, claim: wanted, poll, stop, .. } = &self.worker;
         let mut waker = None;
         let mut rescue_at = Instant::now();
         while !stop.is_stopped() {
             let hands = self.hands();
-            let free = concurrency.saturating_sub(hands.held.len() as u32);
+            let free = most.saturating_sub(hands.held.len() as u32);
             if free == 0 {
                 self.wait_for_a_change(hands);
                 continue;
@@ -258,6 +251,13 @@ impl Shared {
                 };
                 if Instant::now() >= rescue_at {
                     db.write(rescue)?;
+                    most = match self.worker.most() {
+                        Err(error @ Error::Invalid { .. }) => {
+                            tracing::warn!("the worker goes on with {most} jobs at the same time: {error}");
+                            most
+                        }
+                        read => read?,
+                    };
                     rescue_at = Instant::now() + self.worker.claim.length().min(Duration::from_secs(30));
                 }
                 // Powers of two, so that few different statements are kept prepared.

@@ -1,6 +1,7 @@
 //! Channels that videos are published on.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use diesel::dsl::sql;
@@ -176,6 +177,23 @@ impl Channel {
     /// A channel's own settings; `NotFound` if there is no such channel.
     pub fn settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
         on_backend!(conn, |c| channels::table.find(id).select(channels::settings).first(c)).of("channels", id)
+    }
+
+    /// The own settings of those of these channels that exist.
+    pub(crate) fn settings_of_many(
+        conn: &mut DbConnection,
+        ids: &[ChannelId],
+    ) -> Result<HashMap<ChannelId, Json>> {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(IDS) {
+            let rows: Vec<(ChannelId, Json)> = on_backend!(&mut *conn, |c| channels::table
+                .filter(channels::id.eq_any(ids))
+                .select((channels::id, channels::settings))
+                .load(c))
+            .of("channels", "")?;
+            found.extend(rows);
+        }
+        Ok(found)
     }
 
     /// A channel's own settings, which nobody else changes before the transaction is over.

@@ -6,10 +6,22 @@ use chrono::DateTime;
 use diesel::prelude::*;
 
 use super::{NewPipelineRun, PipelineRun, PipelineRunChanges, RunStatus};
+use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::pipeline_runs;
-use crate::types::{PipelineRunId, Timestamp};
+use crate::types::{ChannelId, PipelineRunId, Timestamp};
+
+/// The cycle that a run covers, for [`PipelineRun::start`]. Each `None` leaves the choice to viraldb.
+#[derive(Debug, Clone, Default)]
+pub struct Cycle {
+    /// The channel whose settings count. `None`: the settings for all channels.
+    pub channel: Option<ChannelId>,
+    /// The length of the cycle. `None`: the setting `cycle_hours`.
+    pub length: Option<Duration>,
+    /// A time within the cycle. `None`: now.
+    pub at: Option<Timestamp>,
+}
 
 impl RunStatus {
     /// The statuses that this one may follow: each its step, `failed` all others, and `pending` a failure
@@ -27,11 +39,41 @@ impl RunStatus {
 }
 
 impl PipelineRun {
+    /// Returns the run of a niche for a cycle as [`cycle_at`](Self::cycle_at) counts them, as
+    /// [`start_cycle`](Self::start_cycle) does. The setting `cycle_hours` gives the length unless `cycle` does.
+    ///
+    /// ```
+    /// use viraldb::compilation::{Cycle, PipelineRun};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let run = db.write(|c| PipelineRun::start(c, "gaming", &Cycle::default()))?;
+    /// assert_eq!(run.cycle_end, run.cycle_start + std::time::Duration::from_secs(6 * 3600));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`start_cycle`](Self::start_cycle) and [`cycle_at`](Self::cycle_at); `Invalid` if the setting cannot be
+    /// read; `NotFound` if there is no such channel.
+    pub fn start(conn: &mut DbConnection, niche: &str, cycle: &Cycle) -> Result<Self> {
+        let length = match cycle.length {
+            Some(length) => length,
+            None => {
+                let current = Current::read(conn, cycle.channel, &["cycle_hours"])?;
+                Duration::from_secs(3600 * current.get::<u64>(cycle.channel, "cycle_hours")?)
+            }
+        };
+        let (start, end) = Self::cycle_at(cycle.at.unwrap_or_else(Timestamp::now), length)?;
+        Self::start_cycle(conn, niche, start, end)
+    }
+
     /// The run of a niche for the cycle that begins at `start`: a new one, pending, or the one that is there.
     /// Two schedulers that ask at once get the same run.
     ///
     /// # Errors
-    /// `Invalid` for an empty niche, and for an end before the start.
+    /// `Invalid` for an empty niche, for an end before the start, and for a new run while the setting
+    /// `orchestration_paused` is true.
     pub fn start_cycle(
         conn: &mut DbConnection,
         niche: &str,
@@ -61,7 +103,12 @@ impl PipelineRun {
             })
             .of("pipeline_runs", "")?;
             let known = near.into_iter().find(|run| run.cycle_start == start);
-            known.map_or_else(|| NewPipelineRun::new(niche, start, end).insert(conn), Ok)
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let current = Current::read(conn, None, &[PAUSED])?;
+            require_not_paused(&current, &format!("a run of {niche}"))?;
+            NewPipelineRun::new(niche, start, end).insert(conn)
         })
     }
 
@@ -86,9 +133,14 @@ impl PipelineRun {
     ///
     /// # Errors
     /// `Invalid`, naming both statuses, for any other move; `NotFound`. Of two who move a run at once, one
-    /// succeeds.
+    /// succeeds. `Invalid` for a move to running while the setting `orchestration_paused` is true, or while as many runs
+    /// are running as the setting `max_concurrent_runs` allows. An answer to a review moves its run back to running in
+    /// either case.
     pub fn move_to(conn: &mut DbConnection, id: PipelineRunId, to: RunStatus) -> Result<Self> {
-        advance(conn, id, to, to.follows(), None)
+        match to {
+            RunStatus::Running => begin(conn, id),
+            _ => advance(conn, id, to, to.follows(), None),
+        }
     }
 
     /// Ends a run as failed, and notes why.
@@ -145,6 +197,53 @@ impl PipelineRun {
         })
         .of("pipeline_runs", "")
     }
+}
+
+/// The setting that stops the start of runs.
+const PAUSED: &str = "orchestration_paused";
+/// The setting that limits how many runs are running.
+const MOST: &str = "max_concurrent_runs";
+
+/// Moves a run to running if the settings allow it.
+fn begin(conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
+    conn.atomically(|conn| {
+        // Begin one run at a time, so that two transactions cannot both take the last place. SQLite has one writer.
+        on_backend!(
+            &mut *conn,
+            sqlite => |_c| QueryResult::Ok(()),
+            postgres => |c| crate::db::postgres::lock_name(c, "viraldb running runs"),
+        )?;
+        let run = advance(conn, id, RunStatus::Running, RunStatus::Running.follows(), None)?;
+        let current = Current::read(conn, None, &[PAUSED, MOST])?;
+        require_not_paused(&current, &format!("run {id}"))?;
+        let most: i64 = current.get(None, MOST)?;
+        let running: i64 = on_backend!(&mut *conn, |c| pipeline_runs::table
+            .filter(pipeline_runs::status.eq(RunStatus::Running))
+            .count()
+            .get_result(c))
+        .of("pipeline_runs", "")?;
+        if running <= most {
+            return Ok(run);
+        }
+        let others = running - 1;
+        let reason = format!(
+            "cannot start: {others} {} running and {MOST} is {most}; finish a run, or raise the limit with \
+             `viraldb config set {MOST} {running}`",
+            if others == 1 { "run is" } else { "runs are" }
+        );
+        Err(Error::invalid(format!("run {id}"), reason))
+    })
+}
+
+fn require_not_paused(current: &Current, what: &str) -> Result<()> {
+    if !current.get::<bool>(None, PAUSED)? {
+        return Ok(());
+    }
+    let reason = format!(
+        "cannot start: {PAUSED} is true; to go on, find where it is set with `viraldb config explain {PAUSED}` and set it \
+         to false there"
+    );
+    Err(Error::invalid(what, reason))
 }
 
 /// One statement moves it if it has one of the statuses in `from`, so that nobody can come in between.

@@ -6,10 +6,29 @@ use diesel::prelude::*;
 
 use super::{NewReviewLog, ReviewAction, ReviewLog};
 use crate::compilation::{DiscoveredVideo, PipelineRun, Processed, RunStatus, ShortStatus};
+use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
-use crate::schema::{clips, review_log, shorts};
-use crate::types::{ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
+use crate::schema::{clips, pipeline_runs, review_log, shorts};
+use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
+
+/// The reviews that [`ReviewLog::hold_overdue`] holds. A duration alone holds every review that has waited for so long.
+#[derive(Debug, Clone, Default)]
+pub struct Overdue<'a> {
+    /// The channel whose settings count. `None`: the settings for all channels.
+    pub channel: Option<ChannelId>,
+    /// Only reviews of this niche's runs. `None`: all reviews. A run does not name its channel, so a channel with its own
+    /// setting names its niche here.
+    pub niche: Option<&'a str>,
+    /// How long a person has to answer. `None`: the setting `review_timeout_hours`.
+    pub after: Option<Duration>,
+}
+
+impl From<Duration> for Overdue<'_> {
+    fn from(after: Duration) -> Self {
+        Self { after: Some(after), ..Self::default() }
+    }
+}
 
 impl ReviewLog {
     /// Asks a person to review a run, which moves from running to review. A run that is under review already is
@@ -118,15 +137,34 @@ impl ReviewLog {
         })
     }
 
-    /// Holds the reviews that nobody has answered for so long, and returns them, oldest first. Their runs stay
-    /// under review, and a person may still answer.
-    pub fn hold_overdue(conn: &mut DbConnection, after: Duration) -> Result<Vec<Self>> {
+    /// Holds the reviews that nobody has answered in time, and returns them, oldest first. Their runs stay
+    /// under review, and a person may still answer. The setting `review_timeout_hours` says how long a person has, unless
+    /// `overdue` does.
+    ///
+    /// # Errors
+    /// `Invalid` if the setting cannot be read; `NotFound` if there is no such channel.
+    pub fn hold_overdue<'a>(conn: &mut DbConnection, overdue: impl Into<Overdue<'a>>) -> Result<Vec<Self>> {
+        const KEY: &str = "review_timeout_hours";
+        let Overdue { channel, niche, after } = overdue.into();
+        let after = match after {
+            Some(after) => after,
+            None => {
+                Duration::from_secs(3600 * Current::read(conn, channel, &[KEY])?.get::<u64>(channel, KEY)?)
+            }
+        };
         let before = Timestamp::now() - after;
-        let mut held: Vec<Self> = on_backend!(conn, |c| {
-            diesel::update(review_log::table.filter(is_open().and(review_log::sent_at.le(before))))
-                .set((review_log::action.eq(ReviewAction::Hold), review_log::auto_held.eq(true)))
-                .returning(Self::as_returning())
-                .get_results(c)
+        let overdue = || review_log::table.filter(is_open().and(review_log::sent_at.le(before)));
+        let set = (review_log::action.eq(ReviewAction::Hold), review_log::auto_held.eq(true));
+        let mut held: Vec<Self> = on_backend!(conn, |c| match niche {
+            None => diesel::update(overdue()).set(set).returning(Self::as_returning()).get_results(c),
+            Some(niche) => {
+                let runs =
+                    pipeline_runs::table.filter(pipeline_runs::niche.eq(niche)).select(pipeline_runs::id);
+                diesel::update(overdue().filter(review_log::pipeline_run_id.eq_any(runs)))
+                    .set(set)
+                    .returning(Self::as_returning())
+                    .get_results(c)
+            }
         })
         .of("review_log", "")?;
         held.sort_by_key(|review| (review.sent_at, review.id.0));

@@ -8,13 +8,13 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use super::fix::Fix;
 use crate::compilation::{PipelineRunId, RunStatus};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Registry};
 use crate::db::clock::now;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::republishing::JobStatus;
 use crate::schema::{pipeline_runs, video_processing_jobs as jobs};
-use crate::{Database, Result, Timestamp};
+use crate::{Database, Error, Result, Timestamp};
 
 /// Runs that are told, each as a finding.
 const TOLD: i64 = 20;
@@ -93,7 +93,9 @@ fn cycle_hours(patient: &Patient<'_>) -> Result<u64> {
         }
         Err(error) => {
             tracing::warn!("the default of cycle_hours is taken: {error}");
-            Ok(6)
+            let registry = Registry::default();
+            let default = registry.get("cycle_hours")?.default.as_u64();
+            default.ok_or_else(|| Error::invalid("cycle_hours", "has no default"))
         }
     }
 }

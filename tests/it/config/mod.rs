@@ -2,8 +2,10 @@
 
 mod changes;
 mod commands;
+mod effects;
 mod kept;
 mod layers;
+mod readers;
 mod secrets;
 
 use serde_json::{Value, json};

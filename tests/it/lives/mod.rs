@@ -11,7 +11,18 @@ use crate::make::{self, at};
 
 /// A run of gaming with a status, got there by the ways a pipeline goes.
 fn run_in(db: &Database, status: RunStatus) -> PipelineRunId {
-    let run = db.write(|c| make::pipeline_run().insert(c)).unwrap().id;
+    let run = db
+        .write(|c| {
+            let limit = NewConfigOverride {
+                key: "max_concurrent_runs".into(),
+                value: "100".into(),
+                ..Default::default()
+            };
+            limit.insert_or_update(c)?;
+            make::pipeline_run().insert(c)
+        })
+        .unwrap()
+        .id;
     let all = [RunStatus::Running, RunStatus::Review, RunStatus::Approved, RunStatus::Uploaded];
     let steps = match status {
         RunStatus::Pending => 0,

@@ -1,0 +1,91 @@
+//! Settings as the open transaction sees them, for the functions of viraldb that obey them.
+//!
+//! A [`Config`](super::Config) reads by its own connections. It does not see what the transaction has written, and on a
+//! SQLite database in memory it would wait for the transaction that asks.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+use super::Registry;
+use super::layers::{Fixed, Layers, OfChannel, Resolved, Stored};
+use crate::republishing::{Channel, ChannelId};
+use crate::types::Json;
+use crate::{DbConnection, Error, Result};
+
+/// The environment and the files, as this process found them.
+struct Process {
+    file: Option<PathBuf>,
+    /// `None` until a function asks for a setting.
+    fixed: Option<Arc<Fixed>>,
+}
+
+static PROCESS: Mutex<Process> = Mutex::new(Process { file: None, fixed: None });
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::default);
+
+/// Names the configuration file of this process, as `--config` does for the command.
+///
+/// Functions such as [`queue::enqueue`](crate::queue::enqueue) obey settings and take no [`Config`](super::Config). They
+/// read the environment and the configuration file once in each process, when one of them first asks for a setting. Call
+/// this function before, when the program starts. With `None`, viraldb looks for the file as
+/// [`Config::open`](super::Config::open) does.
+pub fn use_file(file: Option<PathBuf>) {
+    *PROCESS.lock().unwrap_or_else(PoisonError::into_inner) = Process { file, fixed: None };
+}
+
+fn fixed() -> Result<Arc<Fixed>> {
+    let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(fixed) = &process.fixed {
+        return Ok(Arc::clone(fixed));
+    }
+    let fixed = Arc::new(Fixed::read(process.file.as_deref())?);
+    Ok(Arc::clone(process.fixed.insert(fixed)))
+}
+
+/// Some of viraldb's settings, as one transaction sees them.
+pub(crate) struct Current {
+    fixed: Arc<Fixed>,
+    stored: Stored,
+    channels: HashMap<ChannelId, Json>,
+}
+
+impl Current {
+    /// Reads these settings, for all channels and for those that are named, as far as they exist.
+    pub(crate) fn read(
+        conn: &mut DbConnection,
+        channels: impl IntoIterator<Item = ChannelId>,
+        keys: &[&str],
+    ) -> Result<Self> {
+        let (fixed, stored) = (fixed()?, Stored::read(conn, keys)?);
+        let mut channels: Vec<ChannelId> = channels.into_iter().collect();
+        channels.sort_unstable();
+        channels.dedup();
+        Ok(Self { fixed, stored, channels: Channel::settings_of_many(conn, &channels)? })
+    }
+
+    /// Returns true if the channel was named and exists.
+    pub(crate) fn knows(&self, channel: ChannelId) -> bool {
+        self.channels.contains_key(&channel)
+    }
+
+    /// Returns a setting for a channel, or for all channels.
+    ///
+    /// # Errors
+    /// As [`Config::get`](super::Config::get), and `NotFound` if the channel does not exist.
+    pub(crate) fn get<T: DeserializeOwned>(&self, channel: Option<ChannelId>, key: &str) -> Result<T> {
+        let key = REGISTRY.get(key)?;
+        let channel = match channel {
+            None => None,
+            Some(id) => {
+                let missing = || Error::NotFound { table: "channels", key: id.to_string() };
+                let settings = self.channels.get(&id).ok_or_else(missing)?;
+                Some(OfChannel { id, settings: &settings.0 })
+            }
+        };
+        let layers = Layers { fixed: &self.fixed, stored: &self.stored, channel };
+        super::read(&key.name, &Resolved::of(key, &layers))
+    }
+}
