@@ -111,7 +111,7 @@ both! {
         assert_eq!(t.run(&["migrate", "check"]).code, 3);
         let sql = t.ok(&["migrate", "sql"]);
         assert!(sql.contains("CREATE TABLE clips") && sql.contains("CREATE TABLE job_videos"));
-        assert_eq!(t.ok(&["migrate", "run"]).lines().count(), 4);
+        assert_eq!(t.ok(&["migrate", "run"]).lines().count(), 5);
         assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
         assert_eq!((t.run(&["migrate", "check"]).code, t.ok(&["migrate", "sql"]).as_str()), (0, ""));
         assert_eq!(t.ok(&["migrate", "revert"]), "reverted 2026-11-27-000005_safe_functions\n");
@@ -121,7 +121,7 @@ both! {
         assert_eq!((ran.code, &*ran.err), (1, "error: the database lacks 2026-11-27-000005_safe_functions: run `viraldb migrate run`\n"));
         t.ok(&["migrate", "run"]);
         assert_eq!(t.ok(&["migrate", "redo", "--count", "2"]).lines().count(), 2);
-        assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 4);
+        assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 5);
         assert_eq!(t.run(&["migrate", "check"]).code, 3);
         assert!(t.ok(&["migrate", "sql", "2026-11-21-000002", "--down"]).contains("DROP TABLE clips"));
         assert_eq!(t.run(&["migrate", "sql", "nope"]).code, 1);
