@@ -11,6 +11,9 @@ use super::target::Held;
 use super::{Done, Phase, Progress, Read, Run, Table};
 use crate::{Database, DbConnection, Error, Result};
 
+/// Tables that an error names.
+const SHOWN: usize = 3;
+
 /// The digest of some columns of a table, the key among them.
 #[cfg(feature = "sqlite")]
 pub(in crate::maintenance) fn digest_of(
@@ -69,14 +72,17 @@ impl<'a> Run<'a> {
 
     fn incomplete(&self, held: &Held, different: &[String]) -> Error {
         let rows: Vec<String> = held.rows.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+        let more = match different.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         Error::Unusable {
             database: self.target.url().to_string(),
             reason: format!(
-                "is not empty, it has rows in {}, and holds no interrupted transfer. It is no complete copy either, it \
-                 differs from the source in {}; name another database or, if nobody needs these rows, delete them first \
-                 with --replace",
+                "is not empty, it has rows in {}; --replace deletes everything in it first. No transfer into it was \
+                 interrupted, and it is not a complete copy: it differs from the source in {}{more}",
                 rows.join(", "),
-                different.join(", ")
+                different.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ")
             ),
         }
     }

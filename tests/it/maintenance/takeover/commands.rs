@@ -33,7 +33,9 @@ both! {
             let channels = to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "before"]);
             let (again, rejected_again) = taken(&to, &source, &[]);
             assert_eq!((&first["was_complete"], &again["was_complete"]), (&false.into(), &true.into()), "{source}");
-            assert_eq!((&first["tables"], &rejected), (&again["tables"], &rejected_again), "{source}");
+            // The engines word their reasons differently.
+            let keys = |rejected: &[Value]| rejected.iter().map(|row| row["key"].clone()).collect::<Vec<_>>();
+            assert_eq!((&first["tables"], keys(&rejected)), (&again["tables"], keys(&rejected_again)), "{source}");
             assert_eq!(to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "after"]), channels.replace("before", "after"));
             let ran = to.run(&["takeover", &source, "--to", &to.url]);
             assert!(ran.code == 0 && ran.out.contains("complete already; nothing was written"), "{ran:?}");
