@@ -102,10 +102,17 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
         Format::Table => {
             context.output.rows(&report.tables, SHOWN)?;
             let Report { application, from, to, taken, rejected, seconds, .. } = report;
-            let verb = if is_dry { "would take" } else { "took" };
+            let verb = match is_dry {
+                _ if report.was_complete => "had taken",
+                true => "would take",
+                false => "took",
+            };
             context.say(&format!(
                 "{verb} {taken} rows of {application} from {from} into {to}, {rejected} rejected, {seconds:.1} s\n"
             ))?;
+            if report.was_complete {
+                context.say("this takeover is complete already; nothing was written\n")?;
+            }
             for note in notes(report) {
                 context.say(&format!("{note}\n"))?;
             }

@@ -16,7 +16,7 @@ pub(super) struct Args {
     /// The database to copy it to; made or migrated if it has to be
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Go on with a transfer that was interrupted
+    /// Go on with a transfer that was interrupted; a target that is a complete copy is left as it is
     #[arg(long, conflicts_with = "replace")]
     resume: bool,
     /// Delete everything in the target first
@@ -71,6 +71,12 @@ fn show_report(context: &mut Context, report: &Report) -> Result<()> {
         Format::Table => {
             context.output.rows(&report.tables, TRANSFERRED)?;
             let Report { from, to, rows, resumed, seconds, .. } = report;
+            if report.was_complete {
+                return context.say(&format!(
+                    "{to} is a complete copy of {from} already: {rows} rows, {seconds:.1} s, all digests equal; nothing \
+                     was written\n"
+                ));
+            }
             let before = if *resumed > 0 { format!(", {resumed} of them before") } else { String::new() };
             context.say(&format!(
                 "copied {from} to {to}: {rows} rows{before}, {seconds:.1} s, all digests equal\n"

@@ -116,7 +116,7 @@ mod at_open {
             return 0;
         }
         let left = std::time::Duration::from_millis(millis.addr() as u64).saturating_sub(waited);
-        std::thread::sleep(super::pause(waited).min(left));
+        std::thread::sleep(super::pause(waited, left).min(left));
         1
     }
 
@@ -134,16 +134,17 @@ mod at_open {
     }
 }
 
-/// How long to sleep before asking for a lock again, after having waited for it so long.
+/// How long to sleep before asking for a lock again, after having waited for it so long, and with so long left to wait.
 ///
 /// Long at first, because a lock that changes hands after each write costs everybody more than one that is
-/// kept for many. After 200 ms twice a millisecond, so that nobody waits for ever; and after 600 ms, when
-/// somebody must be holding the lock on purpose, less often again.
-const fn pause(waited: Duration) -> Duration {
+/// kept for many. After 200 ms twice a millisecond, so that nobody waits for ever. After 600 ms, when many wait or
+/// somebody is holding the lock on purpose, less often again: the sooner a connection would give up, the more often it
+/// asks. So one that waits for five seconds gets its turn among many that may wait for minutes.
+fn pause(waited: Duration, left: Duration) -> Duration {
     match waited.as_millis() {
         0..200 => Duration::from_millis(40),
         200..600 => Duration::from_micros(500),
-        _ => Duration::from_millis(2),
+        _ => (left / 2_000).clamp(Duration::from_micros(100), Duration::from_millis(10)),
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod application;
 mod batch;
+#[cfg(feature = "sqlite")]
+mod complete;
 mod sealing;
 mod source;
 mod value;
@@ -79,6 +81,8 @@ pub struct Report {
     pub taken: u64,
     /// Those that were not.
     pub rejected: u64,
+    /// Whether the target held all of it already, and nothing was written.
+    pub was_complete: bool,
     /// How long it took.
     pub seconds: f64,
     /// Each table of the application, also one that the source lacks.
@@ -117,11 +121,14 @@ pub struct Taken {
 /// of each. Settings replace those of the same key that are there. What the Python applications encrypted stays so, for
 /// [`secrets::import_fernet`](crate::secrets::import_fernet).
 ///
+/// A target that holds these rows already, and no others in the application's tables, stays as it is: a takeover that was
+/// killed after its commit has done its work.
+///
 /// It is one transaction of the target, whose write-ahead log on SQLite grows by what is written.
 ///
 /// # Errors
-/// [`Error::Unusable`] for a source of no known application, or that is the target, and for a target that holds rows in
-/// the application's tables. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
+/// [`Error::Unusable`] for a source of no known application, or that is the target, and for a target that holds other
+/// rows in the application's tables. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
 /// source was written to while it was read in a way that shows.
 pub fn takeover(
     source: &str,
@@ -131,6 +138,7 @@ pub fn takeover(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let begin = Instant::now();
+    let name = source;
     let mut source = Source::open(source)?;
     let from = source.url.clone();
     let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };
@@ -148,6 +156,12 @@ pub fn takeover(
         && source.read(|conn| transfer::is_same(conn, &from, &mut there, &to.parse()?))?
     {
         return Err(unusable("is the target itself; name another database".to_owned()));
+    }
+    #[cfg(feature = "sqlite")]
+    if let Some(report) =
+        complete::report(&mut source, name, to, (application, &tables), options, reject, progress)?
+    {
+        return Ok(report);
     }
     let (target, _dry) = if options.dry_run {
         there_or_nowhere(to)?
@@ -184,6 +198,7 @@ pub fn takeover(
         rows: sum(|table| table.rows),
         taken: sum(|table| table.taken),
         rejected: sum(|table| table.rejected),
+        was_complete: false,
         seconds: begin.elapsed().as_secs_f64(),
         tables,
         left,
@@ -307,7 +322,7 @@ fn require_empty(conn: &mut DbConnection, application: Application) -> Result<()
     Err(Error::Unusable {
         database: String::new(),
         reason: format!(
-            "holds rows in {} already; take {application} over into a database without",
+            "holds rows in {} already, and not those that would be taken; take {application} over into a database without",
             names.join(", ")
         ),
     })

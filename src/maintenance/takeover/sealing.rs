@@ -7,7 +7,7 @@ use crate::secrets::{self, Keyring, Place, Secret, is_ciphertext};
 use crate::{DbConnection, Result};
 
 /// Columns of `channels` that hold credentials.
-const OF_CHANNELS: [&str; 2] = ["api_credentials_encrypted", "github_secret_key_encrypted"];
+pub(super) const OF_CHANNELS: [&str; 2] = ["api_credentials_encrypted", "github_secret_key_encrypted"];
 
 /// Seals what has to be.
 pub(super) struct Sealing<'a> {

@@ -4,6 +4,7 @@
 //! thread writes the rows in batches, each one transaction that also notes how far it is. At the end the target is read
 //! back, and each table's count and digest compared.
 
+mod complete;
 mod digest;
 mod json;
 mod read;
@@ -20,6 +21,8 @@ use std::time::Instant;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "sqlite")]
+pub(super) use complete::digest_of;
 pub use digest::Digest;
 
 use crate::db::migrate::History;
@@ -45,7 +48,8 @@ pub enum Existing {
     /// Take a target that is empty, and no other.
     #[default]
     Refuse,
-    /// Go on with a transfer that was interrupted; or begin one, if the target is empty.
+    /// Go on with a transfer that was interrupted; or begin one, if the target is empty. A target that is a complete
+    /// copy already stays as it is.
     Resume,
     /// Delete it all first.
     Replace,
@@ -99,6 +103,8 @@ pub struct Report {
     pub rows: u64,
     /// Those of them that an interrupted transfer had copied before.
     pub resumed: u64,
+    /// Whether the target was a complete copy already, and nothing was written.
+    pub was_complete: bool,
     /// How long it took.
     pub seconds: f64,
     /// Each table.
@@ -149,7 +155,8 @@ pub struct Planned {
 /// are numbered behind the largest that the source has given; sealed values open as before, with the same keys.
 ///
 /// A transfer that was stopped goes on with [`Existing::Resume`]: what was copied before is compared with the source,
-/// which may have more rows by then, but the same in these.
+/// which may have more rows by then, but the same in these. If it was stopped after its last commit, the target is
+/// compared with the source, and nothing is written.
 ///
 /// # Errors
 /// [`Error::NotInitialised`], [`Error::SchemaPending`] and the like for a source that is not viraldb's, or not current.
@@ -164,17 +171,27 @@ pub fn transfer(
 ) -> Result<Report> {
     let begin = Instant::now();
     let tables = Table::all()?;
-    let (source, _) = checked(from, to, options, &tables)?;
-    let target = Database::open_with(to, &crate::Options::default())?; // no replica of either is meant
+    let (source, held) = checked(from, to, options, &tables)?;
+    let was_complete = options.existing == Existing::Resume && held.may_be_complete();
+    // No replica of either is meant.
+    let target = match was_complete {
+        true => Database::connect_with(to, &crate::Options::default())?,
+        false => Database::open_with(to, &crate::Options::default())?,
+    };
     let mut run = Run { tables: &tables, target: &target, options, progress };
-    let mut read = source.read(|conn| {
-        conn.snapshot(|conn| {
-            conn.refuse_hidden_rows()?;
-            run.copy_all(conn)
-        })
-    })?;
-    run.compare_all(&mut read.tables)?;
-    target.write(|conn| target::finish(conn, &read.last_ids))?;
+    let read = if was_complete {
+        run.require_complete(&source, &held)?
+    } else {
+        let mut read = source.read(|conn| {
+            conn.snapshot(|conn| {
+                conn.refuse_hidden_rows()?;
+                run.copy_all(conn)
+            })
+        })?;
+        run.compare_all(&mut read.tables)?;
+        target.write(|conn| target::finish(conn, &read.last_ids))?;
+        read
+    };
     let tables: Vec<Transferred> = read
         .tables
         .into_iter()
@@ -190,6 +207,7 @@ pub fn transfer(
         to: target.url().to_string(),
         rows: tables.iter().map(|table| table.rows).sum(),
         resumed: read.resumed,
+        was_complete,
         seconds: begin.elapsed().as_secs_f64(),
         tables,
     })
@@ -202,8 +220,17 @@ pub fn plan(from: &str, to: &str, options: &Options) -> Result<Plan> {
     let all: Vec<&Table> = tables.iter().collect();
     let counts = source.read(|conn| read::counts(conn, &all))?;
     let resumed = held.interrupted.as_ref().filter(|_| options.existing == Existing::Resume);
+    let is_complete = options.existing == Existing::Resume && held.may_be_complete();
+    if is_complete {
+        let target = Database::connect_with(to, &crate::Options::default())?;
+        Run { tables: &tables, target: &target, options, progress: &mut |_| () }
+            .require_complete(&source, &held)?;
+    }
     let planned = tables.iter().zip(counts).map(|(table, count)| {
-        let copied = resumed.and_then(|copied| copied.get(table.name)).map_or(0, |digest| digest.rows);
+        let copied = match resumed.and_then(|copied| copied.get(table.name)) {
+            _ if is_complete => count,
+            copied => copied.map_or(0, |digest| digest.rows),
+        };
         let there = held.rows.iter().find(|(name, _)| *name == table.name).map_or(0, |(_, rows)| *rows);
         Planned {
             table: table.name.to_owned(),
@@ -376,6 +403,21 @@ impl<'a> Run<'a> {
 
     /// Reads the target back, and refuses it if it is not what was copied.
     fn compare_all(&mut self, copied: &mut [Done<'a>]) -> Result<()> {
+        let different = self.differences(copied)?;
+        if different.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unusable {
+            database: self.target.url().to_string(),
+            reason: format!(
+                "differs from the source in {}: somebody wrote to it meanwhile; begin anew with --replace",
+                different.join(", ")
+            ),
+        })
+    }
+
+    /// Reads the target back, and says which tables are not as they were read from the source.
+    fn differences(&mut self, copied: &mut [Done<'a>]) -> Result<Vec<String>> {
         let mut different = Vec::new();
         self.target.read(|conn| {
             conn.snapshot(|conn| {
@@ -394,16 +436,7 @@ impl<'a> Run<'a> {
                 Ok(())
             })
         })?;
-        if different.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Unusable {
-            database: self.target.url().to_string(),
-            reason: format!(
-                "differs from the source in {}: somebody wrote to it meanwhile; begin anew with --replace",
-                different.join(", ")
-            ),
-        })
+        Ok(different)
     }
 
     fn compare(&mut self, conn: &mut DbConnection, done: &Done<'_>) -> Result<Digest> {

@@ -65,11 +65,18 @@ impl Held {
         Ok(Self { rows, defaults, interrupted })
     }
 
+    /// Whether a transfer may have ended here: there are rows, and none is under way.
+    pub(super) fn may_be_complete(&self) -> bool {
+        self.interrupted.is_none() && !self.rows.is_empty()
+    }
+
     /// Refuses what may not be written over.
     pub(super) fn allow(&self, existing: Existing, database: &dyn std::fmt::Display) -> Result<()> {
         let refused = |reason: String| Err(Error::Unusable { database: database.to_string(), reason });
         match (existing, &self.interrupted) {
             (Existing::Replace, _) | (Existing::Resume, Some(_)) => Ok(()),
+            // `complete.rs` says whether they are those of the source.
+            (Existing::Resume, None) if !self.rows.is_empty() => Ok(()),
             (Existing::Refuse, Some(_)) => refused(
                 "holds a transfer that was interrupted: --resume goes on with it, --replace begins anew"
                     .to_owned(),
@@ -79,7 +86,8 @@ impl Held {
                 let rows: Vec<String> =
                     self.rows.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
                 refused(format!(
-                    "is not empty, it has rows in {}; --replace deletes everything in it first",
+                    "is not empty, it has rows in {}; --replace deletes everything in it first, --resume says \
+                     whether it is a complete copy",
                     rows.join(", ")
                 ))
             }
@@ -117,6 +125,12 @@ pub(super) fn begin(
 ) -> Result<Copied> {
     let held = Held::read(conn, tables)?;
     held.allow(existing, database)?;
+    if existing == Existing::Resume && held.may_be_complete() {
+        return Err(Error::Unusable {
+            database: database.to_string(),
+            reason: "another program has written to it meanwhile; run this again".to_owned(),
+        });
+    }
     match (existing, held.interrupted) {
         (Existing::Resume, Some(copied)) => return Ok(copied),
         (_, Some(_)) => conn.batch_execute(&format!("DROP TABLE {PROGRESS}")).of(PROGRESS, "")?,

@@ -24,11 +24,32 @@ both! {
         assert!(rows(t, "jobs").keys().all(|id| id.parse::<i64>().unwrap() <= numbered), "{numbered}");
     }
 
-    fn a_second_takeover_is_refused_and_changes_nothing(t) {
+    fn a_second_takeover_says_that_it_is_complete(t) {
+        for source in ["viralforge.db", "channel_manager.db", "viral_channel.db"] {
+            let to = t.another();
+            let source = made(source).display().to_string();
+            // Killed after its commit, a takeover has not said what it did.
+            let (first, rejected) = taken(&to, &source, &[]);
+            let channels = to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "before"]);
+            let (again, rejected_again) = taken(&to, &source, &[]);
+            assert_eq!((&first["was_complete"], &again["was_complete"]), (&false.into(), &true.into()), "{source}");
+            // The engines word their reasons differently.
+            let keys = |rejected: &[Value]| rejected.iter().map(|row| row["key"].clone()).collect::<Vec<_>>();
+            assert_eq!((&first["tables"], keys(&rejected)), (&again["tables"], keys(&rejected_again)), "{source}");
+            assert_eq!(to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "after"]), channels.replace("before", "after"));
+            let ran = to.run(&["takeover", &source, "--to", &to.url]);
+            assert!(ran.code == 0 && ran.out.contains("complete already; nothing was written"), "{ran:?}");
+            let ran = to.run(&["takeover", &source, "--to", &to.url, "--dry-run"]);
+            assert!(ran.code == 0 && ran.out.contains("complete already; nothing was written"), "{ran:?}");
+        }
+    }
+
+    fn a_takeover_into_other_rows_is_refused_and_changes_nothing(t) {
         taken(t, &viralforge(), &[]);
+        t.db().write(|c| crate::make::execute(c, "UPDATE jobs SET theme = 'another' WHERE id = (SELECT min(id) FROM jobs)")).unwrap();
         let before = t.ok(&["export", "trends"]);
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url]);
-        assert!(ran.code == 1 && ran.err.contains("holds rows in jobs, trends, job_scripts, job_videos already; take viralforge over into a database without"), "{ran:?}");
+        assert!(ran.code == 1 && ran.err.contains("holds rows in jobs, trends, job_scripts, job_videos already, and not those that would be taken; take viralforge over into a database without"), "{ran:?}");
         assert_eq!(t.ok(&["export", "trends"]), before);
         // Another application's tables are others.
         taken(t, made("viral_channel.db").to_str().unwrap(), &[]);

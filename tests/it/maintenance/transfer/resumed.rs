@@ -32,7 +32,41 @@ both! {
         let whole = run(t, &across(t), Existing::Refuse).unwrap();
         assert_eq!(digests(&whole), digests(&report));
         // There is nothing to go on with any more.
-        assert!(run(t, &there, Existing::Resume).unwrap_err().to_string().contains("is not empty"));
+        let again = run(t, &there, Existing::Resume).unwrap();
+        assert_eq!((again.was_complete, report.was_complete, digests(&again)), (true, false, digests(&whole)));
+    }
+
+    fn a_copy_that_is_complete_is_left_as_it_is(t) {
+        let (db, there) = (t.db(), across(t));
+        seed(&db);
+        many(t, &db, 40);
+        let target = there.db();
+        let resume = || t.run(&["transfer", "--from", &t.url, "--to", &there.url, "--resume"]);
+        // Killed after its last commit, a transfer has not said that it is complete.
+        run(t, &there, Existing::Refuse).unwrap();
+        let before = tables(&there, &mut target.session().unwrap());
+        let ran = resume();
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.contains("is a complete copy of") && ran.out.contains("nothing was written"), "{}", ran.out);
+        let plan = t.ok(&["transfer", "--from", &t.url, "--to", &there.url, "--resume", "--dry-run", "--format", "json"]);
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+        let analytics = plan["tables"].as_array().unwrap().iter().find(|row| row["table"] == "analytics").unwrap();
+        assert_eq!((&analytics["rows"], &analytics["copied"]), (&0.into(), &41.into()));
+        let refused = run(t, &there, Existing::Refuse).unwrap_err().to_string();
+        assert!(refused.contains("--resume says whether it is a complete copy"), "{refused}");
+        assert_eq!(tables(&there, &mut target.session().unwrap()), before);
+        // A value, a row and a number that differ are found.
+        for (change, said) in [
+            ("UPDATE analytics SET view_count = 8 WHERE id = 5", "analytics (41 rows, 41 in the source)"),
+            ("INSERT INTO jobs (status) VALUES ('pending')", "jobs (2 rows, 1 in the source)"),
+        ] {
+            execute(&target, change);
+            let ran = resume();
+            assert_eq!(ran.code, 1, "{change}");
+            assert!(ran.err.contains("it is not a complete copy") && ran.err.contains(said), "{change}: {}", ran.err);
+        }
+        // One that is empty is begun.
+        assert_eq!(run(t, &across(t), Existing::Resume).unwrap().resumed, 0);
     }
 
     fn it_begins_anew_when_told(t) {
