@@ -1,5 +1,7 @@
 //! How the values of documents come into a statement.
 
+use std::borrow::Cow;
+
 #[cfg(feature = "sqlite")]
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 #[cfg(feature = "sqlite")]
@@ -41,19 +43,16 @@ pub(super) struct Filled<'r> {
 /// The values of rows that give the same columns.
 pub(super) enum Given<'r> {
     /// All rows as one JSON array, which the statement takes apart.
-    Documents(String),
+    Documents(Cow<'r, str>),
     /// A long row on SQLite, each value by itself: JSON functions would copy it several times.
     #[cfg(feature = "sqlite")]
     Values(Vec<Bound<'r>>),
-    #[cfg(not(feature = "sqlite"))]
-    #[allow(dead_code)] // only names the lifetime
-    Never(std::convert::Infallible, std::marker::PhantomData<&'r ()>),
 }
 
 /// A value as SQLite's JSON functions would give it.
 #[cfg(feature = "sqlite")]
 pub(super) enum Bound<'r> {
-    Text(std::borrow::Cow<'r, str>),
+    Text(Cow<'r, str>),
     Integer(i64),
     Real(f64),
     Null,
@@ -79,7 +78,8 @@ impl<'r> Given<'r> {
             return Ok(Self::Values(columns.iter().map(|column| row.bound(table, column)).collect()));
         }
         let documents: Vec<_> = rows.iter().map(|row| Document { row, times }).collect();
-        serde_json::to_string(&documents).map(Self::Documents).map_err(|error| Error::Other(Box::new(error)))
+        let documents = serde_json::to_string(&documents).map_err(|error| Error::Other(Box::new(error)))?;
+        Ok(Self::Documents(documents.into()))
     }
 
     /// The documents that the statement takes on PostgreSQL.
@@ -96,13 +96,14 @@ impl<'r> Given<'r> {
     #[cfg(feature = "sqlite")]
     pub(super) fn source(&self, table: &Table, columns: &[&str]) -> String {
         let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
-        let (form, from): (&dyn Fn(usize, &str) -> String, _) = match self {
-            Self::Documents(_) => {
-                (&|_, c| format!("value {} '{c}' AS \"{c}\"", arrow(c)), " FROM json_each(?1)")
-            }
-            Self::Values(_) => (&|place, c| format!("?{} AS \"{c}\"", place + 1), ""),
+        let columns = columns.iter().enumerate();
+        let (taken, from): (Vec<String>, _) = match self {
+            Self::Documents(_) => (
+                columns.map(|(_, c)| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect(),
+                " FROM json_each(?1)",
+            ),
+            Self::Values(_) => (columns.map(|(place, c)| format!("?{} AS \"{c}\"", place + 1)).collect(), ""),
         };
-        let taken: Vec<String> = columns.iter().enumerate().map(|(place, c)| form(place, c)).collect();
         format!("(SELECT {}{from})", taken.join(", "))
     }
 
@@ -111,7 +112,7 @@ impl<'r> Given<'r> {
     pub(super) fn bound_to<'q>(&'q self, statement: &str) -> BoxedSqlQuery<'q, Sqlite, SqlQuery> {
         let statement = diesel::sql_query(statement).into_boxed::<Sqlite>();
         match self {
-            Self::Documents(documents) => statement.bind::<Text, _>(documents),
+            Self::Documents(documents) => statement.bind::<Text, _>(&**documents),
             Self::Values(values) => values.iter().fold(statement, |statement, value| match value {
                 Bound::Text(text) => statement.bind::<Text, _>(&**text),
                 Bound::Integer(number) => statement.bind::<BigInt, _>(number),
@@ -146,7 +147,13 @@ impl Filled<'_> {
     }
 }
 
+#[cfg(not(feature = "sqlite"))]
+const fn moment(_: &[&str], _: &str, _: &str) -> Option<String> {
+    None
+}
+
 /// A moment in the form of SQLite's schema.
+#[cfg(feature = "sqlite")]
 fn moment(times: &[&str], column: &str, text: &str) -> Option<String> {
     let at = || text.parse::<crate::Timestamp>().ok();
     times.contains(&column).then(at)?.map(|at| at.to_sqlite())
