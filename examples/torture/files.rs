@@ -1,5 +1,9 @@
 //! Files that commands write: backups, and exports of all tables.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirEntryExt;
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::lane::{Lane, Work};
@@ -48,9 +52,7 @@ impl Files {
             );
         }
         let found = self.check_backups(lane);
-        let is_part = std::fs::read_dir(lane.path("backups")).is_ok_and(|folder| {
-            folder.flatten().any(|file| file.file_name().to_string_lossy().contains("unfinished"))
-        });
+        let is_part = entries(&lane.path("backups")).iter().any(|name| name.contains("unfinished"));
         let left = if found > before {
             Left::Whole
         } else if is_part {
@@ -121,37 +123,55 @@ fn drill(lane: &mut Lane<'_>) {
     lane.after(&ran, Left::Nothing);
 }
 
-/// Every file with the name of a table is whole, whenever the export was killed.
+/// The files of an export, by inode: whether an export exchanged all of them shows even if they are alike.
+fn inodes(folder: &Path) -> BTreeMap<String, u64> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.ino())).collect()
+}
+
+/// The files of an export become visible together, whenever it is killed.
 fn export(lane: &mut Lane<'_>) {
-    let is_csv = lane.rng.u8(..4) == 0;
-    let form = if is_csv { "csv" } else { "jsonl" };
+    let form = if lane.rng.u8(..4) == 0 { "csv" } else { "jsonl" };
     let folder = lane.path("export");
-    if lane.rng.bool() {
+    if lane.rng.u8(..4) == 0 {
         let _ = std::fs::remove_dir_all(&folder);
     }
+    let before = inodes(&folder);
     let ran =
         lane.run("export --all", &["export", "--all", "--to", "export", "--as", form, "--format", "json"]);
-    let mut whole = 0;
-    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".jsonl") && !name.starts_with('.') {
-            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-            let is_whole = text.is_empty()
-                || text.ends_with('\n')
-                    && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok());
-            lane.expect(is_whole, || format!("the exported file {name} is not whole"));
-            whole += 1;
-        }
+    let after = inodes(&folder);
+    let is_old = after == before;
+    let is_new = after.len() == 22
+        && after.iter().all(|(name, inode)| name.ends_with(form) && before.get(name) != Some(inode));
+    lane.expect(is_new || is_old && !ran.is_done, || {
+        format!("an export mixed files: {before:?} became {after:?}")
+    });
+    for name in after.keys().filter(|name| name.ends_with(".jsonl")) {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+        let is_whole = text.is_empty() || text.ends_with('\n') && text.lines().all(is_json);
+        lane.expect(is_whole, || format!("the exported file {name} is not whole"));
     }
     if !ran.is_done {
-        return lane.after(&ran, if whole > 0 && whole < 22 { Left::Part } else { Left::Nothing });
+        let is_part = || entries(&lane.path("")).iter().any(|name| name.contains("unfinished"));
+        let left = if is_new {
+            Left::Whole
+        } else if is_part() {
+            Left::Part
+        } else {
+            Left::Nothing
+        };
+        return lane.after(&ran, left);
     }
+    let rest: Vec<String> =
+        entries(&lane.path("")).into_iter().filter(|name| name.contains("unfinished")).collect();
+    lane.expect(rest.is_empty(), || format!("an export left what killed ones had left: {rest:?}"));
     let mut rows = 0;
     for table in ran.json().as_array().into_iter().flatten() {
         let (name, count) =
             (table["table"].as_str().unwrap_or_default(), table["rows"].as_u64().unwrap_or_default());
         rows += count;
-        if !is_csv {
+        if form == "jsonl" {
             let text = std::fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap_or_default();
             let there = text.lines().count() as u64;
             lane.expect(there == count, || {
@@ -160,4 +180,9 @@ fn export(lane: &mut Lane<'_>) {
         }
     }
     lane.acknowledged(rows);
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
