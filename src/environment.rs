@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 /// What a `.env` file says, that of the nearest folder that has one, from the current one up.
 ///
@@ -38,9 +38,9 @@ impl DotEnv {
         let unreadable =
             |error| Error::invalid(file.display().to_string(), format!("cannot be read: {error}"));
         let mut found = Self { file: file.clone(), ..Self::default() };
-        let text = std::fs::read(&file).map_err(|error| Error::io(&file, error))?;
+        let text = bounded::file(&file, bounded::BY_HAND)?;
         // Some editors begin a file with a mark of its encoding.
-        for line in dotenvy::from_read_iter(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)) {
+        for line in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
             match line {
                 Ok((_, value)) if value.trim().is_empty() => {}
                 Ok((name, value)) => drop(found.values.entry(name).or_insert(value)),

@@ -41,6 +41,7 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
 
+mod bounded;
 #[doc(hidden)] // the command line; what it does, the other modules do for a caller
 pub mod cli;
 pub mod compilation;

@@ -12,7 +12,7 @@ use super::{Context, Format};
 use crate::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use crate::republishing::ChannelId;
 use crate::types::ConfigChangeId;
-use crate::{Database, Error, Result};
+use crate::{Database, Error, Result, bounded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -262,7 +262,7 @@ impl Args {
             }
             Command::Import { file, place } => {
                 let (scope, by) = place.resolve(&db)?;
-                let text = super::values::read(&file)?;
+                let text = super::values::read(&file, bounded::BY_HAND)?;
                 let count = config.import(scope, &file.display().to_string(), &text, &by)?;
                 let text = format!("{count} setting{} read", if count == 1 { "" } else { "s" });
                 context.done(&text, &serde_json::json!({ "read": count }))?;

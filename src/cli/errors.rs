@@ -10,6 +10,9 @@ use super::values::{Paging, read};
 use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
 use crate::{Result, log_error};
 
+/// The longest stack trace that is read.
+const LONGEST: u64 = 16 << 20;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -72,7 +75,7 @@ impl Args {
                 context.output.rows(&errors, SHOWN)?;
             }
             Command::Log { module, error_type, run, stack_trace, message } => {
-                let stack_trace = stack_trace.as_deref().map(read).transpose()?;
+                let stack_trace = stack_trace.as_deref().map(|file| read(file, LONGEST)).transpose()?;
                 let error =
                     db.write(|c| log_error(c, &module, &error_type, &message, run, stack_trace.as_deref()))?;
                 context.done(&format!("logged error {}", error.id), &error)?;

@@ -1,6 +1,6 @@
 //! `viraldb restore`
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,6 +66,9 @@ impl Args {
     }
 }
 
+/// The longest answer that is read.
+const ANSWER: u64 = 80;
+
 /// Shows what is replaced and asks.
 fn agreed(planned: &Planned) -> Result<bool> {
     let Planned { backup, database, replaced_bytes, replaced_rows } = planned;
@@ -88,6 +91,10 @@ fn agreed(planned: &Planned) -> Result<bool> {
     }
     output::prompt("The current database is kept next to it. Continue? [y/N] ");
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| Error::io("the terminal", error))?;
+    io::stdin()
+        .lock()
+        .take(ANSWER)
+        .read_line(&mut answer)
+        .map_err(|error| Error::io("the terminal", error))?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }

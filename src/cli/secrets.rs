@@ -13,7 +13,7 @@ use super::values::read;
 use super::{Context, Format, channels};
 use crate::config::{clear_sealed, set_sealed};
 use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
-use crate::{DbConnection, Error, Result};
+use crate::{DbConnection, Error, Result, bounded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -190,8 +190,10 @@ impl Args {
             Command::ImportFernet { key_file, salt, dry_run } => {
                 let keyring = Keyring::from_env()?;
                 let db = context.database()?;
-                let key =
-                    FernetKey::derive(&without_newline(read(&key_file)?), &secrets::fernet_salt(&salt)?);
+                let key = FernetKey::derive(
+                    &without_newline(read(&key_file, bounded::BY_HAND)?),
+                    &secrets::fernet_salt(&salt)?,
+                );
                 let bar = progress(context);
                 let resealed =
                     secrets::import_fernet(&db, &keyring, &key, dry_run, &mut |at| advance(&bar, at));
@@ -306,7 +308,8 @@ pub(super) fn secret(file: Option<&Path>) -> Result<Secret> {
         let typed = rpassword::prompt_password("secret (does not show): ");
         typed.map_err(|error| Error::io("the terminal", error))?.into()
     } else {
-        without_newline(read(file.unwrap_or(Path::new("-")))?)
+        // The most that is sealed, and the end of the line.
+        without_newline(read(file.unwrap_or(Path::new("-")), bounded::BY_HAND + 2)?)
     };
     if secret.reveal().is_empty() {
         return Err(Error::invalid("the secret", "is empty; `viraldb secrets clear` takes one away"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Error, Json, Page, Result};
+use crate::{Error, Json, Page, Result, bounded};
 
 /// Which page of a list to print.
 #[derive(Debug, clap::Args)]
@@ -45,10 +45,13 @@ pub(super) fn changed<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<Option<
     value.map(|value| value.0.map(Into::into))
 }
 
+/// The longest document that is read from a file.
+const DOCUMENT: u64 = 16 << 20;
+
 /// Reads JSON, or behind an `@` the name of a file that holds it.
 pub(super) fn json(text: String) -> Result<Json> {
     let (from, text) = match text.strip_prefix('@') {
-        Some(path) => (path.to_owned(), read(Path::new(path))?),
+        Some(path) => (path.to_owned(), read(Path::new(path), DOCUMENT)?),
         None => (format!("{:?}", text.chars().take(40).collect::<String>()), text),
     };
     serde_json::from_str(&text)
@@ -61,14 +64,13 @@ pub(super) fn json_or_null(value: OrNull<String>) -> Result<Option<Json>> {
     value.0.map(json).transpose()
 }
 
-/// The text of a file; `-` is standard input.
-pub(super) fn read(path: &Path) -> Result<String> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
+/// The text of a file, of so many bytes at most; `-` is standard input.
+pub(super) fn read(path: &Path, most: u64) -> Result<String> {
+    if path.as_os_str() == "-" {
+        bounded::text(std::io::stdin().lock(), Path::new("standard input"), most)
     } else {
-        std::fs::read_to_string(path)
-    };
-    text.map_err(|error| Error::io(path, error))
+        bounded::file(path, most)
+    }
 }
 
 /// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::registry::Key;
 use crate::environment::{self, DotEnv};
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 /// Name of the file, here and in the user's configuration folder.
 const NAME: &str = "viraldb.toml";
@@ -59,7 +59,7 @@ impl File {
     }
 
     fn of(path: PathBuf) -> Result<Self> {
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
+        let text = bounded::file(&path, bounded::BY_HAND)?;
         let mut entries = parse(&text).map_err(|(line, reason)| {
             Error::invalid(format!("{}:{line}", path.display()), format!("is no TOML: {reason}"))
         })?;

@@ -3,13 +3,20 @@
 //! One statement takes a whole batch: SQLite takes the documents apart with `json_each`, PostgreSQL with
 //! `jsonb_populate_recordset`, and each column goes in as the type it has there.
 
+mod given;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
+#[cfg(feature = "postgres")]
+use diesel::sql_types::Text;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use self::given::{Filled, Given, is_long};
 use super::{DbConnection, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt};
 
@@ -98,7 +105,9 @@ pub(crate) fn upsert(
     conn.atomically(|conn| {
         let mut all = Upserted::default();
         for (columns, rows) in groups {
-            all += upsert_alike(conn, table, &columns, &rows)?;
+            for rows in rows.chunk_by(|a, b| !is_long(a) && !is_long(b)) {
+                all += upsert_alike(conn, table, &columns, rows)?;
+            }
         }
         Ok(all)
     })
@@ -113,25 +122,19 @@ fn upsert_alike(
 ) -> Result<Upserted> {
     let Table { name, .. } = table;
     let key = key_of(table, columns);
-    let mut documents: Vec<Map<String, Value>> = rows.iter().map(|row| (*row).clone()).collect();
-    let count = documents.len();
+    let count = rows.len();
     let mut filled = columns.to_vec();
-    if table.id == Id::Uuid && !columns.contains(&"id") {
+    let needs_id = table.id == Id::Uuid && !columns.contains(&"id");
+    if needs_id {
         filled.push("id");
-        for document in &mut documents {
-            document.insert("id".to_owned(), uuid::Uuid::now_v7().to_string().into());
-        }
     }
-    let documents = for_engine(conn, table, columns, documents);
+    let id = || needs_id.then(|| uuid::Uuid::now_v7().to_string());
+    let rows: Vec<Filled<'_>> = rows.iter().map(|row| Filled { row, id: id() }).collect();
+    let given = Given::new(conn, table, &filled, &rows)?;
 
     let source = on_backend!(
         &mut *conn,
-        sqlite => |_c| {
-            let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
-            let taken: Vec<String> =
-                filled.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect();
-            format!("(SELECT {} FROM json_each(?1))", taken.join(", "))
-        },
+        sqlite => |_c| given.source(table, &filled),
         postgres => |_c| format!("pg_catalog.jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
     );
     let list = filled.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
@@ -163,7 +166,7 @@ fn upsert_alike(
             conn,
             table,
             &format!("SELECT count(*) AS count FROM {source} AS new JOIN {name} AS old ON {matching}"),
-            &documents,
+            &given,
         )?;
         let changing: Vec<&str> =
             columns.iter().copied().filter(|c| !key.contains(c) && !table.keep.contains(c)).collect();
@@ -183,9 +186,12 @@ fn upsert_alike(
             all(key, ", ", &|c| format!("\"{c}\"")),
         )
     };
-    let written =
-        on_backend!(&mut *conn, |c| diesel::sql_query(statement).bind::<Text, _>(&documents).execute(c))
-            .of(table.name, "")?;
+    let written = on_backend!(
+        &mut *conn,
+        sqlite => |c| given.bound_to(&statement).execute(c),
+        postgres => |c| diesel::sql_query(statement).bind::<Text, _>(given.documents()).execute(c)
+    )
+    .of(table.name, "")?;
     if key == ["id"] && table.id == Id::Number {
         count_past_ids(conn, table)?;
     }
@@ -213,69 +219,67 @@ fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
 
 /// The documents, those of one row as one: the last one counts, but for what a row keeps once it is there,
 /// and gives what it does not say from those before.
-fn distinct(table: &Table, rows: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
+fn distinct<'r>(table: &Table, rows: &'r [Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
     let mut places = HashMap::new();
-    let mut distinct: Vec<Map<String, Value>> = Vec::with_capacity(rows.len());
+    let mut distinct: Vec<Cow<'r, Map<String, Value>>> = Vec::with_capacity(rows.len());
     for row in rows {
         let columns = columns_of(table, row);
         let key = key_of(table, &columns);
         let named_by = if key.is_empty() { &columns } else { key };
-        let name: Vec<(String, String)> = named_by
-            .iter()
-            .map(|c| ((*c).to_owned(), row.get(*c).map(Value::to_string).unwrap_or_default()))
-            .collect();
+        let name = digest(row, named_by);
         let place = *places.entry(name).or_insert(distinct.len());
         match distinct.get_mut(place) {
             Some(seen) => {
                 for (column, value) in row.iter().filter(|(c, v)| !is_nothing(table.name, c, v)) {
                     if !table.keep.contains(&&**column) || !seen.contains_key(column) {
-                        seen.insert(column.clone(), value.clone());
+                        seen.to_mut().insert(column.clone(), value.clone());
                     }
                 }
             }
-            None => distinct.push(row.clone()),
+            None => distinct.push(Cow::Borrowed(row)),
         }
     }
     distinct
 }
 
-/// The documents as the statement takes them: on SQLite, moments in the form of the schema.
-#[cfg_attr(not(feature = "sqlite"), allow(unused_variables, unused_mut))]
-fn for_engine(
-    conn: &DbConnection,
-    table: &Table,
-    columns: &[&str],
-    mut rows: Vec<Map<String, Value>>,
-) -> String {
-    let rewrite: Vec<&str> = match conn {
-        #[cfg(feature = "sqlite")]
-        DbConnection::Sqlite(_) => columns.iter().copied().filter(|c| table.times.contains(c)).collect(),
-        #[cfg(feature = "postgres")]
-        DbConnection::Postgres(_) => Vec::new(),
-    };
-    for row in &mut rows {
-        for column in &rewrite {
-            #[cfg(feature = "sqlite")]
-            if let Some(Value::String(text)) = row.get_mut(*column)
-                && let Ok(at) = text.parse::<crate::Timestamp>()
-            {
-                *text = at.to_sqlite();
-            }
-            #[cfg(not(feature = "sqlite"))]
-            let _ = (&row, column);
+/// Tells rows apart by what they have in these columns, which may be long.
+fn digest(row: &Map<String, Value>, columns: &[&str]) -> [u8; 32] {
+    struct Hash(Sha256);
+
+    impl std::io::Write for Hash {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
-    Value::Array(rows.into_iter().map(Value::Object).collect()).to_string()
+
+    let mut hash = Hash(Sha256::new());
+    for column in columns {
+        // Neither names nor JSON have a byte 0.
+        hash.0.update(column);
+        hash.0.update([0]);
+        let _ = serde_json::to_writer(&mut hash, &row.get(*column)); // a hash takes all
+        hash.0.update([0]);
+    }
+    hash.0.finalize().into()
 }
 
-fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, documents: &str) -> Result<usize> {
+fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, given: &Given<'_>) -> Result<usize> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         count: i64,
     }
-    let row: Row = on_backend!(conn, |c| diesel::sql_query(query).bind::<Text, _>(documents).get_result(c))
-        .of(table.name, "")?;
+    let row: Row = on_backend!(
+        conn,
+        sqlite => |c| given.bound_to(query).get_result(c),
+        postgres => |c| diesel::sql_query(query).bind::<Text, _>(given.documents()).get_result(c)
+    )
+    .of(table.name, "")?;
     Ok(usize::try_from(row.count).unwrap_or_default())
 }
 

@@ -115,11 +115,15 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
-    let row: T = serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())?;
+    // The text of a row may be long, so that no more copies of it are made than these two.
+    let columns: Vec<String> = given.keys().cloned().collect();
+    let sealed: Vec<(&str, Value)> =
+        T::SEALED.iter().filter_map(|column| Some((*column, given.get(*column)?.clone()))).collect();
+    let row: T = serde_json::from_value(Value::Object(given)).map_err(|error| error.to_string())?;
     let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
-    document.retain(|column, _| given.contains_key(column));
-    for column in T::SEALED {
-        if let (Some(shown), Some(text)) = (document.get_mut(*column), given.remove(*column)) {
+    document.retain(|column, _| columns.contains(column));
+    for (column, text) in sealed {
+        if let Some(shown) = document.get_mut(column) {
             *shown = text;
         }
     }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Secret;
 use crate::environment::DotEnv;
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 const VARIABLE: &str = "VIRALDB_KEY";
 const FILE_VARIABLE: &str = "VIRALDB_KEY_FILE";
@@ -185,13 +185,20 @@ impl Keyring {
 
     /// The keys of a file, as `VIRALDB_KEY_FILE` names one.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let mut file = open(path)?;
+        let file = open(path)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(Error::invalid(path.display().to_string(), "is a folder, and no file of keys"));
         }
         check_owner(path, &file)?;
         let mut text = Zeroizing::new(String::with_capacity(4096)); // as a rule not moved, which would leave a copy
-        file.read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
+        let most = bounded::BY_HAND;
+        (&file).take(most + 1).read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
+        if text.len() as u64 > most {
+            return Err(Error::invalid(
+                path.display().to_string(),
+                "is longer than 1 MiB, and no file of keys",
+            ));
+        }
         // Some editors begin a file with a mark of its encoding.
         let lines = text
             .trim_start_matches('\u{feff}')

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use age::secrecy::SecretString;
 
 use crate::secrets::Secret;
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 /// For whom a backup is sealed.
 #[derive(Debug, Clone)]
@@ -109,7 +109,8 @@ impl Unseal {
             Key::Passphrase(passphrase) => Ok(vec![Box::new(age::scrypt::Identity::new(secret(passphrase)))]),
             Key::Identity(path) => {
                 let name = path.display().to_string();
-                age::IdentityFile::from_file(name.clone())
+                let text = bounded::file(path, bounded::BY_HAND)?;
+                age::IdentityFile::from_buffer(text.as_bytes())
                     .map_err(|error| Error::io(path, error))?
                     .into_identities()
                     .map_err(|error| Error::invalid(name, format!("holds no identity of age's: {error}")))

@@ -181,3 +181,29 @@ fn only_the_output_module_prints() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[cfg(target_os = "linux")]
+both! {
+    fn an_input_without_an_end_is_refused_at_its_limit(t) {
+        t.db();
+        let zeros = || std::fs::File::open("/dev/zero").unwrap();
+        let key = t.ok(&["secrets", "keygen"]).trim().to_owned();
+        std::fs::write(t.path("half.jsonl"), "{").unwrap();
+        for args in [
+            &["secrets", "set", "--setting", "youtube_api_key"][..],
+            &["presets", "add", "p", "--parameters", "@-"],
+            &["presets", "add", "p", "--parameters", "@/dev/zero"],
+            &["config", "import", "-"],
+            &["backup", "verify", "half.jsonl", "--identity", "/dev/zero"],
+            &["backup", "verify", "half.jsonl", "--passphrase-file", "/dev/zero"],
+            &["--config", "/dev/zero", "config", "list"],
+        ] {
+            let ran = t.command(args).env("VIRALDB_KEY", &key).stdin(zeros()).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.code() == Some(1) && said.contains("MiB, the most that is read here"), "{args:?}: {said}");
+        }
+        let ran = t.command(&["secrets", "status"]).env("VIRALDB_KEY_FILE", "/dev/zero").output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+    }
+}

@@ -62,8 +62,8 @@ fn many(db: &Database, count: usize) {
     db.write(|c| NewAnalytics::insert_many(c, &rows)).unwrap();
 }
 
-/// The most memory a command took.
-fn peak(t: &Scratch, args: &[&str]) -> u64 {
+/// The most memory a command took, in KiB.
+pub(super) fn peak(t: &Scratch, args: &[&str]) -> u64 {
     let mut child = t.command(args).stdout(Stdio::null()).spawn().unwrap();
     let mut peak = 0;
     loop {

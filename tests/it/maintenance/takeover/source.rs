@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use viraldb::maintenance::takeover::{Options, takeover};
 
+use super::super::export::peak;
 use super::{made, of_table, rows, taken};
 use crate::support::{Scratch, both};
 
@@ -123,5 +124,41 @@ both! {
         let ran = t.run(&["takeover", path.to_str().unwrap(), "--to", &t.url]);
         assert!(ran.code == 1 && ran.err.contains("-journal beside it; open it once with that program"), "{ran:?}");
         assert!(look(folder) == left);
+    }
+}
+
+both! {
+    fn a_long_text_takes_a_small_multiple_of_its_length(t) {
+        let path = copy(t, "viral_channel.db");
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch("DELETE FROM error_log").unwrap();
+        let insert = |length: usize| {
+            let sql = "INSERT INTO error_log (module, error_type, error_message, stack_trace, occurred_at, resolved)
+                 VALUES ('m', 'e', 'long', ?1, '2026-01-01 00:00:00', 0)";
+            conn.execute(sql, ["a\"".repeat(length / 2)]).unwrap();
+        };
+        insert(10);
+        insert(50 << 20);
+        insert(12);
+        let most = peak(t, &["takeover", path.to_str().unwrap(), "--to", &t.url]);
+        // Diesel and libpq each keep a copy of what they send to a server.
+        let allowed = if t.is_postgres { 450 } else { 300 };
+        assert!(most < allowed * 1024, "{most} KiB");
+        let lengths = "SELECT CAST(length(stack_trace) AS text) AS v FROM error_log ORDER BY id";
+        let found = t.db().read(|c| Ok(crate::make::query(c, lengths))).unwrap();
+        assert_eq!(found, ["10", &(50 << 20).to_string(), "12"]);
+        // What comes out is the same, and stored again it is the same row.
+        let rows = t.ok(&["export", "error_log"]);
+        assert_eq!(rows.lines().count(), 3);
+        let error = |length: usize| serde_json::json!({ "module": "m", "error_type": "e", "error_message": "long",
+            "stack_trace": "é\"".repeat(length / 3), "occurred_at": "2026-01-01T00:00:00Z", "resolved": true }).to_string();
+        t.file("errors.jsonl", [error(3), error(6 << 20), error(6)].join("\n"));
+        for new in [3, 0] {
+            let report = t.ok(&["ingest", "errors.jsonl", "--as", "jsonl", "--table", "error_log", "--format", "json"]);
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            assert_eq!((&report[0]["new"], &report[0]["unchanged"]), (&new.into(), &(3 - new).into()), "{report}");
+        }
+        let found = t.db().read(|c| Ok(crate::make::query(c, lengths))).unwrap();
+        assert_eq!(found[3..], ["2", &((6 << 20) / 3 * 2).to_string(), "4"]);
     }
 }
