@@ -96,13 +96,14 @@ impl<'r> Given<'r> {
     #[cfg(feature = "sqlite")]
     pub(super) fn source(&self, table: &Table, columns: &[&str]) -> String {
         let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
-        let columns = columns.iter().enumerate();
         let (taken, from): (Vec<String>, _) = match self {
             Self::Documents(_) => (
-                columns.map(|(_, c)| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect(),
+                columns.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect(),
                 " FROM json_each(?1)",
             ),
-            Self::Values(_) => (columns.map(|(place, c)| format!("?{} AS \"{c}\"", place + 1)).collect(), ""),
+            Self::Values(_) => {
+                ((1..).zip(columns).map(|(place, c)| format!("?{place} AS \"{c}\"")).collect(), "")
+            }
         };
         format!("(SELECT {}{from})", taken.join(", "))
     }
