@@ -205,9 +205,9 @@ both! {
         assert!(migrate::run(&t.url).unwrap().is_empty());
         assert!(migrate::revert(&t.url, 0).unwrap().is_empty());
         assert_eq!(migrate::revert(&t.url, 2).unwrap(), newest_first[..2]);
-        assert_eq!(migrate::redo(&t.url, 1).unwrap(), [all[1]]);
-        assert_eq!(migrate::run(&t.url).unwrap(), all[2..]);
-        assert_eq!(migrate::redo(&t.url, 3).unwrap(), all[1..]);
+        assert_eq!(migrate::redo(&t.url, 1).unwrap(), [all[2]]);
+        assert_eq!(migrate::run(&t.url).unwrap(), all[3..]);
+        assert_eq!(migrate::redo(&t.url, 3).unwrap(), all[2..]);
         assert_eq!(migrate::redo(&t.url, 99).unwrap(), all);
         t.is_current();
         assert_eq!(migrate::revert(&t.url, 99).unwrap(), newest_first);
@@ -230,7 +230,8 @@ both! {
             let made: Vec<(&str, Option<usize>)> = t.counts();
             assert_eq!(migrate::revert(&t.url, 1).unwrap(), [step.name]);
             let left = t.tables();
-            assert!(left.len() < tables.len());
+            // One step only changes functions.
+            assert!(left.len() < tables.len() || step.name.ends_with("safe_functions"), "{step}");
             for ((table, after), (_, before)) in made.into_iter().zip(&counts) {
                 // What the step made is made anew; no row of another step is touched.
                 let expected = if left.iter().any(|name| name == table) { *before } else { before.map(|_| 0) };
