@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+#[cfg(feature = "sqlite")]
+mod command;
 mod config;
 #[cfg(feature = "sqlite")]
 mod ingest;

@@ -356,9 +356,19 @@ fn short(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// The reason of a failure, without what differs each time.
+/// The kind of a failure, or its reason without what differs each time.
 fn reason(err: &str) -> String {
     let line = err.lines().rev().find(|line| line.starts_with("error")).unwrap_or(err.trim());
+    let is = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
+    if is(&["the connection was lost", "server closed the connection", "terminating connection"]) {
+        return "the connection was lost".to_owned();
+    }
+    if is(&["cannot be reached", "the server refuses"]) {
+        return "the server is not there".to_owned();
+    }
+    if is(&["is locked"]) {
+        return "SQLite is locked by others".to_owned();
+    }
     let words = line.split(' ').map(|word| {
         let varies = word.chars().any(|c| c.is_ascii_digit()) || word.contains('/') && word.len() > 12;
         if varies { "…" } else { word }

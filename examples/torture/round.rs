@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -15,11 +15,16 @@ use crate::postgres::Postgres;
 use crate::tally::Tally;
 use crate::{files, jobs, pipeline, rows, settings, upkeep, whole};
 
+/// How long lanes work at least.
+const LEAST: Duration = Duration::from_secs(3);
+
 pub struct Plan<'a> {
     pub number: u64,
     pub is_postgres: bool,
     pub dir: PathBuf,
-    pub until: Instant,
+    /// How long the lanes work, after everything was set up, and when the whole run ends.
+    pub length: Duration,
+    pub end: Instant,
     pub lanes: &'a [String],
     pub viraldb: &'a std::path::Path,
     pub server: Option<&'a Postgres>,
@@ -32,6 +37,7 @@ pub struct Round<'a> {
     /// The acknowledgement log: a line of JSON for each command that ended.
     log: Mutex<File>,
     begun: Instant,
+    until: OnceLock<Instant>,
     over: AtomicBool,
 }
 
@@ -51,7 +57,9 @@ impl Round<'_> {
     }
 
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || Instant::now() >= self.plan.until || !self.plan.tally.is_good()
+        self.over.load(Ordering::Relaxed)
+            || self.until.get().is_some_and(|until| Instant::now() >= *until)
+            || !self.plan.tally.is_good()
     }
 }
 
@@ -65,7 +73,8 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
         None => format!("sqlite://{}", plan.dir.join("viral.db").display()),
     };
     let log = Mutex::new(File::create(plan.dir.join("acknowledged.jsonl")).map_err(io)?);
-    let round = Round { plan, url, log, begun: Instant::now(), over: AtomicBool::new(false) };
+    let round =
+        Round { plan, url, log, begun: Instant::now(), until: OnceLock::new(), over: AtomicBool::new(false) };
 
     let mut works = choose(&round, rng);
     let names: Vec<String> = works.iter().map(|(lane, _)| lane.name.clone()).collect();
@@ -73,6 +82,9 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
     for (lane, work) in &mut works {
         work.set_up(lane);
     }
+    // Also a run that is almost over does some work.
+    let now = Instant::now();
+    round.until.get_or_init(|| (now + round.plan.length).min(round.plan.end).max(now + LEAST));
     let mut rng = rng.fork();
     std::thread::scope(|s| {
         let lanes: Vec<_> = works

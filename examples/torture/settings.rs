@@ -91,7 +91,7 @@ pub struct Secrets {
 impl Work for Secrets {
     fn set_up(&mut self, lane: &mut Lane<'_>) {
         lane.keys = Some(key(lane));
-        for n in 0..12 {
+        for n in 0..5 {
             let id = format!("UCtorturesecret{n}");
             lane.sure("channels add", &["channels", "add", "Secret", &id]);
             for field in ["--credentials", "--github-key"] {

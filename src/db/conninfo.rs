@@ -67,7 +67,7 @@ struct Set {
 #[allow(unsafe_code)]
 fn parse(url: &str) -> Result<Vec<Set>> {
     let refused = |reason: String| Error::UnsupportedUrl {
-        url: DatabaseUrl::Postgres(url.to_owned()).to_string(),
+        url: crate::quote::short(&DatabaseUrl::Postgres(url.to_owned()).to_string()),
         reason,
     };
     let text = CString::new(for_libpq(url)).map_err(|error| refused(error.to_string()))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::environment::{self, DotEnv};
-use crate::quote::quoted;
+use crate::quote::{quoted, short};
 use crate::{Error, Result};
 
 mod parts;
@@ -90,7 +90,7 @@ impl FromStr for DatabaseUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let unsupported = |reason: String| Error::UnsupportedUrl { url: masked(text), reason };
+        let unsupported = |reason: String| Error::UnsupportedUrl { url: short(&masked(text)), reason };
         if matches!(text, "sqlite::memory:" | "sqlite://:memory:" | ":memory:") {
             return Ok(Self::Memory);
         }
@@ -100,7 +100,8 @@ impl FromStr for DatabaseUrl {
             }
             if let Some((path, _)) = path.split_once('?') {
                 return Err(unsupported(format!(
-                    "viraldb takes no parameters for SQLite; write sqlite://{path}"
+                    "viraldb takes no parameters for SQLite; write sqlite://{}",
+                    short(path)
                 )));
             }
             return Ok(Self::File(path.into()));
@@ -124,13 +125,15 @@ impl FromStr for DatabaseUrl {
             return Err(unsupported(match scheme.split_once('+') {
                 Some((engine @ ("postgresql" | "postgres"), driver)) => {
                     format!(
-                        "names SQLAlchemy's driver {driver}; write {}",
-                        masked(&format!("{engine}://{rest}"))
+                        "names SQLAlchemy's driver {}; write {}",
+                        short(driver),
+                        short(&masked(&format!("{engine}://{rest}")))
                     )
                 }
                 Some(("sqlite", driver)) => format!(
-                    "names SQLAlchemy's driver {driver}; write sqlite://{}",
-                    rest.strip_prefix('/').unwrap_or(rest)
+                    "names SQLAlchemy's driver {}; write sqlite://{}",
+                    short(driver),
+                    short(rest.strip_prefix('/').unwrap_or(rest))
                 ),
                 _ => format!("the scheme {} is unknown; {FORMS}", quoted(scheme)),
             }));
@@ -257,6 +260,23 @@ fn masked_password(rest: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_url_is_cut_in_the_message() {
+        let long = "x".repeat(60_000);
+        for url in [
+            long.clone(),
+            format!("mysql://{long}"),
+            format!("sqlite://{long}?{long}"),
+            format!("sqlite+aiosqlite:///{long}"),
+            format!("sqlite+{long}:///a"),
+            format!("postgresql+asyncpg://{long}@h/d"),
+            format!("postgres://me@h/{long}?pgbouncer=yes"),
+        ] {
+            let message = url.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(message.len() < 500, "{} bytes: {message:.200}", message.len());
+        }
+    }
 
     #[test]
     fn forms() {
