@@ -200,7 +200,7 @@ impl Database {
                 },
                 postgres => |_c| Ok(false)
             );
-            return is_empty.map_err(|error| self.explained(error));
+            is_empty.map_err(|error| self.explained(error))
         }
         #[cfg(not(feature = "sqlite"))]
         Ok(false)
