@@ -7,7 +7,9 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 /// Inputs that are tried in one go.
-const ROUND: u32 = 64;
+const ROUND: u32 = 16;
+/// Inputs that are tried if no time is given.
+const FEW: u64 = 48;
 /// The longest message of an error.
 const LONGEST: usize = 600;
 
@@ -42,7 +44,7 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) ->
             }
             Err(TestError::Abort(reason)) => panic!("{name}: {reason}"),
         }
-        if begun.elapsed() >= time {
+        if begun.elapsed() >= time && (!time.is_zero() || tried.get() >= FEW) {
             break;
         }
     }

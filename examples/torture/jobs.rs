@@ -88,7 +88,10 @@ impl Work for Queue {
     fn step(&mut self, lane: &mut Lane<'_>) {
         if lane.rng.u8(..12) == 0 {
             let ran = lane.run("jobs rescue", &["jobs", "rescue"]);
-            return if ran.is_done { () } else { lane.after(&ran, Left::Nothing) };
+            if !ran.is_done {
+                lane.after(&ran, Left::Nothing);
+            }
+            return;
         }
         self.made += 1;
         let key = format!("key{}", self.made);

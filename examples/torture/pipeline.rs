@@ -26,6 +26,8 @@ pub struct Pipeline {
 
 impl Work for Pipeline {
     fn set_up(&mut self, lane: &mut Lane<'_>) {
+        // More than this lane starts.
+        lane.sure("config set", &["config", "set", "max_concurrent_runs", "100"]);
         self.feed(lane, 60);
     }
 
