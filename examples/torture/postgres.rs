@@ -155,10 +155,6 @@ mod without {
             Err("this build has no PostgreSQL; add `--features postgres` to cargo's options".to_owned())
         }
 
-        pub fn url(&self, _: &str) -> String {
-            match *self {}
-        }
-
         pub fn create(&self, _: &str) -> String {
             match *self {}
         }

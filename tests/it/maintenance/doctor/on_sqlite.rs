@@ -152,7 +152,7 @@ fn a_wal_that_is_not_emptied() {
     assert!(size() > 64 << 20, "{}", size());
     assert!(found(&t, Check::Wal).is_empty());
     for _ in 0..3 {
-        db.write(|c| Ok(execute(c, "DELETE FROM analytics WHERE id = 1"))).unwrap();
+        db.write(|c| crate::make::execute(c, "DELETE FROM analytics WHERE id = 1")).unwrap();
     }
     assert!(size() <= 64 << 20, "{}", size());
 }
