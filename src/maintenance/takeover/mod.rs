@@ -137,6 +137,7 @@ pub fn takeover(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let begin = Instant::now();
+    #[cfg(feature = "sqlite")]
     let name = source;
     let (from, target_url) = (Source::url(source)?, to.parse()?);
     let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };

@@ -3,8 +3,11 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+#[cfg(feature = "sqlite")]
 use viraldb::generation::{Job, JobFilter, NewJob};
+#[cfg(feature = "sqlite")]
 use viraldb::maintenance::transfer::{Existing, Options, transfer};
+#[cfg(feature = "sqlite")]
 use viraldb::{Database, Page};
 
 use crate::support::{Ran, Scratch, both};
@@ -42,6 +45,7 @@ fn with_a_job() -> (Scratch, Database) {
     (t, db)
 }
 
+#[cfg(feature = "sqlite")]
 fn themes(db: &Database) -> Vec<Option<String>> {
     let jobs = db.read(|c| Job::list(c, &JobFilter::default(), &Page::first(10))).unwrap();
     jobs.into_iter().map(|job| job.theme).collect()
