@@ -200,6 +200,8 @@ impl Worker {
         }
         if ran.is_done {
             self.complete(lane, job, token);
+        } else {
+            lane.after(&ran, Left::Nothing);
         }
     }
 

@@ -76,7 +76,7 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
     let round =
         Round { plan, url, log, begun: Instant::now(), until: OnceLock::new(), over: AtomicBool::new(false) };
 
-    let mut works = choose(&round, rng);
+    let mut works = choose(&round, rng)?;
     let names: Vec<String> = works.iter().map(|(lane, _)| lane.name.clone()).collect();
     works[0].0.sure("init", &["init"]);
     for (lane, work) in &mut works {
@@ -121,7 +121,7 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
 }
 
 /// The lanes of a round.
-fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Vec<(Lane<'a>, Box<dyn Work>)> {
+fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<(Lane<'a>, Box<dyn Work>)>, String> {
     let mut works: Vec<(&str, Box<dyn Work>)> = Vec::new();
     let board = jobs::Board::new();
     for name in ["rows1", "rows2"] {
@@ -137,6 +137,11 @@ fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Vec<(Lane<'a>, Box<dyn Wor
     works.push(("upkeep", Box::new(upkeep::Upkeep::default())));
     works.push(("files", Box::new(files::Files::default())));
     works.push(("whole", Box::new(whole::Whole::default())));
+    let is_known = |lane: &&String| works.iter().any(|(name, _)| name == lane);
+    if let Some(unknown) = round.plan.lanes.iter().find(|lane| !is_known(lane)) {
+        let names: Vec<&str> = works.iter().map(|(name, _)| *name).collect();
+        return Err(format!("unknown lane {unknown:?}; expected some of {}", names.join(", ")));
+    }
     let mut chosen: Vec<bool> = works.iter().map(|_| rng.u8(..4) > 0).collect();
     if !round.plan.lanes.is_empty() {
         chosen = works.iter().map(|(name, _)| round.plan.lanes.iter().any(|lane| lane == name)).collect();
@@ -149,12 +154,12 @@ fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Vec<(Lane<'a>, Box<dyn Wor
     if !chosen.contains(&true) {
         chosen[0] = true;
     }
-    works
+    Ok(works
         .into_iter()
         .zip(chosen)
         .filter(|(_, chosen)| *chosen)
         .map(|((name, work), _)| (Lane::new(round, name, rng.fork()), work))
-        .collect()
+        .collect())
 }
 
 /// Terminates sessions and kills the server now and then, until the round is over.
