@@ -120,8 +120,11 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
     Ok(names.join(" "))
 }
 
+/// A lane and what it does.
+type Chosen<'a> = (Lane<'a>, Box<dyn Work>);
+
 /// The lanes of a round.
-fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<(Lane<'a>, Box<dyn Work>)>, String> {
+fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<Chosen<'a>>, String> {
     let mut works: Vec<(&str, Box<dyn Work>)> = Vec::new();
     let board = jobs::Board::new();
     for name in ["rows1", "rows2"] {
