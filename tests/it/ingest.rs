@@ -443,7 +443,8 @@ both! {
         assert_eq!(read(&db, &lines, &options).0.new, 10_000);
         let start = std::time::Instant::now();
         assert_eq!(read(&db, &lines, &options).0.unchanged, 10_000);
-        assert!(start.elapsed().as_secs() < 3, "{:?}: each row against each", start.elapsed());
+        // Comparing each row with each takes minutes; a busy machine, several seconds.
+        assert!(start.elapsed().as_secs() < 15, "{:?}: each row against each", start.elapsed());
     }
 
     fn a_row_that_postgres_cannot_keep_costs_no_other(t) {
