@@ -78,7 +78,7 @@ impl DotEnv {
     }
 }
 
-/// Names the `.env` file to read, whoever owns it.
+/// Names the `.env` file to read, even if another user owns it.
 pub(crate) const ENV_FILE: &str = "VIRALDB_ENV_FILE";
 
 /// Reads a file that was found and not named. It must belong to the user, to root, or to whoever called sudo, like a
