@@ -246,6 +246,7 @@ fn operations(t: &Scratch) {
     let there = Scratch::sqlite();
     run(t, &["transfer", "--from", &t.url, "--to", &there.url]);
     run(t, &["transfer", "--from", &there.url, "--to", &t.url, "--replace"]);
+    run(t, &["transfer", "--from", &there.url, "--to", &t.url, "--resume"]);
     let deep = json(
         t,
         &[
