@@ -51,6 +51,10 @@ fn urls() {
             DatabaseUrl::Memory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(_) => url.to_string(),
         };
+        // A parameter that is unknown is not printed, neither its name nor its value.
+        if printed.split(['?', '&']).any(|parameter| parameter == "***") {
+            return check_message(&printed, "");
+        }
         let again = printed.parse::<DatabaseUrl>();
         let is_same = again.as_ref().is_ok_and(|again| match &url {
             DatabaseUrl::Postgres(_) => again.to_string() == printed,

@@ -92,7 +92,10 @@ impl<'a> Parts<'a> {
         for pair in self.pairs() {
             let Some((key, value)) = pair.split_once('=') else { return Err(BAD_QUERY) };
             let numbers = |value: &str| value.split(',').all(is_port);
-            if key.is_empty() || value.contains(['=', ';', '#']) || (key == "port" && !numbers(value)) {
+            let is_word = |key: &str| {
+                !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '%'))
+            };
+            if !is_word(key) || value.contains(['=', ';', '#']) || (key == "port" && !numbers(value)) {
                 return Err(BAD_QUERY);
             }
         }

@@ -125,6 +125,8 @@ fn a_wrong_url_is_refused_with_the_part_that_is_wrong() {
             "postgres://***: percent-encode the name of the database; parameters follow a question mark",
         ),
         ("postgres://u:p@h/x?user=a;b", "postgres://***: write parameters as KEY=VALUE, separated by &"),
+        (r"postgres://u:p@h/x?\sslmode=require", "postgres://***: write parameters as KEY=VALUE"),
+        ("postgres://u:p@h/x?ssl-mode=require", "postgres://***: write parameters as KEY=VALUE"),
         ("postgres://u:p/q@h/x", "postgres://u:***@h/x: percent-encode the user name and the password"),
     ] {
         let said = url.parse::<viraldb::DatabaseUrl>().unwrap_err().to_string();
