@@ -23,6 +23,8 @@ pub(crate) mod prepared;
 pub(crate) mod replica;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+#[cfg(feature = "sqlite")]
+pub(crate) mod untouched;
 mod url;
 pub(crate) mod wake;
 #[cfg(feature = "sqlite")]
@@ -37,6 +39,7 @@ pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
 pub(crate) use opener::{default_busy_timeout, set_default_busy_timeout};
+pub(crate) use url::Hidden;
 pub use url::{DatabaseUrl, database_url};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::environment::{self, DotEnv};
-use crate::quote::{quoted, short};
+use crate::quote::{quoted, short, visible};
 use crate::{Error, Result};
 
 mod parts;
@@ -33,6 +33,9 @@ pub enum DatabaseUrl {
 
 const FORMS: &str = "use sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, sqlite::memory:, \
                      or postgres://USER@HOST/NAME";
+
+const NO_FILE: &str = "looks like the URL of a server, with a password; write postgres://USER:PASSWORD@HOST/NAME. \
+                       A file of this name is ./NAME, or sqlite:///FOLDER/NAME";
 
 impl DatabaseUrl {
     /// The name of the engine, as people write it.
@@ -104,6 +107,9 @@ impl FromStr for DatabaseUrl {
                     short(path)
                 )));
             }
+            if may_be_server(path) {
+                return Err(unsupported(NO_FILE.to_owned()));
+            }
             return Ok(Self::File(path.into()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
@@ -130,6 +136,10 @@ impl FromStr for DatabaseUrl {
                         short(&masked(&format!("{engine}://{rest}")))
                     )
                 }
+                Some(("sqlite", driver)) if may_be_server(rest.trim_start_matches('/')) => format!(
+                    "names SQLAlchemy's driver {}, and viraldb opens no encrypted file; write sqlite://PATH",
+                    short(driver)
+                ),
                 Some(("sqlite", driver)) => format!(
                     "names SQLAlchemy's driver {}; write sqlite://{}",
                     short(driver),
@@ -141,6 +151,9 @@ impl FromStr for DatabaseUrl {
         let is_path =
             !text.contains('\0') && !text.starts_with("postgres:") && !text.starts_with("postgresql:");
         if is_path && [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) {
+            if may_be_server(text) {
+                return Err(unsupported(NO_FILE.to_owned()));
+            }
             return Ok(Self::File(text.into()));
         }
         Err(unsupported(format!("names no database; {FORMS}")))
@@ -216,17 +229,63 @@ pub(crate) fn keys_of(url: &str) -> Vec<String> {
 
 const MASK: &str = "***";
 
+/// A URL with a password that stands in some text, and what to print instead of its parts.
+pub(crate) struct Hidden {
+    /// The longest first.
+    parts: Vec<(String, String)>,
+}
+
+impl Hidden {
+    /// The secrets of a text if it is a URL with a password, or meant as one.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let has_user = |text: &str| {
+            let text = text.to_lowercase();
+            let colon = text.find(':').or_else(|| text.find("%3a"));
+            colon.zip(text.find('@').or_else(|| text.find("%40"))).is_some_and(|(colon, at)| colon < at)
+        };
+        let is_url = match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let of_database = ["postgres", "mysql", "mariadb", "sqlite"];
+                has_user(rest.split('/').next().unwrap_or_default())
+                    || of_database.iter().any(|name| scheme.to_lowercase().contains(name))
+            }
+            None => {
+                (has_user(text) && !is_path(text) && !text.contains(char::is_whitespace))
+                    || has_password(text)
+            }
+        };
+        let masked = masked(text);
+        if !is_url || masked == text {
+            return None;
+        }
+        let secrets = Parts::split(after_scheme(text)).secrets();
+        let long =
+            secrets.into_iter().filter(|secret| secret.len() > 2).map(|secret| (secret, MASK.to_owned()));
+        let whole = [visible(text), text.to_owned(), short(text).trim_end_matches('…').to_owned()];
+        Some(Self { parts: whole.into_iter().map(|text| (text, masked.clone())).chain(long).collect() })
+    }
+
+    /// The text without these secrets.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        self.parts.iter().fold(text.to_owned(), |text, (part, shown)| text.replace(part, shown))
+    }
+}
+
 /// The URL with `***` for every password in it, and for all of a part that may contain one.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         // It may have been meant as a URL, or as `host=h password=…`.
-        let may_be_secret = text.contains(['@', ':', '=']) || text.to_lowercase().contains("pass");
+        let may_be_secret = text.contains(['@', ':', '=', '|'])
+            || ["pass", "%3a", "%40", "%25"].iter().any(|part| text.to_lowercase().contains(part));
         return if may_be_secret { MASK.to_owned() } else { text.to_owned() };
     };
     if !is_scheme(scheme) {
         return MASK.to_owned();
     }
     if scheme.starts_with("sqlite") {
+        if may_be_server(rest.trim_start_matches('/')) {
+            return format!("{scheme}://{MASK}");
+        }
         let path = rest.split_once('?').map_or(rest.to_owned(), |(path, _)| format!("{path}?{MASK}"));
         return format!("{scheme}://{path}");
     }
@@ -235,6 +294,17 @@ fn masked(text: &str) -> String {
         Ok(()) => format!("{scheme}://{}", parts.shown()),
         Err(_) => format!("{scheme}://{}", masked_password(rest).unwrap_or_else(|| MASK.to_owned())),
     }
+}
+
+/// Returns true for a path that begins with what may be a user and a password, or that holds a password as a parameter.
+fn may_be_server(path: &str) -> bool {
+    let has_user = path.split_once('@').is_some_and(|(user, _)| user.contains(':'));
+    (has_user && !is_path(path)) || has_password(path)
+}
+
+/// Returns true for what can only be a path. Two slashes may be what is left of a URL.
+fn is_path(text: &str) -> bool {
+    text.starts_with("./") || text.starts_with("../") || (text.starts_with('/') && !text.starts_with("//"))
 }
 
 /// Returns true for a scheme, with the `jdbc:` that Java puts before it, and false for what may be a user name and a

@@ -21,6 +21,7 @@ const BAD_SPACE: &str =
 const BAD_HOST: &str = "the host or the port is invalid; write postgres://USER:PASSWORD@HOST:PORT/NAME, and an IPv6 address in brackets";
 const BAD_NAME: &str =
     "percent-encode the name of the database; parameters follow a question mark, as in NAME?sslmode=require";
+const BAD_USER: &str = "write postgres://USER:PASSWORD@HOST/NAME; percent-encode what is neither a letter nor a digit in the user name and the password: %40 is @, %2F is /, %3A is :";
 const BAD_QUERY: &str =
     "write parameters as KEY=VALUE, separated by &; percent-encode the values: %3D is =, %26 is &";
 
@@ -43,6 +44,10 @@ const PUBLIC: [&str; 16] = [
     "target_session_attrs",
     "user",
 ];
+
+/// How many bytes the value of an unknown parameter must have to be taken for a secret. The numbers and words that libpq
+/// knows are mostly shorter, and stand in its messages.
+const LEAST_HIDDEN: usize = 6;
 
 impl<'a> Parts<'a> {
     pub(super) fn split(rest: &'a str) -> Self {
@@ -81,6 +86,12 @@ impl<'a> Parts<'a> {
         if is_query {
             return Err(ENCODE_USER);
         }
+        // A password behind another character than the colon.
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '$' | '+' | '%');
+        let is_twice_encoded = |user: &str| decoded(user).contains('%');
+        if self.user.is_some_and(|user| !user.chars().all(is_name) || is_twice_encoded(user)) {
+            return Err(BAD_USER);
+        }
         if !self.hosts.split(',').all(is_host) {
             let may_be_password = self.query.is_some_and(|query| query.contains('@'));
             return Err(if may_be_password { ENCODE_USER } else { BAD_HOST });
@@ -90,7 +101,12 @@ impl<'a> Parts<'a> {
             return Err(BAD_NAME);
         }
         for pair in self.pairs() {
-            let Some((key, value)) = pair.split_once('=') else { return Err(BAD_QUERY) };
+            // A password with a question mark.
+            let without_value = if pair.contains('@') { ENCODE_USER } else { BAD_QUERY };
+            let Some((key, value)) = pair.split_once('=') else { return Err(without_value) };
+            if key == "user" && decoded(value).contains(':') {
+                return Err(BAD_USER);
+            }
             let numbers = |value: &str| value.split(',').all(is_port);
             let is_word = |key: &str| {
                 !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '%'))
@@ -150,11 +166,14 @@ impl<'a> Parts<'a> {
     }
 
     /// Every text that must not be printed, as it is written and decoded; the longest first.
-    #[cfg(feature = "postgres")]
     pub(super) fn secrets(&self) -> Vec<String> {
         let coded = self.user.and_then(|user| user.get(coded_colon(user)? + 3..));
         let pairs = self.pairs().filter_map(|pair| pair.split_once('='));
-        let of_query = pairs.filter(|(key, _)| is_secret(key)).map(|(_, value)| value);
+        // What is long enough to be a password given to the wrong parameter is hidden with its parameter.
+        let is_hidden = |key: &str, value: &str| {
+            is_secret(key) || (!PUBLIC.contains(&key) && value.len() >= LEAST_HIDDEN)
+        };
+        let of_query = pairs.filter(|(key, value)| is_hidden(key, value)).map(|(_, value)| value);
         let written = self.password.into_iter().chain(coded).chain(of_query);
         let both = written.flat_map(|secret| [secret.to_owned(), decoded(secret).into_owned()]);
         // A password that is also the name of something is not given away by that name.

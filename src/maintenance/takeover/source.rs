@@ -22,7 +22,8 @@ use super::value::Value;
 use crate::db::on_backend;
 use crate::db::opener::Opener;
 #[cfg(feature = "sqlite")]
-use crate::db::sqlite::{self, Untouched};
+use crate::db::sqlite;
+use crate::db::untouched::{self, Untouched};
 use crate::error::ResultExt;
 use crate::{DatabaseUrl, DbConnection, Error, Result};
 
@@ -85,7 +86,7 @@ impl Source {
             }
             other => other?,
         }
-        let (conn, file) = sqlite::establish_untouched(&path).map_err(|error| error.in_database(&url))?;
+        let (conn, file) = untouched::establish(&path).map_err(|error| error.in_database(&url))?;
         Ok(Self { url, conn: DbConnection::Sqlite(conn), file: Some(file) })
     }
 

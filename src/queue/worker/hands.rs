@@ -1,17 +1,15 @@
-//! A worker: takes jobs as they come, keeps their leases, and settles them.
+//! What the threads of a worker share: the jobs in hand, from claim to settlement.
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fmt;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Backoff, Claim, Failure, Lease, Stop, claim, complete, fail, heartbeat, release, rescue};
-use crate::config::Current;
+use super::{Done, Work, Worker};
 use crate::db::wake::{Topic, Waker};
+use crate::queue::{Failure, Lease, claim, complete, fail, heartbeat, release, rescue};
 use crate::republishing::VideoProcessingJob;
 use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
 
@@ -26,229 +24,51 @@ const LOOK: Duration = Duration::from_secs(1);
 /// large, and without another writer it would stay so.
 const EMPTY: Duration = Duration::from_secs(60);
 
-/// Runs a handler on jobs as they come.
-///
-/// It sends heartbeats at a third of the lease, completes a job whose handler returned `Ok`, and fails one
-/// whose handler returned an error or panicked, with a row in `error_log` that has the correlation id of the
-/// handler's log lines. Now and then it rescues the jobs of workers that died and, while it has no jobs, empties the
-/// write-ahead log of SQLite. A database that does not
-/// answer is tried again until it does.
-///
-/// ```
-/// use viraldb::queue::{Claim, Worker};
-///
-/// # fn main() -> viraldb::Result<()> {
-/// let db = viraldb::Database::open("sqlite::memory:")?;
-/// let worker = Worker::new(&db, Claim::new("worker-1").types(["download"])).concurrency(4);
-/// let stop = worker.stop(); // for another thread; `stop.on_signals()?` for SIGTERM and Ctrl-C
-/// # stop.stop();
-/// let done = worker.run(|job| {
-///     println!("downloading {}", job.video_id);
-///     std::fs::create_dir_all("/tmp/videos")
-/// })?;
-/// println!("{} completed, {} failed", done.completed, done.failed);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Worker {
-    db: Database,
-    claim: Claim,
-    /// `None`: the setting `max_concurrent_jobs`.
-    concurrency: Option<u32>,
-    poll: Duration,
-    grace: Duration,
-    backoff: Backoff,
-    stop: Stop,
-}
+pub(super) type Handler = dyn Fn(&Work) -> Result<(), String> + Send + Sync;
 
-impl Worker {
-    /// A worker that claims so, and works on as many jobs at the same time as the setting `max_concurrent_jobs` says. The
-    /// number of the claim does not matter: it takes as many as it has hands free.
-    pub fn new(db: &Database, claim: Claim) -> Self {
-        Self {
-            db: db.clone(),
-            claim,
-            concurrency: None,
-            poll: Duration::from_millis(25),
-            grace: Duration::from_secs(30),
-            backoff: Backoff::default(),
-            stop: Stop::default(),
-        }
-    }
-
-    /// How many jobs it works on at the same time, each on a thread of its own. Without this, the setting
-    /// `max_concurrent_jobs` says so, which the worker reads when it starts and about every 30 seconds after that.
-    #[must_use]
-    pub const fn concurrency(mut self, jobs: u32) -> Self {
-        self.concurrency = Some(jobs);
-        self
-    }
-
-    /// How often it looks whether a SQLite file has changed. 25 ms unless told. PostgreSQL notifies it, but not through
-    /// a pooler: there it looks twice a second.
-    #[must_use]
-    pub const fn poll(mut self, every: Duration) -> Self {
-        self.poll = every;
-        self
-    }
-
-    /// How long handlers may go on when the worker is to stop; what then still runs is released. 30 s unless
-    /// told.
-    #[must_use]
-    pub const fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
-    }
-
-    /// How long a failed attempt waits for the next.
-    #[must_use]
-    pub const fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// What stops it.
-    pub fn stop(&self) -> Stop {
-        self.stop.clone()
-    }
-
-    /// Works until it is stopped, and says what became of the jobs.
-    ///
-    /// A handler that is still running when the grace is over keeps its thread, but not its job.
-    ///
-    /// # Errors
-    /// `Invalid` if the claim cannot be, or if the setting `max_concurrent_jobs` cannot be read when the worker starts. A
-    /// database that is gone is no error: it may come back.
-    pub fn run<E: fmt::Display>(
-        &self,
-        handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
-    ) -> Result<Done> {
-        self.claim.clone().at_most(self.concurrency.unwrap_or(1)).check()?;
-        let most = match self.most() {
-            Ok(most) => most,
-            Err(error @ Error::Invalid { .. }) => return Err(error),
-            Err(_) => 1, // until the database answers
-        };
-        let shared = Arc::new(Shared {
-            worker: self.clone(),
-            handler: Box::new(move |work: &Work| handler(work).map_err(|error| error.to_string())),
-            hands: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        let heart = {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || shared.keep_leases())
-        };
-        shared.work_until_stopped(most);
-        shared.let_finish();
-        let done = shared.release_the_rest();
-        // It ends by itself once nothing is held; it never panics.
-        let _ = heart.join();
-        Ok(done)
-    }
-
-    /// How many jobs it may work on at the same time.
-    fn most(&self) -> Result<u32> {
-        const KEY: &str = "max_concurrent_jobs";
-        match self.concurrency {
-            Some(jobs) => Ok(jobs),
-            None => self.db.read_newest(|c| Current::read(c, None, &[KEY])?.get(None, KEY)),
-        }
-    }
-}
-
-/// What became of the jobs of a worker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Their handler returned `Ok`.
-    pub completed: u64,
-    /// Their handler returned an error or panicked.
-    pub failed: u64,
-    /// Given back when the worker was stopped.
-    pub released: u64,
-    /// Their lease was lost before they were settled.
-    pub lost: u64,
-}
-
-/// A job in a handler's hands. It is used as a [`VideoProcessingJob`].
-#[derive(Debug)]
-pub struct Work {
-    job: VideoProcessingJob,
-    is_lost: AtomicBool,
-    /// Set by whoever settles it: the thread of its handler, or the worker that gives it back.
-    is_settled: AtomicBool,
-    /// When the lease ends unless a heartbeat extends it, by our own clock.
-    lease_ends: Mutex<Instant>,
-    stop: Stop,
-}
-
-impl Work {
-    /// Whether the handler should end as soon as it can: the lease is lost, or the worker is to stop. An error
-    /// that it returns then gives the job back, and the attempt does not count.
-    pub fn should_stop(&self) -> bool {
-        self.is_lost() || self.stop.is_stopped()
-    }
-
-    /// Whether the lease is lost: somebody else may have the job. It is, too, when no heartbeat has got
-    /// through for as long as it is.
-    pub fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed) || Instant::now() >= *self.lease_ends()
-    }
-
-    fn lease_ends(&self) -> MutexGuard<'_, Instant> {
-        self.lease_ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Deref for Work {
-    type Target = VideoProcessingJob;
-
-    fn deref(&self) -> &VideoProcessingJob {
-        &self.job
-    }
-}
-
-type Handler = dyn Fn(&Work) -> Result<(), String> + Send + Sync;
-
-struct Shared {
+/// The hands of a worker, and what the threads tell each other.
+pub(super) struct Hands {
     worker: Worker,
     handler: Box<Handler>,
-    hands: Mutex<Hands>,
+    jobs: Mutex<Jobs>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Hands {
+struct Jobs {
     /// By lease, not by job: an attempt that has failed may be here still when the next is claimed.
     held: HashMap<Lease, Arc<Work>>,
     done: Done,
     is_over: bool,
 }
 
-impl Shared {
-    fn hands(&self) -> MutexGuard<'_, Hands> {
+impl Hands {
+    pub(super) fn new(worker: Worker, handler: Box<Handler>) -> Self {
+        Self { worker, handler, jobs: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
         // Counters and a map: nothing in them is half done after a panic.
-        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for_a_change(&self, hands: MutexGuard<'_, Hands>) {
-        drop(self.changed.wait_timeout(hands, BEAT).unwrap_or_else(PoisonError::into_inner));
+    fn wait_for_a_change(&self, jobs: MutexGuard<'_, Jobs>) {
+        drop(self.changed.wait_timeout(jobs, BEAT).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn work_until_stopped(self: &Arc<Self>, mut most: u32) {
+    pub(super) fn work_until_stopped(self: &Arc<Self>, mut most: u32) {
         let Worker { db, claim: wanted, poll, stop, .. } = &self.worker;
         let mut waker = None;
         let mut rescue_at = Instant::now();
         let mut empty_at = Instant::now();
         while !stop.is_stopped() {
-            let hands = self.hands();
-            let free = most.saturating_sub(hands.held.len() as u32);
+            let jobs = self.jobs();
+            let free = most.saturating_sub(jobs.held.len() as u32);
             if free == 0 {
-                self.wait_for_a_change(hands);
+                self.wait_for_a_change(jobs);
                 continue;
             }
-            drop(hands);
+            drop(jobs);
             let result = (|| {
                 // Listening comes before looking, so that what comes between is not missed.
                 let waker = match &mut waker {
@@ -302,17 +122,17 @@ impl Shared {
             stop: self.worker.stop(),
         });
         let lease = Lease::from(&work.job);
-        self.hands().held.insert(lease, Arc::clone(&work));
-        let (shared, job) = (Arc::clone(self), Arc::clone(&work));
+        self.jobs().held.insert(lease, Arc::clone(&work));
+        let (hands, job) = (Arc::clone(self), Arc::clone(&work));
         let thread = std::thread::Builder::new().spawn(move || {
-            let unit = || correlation::unit_of_work("job", CorrelationId::default(), || shared.settle(&job));
+            let unit = || correlation::unit_of_work("job", CorrelationId::default(), || hands.settle(&job));
             let count = catch_unwind(AssertUnwindSafe(unit)).unwrap_or(|done| &mut done.lost);
-            let mut hands = shared.hands();
+            let mut jobs = hands.jobs();
             // A job that was released when the grace was over is counted already.
-            if hands.held.remove(&lease).is_some() {
-                *count(&mut hands.done) += 1;
+            if jobs.held.remove(&lease).is_some() {
+                *count(&mut jobs.done) += 1;
             }
-            shared.changed.notify_all();
+            hands.changed.notify_all();
         });
         if let Err(error) = thread {
             tracing::error!("no thread for a job, it is given back: {error}");
@@ -328,13 +148,13 @@ impl Shared {
         }
         let released = self.worker.db.write(|c| release(c, &work.job));
         work.is_lost.store(true, Ordering::Relaxed);
-        let mut hands = self.hands();
-        if hands.held.remove(&Lease::from(&work.job)).is_some() {
+        let mut jobs = self.jobs();
+        if jobs.held.remove(&Lease::from(&work.job)).is_some() {
             match &released {
-                Ok(_) => hands.done.released += 1,
+                Ok(_) => jobs.done.released += 1,
                 Err(error) => {
                     tracing::warn!(job = %work.id, "not released: {error}");
-                    hands.done.lost += 1;
+                    jobs.done.lost += 1;
                 }
             }
         }
@@ -408,23 +228,23 @@ impl Shared {
     }
 
     /// Extends every lease at a third of its length.
-    fn keep_leases(&self) {
+    pub(super) fn keep_leases(&self) {
         let length = self.worker.claim.length();
         let mut next = Instant::now() + length / 3;
         // A connection of its own: handlers may have taken all the others.
         let mut session = None;
         loop {
-            let hands = self.hands();
-            if hands.is_over {
+            let jobs = self.jobs();
+            if jobs.is_over {
                 return;
             }
             if Instant::now() < next {
                 let left = next.saturating_duration_since(Instant::now()).min(BEAT);
-                drop(self.changed.wait_timeout(hands, left).unwrap_or_else(PoisonError::into_inner));
+                drop(self.changed.wait_timeout(jobs, left).unwrap_or_else(PoisonError::into_inner));
                 continue;
             }
-            let mut held: Vec<Arc<Work>> = hands.held.values().map(Arc::clone).collect();
-            drop(hands);
+            let mut held: Vec<Arc<Work>> = jobs.held.values().map(Arc::clone).collect();
+            drop(jobs);
             next = Instant::now() + length / 3;
             if held.is_empty() {
                 continue;
@@ -459,36 +279,36 @@ impl Shared {
     }
 
     /// Waits for the handlers that run, at most for the grace.
-    fn let_finish(&self) {
+    pub(super) fn let_finish(&self) {
         let deadline = Instant::now() + self.worker.grace;
         loop {
-            let hands = self.hands();
-            if hands.held.is_empty() || Instant::now() >= deadline {
+            let jobs = self.jobs();
+            if jobs.held.is_empty() || Instant::now() >= deadline {
                 return;
             }
-            self.wait_for_a_change(hands);
+            self.wait_for_a_change(jobs);
         }
     }
 
     /// Gives back what still runs, and ends the heartbeats.
-    fn release_the_rest(&self) -> Done {
-        let mut held: Vec<Arc<Work>> = self.hands().held.values().map(Arc::clone).collect();
+    pub(super) fn release_the_rest(&self) -> Done {
+        let mut held: Vec<Arc<Work>> = self.jobs().held.values().map(Arc::clone).collect();
         // The leases of the others end by themselves if the database is gone.
         let done = held.iter().position(|work| !self.give_back(work)).map_or(held.len(), |failed| failed + 1);
         for work in held.drain(done..).filter(|work| !work.is_settled.swap(true, Ordering::Relaxed)) {
-            let mut hands = self.hands();
+            let mut jobs = self.jobs();
             work.is_lost.store(true, Ordering::Relaxed);
-            hands.done.lost += u64::from(hands.held.remove(&Lease::from(&work.job)).is_some());
+            jobs.done.lost += u64::from(jobs.held.remove(&Lease::from(&work.job)).is_some());
         }
         // Left are those whose handlers returned in time; they are being written down.
         loop {
-            let mut hands = self.hands();
-            if hands.held.is_empty() {
-                hands.is_over = true;
+            let mut jobs = self.jobs();
+            if jobs.held.is_empty() {
+                jobs.is_over = true;
                 self.changed.notify_all();
-                return hands.done;
+                return jobs.done;
             }
-            self.wait_for_a_change(hands);
+            self.wait_for_a_change(jobs);
         }
     }
 }
