@@ -1,7 +1,6 @@
 //! The environment, and the `.env` file that stands in for what it lacks.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, bounded};
@@ -85,7 +84,7 @@ pub(crate) const ENV_FILE: &str = "VIRALDB_ENV_FILE";
 /// repository that git works in. `how` tells how to use it nevertheless.
 pub(crate) fn read_trusted(path: &Path, how: &str) -> Result<String> {
     let failed = |error| Error::io(path, error);
-    let file = File::open(path).map_err(failed)?;
+    let file = bounded::open(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

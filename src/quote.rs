@@ -73,6 +73,11 @@ pub(crate) fn visible_lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// [`visible_lines`] for a line of the log, which may have colors of its own: what writes them has escaped the ESC of data.
+pub(crate) fn visible_log(text: &str, has_colors: bool) -> String {
+    escaped(text, |c| matches!(c, '\n' | '\t') || (has_colors && c == '\u{1b}'))
+}
+
 /// JSON in which these characters are escaped in JSON's own way, so that a program reads the same.
 pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
     let is_escaped = |c| acts(c) && c != '\n';

@@ -1,6 +1,5 @@
 //! `viraldb ingest`
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +12,7 @@ use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
 use crate::quote::visible;
 use crate::secrets::{Keyring, has_sealed_columns};
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -111,7 +110,7 @@ fn open(path: &PathBuf) -> Result<Input> {
     if path.as_os_str() == "-" {
         return Ok(Input { name: "-".to_owned(), length: None, read: Box::new(io::stdin()) });
     }
-    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let file = bounded::open(path)?;
     let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
     if metadata.is_dir() {
         return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));

@@ -1,12 +1,13 @@
 //! Where the log goes and how much of it.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
 use super::output::Messages;
+use crate::quote::{visible_json, visible_log};
 
 /// Starts the log on stderr. `RUST_LOG` has the last word on how much.
 pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
@@ -18,15 +19,39 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         (false, _) => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let has_colors = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| Messages)
+        .with_writer(move || Log { format, has_colors })
         // It would report them on stderr, and panic where stderr cannot be written.
         .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(has_colors);
     // Only a second start fails, and then the first one serves.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// The log on stderr, in which no data acts on a terminal.
+struct Log {
+    format: LogFormat,
+    has_colors: bool,
+}
+
+impl Write for Log {
+    /// Writes an event, which comes as a whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let shown = match self.format {
+            LogFormat::Text => visible_log(&text, self.has_colors).into(),
+            LogFormat::Json => visible_json(&text),
+        };
+        Messages.write_all(shown.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Messages.flush()
+    }
 }

@@ -7,6 +7,7 @@
 
 mod backup;
 mod channels;
+mod closed;
 mod completions;
 mod config;
 mod doctor;
@@ -16,6 +17,7 @@ mod ingest;
 mod init;
 mod jobs;
 mod logging;
+mod masks;
 mod migrate;
 mod music;
 mod optimize;
@@ -238,7 +240,13 @@ pub fn parse() -> Cli {
                 error.insert(kind, ContextValue::String(given));
             }
         }
-        error.exit()
+        let said = error.render().to_string();
+        let shown = masks::without_passwords(&said);
+        if shown == said {
+            error.exit();
+        }
+        output::lines(&shown);
+        std::process::exit(error.exit_code())
     })
 }
 

@@ -7,13 +7,13 @@
 //! on and the rest of its output is dropped; [`Output::finish`] reports the loss at the end, unless the reader closed
 //! the pipe. Messages that stderr does not take are dropped.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Format;
+use super::{Format, closed, masks};
 use crate::db::document::{cell, columns};
 pub(super) use crate::quote::visible;
 use crate::quote::{visible_json, visible_lines};
@@ -27,9 +27,12 @@ pub(super) struct Output {
     out: BufWriter<Lossy<Stdout>>,
 }
 
+/// The longest line of a message, in characters: what is longer loses its middle.
+const LONGEST: usize = 1_000;
+
 impl Output {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, out: BufWriter::new(Lossy { to: io::stdout(), lost: None }) }
+        Self { format, out: BufWriter::new(Lossy { to: Stdout, lost: None }) }
     }
 
     /// Prints rows; a table for people shows only the columns that `shown` names.
@@ -134,7 +137,7 @@ impl Output {
 
     /// Prints text for people.
     pub(super) fn text(&mut self, text: &str) -> Result<()> {
-        self.bytes(visible_lines(text).as_bytes())
+        self.bytes(masks::without_passwords(&visible_lines(text)).as_bytes())
     }
 
     /// Prints text that a program is to take as it is; a terminal gets it as [`text`](Self::text).
@@ -152,7 +155,9 @@ impl Output {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header);
-        table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
+        table.add_rows(rows.map(|row| {
+            row.iter().map(|cell| masks::without_passwords(&visible(cell)).into_owned()).collect::<Vec<_>>()
+        }));
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
         }
@@ -203,7 +208,23 @@ impl Output {
 
 /// Prints a line for people on stderr.
 pub(super) fn message(line: &str) {
-    write_message(&format!("{}\n", visible(line)));
+    write_message(&format!("{}\n", without_middle(visible(line))));
+}
+
+/// A line of a length that people read: a longer one shows where it begins and how it ends.
+fn without_middle(line: String) -> String {
+    let count = line.chars().count();
+    if count <= LONGEST {
+        return line;
+    }
+    let at = |n| line.char_indices().nth(n).map_or(line.len(), |(at, _)| at);
+    let part = |from, to| line.get(from..to).unwrap_or_default();
+    format!("{}…{}", part(0, at(LONGEST * 2 / 3)), part(at(count - LONGEST / 3), line.len()))
+}
+
+/// Prints lines for people on stderr.
+pub(super) fn lines(text: &str) {
+    write_message(&visible_lines(text));
 }
 
 /// Prints text for people on stderr that does not end its line.
@@ -221,7 +242,9 @@ pub(super) struct Messages;
 
 impl Write for Messages {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().lock().write_all(text); // there is no other place to report it
+        let shown = String::from_utf8_lossy(text);
+        let shown = masks::without_passwords(&shown);
+        let _ = io::stderr().lock().write_all(shown.as_bytes()); // there is no other place to report it
         Ok(text.len())
     }
 
@@ -244,6 +267,28 @@ impl<W: Write> Write for Visible<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Stdout without what Rust does for it: a closed one is an error.
+#[derive(Debug)]
+struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        {
+            if closed::stdout() {
+                return Err(rustix::io::Errno::BADF.into());
+            }
+            Ok(rustix::io::write(rustix::stdio::stdout(), data)?)
+        }
+        #[cfg(not(unix))]
+        io::stdout().write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }
 

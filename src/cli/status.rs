@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::output::visible;
+use super::values::NICHES;
 use super::{Context, Format};
 use crate::maintenance::{self, Status, StatusCounts, TableSize};
+use crate::quote::short;
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -70,13 +72,15 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
     }
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
-    let pending: Vec<String> =
-        niches.iter().map(|niche| format!("{} {}", visible(&niche.niche), niche.pending)).collect();
-    writeln!(
-        out,
-        "\npending videos   {}",
-        if pending.is_empty() { "none".to_owned() } else { pending.join("   ") }
-    )?;
+    let shown = niches.iter().take(NICHES);
+    let mut pending: Vec<String> =
+        shown.map(|niche| format!("{} {}", visible(&short(&niche.niche)), niche.pending)).collect();
+    match niches.len() {
+        0 => pending.push("none".to_owned()),
+        count if count > NICHES => pending.push(format!("and {} more niches", count - NICHES)),
+        _ => {}
+    }
+    writeln!(out, "\npending videos   {}", pending.join("   "))?;
     writeln!(
         out,
         "runs             {}",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::compilation::niches;
 use crate::config::Registry;
-use crate::quote::quoted;
+use crate::quote::{quoted, short};
 use crate::republishing::ChannelId;
 use crate::{Database, Error, Json, Page, Result, bounded};
 
@@ -113,20 +113,20 @@ pub(super) fn duration(text: &str) -> Result<Duration> {
 }
 
 /// The most niches to name.
-const NICHES: usize = 20;
+pub(super) const NICHES: usize = 20;
 
 /// Returns the text for an empty list: `none`, and the known niches if `niche` is not one of them.
 pub(super) fn none_in(db: &Database, niche: Option<&str>, none: &str) -> Result<String> {
     let Some(niche) = niche else { return Ok(none.to_owned()) };
     let known = db.read(|c| niches(c, i64::MAX))?;
     if known.iter().any(|known| known == niche) {
-        return Ok(format!("{none} in niche {niche}"));
+        return Ok(format!("{none} in niche {}", short(niche)));
     }
-    let named = known.iter().take(NICHES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let named = known.iter().take(NICHES).map(|niche| short(niche)).collect::<Vec<_>>().join(", ");
     let known = match known.len() {
         0 => "no niche has videos yet; add them with `viraldb ingest`".to_owned(),
         1..=NICHES => format!("known niches: {named}"),
         more => format!("known niches: {named} and {} more", more - NICHES),
     };
-    Ok(format!("{none}: unknown niche {niche:?}; {known}"))
+    Ok(format!("{none}: unknown niche {}; {known}", quoted(niche)))
 }

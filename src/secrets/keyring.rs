@@ -164,7 +164,7 @@ impl Keyring {
             keys = dotenv.values.remove(VARIABLE).map(Zeroizing::new);
             file = dotenv.values.get(FILE_VARIABLE).map(|path| dotenv.resolve(Path::new(path)));
             if keys.is_some() {
-                check_owner(&dotenv.file, &open(&dotenv.file)?)?;
+                check_owner(&dotenv.file, &bounded::open(&dotenv.file)?)?;
             }
             // A line that cannot be read may have been meant to be one of them.
             if keys.is_none() && file.is_none() && dotenv.has_bad_line {
@@ -184,7 +184,7 @@ impl Keyring {
 
     /// The keys of a file, as `VIRALDB_KEY_FILE` names one.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let file = open(path)?;
+        let file = bounded::open(path)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(Error::invalid(path.display().to_string(), "is a folder, and no file of keys"));
         }
@@ -246,10 +246,6 @@ fn of_environment(name: &str) -> Result<Option<Zeroizing<String>>> {
         Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not UTF-8")),
     }
-}
-
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::io(path, error))
 }
 
 /// Refuses a file of keys that others may read, or that somebody else could exchange.

@@ -1,5 +1,10 @@
 //! Text from data, files and arguments that would act on a terminal, or fill it.
 
+#[cfg(feature = "sqlite")]
+use viraldb::diesel::Connection;
+#[cfg(feature = "sqlite")]
+use viraldb::diesel::connection::SimpleConnection;
+
 use super::json;
 use crate::make;
 use crate::support::{Ran, Scratch, both};
@@ -38,6 +43,27 @@ fn lines(t: &Scratch, table: &str, rows: &[serde_json::Value], more: &[&str]) ->
     let mut args = vec!["ingest", "rows.jsonl", "--as", "jsonl", "--table", table];
     args.extend(more);
     t.run(&args)
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_log_does_not_steer_the_terminal() {
+    let t = Scratch::sqlite();
+    for (log, escape) in [("text", r"\u{202e}"), ("json", r"\u202e")] {
+        let path = t.path(&format!("{HOSTILE}{log}.db"));
+        let url = format!("sqlite://{}", path.display());
+        let run = |args: &[&str]| {
+            t.run(&[&["-vvv", "--log-format", log, "--database-url", &url][..], args].concat())
+        };
+        inert(&run(&["init"]));
+        // The next one who opens it for writing says so, with its path.
+        let mut conn = viraldb::diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute("PRAGMA journal_mode = DELETE").unwrap();
+        drop(conn);
+        let ran = run(&["errors", "log", "--module", "m", "--type", "t", HOSTILE]);
+        inert(&ran);
+        assert!(ran.err.contains("had lost write-ahead logging") && ran.err.contains(escape), "{}", ran.err);
+    }
 }
 
 both! {

@@ -24,6 +24,17 @@ fn run(command: &mut Command) -> Ran {
     command.output().unwrap().into()
 }
 
+/// Runs a command as a shell does that redirects its stdout so.
+fn with_stdout(t: &Scratch, redirected: &str, args: &[&str]) -> Ran {
+    let command = t.command(args);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {redirected}"));
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(t.dir.path());
+    run(&mut shell)
+}
+
 /// Four files of fifty jobs.
 fn files(t: &Scratch) -> Vec<String> {
     (0..4).map(|file| t.file(&format!("g{file}.jsonl"), jobs(file, 50)).display().to_string()).collect()
@@ -75,6 +86,23 @@ both! {
         assert!(ran.err.starts_with("error: standard output: No space left on device"), "{}", ran.err);
         assert!(ran.err.contains("the command did its work, but its output is incomplete"), "{}", ran.err);
         assert_eq!(stored_jobs(t), 200);
+    }
+
+    /// Rust opens /dev/null for a closed stdout, and ignores that one is open for reading only.
+    fn a_closed_stdout_is_reported(t) {
+        t.ok(&["init"]);
+        for redirected in [">&-", "1</dev/null"] {
+            let files = files(t);
+            for args in [&["status"][..], &["secrets", "keygen"], &["config", "get", "min_clips"], &ingest(&files, &[])] {
+                let ran = with_stdout(t, redirected, args);
+                assert_eq!(ran.code, 1, "{redirected} {args:?}: {}", ran.err);
+                assert!(ran.err.starts_with("error: standard output: Bad file descriptor"), "{}", ran.err);
+            }
+            assert_eq!(stored_jobs(t), 200);
+            let quiet = with_stdout(t, redirected, &ingest(&files, &["--quiet"]));
+            assert_eq!((quiet.code, &*quiet.err), (0, ""));
+        }
+        assert_eq!(with_stdout(t, ">/dev/null", &["videos", "list"]).code, 0);
     }
 
     fn rejects_that_nobody_reads_are_an_error(t) {
@@ -171,7 +199,9 @@ fn only_the_output_module_prints() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let is_code =
+                |line: &&str| !line.trim_start().starts_with("//") && !line.contains("rustix::stdio::");
+            let code = text.lines().filter(is_code);
             let prints = ["println!", "print!(", "io::stdout()", "dbg!("];
             found.extend(
                 code.filter(|line| prints.iter().any(|word| line.contains(word)))

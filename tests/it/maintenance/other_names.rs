@@ -77,10 +77,12 @@ fn no_command_writes_over_the_database_under_another_name() {
         refused(t.run(&["export", "jobs", "--to", name]), "is a file of the database itself");
         refused(t.run(&["prune", "--files", name]), "is a file of the database itself");
         refused(t.run(&["secrets", "keygen", "--out", name]), "is a file of the database itself");
-        refused(
-            t.run(&["ingest", name, "--as", "jsonl", "--table", "jobs"]),
-            if Path::new(name).exists() { "is a file of the database itself" } else { "No such file" },
-        );
+        let why = match std::fs::read(name) {
+            Ok(bytes) if bytes.starts_with(b"SQLite format 3") => "is a SQLite database",
+            Ok(_) => "is a file of the database itself",
+            Err(_) => "No such file",
+        };
+        refused(t.run(&["ingest", name, "--as", "jsonl", "--table", "jobs"]), why);
         let takeover =
             ["takeover", &t.url, "--application", "viralforge", "--to", &other.url, "--rejects", name];
         refused(t.run(&takeover), "is a file that is to be read");
@@ -92,6 +94,34 @@ fn no_command_writes_over_the_database_under_another_name() {
     }
     assert!(!t.path("viral.db-journal").exists());
     assert_eq!(themes(&db), [Some("kept".to_owned())]);
+}
+
+/// Reading a database as a text would drop the locks that the process holds on it.
+#[cfg(feature = "sqlite")]
+#[test]
+fn no_command_reads_a_database_as_a_text() {
+    let (t, _db) = with_a_job();
+    let other = t.another();
+    other.db();
+    std::fs::hard_link(t.path("viral.db"), t.path("hard")).unwrap();
+    let key = viraldb::secrets::Key::generate().unwrap();
+    for name in ["viral.db", "hard", text(&other.path("viral.db"))] {
+        for args in [
+            &["secrets", "set", "--setting", "k", "--from-file", name][..],
+            &["secrets", "import-fernet", "--key-file", name, "--salt", "s"],
+            &["config", "import", name],
+            &["config", "list", "--config", name],
+            &["backup", "create", "--to", "new.zst", "--passphrase-file", name],
+        ] {
+            let mut command = t.command(args);
+            let ran: Ran = command.env("VIRALDB_KEY", key.to_text().reveal()).output().unwrap().into();
+            assert!(ran.code == 1 && ran.err.contains("is a SQLite database"), "{args:?}: {ran:?}");
+        }
+        let mut command = t.command(&["secrets", "verify"]);
+        refused(command.env("VIRALDB_KEY_FILE", name).output().unwrap().into(), "is a SQLite database");
+    }
+    let ran = t.run(&["ingest", text(&other.path("viral.db")), "--as", "jsonl", "--table", "jobs"]);
+    refused(ran, "is a SQLite database");
 }
 
 #[cfg(feature = "sqlite")]

@@ -120,6 +120,16 @@ both! {
                 assert_eq!(number(&db, RUNS), 8, "{format}");
             }
         }
+        for redirected in [">&-", "1</dev/null"] {
+            let command = t.command(&["prune", "--only", "runs"]);
+            let mut shell = std::process::Command::new("sh");
+            shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {redirected}"));
+            shell.arg(command.get_program()).args(command.get_args());
+            let ran: Ran = shell.env("DATABASE_URL", &t.url).output().unwrap().into();
+            assert_eq!(ran.code, 1, "{redirected}: {}", ran.err);
+            assert!(ran.err.contains("rows whose paths were not written were not deleted"), "{}", ran.err);
+            assert_eq!(number(&db, RUNS), 8, "{redirected}");
+        }
         refused(t, &["prune", "--files", "/dev/full"], "rows whose paths were not written were not deleted");
         assert_eq!(number(&db, RUNS), 8);
         // A dry run only prints.
