@@ -94,12 +94,6 @@ impl<'a> Lane<'a> {
         self.spawn(url, kind, args, input, kill)
     }
 
-    /// Runs a command on the round's database without killing it.
-    pub fn run_calmly(&mut self, kind: &'static str, args: &[&str]) -> Ran {
-        let url = self.round.url.clone();
-        self.spawn(&url, kind, args, None, None)
-    }
-
     /// Runs a command that must end with one of these exit codes, and returns which.
     pub fn sure_code(&mut self, url: &str, args: &[&str], codes: &[i32]) -> i32 {
         let deadline = Instant::now() + PATIENCE;
@@ -277,6 +271,19 @@ impl<'a> Lane<'a> {
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
+        }
+    }
+
+    /// Changes rows past the command, as another program does.
+    pub fn write_to(&self, url: &str, sql: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) =
+            Database::connect(url).and_then(|db| db.write(|c| Ok(sql_query(sql).execute(c)?)))
+        {
+            if Instant::now() > deadline {
+                return self.violation(&format!("the database cannot be written: {error}: {sql}"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

@@ -118,14 +118,11 @@ impl Whole {
             if ran.is_done {
                 break;
             }
-            how = if ran.code.is_none() { "--resume" } else { "--replace" };
+            how = "--resume";
             lane.after(&ran, if ran.code.is_none() { Left::Part } else { Left::Nothing });
         }
-        // It may have ended, and been killed before it could say so.
-        let resumed = lane.run_calmly("transfer", &["transfer", "--from", &from, "--to", &to, "--resume"]);
-        if !resumed.is_done {
-            lane.sure("transfer", &["transfer", "--from", &from, "--to", &to, "--replace"]);
-        }
+        // It may have ended, and been killed before it could say so: then this only compares.
+        lane.sure("transfer", &["transfer", "--from", &from, "--to", &to, "--resume"]);
         let [source, target] = [&from, &to].map(|url| lane.texts_of(url, SUM));
         lane.expect(source == target, || format!("a transfer copied {target:?} of {source:?}"));
         lane.doctor(&to, true);
