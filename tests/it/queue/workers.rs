@@ -19,6 +19,8 @@ use crate::support::server::Server;
 use crate::support::{Scratch, both};
 
 const SHORT: Duration = Duration::from_millis(300);
+/// A lease that is kept on a machine so busy that a thread waits for a second.
+const KEPT: Duration = Duration::from_secs(2);
 const AT_ONCE: Backoff = Backoff { base: Duration::ZERO, longest: Duration::ZERO };
 
 /// Waits for something that is to happen soon, and fails if it does not.
@@ -106,9 +108,9 @@ both! {
         let watcher = t.db();
         enqueue(&watcher, 1);
         let held = db.clone();
-        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)), move |job| {
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(KEPT)), move |job| {
             let _session = held.session().map_err(|error| error.to_string())?;
-            std::thread::sleep(SHORT * 4);
+            std::thread::sleep(KEPT * 2);
             if job.is_lost() { Err("lost".to_owned()) } else { Ok(()) }
         });
         wait_until("it is done", || {
@@ -122,7 +124,7 @@ both! {
     fn heartbeats_keep_a_job_longer_than_its_lease(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
-        let (stop, worker) = start(Worker::new(&db, Claim::new("slow").lease(SHORT)), |_| { std::thread::sleep(SHORT * 4); Ok::<_, String>(()) });
+        let (stop, worker) = start(Worker::new(&db, Claim::new("slow").lease(KEPT)), |_| { std::thread::sleep(KEPT * 2); Ok::<_, String>(()) });
         wait_until("it is taken", || find(&db, id).attempts == 1);
         wait_until("it is done", || {
             db.write(queue::rescue).unwrap();
@@ -203,7 +205,7 @@ both! {
         let (started, starts) = mpsc::channel();
         let (finish, finished) = mpsc::channel();
         let finished = Mutex::new(finished);
-        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)).concurrency(2), move |job| {
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(KEPT)).concurrency(2), move |job| {
             started.send((job.id, Instant::now())).unwrap();
             if job.id == running {
                 finished.lock().unwrap().recv().unwrap();
@@ -213,8 +215,8 @@ both! {
         assert_eq!(starts.recv_timeout(Duration::from_secs(30)).unwrap().0, running);
         pause(true);
         let [waiting] = put(&db, [|_| ()]);
-        // Twice as long as it goes without looking, and many leases.
-        assert_eq!(starts.recv_timeout(Duration::from_secs(2)), Err(mpsc::RecvTimeoutError::Timeout));
+        // Longer than it goes without looking, and than two leases.
+        assert_eq!(starts.recv_timeout(KEPT * 5 / 2), Err(mpsc::RecvTimeoutError::Timeout));
         assert_eq!(db.write(queue::rescue).unwrap(), queue::Rescued::default());
         finish.send(()).unwrap();
         wait_until("the running one is done", || find(&db, running).status == JobStatus::Completed);
