@@ -23,6 +23,7 @@ use crate::db::on_backend;
 use crate::db::opener::Opener;
 #[cfg(feature = "sqlite")]
 use crate::db::sqlite;
+#[cfg(feature = "sqlite")]
 use crate::db::untouched::{self, Untouched};
 use crate::error::ResultExt;
 use crate::{DatabaseUrl, DbConnection, Error, Result};
