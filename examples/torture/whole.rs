@@ -166,8 +166,8 @@ impl Whole {
         for _ in 0..4 {
             let count = ["1", "2", "3"][lane.rng.usize(..3)];
             let (kind, args): (_, &[&str]) = match lane.rng.u8(..3) {
-                0 => ("migrate redo", &["migrate", "redo"]),
-                1 => ("migrate revert", &["migrate", "revert", "--count", count]),
+                0 => ("migrate redo", &["migrate", "redo", "--no-backup"]),
+                1 => ("migrate revert", &["migrate", "revert", "--no-backup", "--count", count]),
                 _ => ("migrate run", &["migrate", "run"]),
             };
             let ran = lane.run_on(&url, kind, args, None);

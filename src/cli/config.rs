@@ -100,7 +100,7 @@ struct InDatabase {
     /// The settings of this channel: its id, or YouTube's
     #[arg(long, value_name = "ID", conflicts_with = "over")]
     channel: Option<String>,
-    /// What operators change at run time, stronger than what is set without this
+    /// What operators change at run time, stronger than what is set without this; a channel's own value is stronger still
     #[arg(long = "override")]
     over: bool,
 }

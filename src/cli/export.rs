@@ -8,7 +8,7 @@ use indicatif::{HumanCount, ProgressBar};
 
 use super::{Context, Format};
 use crate::maintenance::{self, Destination, Export, Form};
-use crate::{Result, Timestamp};
+use crate::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,18 +24,28 @@ pub(super) struct Args {
     /// Only rows that were changed, or where that is not kept, came to be, at this time or later
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// How rows are written: jsonl, which ingest reads back, or csv
-    #[arg(long = "as", id = "as", value_name = "FORMAT", default_value_t = Form::Jsonl)]
-    form: Form,
+    /// How rows are written: jsonl, which ingest reads back, or csv [default: jsonl; on standard output, what --format says]
+    #[arg(long = "as", id = "as", value_name = "FORMAT")]
+    form: Option<Form>,
 }
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
-        let export = Export { tables: self.tables, since: self.since, form: self.form };
+        let is_stream = self.to.as_os_str() == "-";
+        let form = match (self.form, context.output.format) {
+            (Some(form), _) => form,
+            (None, Format::Csv) if is_stream => Form::Csv,
+            (None, Format::Json) if is_stream => {
+                let reason =
+                    "is one document, and rows are written one after the other; use --format jsonl or csv";
+                return Err(Error::invalid("--format json", reason));
+            }
+            (None, _) => Form::Jsonl,
+        };
+        let export = Export { tables: self.tables, since: self.since, form };
         let db = context.database()?;
         let bar = progress(context);
         let mut tell = |table: &str, rows: u64| bar.set_message(format!("{table}  {}", HumanCount(rows)));
-        let is_stream = self.to.as_os_str() == "-";
         let mut data = context.output.data();
         let to = match is_stream {
             true => Destination::Stream(&mut data),

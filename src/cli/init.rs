@@ -8,6 +8,7 @@ use super::migrate::{Before, with_backup};
 use super::{Context, Format};
 use crate::compilation::DiscoveredVideo;
 use crate::config::complete_default_configs;
+use crate::maintenance::backup;
 use crate::{Database, Result, ingest, maintenance};
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ struct Done<'a> {
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let url = context.url()?;
-        let backup = self.before.back_up(context, &url)?;
+        let backup = self.before.back_up(context, &url, backup::is_due_before_run)?;
         let migrations_applied = with_backup(crate::db::migrate::run(&url), backup.as_deref())?;
         let db = Database::open(&url)?;
         complete_default_configs(&db)?;

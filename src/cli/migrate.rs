@@ -22,9 +22,10 @@ pub(super) struct Args {
 enum Command {
     /// Apply what is pending; a database that holds rows is backed up first
     Run(Before),
-    /// Take back the newest migrations; their tables and rows are lost
+    /// Take back the newest migrations; their tables and rows are lost, so a database that holds rows is backed up first
     Revert(Count),
-    /// Take back the newest migrations and apply them again; their rows are lost
+    /// Take back the newest migrations and apply them again; their rows are lost, so a database that holds rows is backed up
+    /// first
     Redo(Count),
     /// List the migrations and how each stands; writes nothing
     Status,
@@ -43,6 +44,8 @@ struct Count {
     /// All of them
     #[arg(long, conflicts_with = "count")]
     all: bool,
+    #[command(flatten)]
+    before: Before,
 }
 
 /// What is done before a migration changes rows.
@@ -59,21 +62,26 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Makes a backup if migrations are pending on a database that holds rows.
-    pub(super) fn back_up(self, context: &mut Context, url: &str) -> Result<Option<PathBuf>> {
-        if self.no_backup {
+    /// Makes a backup if one is due, as `is_due` says.
+    pub(super) fn back_up(
+        self,
+        context: &mut Context,
+        url: &str,
+        is_due: fn(&str) -> Result<bool>,
+    ) -> Result<Option<PathBuf>> {
+        if self.no_backup || !is_due(url)? {
             return Ok(None);
         }
         let options = Create { to: self.backup_to, pg_bin: self.programs.pg_bin, ..Default::default() };
         let bar = progress(context);
-        let made = backup::before_migration(url, &options, &mut |at| advance(&bar, at));
+        let made = backup::create(url, &options, &mut |at| advance(&bar, at));
         bar.finish_and_clear();
-        let made =
+        let (file, _) =
             made.map_err(|error| error.with("nothing was migrated; --no-backup goes on without a backup"))?;
-        if let (Some(file), Format::Table) = (&made, context.output.format) {
+        if context.output.format == Format::Table {
             context.say(&format!("backed up to {}\n", file.display()))?;
         }
-        Ok(made)
+        Ok(Some(file))
     }
 }
 
@@ -86,8 +94,8 @@ pub(super) fn with_backup<T>(result: Result<T>, backup: Option<&Path>) -> Result
 }
 
 impl Count {
-    fn get(&self) -> usize {
-        if self.all { usize::MAX } else { self.count.into() }
+    fn parts(self) -> (usize, Before) {
+        (if self.all { usize::MAX } else { self.count.into() }, self.before)
     }
 }
 
@@ -109,16 +117,19 @@ impl Args {
         let url = context.url()?;
         match self.command {
             Command::Run(before) => {
-                let backup = before.back_up(context, &url)?;
-                let applied = with_backup(migrate::run(&url), backup.as_deref())?;
-                if let (Some(backup), true) = (&backup, context.output.format != Format::Table) {
-                    context.output.object(&serde_json::json!({ "applied": applied, "backup": backup }))?;
-                    return Ok(ExitCode::SUCCESS);
-                }
-                done(context, "applied", &applied)
+                let backup = before.back_up(context, &url, backup::is_due_before_run)?;
+                done(context, "applied", backup, || migrate::run(&url))
             }
-            Command::Revert(count) => done(context, "reverted", &migrate::revert(&url, count.get())?),
-            Command::Redo(count) => done(context, "applied again", &migrate::redo(&url, count.get())?),
+            Command::Revert(count) => {
+                let (count, before) = count.parts();
+                let backup = before.back_up(context, &url, backup::is_due_before_revert)?;
+                done(context, "reverted", backup, || migrate::revert(&url, count))
+            }
+            Command::Redo(count) => {
+                let (count, before) = count.parts();
+                let backup = before.back_up(context, &url, backup::is_due_before_revert)?;
+                done(context, "applied again", backup, || migrate::redo(&url, count))
+            }
             Command::Status => {
                 let history = migrate::status(&url)?;
                 context.output.rows(&history.entries, &["version", "name", "state", "recorded_at"])?;
@@ -130,17 +141,28 @@ impl Args {
     }
 }
 
-fn done(context: &mut Context, verb: &str, names: &[&str]) -> Result<ExitCode> {
+/// Does what the backup was made for, and names the migrations that it concerned.
+fn done(
+    context: &mut Context,
+    verb: &str,
+    backup: Option<PathBuf>,
+    act: impl FnOnce() -> Result<Vec<&'static str>>,
+) -> Result<ExitCode> {
+    let names = with_backup(act(), backup.as_deref())?;
     if context.output.format == Format::Table {
-        for name in names {
+        for name in &names {
             context.say(&format!("{verb} {name}\n"))?;
         }
         if names.is_empty() {
             context.say("nothing to do\n")?;
         }
-    } else {
-        context.output.object(&serde_json::json!({ verb.replace(' ', "_"): names }))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let mut done = serde_json::json!({ verb.replace(' ', "_"): names });
+    if let Some(backup) = backup {
+        done["backup"] = serde_json::json!(backup);
+    }
+    context.output.object(&done)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -44,7 +44,7 @@ enum Command {
         #[arg(value_name = "NICHE")]
         niche: String,
         #[arg(long, value_name = "TIME", value_parser = duration, help = by_setting(
-            "Length of the current cycle, counted from midnight UTC, such as 6h", "cycle_hours"
+            "Length of the current cycle, such as 6h; cycles are counted from 1970-01-01 UTC", "cycle_hours"
         ))]
         cycle: Option<Duration>,
         /// Start of another cycle, such as 2026-11-21T06:00:00Z

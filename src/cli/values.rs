@@ -100,11 +100,11 @@ pub(super) fn read(path: &Path, most: u64) -> Result<String> {
     }
 }
 
-/// Reads `90s`, `10m`, `1h 30m`, `30d`, or a bare number of seconds.
+/// Reads `90s`, `10m`, `1h 30m` or `30d`. A number needs its unit: who writes 30 may mean days.
 pub(super) fn duration(text: &str) -> Result<Duration> {
-    let bad = || Error::invalid(quoted(text), "is no length of time such as 90s, 10m or 30d");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+    let bad = || Error::invalid(quoted(text), "is not a length of time such as 90s, 10m or 30d");
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
     }
     let span: jiff::Span = text.parse().map_err(|_| bad())?;
     // A day is 24 hours here, whatever clocks are put forward or back.

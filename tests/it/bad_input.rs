@@ -305,7 +305,7 @@ mod sqlite {
         std::thread::scope(|scope| {
             for (t, args) in [
                 (&older, &["init", "--no-backup"][..]),
-                (&older, &["migrate", "revert"]),
+                (&older, &["migrate", "revert", "--no-backup"]),
                 (&empty, &["init"]),
             ] {
                 scope.spawn(move || {

@@ -70,25 +70,25 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     Ok((file, manifest))
 }
 
-/// Makes a backup if migrations are pending on a database that holds rows, and returns where it is.
+/// Returns true if a backup should be made before the pending migrations are applied: there are some, and the database
+/// holds rows.
 ///
 /// # Errors
-/// Those of [`create`]; none if there is no database yet.
-pub fn before_migration(
-    url: &str,
-    options: &Create,
-    watch: &mut dyn FnMut(Progress),
-) -> Result<Option<PathBuf>> {
+/// Those of [`migrate::status`], and of a database that is not ours or newer than this program.
+pub fn is_due_before_run(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
-    if !history.is_initialised() || history.pending().next().is_none() {
-        return Ok(None);
-    }
-    let database: DatabaseUrl = url.parse()?;
-    if !has_rows(&database).map_err(|error| error.in_database(&database))? {
-        return Ok(None);
-    }
-    create(url, options, watch).map(|(file, _)| Some(file))
+    Ok(history.is_initialised() && history.pending().next().is_some() && has_rows(url)?)
+}
+
+/// Returns true if a backup should be made before migrations are taken back: the database holds rows.
+///
+/// # Errors
+/// As of [`is_due_before_run`].
+pub fn is_due_before_revert(url: &str) -> Result<bool> {
+    let history = migrate::status(url)?;
+    history.require_ours()?;
+    Ok(history.is_initialised() && has_rows(url)?)
 }
 
 /// Checks the copy while it is compressed, and what was written is read again.
@@ -238,14 +238,16 @@ fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf>
 }
 
 /// Whether a database holds anything but what viraldb keeps of itself.
-fn has_rows(url: &DatabaseUrl) -> Result<bool> {
-    let rows = match url {
+fn has_rows(url: &str) -> Result<bool> {
+    let database: DatabaseUrl = url.parse()?;
+    let rows = match &database {
         #[cfg(feature = "sqlite")]
-        DatabaseUrl::File(path) => super::sqlite::count_rows(path)?,
+        DatabaseUrl::File(path) => super::sqlite::count_rows(path),
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(url) => super::postgres::count_rows(url)?,
+        DatabaseUrl::Postgres(url) => super::postgres::count_rows(url),
         _ => return Ok(false),
-    };
+    }
+    .map_err(|error| error.in_database(&database))?;
     let is_own = |name: &str| {
         ["viraldb_migrations", "__diesel_schema_migrations"].iter().any(|own| name.ends_with(own))
     };

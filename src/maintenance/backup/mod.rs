@@ -27,7 +27,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use create::{Create, before_migration, create};
+pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drilled, drill};
 pub use folder::{Listed, default_folder, list};
 pub(super) use folder::{name_of, origin_of};

@@ -50,6 +50,6 @@ both! {
         let count = |table: &str| db.read(|c| Ok(crate::make::query(c, &format!("SELECT CAST(count(*) AS text) AS v FROM {table}")))).unwrap();
         assert_eq!((count("jobs"), count("error_log")), (vec!["800".to_owned()], vec!["1".to_owned()]));
         let ran = t.run(&["status", "--wait", "soon"]);
-        assert!(ran.code == 2 && ran.err.contains("is no length of time"), "{}", ran.err);
+        assert!(ran.code == 2 && ran.err.contains("is not a length of time"), "{}", ran.err);
     }
 }

@@ -246,6 +246,12 @@ both! {
         assert_eq!(t.run(&["export"]).code, 2);
         let left = names(t.dir.path());
         assert!(!left.iter().any(|name| name.ends_with(".tmp")), "{left:?}");
+        // What --format says holds for rows on stdout too.
+        let as_csv = t.ok(&["export", "music", "--as", "csv"]);
+        assert_eq!(t.ok(&["export", "music", "--format", "csv"]), as_csv);
+        assert_eq!(t.ok(&["export", "music", "--format", "jsonl"]), t.ok(&["export", "music"]));
+        let ran = t.run(&["export", "music", "--format", "json"]);
+        assert!(ran.code == 1 && ran.err.contains("use --format jsonl or csv"), "{}", ran.err);
     }
 
     fn a_closed_pipe_ends_an_export(t) {

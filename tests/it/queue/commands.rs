@@ -33,7 +33,7 @@ both! {
         let jobs = claimed(&[]);
         let token = jobs[0]["lease_token"].as_str().unwrap();
         assert_eq!(t.ok(&["jobs", "release", id, "--token", token]), "released\n");
-        let jobs = claimed(&["--lease", "1"]);
+        let jobs = claimed(&["--lease", "1s"]);
         assert_eq!(jobs[0]["attempts"], 1);
         std::thread::sleep(Duration::from_millis(1_100));
         assert_eq!(t.ok(&["jobs", "rescue"]), "1 back to work, 0 failed\n");

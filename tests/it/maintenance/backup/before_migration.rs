@@ -34,6 +34,35 @@ both! {
         assert!(!new.ok(&["init"]).contains("backed up"));
     }
 
+    fn rows_are_backed_up_before_a_migration_is_taken_back(t) {
+        with_rows(t, 2);
+        let status = |t: &Scratch| -> Value { serde_json::from_str(&t.ok(&["status", "--format", "json"])).unwrap() };
+        let before = status(t)["tables"].clone();
+        for args in [&["migrate", "revert", "--all"][..], &["migrate", "redo", "--count", "5"]] {
+            let said = t.ok(args);
+            let file = said.lines().next().unwrap().strip_prefix("backed up to ").unwrap();
+            assert_eq!(said.lines().count(), 6, "{said}");
+            t.ok(&["restore", file, "--yes"]);
+            assert_eq!(status(t)["tables"], before);
+        }
+        let done: Value = serde_json::from_str(&t.ok(&["migrate", "redo", "--format", "json"])).unwrap();
+        assert!(t.path(done["backup"].as_str().unwrap()).exists(), "{done}");
+        assert_eq!(done["applied_again"].as_array().unwrap().len(), 1);
+        assert!(!t.ok(&["migrate", "revert", "--all", "--no-backup"]).contains("backed up"));
+        // Without rows there is nothing to back up.
+        t.ok(&["migrate", "run"]);
+        assert!(!t.ok(&["migrate", "redo", "--count", "5"]).contains("backed up"));
+    }
+
+    fn no_backup_is_no_advice_where_nobody_answers(t) {
+        let nowhere = match t.is_postgres {
+            true => t.url.replace("/t", "/nowhere_t"),
+            false => format!("sqlite://{}", t.path("no/folder.db").display()),
+        };
+        let ran = t.run(&["--database-url", &nowhere, "migrate", "run"]);
+        assert!(ran.code == 1 && !ran.err.contains("no-backup"), "{}", ran.err);
+    }
+
     fn a_migration_that_fails_leaves_the_backup(t) {
         with_rows(t, 2);
         // The last migration makes no table, the one before it does.
