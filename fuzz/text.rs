@@ -47,6 +47,8 @@ fn urls() {
         let printed = match &url {
             // Only a path without scheme may have a question mark.
             DatabaseUrl::File(path) if path.display().to_string().contains('?') => path.display().to_string(),
+            // A third slash means the root folder to viraldb, and this folder to SQLAlchemy.
+            DatabaseUrl::File(path) if path.is_absolute() => format!("sqlite:///{}", path.display()),
             DatabaseUrl::File(path) => format!("sqlite://{}", path.display()),
             DatabaseUrl::Memory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(_) => url.to_string(),

@@ -1,5 +1,6 @@
 //! What a database is named by.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -92,7 +93,9 @@ const DEFAULT_URL: &str = "sqlite://viral.db";
 impl FromStr for DatabaseUrl {
     type Err = Error;
 
+    /// Blanks and ends of lines around it do not count, nor does the case of the scheme.
     fn from_str(text: &str) -> Result<Self> {
+        let text = &*with_lower_scheme(text.trim());
         let unsupported = |reason: String| Error::UnsupportedUrl { url: short(&masked(text)), reason };
         if matches!(text, "sqlite::memory:" | "sqlite://:memory:" | ":memory:") {
             return Ok(Self::Memory);
@@ -109,6 +112,19 @@ impl FromStr for DatabaseUrl {
             }
             if may_be_server(path) {
                 return Err(unsupported(NO_FILE.to_owned()));
+            }
+            // SQLAlchemy's form of an absolute path has one more.
+            if let Some(absolute) = path.strip_prefix('/').filter(|path| path.starts_with('/')) {
+                return Ok(Self::File(absolute.into()));
+            }
+            if let Some(relative) = path.strip_prefix('/').filter(|path| is_relative(path)) {
+                return Err(unsupported(format!(
+                    "means {} in the root folder here, and in this folder to SQLAlchemy; write sqlite://{} for this \
+                     folder, or sqlite:////{} for the root folder",
+                    short(path),
+                    short(relative),
+                    short(relative)
+                )));
             }
             return Ok(Self::File(path.into()));
         }
@@ -302,6 +318,22 @@ fn may_be_server(path: &str) -> bool {
     (has_user && !is_path(path)) || has_password(path)
 }
 
+/// Returns true for what is a relative path to SQLAlchemy, and behind a slash hardly ever a path that is meant.
+fn is_relative(path: &str) -> bool {
+    !path.contains('/') || path.starts_with("./") || path.starts_with("../")
+}
+
+/// The text with the scheme in lower case, if it is one that viraldb knows.
+fn with_lower_scheme(text: &str) -> Cow<'_, str> {
+    let scheme = text.split(':').next().unwrap_or_default();
+    let is_known =
+        ["sqlite", "postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    match text.get(scheme.len()..) {
+        Some(rest) if is_known => format!("{}{rest}", scheme.to_ascii_lowercase()).into(),
+        _ => text.into(),
+    }
+}
+
 /// Returns true for what can only be a path. Two slashes may be what is left of a URL.
 fn is_path(text: &str) -> bool {
     text.starts_with("./") || text.starts_with("../") || (text.starts_with('/') && !text.starts_with("//"))
@@ -356,6 +388,19 @@ mod tests {
         assert_eq!("./a b.sqlite3".parse::<DatabaseUrl>().unwrap(), file("./a b.sqlite3"));
         assert_eq!("sqlite::memory:".parse::<DatabaseUrl>().unwrap(), DatabaseUrl::Memory);
         assert!(matches!("postgresql://u@h/d".parse(), Ok(DatabaseUrl::Postgres(_))));
+        for (text, path) in [
+            (" sqlite://viral.db\r\n", "viral.db"),
+            ("viral.db\n", "viral.db"),
+            ("SQLite://Viral.db", "Viral.db"),
+            ("sqlite:////var/viral", "/var/viral"),
+            ("sqlite:////viral.db", "/viral.db"),
+            ("/viral.db", "/viral.db"),
+        ] {
+            assert_eq!(text.parse::<DatabaseUrl>().unwrap(), file(path), "{text:?}");
+        }
+        let shown = " PostgreSQL://U@h/D ".parse::<DatabaseUrl>().unwrap().to_string();
+        assert_eq!(shown, "postgresql://U@h/D");
+        assert_eq!("SQLITE::memory:".parse::<DatabaseUrl>().unwrap(), DatabaseUrl::Memory);
     }
 
     #[test]
@@ -369,6 +414,16 @@ mod tests {
         assert!(said("mysql://u:secret@h/d").contains("\"mysql\" is unknown"));
         assert!(!said("mysql://u:secret@h/d").contains("secret"));
         assert!(said("viral").contains("names no database"));
+        for (url, relative) in [
+            ("sqlite:///viral.db", "viral.db"),
+            ("sqlite:///./viral.db", "./viral.db"),
+            ("sqlite:///../a/viral.db", "../a/viral.db"),
+        ] {
+            let hint = format!(
+                "write sqlite://{relative} for this folder, or sqlite:////{relative} for the root folder"
+            );
+            assert!(said(url).ends_with(&hint), "{}", said(url));
+        }
         assert!(said("sqlite://").contains("names no file"));
         assert!(
             said("sqlite://x.db?mode=ro")

@@ -3,7 +3,7 @@
 use crate::support::{Ran, viraldb};
 
 /// Each contains the password hunter2 in a place where it may be taken for something else.
-const WRONG: [&str; 60] = [
+const WRONG: [&str; 61] = [
     "postgres://me:hunter2@[::1/x",
     "postgres://me:hunter2@[::1]x/x",
     "postgres://me:hunter2@::1/x",
@@ -59,6 +59,7 @@ const WRONG: [&str; 60] = [
     "postgres:/me:hunter2@127.0.0.1:1/x",
     "postgres//me:hunter2@127.0.0.1:1/x",
     "POSTGRES://me:hunter2@[::1/x",
+    "PostgreSQL://127.0.0.1:1/x?password=a@hunter2",
     "postgresql+psycopg2://me:hunter2@[::1/x",
     "jdbc:postgresql://127.0.0.1:1/x?user=me&password=hunter2",
     "me:hunter2://127.0.0.1:1/x",
