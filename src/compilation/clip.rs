@@ -99,8 +99,8 @@ pub struct Choose {
     pub channel: Option<ChannelId>,
     /// Maximum number of videos to choose, from 0 to 1,000. `None`: as many as bring the run to `max_clips` clips.
     pub limit: Option<i64>,
-    /// Minimum number of clips that the run must have afterwards. `None`: the setting `min_clips`, or fewer if the limit
-    /// allows only fewer.
+    /// Minimum number of clips that the run must have afterwards. `None`: the setting `min_clips`, or fewer if `limit`
+    /// is given and allows only fewer.
     pub min_clips: Option<i64>,
     /// Minimum viral score of a video. Videos without a score pass, after those with one. `None`: the setting
     /// `min_viral_score`.
@@ -258,8 +258,21 @@ impl Bounds {
         };
         let min_clips = match min_clips {
             Some(min_clips) => min_clips,
-            None => current.get::<i64>(channel, "min_clips")?.min(there + limit),
+            None => match (current.get::<i64>(channel, "min_clips")?, how.limit) {
+                (setting, Some(limit)) => setting.min(there + limit),
+                (setting, None) => setting,
+            },
         };
+        if how.limit.is_none() && min_clips > there + limit {
+            return Err(Error::invalid(
+                format!("the minimum of {min_clips} clips"),
+                format!(
+                    "is above the setting max_clips, {}; change max_clips or min_clips with `viraldb config set`, or give \
+                     a limit",
+                    current.get::<i64>(channel, "max_clips")?
+                ),
+            ));
+        }
         let min_viral_score = match min_viral_score {
             Some(score) => score,
             None => current.get(channel, "min_viral_score")?,

@@ -173,6 +173,13 @@ fn min_clips(t: &Scratch) {
     assert_eq!(choose(t, run, &["--channel", &of]), 3, "clips of the run, not of a choice");
     let run = run_with_videos(&db, 2, None);
     assert_eq!(choose(t, run, &["--min-clips", "2"]), 2);
+    // A minimum that no run may reach.
+    set(t, "max_clips", "3");
+    let run = run_with_videos(&db, 12, None);
+    let why = "the minimum of 5 clips is above the setting max_clips, 3";
+    refused(t, &["runs", "choose", &run.to_string()], &[why]);
+    refused(t, &["runs", "choose", &run.to_string(), "--min-clips", "5"], &[why]);
+    assert_eq!(choose(t, run, &["--limit", "2"]), 2);
 }
 
 fn min_viral_score(t: &Scratch) {
