@@ -223,7 +223,7 @@ impl Worker {
         let completed = self.compare(lane);
         let left = if completed.contains(job) { Left::Whole } else { Left::Nothing };
         lane.after(&ran, left);
-        // Whoever is not sure asks again, which is refused if it was completed.
+        // A worker that is not sure asks again, which is refused if the job was completed.
         if ran.code.is_none() && lane.rng.bool() {
             let again = lane.sure_or_refused("jobs complete", &["jobs", "complete", job, "--token", token]);
             if again {

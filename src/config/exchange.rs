@@ -44,10 +44,10 @@ impl Config {
     /// where the text comes from.
     ///
     /// # Errors
-    /// As [`Config::set`], and `Invalid` for a text that is no TOML, with the line.
+    /// As [`Config::set`], and `Invalid` for a text that is not TOML, with the line.
     pub fn import(&self, scope: Scope, name: &str, text: &str, by: &str) -> Result<usize> {
         let entries = file::parse(text).map_err(|(line, reason)| {
-            Error::invalid(format!("{name}:{line}"), format!("is no TOML: {}", cut_quotes(&reason)))
+            Error::invalid(format!("{name}:{line}"), format!("is not TOML: {}", cut_quotes(&reason)))
         })?;
         let is_part = |entry: &str| {
             self.0

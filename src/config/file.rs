@@ -66,7 +66,7 @@ impl File {
         let mut entries = parse(text).map_err(|(line, reason)| {
             Error::invalid(
                 format!("{}:{line}", path.display()),
-                format!("is no TOML: {}", cut_quotes(&reason)),
+                format!("is not TOML: {}", cut_quotes(&reason)),
             )
         })?;
         let declared = entries.get(REGISTRY).map(|entry| entry.value.clone());
@@ -99,7 +99,7 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
     declared
         .into_iter()
         .map(|(name, mut key)| {
-            let fields = key.as_object_mut().ok_or(format!("{} is no table; say at least its type", short(&name)))?;
+            let fields = key.as_object_mut().ok_or(format!("{} is not a table; say at least its type", short(&name)))?;
             if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
                 let (name, unknown) = (short(&name), short(unknown));
                 return Err(format!(

@@ -20,7 +20,7 @@ impl Config {
     /// `system_configuration`.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known or is no text; [`Error::SecretNotSet`] if no layer has it; those of
+    /// `Invalid` for a setting that is not known or is not text; [`Error::SecretNotSet`] if no layer has it; those of
     /// [`secrets::open`], and of [`Keyring::from_env`] unless the options had a keyring.
     pub fn secret(&self, key: &str) -> Result<Secret> {
         let key = self.0.registry.get(key)?;
@@ -36,7 +36,7 @@ impl Config {
             }
             Some((_, found)) => match key.read(&found.value, &found.place)? {
                 serde_json::Value::String(text) => Ok(text.into()),
-                _ => Err(Error::invalid(key.name.as_ref(), "is no text; ask for it with `get`")),
+                _ => Err(Error::invalid(key.name.as_ref(), "is not text; ask for it with `get`")),
             },
         }
     }
@@ -45,7 +45,7 @@ impl Config {
     /// fingerprints of the old and the new value in place of the values.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known or is no text, and if `by` is empty; those of [`secrets::set`], and of
+    /// `Invalid` for a setting that is not known or is not text, and if `by` is empty; those of [`secrets::set`], and of
     /// [`Keyring::from_env`] unless the options had a keyring.
     pub fn set_secret(&self, key: &str, secret: &Secret, by: &str) -> Result<()> {
         require("who changes it", by)?;
@@ -78,7 +78,7 @@ pub fn set_sealed(
     require("the name of the setting", key)?;
     // Nobody could read one that is a number or a truth: a paused queue would go on.
     if registry.get(key).is_ok_and(|key| key.kind != super::Kind::Text) {
-        return Err(Error::invalid(key, "is no text, and only text is sealed"));
+        return Err(Error::invalid(key, "is not text, and only text is sealed"));
     }
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {

@@ -119,7 +119,7 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     // Before serde, which would quote the value.
     let is_text = |column: &&&str| given.get(**column).is_none_or(Value::is_string);
     if let Some(column) = T::SEALED.iter().find(|column| !is_text(column)) {
-        return Err(format!("{column}: is no text"));
+        return Err(format!("{column}: is not text"));
     }
     // The text of a row may be long, so that no more copies of it are made than these two.
     let columns: Vec<String> = given.keys().cloned().collect();

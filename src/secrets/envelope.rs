@@ -26,7 +26,7 @@ pub(super) fn prefix(key: KeyId) -> String {
     format!("{PREFIX}{VERSION}:{key}:")
 }
 
-/// The id of the key that a text says it is sealed under; nothing for what is no text of ours.
+/// The id of the key that a text says it is sealed under; nothing for what is not text of ours.
 pub(crate) fn key_id(text: &str) -> Option<KeyId> {
     parse(text).ok().map(|(id, _)| id)
 }
@@ -200,7 +200,7 @@ mod tests {
             for bit in 0..text.len() * 8 {
                 let mut bytes = text.clone().into_bytes();
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                // What is not UTF-8 is no text.
+                // What is not UTF-8 is not text.
                 let Ok(flipped) = String::from_utf8(bytes) else { continue };
                 assert!(open(&keyring, &place, &flipped).is_err(), "bit {bit} of {text}");
             }

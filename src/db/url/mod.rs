@@ -245,7 +245,7 @@ pub(crate) fn keys_of(url: &str) -> Vec<String> {
 
 const MASK: &str = "***";
 
-/// A URL with a password that stands in some text, and what to print instead of its parts.
+/// A URL with a password, and what messages print instead of its parts.
 pub(crate) struct Hidden {
     /// The longest first.
     parts: Vec<(String, String)>,

@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
             let values = into.from.iter().filter_map(|place| row.get(*place));
             for value in values.filter(|value| **value != Value::Null) {
                 let value = convert(into.kind, into.word, value).map_err(|reason| {
-                    let reason = if is_secret(self.table.to, &into.name) { "is no text" } else { &reason };
+                    let reason = if is_secret(self.table.to, &into.name) { "is not text" } else { &reason };
                     format!("{}: {reason}", into.name)
                 })?;
                 // An empty name of something else is none.

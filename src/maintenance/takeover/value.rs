@@ -18,7 +18,7 @@ pub(super) enum Value {
     Integer(i64),
     Real(f64),
     Text(String),
-    /// Bytes, or text that is no UTF-8.
+    /// Bytes, or text that is not UTF-8.
     Bytes(Vec<u8>),
 }
 
@@ -357,6 +357,6 @@ mod tests {
         assert_eq!(convert(Kind::Text, None, &Value::Integer(7)), Ok(json!("7")));
         assert_eq!(convert(Kind::Text, None, &Value::Bytes(b"as bytes".to_vec())), Ok(json!("as bytes")));
         assert_eq!(convert(Kind::Text, None, &text("a\0b")), Err(NUL.to_owned()));
-        assert!(convert(Kind::Text, None, &Value::Bytes(vec![0xff])).unwrap_err().ends_with("is no UTF-8"));
+        assert!(convert(Kind::Text, None, &Value::Bytes(vec![0xff])).unwrap_err().ends_with("is not UTF-8"));
     }
 }

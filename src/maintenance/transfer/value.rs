@@ -109,7 +109,7 @@ impl Kind {
 pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result<(), String> {
     use super::row::push;
 
-    let text = || std::str::from_utf8(value).map_err(|_| "is no UTF-8".to_owned());
+    let text = || std::str::from_utf8(value).map_err(|_| "is not UTF-8".to_owned());
     match kind {
         Kind::Big | Kind::Double => push(row, value),
         Kind::Int => {
@@ -161,7 +161,7 @@ impl<'a> Bound<'a> {
     pub(super) fn new(kind: Kind, value: Option<&'a [u8]>) -> Result<Self, &'static str> {
         let Some(value) = value else { return Ok(Self::Null) };
         let text = |value: &'a [u8]| {
-            std::str::from_utf8(value).map(|t| Self::Text(t.into())).map_err(|_| "is no UTF-8")
+            std::str::from_utf8(value).map(|t| Self::Text(t.into())).map_err(|_| "is not UTF-8")
         };
         Ok(match kind {
             Kind::Big => Self::Integer(i64::from_be_bytes(fixed(value)?)),

@@ -55,7 +55,7 @@ both! {
         assert!(get(&[], "none.toml").starts_with("error: none.toml: No such file"));
         t.file("a.toml", "\n\nbackup_keep = = 1\n");
         let said = get(&["--config", "a.toml"], "");
-        assert!(said.starts_with("error: a.toml:3 is no TOML: "), "{said}");
+        assert!(said.starts_with("error: a.toml:3 is not TOML: "), "{said}");
     }
 
     fn settings_go_from_one_database_to_another(t) {

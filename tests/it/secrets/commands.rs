@@ -193,7 +193,7 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("give it on standard input") && !ran.err.contains(PLANTED), "{}", ran.err);
         t.file("viraldb.toml", "[registry.\"up.times\"]\ntype = \"integer\"\n");
         let ran = run(t, key.reveal(), "5", &["secrets", "set", "--setting", "up.times"]);
-        assert!(ran.code == 1 && ran.err.contains("is no text"), "{}", ran.err);
+        assert!(ran.code == 1 && ran.err.contains("is not text"), "{}", ran.err);
         let ran: Ran = t.command(&["secrets", "verify"]).env("VIRALDB_KEY_FILE", "none").output().unwrap().into();
         assert!(ran.code == 1 && ran.err.starts_with("error: VIRALDB_KEY_FILE cannot be used: none: "), "{}", ran.err);
     }

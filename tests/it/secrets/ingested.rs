@@ -93,11 +93,11 @@ both! {
         let report = ingest(t, "system_configuration", None, &rows);
         assert_eq!(counts(&report), [1, 0, 0, 2]);
         assert!(rejects(t).iter().all(|(_, reason)| reason.starts_with("value: is not encrypted")), "{:?}", rejects(t));
-        // A value that is no text is not quoted.
+        // A value that is not text is not quoted.
         let mut row = channel(None, "UC5", "", None);
         row["api_credentials_encrypted"] = json!({ "token": "planted 5" });
         ingest(t, "channels", None, &[row]);
-        assert_eq!(rejects(t)[0].1, "api_credentials_encrypted: is no text");
+        assert_eq!(rejects(t)[0].1, "api_credentials_encrypted: is not text");
     }
 
     fn plain_text_is_encrypted_with_the_key(t) {

@@ -166,7 +166,7 @@ both! {
         assert_eq!((&channels["taken"], &channels["withheld"], &channels["sealed"]), (&3.into(), &2.into(), &0.into()));
         let named: Vec<_> = rejected.iter().map(|row| (text(&row["key"]), text(&row["reason"]))).collect();
         assert!(named[0].1.contains("youtube_channel_id: another row has \"UC1\" already"), "{named:?}");
-        assert_eq!(named[1].1, "api_credentials_encrypted: is no text");
+        assert_eq!(named[1].1, "api_credentials_encrypted: is not text");
         assert!(named[2].0 == "b" && named[2].1.contains("VIRALDB_KEY"), "{named:?}");
         assert_eq!((&rejected[0]["row"]["api_credentials_encrypted"], &rejected[2]["row"]["value"]), (&"***".into(), &"***".into()));
         assert_eq!(rejected[0]["row"]["refresh_token"], "***");

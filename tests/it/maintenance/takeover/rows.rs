@@ -144,7 +144,7 @@ fn says(keyword: &str) -> &'static [&'static str] {
         "uuid" => &["is no UUID"],
         "null" => &["is NULL"],
         "nul" => &["NUL character"],
-        "text" => &["is no UTF-8"],
+        "text" => &["is not UTF-8"],
         "order" => &["cycle_order"],
         "surrogate" => &["is no JSON"],
         _ => &[],

@@ -108,7 +108,7 @@ fn what_postgresql_does_not_keep_is_named() {
         ),
         (
             "INSERT INTO jobs (id, theme) VALUES (7, CAST(x'ff61' AS TEXT))",
-            "jobs.theme of the row 7 is no UTF-8",
+            "jobs.theme of the row 7 is not UTF-8",
         ),
         (
             r#"INSERT INTO jobs (id, metadata) VALUES (7, '"\ud800"')"#,
