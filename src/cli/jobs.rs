@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{Paging, by_setting, duration};
+use super::values::{Paging, by_setting, channel_id, duration};
 use crate::maintenance::{self, Part, Prune};
 use crate::queue::{self, Claim, Failure, Lease};
 use crate::republishing::{
-    ChannelId, JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob,
-    VideoProcessingJobFilter, VideoProcessingJobId,
+    JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob, VideoProcessingJobFilter,
+    VideoProcessingJobId,
 };
 use crate::types::LeaseToken;
 use crate::{Json, Result, Timestamp};
@@ -35,9 +35,9 @@ enum Command {
         /// Only of this video
         #[arg(long, value_name = "ID")]
         video: Option<VideoId>,
-        /// Only of this channel
+        /// Only of this channel: its id, or YouTube's
         #[arg(long, value_name = "ID")]
-        channel: Option<ChannelId>,
+        channel: Option<String>,
         #[command(flatten)]
         page: Paging<VideoProcessingJobId>,
     },
@@ -46,12 +46,12 @@ enum Command {
         /// scrape, download, transform, publish or music_replace
         #[arg(value_name = "TYPE")]
         job_type: String,
-        /// Video to work on
+        /// Video to work on: the id of its row in `videos`, which `viraldb export videos` prints
         #[arg(long, value_name = "ID")]
         video: VideoId,
-        /// Channel the video is made for; the video's own unless given
+        /// Channel the video is made for, by its id or YouTube's; the video's own unless given
         #[arg(long, value_name = "ID")]
-        channel: Option<ChannelId>,
+        channel: Option<String>,
         /// Higher goes first
         #[arg(long, value_name = "N", allow_negative_numbers = true)]
         priority: Option<i32>,
@@ -176,7 +176,7 @@ impl Args {
             Command::List { status, job_type, video, channel, page } => {
                 let filter = VideoProcessingJobFilter {
                     video_id: video,
-                    channel_id: channel,
+                    channel_id: channel_id(&db, channel.as_deref())?,
                     job_type: job_type.map(|word| word.parse()).transpose()?,
                     status: status.map(|word| word.parse()).transpose()?,
                 };
@@ -185,6 +185,7 @@ impl Args {
             }
             Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {
                 let job_type: JobType = job_type.parse()?;
+                let channel = channel_id(&db, channel.as_deref())?;
                 let job = db.write(|c| {
                     let channel = match channel {
                         Some(channel) => channel,

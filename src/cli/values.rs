@@ -37,9 +37,14 @@ pub(super) struct OfChannel {
 
 impl OfChannel {
     pub(super) fn id(&self, db: &Database) -> Result<Option<ChannelId>> {
-        let find = |id: &String| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
-        self.channel.as_ref().map(find).transpose()
+        channel_id(db, self.channel.as_deref())
     }
+}
+
+/// The id of a channel that is named by its id or YouTube's.
+pub(super) fn channel_id(db: &Database, named: Option<&str>) -> Result<Option<ChannelId>> {
+    let find = |id: &str| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
+    named.map(find).transpose()
 }
 
 /// The help of an option whose default is a setting. The registry gives its default, so that both always agree.

@@ -11,7 +11,7 @@ pub use id::*;
 pub use json::{ConfigValue, Json};
 pub use sealed::Sealed;
 pub use timestamp::Timestamp;
-pub(crate) use words::unknown_word;
+pub(crate) use words::{unknown_key, unknown_word};
 
 /// Gives a type its place in a column, on SQLite, on PostgreSQL and behind [`DbConnection`].
 ///
@@ -50,7 +50,7 @@ macro_rules! portable {
             }
         }
 
-        $crate::types::portable!(@text $name, i64);
+        $crate::types::portable!(@text $name, "a whole number such as 17");
     };
 
     ($(#[$doc:meta])* pub struct $name:ident(Uuid);) => {
@@ -76,10 +76,10 @@ macro_rules! portable {
             |raw| diesel::deserialize::FromSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::from_sql(raw).map(Self),
             sqlite => |id| id.0.to_string(),
             |text| Ok(Self(uuid::Uuid::parse_str(&text)?)));
-        $crate::types::portable!(@text $name, uuid::Uuid);
+        $crate::types::portable!(@text $name, "a UUID such as 019a2f3c-7b1e-7000-8000-0123456789ab");
     };
 
-    (@text $name:ident, $inner:ty) => {
+    (@text $name:ident, $form:literal) => {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
@@ -87,10 +87,10 @@ macro_rules! portable {
         }
 
         impl std::str::FromStr for $name {
-            type Err = <$inner as std::str::FromStr>::Err;
+            type Err = $crate::Error;
 
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+            fn from_str(text: &str) -> $crate::Result<Self> {
+                text.parse().map(Self).map_err(|_| $crate::types::unknown_key(text, $form))
             }
         }
     };

@@ -50,6 +50,25 @@ both! {
         assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 job\n");
     }
 
+    fn a_channel_is_named_by_its_id_or_youtubes(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap();
+        let other = t.ok(&["channels", "add", "Other", "UCother", "--format", "json"]);
+        let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+        let of = |named: &str| {
+            let jobs = t.ok(&["jobs", "list", "--channel", named, "--format", "json"]);
+            serde_json::from_str::<serde_json::Value>(&jobs).unwrap().as_array().unwrap().len()
+        };
+        t.ok(&["jobs", "enqueue", "download", "--video", &video.id.to_string(), "--channel", "UCother"]);
+        assert_eq!((of("UCother"), of(other["id"].as_str().unwrap()), of(&video.channel_id.to_string())), (1, 1, 0));
+        let ran = t.run(&["jobs", "enqueue", "download", "--video", &video.id.to_string(), "--channel", "UCnone"]);
+        assert!(ran.code == 1 && ran.err.contains("UCnone"), "{}", ran.err);
+        for args in [&["jobs", "enqueue", "download", "--video", "M9Pmf9AB4Mo"][..], &["music", "show", "x"], &["runs", "show", "x"]] {
+            let ran = t.run(args);
+            assert!(ran.code == 2 && ran.err.contains("is not an id, which is a "), "{}", ran.err);
+        }
+    }
+
     fn what_is_wrong_is_said_in_one_line(t) {
         t.db();
         let nothing = VideoProcessingJobId::default().to_string();
