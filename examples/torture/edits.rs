@@ -82,6 +82,7 @@ impl Work for Edits {
             None => format!("sqlite://{}", lane.path("edits.db").display()),
         };
         let url = self.url.clone();
+        lane.keys_of = Some(url.clone());
         lane.keys = Some(lane.sure("secrets keygen", &["secrets", "keygen"]).out.trim().to_owned());
         lane.sure_on(&url, "init", &["init"], None);
         let secret = "[registry.youtube_api_key]\ntype = \"text\"\nsecret = true\n";
