@@ -110,11 +110,12 @@ impl FromStr for DatabaseUrl {
                     short(path)
                 )));
             }
-            if may_be_server(path) {
+            // SQLAlchemy's form of an absolute path has one more slash.
+            let absolute = path.strip_prefix('/').filter(|path| path.starts_with('/'));
+            if absolute.map_or_else(|| may_be_server(path), has_password) {
                 return Err(unsupported(NO_FILE.to_owned()));
             }
-            // SQLAlchemy's form of an absolute path has one more.
-            if let Some(absolute) = path.strip_prefix('/').filter(|path| path.starts_with('/')) {
+            if let Some(absolute) = absolute {
                 return Ok(Self::File(absolute.into()));
             }
             if let Some(relative) = path.strip_prefix('/').filter(|path| is_relative(path)) {
@@ -245,9 +246,12 @@ pub(crate) fn keys_of(url: &str) -> Vec<String> {
 
 const MASK: &str = "***";
 
+/// How many bytes a password must have to be hidden wherever it is printed.
+const LONG: usize = 12;
+
 /// A URL with a password, and what messages print instead of its parts.
 pub(crate) struct Hidden {
-    /// The longest first.
+    /// What messages may hold, and what they show instead; looked for in this order.
     parts: Vec<(String, String)>,
 }
 
@@ -274,11 +278,21 @@ impl Hidden {
         if !is_url || masked == text {
             return None;
         }
-        let secrets = Parts::split(after_scheme(text)).secrets();
-        let long =
-            secrets.into_iter().filter(|secret| secret.len() > 2).map(|secret| (secret, MASK.to_owned()));
         let whole = [visible(text), text.to_owned(), short(text).trim_end_matches('…').to_owned()];
-        Some(Self { parts: whole.into_iter().map(|text| (text, masked.clone())).chain(long).collect() })
+        let mut parts: Vec<(String, String)> = whole.map(|text| (text, masked.clone())).into();
+        for secret in Parts::split(after_scheme(text)).secrets() {
+            // A short one may be a word that messages use, so it is looked for where a value stands.
+            if secret.len() >= LONG {
+                parts.push((secret, MASK.to_owned()));
+                continue;
+            }
+            parts.push((format!(":{secret}@"), format!(":{MASK}@")));
+            if secret.len() > 2 {
+                let marks = [':', '=', '"', '\''];
+                parts.extend(marks.map(|mark| (format!("{mark}{secret}"), format!("{mark}{MASK}"))));
+            }
+        }
+        Some(Self { parts })
     }
 
     /// The text without these secrets.

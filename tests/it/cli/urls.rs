@@ -188,6 +188,11 @@ fn an_argument_without_a_password_is_named() {
         let ran: Ran = viraldb(dir.path(), args).output().unwrap().into();
         assert!(ran.code != 0 && ran.err.contains(said), "{args:?}: {}", ran.err);
     }
+    // A password that is a word of the message.
+    let mut command = viraldb(dir.path(), &["status", "--database-url", "none.db"]);
+    let ran: Ran =
+        command.env("DATABASE_URL", "postgres://me:viraldb@127.0.0.1:1/x").output().unwrap().into();
+    assert_eq!(ran.err, "error: none.db holds no viraldb database: run `viraldb init`\n");
 }
 
 #[test]
