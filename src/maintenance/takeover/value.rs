@@ -88,7 +88,7 @@ pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result
             _ => no("neither true nor false"),
         },
         (Kind::Text, _) => match (text(value), word) {
-            (None, _) => no("no UTF-8"),
+            (None, _) => no("not UTF-8"),
             (Some(text), _) if text.contains('\0') => Err(NUL.to_owned()),
             (Some(text), None) => Ok(text.into()),
             (Some(text), Some(is_word)) => one_of(&text, is_word).map(Json::from),
@@ -108,7 +108,7 @@ pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result
         (Kind::Json { .. }, Value::Integer(number)) => Ok((*number).into()),
         (Kind::Json { .. }, Value::Real(number)) => Ok((*number).into()),
         (Kind::Json { bare }, _) => {
-            let Some(text) = text(value) else { return no("no UTF-8") };
+            let Some(text) = text(value) else { return no("not UTF-8") };
             match serde_json::from_str::<Json>(&text) {
                 Ok(document) if has_nul(&document) => Err(NUL.to_owned()),
                 Ok(document) => Ok(document),
