@@ -140,10 +140,11 @@ impl Output {
         self.bytes(masks::without_passwords(&visible_lines(text)).as_bytes())
     }
 
-    /// Prints text that a program is to take as it is; a terminal gets it as [`text`](Self::text).
+    /// Prints text that a program is to take as it is; a terminal gets it with what would act on it escaped.
     pub(super) fn raw(&mut self, text: &str) -> Result<()> {
         if io::stdout().is_terminal() {
-            return self.text(text);
+            // It may be a secret that was asked for, so nothing in it is hidden.
+            return self.bytes(visible_lines(text).as_bytes());
         }
         self.bytes(text.as_bytes())
     }
@@ -155,9 +156,7 @@ impl Output {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header);
-        table.add_rows(rows.map(|row| {
-            row.iter().map(|cell| masks::without_passwords(&visible(cell)).into_owned()).collect::<Vec<_>>()
-        }));
+        table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
         }

@@ -206,7 +206,7 @@ impl FromSqlRow<Untyped, Sqlite> for Values {
                 Some(SqliteType::Float | SqliteType::Double) => Value::Real(value.read_double()),
                 Some(SqliteType::Text) => {
                     let text = value.read_text().to_owned();
-                    // What is not UTF-8 reads as this character; whoever reads the bytes can tell.
+                    // This character also replaces bytes that are not UTF-8; only the bytes themselves tell which it was.
                     match field.value().filter(|_| text.contains(char::REPLACEMENT_CHARACTER)) {
                         Some(mut value) => Value::of_text(value.read_blob().to_owned()),
                         None => Value::Text(text),

@@ -39,7 +39,7 @@ impl FromSqlRow<Untyped, Sqlite> for Raw {
                 Some(SqliteType::Text) => {
                     let text = value.read_text();
                     if text.contains(char::REPLACEMENT_CHARACTER) {
-                        // What is not UTF-8 reads as this character; whoever reads the bytes can tell.
+                        // This character also replaces bytes that are not UTF-8; only the bytes themselves tell which it was.
                         row::push(
                             &mut out,
                             field

@@ -107,7 +107,7 @@ impl Worker {
     ///
     /// # Errors
     /// `Invalid` if the claim cannot be, or if the setting `max_concurrent_jobs` cannot be read when the worker starts. A
-    /// database that is gone is no error: it may come back.
+    /// database that is gone is not an error: it may come back.
     pub fn run<E: fmt::Display>(
         &self,
         handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,

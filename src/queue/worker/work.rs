@@ -13,7 +13,7 @@ use crate::republishing::VideoProcessingJob;
 pub struct Work {
     pub(super) job: VideoProcessingJob,
     pub(super) is_lost: AtomicBool,
-    /// Set by whoever settles it: the thread of its handler, or the worker that gives it back.
+    /// Set by what settles it first: the thread of its handler, or the worker that gives it back.
     pub(super) is_settled: AtomicBool,
     /// When the lease ends unless a heartbeat extends it, by our own clock.
     pub(super) lease_ends: Mutex<Instant>,

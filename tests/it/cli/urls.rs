@@ -175,7 +175,7 @@ fn a_url_in_another_place_does_not_show_its_password() {
     }
 }
 
-/// What is no URL is named as it is.
+/// An argument that is not a URL is printed as given.
 #[test]
 fn an_argument_without_a_password_is_named() {
     let dir = tempfile::tempdir().unwrap();
