@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::collection::{btree_map, vec};
+use proptest::option;
 use proptest::prelude::*;
 use viraldb::Timestamp;
-use viraldb::maintenance::backup::{Engine, Manifest};
+use viraldb::maintenance::backup::{Engine, Locale, Manifest};
 
 use crate::mutate::{mutated, mutated_text, words};
 use crate::runner::{check_message, expect, fuzz};
@@ -117,7 +118,17 @@ fn toml() {
 fn manifest() -> impl Strategy<Value = Manifest> {
     let rows = btree_map("[a-z_]{1,12}", any::<u64>(), 0..5);
     let texts = (words(), words(), words(), words());
-    (texts, rows, any::<bool>(), any::<[u64; 3]>(), vec("[0-9a-f]{16}", 0..3), 0..4_000_000_000_i64).prop_map(
+    let locale = option::of((words(), words(), option::of(words())).prop_map(|(encoding, collate, provider)| Locale {
+        encoding,
+        ctype: collate.clone(),
+        collate,
+        locale: provider.clone(),
+        rules: None,
+        comment: provider.clone(),
+        provider,
+    }));
+    let times = 0..4_000_000_000_i64;
+    (texts, rows, any::<bool>(), any::<[u64; 3]>(), vec("[0-9a-f]{16}", 0..3), times, locale).prop_map(
         |(
             (database, origin, version, schema),
             rows,
@@ -125,6 +136,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             [orphans, bytes, content_bytes],
             keys,
             seconds,
+            locale,
         )| Manifest {
             format: 1,
             database,
@@ -142,6 +154,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             sha256: "0".repeat(64),
             content_bytes,
             content_sha256: "f".repeat(64),
+            locale,
         },
     )
 }

@@ -1,7 +1,9 @@
 //! The environment, and the `.env` file that stands in for what it lacks.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use crate::{Error, Result, bounded};
 
@@ -31,12 +33,38 @@ impl DotEnv {
         let mut folder = PathBuf::new();
         for _ in here.ancestors() {
             let file = folder.join(".env");
-            if file.is_file() {
-                return Self::of(file, false);
+            match std::fs::metadata(&file) {
+                Ok(found) if found.is_file() => return Self::of(file, false),
+                // Some keep their Python environment in a folder of this name.
+                Ok(found) if found.is_dir() => {}
+                // Nobody may ever write to it, and then nothing would go on.
+                Ok(_) => {
+                    let why =
+                        format!("a pipe or a device is read if it is named: {ENV_FILE}={}", file.display());
+                    return Err(Error::io(file, io::Error::new(io::ErrorKind::Unsupported, why)));
+                }
+                Err(error) if is_none(&error) => {}
+                Err(error) => return Err(Error::io(file, error)),
             }
             folder.push("..");
         }
         Ok(Self::default())
+    }
+
+    /// [`read`](Self::read) for what does without: a file that was found and cannot be read is logged, and counts as
+    /// none. One that [`ENV_FILE`] names has to be readable.
+    ///
+    /// # Errors
+    /// `Invalid` for a file of another user.
+    pub(crate) fn read_if_possible() -> Result<Self> {
+        static LOGGED: Once = Once::new();
+        match Self::read() {
+            Err(error @ Error::Io { .. }) if variable(ENV_FILE)?.is_none() => {
+                LOGGED.call_once(|| tracing::warn!("nothing of .env counts: {error}"));
+                Ok(Self::default())
+            }
+            read => read,
+        }
     }
 
     fn of(file: PathBuf, is_named: bool) -> Result<Self> {
@@ -75,6 +103,11 @@ impl DotEnv {
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
+}
+
+/// Whether there is no such file.
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Names the `.env` file to read, even if another user owns it.

@@ -33,7 +33,7 @@ pub(super) struct Args {
 
 const CHECKS: &str = "\
 Checks: open, version, file_system, permissions, disk_space, journal_mode, wal, free_pages, integrity, foreign_keys, \
-shapes, history, drift, sequences, jobs, runs, secrets, backups, statistics, unused_indexes, autovacuum, replica, schema_rights";
+shapes, history, transfer, drift, sequences, jobs, runs, secrets, backups, statistics, unused_indexes, autovacuum, replica, schema_rights, collation";
 
 const COLUMNS: &[&str] = &["check", "severity", "what", "why", "mend"];
 

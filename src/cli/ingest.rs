@@ -14,6 +14,10 @@ use crate::quote::visible;
 use crate::secrets::{Keyring, has_sealed_columns};
 use crate::{Error, Result, bounded};
 
+/// Rows that are bad are rejected, and the others are stored.
+///
+/// Exit 0 if all rows were stored, 3 if rows were rejected, 1 if a file could not be read or stored, or --strict stored
+/// nothing of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Files to read; - is standard input
@@ -31,10 +35,14 @@ pub(super) struct Args {
     /// Keep rejected rows here, as JSON Lines
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Write nothing of a file in which any row is bad
+    /// Write nothing of a file in which any row is bad. Each file is one transaction: until it has been read to its end,
+    /// no other program writes to a SQLite database
     #[arg(long)]
     strict: bool,
 }
+
+/// The exit code if rows were rejected.
+const REJECTED: u8 = 3;
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
@@ -57,19 +65,19 @@ impl Args {
         }
         let is_taken =
             |path: &Path| db.is_own_file(path) || self.files.iter().any(|input| is_read_from(input, path));
-        let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
-        let mut rejects = rejects.transpose()?;
+        let kept = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
+        let mut kept = kept.transpose()?;
         let mut reports = Vec::new();
         let read_all = inputs.into_iter().try_for_each(|Input { name, length, read }| {
             let bar = progress(context, length);
             let mut shown = Shown::default();
             let report = ingest::ingest(&db, &name, bar.wrap_read(read), &options, &mut |row: Reject| {
                 shown.add(|| format!("line {}: {}", row.line, row.reason));
-                rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row))
+                kept.as_mut().map_or(Ok(()), |kept| kept.keep(&row))
             });
             bar.finish_and_clear();
-            let flushed = match &mut rejects {
-                Some(rejects) if report.is_ok() => rejects.flush(),
+            let flushed = match &mut kept {
+                Some(kept) if report.is_ok() => kept.flush(),
                 _ => Ok(()),
             };
             if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
@@ -87,7 +95,9 @@ impl Args {
             context.output.rows(&reports, &[])?;
             context.output.flush();
         }
-        read_all.map(|()| ExitCode::SUCCESS)
+        // Who runs it by a timer is to notice.
+        let any_rejected = reports.iter().any(|report| report.rejected > 0);
+        read_all.map(|()| if any_rejected { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    #[cfg(feature = "postgres")]
+    crate::db::notices::catch_printed();
 }
 
 /// The log on stderr, in which no data acts on a terminal.

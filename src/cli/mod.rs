@@ -1,7 +1,8 @@
 //! The command line: one file a command, each its arguments, one call into the library, one print.
 //!
 //! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `doctor`, `migrate check`, `secrets verify` and `backup verify` document.
+//! 1 failed, 2 wrong usage, and those that `doctor`, `ingest`, `migrate check`, `config validate`, `secrets verify` and
+//! `backup verify` document.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 

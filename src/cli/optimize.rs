@@ -37,6 +37,11 @@ fn for_people(optimized: &Optimized) -> String {
     if let (Some(before), Some(after)) = (optimized.wal_bytes_before, optimized.wal_bytes_after) {
         text += &format!("WAL        {} → {}\n", HumanBytes(before), HumanBytes(after));
     }
+    if !optimized.wal_held_by.is_empty() {
+        let who = optimized.wal_held_by.join(", ");
+        text +=
+            &format!("           not emptied: somebody reads an older state. The file is open in {who}\n");
+    }
     match optimized.free_bytes {
         Some(free) if free > 0 => {
             text += &format!("free       {}; `viraldb optimize --vacuum` gives it back\n", bytes(free));

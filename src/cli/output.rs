@@ -149,16 +149,35 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
-    /// Prints a table for people.
+    /// Prints a table for people; where it is too narrow for the longest words, each row by itself.
     pub(super) fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
         let mut table = Table::new();
+        let rows: Vec<Vec<String>> = rows.collect();
+        if table.width().is_some_and(|width| least_width(header, &rows) > width.into()) {
+            return self.blocks(header, &rows);
+        }
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header);
-        table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
+        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Prints rows one below the other, each column on a line of its own.
+    fn blocks(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
+        let width = header.iter().map(|name| name.len()).max().unwrap_or_default();
+        for (n, row) in rows.iter().enumerate() {
+            if n > 0 {
+                writeln!(self.out).map_err(failed)?;
+            }
+            for (name, cell) in header.iter().zip(row) {
+                writeln!(self.out, "{}", format!("{name:width$}  {}", visible(cell)).trim_end())
+                    .map_err(failed)?;
+            }
         }
         Ok(())
     }
@@ -203,6 +222,18 @@ impl Output {
         }
         csv.flush().map_err(self::failed)
     }
+}
+
+/// The columns of a terminal that a table needs, so that no word is broken.
+fn least_width(header: &[&str], rows: &[Vec<String>]) -> usize {
+    let longest =
+        |cell: &str| cell.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
+    let of_column = |(n, name): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| longest(cell)).max();
+        // A blank on each side.
+        longest(name).max(cells.unwrap_or_default()) + 2
+    };
+    header.iter().enumerate().map(of_column).sum()
 }
 
 /// Prints a line for people on stderr.

@@ -70,6 +70,9 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
     if let Some(wal) = status.wal_bytes {
         write!(out, " · WAL {}", HumanBytes(wal))?;
     }
+    if let Some(rows) = status.unfinished_transfer {
+        write!(out, "\ntransfer         not ended, {rows} rows so far")?;
+    }
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
     let shown = niches.iter().take(NICHES);

@@ -47,8 +47,8 @@ impl Args {
         };
         let files: Vec<PathBuf> = [&self.source, &to].into_iter().filter_map(|name| file_of(name)).collect();
         let is_taken = |path: &Path| files.iter().any(|file| is_of_database(file, path));
-        let rejects = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
-        let mut rejects = rejects.transpose()?;
+        let kept = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
+        let mut kept = kept.transpose()?;
         let keyring = Keyring::from_env()?;
         let options = Options {
             application: self.application,
@@ -67,13 +67,13 @@ impl Args {
                 rejected += 1;
                 shown.add(|| format!("{} {}: {}", row.table, row.key, row.reason));
                 // On the disk before anything is committed.
-                rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(&row).and_then(|()| rejects.flush()))
+                kept.as_mut().map_or(Ok(()), |kept| kept.keep(&row).and_then(|()| kept.flush()))
             },
             &mut |at| advance(&bar, at),
         );
         bar.finish_and_clear();
-        if let (Some(rejects), true) = (&mut rejects, report.is_ok() || rejected > 0) {
-            rejects.flush()?;
+        if let (Some(kept), true) = (&mut kept, report.is_ok() || rejected > 0) {
+            kept.flush()?;
         }
         if let Ok(report) = &report {
             show(context, report, self.dry_run)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::{AnalyticsId, Timestamp};
@@ -231,8 +231,14 @@ impl Analytics {
 }
 
 impl NewAnalytics<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("youtube_video_id", Some(&self.youtube_video_id))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Analytics> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(analytics::table)
             .values(self)
             .returning(Analytics::as_returning())
@@ -242,6 +248,7 @@ impl NewAnalytics<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, analytics::table, "analytics", rows)
     }
 
@@ -250,6 +257,7 @@ impl NewAnalytics<'_> {
     ///
     /// This is the fast way in for many rows, a few thousand at a time.
     pub fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         let now = Timestamp::now();
         let mut seen = HashSet::with_capacity(rows.len());
         let complete: Vec<Complete<'_>> = rows
@@ -290,6 +298,7 @@ impl Document for NewAnalytics<'static> {
 impl AnalyticsChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: AnalyticsId) -> Result<Analytics> {
+        require_indexable("youtube_video_id", self.youtube_video_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(analytics::table.find(id))
             .set(self)
             .returning(Analytics::as_returning())

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::document::{Document, Id, Table};
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
-use crate::error::{Error, Result, ResultExt, require};
+use crate::error::{Error, Result, ResultExt, require, require_indexable};
 use crate::schema::discovered_videos;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
 
@@ -298,8 +298,15 @@ impl DiscoveredVideo {
 }
 
 impl NewDiscoveredVideo<'_> {
+    /// Refuses a text that is too long for an index.
+    pub(crate) fn require_indexable(&self) -> Result<()> {
+        require_indexable("video_id", Some(&self.video_id))?;
+        require_indexable("niche", Some(&self.niche))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(discovered_videos::table)
             .values(self)
             .returning(DiscoveredVideo::as_returning())
@@ -309,6 +316,7 @@ impl NewDiscoveredVideo<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, discovered_videos::table, "discovered_videos", rows)
     }
 
@@ -326,6 +334,7 @@ impl NewDiscoveredVideo<'_> {
     ///
     /// This is the fast way in for many rows, a few thousand at a time.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         upsert::insert_or_update_many(conn, rows)
     }
 }
@@ -344,6 +353,7 @@ impl Document for NewDiscoveredVideo<'static> {
 impl DiscoveredVideoChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<DiscoveredVideo> {
+        require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(discovered_videos::table.find(id))
             .set(self)
             .returning(DiscoveredVideo::as_returning())

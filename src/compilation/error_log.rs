@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::PipelineRun;
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
-use crate::error::{Error, Result, ResultExt, require};
+use crate::error::{Error, Result, ResultExt, require, require_indexable};
 use crate::schema::error_log;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 
@@ -176,8 +176,14 @@ impl ErrorLog {
 }
 
 impl NewErrorLog<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("module", Some(&self.module))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ErrorLog> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(error_log::table)
             .values(self)
             .returning(ErrorLog::as_returning())
@@ -187,6 +193,7 @@ impl NewErrorLog<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, error_log::table, "error_log", rows)
     }
 }
@@ -199,6 +206,7 @@ impl Document for NewErrorLog<'static> {
 impl ErrorLogChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: ErrorLogId) -> Result<ErrorLog> {
+        require_indexable("module", self.module.as_ref())?;
         on_backend!(conn, |c| diesel::update(error_log::table.find(id))
             .set(self)
             .returning(ErrorLog::as_returning())

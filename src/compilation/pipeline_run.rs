@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
 
@@ -170,8 +170,14 @@ impl<'a> NewPipelineRun<'a> {
 }
 
 impl NewPipelineRun<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("niche", Some(&self.niche))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<PipelineRun> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(pipeline_runs::table)
             .values(self)
             .returning(PipelineRun::as_returning())
@@ -181,6 +187,7 @@ impl NewPipelineRun<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, pipeline_runs::table, "pipeline_runs", rows)
     }
 }
@@ -200,6 +207,7 @@ impl PipelineRunChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none. A status is written as it is
     /// given; [`PipelineRun::move_to`] holds to the order.
     pub fn update(&self, conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
+        require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(pipeline_runs::table.find(id))
             .set(self)
             .returning(PipelineRun::as_returning())

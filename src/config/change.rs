@@ -391,6 +391,9 @@ pub(super) fn keep(
 
 /// [`set_default_configs`], which does not ask to write where all of them are there already.
 pub(crate) fn complete_default_configs(db: &Database) -> Result<usize> {
+    if db.history()?.transferred.is_some() {
+        return Ok(0); // they come with the transfer, which a row of ours would stop
+    }
     let there: Vec<String> = db.read_newest(|conn| {
         on_backend!(conn, |c| system_configuration::table.select(system_configuration::key).load(c))
             .of("system_configuration", "")

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::config_overrides;
 use crate::types::Timestamp;
 
@@ -80,8 +80,14 @@ impl ConfigOverride {
 }
 
 impl NewConfigOverride<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("key", Some(&self.key))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(config_overrides::table)
             .values(self)
             .returning(ConfigOverride::as_returning())
@@ -91,11 +97,13 @@ impl NewConfigOverride<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, config_overrides::table, "config_overrides", rows)
     }
 
     /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
+        self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
         on_backend!(conn, |c| {
             diesel::insert_into(config_overrides::table)

@@ -46,7 +46,7 @@ pub(super) struct Fixed {
 
 impl Fixed {
     pub(super) fn read(file: Option<&std::path::Path>) -> Result<Self> {
-        let (mut environment, mut dotenv) = (environment::variables(PREFIX)?, DotEnv::read()?);
+        let (mut environment, mut dotenv) = (environment::variables(PREFIX)?, DotEnv::read_if_possible()?);
         let file = File::read(file, &dotenv)?;
         if dotenv.has_bad_line {
             tracing::warn!("{} has a line that cannot be read, and is left out", dotenv.file.display());

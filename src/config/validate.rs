@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Found, Layer, Layers, OfChannel, key_of};
+use super::layers::{Found, Layer, Layers, OfChannel, key_of, variable_of};
 use super::registry::{Key, ORDERED};
 use super::{Config, document};
 use crate::db::{DbConnection, on_backend};
@@ -119,8 +119,14 @@ impl Config {
             let (key, place) = (key_of(&variable), format!("{variable} of {place}"));
             match registry.get(&key) {
                 Err(_) => Some(self.unknown_name(&key, place)),
-                Ok(key) => (!key.counts_in(Layer::Environment))
-                    .then(|| warning(place, format!("{} does not count there", key.name))),
+                Ok(key) if !key.counts_in(Layer::Environment) => {
+                    Some(warning(place, format!("{} does not count there", key.name)))
+                }
+                Ok(key) => {
+                    let right = variable_of(&key.name);
+                    (right != variable)
+                        .then(|| warning(place, format!("has no effect: {} is set by {right}", key.name)))
+                }
             }
         });
         let is_known = |name: &str| {

@@ -19,17 +19,27 @@ pub(crate) fn environment(url: &str) -> Result<Vec<(String, String)>> {
     Ok(options.into_iter().filter_map(|option| Some((option.variable?, option.value))).collect())
 }
 
-/// The name of the database: that of the URL, else the user's, as libpq has it where no service is named.
+/// The name of the database: that of the URL or, as libpq has it, that of the service it names, of `PGDATABASE`, or the
+/// user's.
 pub(crate) fn database_name(url: &str) -> String {
     let options = parse(url).unwrap_or_default();
-    let of = |keyword: &str| {
-        options.iter().find(|option| option.keyword == keyword).map(|option| option.value.clone())
-    };
-    of("dbname")
-        .or_else(|| std::env::var("PGDATABASE").ok())
-        .or_else(|| of("user"))
-        .or_else(|| ["PGUSER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()))
-        .unwrap_or_default()
+    match options.into_iter().find(|option| option.keyword == "dbname") {
+        Some(option) => option.value,
+        None => name_for_libpq(url).unwrap_or_default(),
+    }
+}
+
+/// The name that libpq would connect to. Only a connection that is under way tells it, so one is begun and given up.
+#[allow(unsafe_code)]
+fn name_for_libpq(url: &str) -> Option<String> {
+    let text = CString::new(for_libpq(url)).ok()?;
+    // SAFETY: the text ends in NUL and lives through the calls; the connection, which may be NULL, is ended once.
+    unsafe {
+        let conn = pq_sys::PQconnectStart(text.as_ptr());
+        let name = read(pq_sys::PQdb(conn));
+        pq_sys::PQfinish(conn);
+        name
+    }
 }
 
 /// The URL of another database of the same server; `name` is a word of ours.

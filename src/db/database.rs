@@ -17,7 +17,7 @@ use super::replica::Replica;
 use super::sqlite::Access;
 #[cfg(feature = "sqlite")]
 use super::writer::Writer;
-use super::{DatabaseUrl, DbConnection, migrate};
+use super::{DatabaseUrl, DbConnection, migrate, unfinished};
 use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
 
@@ -44,7 +44,7 @@ impl Options {
     pub fn from_environment() -> Result<Self> {
         let read_url = match environment::variable(READ_URL)? {
             Some(url) => Some(url),
-            None => DotEnv::read()?.values.remove(READ_URL),
+            None => DotEnv::read_if_possible()?.values.remove(READ_URL),
         };
         Ok(Self { read_url, ..Self::default() })
     }
@@ -99,7 +99,15 @@ impl Database {
     /// [`Database::open`] with options.
     pub fn open_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
-        let (_made, ()) = opener.made(migrate::prepare)?; // a database in memory is gone with its last connection
+        let (_made, history) = opener.made(migrate::prepare)?; // a database in memory is gone with its last connection
+        warn_of_transfer(&opener, &history);
+        Self::with(opener)
+    }
+
+    /// [`Database::open`] for the transfer that the database holds, which need not be told of it.
+    pub(crate) fn open_for_transfer(url: &str) -> Result<Self> {
+        let opener = Opener::new(url.parse()?, &Options::default())?;
+        let (_made, _) = opener.made(migrate::prepare)?;
         Self::with(opener)
     }
 
@@ -117,9 +125,10 @@ impl Database {
         let opener = Opener::new(url.parse()?, options)?;
         let history = opener.history()?;
         if !history.is_initialised() {
-            return Err(Error::NotInitialised(opener.url.to_string()));
+            return Err(opener.not_initialised(&history));
         }
         history.require_current()?;
+        warn_of_transfer(&opener, &history);
         Self::with(opener)
     }
 
@@ -283,6 +292,13 @@ impl Database {
     }
 }
 
+/// Who opens a database into which a transfer is under way would take it for whole.
+fn warn_of_transfer(opener: &Opener, history: &migrate::History) {
+    if let Some(copied) = history.transferred {
+        tracing::warn!("{} {}", opener.url, unfinished::reason(copied, &opener.url));
+    }
+}
+
 /// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.
 pub(super) struct Source(Arc<Pool>);
 
@@ -303,7 +319,7 @@ impl Source {
             }
             _ => self.0.take().and_then(|mut conn| work(&mut conn)),
         };
-        result.map_err(|error| self.opener().explained(error))
+        result.map_err(|error| self.opener().explained(error.in_read()))
     }
 
     /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use self::given::{Filled, Given, is_long};
 use super::{DbConnection, Upserted, on_backend};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require_indexable};
 
 /// What has to be known of a table to take documents into it.
 #[derive(Debug)]
@@ -105,6 +105,19 @@ pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>
     }
 }
 
+/// Columns of any table that hold text of any length and have an index.
+const INDEXED: [&str; 9] = [
+    "external_id",
+    "key",
+    "module",
+    "niche",
+    "spotify_track_id",
+    "unique_key",
+    "video_id",
+    "youtube_channel_id",
+    "youtube_video_id",
+];
+
 /// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
 /// unless a row stands there that is the same in every column the document gives. A document without values is inserted
 /// with the defaults of its columns, unless a row without values of its own is there.
@@ -116,6 +129,11 @@ pub(crate) fn upsert(
     table: &Table,
     rows: &[Map<String, Value>],
 ) -> Result<Upserted> {
+    for (name, value) in rows.iter().flatten() {
+        if INDEXED.contains(&name.as_str()) {
+            require_indexable(name, value.as_str())?;
+        }
+    }
     let rows = distinct(table, rows);
     let mut by_columns: HashMap<Vec<&str>, Vec<&Map<String, Value>>> = HashMap::new();
     for row in &rows {

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::{Error, Result};
+
 /// What SQLite appends to the name of a database: nothing, and the endings of the files that it keeps next to it.
 pub(crate) const ENDINGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
@@ -15,6 +17,17 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// A folder for temporary files, which is gone when it is dropped.
+///
+/// # Errors
+/// `Io` names the folder in which it could not be made.
+pub(crate) fn temporary() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|error| {
+        let error = Error::io(std::env::temp_dir(), error);
+        error.with("it is to hold temporary files; name another folder with TMPDIR")
+    })
 }
 
 /// Returns true if a path leads to the file of a database, or to one that SQLite keeps next to it. These may be still to

@@ -12,7 +12,6 @@ use pq_sys::{ConnStatusType, ExecStatusType, PGconn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::postgres;
-use crate::error::one_line;
 use crate::{Error, Result};
 
 /// A connection that listens on one channel.
@@ -37,7 +36,9 @@ impl Listener {
         let conn = unsafe { pq_sys::PQconnectdb(text.as_ptr()) };
         if !conn.is_null() {
             // SAFETY: the connection is open, and the function needs no data of ours.
-            unsafe { pq_sys::PQsetNoticeProcessor(conn, Some(log_notice), std::ptr::null_mut()) };
+            unsafe {
+                pq_sys::PQsetNoticeProcessor(conn, Some(super::notices::log_notice), std::ptr::null_mut())
+            };
         }
         let listener = NonNull::new(conn)
             .map(|conn| Self { conn, url: url.to_owned() })
@@ -106,17 +107,6 @@ impl Drop for Listener {
         // SAFETY: this was its last use.
         unsafe { pq_sys::PQfinish(self.conn.as_ptr()) };
     }
-}
-
-/// Logs what the server says beside its answers. libpq would print it on stderr, which belongs to the program.
-#[allow(unsafe_code)]
-unsafe extern "C" fn log_notice(_: *mut std::ffi::c_void, message: *const std::ffi::c_char) {
-    if message.is_null() {
-        return;
-    }
-    // SAFETY: libpq passes text that ends in NUL and lives through the call.
-    let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-    tracing::info!("the server says: {}", one_line(&message));
 }
 
 fn unusable(reason: String) -> Error {

@@ -15,6 +15,8 @@ mod listen;
 pub mod migrate;
 #[cfg(feature = "async")]
 mod nonblocking;
+#[cfg(feature = "postgres")]
+pub(crate) mod notices;
 pub(crate) mod opener;
 mod pool;
 #[cfg(feature = "postgres")]
@@ -23,6 +25,7 @@ pub(crate) mod prepared;
 pub(crate) mod replica;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+pub(crate) mod unfinished;
 #[cfg(feature = "sqlite")]
 pub(crate) mod untouched;
 mod url;

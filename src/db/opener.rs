@@ -97,10 +97,12 @@ impl Opener {
         self.for_migration().and_then(done).map_err(|error| self.explained(error))
     }
 
-    /// A connection that writes, to a file with write-ahead logging from now on.
+    /// A connection that writes, to a file with write-ahead logging from now on. A file of another program, in which
+    /// ours have no room, stays as it is.
     #[cfg(feature = "sqlite")]
     fn in_wal(&self) -> Result<DbConnection> {
         let mut conn = self.unchanged(Access::Write)?;
+        migrate::require_room(&mut conn)?;
         super::on_backend!(
             &mut conn,
             sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
@@ -113,6 +115,16 @@ impl Opener {
     pub(crate) fn history(&self) -> Result<migrate::History> {
         let mut conn = self.reader()?;
         migrate::History::read(&mut conn).map_err(|error| self.explained(error))
+    }
+
+    /// Why a database without a migration of ours is none of viraldb's: nothing is in it, or somebody else's tables, among
+    /// which ours have no room.
+    pub(crate) fn not_initialised(&self, history: &migrate::History) -> Error {
+        let room = self.reader().and_then(|mut conn| migrate::room::require_names(&mut conn, history));
+        match room {
+            Ok(()) => Error::NotInitialised(self.url.to_string()),
+            Err(error) => self.explained(error),
+        }
     }
 
     /// A connection that only reads, as far as the engine can hold it to that.

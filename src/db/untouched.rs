@@ -40,10 +40,14 @@ pub(crate) fn establish(path: &Path) -> Result<(SqliteConnection, Untouched)> {
     let mut from = path.to_owned();
     let mut how = "mode=ro";
     if is_alone && fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
+        let folder = super::files::temporary()?;
         from = folder.path().join("copy.db");
         for (original, to) in [(path, &from), (&log, &beside(&from, "-wal"))] {
-            fs::copy(original, to).map_err(|error| Error::io(original, error))?;
+            fs::copy(original, to).map_err(|error| {
+                let copied =
+                    format!("a copy of {} is read, because its log may not be touched", original.display());
+                Error::io(to, error).with(&format!("{copied}; TMPDIR names the folder"))
+            })?;
         }
         copy = Some(folder);
     } else if is_alone {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::db::document::{self, Document, Id, Table};
 use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::trends;
 use crate::types::{Json, Timestamp, TrendId, portable};
 
@@ -169,8 +169,14 @@ impl<'a> NewTrend<'a> {
 }
 
 impl NewTrend<'_> {
+    /// Refuses a text that is too long for an index.
+    pub(crate) fn require_indexable(&self) -> Result<()> {
+        require_indexable("external_id", Some(&self.external_id))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Trend> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(trends::table)
             .values(self)
             .returning(Trend::as_returning())
@@ -180,6 +186,7 @@ impl NewTrend<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, trends::table, "trends", rows)
     }
 
@@ -196,6 +203,7 @@ impl NewTrend<'_> {
     /// what the trend holds only fills in what is not known: no count is set back by it. A trend's `collected_at`
     /// moves on when something of it changes.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         upsert::insert_or_update_many(conn, rows)
     }
 }

@@ -208,6 +208,7 @@ pub fn ingest(
         first_reject: None,
         batch: Vec::with_capacity(BATCH),
         batch_bytes: 0,
+        committed: 0,
         source: &source,
         keyring: options.keyring,
     };
@@ -220,7 +221,11 @@ pub fn ingest(
             }
         })?;
     } else {
-        ingest.read(&mut input, options, &mut |work| db.write(work))?;
+        let read = ingest.read(&mut input, options, &mut |work| db.write(work));
+        read.map_err(|error| match ingest.committed {
+            0 => error,
+            rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
+        })?;
     }
     Ok(ingest.report)
 }
@@ -242,6 +247,8 @@ struct Ingest<'a> {
     first_reject: Option<String>,
     batch: Vec<Row>,
     batch_bytes: usize,
+    /// Rows that are in the database to stay.
+    committed: usize,
     source: &'a Source,
     keyring: Option<&'a Keyring>,
 }
@@ -275,11 +282,12 @@ impl Ingest<'_> {
     /// Stores the batch. A row that the database will not have is found by halving, and rejected.
     fn flush(&mut self, write: &mut Write<'_>) -> Result<()> {
         let mut good = Vec::with_capacity(self.batch.len());
+        let mut bad = Vec::new();
         self.batch_bytes = 0;
         for Row { line, found, raw, .. } in std::mem::take(&mut self.batch) {
             match found {
                 Ok(found) => good.push((found, line, raw)),
-                Err(reason) => self.rejected(line, reason, raw())?,
+                Err(reason) => bad.push((line, reason, raw)),
             }
         }
         // By time of measurement, so that the newest numbers are the last to be stored.
@@ -312,13 +320,15 @@ impl Ingest<'_> {
             Ok(())
         })?;
         stored.add_to(&mut self.report);
+        self.committed += good.len() - unsealed.len() - refused.len();
         tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
         for (place, reason) in unsealed.into_iter().chain(refused) {
             if let Some((line, raw)) = given.get_mut(place).and_then(Option::take) {
-                self.rejected(line, reason, raw())?;
+                bad.push((line, reason, raw));
             }
         }
-        Ok(())
+        bad.sort_by_key(|(line, ..)| *line);
+        bad.into_iter().try_for_each(|(line, reason, raw)| self.rejected(line, reason, raw()))
     }
 
     fn rejected(&mut self, line: u64, reason: String, row: Value) -> Result<()> {

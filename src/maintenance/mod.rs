@@ -4,6 +4,8 @@ pub mod backup;
 mod doctor;
 mod drift;
 mod export;
+#[cfg(all(unix, feature = "sqlite"))]
+mod mounts;
 mod optimize;
 mod prune;
 mod sizes;

@@ -25,6 +25,8 @@ pub struct Optimized {
     pub wal_bytes_before: Option<u64>,
     /// And after.
     pub wal_bytes_after: Option<u64>,
+    /// Programs that have a SQLite file open, one of which kept its log from being emptied; none if it was emptied.
+    pub wal_held_by: Vec<String>,
     /// Bytes of the pages of a SQLite file that hold nothing, which new rows take first, and which `vacuum` gives back.
     pub free_bytes: Option<i64>,
 }
@@ -46,8 +48,9 @@ pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
 fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimized> {
     let bytes_before = super::status::engine(conn)?.1;
     let wal_bytes_before = db.wal_bytes();
-    run(conn, vacuum)?;
+    let is_held = run(conn, vacuum)?;
     Ok(Optimized {
+        wal_held_by: if is_held { holders(db) } else { Vec::new() },
         database: db.url().to_string(),
         vacuumed: vacuum,
         bytes_before,
@@ -58,12 +61,25 @@ fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimize
     })
 }
 
-fn run(conn: &mut DbConnection, vacuum: bool) -> Result<()> {
+/// Says whether somebody who reads kept SQLite's log from being emptied.
+fn run(conn: &mut DbConnection, vacuum: bool) -> Result<bool> {
     on_backend!(
         conn,
         sqlite => |c| on_sqlite(c, vacuum).of("the database", ""),
-        postgres => |c| on_postgres(c, vacuum)
+        postgres => |c| on_postgres(c, vacuum).map(|()| false)
     )
+}
+
+/// Who may keep it.
+fn holders(db: &Database) -> Vec<String> {
+    match db.url() {
+        #[cfg(feature = "sqlite")]
+        crate::DatabaseUrl::File(path) => match crate::db::sqlite::holders(path) {
+            none if none.is_empty() => vec!["this program, or one that cannot be seen from here".to_owned()],
+            holders => holders,
+        },
+        _ => Vec::new(),
+    }
 }
 
 /// PostgreSQL only warns of tables that a role may not analyze, and reports success.
@@ -111,8 +127,8 @@ fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
 }
 
 #[cfg(feature = "sqlite")]
-fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<()> {
-    use crate::db::sqlite::pragma;
+fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<bool> {
+    use crate::db::sqlite::{Checkpoint, pragma};
 
     /// Pages given back in one transaction.
     const PAGES: u32 = 1_000;
@@ -132,8 +148,8 @@ fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<()> {
             left = now;
         }
     }
-    // Whoever reads an older state keeps the log as long as it is; its size is told.
-    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    // Whoever reads an older state keeps the log as long as it is.
+    Checkpoint::truncate(conn).map(|done| done.busy != 0)
 }
 
 /// What the free pages of a SQLite file come to.

@@ -20,6 +20,8 @@ pub struct Status {
     pub version: String,
     /// Newest schema version that is applied.
     pub schema: String,
+    /// Rows that a transfer into the database has copied, if one has not ended.
+    pub unfinished_transfer: Option<u64>,
     /// Size in bytes, without the WAL.
     pub size_bytes: i64,
     /// Size of SQLite's write-ahead log in bytes.
@@ -70,6 +72,7 @@ pub fn status(db: &Database) -> Result<Status> {
             engine: db.url().engine().to_owned(),
             version,
             schema: history.newest_applied().unwrap_or_default().to_owned(),
+            unfinished_transfer: history.transferred,
             size_bytes,
             wal_bytes: db.wal_bytes(),
             pending_videos: pending

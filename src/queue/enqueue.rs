@@ -125,6 +125,7 @@ fn require_waiting(job: &NewVideoProcessingJob<'_>) -> Result<()> {
     if let Some(key) = &job.unique_key {
         require("unique_key", key)?;
     }
+    job.require_indexable()?;
     match job.status {
         None | Some(JobStatus::Queued) => Ok(()),
         Some(status) => Err(Error::invalid("status", format!("of a new job is queued, not {status}"))),

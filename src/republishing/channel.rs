@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::TransformationPreset;
 use crate::db::document::{self, Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
@@ -279,8 +279,14 @@ impl<'a> NewChannel<'a> {
 }
 
 impl NewChannel<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("youtube_channel_id", Some(&self.youtube_channel_id))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Channel> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(channels::table)
             .values(self)
             .returning(Channel::as_returning())
@@ -290,11 +296,13 @@ impl NewChannel<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, channels::table, "channels", rows)
     }
 
     /// Inserts the row, or gives the one with this `youtube_channel_id` the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Channel> {
+        self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
         on_backend!(conn, |c| {
             diesel::insert_into(channels::table)
@@ -362,6 +370,7 @@ fn refuse_clear(conn: &mut DbConnection, documents: &[Map<String, Value>], colum
 impl ChannelChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: ChannelId) -> Result<Channel> {
+        require_indexable("youtube_channel_id", self.youtube_channel_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(channels::table.find(id))
             .set((self, channels::updated_at.eq(Timestamp::now())))
             .returning(Channel::as_returning())

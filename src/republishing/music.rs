@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::{music, videos};
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{Json, MusicId, Timestamp};
@@ -148,8 +148,14 @@ impl Music {
 }
 
 impl NewMusic<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("spotify_track_id", self.spotify_track_id.as_ref())
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Music> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(music::table)
             .values(self)
             .returning(Music::as_returning())
@@ -159,11 +165,13 @@ impl NewMusic<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, music::table, "music", rows)
     }
 
     /// Inserts the row, or gives the one with the same `spotify_track_id` the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Music> {
+        self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
         on_backend!(conn, |c| {
             diesel::insert_into(music::table)
@@ -192,6 +200,7 @@ impl Document for NewMusic<'static> {
 impl MusicChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: MusicId) -> Result<Music> {
+        require_indexable("spotify_track_id", self.spotify_track_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(music::table.find(id))
             .set((self, music::updated_at.eq(Timestamp::now())))
             .returning(Music::as_returning())

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::db::document::{self, Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::system_configuration;
 use crate::types::{ConfigValue, Timestamp};
 
@@ -116,8 +116,14 @@ impl SystemConfiguration {
 }
 
 impl NewSystemConfiguration<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("key", Some(&self.key))
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(system_configuration::table)
             .values(self)
             .returning(SystemConfiguration::as_returning())
@@ -127,11 +133,13 @@ impl NewSystemConfiguration<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, system_configuration::table, "system_configuration", rows)
     }
 
     /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
+        self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
         on_backend!(conn, |c| {
             diesel::insert_into(system_configuration::table)

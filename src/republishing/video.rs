@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, Music, TransformationPreset};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::videos;
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, VideoId, portable};
@@ -243,8 +243,14 @@ impl Video {
 }
 
 impl NewVideo<'_> {
+    /// Refuses a text that is too long for an index.
+    fn require_indexable(&self) -> Result<()> {
+        require_indexable("youtube_video_id", self.youtube_video_id.as_ref())
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Video> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(videos::table)
             .values(self)
             .returning(Video::as_returning())
@@ -254,6 +260,7 @@ impl NewVideo<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, videos::table, "videos", rows)
     }
 }
@@ -280,6 +287,7 @@ impl Document for NewVideo<'static> {
 impl VideoChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: VideoId) -> Result<Video> {
+        require_indexable("youtube_video_id", self.youtube_video_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(videos::table.find(id))
             .set((self, videos::updated_at.eq(Timestamp::now())))
             .returning(Video::as_returning())

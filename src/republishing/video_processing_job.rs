@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, Video};
 use crate::db::document::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::video_processing_jobs;
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
@@ -229,8 +229,14 @@ impl<'a> NewVideoProcessingJob<'a> {
 }
 
 impl NewVideoProcessingJob<'_> {
+    /// Refuses a text that is too long for an index.
+    pub(crate) fn require_indexable(&self) -> Result<()> {
+        require_indexable("unique_key", self.unique_key.as_ref())
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoProcessingJob> {
+        self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(video_processing_jobs::table)
             .values(self)
             .returning(VideoProcessingJob::as_returning())
@@ -240,6 +246,7 @@ impl NewVideoProcessingJob<'_> {
 
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
+        rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, video_processing_jobs::table, "video_processing_jobs", rows)
     }
 }
@@ -266,6 +273,7 @@ impl Document for NewVideoProcessingJob<'static> {
 impl VideoProcessingJobChanges<'_> {
     /// Changes the row with this id and returns it; `NotFound` if there is none.
     pub fn update(&self, conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
+        require_indexable("unique_key", self.unique_key.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(video_processing_jobs::table.find(id))
             .set((self, video_processing_jobs::updated_at.eq(Timestamp::now())))
             .returning(VideoProcessingJob::as_returning())

@@ -74,25 +74,7 @@ mod sqlite {
     use std::process::Command;
 
     use super::*;
-
-    /// A tool of util-linux; fails with what is needed if the system does not let us use it so.
-    fn tool(name: &str, args: &[&str]) -> Command {
-        let tried = Command::new(name).args(args).arg("true").output();
-        assert!(
-            tried.as_ref().is_ok_and(|tried| tried.status.success()),
-            "this test needs `{name} {}` of util-linux, which this system refuses: {tried:?}",
-            args.join(" ")
-        );
-        let mut command = Command::new(name);
-        command.args(args);
-        command
-    }
-
-    /// Runs a script that may mount file systems, which are gone when it ends.
-    fn with_mounts(script: &str) -> Ran {
-        let mut command = tool("unshare", &["--mount", "--map-root-user"]);
-        command.args(["bash", "-c", script]).env("DATABASE_URL", "sqlite://viral.db").output().unwrap().into()
-    }
+    use crate::support::mounts::{tool, with_mounts};
 
     /// The command without root's right to read and write every file.
     fn without_rights(t: &Scratch, args: &[&str]) -> Ran {
@@ -213,7 +195,11 @@ mod sqlite {
         assert_eq!(code, "1");
         let status: serde_json::Value = serde_json::from_str(status).unwrap();
         let jobs = status["tables"].as_array().unwrap().iter().find(|row| row["table"] == "jobs").unwrap();
-        assert_eq!(jobs["rows"].as_u64().unwrap() % 5_000, 0, "whole batches only");
+        let rows = jobs["rows"].as_u64().unwrap();
+        assert_eq!(rows % 5_000, 0, "whole batches only");
+        assert!(rows > 0 && ran.err.contains("what was not committed is undone"), "{}", ran.err);
+        let stay = format!("; {rows} rows of {} are in the database, and stay", input.display());
+        assert!(ran.err.contains(&stay), "{}", ran.err);
     }
 
     #[test]
@@ -374,6 +360,61 @@ mod postgres {
         );
     }
 
+    /// Whenever it is lost, and whoever notices first: the statement, the one behind it, or the end of the transaction.
+    #[test]
+    fn a_lost_connection_has_one_text() {
+        let t = Scratch::postgres();
+        let db = t.db();
+        let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+        let by_another = |c: &mut viraldb::DbConnection| {
+            let pid = crate::make::query(c, "SELECT pg_backend_pid()::text AS v").remove(0);
+            let mut other = PgConnection::establish(&t.url).unwrap();
+            other.batch_execute(&format!("SELECT pg_terminate_backend({pid}, 10000)")).unwrap();
+        };
+        let gone: [(&str, viraldb::Result<()>); 6] = [
+            ("the statement", db.write(|c| Ok(c.batch_execute(end)?))),
+            ("a read", db.read(|c| Ok(c.batch_execute(end)?))),
+            (
+                "behind it",
+                db.write(|c| {
+                    let _ = c.batch_execute(end);
+                    Ok(c.batch_execute("SELECT 1")?)
+                }),
+            ),
+            (
+                "the end",
+                db.write(|c| {
+                    let _ = c.batch_execute(end);
+                    Ok(())
+                }),
+            ),
+            (
+                "between statements",
+                db.write(|c| {
+                    by_another(c);
+                    Ok(c.batch_execute("SELECT 1")?)
+                }),
+            ),
+            (
+                "before the end",
+                db.write(|c| {
+                    by_another(c);
+                    Ok(())
+                }),
+            ),
+        ];
+        for (what, result) in gone {
+            let said = result.unwrap_err().to_string();
+            assert!(said.contains(": the connection was lost: "), "{what}: {said}");
+            assert!(
+                said.ends_with(
+                    "the server's log says why. What was not committed is undone: try again when it is back"
+                ),
+                "{what}: {said}"
+            );
+        }
+    }
+
     #[test]
     fn connections_that_died_are_replaced() {
         let t = Scratch::postgres();
@@ -401,24 +442,23 @@ both! {
         assert_eq!(listed.trim(), "[]");
     }
 
-    fn a_database_of_another_program(t) {
+    fn a_database_that_has_lost_its_books(t) {
         let db = t.db();
         let tables = "DROP TABLE viraldb_migrations; DROP TABLE __diesel_schema_migrations";
         db.write(|c| Ok(c.batch_execute(tables)?)).unwrap();
         drop(db);
         let said = refused(t.run(&["init"]));
-        assert!(said.contains("failed and left nothing behind") && said.contains("already exists"), "{said}");
-        assert!(matches!(Database::connect_with(&t.url, &Options::default()), Err(Error::NotInitialised(_) | Error::SchemaPending(_))));
+        assert!(said.contains("has tables of viraldb, and no record of the migrations that made them; restore"), "{said}");
+        let said = Database::connect_with(&t.url, &Options::default()).unwrap_err().to_string();
+        assert!(said.contains("has tables of viraldb, and no record"), "{said}");
     }
 
-    fn a_migration_that_fails_behind_others(t) {
+    fn a_name_that_a_later_migration_wants(t) {
         let mut other = t.plain();
         other.batch_execute("CREATE TABLE jobs (id integer)").unwrap();
         let said = refused(t.run(&["init"]));
-        assert!(said.contains("migration 2026-11-21-000004_generation failed and left nothing behind"), "{said}");
-        assert!(said.trim_end().ends_with(
-            "applied before it: 2026-11-21-000001_viraldb, 2026-11-21-000002_compilation, 2026-11-21-000003_republishing"
-        ), "{said}");
-        assert_eq!(t.run(&["migrate", "check"]).out.lines().next(), Some("pending"));
+        assert!(said.contains("already has table jobs, not made by viraldb"), "{said}");
+        let none = t.run(&["migrate", "status", "--format", "csv"]);
+        assert!(none.code == 0 && !none.out.contains("applied"), "{}", none.out);
     }
 }

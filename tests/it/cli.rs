@@ -151,7 +151,7 @@ both! {
         let file = t.file("one.jsonl", format!("{line}\n{{\"title\":1}}\n"));
         let rejects = t.path("rejects.jsonl");
         let ran = t.run(&["ingest", "one.jsonl", "--rejects", "rejects.jsonl"]);
-        assert_eq!((ran.code, &*ran.out), (0, "one.jsonl  2 rows: 1 video new, 0 updated, 1 rejected\n"), "{}", ran.err);
+        assert_eq!((ran.code, &*ran.out), (3, "one.jsonl  2 rows: 1 video new, 0 updated, 1 rejected\n"), "{}", ran.err);
         assert!(ran.err.starts_with("  line 2: "), "{}", ran.err);
         let kept = json(&std::fs::read_to_string(rejects).unwrap());
         assert_eq!((&kept["file"], &kept["line"], &kept["row"]["title"]), (&"one.jsonl".into(), &2.into(), &1.into()));
@@ -167,6 +167,22 @@ both! {
         assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: No such file or directory (os error 2)\n"));
         assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: no row c in discovered_videos; `viraldb videos list` shows what there is\n");
         assert_eq!(t.run(&["ingest", "one.jsonl", "--as", "nonsense"]).code, 2);
+    }
+
+    /// Whoever runs it by a timer notices, and reads the rows in the order of the file, whoever refused them.
+    fn rejected_rows_are_an_exit_code_and_in_the_order_of_lines(t) {
+        t.ok(&["init"]);
+        let (no_job, bad) = (r#"{"job_id": 9999, "file_path": "f"}"#, r#"{"job_id": "x"}"#);
+        t.file("none.jsonl", format!("{no_job}\n{bad}\n{no_job}\n{bad}\n"));
+        t.file("good.jsonl", "{\"theme\":\"a\"}\n");
+        let ran = t.run(&["ingest", "none.jsonl", "--table", "job_videos", "--rejects", "bad.jsonl"]);
+        assert!(ran.code == 3 && ran.out.contains("4 rows: 0 new in job_videos, 0 updated, 4 rejected"), "{}", ran.out);
+        let numbers: Vec<&str> = ran.err.lines().filter_map(|line| line.trim().strip_prefix("line ")?.split(':').next()).collect();
+        assert_eq!(numbers, ["1", "2", "3", "4"], "{}", ran.err);
+        let kept = std::fs::read_to_string(t.path("bad.jsonl")).unwrap();
+        assert_eq!(kept.lines().map(|line| json(line)["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(t.run(&["ingest", "good.jsonl", "--table", "jobs", "-q"]).code, 0);
+        assert_eq!(t.run(&["ingest", "good.jsonl", "none.jsonl", "--table", "jobs", "--format", "json"]).code, 3);
     }
 
     fn a_word_outside_a_status_is_one_line_and_exit_1(t) {
@@ -237,23 +253,23 @@ both! {
         t.file("empty.jsonl", "");
         assert_eq!(t.run(&["ingest", "empty.jsonl", "--rejects", "kept.jsonl"]).code, 1);
         assert_eq!(std::fs::read_to_string(&kept).unwrap(), "before\n");
-        t.ok(&["ingest", "in.jsonl", "--rejects", "kept.jsonl"]);
+        assert_eq!(t.run(&["ingest", "in.jsonl", "--rejects", "kept.jsonl"]).code, 3);
         assert_eq!(std::fs::read_to_string(&kept).unwrap().lines().count(), 1);
     }
 
     fn quiet_prints_data_and_errors_only(t) {
         t.file("in.jsonl", "{\"theme\":\"one\"}\n{\"theme\":1}\n");
-        for (args, prints) in [
-            (&["init", "--sample"][..], false),
-            (&["ingest", "in.jsonl", "--table", "jobs"], false),
-            (&["errors", "log", "--module", "m", "--type", "t", "x"], false),
-            (&["errors", "list"], true),
-            (&["migrate", "run"], false),
-            (&["migrate", "check"], true),
-            (&["status"], true),
+        for (args, code, prints) in [
+            (&["init", "--sample"][..], 0, false),
+            (&["ingest", "in.jsonl", "--table", "jobs"], 3, false),
+            (&["errors", "log", "--module", "m", "--type", "t", "x"], 0, false),
+            (&["errors", "list"], 0, true),
+            (&["migrate", "run"], 0, false),
+            (&["migrate", "check"], 0, true),
+            (&["status"], 0, true),
         ] {
             let ran = t.run(&[args, &["-q"]].concat());
-            assert_eq!((ran.code, &*ran.err, !ran.out.is_empty()), (0, "", prints), "{args:?}: {}", ran.out);
+            assert_eq!((ran.code, &*ran.err, !ran.out.is_empty()), (code, "", prints), "{args:?}: {}", ran.out);
         }
         let ran = t.run(&["videos", "mark", "none", "used", "-q"]);
         assert_eq!((ran.code, ran.err.lines().count()), (1, 1));

@@ -1,5 +1,7 @@
 //! A database for each test, on either engine.
 
+#[cfg(feature = "sqlite")]
+pub mod mounts;
 pub mod planted;
 #[cfg(feature = "postgres")]
 pub mod pooler;

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use serde::{Deserialize, Serialize};
 
 use super::{Migration, migrations};
-use crate::db::{DbConnection, on_backend};
+use crate::db::{DbConnection, on_backend, unfinished};
 use crate::error::ResultExt;
 use crate::schema::viraldb_migrations;
 use crate::types::{Timestamp, portable};
@@ -70,6 +70,8 @@ pub struct History {
     pub(super) known: &'static [Migration],
     /// Versions that are applied but have no checksum: another program applied them.
     pub(super) unrecorded: Vec<String>,
+    /// Rows that a transfer into the database has copied, if one has not ended.
+    pub(crate) transferred: Option<u64>,
 }
 
 impl History {
@@ -94,7 +96,8 @@ impl History {
                 .map(|(version, checksum, at)| (version, (checksum, at)))
                 .collect();
         }
-        Ok(Self::compare(migrations(conn), &applied, &recorded))
+        let transferred = unfinished::copied(conn)?;
+        Ok(Self { transferred, ..Self::compare(migrations(conn), &applied, &recorded) })
     }
 
     /// Lays what the program knows beside what the database says.
@@ -140,6 +143,7 @@ impl History {
             unrecorded: applied.iter().filter(|key| !recorded.contains_key(*key)).cloned().collect(),
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             known,
+            transferred: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! in `viraldb_migrations`.
 
 mod history;
+pub(crate) mod room;
 mod runner;
 
 use std::collections::BTreeMap;
@@ -146,25 +147,33 @@ fn of_engine(url: &DatabaseUrl) -> &'static [Migration] {
 }
 
 /// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
-/// when the database is current.
-pub(crate) fn prepare(conn: &mut DbConnection) -> Result<()> {
+/// when the database is current. Returns the history that it has then.
+pub(crate) fn prepare(conn: &mut DbConnection) -> Result<History> {
     let history = History::read(conn)?;
     history.require_ours()?;
     if history.verdict() == Verdict::Current && history.unrecorded.is_empty() {
-        return Ok(());
+        return Ok(history);
     }
-    runner::unbound(conn, runner::apply_all).map(drop)
+    runner::unbound(conn, runner::apply_all)?;
+    History::read(conn)
 }
 
 fn opener(url: &str) -> Result<Opener> {
     Opener::new(url.parse()?, &Options::default())
 }
 
+/// Refuses a database in which pending migrations have no room, before anything of it is changed.
+pub(super) fn require_room(conn: &mut DbConnection) -> Result<()> {
+    let history = History::read(conn)?;
+    room::require_names(conn, &history)
+}
+
 /// Works on a database that is there already.
 fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
     let opener = opener(url)?;
-    if !opener.history()?.is_initialised() {
-        return Err(Error::NotInitialised(opener.url.to_string()));
+    let history = opener.history()?;
+    if !history.is_initialised() {
+        return Err(opener.not_initialised(&history));
     }
     opener.for_migration().and_then(|mut conn| work(&mut conn)).map_err(|error| opener.explained(error))
 }

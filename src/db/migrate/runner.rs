@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 
 use super::history::has_table;
-use super::{History, Migration, State};
+use super::{History, Migration, State, room};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{ResultExt, one_line};
 use crate::schema::viraldb_migrations;
@@ -74,12 +74,14 @@ pub(super) fn redo_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&
 fn apply(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
     let mut applied = Vec::new();
     while applied.len() < count {
-        match step(conn, apply_next) {
-            Ok(Some(name)) => {
-                tracing::info!(migration = name, "applied");
-                applied.push(name);
+        match step(conn, |conn| apply_next(conn, count - applied.len())) {
+            Ok(names) if names.is_empty() => break,
+            Ok(names) => {
+                for name in &names {
+                    tracing::info!(migration = name, "applied");
+                }
+                applied.extend(names);
             }
-            Ok(None) => break,
             Err(error) if applied.is_empty() => return Err(error),
             Err(error) => return Err(error.with(&format!("applied before it: {}", applied.join(", ")))),
         }
@@ -87,23 +89,26 @@ fn apply(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
     Ok(applied)
 }
 
-/// Applies the oldest pending migration with its bookkeeping.
-fn apply_next(conn: &mut DbConnection) -> Result<Option<&'static str>> {
+/// Applies the oldest pending migration with its bookkeeping; all of them, at most `count`, to a database that has none
+/// yet: there half of them are of no use.
+fn apply_next(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
     let history = History::read(conn)?;
     history.require_ours()?;
-    let next = history.pending().next();
-    if let Some(migration) = next {
+    room::require(conn, &history)?;
+    let next: Vec<&Migration> =
+        history.pending().take(if history.is_initialised() { 1 } else { count }).collect();
+    for migration in &next {
         on_backend!(&mut *conn, |c| {
             // Makes Diesel's table.
             MigrationHarness::applied_migrations(c)
-                .and_then(|_| MigrationHarness::run_migration(c, migration).map(drop))
+                .and_then(|_| MigrationHarness::run_migration(c, *migration).map(drop))
         })
         .map_err(|error| failed(migration, error))?;
         require_whole(conn, migration)?;
         forget(conn, migration)?;
     }
     record(conn)?;
-    Ok(next.map(|migration| migration.name))
+    Ok(next.iter().map(|migration| migration.name).collect())
 }
 
 pub(super) fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {

@@ -8,7 +8,9 @@ use super::folder::{self, default_folder};
 use super::manifest::{Engine, Manifest};
 use super::seal::Seal;
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
-use crate::db::migrate;
+use crate::db::migrate::{self, History};
+use crate::db::opener::Opener;
+use crate::db::unfinished;
 use crate::maintenance::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
@@ -34,16 +36,20 @@ pub struct Create {
 /// SQLite file, and for PostgreSQL the system's for temporary files.
 ///
 /// # Errors
-/// [`Error::NotInitialised`] if there is no viraldb database; `Invalid` if there is no room, `to` is there already, or
+/// [`Error::NotInitialised`] if there is no viraldb database; [`Error::Unusable`] if a transfer into it has not ended;
+/// `Invalid` if there is no room, `to` is there already, or
 /// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse, or `url` goes through a
 /// pooler (`pgbouncer=true`). Nothing is left behind.
 pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
     let history = migrate::status(url)?;
-    let url: DatabaseUrl = url.parse()?;
+    let opener = Opener::new(url.parse()?, &crate::Options::default())?;
+    let url = opener.url.clone();
     url.require_session("pg_dump")?;
     if !history.is_initialised() {
-        return Err(Error::NotInitialised(url.to_string()));
+        return Err(opener.not_initialised(&history));
     }
+    unfinished::require_none(history.transferred, &url)?;
+    require_room(&opener, &history)?;
     if let Some(seal) = &options.seal {
         seal.require_usable()?;
     }
@@ -78,7 +84,11 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
 pub fn is_due_before_run(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
-    Ok(history.is_initialised() && history.pending().next().is_some() && has_rows(url)?)
+    if !history.is_initialised() || history.pending().next().is_none() {
+        return Ok(false);
+    }
+    require_room(&Opener::new(url.parse()?, &crate::Options::default())?, &history)?;
+    has_rows(url)
 }
 
 /// Returns true if a backup should be made before migrations are taken back: the database holds rows.
@@ -89,6 +99,12 @@ pub fn is_due_before_revert(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
     Ok(history.is_initialised() && has_rows(url)?)
+}
+
+/// Refuses a database that could not be migrated: a restore migrates what it has put back.
+fn require_room(opener: &Opener, history: &History) -> Result<()> {
+    let has_room = opener.reader().and_then(|mut conn| migrate::room::require_names(&mut conn, history));
+    has_room.map_err(|error| opener.explained(error))
 }
 
 /// Checks the copy while it is compressed, and what was written is read again.
@@ -200,6 +216,7 @@ fn manifest(
         sha256: sums.sha256.clone(),
         content_bytes: sums.content_bytes,
         content_sha256: sums.content_sha256.clone(),
+        locale: contents.locale,
     }
 }
 

@@ -10,7 +10,7 @@ use super::restore::check_unpacked;
 use super::seal::Unseal;
 use super::{Progress, Step, folder, scratch_folder, verify};
 use crate::maintenance::workspace::{Workspace, require_space};
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Error, Result, Timestamp};
 
 /// How a drill went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Drilled {
     pub seconds: f64,
 }
 
-/// Restores the newest backup of a folder into a scratch place, opens it, compares the counts, and takes it away.
+/// Restores the newest backup of a folder, among those that are not dated later than now if there is one, into a scratch place, opens it, compares the counts, and takes it away.
 ///
 /// That is a folder beside the backup for SQLite, or beside the database if the backup is sealed, and a database of its own on the server of `url` for PostgreSQL;
 /// `url` also tells which backups are meant, if the folder has others.
@@ -46,12 +46,19 @@ pub fn drill(
     url.require_session("pg_restore")?;
     let name = folder::name_of(&url);
     let (engine, origin) = (Engine::of(&url), folder::origin_of(&url)?);
-    let newest = folder::list(folder)?.into_iter().find(|backup| {
-        backup.database.as_ref() == Some(&name)
-            && backup.origin.as_ref() == Some(&origin)
-            && backup.engine == Some(engine.to_string())
-    });
-    let Some(newest) = newest else {
+    let now = Timestamp::now();
+    let (ahead, others): (Vec<_>, Vec<_>) = folder::list(folder)?
+        .into_iter()
+        .filter(|backup| {
+            backup.database.as_ref() == Some(&name)
+                && backup.origin.as_ref() == Some(&origin)
+                && backup.engine == Some(engine.to_string())
+        })
+        .partition(|backup| backup.ahead_of(now).is_some());
+    for backup in &ahead {
+        tracing::warn!("{} is dated later than now, and is not taken for the newest", backup.file.display());
+    }
+    let Some(newest) = others.into_iter().chain(ahead).next() else {
         return Err(Error::invalid(
             folder.display().to_string(),
             format!("holds no backup of {name} ({engine}); `viraldb backup create` makes one"),

@@ -37,6 +37,14 @@ pub struct Listed {
     pub state: String,
 }
 
+impl Listed {
+    /// The date of a backup that is later than now: the clock was wrong when it was made, or is wrong now. Nobody knows
+    /// whether another one is newer.
+    pub(in crate::maintenance) fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
+        self.created_at.filter(|at| *at > now)
+    }
+}
+
 /// Where backups of a database are put unless somebody says otherwise: the folder `backups` beside a SQLite file,
 /// or here.
 pub fn default_folder(url: &DatabaseUrl) -> PathBuf {

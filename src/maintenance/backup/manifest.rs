@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Text};
 use serde::{Deserialize, Serialize};
 
 use crate::maintenance::workspace::create_private;
@@ -82,6 +84,36 @@ pub struct Manifest {
     pub content_bytes: u64,
     /// SHA-256 of the copy in it.
     pub content_sha256: String,
+    /// How a database of PostgreSQL sorts, which a restore needs where that database is gone. Nothing for SQLite, and in
+    /// older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+}
+
+/// How a database of PostgreSQL encodes, sorts and compares text, in the server's words, and its comment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
+pub struct Locale {
+    /// Its encoding, such as `UTF8`.
+    #[diesel(sql_type = Text)]
+    pub encoding: String,
+    /// What the C library sorts by, such as `de_DE.utf8`.
+    #[diesel(sql_type = Text)]
+    pub collate: String,
+    /// What the C library takes for a letter.
+    #[diesel(sql_type = Text)]
+    pub ctype: String,
+    /// Who sorts: `libc`, `icu` or `builtin`; nothing before PostgreSQL 15, which has only the first.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub provider: Option<String>,
+    /// What that sorts by, unless it is the C library.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub locale: Option<String>,
+    /// Rules of ICU beside those of the locale.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub rules: Option<String>,
+    /// The comment of the database.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub comment: Option<String>,
 }
 
 impl Manifest {

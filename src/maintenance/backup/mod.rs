@@ -31,7 +31,7 @@ pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drilled, drill};
 pub use folder::{Listed, default_folder, list};
 pub(super) use folder::{name_of, origin_of};
-pub use manifest::{Engine, Manifest};
+pub use manifest::{Engine, Locale, Manifest};
 pub use prune::{Keep, prune};
 pub use restore::{Planned, Restore, Restored, plan, restore};
 pub use seal::{Seal, Unseal};
@@ -91,6 +91,7 @@ struct Contents {
     schema: String,
     rows: BTreeMap<String, u64>,
     keys: Vec<String>,
+    locale: Option<Locale>,
 }
 
 /// What a check of a copy has counted.

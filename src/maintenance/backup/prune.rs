@@ -28,8 +28,9 @@ pub struct Keep {
 /// Removes old backups from a folder, each database's by itself, and returns those that it removed, or would
 /// with `dry_run`.
 ///
-/// Databases are told apart by what their manifests say of their origin. The newest that is whole always stays, whatever is asked: it is read for that, as far as it can be without
-/// opening its seal. What is cut off fills no place of another, and stays, for somebody to look at; so does a file
+/// Databases are told apart by what their manifests say of their origin. The newest that is whole always stays, whatever
+/// is asked: it is read for that, as far as it can be without opening its seal. What is cut off fills no place of another,
+/// and stays, for somebody to look at; so does a backup dated later than now, by a clock that was wrong, and a file
 /// without a manifest, which is nobody's.
 ///
 /// # Errors
@@ -39,7 +40,12 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
         return Err(Error::invalid("prune", "would keep nothing; say how many are to stay"));
     }
     let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
+    let now = Timestamp::now();
     for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == "whole") {
+        if let Some(at) = backup.ahead_of(now) {
+            tracing::warn!("{} stays: it is dated {at}, later than now", backup.file.display());
+            continue;
+        }
         let of = (backup.engine.clone(), backup.origin.clone(), backup.database.clone());
         databases.entry(of).or_default().push(backup);
     }

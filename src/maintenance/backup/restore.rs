@@ -12,7 +12,7 @@ use super::seal::Unseal;
 use super::{Checked, Progress, require_rows, triggers};
 use crate::db::files::is_of_database;
 use crate::db::migrate;
-use crate::{Database, DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Error, Result};
 
 /// What is restored, and how.
 #[derive(Debug, Clone, Default)]
@@ -68,13 +68,13 @@ pub fn plan(url: &str, file: &Path) -> Result<Planned> {
     }
     let (replaced_bytes, replaced_rows) = match &parsed {
         DatabaseUrl::File(path) => match fs::metadata(path) {
-            Ok(found) => (Some(found.len()), count(url)),
+            Ok(found) => (Some(found.len()), count(&parsed)),
             Err(_) => (None, None),
         },
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(on_server) => {
             match super::postgres::exists(on_server).map_err(|error| error.in_database(&parsed))? {
-                true => (super::postgres::size(on_server).ok(), count(url)),
+                true => (super::postgres::size(on_server).ok(), count(&parsed)),
                 false => (None, None),
             }
         }
@@ -94,10 +94,16 @@ fn require_other_file(url: &DatabaseUrl, backup: &Path) -> Result<()> {
     }
 }
 
-/// The rows of a database that may be damaged, or of another schema.
-fn count(url: &str) -> Option<u64> {
-    let status = Database::connect(url).and_then(|db| crate::maintenance::status(&db)).ok()?;
-    Some(status.tables.iter().map(|table| u64::try_from(table.rows).unwrap_or_default()).sum())
+/// The rows of all tables of a database, as a manifest counts them; nothing if it is damaged.
+fn count(url: &DatabaseUrl) -> Option<u64> {
+    let rows = match url {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(path) => super::sqlite::count_rows(path),
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::count_rows(url),
+        _ => return None,
+    };
+    Some(rows.ok()?.values().sum())
 }
 
 /// Puts a backup in the place of a database, and keeps that beside it.

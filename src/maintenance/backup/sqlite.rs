@@ -15,6 +15,8 @@ use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::migrate::dashed;
 use crate::db::{beside, sqlite};
 use crate::error::{DISK_ERROR, DISK_FULL};
+#[cfg(unix)]
+use crate::maintenance::mounts;
 use crate::maintenance::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
@@ -118,6 +120,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
         schema: dashed(&text("SELECT coalesce(max(version), '') FROM __diesel_schema_migrations")?),
         rows,
         keys,
+        locale: None,
     })
 }
 
@@ -151,6 +154,9 @@ pub(super) fn restore(
     if there.as_ref().is_ok_and(|there| !there.is_file()) {
         return Err(Error::invalid(path.display().to_string(), "is no file; name one, such as viral.db"));
     }
+    if let Ok(there) = &there {
+        require_replaceable(&path, there)?;
+    }
     let alone = if there.is_ok() { Some(Alone::with(&path)?) } else { None };
     if alone.as_ref().is_some_and(Alone::is_held) {
         remove_second_names(&path)?;
@@ -181,6 +187,36 @@ pub(super) fn restore(
     Ok(Restored { database: url.to_string(), rows, applied, kept })
 }
 
+/// Refuses a file in whose place the system would let nobody, or not this user, put another one.
+#[cfg_attr(not(unix), allow(unused_variables))]
+fn require_replaceable(path: &Path, there: &fs::Metadata) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let refused = |reason: String| Err(Error::Unusable { database: path.display().to_string(), reason });
+        if mounts::is_mount_point(&mounts::read()?, path) {
+            return refused(
+                "is mounted by itself, so no other file can be put in its place; mount the folder that it is in, and \
+                 restore there"
+                    .to_owned(),
+            );
+        }
+        let folder = folder_of(path);
+        let around = fs::metadata(&folder).map_err(|error| Error::io(&folder, error))?;
+        let user = rustix::process::geteuid().as_raw();
+        // In such a folder only these may rename or remove a file.
+        let is_sticky = around.permissions().mode() & 0o1000 != 0;
+        if is_sticky && user != 0 && ![around.uid(), there.uid()].contains(&user) {
+            return refused(format!(
+                "belongs to user {}, and in {} (sticky) only that user can replace it; restore as that user",
+                there.uid(),
+                folder.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What stands between a database's name and a moment in the name that it is kept under.
 const KEPT: &str = ".replaced-";
 
@@ -194,19 +230,24 @@ fn replace(path: &Path, copy: &Path, kept: Option<&PathBuf>) -> Result<()> {
     let placed = put_logs_aside(path, kept)
         .and_then(|()| sync_folder(&folder))
         .and_then(|()| fs::rename(copy, path).map_err(|error| Error::io(path, error)));
-    if placed.is_err() {
-        if let Some(kept) = kept {
-            for ending in LOGS {
-                let (log, aside) = (beside(path, ending), beside(kept, ending));
-                if aside.exists() {
-                    fs::rename(&aside, &log).map_err(|error| Error::io(log, error))?;
-                }
-            }
-            fs::remove_file(kept).map_err(|error| Error::io(kept, error))?;
-        }
-        return placed;
+    if let Err(error) = placed {
+        return Err(match kept.map_or(Ok(()), |kept| back(path, kept)) {
+            Ok(()) => error,
+            Err(left) => error.with(&format!("and what was set aside could not be put back: {left}")),
+        });
     }
     sync_folder(&folder)
+}
+
+/// Takes the second name of a database away that was not replaced, and puts its logs back.
+fn back(path: &Path, kept: &Path) -> Result<()> {
+    for ending in LOGS {
+        let (log, aside) = (beside(path, ending), beside(kept, ending));
+        if aside.exists() {
+            fs::rename(&aside, &log).map_err(|error| Error::io(log, error))?;
+        }
+    }
+    fs::remove_file(kept).map_err(|error| Error::io(kept, error))
 }
 
 /// What SQLite may have left beside a database that was damaged, or is gone.

@@ -27,8 +27,20 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         let mend = "remove it, when another one is whole: viraldb backup verify";
         found.push(Finding::warning(Check::Backups, what, "it cannot be restored").mend(mend));
     }
-    let newest = of_this.iter().filter(|backup| backup.state == "whole").find_map(|backup| backup.created_at);
     let now = Timestamp::now();
+    for backup in &of_this {
+        if let Some(at) = backup.ahead_of(now) {
+            let what = format!("the backup {} is dated {at}, later than now", backup.file.display());
+            let why = "the clock was wrong when it was made, or is wrong now: nobody knows which backup is the newest";
+            let mend =
+                "look at the clock: date; then make another one, viraldb backup create, and remove this one";
+            found.push(Finding::warning(Check::Backups, what, why).mend(mend));
+        }
+    }
+    let newest = of_this
+        .iter()
+        .filter(|backup| backup.state == "whole" && backup.ahead_of(now).is_none())
+        .find_map(|backup| backup.created_at);
     let why = "what is lost with the database is lost for good";
     let what = match newest {
         Some(at) if at >= now - OLD => None,

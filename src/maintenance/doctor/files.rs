@@ -10,6 +10,7 @@ use rustix::fs::{Access, access};
 use super::finding::{Check, Finding, Severity};
 use super::fix::Fix;
 use crate::db::beside;
+use crate::maintenance::mounts;
 use crate::{Error, Result};
 
 pub(super) fn look(check: Check, path: &Path) -> Result<Vec<Finding>> {
@@ -26,17 +27,60 @@ fn folder(path: &Path) -> Result<PathBuf> {
     Ok(whole.parent().map_or_else(|| whole.clone(), Path::to_owned))
 }
 
-/// A write-ahead log needs memory that all programs share, which no network gives them.
-#[cfg(target_os = "linux")]
+/// A write-ahead log needs memory that all programs share, which no network gives them, and has to be where the file is.
 fn file_system(path: &Path) -> Result<Option<Finding>> {
-    let mounts = "/proc/self/mountinfo";
-    let text = std::fs::read_to_string(mounts).map_err(|error| Error::io(mounts, error))?;
-    Ok(super::mounts::kind_of(&text, &folder(path)?).and_then(|kind| super::mounts::judge(path, &kind)))
+    let mounts = mounts::read()?;
+    let whole = path.canonicalize().map_err(|error| Error::io(path, error))?;
+    if mounts::is_mount_point(&mounts, &whole) {
+        let what = format!("{} is mounted by itself, without the folder that it is in", path.display());
+        let why = "the write-ahead log stands beside it and stays in the container: what is committed is lost with that, and \
+                   other programs do not see it";
+        let mend =
+            "stop what uses it, mount the folder in place of the file, and put the file and its -wal there";
+        return Ok(Some(Finding::error(Check::FileSystem, what, why).mend(mend)));
+    }
+    Ok(mounts::kind_of(&mounts, &folder(path)?).and_then(|kind| judge(path, &kind)))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn file_system(_: &Path) -> Result<Option<Finding>> {
-    Ok(None)
+/// File systems that another machine serves, as Linux calls them.
+const SERVED: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "coda",
+    "davfs",
+    "glusterfs",
+    "lustre",
+    "ncpfs",
+    "prl_fs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+];
+
+/// What is to be said of a database on such a file system.
+fn judge(path: &Path, kind: &str) -> Option<Finding> {
+    let name = path.display();
+    let why = "the write-ahead log needs memory that all programs share, and locks that hold; without them the file \
+               is damaged";
+    let mend = format!(
+        "stop what uses it, and move {name} with its -wal to a disk of this machine; or use PostgreSQL"
+    );
+    if SERVED.contains(&kind) {
+        let what = format!("{name} is on a network file system ({kind}), where SQLite is not safe");
+        return Some(Finding::error(Check::FileSystem, what, why).mend(mend));
+    }
+    // Most of them are served too: sshfs, s3fs, rclone, gcsfuse.
+    kind.starts_with("fuse.").then(|| {
+        let what = format!("{name} is on {kind}, which may be a network file system");
+        Finding::warning(Check::FileSystem, what, why).mend(mend)
+    })
 }
 
 fn permissions(path: &Path) -> Result<Vec<Finding>> {
@@ -133,5 +177,18 @@ mod tests {
         assert_eq!(said(2 << 30, 200 << 30, 1 << 20).unwrap().0, Severity::Info, "much is left all the same");
         let (severity, what) = said(500, 1_000, 501).unwrap();
         assert!(severity == Severity::Warning && what.contains("less than the database has"), "{what}");
+    }
+
+    #[test]
+    fn network_file_systems_are_named() {
+        let said = |kind: &str| judge(Path::new("/srv/viral.db"), kind);
+        for kind in SERVED {
+            let found = said(kind).unwrap();
+            assert!(found.severity == Severity::Error && found.what.contains(kind), "{kind}");
+        }
+        assert_eq!(said("fuse.sshfs").unwrap().severity, Severity::Warning);
+        for kind in ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk", "apfs"] {
+            assert_eq!(said(kind), None, "{kind}");
+        }
     }
 }

@@ -22,6 +22,7 @@ portable! {
         ForeignKeys = "foreign_keys",
         Shapes = "shapes",
         History = "history",
+        Transfer = "transfer",
         Drift = "drift",
         Sequences = "sequences",
         Jobs = "jobs",
@@ -33,6 +34,7 @@ portable! {
         Autovacuum = "autovacuum",
         Replica = "replica",
         SchemaRights = "schema_rights",
+        Collation = "collation",
     }
 }
 

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Patient;
 use super::finding::{Check, DAMAGE, Finding, RESTORE};
+use super::fix::Fix;
 use crate::Result;
 use crate::db::on_backend;
 use crate::error::ResultExt;
@@ -106,9 +107,7 @@ fn of_report(lines: impl Iterator<Item = String>, shapes_follow: bool) -> Vec<Fi
     if !indexes.is_empty() {
         let what = format!("indexes do not have what their tables have: {}", first(&indexes));
         let why = "queries that go through them find other rows than there are";
-        found.push(
-            Finding::error(Check::Integrity, what, why).mend("when nothing writes: sqlite3 FILE REINDEX"),
-        );
+        found.push(Finding::error(Check::Integrity, what, why).fixed_by(Fix::Alone("REINDEX".to_owned())));
     }
     // CHECK constraints are told by their table only, once for each row.
     let checks: Vec<String> = shapes.iter().filter(|line| line.starts_with("CHECK ")).cloned().collect();

@@ -9,8 +9,6 @@ mod files;
 mod finding;
 mod fix;
 mod integrity;
-#[cfg(all(feature = "sqlite", any(target_os = "linux", test)))]
-mod mounts;
 #[cfg(feature = "postgres")]
 mod replica;
 mod schema;
@@ -26,9 +24,9 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::db::migrate::History;
+use crate::db::migrate::{self, History};
 use crate::db::opener::Opener;
-use crate::db::{DatabaseUrl, on_backend};
+use crate::db::{DatabaseUrl, on_backend, unfinished};
 use crate::secrets::Keyring;
 use crate::{DbConnection, Error, Options, Result};
 
@@ -69,14 +67,22 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     if !asked.fix || before.findings.iter().all(|finding| finding.fix.is_none()) {
         return Ok(before);
     }
-    if before
-        .findings
-        .iter()
-        .any(|finding| finding.check == Check::Integrity && finding.severity == Severity::Error)
-    {
-        let mut report = before;
+    let is_damaged = |finding: &Finding| {
+        finding.check == Check::Integrity && finding.severity == Severity::Error && finding.fix.is_none()
+    };
+    let left_alone = if before.findings.iter().any(is_damaged) {
         let what = "nothing was mended, because the database is damaged";
-        report.add(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE));
+        Some(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE))
+    } else if opener.history()?.transferred.is_some() {
+        let what = "nothing was mended, because a transfer into the database has not ended";
+        let why = "what is mended would be taken for rows of the transfer, which could then not end";
+        Some(Finding::info(Check::Transfer, what, why).mend(unfinished::mend(&opener.url)))
+    } else {
+        None
+    };
+    if let Some(note) = left_alone {
+        let mut report = before;
+        report.add(note);
         report.sort();
         return Ok(report);
     }
@@ -127,7 +133,15 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
 /// All checks but those of the file itself.
 fn look_inside(report: &mut Report, mut patient: Patient<'_>) {
     let Patient { url, opener, asked, .. } = patient;
-    let looks = Check::ALL.iter().filter(|check| asked.wants(**check));
+    // A history that cannot be read is for its own check to report.
+    let has_tables = patient
+        .read(|conn| {
+            let history = History::read(conn)?;
+            Ok(history.is_initialised() && migrate::room::names_taken(conn, &history)?.is_none())
+        })
+        .unwrap_or(true);
+    let looks =
+        Check::ALL.iter().filter(|check| asked.wants(**check) && (has_tables || is_of_any_database(**check)));
     // Before we read for long ourselves, which would keep the log from being emptied.
     let (wal, looks): (Vec<&Check>, Vec<&Check>) = looks.partition(|check| **check == Check::Wal);
     for check in wal {
@@ -154,6 +168,14 @@ fn look_inside(report: &mut Report, mut patient: Patient<'_>) {
             report.looked(check, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
+}
+
+/// Whether a check has something to say of a database without our tables.
+const fn is_of_any_database(check: Check) -> bool {
+    matches!(
+        check,
+        Check::Integrity | Check::History | Check::Version | Check::SchemaRights | Check::Collation
+    )
 }
 
 /// What is looked at, and with what.
@@ -184,6 +206,7 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::Integrity, _) => integrity::integrity,
         (Check::ForeignKeys, _) => integrity::foreign_keys,
         (Check::History, _) => schema::history,
+        (Check::Transfer, _) => schema::transfer,
         (Check::Drift, _) => schema::drift,
         (Check::Sequences, _) => sequences::sequences,
         (Check::Jobs, _) => work::jobs,
@@ -209,6 +232,8 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
         (Check::Replica, DatabaseUrl::Postgres(_)) => replica::replica,
         #[cfg(feature = "postgres")]
         (Check::SchemaRights, DatabaseUrl::Postgres(_)) => server::schema_rights,
+        #[cfg(feature = "postgres")]
+        (Check::Collation, DatabaseUrl::Postgres(_)) => server::collation,
         _ => return None,
     })
 }

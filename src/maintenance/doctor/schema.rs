@@ -6,10 +6,18 @@ use super::finding::{Check, Finding};
 use super::fix::{Fix, on_engine};
 use crate::Result;
 use crate::db::migrate::{self, Entry, History, State};
+use crate::db::unfinished;
 
 pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
-    let (history, has_books) =
-        patient.read(|conn| Ok((History::read(conn)?, migrate::has_table(conn, "viraldb_migrations")?)))?;
+    let (history, has_books, taken) = patient.read(|conn| {
+        let history = History::read(conn)?;
+        let taken = migrate::room::names_taken(conn, &history)?;
+        Ok((history, migrate::has_table(conn, "viraldb_migrations")?, taken))
+    })?;
+    if let Some(taken) = taken {
+        let what = format!("{} {taken}", patient.opener.url);
+        return Ok(vec![Finding::error(Check::History, what, "viraldb cannot make its tables there")]);
+    }
     if !history.is_initialised() {
         let what = format!("{} holds no viraldb database", patient.opener.url);
         let why = "nothing can be kept in it yet";
@@ -29,6 +37,14 @@ pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         found.push(Finding::error(Check::History, what, why).mend(mend));
     }
     Ok(found)
+}
+
+/// A transfer that was interrupted leaves a database that looks whole, and lacks rows.
+pub(super) fn transfer(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let Some(copied) = patient.read(unfinished::copied)? else { return Ok(Vec::new()) };
+    let what = format!("a transfer into the database has not ended, {copied} rows so far");
+    let why = "the other rows are missing, and what is written meanwhile may take their ids";
+    Ok(vec![Finding::error(Check::Transfer, what, why).mend(unfinished::mend(&patient.opener.url))])
 }
 
 fn of_entry(entry: &Entry) -> Option<Finding> {
@@ -83,7 +99,12 @@ pub(super) fn drift(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 fn of_difference(patient: &Patient<'_>, difference: Difference, source: &str) -> Finding {
     let Difference { severity, table, object, name, what, made } = difference;
     let is_missing = made.is_some() && what.contains(" is missing");
+    let is_invalid = object == Object::Index && what.contains(", not valid");
     let why = match object {
+        Object::Index if is_invalid => {
+            "a CREATE INDEX CONCURRENTLY did not end: no query goes through it, a unique one keeps nothing out, and each write \
+             keeps it up to date"
+        }
         Object::Index if is_missing => "queries that went through it read whole tables now",
         Object::Index => "each write keeps it up to date, for nothing that viraldb asks",
         Object::Column if what.ends_with("is not ours") => {
@@ -101,15 +122,18 @@ fn of_difference(patient: &Patient<'_>, difference: Difference, source: &str) ->
             }
             _ => Fix::Together(sql),
         }),
+        _ if is_invalid && what.contains(", not valid, and should be") => {
+            // What it builds first has this name, and stays if it fails.
+            let back = format!("DROP INDEX IF EXISTS {name}_ccnew");
+            finding.fixed_by(Fix::OrElse(format!("REINDEX INDEX CONCURRENTLY {name}"), back))
+        }
+        _ if is_invalid && what.ends_with(", not valid") => finding.mend(format!("DROP INDEX {name}")),
         _ if what.ends_with("is not ours") => finding.mend(match object {
             Object::Column => format!("if nothing uses it: ALTER TABLE {table} DROP COLUMN {name}"),
             Object::Index => format!("if nothing uses it: DROP INDEX {name}"),
             Object::Trigger => format!("if nothing needs it, drop the trigger {name}"),
             _ => format!("if nothing needs it, take the {object} {name} off {table}"),
         }),
-        _ if what.ends_with(", not valid") || what.contains(", not valid, and should be") => {
-            finding.mend(format!("REINDEX INDEX CONCURRENTLY {name}"))
-        }
         _ => finding.mend(format!(
             "put it back by hand as `viraldb migrate sql {source}` has it, or restore a backup"
         )),

@@ -157,3 +157,44 @@ pub(super) fn schema_rights(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     });
     Ok(found.collect())
 }
+
+/// Whether the library that sorts text is still the one with which the indexes were built.
+pub(super) fn collation(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    #[derive(QueryableByName)]
+    struct Versions {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Text)]
+        built: String,
+        #[diesel(sql_type = Text)]
+        now: String,
+    }
+    #[derive(QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = Bool)]
+        is_known: bool,
+    }
+    let changed: Vec<Versions> = query(patient, |c| {
+        let known: Known = diesel::sql_query(
+            "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000 AS is_known",
+        )
+        .get_result(c)?;
+        if !known.is_known {
+            return Ok(Vec::new()); // older servers do not keep the version
+        }
+        diesel::sql_query(
+            "SELECT pg_catalog.quote_ident(datname) AS name, datcollversion AS built, now FROM pg_catalog.pg_database, \
+             LATERAL (SELECT pg_catalog.pg_database_collation_actual_version(oid) AS now) AS library \
+             WHERE datname = current_database() AND datcollversion <> now",
+        )
+        .load(c)
+    })?;
+    let found = changed.into_iter().map(|Versions { name, built, now }| {
+        let what = format!("the database sorted text by version {built} of a library that has version {now} by now");
+        let why = "where the two sort differently, indexes on text miss rows, and let the same key in twice";
+        Finding::error(Check::Collation, what, why).mend(format!(
+            "when nothing writes: REINDEX DATABASE {name}; then: ALTER DATABASE {name} REFRESH COLLATION VERSION"
+        ))
+    });
+    Ok(found.collect())
+}

@@ -106,7 +106,7 @@ pub(super) fn free_pages(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     }
     let what = format!("{} of the file, {} %, are free pages", HumanBytes(bytes), free * 100 / pages.max(1));
     let why = "new rows fill them, but until then they take room on the disk and in every backup";
-    let mend = format!("when nothing writes: sqlite3 {} VACUUM", patient.opener.url);
+    let mend = "when nothing writes: viraldb optimize --vacuum";
     let finding = Finding::info(Check::FreePages, what, why).mend(mend);
     let is_most = free * 2 >= pages && bytes >= MUCH;
     Ok(vec![if is_most { finding.with_severity(super::Severity::Warning) } else { finding }])

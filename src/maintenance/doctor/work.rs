@@ -9,7 +9,7 @@ use super::finding::{Check, Finding};
 use super::fix::Fix;
 use crate::compilation::{PipelineRunId, RunStatus};
 use crate::config::{self, Config, Registry};
-use crate::db::clock::now;
+use crate::db::clock::{after, now};
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::republishing::JobStatus;
@@ -20,6 +20,7 @@ use crate::{Database, Error, Result, Timestamp};
 const TOLD: i64 = 20;
 
 pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let mut found = ahead(patient)?;
     let stuck: i64 = patient.read(|conn| {
         on_backend!(conn, |c| jobs::table
             .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now().nullable())))
@@ -28,13 +29,53 @@ pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         .of("video_processing_jobs", "")
     })?;
     if stuck == 0 {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let (jobs, their) = if stuck == 1 { ("job is", "its lease") } else { ("jobs are", "their leases") };
     let what = format!("{stuck} {jobs} processing past {their}");
     let why = "their workers have died or are stuck, and nobody works on them";
     let finding = Finding::warning(Check::Jobs, what, why).fixed_by(Fix::Rescue);
-    Ok(vec![finding.mend("viraldb jobs rescue")])
+    found.push(finding.mend("viraldb jobs rescue"));
+    Ok(found)
+}
+
+/// A lease is for minutes, and another attempt waits an hour at most unless a worker says otherwise. What is further ahead
+/// was most likely written while a clock was wrong.
+const AHEAD: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Jobs that wait for a time which a wrong clock has written.
+fn ahead(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
+    let (leases, waiting): (i64, i64) = patient.read(|conn| {
+        on_backend!(conn, |c| {
+            let leases = jobs::status
+                .eq(JobStatus::Processing)
+                .and(jobs::lease_expires_at.gt(after(AHEAD).nullable()));
+            // One that was enqueued for a far day is as it should be, unless it comes from the future itself.
+            let waiting = (jobs::status.eq(JobStatus::Retrying).and(jobs::run_at.gt(after(AHEAD))))
+                .or(jobs::status.eq(JobStatus::Queued).and(jobs::created_at.gt(after(AHEAD))));
+            Ok((
+                jobs::table.filter(leases).count().get_result(c)?,
+                jobs::table.filter(waiting).count().get_result(c)?,
+            ))
+        })
+        .of("video_processing_jobs", "")
+    })?;
+    let why = "a clock was wrong when they were claimed or failed; until then nobody else works on them";
+    let finding = |count: i64, what: &str, mend: &str| {
+        let jobs = if count == 1 { "job has" } else { "jobs have" };
+        let what = format!("{count} {jobs} {what} more than 2 days ahead");
+        (count > 0).then(|| Finding::warning(Check::Jobs, what, why).mend(mend))
+    };
+    let mend = |status: &str| {
+        format!(
+            "viraldb jobs cancel ID, then viraldb jobs retry ID; viraldb jobs list --status {status} has the ids"
+        )
+    };
+    let found = [
+        finding(leases, "a lease that ends", &format!("if no worker is at them: {}", mend("processing"))),
+        finding(waiting, "an attempt that is due", &mend("retrying")),
+    ];
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// A run that is not done when the next cycle of its niche begins runs too long.

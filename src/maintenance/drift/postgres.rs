@@ -25,7 +25,9 @@ struct Name {
 pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -> Result<(Schema, Schema)> {
     undone(conn, |conn| {
         let wait = crate::db::default_busy_timeout().as_millis();
-        conn.batch_execute(&format!("SET LOCAL lock_timeout = {wait}")).of("the schema", "")?;
+        // A server may quote every name that it is asked for, and ours would differ from theirs.
+        let settings = format!("SET LOCAL lock_timeout = {wait}; SET LOCAL quote_all_identifiers = off");
+        conn.batch_execute(&settings).of("the schema", "")?;
         let home: Name = diesel::sql_query(
             "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class \
              WHERE oid = pg_catalog.to_regclass('viraldb_keys')::oid), current_schema(), 'public') AS name",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::transfer;
 use crate::db::document::cell;
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp};
@@ -88,6 +89,7 @@ pub struct Exported {
 /// # Errors
 /// `Invalid` for a name of no table, for several tables into one stream or file, or into a folder that holds anything
 /// else or cannot be exchanged, for a file that is not to be replaced,
+/// for a document that is nested deeper than 127 levels or has a number that 64 bits do not keep, by its row,
 /// and for `since` with `clips` or `shorts`, whose rows do not all have a time; `SecretNotSealed` if a sealed column
 /// holds what may be a secret in the clear.
 pub fn export(
@@ -129,6 +131,9 @@ pub fn export(
     db.read(|conn| {
         conn.snapshot(|conn| {
             conn.refuse_hidden_rows()?;
+            for source in &sources {
+                transfer::require_readable(conn, source.table)?;
+            }
             for (n, source) in sources.iter().enumerate() {
                 let file = files.as_mut().and_then(|files| files.get(n));
                 let name = file.as_ref().map(|file| file.name().to_owned());

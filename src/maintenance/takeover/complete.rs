@@ -6,7 +6,7 @@ use super::mask::is_secret;
 use super::source::{self, Source, Tables};
 use super::{Application, Options, Progress, Reject, Report, require_empty, takeover};
 use crate::maintenance::transfer::{self, Digest, Kind};
-use crate::{Database, DbConnection, Error, Result};
+use crate::{Database, DbConnection, Result};
 
 /// Takes the source over into a file that goes away, and compares that with the target. Returns the report if they are
 /// the same.
@@ -37,7 +37,7 @@ pub(super) fn report(
             return Ok(None);
         }
     }
-    let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
+    let folder = crate::db::files::temporary()?;
     let file = format!("sqlite://{}", folder.path().join("viral.db").display());
     let options = Options { application: Some(application), keyring: options.keyring, ..Options::default() };
     let report = takeover(name, &file, &options, reject, progress)?;

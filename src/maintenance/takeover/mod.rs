@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 pub use application::Application;
 
 use super::transfer;
+use crate::db::migrate::{History, room};
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::secrets::{Keyring, Sealing, WithoutKey};
@@ -146,7 +147,17 @@ pub fn takeover(
         return Err(unusable(IS_TARGET.to_owned()));
     }
     let mut source = Source::open(from.clone())?;
-    let tables = source.read(source::tables)?;
+    let tables = source.read(|conn| {
+        let mut tables = source::tables(conn)?;
+        // An `init` of an older viraldb may have failed on the application's own tables and have left some of ours.
+        let history = History::read(conn)?;
+        if room::names_taken(conn, &history)?.is_some() {
+            for ours in room::tables(&history) {
+                tables.remove(ours);
+            }
+        }
+        Ok(tables)
+    })?;
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
     let known = Application::recognise(&names).map_err(&unusable);
     let application = match options.application {
@@ -218,7 +229,7 @@ fn there_or_nowhere(to: &str) -> Result<(Database, Option<tempfile::TempDir>)> {
     match Database::connect_with(to, &none) {
         #[cfg(feature = "sqlite")]
         Err(Error::NotInitialised(_)) => {
-            let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
+            let folder = crate::db::files::temporary()?;
             let file = format!("sqlite://{}", folder.path().join("viral.db").display());
             Ok((Database::open_with(&file, &none)?, Some(folder)))
         }

@@ -8,7 +8,7 @@ use super::read::{self, Digester};
 #[cfg(feature = "sqlite")]
 use super::tables::Column;
 use super::target::Held;
-use super::{Done, Phase, Progress, Read, Run, Table};
+use super::{Done, Kind, Phase, Progress, Read, Run, Table};
 use crate::{Database, DbConnection, Error, Result};
 
 /// Tables that an error names.
@@ -30,6 +30,22 @@ pub(in crate::maintenance) fn digest_of(
     let mut digester = Digester::new(&table, None);
     read::rows(conn, &table, |row| digester.add(row))?;
     Ok(digester.digest)
+}
+
+/// Refuses a table with a document that serde_json does not read as it is, so that whoever reads its rows would lose
+/// something of it.
+///
+/// # Errors
+/// `Invalid`, which names the row and the column.
+pub(in crate::maintenance) fn require_readable(conn: &mut DbConnection, name: &str) -> Result<()> {
+    let Some(mut table) = Table::all()?.into_iter().find(|table| table.name == name) else { return Ok(()) };
+    let key = table.key_column().to_owned();
+    table.columns.retain(|column| column.name == key || matches!(column.kind, Kind::Json { .. }));
+    if table.columns.len() < 2 {
+        return Ok(());
+    }
+    table.key = table.columns.iter().position(|column| column.name == key).unwrap_or_default();
+    read::rows(conn, &table, |row| read::require_readable(&table, row))
 }
 
 impl<'a> Run<'a> {

@@ -17,6 +17,41 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static s
     if parser.at == text.len() { Ok(()) } else { Err("is no JSON document") }
 }
 
+/// Whether it is no document at all; text of the right form may still be more than a database takes.
+#[cfg(feature = "sqlite")]
+pub(super) fn is_malformed(text: &[u8]) -> bool {
+    canonical(text, &mut Vec::new()) == Err(MALFORMED)
+}
+
+/// Levels that serde_json reads.
+const LEVELS: usize = 127;
+
+/// Digits that a number of 64 bits always has.
+const DIGITS: usize = 15;
+
+/// Refuses a document of which serde_json would lose something: levels, or digits.
+pub(super) fn require_readable(text: &[u8]) -> Result<(), &'static str> {
+    if is_plain(text) {
+        return Ok(());
+    }
+    let value: serde_json::Value = serde_json::from_slice(text)
+        .map_err(|_| "is nested deeper than 127 levels, or holds a number that is too large for 64 bits")?;
+    let (mut kept, mut given) = (Vec::new(), Vec::new());
+    canonical(value.to_string().as_bytes(), &mut kept)?;
+    canonical(text, &mut given)?;
+    if kept == given { Ok(()) } else { Err("holds a number with more digits than one of 64 bits keeps") }
+}
+
+/// Whether a glance shows that a document has few levels and short numbers. Text in its strings may look like others.
+fn is_plain(text: &[u8]) -> bool {
+    let levels = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    let mut numbers = text.split(|byte| !is_digit(byte)).map(<[u8]>::len);
+    let has_exponent =
+        text.windows(2).any(|pair| matches!(pair, [digit, b'e' | b'E'] if digit.is_ascii_digit()));
+    levels <= LEVELS && !has_exponent && numbers.all(|digits| digits <= DIGITS)
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
@@ -125,6 +160,7 @@ impl Parser<'_> {
                     self.at += 1;
                     self.escape(out)?;
                 }
+                byte if byte < b' ' => return Err(MALFORMED),
                 byte => {
                     self.at += 1;
                     out.push(byte);
@@ -326,6 +362,7 @@ mod tests {
             "tru",
             "\"\\x\"",
             "\"\\u12\"",
+            "\"a\nb\"",
         ] {
             assert_eq!(form(text), Err(MALFORMED), "{text}");
         }
@@ -334,5 +371,31 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(form(&nested(DEEPEST)).is_ok());
         assert!(form(&nested(DEEPEST + 1)).unwrap_err().contains("nested deeper"));
+    }
+
+    #[test]
+    fn what_serde_would_change_is_refused() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        for text in [
+            "1",
+            "-0.5",
+            "1e3",
+            "1.0E-7",
+            "123456789012345",
+            "9007199254740993",
+            "18446744073709551615",
+            "0.1234567890123456",
+            "\"12345678901234567890 1e400 [[[\"",
+            r#"{"a": {"a": [1, 2.50]}}"#,
+            &nested(LEVELS),
+        ] {
+            assert_eq!(require_readable(text.as_bytes()), Ok(()), "{text}");
+        }
+        for text in
+            ["1e400", "123456789012345678901234567890", "0.12345678901234567890123", "[9007199254740993.5]"]
+        {
+            assert!(require_readable(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(require_readable(nested(LEVELS + 1).as_bytes()).unwrap_err().contains("127 levels"));
     }
 }

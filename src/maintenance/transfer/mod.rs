@@ -23,10 +23,11 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "sqlite")]
 pub(super) use complete::digest_of;
+pub(super) use complete::require_readable;
 pub use digest::Digest;
 
 use crate::db::migrate::History;
-use crate::db::{on_backend, same_file};
+use crate::db::{on_backend, same_file, unfinished};
 use crate::error::ResultExt;
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use read::Digester;
@@ -176,7 +177,7 @@ pub fn transfer(
     // No replica of either is meant.
     let target = match was_complete {
         true => Database::connect_with(to, &crate::Options::default())?,
-        false => Database::open_with(to, &crate::Options::default())?,
+        false => Database::open_for_transfer(to)?,
     };
     let mut run = Run { tables: &tables, target: &target, options, progress };
     let read = if was_complete {
@@ -261,6 +262,7 @@ fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<
         return Err(unusable(IS_SOURCE));
     }
     let source = Database::connect_with(from, &crate::Options::default())?;
+    unfinished::require_none(source.history()?.transferred, source.url())?;
     let Some(mut conn) = Database::look_at(to)? else {
         return Ok((source, Held::nothing()));
     };

@@ -150,6 +150,20 @@ fn bad(table: &Table, key: &str, column: &str, reason: &str) -> Error {
     )
 }
 
+/// Refuses a row with a document that serde_json does not read as it is.
+pub(super) fn require_readable(table: &Table, row: &[u8]) -> Result<()> {
+    let documents = table.columns.iter().zip(row::fields(row));
+    documents.filter_map(|(column, value)| Some((column, value?))).try_for_each(|(column, value)| {
+        column.kind.require_readable(value).map_err(|reason| {
+            let what = format!("{}.{} of the row {}", table.name, column.name, key(table, row));
+            Error::invalid(
+                what,
+                format!("{reason}, and would not come back as it is; change it before the export"),
+            )
+        })
+    })
+}
+
 /// Counts rows into a digest, and looks whether they fit where they go.
 pub(super) struct Digester<'a> {
     table: &'a Table,

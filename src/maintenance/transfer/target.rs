@@ -17,13 +17,11 @@ use super::tables::Table;
 use crate::config::Registry;
 use crate::db::migrate::has_table;
 use crate::db::on_backend;
+use crate::db::unfinished::TRANSFER as PROGRESS;
 use crate::error::ResultExt;
 use crate::schema::system_configuration;
 use crate::types::ConfigValue;
 use crate::{DbConnection, Error, Result};
-
-/// The table of progress.
-const PROGRESS: &str = "viraldb_transfer";
 
 /// What each table is known to hold.
 pub(super) type Copied = HashMap<String, Digest>;

@@ -39,6 +39,10 @@ pub(super) enum Keeps {
 /// The version of `jsonb` that PostgreSQL sends and takes.
 const JSONB: u8 = 1;
 
+/// Why a setting is refused that would be read as text on SQLite.
+const UNREAD: &str = "is nested deeper than 127 levels, or holds a number that is too large for 64 bits; viraldb does not \
+                      read such a setting";
+
 /// The start of 2000, from which PostgreSQL counts, in microseconds of Unix time.
 const EPOCH: i64 = 946_684_800_000_000;
 
@@ -86,9 +90,22 @@ impl Kind {
             (Self::Double, Keeps::Sqlite) if f64::from_be_bytes(fixed(value)?).is_nan() => {
                 Err("is NaN, which SQLite does not keep")
             }
+            (Self::Json { bare: true }, Keeps::Sqlite)
+                if serde_json::from_slice::<serde_json::Value>(document(value)?).is_err() =>
+            {
+                Err(UNREAD)
+            }
             (Self::Time, Keeps::Sqlite) if moment(value).is_err() => {
                 Err("lies outside the years 0 to 9999, which SQLite keeps")
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a document that serde_json does not read as it is.
+    pub(super) fn require_readable(self, value: &[u8]) -> Result<(), &'static str> {
+        match self {
+            Self::Json { .. } => json::require_readable(document(value)?),
             _ => Ok(()),
         }
     }
@@ -135,7 +152,11 @@ pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result
         Kind::Json { bare } => {
             let mut document = vec![JSONB];
             // As `ConfigValue` reads it.
-            if bare && serde_json::from_str::<serde_json::Value>(text()?).is_err() {
+            let is_read = !bare || serde_json::from_slice::<serde_json::Value>(value).is_ok();
+            if !is_read && !json::is_malformed(value) {
+                return Err(UNREAD.to_owned());
+            }
+            if !is_read {
                 document.extend(serde_json::Value::from(text()?).to_string().bytes());
             } else {
                 document.extend(value);

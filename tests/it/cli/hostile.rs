@@ -142,7 +142,7 @@ both! {
                 }
             }
             let rejects = lines(t, table, std::slice::from_ref(&row), &["--rejects", "rejects.jsonl"]);
-            assert_eq!(rejects.code, 0, "{rejects:?}");
+            assert_eq!(rejects.code, 3, "{rejects:?}");
             let kept = json(&std::fs::read_to_string(t.path("rejects.jsonl")).unwrap());
             assert!(kept["reason"].as_str().unwrap().len() < 1_000 && kept["row"] == row);
         }

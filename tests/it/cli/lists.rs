@@ -67,3 +67,35 @@ both! {
         assert!(text.contains("known niches: a100, a101, ") && text.contains("a119 and ") && text.ends_with(" more\n"), "{text}");
     }
 }
+
+both! {
+    /// Where a table is too narrow for the longest words, each row stands by itself, and no word is broken. `script`
+    /// gives the command a terminal.
+    fn a_narrow_terminal_breaks_no_word(t) {
+        t.ok(&["init", "--sample"]);
+        let on = |columns: u32, args: &str| {
+            let shown = format!("stty cols {columns} rows 24; {} {args}", env!("CARGO_BIN_EXE_viraldb"));
+            let mut command = std::process::Command::new("script");
+            command.args(["-qec", &shown, "/dev/null"]).current_dir(t.dir.path()).env("DATABASE_URL", &t.url);
+            let done = command.stdin(std::process::Stdio::null()).output().unwrap();
+            assert!(done.status.success(), "{done:?}");
+            String::from_utf8(done.stdout).unwrap().replace('\r', "")
+        };
+        let wide = on(200, "videos list --limit 2");
+        assert!(wide.starts_with(" id") || wide.starts_with("id"), "{wide}");
+        assert_eq!(wide.lines().count(), 3, "{wide}");
+        let narrow = on(40, "videos list --limit 2");
+        let blocks: Vec<&str> = narrow.split("\n\n").collect();
+        assert_eq!(blocks.len(), 2, "{narrow}");
+        let names = |block: &str| block.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect::<Vec<_>>();
+        let header: Vec<String> = wide.lines().next().unwrap().split_whitespace().map(str::to_owned).collect();
+        for block in blocks {
+            assert_eq!(names(block), header, "{narrow}");
+        }
+        for (word, row) in wide.lines().skip(1).flat_map(str::split_whitespace).zip(0..) {
+            assert!(narrow.contains(word), "word {row} of the wide table is whole: {word} in {narrow}");
+        }
+        // Wide enough for its words, it is a table still.
+        assert!(on(60, "jobs stats").lines().count() < 3);
+    }
+}

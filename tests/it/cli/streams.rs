@@ -168,7 +168,7 @@ both! {
         for (stderr, log) in [(full(), "text"), (closed_pipe(), "json")] {
             let args = ingest(&files, &["-vvv", "--log-format", log]);
             let ran = run(t.command(&args).stderr(stderr));
-            assert_eq!(ran.code, 0);
+            assert_eq!(ran.code, 3);
             assert!(ran.out.contains("9 rejected") && ran.out.contains("7 rows: "), "{}", ran.out);
             assert_eq!(run(t.command(&["videos", "mark", "nope", "used"]).stderr(full())).code, 1);
             assert_eq!(run(t.command(&["videos", "mark", "nope", "used", "-vvv"]).stderr(closed_pipe())).code, 1);

@@ -2,6 +2,8 @@
 
 mod changes;
 mod commands;
+#[cfg(all(unix, feature = "sqlite"))]
+mod dotenv;
 mod effects;
 mod kept;
 mod layers;

@@ -409,8 +409,17 @@ mod on_postgres {
         assert_eq!(told(&db), BTreeSet::from([expected.to_owned()]));
         let said = t.run(&["doctor", "--only", "drift"]);
         assert_eq!(said.code, 4);
-        assert!(said.out.contains("REINDEX INDEX CONCURRENTLY idx_clips_pipeline"), "{}", said.out);
-        execute(&mut db.session().unwrap(), "REINDEX INDEX CONCURRENTLY idx_clips_pipeline");
+        assert!(
+            said.out.contains("a CREATE INDEX CONCURRENTLY did not end: no query goes through it"),
+            "{}",
+            said.out
+        );
+        let fixed = t.run(&["doctor", "--only", "drift", "--fix"]);
+        assert!(
+            fixed.code == 0 && fixed.out.contains("REINDEX INDEX CONCURRENTLY idx_clips_pipeline"),
+            "{}",
+            fixed.out
+        );
         assert_eq!(told(&db), BTreeSet::new());
     }
 

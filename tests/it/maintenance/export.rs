@@ -262,6 +262,27 @@ both! {
         assert_eq!((done.status.code(), String::from_utf8(done.stderr).unwrap().as_str()), (Some(0), ""));
     }
 
+    /// Documents that would come back with fewer digits or not at all.
+    fn a_document_that_is_not_read_as_it_is_is_named(t) {
+        let db = t.db();
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for (document, says) in [
+            ("[123456789012345678901234567890]", "holds a number with more digits than one of 64 bits keeps"),
+            ("{\"a\": 1e400}", "holds a number that is too large for 64 bits"),
+            (&*deep, "is nested deeper than 127 levels"),
+        ] {
+            super::sql(&db, &format!("INSERT INTO jobs (id, metadata) VALUES (7, '{document}')"));
+            for args in [&["export", "jobs"][..], &["export", "--all", "--to", "out"]] {
+                let ran = t.run(args);
+                assert_eq!((ran.code, &*ran.out), (1, ""), "{args:?}");
+                assert!(ran.err.contains("jobs.metadata of the row 7 ") && ran.err.contains(says), "{}", ran.err);
+            }
+            super::sql(&db, "DELETE FROM jobs");
+        }
+        super::sql(&db, "INSERT INTO jobs (id, metadata) VALUES (7, '[12345678901234567, 0.1, \"123456789012345678901234567890\"]')");
+        assert!(t.ok(&["export", "jobs"]).contains("[12345678901234567,0.1,\"123456789012345678901234567890\"]"));
+    }
+
     fn sealed_values_go_out_as_they_are_and_no_others(t) {
         let db = t.db();
         let keyring = Keyring::new([Key::generate().unwrap()]);

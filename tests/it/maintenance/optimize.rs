@@ -115,10 +115,21 @@ fn who_reads_meanwhile_keeps_the_log() {
     fill(&db);
     let other = rusqlite::Connection::open(t.path("viral.db")).unwrap();
     other.execute_batch("BEGIN; SELECT count(*) FROM analytics").unwrap();
-    let mut rows = other.prepare("SELECT id FROM analytics").unwrap();
-    let mut rows = rows.query([]).unwrap();
+    let mut statement = other.prepare("SELECT id FROM analytics").unwrap();
+    let mut rows = statement.query([]).unwrap();
     rows.next().unwrap();
     sql(&db, "DELETE FROM analytics WHERE id % 2 = 0");
     let done = optimize(&db, false).unwrap();
     assert!(done.wal_bytes_after > Some(0), "{done:?}");
+    assert_eq!(done.wal_held_by, ["this program, or one that cannot be seen from here"]);
+    // Seen from another program, this one is who reads.
+    let said = t.ok(&["optimize"]);
+    assert!(said.contains("not emptied: somebody reads an older state. The file is open in "), "{said}");
+    assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
+    drop(rows);
+    drop(statement);
+    other.execute_batch("COMMIT").unwrap();
+    drop(other);
+    let done = optimize(&db, false).unwrap();
+    assert_eq!((done.wal_bytes_after, done.wal_held_by), (Some(0), Vec::new()));
 }

@@ -1,5 +1,6 @@
 //! Migrations: run once, whole or not at all, back and forth, and only on histories that are ours.
 
+mod foreign;
 #[cfg(feature = "sqlite")]
 mod on_sqlite;
 mod processes;

@@ -115,7 +115,7 @@ both! {
             }
             if t.is_postgres || t.sqlite_file().exists() {
                 let applied = t.versions("__diesel_schema_migrations");
-                assert_eq!(applied, keys[..applied.len()]);
+                assert!(applied.is_empty() || applied == keys, "a first init is done as a whole: {applied:?}");
                 assert_eq!(t.versions("viraldb_migrations"), applied, "recorded with the migration");
                 assert_eq!(t.tables(), whole[applied.len()], "after {applied:?}");
                 seen.insert(applied.len());
@@ -124,6 +124,6 @@ both! {
             t.is_current();
             db.write(seed).unwrap();
         }
-        assert!(seen.len() > 2, "migrations that were done when they were killed: {seen:?}");
+        assert!(seen.contains(&0), "all were done before they were killed");
     }
 }

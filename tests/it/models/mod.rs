@@ -2,6 +2,7 @@
 
 mod compilation;
 mod generation;
+mod indexed;
 #[cfg(feature = "postgres")]
 mod on_diesel_async;
 mod republishing;

@@ -176,6 +176,35 @@ both! {
         assert!(t.path("backups/notes.zst").exists());
     }
 
+    /// The clock was wrong when it was made: nobody knows whether another one is newer.
+    fn one_dated_later_than_now_displaces_no_other(t) {
+        with_rows(t, 3);
+        let files: Vec<_> = (0..3).map(|_| back_up(t)).collect();
+        let manifest = Manifest::path_of(&files[0]);
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        document["created_at"] = "2040-01-01T00:00:00Z".into();
+        std::fs::write(&manifest, document.to_string()).unwrap();
+        let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+
+        let drilled: Value = serde_json::from_str(&t.ok(&["backup", "drill", "--format", "json"])).unwrap();
+        assert!(drilled["file"].as_str().unwrap().ends_with(&name(&files[2])), "{drilled}");
+        let doctor = t.run(&["doctor", "--only", "backups"]);
+        assert_eq!(doctor.code, 3, "{}", doctor.out);
+        assert!(doctor.out.contains("is dated 2040-01-01T00:00:00Z, later than now"), "{}", doctor.out);
+        let ran = t.run(&["backup", "prune", "--keep", "1"]);
+        assert!(ran.code == 0 && ran.err.contains("is dated 2040-01-01T00:00:00Z, later than now"), "{}", ran.err);
+        let left: Vec<_> = names(&t.path("backups")).into_iter().filter(|name| name.ends_with(".zst")).collect();
+        assert_eq!(left, [name(&files[0]), name(&files[2])]);
+        // Alone it is better than none.
+        for file in [&files[2], &Manifest::path_of(&files[2])] {
+            std::fs::remove_file(file).unwrap();
+        }
+        let ran = t.run(&["backup", "drill"]);
+        assert!(ran.code == 0 && ran.err.contains("is dated later than now"), "{}", ran.err);
+        assert!(t.run(&["doctor", "--only", "backups"]).out.contains("later than now"));
+    }
+
     fn a_full_disk_leaves_nothing(t) {
         let db = t.db();
         add(&db, 300);

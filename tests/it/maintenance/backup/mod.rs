@@ -4,6 +4,8 @@ mod before_migration;
 mod damaged;
 mod killed;
 mod made;
+#[cfg(all(unix, feature = "sqlite"))]
+mod replaced;
 mod restored;
 mod sealed;
 

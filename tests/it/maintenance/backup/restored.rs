@@ -89,6 +89,16 @@ both! {
         }
     }
 
+    /// Also of tables that are not ours.
+    fn both_sides_are_counted_alike(t) {
+        with_rows(t, 2);
+        make::execute(&mut t.plain(), "CREATE TABLE theirs (id integer); INSERT INTO theirs VALUES (1), (2)").unwrap();
+        let file = back_up(t);
+        let planned = backup::plan(&t.url, &file).unwrap();
+        assert!(planned.replaced_rows.is_some());
+        assert_eq!(planned.replaced_rows, planned.backup.rows);
+    }
+
     fn one_that_is_in_use_is_not_replaced(t) {
         with_rows(t, 2);
         let file = back_up(t);
@@ -401,5 +411,90 @@ fn rights_and_settings_of_the_database_stay() {
     let said = restore(&t, &file);
     assert!(said.code == 0 && said.out.contains("_replaced_"), "{}{}", said.out, said.err);
     assert_eq!(described(), before);
+    assert_eq!(videos(&t), 2);
+}
+
+/// How a database sorts, and its comment, are in no dump either.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_database_sorts_as_before() {
+    use viraldb::diesel::connection::{Connection, SimpleConnection};
+    let t = Scratch::postgres();
+    let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    let name = format!("{own}_icu");
+    let mut server = viraldb::DbConnection::Postgres(
+        viraldb::diesel::pg::PgConnection::establish(&t.url.replace(own, "postgres")).unwrap(),
+    );
+    // In a phone book "ä" stands as "ae".
+    let make = format!(
+        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk'"
+    );
+    server.batch_execute(&make).unwrap();
+    server.batch_execute(&format!("COMMENT ON DATABASE {name} IS 'the channel''s \\ own'")).unwrap();
+    let url = t.url.replace(own, &name);
+    let on = |args: &[&str]| {
+        let ran: Ran = t.command(args).env("DATABASE_URL", &url).output().unwrap().into();
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran.out
+    };
+    on(&["init"]);
+    let mut described = || {
+        let all = "SELECT concat_ws(' ', encoding, datcollate, datctype, datlocprovider, daticulocale, \
+                   shobj_description(oid, 'pg_database')) AS v FROM pg_database";
+        make::query(&mut server, &format!("{all} WHERE datname = '{name}'")).remove(0)
+    };
+    let before = described();
+    assert!(before.ends_with("C C i de-u-co-phonebk the channel's \\ own"), "{before}");
+    on(&["backup", "create", "--to", "of.dump.zst"]);
+    on(&["restore", "--yes", "of.dump.zst"]);
+    assert_eq!(described(), before);
+    // On a server that lacks the database, the manifest has it.
+    drop_database(&t, &name);
+    on(&["restore", "--yes", "of.dump.zst"]);
+    assert_eq!(described(), before);
+    // A locale that is not to be had here is no reason to have no database at all.
+    drop_database(&t, &name);
+    let manifest = t.path("of.dump.zst.manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"collate\": \"C\"", "\"collate\": \"xx_XX\"")).unwrap();
+    let ran: Ran =
+        t.command(&["restore", "--yes", "of.dump.zst"]).env("DATABASE_URL", &url).output().unwrap().into();
+    assert!(
+        ran.code == 0 && ran.err.contains("the locale of the backup is not to be had here"),
+        "{}",
+        ran.err
+    );
+    let left = "SELECT datname::text AS v FROM pg_database WHERE datname LIKE '{}_%'".replace("{}", &name);
+    for kept in make::query(&mut server, &left).into_iter().chain([name]) {
+        server.batch_execute(&format!("DROP DATABASE \"{kept}\"")).unwrap();
+    }
+}
+
+/// A service of libpq's names the server and the database; the URL names neither.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_service_names_the_database() {
+    let t = Scratch::postgres();
+    with_rows(&t, 2);
+    let (before, rest) = t.url.rsplit_once('/').unwrap();
+    let name = rest.split('?').next().unwrap();
+    let host = before.rsplit_once('@').unwrap().1.replace("%2F", "/").replace("%2f", "/");
+    let services = t.file("services", format!("[shop]\nhost={host}\nuser=postgres\ndbname={name}\n"));
+    let on = |args: &[&str]| {
+        let mut command = t.command(args);
+        command.env("DATABASE_URL", "postgres://?service=shop").env("PGSERVICEFILE", &services);
+        let ran: Ran = command.output().unwrap().into();
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+        ran.out
+    };
+    on(&["backup", "create"]);
+    let listed = backup::list(&t.path("backups")).unwrap();
+    assert_eq!(listed[0].database.as_deref(), Some(name));
+    assert!(
+        listed[0].file.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-")),
+        "{listed:?}"
+    );
+    on(&["backup", "drill"]);
+    on(&["restore", "--yes", listed[0].file.to_str().unwrap()]);
     assert_eq!(videos(&t), 2);
 }

@@ -155,6 +155,32 @@ both! {
         fixed(t, Check::Drift);
     }
 
+    /// Somebody's clock was set to another year for a while.
+    fn jobs_that_wait_for_a_day_far_ahead(t) {
+        let db = t.db();
+        let jobs = db.write(|c| (0..5).map(|_| make::video_job(c).insert(c)).collect::<viraldb::Result<Vec<_>>>()).unwrap();
+        let set = |at: usize, to: &str| write(t, &format!("UPDATE video_processing_jobs SET {to} WHERE id = '{}'", jobs[at].id));
+        let later = if t.is_postgres { "'2040-01-01 00:00:00+00'" } else { "'2040-01-01 00:00:00'" };
+        set(0, &format!("status = 'processing', leased_by = 'w', lease_expires_at = {later}"));
+        set(1, &format!("status = 'retrying', run_at = {later}"));
+        set(2, &format!("run_at = {later}, created_at = {later}"));
+        // As it was asked for.
+        set(3, &format!("run_at = {later}"));
+        let found = found(t, Check::Jobs);
+        let what: Vec<&str> = found.iter().map(|finding| &*finding.what).collect();
+        assert_eq!(what, [
+            "1 job has a lease that ends more than 2 days ahead",
+            "2 jobs have an attempt that is due more than 2 days ahead",
+        ]);
+        assert!(found.iter().all(|finding| finding.mend.as_deref().is_some_and(|mend| mend.contains("viraldb jobs cancel ID"))));
+        for job in &jobs[..3] {
+            t.ok(&["jobs", "cancel", &job.id.to_string()]);
+            t.ok(&["jobs", "retry", &job.id.to_string()]);
+        }
+        set(2, "created_at = updated_at");
+        assert!(examined(t, Examination { only: vec![Check::Jobs], ..Default::default() }).findings.is_empty());
+    }
+
     fn jobs_past_their_lease(t) {
         let db = t.db();
         db.write(|c| {

@@ -96,3 +96,66 @@ fn a_table_that_another_session_holds() {
     execute(&mut holder, "COMMIT");
     assert!(found(&t, Check::Runs).is_empty());
 }
+
+/// The library that sorts text was upgraded, and the indexes are as the old one sorted.
+#[test]
+fn a_collation_of_another_version() {
+    use viraldb::diesel::pg::PgConnection;
+    use viraldb::diesel::{Connection, connection::SimpleConnection};
+    let t = Scratch::postgres();
+    let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    let mut server = PgConnection::establish(&t.url.replace(own, "postgres")).unwrap();
+    let name = format!("{own}_icu");
+    let made = format!(
+        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en'"
+    );
+    server.batch_execute(&made).unwrap();
+    let url = t.url.replace(own, &name);
+    let on = |args: &[&str]| -> Ran { t.command(args).env("DATABASE_URL", &url).output().unwrap().into() };
+    assert_eq!(on(&["init"]).code, 0);
+    assert_eq!(on(&["doctor", "--only", "collation"]).code, 0);
+    server
+        .batch_execute(&format!("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = '{name}'"))
+        .unwrap();
+    let ran = on(&["doctor", "--only", "collation"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("sorted text by version 1.0 of a library that has version"), "{}", ran.out);
+    assert!(ran.out.contains(&format!("ALTER DATABASE {name} REFRESH COLLATION VERSION")), "{}", ran.out);
+    // Each connection is told so by the server; a person is told once, and by `-q` not at all.
+    let warnings = |ran: &Ran| ran.err.matches("collation version mismatch").count();
+    assert_eq!(warnings(&ran), 1, "{}", ran.err);
+    assert!(ran.err.lines().count() == 1 && ran.err.contains("WARN"), "{}", ran.err);
+    for args in [&["status"][..], &["videos", "list"], &["jobs", "stats"], &["backup", "create"]] {
+        let ran = on(args);
+        assert!(ran.code == 0 && warnings(&ran) == 1, "{args:?}: {}", ran.err);
+        let quiet = on(&[args, &["-q"]].concat());
+        assert_eq!((quiet.code, &*quiet.err), (0, ""), "{args:?}");
+    }
+    server.batch_execute(&format!("ALTER DATABASE {name} REFRESH COLLATION VERSION")).unwrap();
+    let ran = on(&["doctor", "--only", "collation"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""), "{}", ran.out);
+    server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+}
+
+/// A server may put every name in quotation marks.
+#[test]
+fn names_in_quotation_marks_are_no_drift() {
+    let t = Scratch::postgres();
+    t.db();
+    let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+    execute(&mut t.plain(), &format!("ALTER DATABASE {own} SET quote_all_identifiers = on"));
+    let report = examined(&t, Examination::default());
+    assert!(
+        report.findings.iter().all(|finding| finding.severity == Severity::Info),
+        "{:#?}",
+        report.findings
+    );
+    execute(&mut t.plain(), "DROP INDEX idx_clips_pipeline");
+    assert_eq!(one(&t, Check::Drift).what, "index idx_clips_pipeline is missing on clips");
+    fixed(&t, Check::Drift);
+    t.ok(&["status", "--sizes"]);
+    t.ok(&["optimize"]);
+    t.ok(&["init", "--sample"]);
+    t.ok(&["backup", "create"]);
+    t.ok(&["export", "--all", "--to", "out"]);
+}

@@ -80,6 +80,9 @@ both! {
         for (name, bytes) in &left {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
+        let mut nowhere = t.command(&["takeover", path.to_str().unwrap()]);
+        let ran: crate::support::Ran = nowhere.env("TMPDIR", "/nowhere").output().unwrap().into();
+        assert!(ran.code == 1 && ran.err.contains("/nowhere: ") && ran.err.contains("TMPDIR"), "{}", ran.err);
         assert!(taken_rows(t, &path) > 10);
         assert!(look(folder) == left, "{:?}", look(folder).keys());
         assert_eq!(rows(t, "trends")["1"]["title"], "from the log");

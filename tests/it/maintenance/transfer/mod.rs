@@ -5,6 +5,7 @@ mod killed;
 mod refused;
 mod resumed;
 mod rows;
+mod unfinished;
 
 use viraldb::maintenance::transfer::{Existing, Options, Report, transfer};
 use viraldb::{Database, DbConnection, Result};

@@ -175,6 +175,36 @@ fn documents_are_as_deep_as_sqlite_reads() {
     assert!(error.contains("jobs.metadata of the row 7 is nested deeper than 1,000 levels"), "{error}");
 }
 
+/// Settings are read by serde_json, which reads less than the engines keep: SQLite's would be taken for text.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[test]
+fn a_setting_that_is_not_read_is_named() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (from, to) in [(Scratch::sqlite(), Scratch::postgres()), (Scratch::postgres(), Scratch::sqlite())] {
+        for value in [&*deep, "1e400"] {
+            let set =
+                "INSERT INTO system_configuration (key, value) VALUES ('mine', '{}')".replace("{}", value);
+            execute(&from.db(), &set);
+            let error = refusal(&from, &to, Existing::Replace);
+            assert!(
+                error.contains(
+                    "system_configuration.value of the row \"mine\" is nested deeper than 127 levels, or"
+                ),
+                "{error}"
+            );
+            execute(&from.db(), "DELETE FROM system_configuration WHERE key = 'mine'");
+        }
+        // As many digits as there are.
+        execute(
+            &from.db(),
+            "INSERT INTO system_configuration (key, value) VALUES ('mine', '[123456789012345678901234567890]')",
+        );
+        run(&from, &to, Existing::Replace).unwrap();
+        let mine = "SELECT CAST(value AS text) AS v FROM system_configuration WHERE key = 'mine'";
+        assert_eq!(make::query(&mut to.plain(), mine), ["[123456789012345678901234567890]"]);
+    }
+}
+
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
 fn what_sqlite_does_not_keep_is_named() {

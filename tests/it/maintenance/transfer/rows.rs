@@ -245,7 +245,7 @@ fn forms_of_sqlite_become_those_of_postgresql() {
     let db = from.db();
     execute(
         &db,
-        r#"INSERT INTO system_configuration (key, value) VALUES ('bare', 'some "text"'), ('number', '5'), ('string', '"5"'), ('huge', '1e999');
+        r#"INSERT INTO system_configuration (key, value) VALUES ('bare', 'some "text"'), ('number', '5'), ('string', '"5"');
            INSERT INTO jobs (metadata, created_at) VALUES (' {"b":1,"a":[1.10,1e2],"b":2} ', '2026-01-01 00:00:00'), ('1e400', '2026-01-01 00:00:00.5')"#,
     );
     run(&from, &to, Existing::Refuse).unwrap();
@@ -255,7 +255,7 @@ fn forms_of_sqlite_become_those_of_postgresql() {
             Ok(make::query(c, "SELECT key || ' ' || value::text AS v FROM system_configuration ORDER BY key"))
         })
         .unwrap();
-    assert_eq!(values, [r#"bare "some \"text\"""#, r#"huge "1e999""#, "number 5", r#"string "5""#]);
+    assert_eq!(values, [r#"bare "some \"text\"""#, "number 5", r#"string "5""#]);
     let jobs = to
         .db()
         .read(|c| Ok(make::query(c, "SELECT left(metadata::text, 30) AS v FROM jobs ORDER BY id")))

@@ -1,10 +1,12 @@
 //! Dumps of PostgreSQL databases, by its own programs, and putting one in the place of a database.
 
+pub(super) mod likeness;
+mod programs;
+
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
+use std::io::BufReader;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -16,16 +18,15 @@ use super::folder::stamp;
 use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
-use crate::db::conninfo::{database_name, environment, in_database};
+use crate::db::conninfo::{database_name, in_database};
 use crate::db::migrate::dashed;
 use crate::db::postgres;
-use crate::error::{ResultExt, found_no_room, one_line};
+use crate::error::ResultExt;
 use crate::maintenance::workspace::{Workspace, require_space};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
+use programs::{Running, program};
 
-/// Where Debian has the programs, one folder a version.
-const DEBIAN: &str = "/usr/lib/postgresql";
 /// The database to connect to for what is done to others.
 const MAINTENANCE: &str = "postgres";
 
@@ -88,6 +89,7 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
         schema: dashed(&text(conn, schema)?),
         rows,
         keys,
+        locale: Some(likeness::locale(conn)?),
     })
 }
 
@@ -172,7 +174,7 @@ pub(super) fn drill(
     pg_bin: Option<&Path>,
 ) -> Result<BTreeMap<String, u64>> {
     let mut server = server(url)?;
-    let scratch = Scratch::new(&mut server, url, "drill")?;
+    let scratch = Scratch::new(&mut server, url, "drill", manifest)?;
     let rows = fill(&scratch, dump, manifest, pg_bin, true);
     scratch.drop(&mut server)?;
     rows
@@ -199,7 +201,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &dump, watch)?;
     require_engine(&shown, engine, &options.file)?;
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
-    let scratch = Scratch::new(&mut server, url, "restoring")?;
+    let scratch = Scratch::new(&mut server, url, "restoring", manifest.as_ref())?;
     let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
         .and_then(|_| {
             let applied = bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?;
@@ -207,7 +209,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
         })
         .and_then(|done| {
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
-            carry_over(&mut server, &name, &scratch.name)?;
+            likeness::carry_over(&mut server, &name, &scratch.name)?;
             swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
             Ok((done, kept))
         });
@@ -252,9 +254,9 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one like the database of `url`, if that is there. Those that a killed run left are dropped, because
+    /// Makes one like the database of `url` or, if that is not there, like the one of the manifest. Those that a killed run left are dropped, because
     /// there is one such run at a time: the server's connection holds a lock as long as it lives.
-    fn new(server: &mut PgConnection, url: &str, purpose: &str) -> Result<Self> {
+    fn new(server: &mut PgConnection, url: &str, purpose: &str, manifest: Option<&Manifest>) -> Result<Self> {
         let of = database_name(url);
         let shown = DatabaseUrl::Postgres(url.to_owned()).to_string();
         let prefix = format!("{}_{purpose}_", short(&of));
@@ -277,18 +279,7 @@ impl Scratch {
             server.batch_execute(&drop.value).of("pg_database", "")?;
         }
         let name = format!("{prefix}{}", uuid::Uuid::now_v7().simple());
-        let create = diesel::sql_query(
-            "SELECT coalesce((SELECT pg_catalog.format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L%s', \
-             $1, pg_catalog.pg_get_userbyid(datdba), pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, \
-             (SELECT pg_catalog.format(' TABLESPACE %I', spcname) FROM pg_tablespace AS t WHERE t.oid = dattablespace AND spcname <> 'pg_default')) \
-             FROM pg_database WHERE datname = $2), \
-             pg_catalog.format('CREATE DATABASE %I TEMPLATE template0', $1)) AS value",
-        )
-        .bind::<Text, _>(&name)
-        .bind::<Text, _>(&of)
-        .get_result::<Value>(server)
-        .of("pg_database", &of)?;
-        server.batch_execute(&create.value).of("pg_database", &name)?;
+        likeness::create(server, &name, &of, manifest)?;
         Ok(Self { url: in_database(url, &name), name })
     }
 
@@ -297,41 +288,6 @@ impl Scratch {
             .batch_execute(&format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name))
             .of("pg_database", &self.name)
     }
-}
-
-/// Gives a database what another has as a whole: who may do what with it, how many may connect, its settings. None of
-/// that is in a dump.
-fn carry_over(server: &mut PgConnection, from: &str, to: &str) -> Result<()> {
-    let statements = diesel::sql_query(
-        "SELECT statement AS value FROM (SELECT oid, datdba, datacl, datconnlimit FROM pg_database WHERE datname = $1) AS db, \
-         LATERAL ( \
-           SELECT 1 AS place, pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', $2, pg_catalog.pg_get_userbyid(datdba)) AS statement \
-             WHERE datacl IS NOT NULL \
-           UNION ALL SELECT 2, pg_catalog.format('GRANT %s ON DATABASE %I TO %s%s', privilege_type, $2, \
-               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END, \
-               CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) FROM pg_catalog.aclexplode(datacl) \
-           UNION ALL SELECT 3, pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT %s', $2, datconnlimit) WHERE datconnlimit <> -1 \
-           UNION ALL SELECT 4, pg_catalog.format('SELECT pg_catalog.set_config(%L, %L, true); %s SET %I FROM CURRENT', \
-               pg_catalog.split_part(setting, '=', 1), substr(setting, pg_catalog.strpos(setting, '=') + 1), \
-               CASE setrole WHEN 0 THEN pg_catalog.format('ALTER DATABASE %I', $2) \
-               ELSE pg_catalog.format('ALTER ROLE %I IN DATABASE %I', pg_catalog.pg_get_userbyid(setrole), $2) END, \
-               pg_catalog.split_part(setting, '=', 1)) \
-             FROM pg_db_role_setting, pg_catalog.unnest(setconfig) AS setting WHERE setdatabase = oid \
-         ) AS statements ORDER BY place",
-    )
-    .bind::<Text, _>(from)
-    .bind::<Text, _>(to)
-    .load::<Value>(server)
-    .of("pg_database", from)?;
-    for statement in statements {
-        // Each is a transaction, in which the setting has the value that is kept.
-        if let Err(error) = server.batch_execute(&statement.value) {
-            // Without the value, which may be a secret.
-            let what = statement.value.rsplit("; ").next().unwrap_or_default().replace(to, from);
-            tracing::warn!("the restored database lacks what `{what}` would give it: {error}");
-        }
-    }
-    Ok(())
 }
 
 /// Gives both their new names, at once.
@@ -406,95 +362,4 @@ fn text(conn: &mut PgConnection, sql: &str) -> Result<String> {
 
 fn number(conn: &mut PgConnection, sql: &str) -> Result<i64> {
     diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})"))).get_result(conn).of("", "")
-}
-
-/// A program of PostgreSQL's for a database. What connects it stands in its environment, because anybody may read
-/// its arguments.
-fn program(name: &str, url: &str, pg_bin: Option<&Path>) -> Result<Command> {
-    let mut command = Command::new(find(name, pg_bin)?);
-    // The program gets the connection below, and no key or other URL of ours.
-    for (variable, _) in std::env::vars_os() {
-        if is_ours(&variable.to_string_lossy()) {
-            command.env_remove(variable);
-        }
-    }
-    if !url.is_empty() {
-        command.envs(environment(url)?);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    Ok(command)
-}
-
-/// Returns true for variables that only viraldb reads. Settings may be secrets under any name.
-fn is_ours(variable: &str) -> bool {
-    variable == "DATABASE_URL" || variable.to_ascii_uppercase().starts_with("VIRALDB_")
-}
-
-fn find(name: &str, pg_bin: Option<&Path>) -> Result<PathBuf> {
-    let in_folder = |folder: PathBuf| Some(folder.join(name)).filter(|program| program.is_file());
-    let found = match pg_bin {
-        Some(folder) => in_folder(folder.to_owned()),
-        None => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .find_map(in_folder)
-            .or_else(|| {
-                let versions = std::fs::read_dir(DEBIAN).ok()?.flatten();
-                let version = |folder: &PathBuf| folder.file_name()?.to_str()?.parse::<u32>().ok();
-                let mut folders: Vec<PathBuf> = versions.map(|version| version.path()).collect();
-                folders.sort_by_key(version);
-                folders.into_iter().rev().find_map(|folder| in_folder(folder.join("bin")))
-            }),
-    };
-    found.ok_or_else(|| Error::Unusable {
-        database: name.to_owned(),
-        reason: match pg_bin {
-            Some(folder) => format!("is not in {}; name the folder of PostgreSQL's client programs", folder.display()),
-            None => "was not found; install PostgreSQL's client programs (Debian: apt-get install postgresql-client), \
-                     or name their folder with --pg-bin"
-                .to_owned(),
-        },
-    })
-}
-
-/// The most that is kept of what a program says.
-const ERRORS: u64 = 64 * 1024;
-
-/// A program under way, whose errors are read as they come.
-struct Running {
-    name: &'static str,
-    child: Child,
-    said: JoinHandle<std::io::Result<Vec<u8>>>,
-}
-
-impl Running {
-    fn start(name: &'static str, command: &mut Command) -> Result<Self> {
-        let mut child = command.spawn().map_err(|error| Error::io(name, error))?;
-        let errors = child.stderr.take();
-        let said = std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let Some(mut errors) = errors else { return Ok(bytes) };
-            errors.by_ref().take(ERRORS).read_to_end(&mut bytes)?;
-            // It would wait for ever if nobody read the rest.
-            std::io::copy(&mut errors, &mut std::io::sink())?;
-            Ok(bytes)
-        });
-        Ok(Self { name, child, said })
-    }
-
-    fn is_running(&mut self) -> Result<bool> {
-        self.child.try_wait().map(|ended| ended.is_none()).map_err(|error| Error::io(self.name, error))
-    }
-
-    /// Waits for it; it must succeed.
-    fn end(mut self) -> Result<()> {
-        let status = self.child.wait().map_err(|error| Error::io(self.name, error))?;
-        let said = self.said.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        if status.success() {
-            return Ok(());
-        }
-        let said = said.map_err(|error| Error::io(self.name, error))?;
-        let said = one_line(&String::from_utf8_lossy(&said));
-        let room = if found_no_room(&said) { "; make room and try again" } else { "" };
-        let reason = format!("failed ({status}): {said}{room}");
-        Err(Error::Unusable { database: self.name.to_owned(), reason })
-    }
 }

@@ -1,0 +1,231 @@
+//! What is looked at before a migration changes anything: whether there is room for what it makes, and whether this role
+//! may make it.
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::{History, Migration};
+use crate::db::{DbConnection, on_backend};
+use crate::error::ResultExt;
+use crate::{Error, Result};
+
+/// A kind of object, and its name.
+type Made = (&'static str, &'static str);
+
+const KINDS: [&str; 6] = ["SCHEMA", "TABLE", "VIEW", "INDEX", "FUNCTION", "TRIGGER"];
+
+/// Most objects that a message names.
+const NAMED: usize = 5;
+
+impl Migration {
+    /// The objects that it makes. Our migrations begin a statement on a line of its own.
+    fn makes(&self) -> impl Iterator<Item = Made> {
+        self.up.lines().filter_map(|line| {
+            let mut words =
+                line.strip_prefix("CREATE ")?.split([' ', '(', ';']).filter(|&word| word != "UNIQUE");
+            let word = words.next()?;
+            let kind = KINDS.into_iter().find(|kind| *kind == word)?;
+            Some((kind, words.next()?))
+        })
+    }
+}
+
+/// The tables that are there because migrations of ours made them.
+pub(crate) fn tables(history: &History) -> Vec<&'static str> {
+    history.applied().flat_map(Migration::makes).filter(|made| made.0 == "TABLE").map(|made| made.1).collect()
+}
+
+/// Refuses a database in which somebody else's tables, indexes or schemas have the names of ours that are still to be
+/// made.
+///
+/// # Errors
+/// [`Error::Unusable`], which names them.
+pub(crate) fn require_names(conn: &mut DbConnection, history: &History) -> Result<()> {
+    match names_taken(conn, history)? {
+        Some(reason) => Err(Error::Unusable { database: String::new(), reason }),
+        None => Ok(()),
+    }
+}
+
+/// What of somebody else's stands where pending migrations would make something, in words, and what to do.
+pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<Option<String>> {
+    let taken = taken(conn, history)?;
+    let mut named: Vec<String> =
+        taken.iter().take(NAMED).map(|(kind, name)| format!("{} {name}", kind.to_lowercase())).collect();
+    if taken.len() > NAMED {
+        named.push(format!("{} more", taken.len() - NAMED));
+    }
+    let mend = match *taken.as_slice() {
+        [] => return Ok(None),
+        _ if taken.iter().any(|(_, name)| name.starts_with("viraldb_")) => {
+            let lost = "has tables of viraldb, and no record of the migrations that made them; restore a backup: viraldb \
+                        restore FILE";
+            return Ok(Some(lost.to_owned()));
+        }
+        [("SCHEMA", schema)] => format!(
+            "rename it (ALTER SCHEMA {schema} RENAME TO …), or drop it if it is empty (DROP SCHEMA {schema}): viraldb \
+             makes its own"
+        ),
+        _ => "give viraldb a database of its own; `viraldb takeover` copies the rows of applications that it knows into it"
+            .to_owned(),
+    };
+    Ok(Some(format!("already has {}, not made by viraldb: {mend}", named.join(", "))))
+}
+
+/// Refuses what [`require_names`] does, and a server or a role that would stop one of the pending migrations halfway.
+///
+/// # Errors
+/// [`Error::Unusable`], which names the right or the setting that is missing.
+pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> {
+    let Some(_) = history.pending().next() else { return Ok(()) };
+    #[cfg(feature = "postgres")]
+    if let DbConnection::Postgres(conn) = conn {
+        let needs_schema = history.pending().flat_map(Migration::makes).any(|made| made.0 == "SCHEMA");
+        on_postgres::require(conn, needs_schema)?;
+    }
+    require_names(conn, history)
+}
+
+/// What pending migrations make and is there already, though no migration of ours has made it.
+fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Made>> {
+    let ours: Vec<Made> = history.applied().flat_map(Migration::makes).collect();
+    let mut new: Vec<Made> = history.pending().flat_map(Migration::makes).collect();
+    new.retain(|made| !ours.contains(made));
+    if new.is_empty() {
+        return Ok(new);
+    }
+    let there = there(conn)?;
+    new.retain(|(kind, name)| there.iter().any(|found| found.is_of(kind) && found.name == *name));
+    Ok(new)
+}
+
+/// An object of a database, its name as it is compared: SQLite does not distinguish case.
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+impl Found {
+    /// Whether it takes the name of a new object of a kind: tables, views and indexes share theirs.
+    fn is_of(&self, kind: &str) -> bool {
+        match kind {
+            "SCHEMA" | "FUNCTION" | "TRIGGER" => self.kind.eq_ignore_ascii_case(kind),
+            "TABLE" | "VIEW" => matches!(&*self.kind, "relation" | "type"),
+            _ => self.kind == "relation",
+        }
+    }
+}
+
+fn there(conn: &mut DbConnection) -> Result<Vec<Found>> {
+    on_backend!(
+        conn,
+        sqlite => |c| diesel::sql_query(
+            "SELECT iif(type = 'trigger', type, 'relation') AS kind, lower(name) AS name FROM sqlite_master",
+        )
+        .load(c),
+        // Triggers are named within their table, which is a new one.
+        postgres => |c| diesel::sql_query(
+            "WITH here AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema()) \
+             SELECT 'relation' AS kind, relname::pg_catalog.text AS name FROM pg_catalog.pg_class \
+             WHERE relnamespace IN (SELECT oid FROM here) \
+             UNION ALL SELECT 'type', typname::pg_catalog.text FROM pg_catalog.pg_type \
+             WHERE typnamespace IN (SELECT oid FROM here) AND typrelid = 0 \
+             UNION ALL SELECT 'function', proname::pg_catalog.text FROM pg_catalog.pg_proc \
+             WHERE pronamespace IN (SELECT oid FROM here) AND pronargs = 0 \
+             UNION ALL SELECT 'schema', nspname::pg_catalog.text FROM pg_catalog.pg_namespace",
+        )
+        .load(c),
+    )
+    .of("the schema", "")
+}
+
+#[cfg(feature = "postgres")]
+mod on_postgres {
+    use diesel::pg::PgConnection;
+    use diesel::prelude::*;
+    use diesel::sql_types::{Bool, Nullable, Text};
+
+    use crate::error::ResultExt;
+    use crate::{Error, Result};
+
+    #[derive(QueryableByName)]
+    struct Server {
+        #[diesel(sql_type = Bool)]
+        is_standby: bool,
+        #[diesel(sql_type = Bool)]
+        is_read_only: bool,
+        #[diesel(sql_type = Text)]
+        encoding: String,
+        #[diesel(sql_type = Text)]
+        database: String,
+        #[diesel(sql_type = Text)]
+        role: String,
+        #[diesel(sql_type = Nullable<Text>)]
+        schema: Option<String>,
+        #[diesel(sql_type = Bool)]
+        may_make_tables: bool,
+        #[diesel(sql_type = Bool)]
+        may_make_schemas: bool,
+    }
+
+    /// Refuses a server, a database or a role with which the migrations would fail.
+    pub(super) fn require(conn: &mut PgConnection, needs_schema: bool) -> Result<()> {
+        let server: Server = diesel::sql_query(
+            "SELECT pg_catalog.pg_is_in_recovery() AS is_standby, \
+             pg_catalog.current_setting('transaction_read_only') = 'on' AS is_read_only, \
+             pg_catalog.current_setting('server_encoding') AS encoding, \
+             pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role, \
+             pg_catalog.quote_ident(current_schema()) AS schema, \
+             coalesce(pg_catalog.has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make_tables, \
+             pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_make_schemas",
+        )
+        .get_result(conn)
+        .of("the server", "")?;
+        let Server { database, role, encoding, .. } = &server;
+        let reason = match &server.schema {
+            _ if server.is_standby || server.is_read_only => crate::error::SERVER_IS_READ_ONLY.to_owned(),
+            _ if encoding != "UTF8" => format!(
+                "the database has the encoding {encoding}, in which not every text fits; make one with UTF-8: CREATE \
+                 DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            ),
+            None => "no schema that search_path names is there, or this role may not use it: CREATE \
+                     SCHEMA public, or name another in the URL: ?options=-csearch_path%3DNAME"
+                .to_owned(),
+            Some(schema) if !server.may_make_tables => format!(
+                "the role {role} may not make tables in the schema {schema}. Its owner says: GRANT \
+                 CREATE ON SCHEMA {schema} TO {role}"
+            ),
+            Some(_) if needs_schema && !server.may_make_schemas => format!(
+                "the role {role} may not make schemas, and viraldb needs one, viralforge. The owner \
+                 of the database says: GRANT CREATE ON DATABASE {database} TO {role}"
+            ),
+            Some(_) => return Ok(()),
+        };
+        Err(Error::Unusable { database: String::new(), reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_objects_of_a_migration_are_read_from_its_text() {
+        let up = "-- CREATE TABLE no (\nCREATE TABLE a (\n    id int\n);\nCREATE UNIQUE INDEX b ON a (id);\n\
+                  CREATE SCHEMA c;\nCREATE VIEW c.d AS SELECT 1;\nCREATE FUNCTION e() RETURNS trigger AS $$\n\
+                  CREATE TRIGGER f AFTER UPDATE ON a;\nCREATE OR REPLACE FUNCTION e() AS $$\n";
+        let migration = Migration { name: "2026-11-21-000001_x", up, down: "" };
+        let expected = [
+            ("TABLE", "a"),
+            ("INDEX", "b"),
+            ("SCHEMA", "c"),
+            ("VIEW", "c.d"),
+            ("FUNCTION", "e"),
+            ("TRIGGER", "f"),
+        ];
+        assert!(migration.makes().eq(expected));
+    }
+}

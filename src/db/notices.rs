@@ -1,0 +1,87 @@
+//! What a PostgreSQL server says beside its answers: it goes into the log. libpq would print it on stderr, which belongs
+//! to the program.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::one_line;
+
+/// Logs a notice; for `PQsetNoticeProcessor`.
+#[allow(unsafe_code)]
+pub(super) unsafe extern "C" fn log_notice(_: *mut c_void, message: *const c_char) {
+    if message.is_null() {
+        return;
+    }
+    // SAFETY: libpq passes text that ends in NUL and lives through the call.
+    let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
+    tracing::info!("the server says: {}", one_line(&message));
+}
+
+/// Notices that were logged as warnings.
+static LOGGED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+
+/// Most that are remembered.
+const MOST: usize = 100;
+
+/// Logs what libpq would have printed while it connects; each connection says the same, and it is a warning once.
+fn log_printed(text: &str) {
+    let text = one_line(text);
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let logged = logged.get_or_insert_default();
+    if logged.len() < MOST && logged.insert(text.clone()) {
+        tracing::warn!("the server says: {text}");
+    } else {
+        tracing::debug!("the server says: {text}");
+    }
+}
+
+/// Has what C libraries write on their stderr logged, for the rest of the process.
+///
+/// A connection's notices can be handled once it is open. What the server says before that, such as that the library
+/// which sorts text has changed, libpq prints on C's `stderr`, and there is no other way to get at it. Rust's stderr is
+/// another, and stays as it is.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+pub(crate) fn catch_printed() {
+    use std::ptr::null_mut;
+
+    /// glibc's `cookie_io_functions_t`.
+    #[repr(C)]
+    struct Functions {
+        read: *mut c_void,
+        write: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> isize,
+        seek: *mut c_void,
+        close: *mut c_void,
+    }
+
+    unsafe extern "C" {
+        static mut stderr: *mut c_void;
+        fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut c_void;
+        fn setvbuf(stream: *mut c_void, buffer: *mut c_char, mode: i32, size: usize) -> i32;
+    }
+
+    unsafe extern "C" fn write(_: *mut c_void, text: *const c_char, size: usize) -> isize {
+        // SAFETY: glibc passes `size` bytes that live through the call.
+        let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), size) };
+        log_printed(&String::from_utf8_lossy(bytes));
+        isize::try_from(size).unwrap_or(isize::MAX)
+    }
+
+    /// `_IONBF`: what is printed at once comes at once, also if it is several lines.
+    const UNBUFFERED: i32 = 2;
+
+    let functions = Functions { read: null_mut(), write, seek: null_mut(), close: null_mut() };
+    // SAFETY: the command calls this once, before it starts a thread or opens a connection; the stream lives as long as
+    // the process, and nothing of ours uses C's stderr.
+    unsafe {
+        let stream = fopencookie(null_mut(), c"w".as_ptr(), functions);
+        if !stream.is_null() && setvbuf(stream, null_mut(), UNBUFFERED, 0) == 0 {
+            stderr = stream;
+        }
+    }
+}
+
+/// Elsewhere libpq prints.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn catch_printed() {}
