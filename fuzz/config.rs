@@ -118,15 +118,18 @@ fn toml() {
 fn manifest() -> impl Strategy<Value = Manifest> {
     let rows = btree_map("[a-z_]{1,12}", any::<u64>(), 0..5);
     let texts = (words(), words(), words(), words());
-    let locale = option::of((words(), words(), option::of(words())).prop_map(|(encoding, collate, provider)| Locale {
-        encoding,
-        ctype: collate.clone(),
-        collate,
-        locale: provider.clone(),
-        rules: None,
-        comment: provider.clone(),
-        provider,
-    }));
+    let locale =
+        option::of((words(), words(), option::of(words())).prop_map(|(encoding, collate, provider)| {
+            Locale {
+                encoding,
+                ctype: collate.clone(),
+                collate,
+                locale: provider.clone(),
+                rules: None,
+                comment: provider.clone(),
+                provider,
+            }
+        }));
     let times = 0..4_000_000_000_i64;
     (texts, rows, any::<bool>(), any::<[u64; 3]>(), vec("[0-9a-f]{16}", 0..3), times, locale).prop_map(
         |(
