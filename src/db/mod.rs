@@ -1,5 +1,6 @@
 //! Connections, transactions, migrations: all that knows which engine it is on.
 
+pub(crate) mod catalog;
 pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
 mod connection;

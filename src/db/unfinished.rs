@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::migrate::has_table;
+use super::catalog::has_table;
 use super::{DatabaseUrl, DbConnection, on_backend};
 use crate::error::ResultExt;
 use crate::{Error, Result};

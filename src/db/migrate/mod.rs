@@ -19,8 +19,8 @@ use super::opener::Opener;
 use super::{DatabaseUrl, DbConnection, Options};
 use crate::{Error, Result};
 
+pub(crate) use history::dashed;
 pub use history::{Entry, History, State, Verdict};
-pub(crate) use history::{dashed, has_table};
 
 /// One migration of one engine, embedded in the program.
 pub struct Migration {

@@ -5,8 +5,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 
-use super::history::has_table;
 use super::{History, Migration, State, room};
+use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{ResultExt, one_line};
 use crate::schema::viraldb_migrations;

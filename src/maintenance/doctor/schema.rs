@@ -5,6 +5,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use super::fix::{Fix, on_engine};
 use crate::Result;
+use crate::db::catalog::has_table;
 use crate::db::migrate::{self, Entry, History, State};
 use crate::db::unfinished;
 
@@ -12,7 +13,7 @@ pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let (history, has_books, taken) = patient.read(|conn| {
         let history = History::read(conn)?;
         let taken = migrate::room::names_taken(conn, &history)?;
-        Ok((history, migrate::has_table(conn, "viraldb_migrations")?, taken))
+        Ok((history, has_table(conn, "viraldb_migrations")?, taken))
     })?;
     if let Some(taken) = taken {
         let what = format!("{} {taken}", patient.opener.url);

@@ -88,7 +88,7 @@ fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
         name: String,
     }
     #[cfg(feature = "sqlite")]
-    let has_any = crate::db::migrate::has_table(conn, "sqlite_stat1")?;
+    let has_any = crate::db::catalog::has_table(conn, "sqlite_stat1")?;
     let names: Vec<Name> = on_backend!(conn,
         sqlite => |c| match has_any {
             true => diesel::sql_query("SELECT DISTINCT tbl AS name FROM sqlite_stat1").load(c),

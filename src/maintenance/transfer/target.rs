@@ -15,7 +15,7 @@ use super::digest::Digest;
 use super::read;
 use super::tables::Table;
 use crate::config::Registry;
-use crate::db::migrate::has_table;
+use crate::db::catalog::has_table;
 use crate::db::on_backend;
 use crate::db::unfinished::TRANSFER as PROGRESS;
 use crate::error::ResultExt;
