@@ -1,0 +1,33 @@
+//! What a database says of its own tables.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::{DbConnection, on_backend};
+use crate::Result;
+use crate::error::ResultExt;
+
+/// Whether the database has a table of this name.
+pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let row: Row = on_backend!(
+        conn,
+        sqlite => |c| diesel::sql_query(
+                "SELECT count(*) AS count FROM sqlite_master WHERE type = 'table' AND name = ?"
+            )
+            .bind::<Text, _>(name)
+            .get_result(c),
+        // Not `to_regclass`: within a transaction it may still say what it found before this waited for a lock.
+        postgres => |c| diesel::sql_query(
+                "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND pg_catalog.pg_table_is_visible(oid)"
+            )
+            .bind::<Text, _>(name)
+            .get_result(c)
+    )
+    .of("the schema", "")?;
+    Ok(row.count > 0)
+}
