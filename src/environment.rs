@@ -18,6 +18,8 @@ pub(crate) struct DotEnv {
     pub(crate) values: BTreeMap<String, String>,
     /// Whether it has a line that cannot be read, which may be another program's.
     pub(crate) has_bad_line: bool,
+    /// Why a file that was found could not be read, where that is no error.
+    pub(crate) unread: Option<String>,
 }
 
 impl DotEnv {
@@ -61,7 +63,7 @@ impl DotEnv {
         match Self::read() {
             Err(error @ Error::Io { .. }) if variable(ENV_FILE)?.is_none() => {
                 LOGGED.call_once(|| tracing::warn!("nothing of .env counts: {error}"));
-                Ok(Self::default())
+                Ok(Self { unread: Some(error.to_string()), ..Self::default() })
             }
             read => read,
         }

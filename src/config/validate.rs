@@ -141,7 +141,11 @@ impl Config {
             let problem = "has a line that cannot be read; put values with spaces in quotes";
             warning(fixed.dotenv.file.display().to_string(), problem.to_owned())
         });
-        variables.chain(file).chain(bad_line).collect()
+        let unread = fixed.dotenv.unread.as_ref();
+        let unread = unread.map(|why| {
+            warning(".env".to_owned(), format!("cannot be read, and nothing of it counts: {why}"))
+        });
+        variables.chain(file).chain(bad_line).chain(unread).collect()
     }
 
     /// Rows of the two tables that are of no setting. A sealed one is a secret that its program reads by name.

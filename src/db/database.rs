@@ -125,9 +125,15 @@ impl Database {
         let opener = Opener::new(url.parse()?, options)?;
         let history = opener.history()?;
         if !history.is_initialised() {
-            return Err(opener.not_initialised(&history));
+            return Err(opener.not_initialised());
         }
-        history.require_current()?;
+        if let Err(error) = history.require_current() {
+            // Those that are pending may have no room.
+            return Err(match error {
+                Error::SchemaPending(_) => opener.no_room().unwrap_or(error),
+                error => error,
+            });
+        }
         warn_of_transfer(&opener, &history);
         Self::with(opener)
     }

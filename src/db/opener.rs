@@ -102,7 +102,7 @@ impl Opener {
     #[cfg(feature = "sqlite")]
     fn in_wal(&self) -> Result<DbConnection> {
         let mut conn = self.unchanged(Access::Write)?;
-        migrate::require_room(&mut conn)?;
+        migrate::room::require_names(&mut conn)?;
         super::on_backend!(
             &mut conn,
             sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
@@ -119,12 +119,14 @@ impl Opener {
 
     /// Why a database without a migration of ours is none of viraldb's: nothing is in it, or somebody else's tables, among
     /// which ours have no room.
-    pub(crate) fn not_initialised(&self, history: &migrate::History) -> Error {
-        let room = self.reader().and_then(|mut conn| migrate::room::require_names(&mut conn, history));
-        match room {
-            Ok(()) => Error::NotInitialised(self.url.to_string()),
-            Err(error) => self.explained(error),
-        }
+    pub(crate) fn not_initialised(&self) -> Error {
+        self.no_room().unwrap_or_else(|| Error::NotInitialised(self.url.to_string()))
+    }
+
+    /// What keeps pending migrations from being applied, if it is somebody else's tables, or that they cannot be looked at.
+    pub(crate) fn no_room(&self) -> Option<Error> {
+        let room = self.reader().and_then(|mut conn| migrate::room::require_names(&mut conn));
+        room.err().map(|error| self.explained(error))
     }
 
     /// A connection that only reads, as far as the engine can hold it to that.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use super::migrate::Migration;
 use super::url::{for_libpq, is_pooled, query_of, without_secrets};
-use crate::error::one_line;
+use crate::error::{SERVER_IS_READ_ONLY, one_line};
 use crate::{Error, Result};
 
 /// The migrations of `migrations/postgres`, oldest first.
@@ -102,8 +102,14 @@ pub(crate) fn with_settings(url: &str) -> String {
 /// Why libpq got no connection: nobody answers, or the server says no.
 pub(crate) fn no_connection(url: &str, message: &str) -> Error {
     let message = without_secrets(url, message);
+    if message.contains("during recovery") {
+        return unusable(SERVER_IS_READ_ONLY.to_owned());
+    }
     let what = if message.contains("FATAL") { "the server refuses" } else { "the server cannot be reached" };
-    unusable(format!("{what}: {}", one_line(&message)))
+    // What psql and libpq say of a database that is not there.
+    let is_missing = message.contains("FATAL:  database \"") && message.contains("\" does not exist");
+    let mend = if is_missing { "; make it with createdb, or name another" } else { "" };
+    unusable(format!("{what}: {}{mend}", one_line(&message)))
 }
 
 fn unusable(reason: String) -> Error {

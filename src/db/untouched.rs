@@ -93,7 +93,7 @@ impl Looks {
 }
 
 /// Whether a file has write-ahead logging, which two bytes of its header tell.
-fn is_logged(path: &Path) -> Result<bool> {
+pub(crate) fn is_logged(path: &Path) -> Result<bool> {
     let mut header = Vec::new();
     let mut file = fs::File::open(path).map_err(|error| Error::io(path, error))?;
     let read = file.by_ref().take(20).read_to_end(&mut header);

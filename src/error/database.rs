@@ -186,7 +186,9 @@ fn known_trouble(message: &str) -> Option<Error> {
             "each transaction gets another session, as behind PgBouncer in transaction mode; say so in the URL: \
                  pgbouncer=true",
         ),
-        m if m.contains("read-only transaction") => unusable(SERVER_IS_READ_ONLY),
+        m if m.contains("read-only transaction") || m.contains("during recovery") => {
+            unusable(SERVER_IS_READ_ONLY)
+        }
         _ => None,
     }
 }

@@ -228,8 +228,9 @@ impl Error {
     /// The error of a `read`: there the caller is to blame for a write, not the file or the server.
     pub(crate) fn in_read(mut self) -> Self {
         match &mut self {
-            Self::Unusable { reason, .. }
-                if [SERVER_IS_READ_ONLY, FILE_IS_READ_ONLY].contains(&&**reason) =>
+            // One that names its database comes from another one, which was written to meanwhile.
+            Self::Unusable { database, reason }
+                if database.is_empty() && [SERVER_IS_READ_ONLY, FILE_IS_READ_ONLY].contains(&&**reason) =>
             {
                 *reason = "may not be written within `read`; use `write`".to_owned();
             }

@@ -58,6 +58,39 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     };
     assert_eq!(run(&read_url).code, 0);
 
+    // By itself it is read, and says that it takes no writes.
+    let folder = tempfile::tempdir().unwrap();
+    let alone = |args: &[&str]| -> crate::support::Ran {
+        let mut command = crate::support::viraldb(folder.path(), args);
+        command.env("DATABASE_URL", &read_url).output().unwrap().into()
+    };
+    let says = "the server takes no writes: it is a replica, or default_transaction_read_only is on; connect to the primary";
+    for args in [
+        &["config", "set", "max_clips", "8"][..],
+        &["errors", "log", "--module", "m", "--type", "t", "x"],
+        &["jobs", "rescue"],
+        &["optimize"],
+        &["init"],
+    ] {
+        let ran = alone(args);
+        // A current database needs no migration.
+        assert!(
+            ran.code == 1 && ran.err.contains(says) || args == ["init"] && ran.code == 0,
+            "{args:?}: {}{}",
+            ran.out,
+            ran.err
+        );
+    }
+    for args in [
+        &["videos", "list"][..],
+        &["config", "get", "max_clips"],
+        &["status"],
+        &["doctor", "--only", "runs,drift"],
+    ] {
+        let ran = alone(args);
+        assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
+    }
+
     // A server of another origin is none, nor is another database.
     let stranger = Server::own(&["fsync=off"]);
     let other = stranger.create_database("viral", "template0");

@@ -162,18 +162,12 @@ fn opener(url: &str) -> Result<Opener> {
     Opener::new(url.parse()?, &Options::default())
 }
 
-/// Refuses a database in which pending migrations have no room, before anything of it is changed.
-pub(super) fn require_room(conn: &mut DbConnection) -> Result<()> {
-    let history = History::read(conn)?;
-    room::require_names(conn, &history)
-}
-
 /// Works on a database that is there already.
 fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
     let opener = opener(url)?;
     let history = opener.history()?;
     if !history.is_initialised() {
-        return Err(opener.not_initialised(&history));
+        return Err(opener.not_initialised());
     }
     opener.for_migration().and_then(|mut conn| work(&mut conn)).map_err(|error| opener.explained(error))
 }

@@ -10,7 +10,7 @@ use crate::error::ResultExt;
 use crate::{Error, Result};
 
 /// A kind of object, and its name.
-type Made = (&'static str, &'static str);
+type Made = (&'static str, String);
 
 const KINDS: [&str; 6] = ["SCHEMA", "TABLE", "VIEW", "INDEX", "FUNCTION", "TRIGGER"];
 
@@ -20,51 +20,99 @@ const NAMED: usize = 5;
 impl Migration {
     /// The objects that it makes. Our migrations begin a statement on a line of its own.
     fn makes(&self) -> impl Iterator<Item = Made> {
-        self.up.lines().filter_map(|line| {
-            let mut words =
-                line.strip_prefix("CREATE ")?.split([' ', '(', ';']).filter(|&word| word != "UNIQUE");
-            let word = words.next()?;
-            let kind = KINDS.into_iter().find(|kind| *kind == word)?;
-            Some((kind, words.next()?))
+        let mut table = "";
+        self.up.lines().flat_map(move |line| {
+            let made = made_by_statement(line);
+            if let Some(("TABLE", name)) = &made {
+                table = *name;
+            }
+            let implied = implied_by_column(table, line);
+            made.map(|(kind, name)| (kind, name.to_owned())).into_iter().chain(implied)
         })
     }
 }
 
+fn made_by_statement(line: &str) -> Option<(&'static str, &str)> {
+    let mut words = line.strip_prefix("CREATE ")?.split([' ', '(', ';']).filter(|&word| word != "UNIQUE");
+    let word = words.next()?;
+    let kind = KINDS.into_iter().find(|kind| *kind == word)?;
+    Some((kind, words.next()?))
+}
+
+/// What PostgreSQL makes for a column beside the table: the index of a key and of a unique constraint, and the sequence of
+/// an identity. Where their names are taken it takes others, by which nothing of ours finds them.
+fn implied_by_column(table: &str, line: &str) -> Vec<Made> {
+    let mut made = Vec::new();
+    if !line.starts_with(' ') {
+        return made;
+    }
+    let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    if line.contains(" PRIMARY KEY") {
+        made.push((IMPLIED, format!("{table}_pkey")));
+    }
+    if let [.., "CONSTRAINT", name, "UNIQUE"] = *words.as_slice() {
+        made.push((IMPLIED, name.to_owned()));
+    }
+    if let (Some(column), true) = (words.first(), line.contains(" AS IDENTITY")) {
+        made.push((IMPLIED, format!("{table}_{column}_seq")));
+    }
+    made
+}
+
+/// What only PostgreSQL makes.
+const IMPLIED: &str = "implied";
+
 /// The tables that are there because migrations of ours made them.
-pub(crate) fn tables(history: &History) -> Vec<&'static str> {
+pub(crate) fn tables(history: &History) -> Vec<String> {
     history.applied().flat_map(Migration::makes).filter(|made| made.0 == "TABLE").map(|made| made.1).collect()
 }
 
 /// Refuses a database in which somebody else's tables, indexes or schemas have the names of ours that are still to be
-/// made.
+/// made. Both are of one moment: another program may be making ours.
 ///
 /// # Errors
 /// [`Error::Unusable`], which names them.
-pub(crate) fn require_names(conn: &mut DbConnection, history: &History) -> Result<()> {
-    match names_taken(conn, history)? {
+pub(crate) fn require_names(conn: &mut DbConnection) -> Result<()> {
+    let taken = conn.snapshot(|conn| {
+        let history = History::read(conn)?;
+        names_taken(conn, &history)
+    })?;
+    refused(taken)
+}
+
+fn refused(taken: Option<String>) -> Result<()> {
+    match taken {
         Some(reason) => Err(Error::Unusable { database: String::new(), reason }),
         None => Ok(()),
     }
+}
+
+/// [`require`], as of one moment.
+pub(crate) fn require_possible(conn: &mut DbConnection) -> Result<()> {
+    conn.snapshot(|conn| {
+        let history = History::read(conn)?;
+        require(conn, &history)
+    })
 }
 
 /// What of somebody else's stands where pending migrations would make something, in words, and what to do.
 pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<Option<String>> {
     let taken = taken(conn, history)?;
     let mut named: Vec<String> =
-        taken.iter().take(NAMED).map(|(kind, name)| format!("{} {name}", kind.to_lowercase())).collect();
+        taken.iter().take(NAMED).map(|found| format!("{} {}", found.shown, found.name)).collect();
     if taken.len() > NAMED {
         named.push(format!("{} more", taken.len() - NAMED));
     }
-    let mend = match *taken.as_slice() {
+    let mend = match taken.as_slice() {
         [] => return Ok(None),
-        _ if taken.iter().any(|(_, name)| name.starts_with("viraldb_")) => {
+        _ if taken.iter().any(|found| found.name.starts_with("viraldb_")) => {
             let lost = "has tables of viraldb, and no record of the migrations that made them; restore a backup: viraldb \
                         restore FILE";
             return Ok(Some(lost.to_owned()));
         }
-        [("SCHEMA", schema)] => format!(
-            "rename it (ALTER SCHEMA {schema} RENAME TO …), or drop it if it is empty (DROP SCHEMA {schema}): viraldb \
-             makes its own"
+        [Found { kind, name, .. }] if kind == "schema" => format!(
+            "rename it (ALTER SCHEMA {name} RENAME TO …), or drop it if it is empty (DROP SCHEMA {name}): viraldb makes \
+             its own"
         ),
         _ => "give viraldb a database of its own; `viraldb takeover` copies the rows of applications that it knows into it"
             .to_owned(),
@@ -83,27 +131,46 @@ pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> 
         let needs_schema = history.pending().flat_map(Migration::makes).any(|made| made.0 == "SCHEMA");
         on_postgres::require(conn, needs_schema)?;
     }
-    require_names(conn, history)
+    refused(names_taken(conn, history)?)
 }
 
-/// What pending migrations make and is there already, though no migration of ours has made it.
-fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Made>> {
+/// What has the name of something that pending migrations make, though no migration of ours has made it.
+fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Found>> {
     let ours: Vec<Made> = history.applied().flat_map(Migration::makes).collect();
     let mut new: Vec<Made> = history.pending().flat_map(Migration::makes).collect();
     new.retain(|made| !ours.contains(made));
-    if new.is_empty() {
-        return Ok(new);
+    if on_backend!(&*conn, sqlite => |_c| true, postgres => |_c| false) {
+        new.retain(|(kind, _)| *kind != IMPLIED);
     }
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    // In the order of our migrations. What a table implies is told where the table itself is not.
     let there = there(conn)?;
-    new.retain(|(kind, name)| there.iter().any(|found| found.is_of(kind) && found.name == *name));
-    Ok(new)
+    let mut taken: Vec<Found> = Vec::new();
+    let mut tables: Vec<String> = Vec::new();
+    for (kind, name) in &new {
+        let is_told = taken.iter().any(|known| known.name == *name)
+            || *kind == IMPLIED && tables.iter().any(|table| name.starts_with(table));
+        if let Some(found) = there.iter().find(|found| found.is_of(kind) && found.name == *name)
+            && !is_told
+        {
+            tables.extend((*kind == "TABLE").then(|| format!("{name}_")));
+            taken.push(found.clone());
+        }
+    }
+    Ok(taken)
 }
 
 /// An object of a database, its name as it is compared: SQLite does not distinguish case.
-#[derive(QueryableByName)]
+#[derive(Clone, QueryableByName)]
 struct Found {
+    /// What it shares its name with.
     #[diesel(sql_type = Text)]
     kind: String,
+    /// What people call it.
+    #[diesel(sql_type = Text)]
+    shown: String,
     #[diesel(sql_type = Text)]
     name: String,
 }
@@ -123,19 +190,21 @@ fn there(conn: &mut DbConnection) -> Result<Vec<Found>> {
     on_backend!(
         conn,
         sqlite => |c| diesel::sql_query(
-            "SELECT iif(type = 'trigger', type, 'relation') AS kind, lower(name) AS name FROM sqlite_master",
+            "SELECT iif(type = 'trigger', type, 'relation') AS kind, type AS shown, lower(name) AS name FROM sqlite_master",
         )
         .load(c),
         // Triggers are named within their table, which is a new one.
         postgres => |c| diesel::sql_query(
             "WITH here AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema()) \
-             SELECT 'relation' AS kind, relname::pg_catalog.text AS name FROM pg_catalog.pg_class \
-             WHERE relnamespace IN (SELECT oid FROM here) \
-             UNION ALL SELECT 'type', typname::pg_catalog.text FROM pg_catalog.pg_type \
+             SELECT 'relation' AS kind, relname::pg_catalog.text AS name, CASE relkind WHEN 'v' THEN 'view' \
+                 WHEN 'm' THEN 'view' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'S' THEN 'sequence' \
+                 WHEN 'c' THEN 'type' ELSE 'table' END AS shown \
+             FROM pg_catalog.pg_class WHERE relnamespace IN (SELECT oid FROM here) \
+             UNION ALL SELECT 'type', typname::pg_catalog.text, 'type' FROM pg_catalog.pg_type \
              WHERE typnamespace IN (SELECT oid FROM here) AND typrelid = 0 \
-             UNION ALL SELECT 'function', proname::pg_catalog.text FROM pg_catalog.pg_proc \
+             UNION ALL SELECT 'function', proname::pg_catalog.text, 'function' FROM pg_catalog.pg_proc \
              WHERE pronamespace IN (SELECT oid FROM here) AND pronargs = 0 \
-             UNION ALL SELECT 'schema', nspname::pg_catalog.text FROM pg_catalog.pg_namespace",
+             UNION ALL SELECT 'schema', nspname::pg_catalog.text, 'schema' FROM pg_catalog.pg_namespace",
         )
         .load(c),
     )
@@ -175,7 +244,7 @@ mod on_postgres {
     pub(super) fn require(conn: &mut PgConnection, needs_schema: bool) -> Result<()> {
         let server: Server = diesel::sql_query(
             "SELECT pg_catalog.pg_is_in_recovery() AS is_standby, \
-             pg_catalog.current_setting('transaction_read_only') = 'on' AS is_read_only, \
+             pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_read_only, \
              pg_catalog.current_setting('server_encoding') AS encoding, \
              pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role, \
              pg_catalog.quote_ident(current_schema()) AS schema, \
@@ -191,9 +260,15 @@ mod on_postgres {
                 "the database has the encoding {encoding}, in which not every text fits; make one with UTF-8: CREATE \
                  DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             ),
-            None => "no schema that search_path names is there, or this role may not use it: CREATE \
-                     SCHEMA public, or name another in the URL: ?options=-csearch_path%3DNAME"
-                .to_owned(),
+            None => format!(
+                "no schema that search_path names is there, or the role {role} may not use it: CREATE SCHEMA public, or \
+                 GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+            ),
+            // The views of viralforge refer to the tables by this name.
+            Some(schema) if schema != "public" => format!(
+                "search_path begins with the schema {schema}, and the tables of viraldb go into the schema public: take \
+                 search_path out of the URL, or ALTER ROLE {role} SET search_path = public"
+            ),
             Some(schema) if !server.may_make_tables => format!(
                 "the role {role} may not make tables in the schema {schema}. Its owner says: GRANT \
                  CREATE ON SCHEMA {schema} TO {role}"
@@ -214,18 +289,23 @@ mod tests {
 
     #[test]
     fn the_objects_of_a_migration_are_read_from_its_text() {
-        let up = "-- CREATE TABLE no (\nCREATE TABLE a (\n    id int\n);\nCREATE UNIQUE INDEX b ON a (id);\n\
+        let up = "-- CREATE TABLE no (\nCREATE TABLE a (\n    id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,\n    \
+                  x text\n        CONSTRAINT a_x_key UNIQUE,\n    y int\n);\nCREATE UNIQUE INDEX b ON a (id);\n\
                   CREATE SCHEMA c;\nCREATE VIEW c.d AS SELECT 1;\nCREATE FUNCTION e() RETURNS trigger AS $$\n\
                   CREATE TRIGGER f AFTER UPDATE ON a;\nCREATE OR REPLACE FUNCTION e() AS $$\n";
         let migration = Migration { name: "2026-11-21-000001_x", up, down: "" };
         let expected = [
             ("TABLE", "a"),
+            (IMPLIED, "a_pkey"),
+            (IMPLIED, "a_id_seq"),
+            (IMPLIED, "a_x_key"),
             ("INDEX", "b"),
             ("SCHEMA", "c"),
             ("VIEW", "c.d"),
             ("FUNCTION", "e"),
             ("TRIGGER", "f"),
         ];
-        assert!(migration.makes().eq(expected));
+        let made: Vec<Made> = migration.makes().collect();
+        assert_eq!(made.iter().map(|(kind, name)| (*kind, &**name)).collect::<Vec<_>>(), expected);
     }
 }

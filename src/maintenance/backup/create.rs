@@ -8,7 +8,7 @@ use super::folder::{self, default_folder};
 use super::manifest::{Engine, Manifest};
 use super::seal::Seal;
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
-use crate::db::migrate::{self, History};
+use crate::db::migrate;
 use crate::db::opener::Opener;
 use crate::db::unfinished;
 use crate::maintenance::workspace::{Workspace, require_space, sync_folder};
@@ -46,10 +46,13 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     let url = opener.url.clone();
     url.require_session("pg_dump")?;
     if !history.is_initialised() {
-        return Err(opener.not_initialised(&history));
+        return Err(opener.not_initialised());
     }
     unfinished::require_none(history.transferred, &url)?;
-    require_room(&opener, &history)?;
+    // A restore migrates what it has put back.
+    if let Some(error) = opener.no_room() {
+        return Err(error);
+    }
     if let Some(seal) = &options.seal {
         seal.require_usable()?;
     }
@@ -87,7 +90,10 @@ pub fn is_due_before_run(url: &str) -> Result<bool> {
     if !history.is_initialised() || history.pending().next().is_none() {
         return Ok(false);
     }
-    require_room(&Opener::new(url.parse()?, &crate::Options::default())?, &history)?;
+    let opener = Opener::new(url.parse()?, &crate::Options::default())?;
+    let may_migrate = opener.reader().and_then(|mut conn| migrate::room::require_possible(&mut conn));
+    may_migrate.map_err(|error| opener.explained(error))?;
+    unfinished::require_none(history.transferred, &opener.url)?;
     has_rows(url)
 }
 
@@ -98,13 +104,8 @@ pub fn is_due_before_run(url: &str) -> Result<bool> {
 pub fn is_due_before_revert(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
+    unfinished::require_none(history.transferred, &url.parse()?)?;
     Ok(history.is_initialised() && has_rows(url)?)
-}
-
-/// Refuses a database that could not be migrated: a restore migrates what it has put back.
-fn require_room(opener: &Opener, history: &History) -> Result<()> {
-    let has_room = opener.reader().and_then(|mut conn| migrate::room::require_names(&mut conn, history));
-    has_room.map_err(|error| opener.explained(error))
 }
 
 /// Checks the copy while it is compressed, and what was written is read again.

@@ -55,8 +55,9 @@ pub fn drill(
                 && backup.engine == Some(engine.to_string())
         })
         .partition(|backup| backup.ahead_of(now).is_some());
+    let instead = if others.is_empty() { "there is no other" } else { "it is not taken for the newest" };
     for backup in &ahead {
-        tracing::warn!("{} is dated later than now, and is not taken for the newest", backup.file.display());
+        tracing::warn!("{} is dated later than now; {instead}", backup.file.display());
     }
     let Some(newest) = others.into_iter().chain(ahead).next() else {
         return Err(Error::invalid(

@@ -275,11 +275,16 @@ fn take_owner(copy: &Path, there: &fs::Metadata) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, chown};
-        if let Err(error) = chown(copy, Some(there.uid()), Some(there.gid())) {
-            tracing::warn!(
-                "the restored database does not get its owner back, user {}: {error}",
-                there.uid()
-            );
+        let own = fs::metadata(copy).map_err(|error| Error::io(copy, error))?;
+        for (what, is, was) in [("user", own.uid(), there.uid()), ("group", own.gid(), there.gid())] {
+            let (user, group) = if what == "user" { (Some(was), None) } else { (None, Some(was)) };
+            if is != was
+                && let Err(error) = chown(copy, user, group)
+            {
+                tracing::warn!(
+                    "the restored database belongs to the {what} {is}, and not to {was} as before: {error}"
+                );
+            }
         }
     }
     fs::set_permissions(copy, there.permissions()).map_err(|error| Error::io(copy, error))

@@ -216,6 +216,14 @@ impl Report {
         self.findings.push(finding);
     }
 
+    /// Has nothing mended, because it is not for us to do, or not now; `mend` says so instead.
+    pub(super) fn leave(&mut self, mend: &str) {
+        for finding in self.findings.iter_mut().filter(|finding| finding.fix.is_some()) {
+            finding.fix = None;
+            finding.mend = Some(mend.to_owned());
+        }
+    }
+
     /// Takes in that the database could not be opened.
     pub(super) fn unopened(&mut self, error: &Error) {
         self.checks.push(Check::Open);

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::db::migrate::{self, History};
 use crate::db::opener::Opener;
-use crate::db::{DatabaseUrl, on_backend, unfinished};
+use crate::db::{DatabaseUrl, on_backend};
 use crate::secrets::Keyring;
 use crate::{DbConnection, Error, Options, Result};
 
@@ -70,19 +70,10 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     let is_damaged = |finding: &Finding| {
         finding.check == Check::Integrity && finding.severity == Severity::Error && finding.fix.is_none()
     };
-    let left_alone = if before.findings.iter().any(is_damaged) {
-        let what = "nothing was mended, because the database is damaged";
-        Some(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE))
-    } else if opener.history()?.transferred.is_some() {
-        let what = "nothing was mended, because a transfer into the database has not ended";
-        let why = "what is mended would be taken for rows of the transfer, which could then not end";
-        Some(Finding::info(Check::Transfer, what, why).mend(unfinished::mend(&opener.url)))
-    } else {
-        None
-    };
-    if let Some(note) = left_alone {
+    if before.findings.iter().any(is_damaged) {
         let mut report = before;
-        report.add(note);
+        let what = "nothing was mended, because the database is damaged";
+        report.add(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE));
         report.sort();
         return Ok(report);
     }
@@ -94,7 +85,10 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
             Ok(mended) if after.findings.iter().any(|finding| finding.what == mended.what) => {}
             Ok(mended) => after.mended.push(mended),
             Err((what, why_not)) => match after.findings.iter_mut().find(|finding| finding.what == what) {
-                Some(finding) => finding.what = format!("{what}; it could not be mended: {why_not}"),
+                Some(finding) => {
+                    finding.what = format!("{what}; it could not be mended: {why_not}");
+                    finding.mend = Some(format!("when that is out of the way: {}", finding::BY_FIX));
+                }
                 None => tracing::info!("{what}, which somebody else has mended: {why_not}"),
             },
         }
@@ -121,7 +115,12 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
     match opened {
         Ok((conn, version, schema)) => {
             (report.version, report.schema) = (Some(version), schema);
-            look_inside(&mut report, Patient { url, opener, conn, asked });
+            let is_ours = look_inside(&mut report, Patient { url, opener, conn, asked });
+            if opener.history().is_ok_and(|history| history.transferred.is_some()) {
+                report.leave("when the transfer has ended: viraldb doctor --fix");
+            } else if !is_ours {
+                report.leave("it is not viraldb's: by hand, if it is yours");
+            }
         }
         Err(error) if matches!(opener.url, DatabaseUrl::Postgres(_)) => return Err(error),
         Err(error) => report.unopened(&error),
@@ -130,8 +129,8 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
     Ok(report)
 }
 
-/// All checks but those of the file itself.
-fn look_inside(report: &mut Report, mut patient: Patient<'_>) {
+/// All checks but those of the file itself; says whether the tables in it are ours.
+fn look_inside(report: &mut Report, mut patient: Patient<'_>) -> bool {
     let Patient { url, opener, asked, .. } = patient;
     // A history that cannot be read is for its own check to report.
     let has_tables = patient
@@ -168,6 +167,7 @@ fn look_inside(report: &mut Report, mut patient: Patient<'_>) {
             report.looked(check, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
+    has_tables
 }
 
 /// Whether a check has something to say of a database without our tables.

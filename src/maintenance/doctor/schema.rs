@@ -4,10 +4,11 @@ use super::super::{Difference, Object};
 use super::Patient;
 use super::finding::{Check, Finding};
 use super::fix::{Fix, on_engine};
-use crate::Result;
 use crate::db::catalog::has_table;
 use crate::db::migrate::{self, Entry, History, State};
 use crate::db::unfinished;
+use crate::error::SERVER_IS_READ_ONLY;
+use crate::{Error, Result};
 
 pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let (history, has_books, taken) = patient.read(|conn| {
@@ -81,8 +82,15 @@ fn of_entry(entry: &Entry) -> Option<Finding> {
 }
 
 pub(super) fn drift(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
-    let differences = super::super::drift::differences(&mut patient.conn)
-        .map_err(|error| patient.opener.explained(error))?;
+    let differences = match super::super::drift::differences(&mut patient.conn) {
+        Err(Error::Unusable { reason, .. }) if reason == SERVER_IS_READ_ONLY => {
+            let what = "the schema cannot be compared on a server that takes no writes";
+            let why = "the migrations run a second time, in a schema that is taken back at once";
+            let mend = "viraldb doctor --database-url with the URL of the primary";
+            return Ok(vec![Finding::info(Check::Drift, what, why).mend(mend)]);
+        }
+        differences => differences.map_err(|error| patient.opener.explained(error))?,
+    };
     let migrations = migrate::embedded(patient.url)?;
     let found = differences
         .into_iter()

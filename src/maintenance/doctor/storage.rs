@@ -9,7 +9,7 @@ use indicatif::HumanBytes;
 use super::Patient;
 use super::finding::{Check, Finding};
 use crate::db::sqlite::Checkpoint;
-use crate::db::{beside, on_backend, sqlite};
+use crate::db::{beside, on_backend, sqlite, untouched};
 use crate::error::ResultExt;
 use crate::{DatabaseUrl, DbConnection, Result};
 
@@ -28,7 +28,8 @@ fn pragma(conn: &mut DbConnection, name: &str) -> Result<String> {
 
 pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mode = patient.read(|conn| pragma(conn, "journal_mode"))?;
-    if mode == "wal" {
+    // A file on a read-only mount is read as one that never changes, and SQLite says that it has no log then.
+    if mode == "wal" || is_logged(&patient.opener.url)? {
         return Ok(Vec::new());
     }
     let why = "readers and the writer wait for each other, which a write-ahead log spares them";
@@ -37,6 +38,13 @@ pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         Finding::warning(Check::JournalMode, what, why)
             .mend("viraldb init, which sets it and keeps every row; it needs a moment in which no other program has the file open"),
     ])
+}
+
+fn is_logged(url: &DatabaseUrl) -> Result<bool> {
+    match url {
+        DatabaseUrl::File(path) => untouched::is_logged(path),
+        _ => Ok(false),
+    }
 }
 
 /// More than this is much: SQLite begins the log anew after 4 MiB, if nobody reads on.

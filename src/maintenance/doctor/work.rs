@@ -51,8 +51,11 @@ fn ahead(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
                 .eq(JobStatus::Processing)
                 .and(jobs::lease_expires_at.gt(after(AHEAD).nullable()));
             // One that was enqueued for a far day is as it should be, unless it comes from the future itself.
-            let waiting = (jobs::status.eq(JobStatus::Retrying).and(jobs::run_at.gt(after(AHEAD))))
-                .or(jobs::status.eq(JobStatus::Queued).and(jobs::created_at.gt(after(AHEAD))));
+            let waiting =
+                (jobs::status.eq(JobStatus::Retrying).and(jobs::run_at.gt(after(AHEAD)))).or(jobs::status
+                    .eq(JobStatus::Queued)
+                    .and(jobs::queued_at.gt(after(AHEAD)))
+                    .and(jobs::run_at.gt(after(AHEAD))));
             Ok((
                 jobs::table.filter(leases).count().get_result(c)?,
                 jobs::table.filter(waiting).count().get_result(c)?,

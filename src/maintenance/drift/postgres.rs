@@ -52,6 +52,10 @@ pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -
 }
 
 fn may_not(error: diesel::result::Error) -> Error {
+    let error = Error::from(error);
+    if matches!(&error, Error::Unusable { .. }) {
+        return error; // the server takes no writes
+    }
     let reason =
         "the migrations run in a schema of their own, which is taken back at once, and it could not be made";
     Error::invalid("the schema", format!("cannot be compared: {reason}: {error}"))

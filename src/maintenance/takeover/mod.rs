@@ -153,7 +153,7 @@ pub fn takeover(
         let history = History::read(conn)?;
         if room::names_taken(conn, &history)?.is_some() {
             for ours in room::tables(&history) {
-                tables.remove(ours);
+                tables.remove(&ours);
             }
         }
         Ok(tables)

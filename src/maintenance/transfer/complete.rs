@@ -41,6 +41,11 @@ pub(in crate::maintenance) fn require_readable(conn: &mut DbConnection, name: &s
     let Some(mut table) = Table::all()?.into_iter().find(|table| table.name == name) else { return Ok(()) };
     let key = table.key_column().to_owned();
     table.columns.retain(|column| column.name == key || matches!(column.kind, Kind::Json { .. }));
+    for column in &mut table.columns {
+        if let Kind::Json { bare } = &mut column.kind {
+            *bare = false; // bare text is told below
+        }
+    }
     if table.columns.len() < 2 {
         return Ok(());
     }

@@ -18,7 +18,6 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static s
 }
 
 /// Whether it is no document at all; text of the right form may still be more than a database takes.
-#[cfg(feature = "sqlite")]
 pub(super) fn is_malformed(text: &[u8]) -> bool {
     canonical(text, &mut Vec::new()) == Err(MALFORMED)
 }
@@ -31,8 +30,8 @@ const DIGITS: usize = 15;
 
 /// Refuses a document of which serde_json would lose something: levels, or digits.
 pub(super) fn require_readable(text: &[u8]) -> Result<(), &'static str> {
-    if is_plain(text) {
-        return Ok(());
+    if is_plain(text) || is_malformed(text) {
+        return Ok(()); // the text of a setting
     }
     let value: serde_json::Value = serde_json::from_slice(text)
         .map_err(|_| "is nested deeper than 127 levels, or holds a number that is too large for 64 bits")?;

@@ -30,6 +30,8 @@ fn a_file_that_cannot_be_read_stops_only_who_needs_it() {
     let file = folder.join(".env");
     std::fs::write(&file, b"NAME=M\xfcller\nDATABASE_URL=sqlite://viral.db\n").unwrap();
     only_stops_who_needs_it(folder, ".env: ");
+    let ran = run(folder, &[&["config", "validate"], &NAMED[..]].concat());
+    assert!(ran.code == 3 && ran.out.contains("cannot be read, and nothing of it counts"), "{}", ran.out);
     std::fs::remove_file(&file).unwrap();
     symlink(".env", &file).unwrap();
     only_stops_who_needs_it(folder, ".env: Too many levels of symbolic links");

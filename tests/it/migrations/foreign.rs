@@ -45,8 +45,9 @@ impl Scratch {
             assert_eq!(ran.code, 1, "{args:?}: {}", ran.out);
             assert!(ran.err.contains(says) && !ran.err.contains("viraldb init"), "{args:?}: {}", ran.err);
         }
-        let ran = self.run(&["doctor"]);
+        let ran = self.run(&["doctor", "--fix"]);
         assert_eq!(ran.code, 4, "{}", ran.out);
+        assert!(!ran.out.contains("mended"), "what is not ours stays as it is: {}", ran.out);
         assert!(ran.out.contains(says) && !ran.out.contains("viraldb init"), "{}", ran.out);
     }
 
@@ -84,7 +85,7 @@ both! {
     fn a_view_and_an_index_take_names_too(t) {
         execute(&mut t.plain(), "CREATE VIEW music AS SELECT 1 AS x; CREATE TABLE x (y integer);
             CREATE INDEX idx_discovered_videos_niche ON x (y)").unwrap();
-        t.has_no_room("already has index idx_discovered_videos_niche, table music, not made");
+        t.has_no_room("already has index idx_discovered_videos_niche, view music, not made");
     }
 
     /// Older versions applied one migration after the other, and stopped where somebody else's table stood.
@@ -97,6 +98,7 @@ both! {
                  run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);
              INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", key(first))).unwrap();
         t.has_no_room("already has table discovered_videos, table pipeline_runs");
+        t.is_not_offered_init("already has table discovered_videos, table pipeline_runs");
         t.is_taken_over();
         let ran = t.run(&["backup", "create"]);
         assert!(ran.code == 1 && ran.err.contains("already has table discovered_videos"), "{}", ran.err);
@@ -203,6 +205,60 @@ mod on_postgres {
         t.is_current();
     }
 
+    /// PostgreSQL would take other names for what it makes beside a table, and nothing of ours would find them.
+    #[test]
+    fn names_that_postgresql_gives_itself() {
+        for (made, says) in [
+            ("CREATE INDEX clips_pkey ON x (a)", "index clips_pkey"),
+            ("CREATE INDEX discovered_videos_video_id_key ON x (a)", "index discovered_videos_video_id_key"),
+            ("CREATE SEQUENCE clips_id_seq", "sequence clips_id_seq"),
+            ("CREATE TYPE jobs AS ENUM ('a')", "type jobs"),
+        ] {
+            let t = Scratch::postgres();
+            execute(&mut t.plain(), &format!("CREATE TABLE x (a integer); {made}")).unwrap();
+            t.has_no_room(&format!("already has {says}, not made by viraldb"));
+        }
+    }
+
+    /// What would stop a migration is told before the backup that goes before it.
+    #[test]
+    fn a_right_that_is_missing_costs_no_backup() {
+        let t = Scratch::postgres();
+        let role = Role::new(&t);
+        drop(t.db());
+        t.db().write(|c| crate::make::discovered_video().insert(c)).unwrap();
+        migrate::revert(&t.url, 2).unwrap();
+        let name = &role.name;
+        execute(&mut t.plain(), &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}; GRANT CREATE ON SCHEMA public TO {name}"))
+            .unwrap();
+        for args in [&["init"][..], &["migrate", "run"]] {
+            let ran: Ran = t.command(args).env("DATABASE_URL", &role.url).output().unwrap().into();
+            assert!(ran.code == 1 && ran.err.contains("GRANT CREATE ON DATABASE"), "{args:?}: {}", ran.err);
+            assert!(!t.path("backups").exists() && !ran.err.contains("--no-backup"), "{}", ran.err);
+        }
+        role.drop(&t);
+    }
+
+    #[test]
+    fn a_schema_other_than_public() {
+        let t = Scratch::postgres();
+        execute(&mut t.plain(), "CREATE SCHEMA s").unwrap();
+        let url =
+            format!("{}{}options=-csearch_path%3Ds", t.url, if t.url.contains('?') { "&" } else { "?" });
+        let said = migrate::run(&url).unwrap_err().to_string();
+        assert!(
+            said.contains(
+                "search_path begins with the schema s, and the tables of viraldb go into the schema public"
+            ),
+            "{said}"
+        );
+        let role = Role::new(&t);
+        execute(&mut t.plain(), "REVOKE USAGE ON SCHEMA public FROM PUBLIC").unwrap();
+        role.is_refused(&t, &format!("GRANT USAGE, CREATE ON SCHEMA public TO {}", role.name));
+        execute(&mut t.plain(), "GRANT USAGE ON SCHEMA public TO PUBLIC").unwrap();
+        role.drop(&t);
+    }
+
     #[test]
     fn no_schema_to_make_tables_in() {
         let t = Scratch::postgres();
@@ -250,6 +306,16 @@ mod on_postgres {
             assert_eq!(ran.code, 1, "{args:?}: {}", ran.out);
             assert!(ran.err.contains(says), "{args:?}: {}", ran.err);
         }
+        let from = Scratch::sqlite();
+        drop(from.db());
+        let ran = t.run(&["transfer", "--from", &from.url, "--to", &t.url, "--replace"]);
+        assert!(ran.code == 1 && ran.err.contains(says), "{}", ran.err);
+        let ran = t.run(&["doctor", "--only", "drift"]);
+        assert!(
+            ran.code == 0 && ran.out.contains("cannot be compared on a server that takes no writes"),
+            "{}",
+            ran.out
+        );
         read_only("off");
 
         // In a program it is the `read` that does not write.

@@ -8,8 +8,8 @@ use diesel::sql_types::Text;
 
 use super::super::manifest::{Locale, Manifest};
 use super::Value;
-use crate::Result;
 use crate::error::ResultExt;
+use crate::{Error, Result};
 
 /// The locale of the database that one is connected to.
 pub(super) fn locale(conn: &mut PgConnection) -> Result<Locale> {
@@ -55,24 +55,60 @@ pub(super) fn create(
     .of("pg_database", like)?;
     let owner = there.map(|there| there.value).unwrap_or_default();
     let plain = format!("CREATE DATABASE {} TEMPLATE template0{owner}", identifier(name));
+    let make = |server: &mut PgConnection, sql: &str| {
+        server.batch_execute(sql).of("pg_database", name).map_err(may_not)
+    };
     match (locale_of(server, like)?, manifest.and_then(|manifest| manifest.locale.as_ref())) {
-        (Some(locale), _) => {
-            server.batch_execute(&format!("{plain}{}", clauses(&locale))).of("pg_database", name)
+        (Some(Locale { encoding, .. }), _) if encoding != "UTF8" => Err(Error::Unusable {
+            database: String::new(),
+            reason: format!(
+                "the database has the encoding {encoding}, in which not every text fits; drop it (dropdb), and restore \
+                 again: the backup goes into one with UTF-8"
+            ),
+        }),
+        (Some(locale), backup) => {
+            if let Some(backup) = backup.filter(|backup| clauses(backup) != clauses(&locale)) {
+                tracing::warn!(
+                    "text is sorted by {}, as the database that is replaced does, and not by {} as in the backup; drop that \
+                     database before the restore to change it",
+                    sorting(&locale),
+                    sorting(backup)
+                );
+            }
+            make(server, &format!("{plain}{}", clauses(&locale)))
         }
         (None, Some(locale)) => {
-            let made = server.batch_execute(&format!("{plain}{}", clauses(locale)));
-            made.or_else(|error| {
-                // Another machine need not have it.
-                tracing::warn!(
-                    "the locale of the backup is not to be had here, so text is sorted as this server does: {error}"
-                );
-                server.batch_execute(&plain)
-            })
-            .of("pg_database", name)?;
+            // Another machine need not have it.
+            match make(server, &format!("{plain}{}", clauses(locale))) {
+                Err(error @ Error::Unusable { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(
+                        "the locale of the backup is not to be had here, so text is sorted as this server does: {error}"
+                    );
+                    make(server, &plain)?;
+                }
+                Ok(()) => {}
+            }
             comment(server, name, locale)
         }
-        (None, None) => server.batch_execute(&plain).of("pg_database", name),
+        (None, None) => make(server, &plain),
     }
+}
+
+/// A role that may not make databases cannot restore.
+fn may_not(error: Error) -> Error {
+    if !error.to_string().contains("permission denied to create database") {
+        return error;
+    }
+    let reason =
+        "the role may not make databases, which a restore does: ALTER ROLE … CREATEDB, or restore as another";
+    Error::Unusable { database: String::new(), reason: reason.to_owned() }
+}
+
+/// Who sorts, and by what, for people.
+fn sorting(locale: &Locale) -> String {
+    let provider = locale.provider.as_deref().unwrap_or("libc");
+    format!("{provider} {}", locale.locale.as_deref().unwrap_or(&locale.collate))
 }
 
 fn comment(server: &mut PgConnection, name: &str, locale: &Locale) -> Result<()> {

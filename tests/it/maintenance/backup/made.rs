@@ -201,7 +201,7 @@ both! {
             std::fs::remove_file(file).unwrap();
         }
         let ran = t.run(&["backup", "drill"]);
-        assert!(ran.code == 0 && ran.err.contains("is dated later than now"), "{}", ran.err);
+        assert!(ran.code == 0 && ran.err.contains("is dated later than now; there is no other"), "{}", ran.err);
         assert!(t.run(&["doctor", "--only", "backups"]).out.contains("later than now"));
     }
 

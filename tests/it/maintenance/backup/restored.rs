@@ -452,13 +452,40 @@ fn a_database_sorts_as_before() {
     drop_database(&t, &name);
     on(&["restore", "--yes", "of.dump.zst"]);
     assert_eq!(described(), before);
+    // What stands there keeps its way of sorting, and the encoding has to hold every text.
+    drop_database(&t, &name);
+    server
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' LOCALE_PROVIDER libc"))
+        .unwrap();
+    let restore = || -> Ran {
+        t.command(&["restore", "--yes", "of.dump.zst"]).env("DATABASE_URL", &url).output().unwrap().into()
+    };
+    let ran = restore();
+    assert!(
+        ran.code == 0
+            && ran.err.contains(
+                "text is sorted by libc C, as the database that is replaced does, and not by \
+        icu de-u-co-phonebk as in the backup"
+            ),
+        "{}",
+        ran.err
+    );
+    drop_database(&t, &name);
+    server
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING 'SQL_ASCII'"))
+        .unwrap();
+    let ran = restore();
+    assert!(
+        ran.code == 1 && ran.err.contains("has the encoding SQL_ASCII") && ran.err.contains("dropdb"),
+        "{}",
+        ran.err
+    );
     // A locale that is not to be had here is no reason to have no database at all.
     drop_database(&t, &name);
     let manifest = t.path("of.dump.zst.manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, text.replace("\"collate\": \"C\"", "\"collate\": \"xx_XX\"")).unwrap();
-    let ran: Ran =
-        t.command(&["restore", "--yes", "of.dump.zst"]).env("DATABASE_URL", &url).output().unwrap().into();
+    let ran = restore();
     assert!(
         ran.code == 0 && ran.err.contains("the locale of the backup is not to be had here"),
         "{}",
