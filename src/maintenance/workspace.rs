@@ -33,7 +33,7 @@ impl Workspace {
         match lock {
             Ok(lock) => Ok(Self { path, _lock: lock }),
             Err(error) => {
-                let _ = fs::remove_dir_all(&path); // the first error is the one to tell
+                let _ = remove(&path); // the first error is the one to tell
                 Err(error)
             }
         }
@@ -46,7 +46,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        if let Err(error) = remove(&self.path) {
             tracing::warn!("{} could not be removed: {error}", self.path.display());
         }
     }
@@ -72,12 +72,29 @@ pub(super) fn remove_left(folder: &Path) {
             Err(error) => error.kind() == io::ErrorKind::NotFound && is_old(&path),
         };
         if is_left {
-            match fs::remove_dir_all(&path) {
+            match remove(&path) {
                 Ok(()) => tracing::info!("{} was left by a killed process and is removed", path.display()),
                 Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),
             }
         }
     }
+}
+
+/// Removes a folder, its lock last: what is left if the process is killed meanwhile is known by it, and the next one
+/// removes the rest.
+fn remove(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(folder)
 }
 
 /// Opens the lock of a folder that is ours; what somebody else has put there is not waited for.
