@@ -6,9 +6,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Database;
+use crate::Result;
 #[cfg(feature = "postgres")]
 use crate::error::SERVER_IS_READ_ONLY;
-use crate::{Error, Result};
 
 /// What is waited for on PostgreSQL: the channel that triggers notify. On SQLite any change wakes.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl Waker {
             }
             return match super::listen::Listener::open(url, topic.channel()) {
                 // Nor does a replica.
-                Err(Error::Unusable { reason, .. }) if reason == SERVER_IS_READ_ONLY => {
+                Err(crate::Error::Unusable { reason, .. }) if reason == SERVER_IS_READ_ONLY => {
                     Ok(Self::Pooler { next: Instant::now() + UNTOLD })
                 }
                 opened => opened.map(Self::Server).map_err(|error| error.in_database(db.url())),
@@ -70,7 +70,7 @@ impl Waker {
             Ok(Self::File { conn, seen, poll })
         }
         #[cfg(not(feature = "sqlite"))]
-        Err(Error::invalid("the database", "is of an engine that is not compiled in"))
+        Err(crate::Error::invalid("the database", "is of an engine that is not compiled in"))
     }
 
     /// Waits for a change, at most for so long; says whether there was one.

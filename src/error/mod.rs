@@ -11,8 +11,10 @@ use crate::types::VideoProcessingJobId;
 use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
 
 use database::FILE_IS_READ_ONLY;
+#[cfg(feature = "postgres")]
+pub(crate) use database::found_no_room;
 pub(crate) use database::{
-    CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL, ResultExt, SERVER_IS_READ_ONLY, found_no_room, one_line,
+    CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL, ResultExt, SERVER_IS_READ_ONLY, one_line,
 };
 
 /// What every function of the crate returns.
