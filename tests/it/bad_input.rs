@@ -1,7 +1,7 @@
 //! What bad input gets: one clear line, exit 1, nothing changed.
 
 use viraldb::diesel::connection::SimpleConnection;
-use viraldb::{Database, Error, Options};
+use viraldb::{Database, Options};
 
 #[cfg(feature = "sqlite")]
 use crate::support::Scratch;
@@ -355,7 +355,7 @@ mod postgres {
         let full = "DO $$ BEGIN RAISE 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = '53100'; END $$";
         let error = db.write(|c| Ok(c.batch_execute(full)?)).unwrap_err();
         assert!(
-            matches!(&error, Error::Unusable { reason, .. } if reason.contains("disk is full")),
+            matches!(&error, viraldb::Error::Unusable { reason, .. } if reason.contains("disk is full")),
             "{error}"
         );
     }
