@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "sqlite")]
 use crate::{Error, Result};
 
 /// What SQLite appends to the name of a database: nothing, and the endings of the files that it keeps next to it.
@@ -23,6 +24,7 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
 ///
 /// # Errors
 /// `Io` names the folder in which it could not be made.
+#[cfg(feature = "sqlite")]
 pub(crate) fn temporary() -> Result<tempfile::TempDir> {
     tempfile::tempdir().map_err(|error| {
         let error = Error::io(std::env::temp_dir(), error);

@@ -13,9 +13,9 @@ use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
 use database::FILE_IS_READ_ONLY;
 #[cfg(feature = "postgres")]
 pub(crate) use database::found_no_room;
-pub(crate) use database::{
-    CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL, ResultExt, SERVER_IS_READ_ONLY, one_line,
-};
+#[cfg(feature = "sqlite")]
+pub(crate) use database::{CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL};
+pub(crate) use database::{ResultExt, SERVER_IS_READ_ONLY, one_line};
 
 /// What every function of the crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

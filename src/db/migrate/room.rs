@@ -126,11 +126,14 @@ pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<
 /// [`Error::Unusable`], which names the right or the setting that is missing.
 pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> {
     let Some(_) = history.pending().next() else { return Ok(()) };
-    #[cfg(feature = "postgres")]
-    if let DbConnection::Postgres(conn) = conn {
-        let needs_schema = history.pending().flat_map(Migration::makes).any(|made| made.0 == "SCHEMA");
-        on_postgres::require(conn, needs_schema)?;
-    }
+    on_backend!(
+        &mut *conn,
+        sqlite => |_c| Ok::<(), Error>(()),
+        postgres => |c| {
+            let makes_schema = history.pending().flat_map(Migration::makes).any(|made| made.0 == "SCHEMA");
+            on_postgres::require(c, makes_schema)
+        }
+    )?;
     refused(names_taken(conn, history)?)
 }
 

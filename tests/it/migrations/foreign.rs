@@ -306,7 +306,7 @@ mod on_postgres {
             assert_eq!(ran.code, 1, "{args:?}: {}", ran.out);
             assert!(ran.err.contains(says), "{args:?}: {}", ran.err);
         }
-        let from = Scratch::sqlite();
+        let from = t.another();
         drop(from.db());
         let ran = t.run(&["transfer", "--from", &from.url, "--to", &t.url, "--replace"]);
         assert!(ran.code == 1 && ran.err.contains(says), "{}", ran.err);
