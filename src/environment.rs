@@ -18,7 +18,7 @@ pub(crate) struct DotEnv {
     pub(crate) values: BTreeMap<String, String>,
     /// Whether it has a line that cannot be read, which may be another program's.
     pub(crate) has_bad_line: bool,
-    /// Why a file that was found could not be read, where that is no error.
+    /// Why a file that was found could not be read, where the command goes on without it.
     pub(crate) unread: Option<String>,
 }
 

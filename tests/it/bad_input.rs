@@ -360,7 +360,7 @@ mod postgres {
         );
     }
 
-    /// Whenever it is lost, and whoever notices first: the statement, the one behind it, or the end of the transaction.
+    /// The loss may show at the statement, at the next one, or at the end of the transaction.
     #[test]
     fn a_lost_connection_has_one_text() {
         let t = Scratch::postgres();

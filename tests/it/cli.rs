@@ -169,7 +169,7 @@ both! {
         assert_eq!(t.run(&["ingest", "one.jsonl", "--as", "nonsense"]).code, 2);
     }
 
-    /// Whoever runs it by a timer notices, and reads the rows in the order of the file, whoever refused them.
+    /// A timer that runs it notices, and the rows come in the order of the file, whichever check refused them.
     fn rejected_rows_are_an_exit_code_and_in_the_order_of_lines(t) {
         t.ok(&["init"]);
         let (no_job, bad) = (r#"{"job_id": 9999, "file_path": "f"}"#, r#"{"job_id": "x"}"#);

@@ -38,8 +38,8 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The date of a backup that is later than now: the clock was wrong when it was made, or is wrong now. Nobody knows
-    /// whether another one is newer.
+    /// The date of a backup, if it is later than now: the clock was wrong when it was made, or is wrong now, so it may
+    /// not be the newest.
     pub(in crate::maintenance) fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
         self.created_at.filter(|at| *at > now)
     }

@@ -31,7 +31,7 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     for backup in &of_this {
         if let Some(at) = backup.ahead_of(now) {
             let what = format!("the backup {} is dated {at}, later than now", backup.file.display());
-            let why = "the clock was wrong when it was made, or is wrong now: nobody knows which backup is the newest";
+            let why = "the clock was wrong when it was made, or is wrong now: it may not be the newest";
             let mend =
                 "look at the clock: date; then make another one, viraldb backup create, and remove this one";
             found.push(Finding::warning(Check::Backups, what, why).mend(mend));

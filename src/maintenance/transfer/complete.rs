@@ -32,8 +32,7 @@ pub(in crate::maintenance) fn digest_of(
     Ok(digester.digest)
 }
 
-/// Refuses a table with a document that serde_json does not read as it is, so that whoever reads its rows would lose
-/// something of it.
+/// Refuses a table with a document that serde_json does not read as it is: a reader of its rows would lose something.
 ///
 /// # Errors
 /// `Invalid`, which names the row and the column.

@@ -17,7 +17,7 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static s
     if parser.at == text.len() { Ok(()) } else { Err("is no JSON document") }
 }
 
-/// Whether it is no document at all; text of the right form may still be more than a database takes.
+/// Returns true for text that is not JSON. Text of the right form may still be more than a database takes.
 pub(super) fn is_malformed(text: &[u8]) -> bool {
     canonical(text, &mut Vec::new()) == Err(MALFORMED)
 }

@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// Where Debian has the programs, one folder a version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// A program of PostgreSQL's for a database. What connects it stands in its environment, because anybody may read
-/// its arguments.
+/// A program of PostgreSQL's for a database. It gets the connection in its environment, because anybody may read its
+/// arguments.
 pub(super) fn program(name: &str, url: &str, pg_bin: Option<&Path>) -> Result<Command> {
     let mut command = Command::new(find(name, pg_bin)?);
     // The program gets the connection below, and no key or other URL of ours.
