@@ -193,7 +193,7 @@ impl Error {
         Self::Io { path: path.into(), source }
     }
 
-    /// Adds what else is to be known, to an error that gives a reason.
+    /// Adds a note to an error that gives a reason.
     pub(crate) fn with(mut self, note: &str) -> Self {
         match &mut self {
             Self::Invalid { reason, .. } | Self::Busy { reason, .. } | Self::Unusable { reason, .. } => {

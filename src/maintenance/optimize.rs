@@ -148,7 +148,7 @@ fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<bool> {
             left = now;
         }
     }
-    // Whoever reads an older state keeps the log as long as it is.
+    // A program that reads an older state keeps the log as long as it is.
     Checkpoint::truncate(conn).map(|done| done.busy != 0)
 }
 

@@ -38,7 +38,7 @@ impl Scratch {
         }
     }
 
-    /// The commands that need a database of ours say what stands in the way, and not `viraldb init`, which would fail.
+    /// The commands that need a database of ours name the obstacle, and do not advise `viraldb init`, which would fail.
     fn is_not_offered_init(&self, says: &str) {
         for args in [&["status"][..], &["videos", "list"], &["backup", "create"], &["migrate", "revert"]] {
             let ran = self.run(args);

@@ -146,7 +146,7 @@ fn clauses(locale: &Locale) -> String {
     clauses
 }
 
-fn identifier(name: &str) -> String {
+pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -298,8 +298,9 @@ fn swap(
     scratch: &str,
     kept: Option<&str>,
 ) -> Result<()> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {};", quoted(from), quoted(to));
+    let rename = |from: &str, to: &str| {
+        format!("ALTER DATABASE {} RENAME TO {};", likeness::identifier(from), likeness::identifier(to))
+    };
     let sql = kept.map(|kept| rename(name, kept)).unwrap_or_default() + &rename(scratch, name);
     server.batch_execute(&sql).or_else(|error| {
         require_alone(server, shown, name)?;

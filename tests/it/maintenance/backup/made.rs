@@ -176,7 +176,7 @@ both! {
         assert!(t.path("backups/notes.zst").exists());
     }
 
-    /// The clock was wrong when it was made: nobody knows whether another one is newer.
+    /// The clock was wrong when it was made, so another one may be newer.
     fn one_dated_later_than_now_displaces_no_other(t) {
         with_rows(t, 3);
         let files: Vec<_> = (0..3).map(|_| back_up(t)).collect();

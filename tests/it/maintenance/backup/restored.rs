@@ -452,7 +452,7 @@ fn a_database_sorts_as_before() {
     drop_database(&t, &name);
     on(&["restore", "--yes", "of.dump.zst"]);
     assert_eq!(described(), before);
-    // What stands there keeps its way of sorting, and the encoding has to hold every text.
+    // A database that exists keeps its way of sorting; its encoding has to hold every text.
     drop_database(&t, &name);
     server
         .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' LOCALE_PROVIDER libc"))
@@ -480,7 +480,7 @@ fn a_database_sorts_as_before() {
         "{}",
         ran.err
     );
-    // A locale that is not to be had here is no reason to have no database at all.
+    // Without the locale of the backup, the restore still succeeds.
     drop_database(&t, &name);
     let manifest = t.path("of.dump.zst.manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
