@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Found, Row, Sink};
+use super::found::{Found, Row, Sink};
 use crate::{Error, Result};
 
 /// Turns one item into what it becomes, or says why it cannot.

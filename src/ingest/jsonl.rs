@@ -4,7 +4,8 @@ use std::io::{BufRead, Read};
 
 use serde_json::{Map, Value};
 
-use super::{Found, NUL, Row, Sink, json};
+use super::found::{Found, Row, Sink};
+use super::{NUL, json};
 use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,

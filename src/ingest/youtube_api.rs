@@ -3,7 +3,8 @@
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde_json::Value;
 
-use super::{Found, count, niche, view_velocity};
+use super::found::{Found, count, view_velocity};
+use super::niche;
 use crate::Timestamp;
 use crate::compilation::NewDiscoveredVideo;
 use crate::quote::{quoted, short};

@@ -2,20 +2,21 @@
 //! with higher counts. A row is a discovered video, and a snapshot of its counts at that day.
 
 use std::io::BufRead;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
+use super::found::{Found, Row, Sink, count, view_velocity};
 use super::records::{Records, Taken};
-use super::{Found, NUL, Row, Sink, count, niche, view_velocity};
+use super::{NUL, niche};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::quote::quoted;
 use crate::{Error, Result, Timestamp};
 
 /// Places of the columns that are read.
 struct Columns {
-    names: Rc<StringRecord>,
+    names: Arc<StringRecord>,
     video_id: usize,
     title: usize,
     published_at: usize,
@@ -47,7 +48,7 @@ impl Columns {
             view_count: must("view_count")?,
             likes: must("likes")?,
             comment_count: must("comment_count")?,
-            names: Rc::new(names),
+            names: Arc::new(names),
         })
     }
 }
@@ -68,7 +69,7 @@ pub(super) fn read(
         records.next(&|record| found(record, &columns, given_niche)).map_err(unreadable)?
     {
         let size = record.as_slice().len();
-        let names = Rc::clone(&columns.names);
+        let names = Arc::clone(&columns.names);
         let raw = Box::new(move || {
             if is_text {
                 String::from_utf8_lossy(record.as_slice()).into()

@@ -4,7 +4,8 @@
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::{Found, count, niche, view_velocity};
+use super::found::{Found, count, view_velocity};
+use super::niche;
 use crate::Timestamp;
 use crate::compilation::NewDiscoveredVideo;
 use crate::generation::{NewTrend, Platform};
