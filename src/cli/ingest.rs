@@ -113,7 +113,7 @@ fn is_read_from(input: &Path, path: &Path) -> bool {
 struct Input {
     name: String,
     length: Option<u64>,
-    read: Box<dyn Read>,
+    read: Box<dyn Read + Send>,
 }
 
 fn open(path: &PathBuf) -> Result<Input> {

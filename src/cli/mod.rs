@@ -254,6 +254,8 @@ pub fn parse() -> Cli {
 /// Runs the command and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
+    #[cfg(feature = "sqlite")]
+    crate::db::sqlite::set_up_process();
     set_default_busy_timeout(global.wait.unwrap_or_else(|| command.wait()));
     logging::start(global.verbose, global.quiet, global.log_format);
     crate::config::use_file(global.config.clone());

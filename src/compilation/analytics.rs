@@ -1,14 +1,15 @@
 //! Numbers of a YouTube video at one moment.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod insert_new;
 
-use diesel::dsl::max;
+use std::borrow::Cow;
+
 use diesel::prelude::*;
+pub(crate) use insert_new::Newest;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
+use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -185,21 +186,15 @@ impl Analytics {
         on_backend!(conn, |c| select.load(c)).of("analytics", youtube_video_id)
     }
 
-    /// When each of these videos was last measured; without those that never were.
+    /// When each of these videos was last measured; without those that never were. One look at the index for each,
+    /// however long its series is.
     pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
-        let mut newest = Vec::new();
-        for ids in youtube_video_ids.chunks(IDS) {
-            let rows: Vec<(String, Option<Timestamp>)> = on_backend!(&mut *conn, |c| {
-                analytics::table
-                    .filter(analytics::youtube_video_id.eq_any(ids))
-                    .group_by(analytics::youtube_video_id)
-                    .select((analytics::youtube_video_id, max(analytics::measured_at)))
-                    .load(c)
-            })
-            .of("analytics", "")?;
-            newest.extend(rows.into_iter().filter_map(|(id, at)| Some((id, at?))));
-        }
-        Ok(newest)
+        Ok(insert_new::newest(conn, youtube_video_ids)?.into_iter().collect())
+    }
+
+    /// [`Self::newest`], to look them up in.
+    pub(crate) fn newest_of(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Newest> {
+        insert_new::newest(conn, youtube_video_ids)
     }
 
     /// One step of a thinning; returns how many rows it deleted.
@@ -257,22 +252,22 @@ impl NewAnalytics<'_> {
     ///
     /// This is the fast way in for many rows, a few thousand at a time.
     pub fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
-        rows.iter().try_for_each(Self::require_indexable)?;
-        let now = Timestamp::now();
-        let mut seen = HashSet::with_capacity(rows.len());
-        let complete: Vec<Complete<'_>> = rows
-            .iter()
-            .map(|row| Complete::new(row, now))
-            .filter(|row| seen.insert((row.youtube_video_id, row.measured_at)))
-            .collect();
         conn.atomically(|conn| {
-            on_backend!(
-                conn,
-                sqlite => |c| complete.iter().map(|row| InsertNew { row }.execute(c)).sum::<QueryResult<_>>(),
-                postgres => |c| insert_new_on_postgres(c, complete)
-            )
-            .of("analytics", "")
+            let ids: Vec<&str> = rows.iter().map(|row| &*row.youtube_video_id).collect();
+            crate::db::lock_ingest(conn)?;
+            let newest = Analytics::newest_of(conn, &ids)?;
+            Self::put_new_many(conn, rows.iter(), &newest)
         })
+    }
+
+    /// [`Self::insert_new_many`] within the transaction that is open, which has to be rolled back if this fails. `newest`
+    /// tells when the videos were last measured.
+    pub(crate) fn put_new_many<'r>(
+        conn: &mut DbConnection,
+        rows: impl ExactSizeIterator<Item = &'r NewAnalytics<'r>>,
+        newest: &Newest,
+    ) -> Result<usize> {
+        insert_new::put(conn, rows, newest)
     }
 }
 
@@ -305,124 +300,4 @@ impl AnalyticsChanges<'_> {
             .get_result(c))
         .of("analytics", id)
     }
-}
-
-/// A row with every default filled in, so that one prepared statement, or one COPY, takes them all.
-#[derive(Insertable)]
-#[diesel(table_name = analytics, treat_none_as_default_value = false)]
-struct Complete<'a> {
-    youtube_video_id: &'a str,
-    measured_at: Timestamp,
-    view_count: Option<i64>,
-    like_count: Option<i64>,
-    comment_count: Option<i64>,
-    average_view_duration_seconds: Option<f64>,
-    click_through_rate: Option<f64>,
-    subscriber_gain: Option<i32>,
-    estimated_revenue_usd: Option<f64>,
-}
-
-impl<'a> Complete<'a> {
-    fn new(row: &'a NewAnalytics<'_>, now: Timestamp) -> Self {
-        Self {
-            youtube_video_id: &row.youtube_video_id,
-            measured_at: row.measured_at.unwrap_or(now),
-            view_count: row.view_count,
-            like_count: row.like_count,
-            comment_count: row.comment_count,
-            average_view_duration_seconds: row.average_view_duration_seconds,
-            click_through_rate: row.click_through_rate,
-            subscriber_gain: row.subscriber_gain,
-            estimated_revenue_usd: row.estimated_revenue_usd,
-        }
-    }
-}
-
-/// SQLite: one prepared statement a row. Its type names its text, so that Diesel finds it prepared
-/// without building the SQL anew.
-#[cfg(feature = "sqlite")]
-struct InsertNew<'a> {
-    row: &'a Complete<'a>,
-}
-
-#[cfg(feature = "sqlite")]
-impl diesel::query_builder::QueryId for InsertNew<'_> {
-    type QueryId = InsertNew<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-#[cfg(feature = "sqlite")]
-impl RunQueryDsl<SqliteConnection> for InsertNew<'_> {}
-
-#[cfg(feature = "sqlite")]
-impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for InsertNew<'_> {
-    fn walk_ast<'b>(
-        &'b self,
-        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
-    ) -> QueryResult<()> {
-        use crate::types::sql::Timestamptz;
-        use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
-
-        let row = self.row;
-        out.push_sql(
-            "INSERT INTO analytics (youtube_video_id, measured_at, view_count, like_count, comment_count, \
-             average_view_duration_seconds, click_through_rate, estimated_revenue_usd, subscriber_gain) SELECT ",
-        );
-        out.push_bind_param::<Text, str>(row.youtube_video_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, _>(&row.measured_at)?;
-        for count in [&row.view_count, &row.like_count, &row.comment_count] {
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(count)?;
-        }
-        for number in
-            [&row.average_view_duration_seconds, &row.click_through_rate, &row.estimated_revenue_usd]
-        {
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Double>, _>(number)?;
-        }
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<Integer>, _>(&row.subscriber_gain)?;
-        out.push_sql(" WHERE NOT EXISTS (SELECT 1 FROM analytics WHERE youtube_video_id = ");
-        out.push_bind_param::<Text, str>(row.youtube_video_id)?;
-        out.push_sql(" AND measured_at = ");
-        out.push_bind_param::<Timestamptz, _>(&row.measured_at)?;
-        out.push_sql(")");
-        Ok(())
-    }
-}
-
-/// PostgreSQL: one look-up tells which stand there, the others go in by COPY.
-#[cfg(feature = "postgres")]
-fn insert_new_on_postgres(conn: &mut PgConnection, rows: Vec<Complete<'_>>) -> QueryResult<usize> {
-    use crate::types::sql::{Text, Timestamptz};
-    use diesel::sql_types::Array;
-
-    #[derive(QueryableByName, PartialEq, Eq, Hash)]
-    struct Known {
-        #[diesel(sql_type = Text)]
-        youtube_video_id: String,
-        #[diesel(sql_type = Timestamptz)]
-        measured_at: Timestamp,
-    }
-    crate::db::postgres::lock_ingest(conn)?;
-    let known: HashSet<Known> = diesel::sql_query(
-        "SELECT youtube_video_id, measured_at FROM unnest($1, $2) AS new (youtube_video_id, measured_at)
-         WHERE EXISTS (SELECT 1 FROM analytics AS old
-                       WHERE old.youtube_video_id = new.youtube_video_id AND old.measured_at = new.measured_at)",
-    )
-    .bind::<Array<Text>, _>(rows.iter().map(|row| row.youtube_video_id).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(rows.iter().map(|row| row.measured_at).collect::<Vec<_>>())
-    .load(conn)?
-    .into_iter()
-    .collect();
-    let key = |row: &Complete<'_>| Known {
-        youtube_video_id: row.youtube_video_id.to_owned(),
-        measured_at: row.measured_at,
-    };
-    let new: Vec<_> = rows.into_iter().filter(|row| !known.contains(&key(row))).collect();
-    if new.is_empty() {
-        return Ok(0);
-    }
-    diesel::copy_from(analytics::table).from_insertable(new).execute(conn)
 }

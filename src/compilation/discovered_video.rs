@@ -14,6 +14,7 @@ use diesel::prelude::*;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Bool, Integer, Untyped};
 use serde::{Deserialize, Serialize};
+pub(crate) use upsert::KnownVideos;
 
 use crate::db::document::{Document, Id, Table};
 use crate::db::prepared::Prepared;
@@ -290,6 +291,11 @@ impl DiscoveredVideo {
         Ok(found)
     }
 
+    /// What is known of those of these videos that are there.
+    pub(crate) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<KnownVideos> {
+        upsert::known(conn, video_ids)
+    }
+
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(discovered_videos::table.find(id)).execute(c))
@@ -334,8 +340,17 @@ impl NewDiscoveredVideo<'_> {
     ///
     /// This is the fast way in for many rows, a few thousand at a time.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
-        rows.iter().try_for_each(Self::require_indexable)?;
         upsert::insert_or_update_many(conn, rows)
+    }
+
+    /// [`Self::insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
+    /// Whoever has looked the rows up already gives what is [`known`](DiscoveredVideo::known) of them.
+    pub(crate) fn put_many<'r>(
+        conn: &mut DbConnection,
+        rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,
+        known: Option<&KnownVideos>,
+    ) -> Result<Upserted> {
+        upsert::put_many(conn, rows, known)
     }
 }
 

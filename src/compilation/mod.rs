@@ -16,8 +16,10 @@ pub use crate::types::{
     AnalyticsId, ClipId, DiscoveredVideoId, ErrorLogId, PipelineRunId, ReviewLogId, ScriptId, ShortId,
     TtsAudioId,
 };
+pub(crate) use analytics::Newest;
 pub use analytics::{Analytics, AnalyticsChanges, AnalyticsFilter, NewAnalytics};
 pub use clip::{Choose, Clip, ClipChanges, ClipFilter, NewClip};
+pub(crate) use discovered_video::KnownVideos;
 pub use discovered_video::{
     ContentIdRisk, DiscoveredVideo, DiscoveredVideoChanges, DiscoveredVideoFilter, NewDiscoveredVideo,
     Processed,

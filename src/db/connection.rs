@@ -126,6 +126,17 @@ impl DbConnection {
     }
 }
 
+/// Lets one transaction at a time look up which rows are known and insert the others: nobody may come between. On SQLite
+/// the transaction itself does.
+pub(crate) fn lock_ingest(conn: &mut DbConnection) -> Result<()> {
+    on_backend!(
+        conn,
+        sqlite => |_c| Ok::<(), diesel::result::Error>(()),
+        postgres => |c| super::postgres::lock_ingest(c)
+    )?;
+    Ok(())
+}
+
 /// A page of a list: at most `limit` rows, beginning behind the row whose key is `after`.
 ///
 /// Pages hold while rows come and go, and a later page costs no more than the first.

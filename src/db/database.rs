@@ -280,6 +280,12 @@ impl Database {
             .map_err(|error| self.0.main.opener().explained(error))
     }
 
+    /// Refuses a write within a write of the same thread.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn require_no_write(&self) -> Result<()> {
+        self.0.writer.as_ref().map_or(Ok(()), Writer::require_no_write)
+    }
+
     /// A connection of one's own, which reads and writes; each write outside a transaction is one of
     /// its own, and each read sees what was committed when it began. [`DbConnection::snapshot`] and
     /// [`DbConnection::atomically`] are its transactions. It is alive when it is handed out; whoever keeps it sees

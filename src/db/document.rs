@@ -91,7 +91,7 @@ pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     const SEALED: &'static [&'static str] = &[];
 
     /// Inserts or updates documents of this table; see [`upsert`].
-    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
         upsert(conn, &Self::TABLE, documents)
     }
 }
@@ -124,12 +124,14 @@ const INDEXED: [&str; 9] = [
 ///
 /// All documents must be valid for the table; `null` is the same as nothing, but for [`GIVEN`]. On PostgreSQL whoever calls holds the
 /// lock of ingest: rows are written in the order given, and another's may be the reverse.
+///
+/// It works within the transaction that is open, which has to be rolled back if this fails.
 pub(crate) fn upsert(
     conn: &mut DbConnection,
     table: &Table,
-    rows: &[Map<String, Value>],
+    rows: &[&Map<String, Value>],
 ) -> Result<Upserted> {
-    for (name, value) in rows.iter().flatten() {
+    for (name, value) in rows.iter().copied().flatten() {
         if INDEXED.contains(&name.as_str()) {
             require_indexable(name, value.as_str())?;
         }
@@ -142,19 +144,17 @@ pub(crate) fn upsert(
     // A fixed order, so that two writers do not wait for each other.
     let mut groups: Vec<_> = by_columns.into_iter().collect();
     groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    conn.atomically(|conn| {
-        let mut all = Upserted::default();
-        for (columns, rows) in groups {
-            if columns.is_empty() {
-                all += insert_defaults(conn, table)?;
-                continue;
-            }
-            for rows in rows.chunk_by(|a, b| !is_long(a) && !is_long(b)) {
-                all += upsert_alike(conn, table, &columns, rows)?;
-            }
+    let mut all = Upserted::default();
+    for (columns, rows) in groups {
+        if columns.is_empty() {
+            all += insert_defaults(conn, table)?;
+            continue;
         }
-        Ok(all)
-    })
+        for rows in rows.chunk_by(|a, b| !is_long(a) && !is_long(b)) {
+            all += upsert_alike(conn, table, &columns, rows)?;
+        }
+    }
+    Ok(all)
 }
 
 /// The one document without values that [`distinct`] has left, as a row of defaults.
@@ -279,10 +279,10 @@ fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
 
 /// The documents, those of one row as one: the last one counts, but for what a row keeps once it is there,
 /// and gives what it does not say from those before.
-fn distinct<'r>(table: &Table, rows: &'r [Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
+fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
     let mut places = HashMap::new();
     let mut distinct: Vec<Cow<'r, Map<String, Value>>> = Vec::with_capacity(rows.len());
-    for row in rows {
+    for &row in rows {
         let columns = columns_of(table, row);
         let key = key_of(table, &columns);
         let named_by = if key.is_empty() { &columns } else { key };

@@ -1,5 +1,6 @@
 //! Connections, transactions, migrations: all that knows which engine it is on.
 
+mod bulk;
 pub(crate) mod catalog;
 pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
@@ -34,8 +35,9 @@ pub(crate) mod wake;
 #[cfg(feature = "sqlite")]
 mod writer;
 
-pub(crate) use connection::on_backend;
+pub(crate) use bulk::{Bulk, Chunk};
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
+pub(crate) use connection::{lock_ingest, on_backend};
 pub use database::{Database, Options, Session};
 pub(crate) use files::{beside, same_file};
 pub(crate) use halve::store_or_halve;

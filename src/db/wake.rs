@@ -108,8 +108,9 @@ impl Waker {
     }
 }
 
+/// A number that changes when another connection has written.
 #[cfg(feature = "sqlite")]
-fn version(conn: &mut super::DbConnection) -> Result<i32> {
+pub(super) fn version(conn: &mut super::DbConnection) -> Result<i32> {
     use diesel::prelude::*;
 
     #[derive(QueryableByName)]

@@ -30,6 +30,17 @@ impl Writer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Refuses a write of a thread that has the connection already.
+    pub(super) fn require_no_write(&self) -> Result<()> {
+        if self.state().thread == Some(std::thread::current().id()) {
+            return Err(Error::invalid(
+                "a write within a write",
+                "would wait for itself; use the connection that the outer one was given",
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes it. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
     ///
     /// Who finds it taken waits. If the one before gave up on that
@@ -40,13 +51,8 @@ impl Writer {
         busy_timeout: Duration,
         establish: impl FnOnce() -> Result<DbConnection>,
     ) -> Result<Writing<'_>> {
+        self.require_no_write()?;
         let me = std::thread::current().id();
-        if self.state().thread == Some(me) {
-            return Err(Error::invalid(
-                "a write within a write",
-                "would wait for itself; use the connection that the outer one was given",
-            ));
-        }
         let start = Instant::now();
         let conn = loop {
             match self.conn.try_lock() {

@@ -203,8 +203,15 @@ impl NewTrend<'_> {
     /// what the trend holds only fills in what is not known: no count is set back by it. A trend's `collected_at`
     /// moves on when something of it changes.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
-        rows.iter().try_for_each(Self::require_indexable)?;
         upsert::insert_or_update_many(conn, rows)
+    }
+
+    /// [`Self::insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
+    pub(crate) fn put_many<'r>(
+        conn: &mut DbConnection,
+        rows: impl Iterator<Item = &'r NewTrend<'r>>,
+    ) -> Result<Upserted> {
+        upsert::put_many(conn, rows)
     }
 }
 
@@ -219,14 +226,15 @@ impl Document for NewTrend<'static> {
     };
 
     /// A document that gives an `id` is written as it stands; any other is a trend collected again.
-    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
         let (by_id, collected): (Vec<_>, Vec<_>) =
-            documents.iter().cloned().partition(|document| document.contains_key("id"));
-        let collected = collected.into_iter().map(|document| serde_json::from_value(Value::Object(document)));
+            documents.iter().copied().partition(|document| document.contains_key("id"));
+        let collected =
+            collected.into_iter().map(|document| serde_json::from_value(Value::Object(document.clone())));
         let collected: Vec<Self> =
             collected.collect::<Result<_, _>>().map_err(|error| Error::Other(Box::new(error)))?;
         let mut stored = document::upsert(conn, &Self::TABLE, &by_id)?;
-        stored += Self::insert_or_update_many(conn, &collected)?;
+        stored += Self::put_many(conn, collected.iter())?;
         Ok(stored)
     }
 }

@@ -12,7 +12,7 @@ use crate::{Result, Timestamp};
 pub(super) struct Found {
     pub(super) video: Option<NewDiscoveredVideo<'static>>,
     pub(super) snapshot: Option<NewAnalytics<'static>>,
-    pub(super) trend: Option<NewTrend<'static>>,
+    pub(super) trend: Option<Box<NewTrend<'static>>>,
     pub(super) document: Option<serde_json::Map<String, Value>>,
 }
 

@@ -24,7 +24,7 @@ use crate::{DbConnection, Error, Result, Upserted};
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Inserts or updates documents.
-type Store = fn(&mut DbConnection, &[Map<String, Value>]) -> Result<Upserted>;
+type Store = fn(&mut DbConnection, &[&Map<String, Value>]) -> Result<Upserted>;
 
 /// The table that rows go into.
 #[derive(Debug)]
@@ -54,11 +54,12 @@ impl Target {
         (self.check)(document)
     }
 
-    /// Inserts documents that were checked, or updates the rows that they name.
+    /// Inserts documents that were checked, or updates the rows that they name, within the transaction that is open,
+    /// which has to be rolled back if this fails.
     pub(crate) fn store(
         &self,
         conn: &mut DbConnection,
-        documents: &[Map<String, Value>],
+        documents: &[&Map<String, Value>],
     ) -> Result<Upserted> {
         (self.store)(conn, documents)
     }

@@ -9,34 +9,28 @@ mod found;
 mod json;
 mod jsonl;
 mod niche;
+mod pipeline;
 mod records;
 mod source;
 mod store;
+mod writer;
 mod youtube_api;
 mod youtube_trending;
 mod yt_dlp;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 
 pub(crate) use json::has_nul;
 pub(crate) use jsonl::{Target, check_table, table, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::found::{Found, Row};
 use self::source::Source;
-use self::store::{Stored, seal, store};
-use crate::db::{on_backend, store_or_halve};
+use self::writer::Writer;
 use crate::error::require;
 use crate::secrets::Keyring;
 use crate::types::portable;
-use crate::{Database, DbConnection, Error, Result};
-
-/// Rows that are stored at once.
-const BATCH: usize = 5_000;
-
-/// Bytes of the input from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+use crate::{Database, Error, Result};
 
 /// Why a row with a NUL character is refused, on either engine.
 pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
@@ -111,8 +105,9 @@ pub struct Reject {
 
 /// Reads `input` into the database and says what came in; `reject` is told of each bad row.
 ///
-/// Running the same input twice changes nothing. Rows are stored in batches of at most 5,000, each in one
-/// transaction; with `strict` all are stored in one.
+/// Running the same input twice changes nothing. Rows are read on a thread of their own, and stored in chunks of one
+/// transaction each; with `strict` all are stored in one. On SQLite a chunk is short while others write, and between
+/// chunks they come to their turn.
 ///
 /// # Errors
 /// `Invalid` if the format is not recognised or the input is not of the format given; `Rejected` if
@@ -138,7 +133,7 @@ pub struct Reject {
 pub fn ingest(
     db: &Database,
     name: &str,
-    input: impl Read,
+    input: impl Read + Send,
     options: &Options<'_>,
     reject: &mut dyn FnMut(Reject) -> Result<()>,
 ) -> Result<Report> {
@@ -158,124 +153,15 @@ pub fn ingest(
         table: source.table().to_owned(),
         ..Report::default()
     };
-    let mut ingest = Ingest {
-        report,
-        reject,
-        first_reject: None,
-        batch: Vec::with_capacity(BATCH),
-        batch_bytes: 0,
-        committed: 0,
-        source: &source,
-        keyring: options.keyring,
-    };
-    if options.strict {
-        db.write(|conn| {
-            ingest.read(&mut input, options, &mut |work| work(conn))?;
-            match ingest.first_reject.take() {
-                Some(first) => Err(Error::Rejected { rejected: ingest.report.rejected, first }),
-                None => Ok(()),
-            }
-        })?;
-    } else {
-        let read = ingest.read(&mut input, options, &mut |work| db.write(work));
-        read.map_err(|error| match ingest.committed {
-            0 => error,
-            rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
-        })?;
-    }
-    Ok(ingest.report)
-}
-
-/// Runs a piece of work on a connection, in a transaction of its own or in one around all.
-type Write<'a> = dyn FnMut(&mut dyn FnMut(&mut DbConnection) -> Result<()>) -> Result<()> + 'a;
-
-struct Ingest<'a> {
-    report: Report,
-    reject: &'a mut dyn FnMut(Reject) -> Result<()>,
-    first_reject: Option<String>,
-    batch: Vec<Row>,
-    batch_bytes: usize,
-    /// Rows that are in the database to stay.
-    committed: usize,
-    source: &'a Source,
-    keyring: Option<&'a Keyring>,
-}
-
-impl Ingest<'_> {
-    fn read(&mut self, input: &mut impl BufRead, options: &Options<'_>, write: &mut Write<'_>) -> Result<()> {
-        let source = self.source;
-        let niche = options.niche;
-        let name = self.report.file.clone();
-        let mut sink = |row: Row| {
-            self.report.rows += 1;
-            self.batch_bytes += row.size;
-            self.batch.push(row);
-            if self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES {
-                Ok(())
-            } else {
-                self.flush(write)
-            }
-        };
-        source.read(&name, input, niche, &mut sink)?;
-        self.flush(write)
-    }
-
-    /// Stores the batch. A row that the database will not have is found by halving, and rejected.
-    fn flush(&mut self, write: &mut Write<'_>) -> Result<()> {
-        let mut good = Vec::with_capacity(self.batch.len());
-        let mut bad = Vec::new();
-        self.batch_bytes = 0;
-        for Row { line, found, raw, .. } in std::mem::take(&mut self.batch) {
-            match found {
-                Ok(found) => good.push((found, line, raw)),
-                Err(reason) => bad.push((line, reason, raw)),
-            }
-        }
-        // By time of measurement, so that the newest numbers are the last to be stored.
-        good.sort_by_key(|(found, ..)| found.snapshot.as_ref().and_then(|s| s.measured_at));
-        let (mut good, mut given): (Vec<Found>, Vec<_>) =
-            good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
-        let mut refused = Vec::new();
-        let mut unsealed = Vec::new();
-        let mut stored = Stored::default();
-        let (source, keyring) = (self.source, self.keyring);
-        write(&mut |conn| {
-            stored = Stored::default();
-            // What is known is looked at first and written later: nobody may come between.
-            on_backend!(
-                &mut *conn,
-                sqlite => |_c| Ok::<(), diesel::result::Error>(()),
-                postgres => |c| crate::db::postgres::lock_ingest(c)
-            )?;
-            if let Source::Jsonl(target) = source {
-                unsealed.extend(seal(conn, keyring, target.name(), &mut good)?);
-            }
-            let count = good.len();
-            refused = store_or_halve(conn, count, &mut |conn, part| {
-                let done = store(conn, source, good.get_mut(part).unwrap_or_default())?;
-                stored.rows += done.rows;
-                stored.snapshots += done.snapshots;
-                stored.trends += done.trends;
-                Ok(())
-            })?;
-            Ok(())
-        })?;
-        stored.add_to(&mut self.report);
-        self.committed += good.len() - unsealed.len() - refused.len();
-        tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
-        for (place, reason) in unsealed.into_iter().chain(refused) {
-            if let Some((line, raw)) = given.get_mut(place).and_then(Option::take) {
-                bad.push((line, reason, raw));
-            }
-        }
-        bad.sort_by_key(|(line, ..)| *line);
-        bad.into_iter().try_for_each(|(line, reason, raw)| self.rejected(line, reason, raw()))
-    }
-
-    fn rejected(&mut self, line: u64, reason: String, row: Value) -> Result<()> {
-        self.report.rejected += 1;
-        let file = self.report.file.clone();
-        self.first_reject.get_or_insert_with(|| format!("{file} line {line}: {reason}"));
-        (self.reject)(Reject { file, line, reason, row })
-    }
+    let mut writer = Writer::new(&source, report, options.keyring, reject);
+    pipeline::run(&source, name, &mut input, options.niche, |blocks, done| {
+        writer.done = Some(done);
+        if options.strict { writer.store_all(db, blocks) } else { writer.store_in_chunks(db, blocks) }
+    })
+    .map_err(|error| match writer.committed {
+        _ if options.strict => error,
+        0 => error,
+        rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
+    })?;
+    Ok(writer.report)
 }

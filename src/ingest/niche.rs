@@ -1,7 +1,17 @@
 //! The niche a video belongs to when nobody says which.
 
+use std::borrow::Cow;
+
+/// The niche that was given, or that of a category.
+pub(super) fn of(given: Option<&str>, category: Option<i32>) -> Cow<'static, str> {
+    match given {
+        Some(given) => given.to_owned().into(),
+        None => category.map_or("other", of_category).into(),
+    }
+}
+
 /// By the number of YouTube's category, as `videoCategories.list` of its Data API names them.
-pub(super) const fn of_category(category: i32) -> &'static str {
+const fn of_category(category: i32) -> &'static str {
     match category {
         1 | 18 | 30..=33 | 35..=42 | 44 => "film",
         2 => "autos",

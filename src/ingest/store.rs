@@ -1,14 +1,12 @@
 //! Stores what the rows of a batch become.
 
-use std::collections::HashMap;
-
 use super::Report;
 use super::found::Found;
 use super::source::Source;
-use crate::compilation::{Analytics, DiscoveredVideo, NewAnalytics, NewDiscoveredVideo};
+use crate::compilation::{Analytics, DiscoveredVideo, KnownVideos, NewAnalytics, NewDiscoveredVideo, Newest};
 use crate::generation::NewTrend;
 use crate::secrets::{self, Keyring};
-use crate::{DbConnection, Result, Timestamp, Upserted};
+use crate::{DbConnection, Result, Upserted};
 
 /// What one batch changed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +14,14 @@ pub(super) struct Stored {
     pub(super) rows: Upserted,
     pub(super) snapshots: usize,
     pub(super) trends: Upserted,
+}
+
+impl std::ops::AddAssign for Stored {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.snapshots += other.snapshots;
+        self.trends += other.trends;
+    }
 }
 
 impl Stored {
@@ -53,45 +59,64 @@ pub(super) fn seal(
     Ok(refused)
 }
 
-pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Found]) -> Result<Stored> {
+/// Stores rows within the transaction that is open, which has to be rolled back if this fails.
+pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) -> Result<Stored> {
     if let Source::Jsonl(target) = source {
-        let documents: Vec<_> = rows.iter().filter_map(|found| found.document.clone()).collect();
+        let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
         return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
     }
-    leave_newer_counts(conn, rows)?;
     let mut stored = Stored::default();
-    let videos: Vec<_> = rows.iter_mut().filter_map(|found| found.video.clone()).collect();
-    stored.rows = NewDiscoveredVideo::insert_or_update_many(conn, &videos)?;
-    let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.clone()).collect();
-    if !snapshots.is_empty() {
-        stored.snapshots = NewAnalytics::insert_new_many(conn, &snapshots)?;
+    let newest = newest(conn, rows)?;
+    let known = known(conn, rows)?;
+    let is_old = |found: &&Found| known.as_ref().is_some_and(|known| is_older(found, known, &newest));
+    let old: Vec<NewDiscoveredVideo<'_>> =
+        rows.iter().filter(is_old).filter_map(|found| found.video.as_ref()).map(without_counts).collect();
+    let mut old = old.iter();
+    let videos: Vec<&NewDiscoveredVideo<'_>> = rows
+        .iter()
+        .filter_map(|found| {
+            let video = found.video.as_ref()?;
+            if is_old(&found) { old.next() } else { Some(video) }
+        })
+        .collect();
+    if !videos.is_empty() {
+        stored.rows = NewDiscoveredVideo::put_many(conn, videos.into_iter(), known.as_ref())?;
     }
-    let trends: Vec<_> = rows.iter().filter_map(|found| found.trend.clone()).collect();
+    let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.as_ref()).collect();
+    if !snapshots.is_empty() {
+        stored.snapshots = NewAnalytics::put_new_many(conn, snapshots.into_iter(), &newest)?;
+    }
+    let trends: Vec<_> = rows.iter().filter_map(|found| found.trend.as_deref()).collect();
     if !trends.is_empty() {
-        stored.trends = NewTrend::insert_or_update_many(conn, &trends)?;
+        stored.trends = NewTrend::put_many(conn, trends.into_iter())?;
     }
     Ok(stored)
 }
 
-/// Takes the counts out of rows that were measured before what the database knows of their video, or are
-/// known already: an old file adds snapshots, it does not set the video back.
-pub(super) fn leave_newer_counts(conn: &mut DbConnection, rows: &mut [Found]) -> Result<()> {
-    let ids: Vec<&str> =
-        rows.iter().filter_map(|found| found.snapshot.as_ref().map(|s| &*s.youtube_video_id)).collect();
-    if ids.is_empty() {
-        return Ok(());
+/// When the videos of the snapshots were last measured.
+fn newest(conn: &mut DbConnection, rows: &[Found]) -> Result<Newest> {
+    let ids = rows.iter().filter_map(|found| Some(&*found.snapshot.as_ref()?.youtube_video_id));
+    Analytics::newest_of(conn, &ids.collect::<Vec<_>>())
+}
+
+/// What is known of the videos, if there is a snapshot of one.
+fn known(conn: &mut DbConnection, rows: &[Found]) -> Result<Option<KnownVideos>> {
+    if rows.iter().all(|found| found.snapshot.is_none()) {
+        return Ok(None);
     }
-    let discovered: HashMap<String, Timestamp> =
-        DiscoveredVideo::discovered(conn, &ids)?.into_iter().collect();
-    let measured: HashMap<String, Timestamp> = Analytics::newest(conn, &ids)?.into_iter().collect();
-    for found in rows {
-        let (Some(video), Some(snapshot)) = (&mut found.video, &found.snapshot) else { continue };
-        let at = snapshot.measured_at;
-        if discovered.get(&*video.video_id).is_some_and(|seen| at < Some(*seen))
-            || measured.get(&*video.video_id).is_some_and(|newest| at <= Some(*newest))
-        {
-            (video.view_count, video.like_count, video.comment_count) = (None, None, None);
-        }
-    }
-    Ok(())
+    let ids = rows.iter().filter_map(|found| Some(&*found.video.as_ref()?.video_id));
+    DiscoveredVideo::known(conn, &ids.collect::<Vec<_>>()).map(Some)
+}
+
+/// Whether the counts of a row were measured before what the database knows of its video, or are known already: an old
+/// file adds snapshots, it does not set the video back.
+fn is_older(found: &Found, known: &KnownVideos, newest: &Newest) -> bool {
+    let (Some(video), Some(snapshot)) = (&found.video, &found.snapshot) else { return false };
+    let at = snapshot.measured_at;
+    known.get(&*video.video_id).is_some_and(|known| at < Some(known.discovered_at))
+        || newest.get(&*video.video_id).is_some_and(|newest| at <= Some(*newest))
+}
+
+fn without_counts<'a>(video: &'a NewDiscoveredVideo<'_>) -> NewDiscoveredVideo<'a> {
+    NewDiscoveredVideo { view_count: None, like_count: None, comment_count: None, ..video.clone() }
 }

@@ -63,10 +63,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         like_count: number("likeCount")?,
         comment_count: number("commentCount")?,
         view_velocity: view_velocity(view_count, published_at, now),
-        niche: given_niche
-            .unwrap_or_else(|| category_id.map_or("other", niche::of_category))
-            .to_owned()
-            .into(),
+        niche: niche::of(given_niche, category_id),
         discovery_source: Some("youtube_api".into()),
         discovered_at: Some(now),
         ..Default::default()

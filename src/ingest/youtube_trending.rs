@@ -130,10 +130,7 @@ fn found(record: &ByteRecord, columns: &Columns, given_niche: Option<&str>) -> R
         like_count,
         comment_count,
         view_velocity: view_velocity(view_count, Some(published_at), measured_at),
-        niche: given_niche
-            .unwrap_or_else(|| category_id.map_or("other", niche::of_category))
-            .to_owned()
-            .into(),
+        niche: niche::of(given_niche, category_id),
         discovery_source: Some("youtube_trending".into()),
         discovered_at: Some(measured_at),
         ..Default::default()

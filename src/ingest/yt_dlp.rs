@@ -67,10 +67,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         like_count,
         comment_count,
         view_velocity: view_velocity(view_count, published_at, discovered_at),
-        niche: given_niche
-            .unwrap_or_else(|| category_id.map_or("other", niche::of_category))
-            .to_owned()
-            .into(),
+        niche: niche::of(given_niche, category_id),
         discovery_source: Some("yt_dlp".into()),
         discovered_at: Some(discovered_at),
         ..Default::default()
@@ -86,7 +83,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         trend.video_url = optional(url);
         trend.thumbnail_url = optional(text(&["thumbnail"]));
         trend.collected_at = Some(discovered_at);
-        Some(trend)
+        Some(Box::new(trend))
     } else {
         None
     };

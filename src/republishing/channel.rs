@@ -329,21 +329,19 @@ impl Document for NewChannel<'static> {
     const SEALED: &'static [&'static str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
 
     /// What is sealed is not written over in the clear.
-    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
-        conn.atomically(|conn| {
-            for column in Self::SEALED {
-                refuse_clear(conn, documents, column)?;
-            }
-            document::upsert(conn, &Self::TABLE, documents)
-        })
+    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
+        for column in Self::SEALED {
+            refuse_clear(conn, documents, column)?;
+        }
+        document::upsert(conn, &Self::TABLE, documents)
     }
 }
 
-fn refuse_clear(conn: &mut DbConnection, documents: &[Map<String, Value>], column: &str) -> Result<()> {
+fn refuse_clear(conn: &mut DbConnection, documents: &[&Map<String, Value>], column: &str) -> Result<()> {
     let is_clear = |document: &&Map<String, Value>| {
         document.get(column).is_some_and(|value| !crate::secrets::is_sealed(value))
     };
-    let clear: Vec<_> = documents.iter().filter(is_clear).collect();
+    let clear: Vec<_> = documents.iter().copied().filter(is_clear).collect();
     for clear in clear.chunks(IDS / 2) {
         let named = |name| clear.iter().filter_map(move |document| document.get(name)?.as_str());
         let ids: Vec<ChannelId> = named("id").filter_map(|id| id.parse().ok()).collect();

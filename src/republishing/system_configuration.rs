@@ -165,29 +165,28 @@ impl Document for NewSystemConfiguration<'static> {
     };
 
     /// What is sealed is not written over in the clear.
-    fn store(conn: &mut DbConnection, documents: &[Map<String, Value>]) -> Result<Upserted> {
+    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
         let is_plain = |document: &&Map<String, Value>| {
             document.get("encrypted") != Some(&true.into())
                 && (document.contains_key("encrypted")
                     || document.get("value").is_some_and(|value| !crate::secrets::is_sealed(value)))
         };
         let plain: Vec<&str> =
-            documents.iter().filter(is_plain).filter_map(|row| row.get("key")?.as_str()).collect();
-        conn.atomically(|conn| {
-            for keys in plain.chunks(IDS) {
-                let sealed: Option<String> = on_backend!(&mut *conn, |c| system_configuration::table
-                    .filter(system_configuration::key.eq_any(keys).and(system_configuration::encrypted))
-                    .select(system_configuration::key)
-                    .first(c)
-                    .optional())
-                .of("system_configuration", "")?;
-                if let Some(key) = sealed {
-                    let reason = "is sealed, and would be written over in the clear; `viraldb config unset` takes it away";
-                    return Err(Error::invalid(format!("system_configuration {key}"), reason));
-                }
+            documents.iter().copied().filter(is_plain).filter_map(|row| row.get("key")?.as_str()).collect();
+        for keys in plain.chunks(IDS) {
+            let sealed: Option<String> = on_backend!(&mut *conn, |c| system_configuration::table
+                .filter(system_configuration::key.eq_any(keys).and(system_configuration::encrypted))
+                .select(system_configuration::key)
+                .first(c)
+                .optional())
+            .of("system_configuration", "")?;
+            if let Some(key) = sealed {
+                let reason =
+                    "is sealed, and would be written over in the clear; `viraldb config unset` takes it away";
+                return Err(Error::invalid(format!("system_configuration {key}"), reason));
             }
-            document::upsert(conn, &Self::TABLE, documents)
-        })
+        }
+        document::upsert(conn, &Self::TABLE, documents)
     }
 }
 

@@ -11,14 +11,19 @@ mod sqlite;
 
 use std::collections::HashMap;
 
+#[cfg(feature = "sqlite")]
 use chrono::Datelike;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Integer, Nullable};
 
 use super::{ContentIdRisk, NewDiscoveredVideo, Processed};
 use crate::db::{DbConnection, Upserted, on_backend};
-use crate::error::{Error, Result, ResultExt};
+#[cfg(feature = "sqlite")]
+use crate::error::Error;
+use crate::error::{Result, ResultExt};
 use crate::schema::discovered_videos;
 use crate::types::Timestamp;
+use crate::types::sql::Timestamptz;
 
 /// Where the row of each `video_id` stands among those that are stored together.
 type Places<'a> = HashMap<&'a str, usize>;
@@ -82,46 +87,122 @@ impl<'a> Complete<'a> {
     }
 }
 
+/// Videos that are there, by `video_id`.
+pub(crate) type KnownVideos = HashMap<String, Known>;
+
+/// What is known of a video that is there.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub(crate) struct Known {
+    id: i64,
+    pub(crate) discovered_at: Timestamp,
+    holds: Counts,
+}
+
+/// What another sight of a video may change in its row.
+#[derive(Debug, Clone, Copy, PartialEq, Queryable)]
+pub(crate) struct Counts {
+    category_id: Option<i32>,
+    duration_seconds: Option<i32>,
+    view_count: Option<i64>,
+    like_count: Option<i64>,
+    comment_count: Option<i64>,
+    viral_score: Option<f64>,
+}
+
+/// [`Known`] in SQL.
+type KnownSql = (
+    BigInt,
+    Timestamptz,
+    (
+        Nullable<Integer>,
+        Nullable<Integer>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Double>,
+    ),
+);
+
+impl Known {
+    /// What the row is to hold now that the video was seen again; `None` if it stays as it is.
+    fn seen_again(&self, row: &Complete<'_>) -> Option<Counts> {
+        let old = self.holds;
+        let counts = Counts {
+            category_id: old.category_id.or(row.category_id),
+            duration_seconds: old.duration_seconds.or(row.duration_seconds),
+            view_count: row.view_count.or(old.view_count),
+            like_count: row.like_count.or(old.like_count),
+            comment_count: row.comment_count.or(old.comment_count),
+            viral_score: row.viral_score.or(old.viral_score),
+        };
+        (counts != old).then_some(counts)
+    }
+}
+
+/// Looks videos up.
+pub(super) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<KnownVideos> {
+    let found = on_backend!(
+        conn,
+        sqlite => |c| sqlite::look_up(c, video_ids),
+        postgres => |c| postgres::look_up(c, video_ids)
+    );
+    Ok(found.of("discovered_videos", "")?.into_iter().collect())
+}
+
+/// Inserts or updates rows, all of them or none.
+///
+/// On SQLite it works straight in the transaction that is open: a savepoint would copy each page before it is changed,
+/// and none is needed, because SQLite takes every row that passes here.
 pub(super) fn insert_or_update_many(
     conn: &mut DbConnection,
     rows: &[NewDiscoveredVideo<'_>],
+) -> Result<Upserted> {
+    let is_sqlite = on_backend!(&mut *conn, sqlite => |_c| true, postgres => |_c| false);
+    if is_sqlite && conn.is_dirty() {
+        put_many(conn, rows.iter(), None)
+    } else {
+        conn.atomically(|conn| put_many(conn, rows.iter(), None))
+    }
+}
+
+/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails. Whoever has
+/// looked the rows up already gives what is `known` of them.
+pub(super) fn put_many<'r>(
+    conn: &mut DbConnection,
+    rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,
+    known: Option<&KnownVideos>,
 ) -> Result<Upserted> {
     let now = Timestamp::now();
     let mut places = HashMap::with_capacity(rows.len());
     let mut complete: Vec<Complete<'_>> = Vec::with_capacity(rows.len());
     for row in rows {
+        row.require_indexable()?;
         let place = *places.entry(&*row.video_id).or_insert(complete.len());
         match complete.get_mut(place) {
             Some(seen) => seen.see_again(row),
             None => complete.push(Complete::new(row, now)),
         }
     }
-    let write = |conn: &mut DbConnection| {
-        on_backend!(
-            conn,
-            sqlite => |c| sqlite::store(c, &complete, &places),
-            postgres => |c| postgres::store(c, &complete, &places)
-        )
-        .of("discovered_videos", "")
-    };
-    let (new, updated) =
-        if needs_no_savepoint(conn, &complete)? { write(conn)? } else { conn.atomically(write)? };
+    let (new, updated) = on_backend!(
+        conn,
+        sqlite => |c| {
+            require_years(&complete)?;
+            sqlite::store(c, &complete, known)
+        },
+        postgres => |c| postgres::store(c, &complete, &places, known)
+    )
+    .of("discovered_videos", "")?;
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 
-/// Whether to write straight into the transaction that is open. On SQLite a savepoint copies each page
-/// of the indexes before it changes, which takes more memory than all the rest; and none is needed,
-/// because SQLite takes every row that passes here: there is nothing to go back to but the beginning.
-fn needs_no_savepoint(conn: &mut DbConnection, rows: &[Complete<'_>]) -> Result<bool> {
-    let is_sqlite = on_backend!(conn, sqlite => |_c| true, postgres => |_c| false);
-    if !is_sqlite {
-        return Ok(false);
-    }
+/// Refuses a year that SQLite does not keep.
+#[cfg(feature = "sqlite")]
+fn require_years(rows: &[Complete<'_>]) -> Result<()> {
     match rows.iter().find(|row| !(0..=9999).contains(&row.discovered_at.to_utc().year())) {
         Some(row) => Err(Error::invalid(
             format!("discovered_at of {}", row.video_id),
             "lies outside the years 0 to 9999, which SQLite keeps",
         )),
-        None => Ok(conn.is_dirty()),
+        None => Ok(()),
     }
 }

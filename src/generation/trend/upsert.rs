@@ -68,9 +68,19 @@ impl<'a> Complete<'a> {
     }
 }
 
+/// Inserts or updates rows, all of them or none.
 pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_>]) -> Result<Upserted> {
+    conn.atomically(|conn| put_many(conn, rows.iter()))
+}
+
+/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
+pub(super) fn put_many<'r>(
+    conn: &mut DbConnection,
+    rows: impl Iterator<Item = &'r NewTrend<'r>>,
+) -> Result<Upserted> {
     let now = Timestamp::now();
-    let mut sights: Vec<Complete<'_>> = rows.iter().map(|row| Complete::new(row, now)).collect();
+    let complete = |row: &'r NewTrend<'r>| row.require_indexable().map(|()| Complete::new(row, now));
+    let mut sights = rows.map(complete).collect::<Result<Vec<_>>>()?;
     sights.sort_by_key(|sight| sight.collected_at);
     let mut places = HashMap::with_capacity(sights.len());
     let mut complete: Vec<Complete<'_>> = Vec::with_capacity(sights.len());
@@ -83,14 +93,12 @@ pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_
     }
     // One order, so that writers who take no lock of ours do not wait for each other.
     complete.sort_unstable_by_key(|row| row.external_id);
-    let (new, updated) = conn.atomically(|conn| {
-        on_backend!(
-            conn,
-            sqlite => |c| sqlite::store(c, &complete),
-            postgres => |c| postgres::store(c, &complete)
-        )
-        .of("trends", "")
-    })?;
+    let (new, updated) = on_backend!(
+        conn,
+        sqlite => |c| sqlite::store(c, &complete),
+        postgres => |c| postgres::store(c, &complete)
+    )
+    .of("trends", "")?;
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 

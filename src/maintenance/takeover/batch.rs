@@ -236,7 +236,8 @@ impl Batch {
             }
         }
         let refused = store_or_halve(conn, documents.len(), &mut |conn, part| {
-            plan.target.store(conn, documents.get(part).unwrap_or_default()).map(drop)
+            let documents: Vec<_> = documents.get(part).unwrap_or_default().iter().collect();
+            plan.target.store(conn, &documents).map(drop)
         })?;
         for (place, reason) in refused {
             if let Some(row) = places.get(place).and_then(|place| rows.get_mut(*place)) {

@@ -4,9 +4,9 @@
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 
-use super::{Complete, Places};
+use super::{Complete, Known, KnownVideos, Places};
 use crate::db::postgres::lock_ingest;
 use crate::schema::discovered_videos;
 
@@ -19,8 +19,14 @@ pub(super) fn store(
     conn: &mut PgConnection,
     rows: &[Complete<'_>],
     places: &Places<'_>,
+    known_before: Option<&KnownVideos>,
 ) -> QueryResult<(usize, usize)> {
     lock_ingest(conn)?;
+    if let Some(known) = known_before
+        && let Some(stored) = store_knowing(conn, rows, known)?
+    {
+        return Ok(stored);
+    }
     if rows.len() >= 4 * SAMPLE {
         let sample = rows.iter().step_by(rows.len() / SAMPLE);
         if known(conn, sample)?.is_empty() && insert(conn, rows.iter().collect())? {
@@ -29,7 +35,7 @@ pub(super) fn store(
     }
     let mut state = vec![State::New; rows.len()];
     loop {
-        for id in update(conn, rows)? {
+        for id in update(conn, &rows.iter().collect::<Vec<_>>())? {
             set(&mut state, places, &id, State::Changed);
         }
         let others = rows.iter().zip(&state).filter(|(_, state)| **state != State::Changed);
@@ -45,6 +51,24 @@ pub(super) fn store(
         }
         // Another program inserted one of them meanwhile: look again.
     }
+}
+
+/// Nothing is stored, and nothing returned, if another program inserted one of the rows meanwhile.
+fn store_knowing(
+    conn: &mut PgConnection,
+    rows: &[Complete<'_>],
+    known: &KnownVideos,
+) -> QueryResult<Option<(usize, usize)>> {
+    let (new, seen): (Vec<_>, Vec<_>) = rows.iter().partition(|row| !known.contains_key(row.video_id));
+    let count = new.len();
+    if !insert(conn, new)? {
+        return Ok(None);
+    }
+    let is_changed =
+        |row: &&Complete<'_>| known.get(row.video_id).is_some_and(|known| known.seen_again(row).is_some());
+    let changed: Vec<_> = seen.into_iter().filter(is_changed).collect();
+    let changed = if changed.is_empty() { 0 } else { update(conn, &changed)?.len() };
+    Ok(Some((count, changed)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,8 +128,35 @@ fn known<'a>(
     Ok(known.into_iter().map(|row| row.video_id).collect())
 }
 
+/// Looks videos up.
+pub(super) fn look_up(conn: &mut PgConnection, video_ids: &[&str]) -> QueryResult<Vec<(String, Known)>> {
+    use crate::schema::discovered_videos::dsl as v;
+
+    let ids = diesel::dsl::sql::<Bool>("video_id = ANY((SELECT ")
+        .bind::<Array<Text>, _>(video_ids)
+        .sql(")::text[])");
+    v::discovered_videos
+        .filter(ids)
+        .select((
+            v::video_id,
+            (
+                v::id,
+                v::discovered_at,
+                (
+                    v::category_id,
+                    v::duration_seconds,
+                    v::view_count,
+                    v::like_count,
+                    v::comment_count,
+                    v::viral_score,
+                ),
+            ),
+        ))
+        .load(conn)
+}
+
 /// Writes what has changed of the rows that are there; returns the ids of those.
-fn update(conn: &mut PgConnection, rows: &[Complete<'_>]) -> QueryResult<Vec<String>> {
+fn update(conn: &mut PgConnection, rows: &[&Complete<'_>]) -> QueryResult<Vec<String>> {
     let changed = diesel::sql_query(
         "UPDATE discovered_videos AS old SET
              category_id = coalesce(old.category_id, new.category_id),

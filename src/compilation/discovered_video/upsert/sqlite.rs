@@ -7,16 +7,19 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-use super::{Complete, Places};
-use crate::db::prepared::Prepared;
-use crate::schema::discovered_videos::dsl as v;
+use super::{Complete, Counts, Known, KnownSql, KnownVideos};
+use crate::db::sqlite::json_list;
+use crate::types::sql::Timestamptz;
 
 /// Returns how many rows were new, and how many have changed.
 pub(super) fn store(
     conn: &mut SqliteConnection,
     rows: &[Complete<'_>],
-    places: &Places<'_>,
+    known: Option<&KnownVideos>,
 ) -> QueryResult<(usize, usize)> {
+    if let Some(known) = known {
+        return store_knowing(conn, rows, known);
+    }
     let mut new = 0;
     for row in rows {
         if !insert(conn, row)? {
@@ -28,18 +31,28 @@ pub(super) fn store(
     if rest.is_empty() {
         return Ok((new, 0));
     }
-    let mut is_known = vec![false; rest.len()];
+    let ids: Vec<&str> = rest.iter().map(|row| row.video_id).collect();
+    let known = look_up(conn, &ids)?.into_iter().collect();
+    let (others, changed) = store_knowing(conn, rest, &known)?;
+    Ok((new + others, changed))
+}
+
+fn store_knowing(
+    conn: &mut SqliteConnection,
+    rows: &[Complete<'_>],
+    known: &KnownVideos,
+) -> QueryResult<(usize, usize)> {
+    let mut new = 0;
     let mut changes = Vec::new();
-    for known in look_up(conn, rest)? {
-        let place = places.get(&*known.video_id).and_then(|place| place.checked_sub(new));
-        if let Some((row, is_known)) = place.and_then(|place| rest.get(place).zip(is_known.get_mut(place))) {
-            *is_known = true;
-            changes.extend(known.seen_again(row));
+    for row in rows {
+        match known.get(row.video_id) {
+            None => new += usize::from(insert(conn, row)?),
+            Some(known) => changes.extend(known.seen_again(row).map(|counts| Change {
+                id: known.id,
+                counts,
+                is_rescored: counts.viral_score != known.holds.viral_score,
+            })),
         }
-    }
-    for (row, _) in rest.iter().zip(is_known).filter(|(_, is_known)| !is_known) {
-        insert(conn, row)?;
-        new += 1;
     }
     // In the order of the table, neighbours are written together.
     changes.sort_unstable_by_key(|change| change.id);
@@ -49,35 +62,64 @@ pub(super) fn store(
 
 /// Inserts a row unless it is known; says whether it did.
 fn insert(conn: &mut SqliteConnection, row: &Complete<'_>) -> QueryResult<bool> {
-    struct NewRow;
-    let insert = diesel::insert_into(v::discovered_videos).values(row);
-    Ok(Prepared(NewRow, insert.on_conflict(v::video_id).do_nothing()).execute(conn)? == 1)
+    Ok(Insert(row).execute(conn)? == 1)
 }
 
-/// A row that is there.
-#[derive(Queryable)]
-struct Known {
-    id: i64,
-    video_id: String,
-    holds: Counts,
+/// The INSERT of a row. Its type names its text, so that Diesel finds it prepared without going through the row to
+/// build the text anew.
+struct Insert<'a>(&'a Complete<'a>);
+
+impl QueryId for Insert<'_> {
+    type QueryId = Insert<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-/// What another sight of a video may change in its row.
-#[derive(Queryable, Clone, Copy, PartialEq)]
-struct Counts {
-    category_id: Option<i32>,
-    duration_seconds: Option<i32>,
-    view_count: Option<i64>,
-    like_count: Option<i64>,
-    comment_count: Option<i64>,
-    viral_score: Option<f64>,
+impl RunQueryDsl<SqliteConnection> for Insert<'_> {}
+
+impl QueryFragment<Sqlite> for Insert<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let row = self.0;
+        out.push_sql(
+            "INSERT INTO discovered_videos (video_id, title, channel_name, channel_id, url, category_id, \
+             duration_seconds, view_count, like_count, comment_count, view_velocity, viral_score, niche, \
+             discovery_source, discovered_at, processed, content_id_risk) VALUES (",
+        );
+        for text in [row.video_id, row.title, row.channel_name, row.channel_id, row.url] {
+            out.push_bind_param::<Text, str>(text)?;
+            out.push_sql(", ");
+        }
+        for number in [&row.category_id, &row.duration_seconds] {
+            out.push_bind_param::<Nullable<Integer>, _>(number)?;
+            out.push_sql(", ");
+        }
+        for count in [&row.view_count, &row.like_count, &row.comment_count] {
+            out.push_bind_param::<Nullable<BigInt>, _>(count)?;
+            out.push_sql(", ");
+        }
+        for number in [&row.view_velocity, &row.viral_score] {
+            out.push_bind_param::<Nullable<Double>, _>(number)?;
+            out.push_sql(", ");
+        }
+        out.push_bind_param::<Text, str>(row.niche)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&row.discovery_source)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Timestamptz, _>(&row.discovered_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, _>(&row.processed)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&row.content_id_risk)?;
+        out.push_sql(") ON CONFLICT (video_id) DO NOTHING");
+        Ok(())
+    }
 }
 
-fn look_up(conn: &mut SqliteConnection, rows: &[Complete<'_>]) -> QueryResult<Vec<Known>> {
-    let ids: Vec<&str> = rows.iter().map(|row| row.video_id).collect();
-    serde_json::to_string(&ids)
-        .map_err(|error| diesel::result::Error::SerializationError(error.into()))
-        .and_then(|ids| LookUp(ids).load(conn))
+/// Looks videos up, in the order of the index: neighbours are read together.
+pub(super) fn look_up(conn: &mut SqliteConnection, video_ids: &[&str]) -> QueryResult<Vec<(String, Known)>> {
+    let mut ids = video_ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    LookUp(json_list(&ids)?).load(conn)
 }
 
 /// A row that is to change, and what it is to hold.
@@ -87,43 +129,61 @@ struct Change {
     is_rescored: bool,
 }
 
-impl Known {
-    /// What to write now that the video was seen again; `None` if nothing.
-    fn seen_again(&self, row: &Complete<'_>) -> Option<Change> {
-        let old = self.holds;
-        let counts = Counts {
-            category_id: old.category_id.or(row.category_id),
-            duration_seconds: old.duration_seconds.or(row.duration_seconds),
-            view_count: row.view_count.or(old.view_count),
-            like_count: row.like_count.or(old.like_count),
-            comment_count: row.comment_count.or(old.comment_count),
-            viral_score: row.viral_score.or(old.viral_score),
-        };
-        let is_rescored = counts.viral_score != old.viral_score;
-        (counts != old).then_some(Change { id: self.id, counts, is_rescored })
+fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
+    SetCounts(change).execute(conn)?;
+    // Apart, because an index holds it.
+    if change.is_rescored {
+        SetScore(change).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Writes the counts of a row. Without RETURNING: that would have SQLite copy every page before it changes it.
+struct SetCounts<'a>(&'a Change);
+
+/// Writes the score of a row.
+struct SetScore<'a>(&'a Change);
+
+impl QueryId for SetCounts<'_> {
+    type QueryId = SetCounts<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryId for SetScore<'_> {
+    type QueryId = SetScore<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<SqliteConnection> for SetCounts<'_> {}
+
+impl RunQueryDsl<SqliteConnection> for SetScore<'_> {}
+
+impl QueryFragment<Sqlite> for SetCounts<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Change { id, counts, .. } = self.0;
+        out.push_sql("UPDATE discovered_videos SET category_id = ");
+        out.push_bind_param::<Nullable<Integer>, _>(&counts.category_id)?;
+        out.push_sql(", duration_seconds = ");
+        out.push_bind_param::<Nullable<Integer>, _>(&counts.duration_seconds)?;
+        out.push_sql(", view_count = ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&counts.view_count)?;
+        out.push_sql(", like_count = ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&counts.like_count)?;
+        out.push_sql(", comment_count = ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&counts.comment_count)?;
+        out.push_sql(" WHERE id = ");
+        out.push_bind_param::<BigInt, _>(id)
     }
 }
 
-fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
-    struct NewCounts;
-    struct NewScore;
-    let row = v::discovered_videos.find(change.id);
-    let counts = diesel::update(row)
-        .set((
-            v::category_id.eq(change.counts.category_id),
-            v::duration_seconds.eq(change.counts.duration_seconds),
-            v::view_count.eq(change.counts.view_count),
-            v::like_count.eq(change.counts.like_count),
-            v::comment_count.eq(change.counts.comment_count),
-        ))
-        .returning(v::id);
-    Prepared(NewCounts, counts).get_result::<i64>(conn)?;
-    // Apart, because an index holds it.
-    if change.is_rescored {
-        let score = diesel::update(row).set(v::viral_score.eq(change.counts.viral_score)).returning(v::id);
-        Prepared(NewScore, score).get_result::<i64>(conn)?;
+impl QueryFragment<Sqlite> for SetScore<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Change { id, counts, .. } = self.0;
+        out.push_sql("UPDATE discovered_videos SET viral_score = ");
+        out.push_bind_param::<Nullable<Double>, _>(&counts.viral_score)?;
+        out.push_sql(" WHERE id = ");
+        out.push_bind_param::<BigInt, _>(id)
     }
-    Ok(())
 }
 
 /// Looks videos up by `video_id`. The list is one parameter, a JSON array, so that the statement stays
@@ -132,18 +192,7 @@ fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
 struct LookUp(String);
 
 impl Query for LookUp {
-    type SqlType = (
-        BigInt,
-        Text,
-        (
-            Nullable<Integer>,
-            Nullable<Integer>,
-            Nullable<BigInt>,
-            Nullable<BigInt>,
-            Nullable<BigInt>,
-            Nullable<Double>,
-        ),
-    );
+    type SqlType = (Text, KnownSql);
 }
 
 impl RunQueryDsl<SqliteConnection> for LookUp {}
@@ -151,8 +200,8 @@ impl RunQueryDsl<SqliteConnection> for LookUp {}
 impl QueryFragment<Sqlite> for LookUp {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql(
-            "SELECT old.id, old.video_id, old.category_id, old.duration_seconds, old.view_count, \
-             old.like_count, old.comment_count, old.viral_score FROM json_each(",
+            "SELECT old.video_id, old.id, old.discovered_at, old.category_id, old.duration_seconds, \
+             old.view_count, old.like_count, old.comment_count, old.viral_score FROM json_each(",
         );
         out.push_bind_param::<Text, String>(&self.0)?;
         // CROSS JOIN keeps the order: each of the list is searched in the index.

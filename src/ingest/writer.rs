@@ -1,0 +1,252 @@
+//! Stores rows as they come, chunk by chunk, and keeps count of them.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::found::{Found, Raw, Row};
+use super::pipeline::Block;
+use super::source::Source;
+use super::store::{Stored, seal, store};
+use super::{Reject, Report};
+use crate::db::{Bulk, Chunk, lock_ingest, store_or_halve};
+use crate::secrets::Keyring;
+use crate::{Database, DbConnection, Error, Result};
+
+/// Rows that are looked up and stored at once.
+const BATCH: usize = 5_000;
+
+/// Bytes of the input from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows of a chunk, and bytes of the input, at most. They stay in memory until the chunk is committed, and take about
+/// three times as much there.
+const CHUNK: usize = 50_000;
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Rows of the first chunk. Each is at most twice as large as the one before.
+const FIRST_CHUNK: usize = 500;
+
+/// How long rows wait for more before they are stored.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Stores rows and counts them.
+pub(super) struct Writer<'a> {
+    pub(super) report: Report,
+    /// Rows that are in the database to stay.
+    pub(super) committed: usize,
+    reject: &'a mut dyn FnMut(Reject) -> Result<()>,
+    first_reject: Option<String>,
+    source: &'a Source,
+    keyring: Option<&'a Keyring>,
+    /// Rows that were read and are not stored yet.
+    waiting: VecDeque<Row>,
+    waiting_bytes: usize,
+    /// Whether the input has come to its end.
+    is_at_end: bool,
+    /// Takes rows that are stored, to drop them.
+    pub(super) done: Option<Sender<Vec<Found>>>,
+}
+
+/// Rows that are stored at once.
+struct Batch {
+    found: Vec<Found>,
+    /// The line of each, and how to tell the row as it was given.
+    given: Vec<Option<(u64, Raw)>>,
+    /// Rows that are not stored, and why.
+    bad: Vec<(u64, String, Raw)>,
+    /// Whether values have been encrypted already.
+    is_sealed: bool,
+    stored: Stored,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        source: &'a Source,
+        report: Report,
+        keyring: Option<&'a Keyring>,
+        reject: &'a mut dyn FnMut(Reject) -> Result<()>,
+    ) -> Self {
+        Self {
+            report,
+            committed: 0,
+            reject,
+            first_reject: None,
+            source,
+            keyring,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            is_at_end: false,
+            done: None,
+        }
+    }
+
+    /// Stores all rows in one transaction, or none if one of them is bad.
+    pub(super) fn store_all(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
+        db.write(|conn| {
+            lock_ingest(conn)?;
+            while self.receive(blocks, BATCH) {
+                while let Some(mut batch) = self.next_batch(BATCH) {
+                    self.store_or_reject(conn, &mut batch)?;
+                    self.finish(batch)?;
+                }
+            }
+            match self.first_reject.take() {
+                Some(first) => Err(Error::Rejected { rejected: self.report.rejected, first }),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Stores rows in chunks, each in a transaction of its own.
+    pub(super) fn store_in_chunks(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
+        let mut bulk = Bulk::new(db)?;
+        let mut rows = FIRST_CHUNK;
+        while self.receive(blocks, rows) {
+            let stored = self.store_chunk(&mut bulk, rows)?;
+            rows = (stored * 2).clamp(FIRST_CHUNK, CHUNK);
+        }
+        Ok(())
+    }
+
+    /// Waits for so many rows, or fewer if no more come for a while; whether there are any.
+    fn receive(&mut self, blocks: &Receiver<Block>, rows: usize) -> bool {
+        while !self.is_at_end && self.waiting.len() < rows && self.waiting_bytes < CHUNK_BYTES {
+            let received = if self.waiting.is_empty() {
+                blocks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                blocks.recv_timeout(PATIENCE)
+            };
+            match received {
+                Ok(block) => {
+                    self.waiting.extend(block.rows);
+                    self.waiting_bytes += block.bytes;
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => self.is_at_end = true,
+            }
+        }
+        !self.waiting.is_empty()
+    }
+
+    /// Stores the first rows that wait, at most so many, and returns how many they were.
+    fn store_chunk(&mut self, bulk: &mut Bulk<'_>, rows: usize) -> Result<usize> {
+        let mut done: Vec<Batch> = Vec::new();
+        // A fifth of a chunk at a time, so that one that takes longer than expected ends soon.
+        let size = (rows / 5).clamp(FIRST_CHUNK, BATCH);
+        let written = bulk.write(|conn, chunk: Chunk| {
+            lock_ingest(conn)?;
+            while let Some(batch) = self.next_batch(size) {
+                done.push(batch);
+                if let Some(batch) = done.last_mut() {
+                    self.store(conn, batch)?;
+                }
+                if chunk.is_over() || done.iter().map(Batch::rows).sum::<usize>() >= rows {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        match written {
+            // Once more from the beginning: then with savepoints, which find the row that the database refuses.
+            Err(error) if error.is_of_row() => bulk.write(|conn, _| {
+                lock_ingest(conn)?;
+                done.iter_mut().try_for_each(|batch| self.store_or_reject(conn, batch))
+            })?,
+            written => written?,
+        }
+        let stored = done.iter().map(Batch::rows).sum();
+        done.into_iter().try_for_each(|batch| self.finish(batch))?;
+        tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
+        Ok(stored)
+    }
+
+    /// The first rows that wait, at most so many; nothing if none does.
+    fn next_batch(&mut self, rows: usize) -> Option<Batch> {
+        let (mut good, mut bad, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while good.len() + bad.len() < rows
+            && bytes < BATCH_BYTES
+            && let Some(Row { line, found, raw, size }) = self.waiting.pop_front()
+        {
+            bytes += size;
+            match found {
+                Ok(found) => good.push((found, line, raw)),
+                Err(reason) => bad.push((line, reason, raw)),
+            }
+        }
+        self.waiting_bytes -= bytes.min(self.waiting_bytes);
+        if good.is_empty() && bad.is_empty() {
+            return None;
+        }
+        // By time of measurement, so that the newest numbers are the last to be stored.
+        good.sort_by_key(|(found, ..)| found.snapshot.as_ref().and_then(|s| s.measured_at));
+        let (found, given) = good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
+        Some(Batch { found, given, bad, is_sealed: false, stored: Stored::default() })
+    }
+
+    /// Stores a batch in the transaction that is open, which has to be rolled back if this fails.
+    fn store(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+        self.seal(conn, batch)?;
+        batch.stored = store(conn, self.source, &batch.found)?;
+        Ok(())
+    }
+
+    /// Stores a batch in the transaction that is open. A row that the database will not have is found by halving, and
+    /// rejected.
+    fn store_or_reject(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+        self.seal(conn, batch)?;
+        let mut stored = Stored::default();
+        let found = &batch.found;
+        let refused = store_or_halve(conn, found.len(), &mut |conn, part| {
+            stored += store(conn, self.source, found.get(part).unwrap_or_default())?;
+            Ok(())
+        })?;
+        batch.stored = stored;
+        refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
+        Ok(())
+    }
+
+    fn seal(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+        if let Source::Jsonl(target) = self.source
+            && !std::mem::replace(&mut batch.is_sealed, true)
+        {
+            let refused = seal(conn, self.keyring, target.name(), &mut batch.found)?;
+            refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
+        }
+        Ok(())
+    }
+
+    /// Counts a batch that is stored, and tells of its bad rows.
+    fn finish(&mut self, mut batch: Batch) -> Result<()> {
+        self.report.rows += batch.rows() as u64;
+        self.committed += batch.given.iter().flatten().count();
+        batch.stored.add_to(&mut self.report);
+        if let Some(done) = &self.done {
+            let _ = done.send(batch.found); // once all is read nobody takes them, and they are dropped here
+        }
+        batch.bad.sort_by_key(|(line, ..)| *line);
+        batch.bad.into_iter().try_for_each(|(line, reason, raw)| self.rejected(line, reason, raw()))
+    }
+
+    fn rejected(&mut self, line: u64, reason: String, row: Value) -> Result<()> {
+        self.report.rejected += 1;
+        let file = self.report.file.clone();
+        self.first_reject.get_or_insert_with(|| format!("{file} line {line}: {reason}"));
+        (self.reject)(Reject { file, line, reason, row })
+    }
+}
+
+impl Batch {
+    /// How many rows of the input it is.
+    fn rows(&self) -> usize {
+        self.given.iter().flatten().count() + self.bad.len()
+    }
+
+    fn refuse(&mut self, place: usize, reason: String) {
+        if let Some((line, raw)) = self.given.get_mut(place).and_then(Option::take) {
+            self.bad.push((line, reason, raw));
+        }
+    }
+}
