@@ -38,9 +38,14 @@ const UNSEEN: Duration = Duration::from_millis(1_500);
 /// How long the lock stays free for a writer that was not seen yet: its handler asks ten times a second.
 const LOOK_OUT: Duration = Duration::from_millis(110);
 
+/// How long a chunk is to take on PostgreSQL.
+const ON_POSTGRES: Duration = Duration::from_secs(1);
+
 /// Writes many rows, chunk by chunk.
 pub(crate) struct Bulk<'a> {
     db: &'a Database,
+    /// How long the last chunk took.
+    took: Duration,
     #[cfg(feature = "sqlite")]
     own: Option<Own>,
 }
@@ -52,6 +57,8 @@ struct Own {
     /// What `PRAGMA data_version` said last; it changes when another connection has written.
     version: i32,
     pace: Pace,
+    /// How long the last chunk held the lock.
+    held: Duration,
 }
 
 /// How long the lock is held, and how long it is free after that.
@@ -82,6 +89,7 @@ impl<'a> Bulk<'a> {
     pub(crate) fn new(db: &'a Database) -> Result<Self> {
         Ok(Self {
             db,
+            took: Duration::ZERO,
             #[cfg(feature = "sqlite")]
             own: match db.url() {
                 DatabaseUrl::Postgres(_) => None,
@@ -90,14 +98,38 @@ impl<'a> Bulk<'a> {
         })
     }
 
+    /// How many rows the next chunk is to have, if the last one had so many: as many as fit into the time for which it may
+    /// hold the lock, and at most twice as many.
+    pub(crate) fn next_rows(&self, last: usize) -> usize {
+        let hold = {
+            #[cfg(feature = "sqlite")]
+            {
+                self.own.as_ref().map_or(ON_POSTGRES, |own| own.pace.hold)
+            }
+            #[cfg(not(feature = "sqlite"))]
+            ON_POSTGRES
+        };
+        let fits = last as f64 * hold.as_secs_f64() / self.took.as_secs_f64().max(1e-6);
+        (fits as usize).min(last * 2)
+    }
+
     /// Runs `work` in a transaction. It is to look at the chunk now and then, and to come back soon once that is over.
     /// An error rolls all of it back.
     pub(crate) fn write<T>(&mut self, work: impl FnOnce(&mut DbConnection, Chunk) -> Result<T>) -> Result<T> {
+        let mut begun = Instant::now();
+        let work = |conn: &mut DbConnection, chunk: Chunk| {
+            begun = Instant::now(); // without the time for which others had the lock
+            work(conn, chunk)
+        };
         #[cfg(feature = "sqlite")]
         if let Some(own) = &mut self.own {
-            return own.write(self.db, work).map_err(|error| self.db.explained(error));
+            let done = own.write(self.db, work).map_err(|error| self.db.explained(error))?;
+            self.took = own.held;
+            return Ok(done);
         }
-        self.db.write(|conn| work(conn, Chunk { end: None }))
+        let done = self.db.write(|conn| work(conn, Chunk { end: None }))?;
+        self.took = begun.elapsed();
+        Ok(done)
     }
 }
 
@@ -118,7 +150,7 @@ impl Own {
         )?;
         let version = super::wake::version(&mut session)?;
         let pace = Pace { hold: SHARED, rest: Duration::ZERO, noticed: None, unseen: Duration::ZERO };
-        Ok(Self { session, version, pace })
+        Ok(Self { session, version, pace, held: Duration::ZERO })
     }
 
     fn write<T>(
@@ -135,7 +167,8 @@ impl Own {
         self.checkpoint();
         let version = super::wake::version(&mut self.session)?;
         let others_wrote = std::mem::replace(&mut self.version, version) != version;
-        self.pace.adapt(begun - asked, ended - begun, others_wrote);
+        self.held = ended - begun;
+        self.pace.adapt(begun - asked, self.held, others_wrote);
         std::thread::sleep((ended + self.pace.rest).saturating_duration_since(Instant::now()));
         Ok(done)
     }

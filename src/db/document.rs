@@ -195,7 +195,9 @@ fn upsert_alike(
     let source = on_backend!(
         &mut *conn,
         sqlite => |_c| given.source(table, &filled),
-        postgres => |_c| format!("pg_catalog.jsonb_populate_recordset(NULL::{name}, $1::jsonb)")
+        postgres => |_c| format!(
+            "(SELECT *, ordinality AS \"#\" FROM pg_catalog.jsonb_populate_recordset(NULL::{name}, $1::jsonb) WITH ORDINALITY)"
+        )
     );
     let list = filled.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
@@ -214,11 +216,17 @@ fn upsert_alike(
 
     let mut known = 0;
     let statement = if key.is_empty() {
+        let same = all(columns, " AND ", &same);
+        let (batch, known) = match lookup(conn, table, columns, &filled)? {
+            Lookup::Each => ("*".to_owned(), format!("NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {same})")),
+            Lookup::Scan { batch, from } => {
+                (batch, format!("new.\"#\" NOT IN (SELECT new.\"#\" FROM {from} WHERE {same})"))
+            }
+        };
         format!(
-            "INSERT INTO {name} ({}) SELECT {} FROM {source} AS new WHERE NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {})",
-            list,
+            "WITH batch AS MATERIALIZED (SELECT {batch} FROM {source} AS rows) \
+             INSERT INTO {name} ({list}) SELECT {} FROM batch AS new WHERE {known}",
             all(&filled, ", ", &new),
-            all(columns, " AND ", &same),
         )
     } else {
         let matching = all(key, " AND ", &same);
@@ -258,6 +266,39 @@ fn upsert_alike(
     let new = if key.is_empty() { written } else { count - known };
     let updated = written.saturating_sub(new);
     Ok(Upserted { new, updated, unchanged: count - new - updated })
+}
+
+/// How rows that are the same as one of a batch are found.
+enum Lookup {
+    /// Each of the batch by itself, in an index.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL chooses
+    Each,
+    /// All of them at once, while the table is read through: what to select of the batch, and the tables to join.
+    Scan { batch: String, from: String },
+}
+
+/// Without an index, a batch is compared with the table once, instead of each of its rows. PostgreSQL finds out by
+/// itself which way is shorter.
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL chooses
+fn lookup(conn: &mut DbConnection, table: &Table, given: &[&str], filled: &[&str]) -> Result<Lookup> {
+    let name = table.name;
+    on_backend!(
+        conn,
+        sqlite => |c| {
+            let columns = super::sqlite::columns(c, name).of(name, "")?;
+            if columns.iter().any(|column| column.is_indexed && given.contains(&&*column.name)) {
+                return Ok(Lookup::Each);
+            }
+            // SQLite makes an index over the batch only if its columns have the types of the table's.
+            let columns = columns.iter().filter(|column| filled.contains(&&*column.name));
+            let cast = columns.map(|c| format!("CAST(\"{0}\" AS {1}) AS \"{0}\", ", c.name, c.kind));
+            Ok(Lookup::Scan {
+                batch: cast.collect::<String>() + "\"#\"",
+                from: format!("{name} AS old CROSS JOIN batch AS new"),
+            })
+        },
+        postgres => |_c| Ok(Lookup::Scan { batch: "*".to_owned(), from: format!("batch AS new, {name} AS old") })
+    )
 }
 
 /// The columns that a document gives, in order.

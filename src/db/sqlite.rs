@@ -378,6 +378,32 @@ impl Checkpoint {
     }
 }
 
+/// A column of a table.
+#[derive(Debug, QueryableByName)]
+pub(crate) struct Column {
+    #[diesel(sql_type = Text)]
+    pub(crate) name: String,
+    /// Its type.
+    #[diesel(sql_type = Text)]
+    pub(crate) kind: String,
+    /// Whether an index over all rows begins with it.
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub(crate) is_indexed: bool,
+}
+
+/// The columns of a table.
+pub(crate) fn columns(conn: &mut SqliteConnection, table: &str) -> QueryResult<Vec<Column>> {
+    diesel::sql_query(
+        "SELECT name, type AS kind, name IN (
+             SELECT first.name FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS first
+             WHERE NOT list.partial AND first.seqno = 0
+         ) AS is_indexed
+         FROM pragma_table_info(?1)",
+    )
+    .bind::<Text, _>(table)
+    .load(conn)
+}
+
 /// A list as one parameter, for `json_each`: so a statement stays prepared however long the list is.
 pub(crate) fn json_list(list: &impl serde::Serialize) -> QueryResult<String> {
     serde_json::to_string(list).map_err(|error| diesel::result::Error::SerializationError(error.into()))

@@ -26,8 +26,9 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const CHUNK: usize = 50_000;
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Rows of the first chunk. Each is at most twice as large as the one before.
+/// Rows of the first chunk, and of the smallest.
 const FIRST_CHUNK: usize = 500;
+const SMALLEST_CHUNK: usize = 50;
 
 /// How long rows wait for more before they are stored.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -106,7 +107,7 @@ impl<'a> Writer<'a> {
         let mut rows = FIRST_CHUNK;
         while self.receive(blocks, rows) {
             let stored = self.store_chunk(&mut bulk, rows)?;
-            rows = (stored * 2).clamp(FIRST_CHUNK, CHUNK);
+            rows = bulk.next_rows(stored).clamp(SMALLEST_CHUNK, CHUNK);
         }
         Ok(())
     }
@@ -134,8 +135,12 @@ impl<'a> Writer<'a> {
     /// Stores the first rows that wait, at most so many, and returns how many they were.
     fn store_chunk(&mut self, bulk: &mut Bulk<'_>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
-        // A fifth of a chunk at a time, so that one that takes longer than expected ends soon.
-        let size = (rows / 5).clamp(FIRST_CHUNK, BATCH);
+        let size = match self.source {
+            // Each batch of documents is compared with the whole table.
+            Source::Jsonl(_) => rows,
+            // A fifth at a time, so that a chunk which takes longer than expected ends soon.
+            _ => (rows / 5).clamp(SMALLEST_CHUNK, BATCH),
+        };
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
             while let Some(batch) = self.next_batch(size) {

@@ -92,20 +92,20 @@ impl<'r> Given<'r> {
         }
     }
 
-    /// The rows as SQLite selects them.
+    /// The rows as SQLite selects them; `#` numbers them.
     #[cfg(feature = "sqlite")]
     pub(super) fn source(&self, table: &Table, columns: &[&str]) -> String {
         let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
         let (taken, from): (Vec<String>, _) = match self {
             Self::Documents(_) => (
                 columns.iter().map(|c| format!("value {} '{c}' AS \"{c}\"", arrow(c))).collect(),
-                " FROM json_each(?1)",
+                "key AS \"#\" FROM json_each(?1)",
             ),
             Self::Values(_) => {
-                ((1..).zip(columns).map(|(place, c)| format!("?{place} AS \"{c}\"")).collect(), "")
+                ((1..).zip(columns).map(|(place, c)| format!("?{place} AS \"{c}\"")).collect(), "0 AS \"#\"")
             }
         };
-        format!("(SELECT {}{from})", taken.join(", "))
+        format!("(SELECT {}, {from})", taken.join(", "))
     }
 
     /// A statement with these values.
