@@ -218,7 +218,9 @@ fn upsert_alike(
     let statement = if key.is_empty() {
         let same = all(columns, " AND ", &same);
         let (batch, known) = match lookup(conn, table, columns, &filled)? {
-            Lookup::Each => ("*".to_owned(), format!("NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {same})")),
+            Lookup::Each => {
+                ("*".to_owned(), format!("NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {same})"))
+            }
             Lookup::Scan { batch, from } => {
                 (batch, format!("new.\"#\" NOT IN (SELECT new.\"#\" FROM {from} WHERE {same})"))
             }

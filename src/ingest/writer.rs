@@ -27,7 +27,7 @@ const CHUNK: usize = 50_000;
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Rows of the first chunk, and of the smallest.
-const FIRST_CHUNK: usize = 500;
+const FIRST_CHUNK: usize = BATCH;
 const SMALLEST_CHUNK: usize = 50;
 
 /// How long rows wait for more before they are stored.
@@ -135,12 +135,8 @@ impl<'a> Writer<'a> {
     /// Stores the first rows that wait, at most so many, and returns how many they were.
     fn store_chunk(&mut self, bulk: &mut Bulk<'_>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
-        let size = match self.source {
-            // Each batch of documents is compared with the whole table.
-            Source::Jsonl(_) => rows,
-            // A fifth at a time, so that a chunk which takes longer than expected ends soon.
-            _ => (rows / 5).clamp(SMALLEST_CHUNK, BATCH),
-        };
+        // Each batch of documents is compared with the whole table.
+        let size = if matches!(self.source, Source::Jsonl(_)) { rows } else { rows.min(BATCH) };
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
             while let Some(batch) = self.next_batch(size) {

@@ -740,6 +740,6 @@ both! {
         let error = ingest(&db, "in", Failing(input.as_bytes()), &Options::default(), &mut |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("unplugged"), "{error}");
         let stored = db.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter::default(), &Page::first(10_000))).unwrap();
-        assert_eq!(stored.len(), 5_000);
+        assert_eq!(stored.len(), 6_000);
     }
 }
