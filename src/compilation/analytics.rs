@@ -1,14 +1,14 @@
 //! Numbers of a YouTube video at one moment.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::max;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -202,6 +202,26 @@ impl Analytics {
         Ok(newest)
     }
 
+    /// The rows of these videos at these times, and maybe others of the same videos.
+    fn at_times(conn: &mut DbConnection, keys: &[(&str, Timestamp)]) -> Result<Vec<Self>> {
+        let videos: HashSet<&str> = keys.iter().map(|(video, _)| *video).collect();
+        let videos: Vec<&str> = videos.into_iter().collect();
+        let times: HashSet<Timestamp> = keys.iter().map(|(_, at)| *at).collect();
+        let times: Vec<Timestamp> = times.into_iter().collect();
+        let mut found = Vec::new();
+        for videos in videos.chunks(IDS / 2) {
+            for times in times.chunks(IDS / 2) {
+                let rows: Vec<Self> = on_backend!(&mut *conn, |c| Self::query()
+                    .filter(analytics::youtube_video_id.eq_any(videos))
+                    .filter(analytics::measured_at.eq_any(times))
+                    .load(c))
+                .of("analytics", "")?;
+                found.extend(rows);
+            }
+        }
+        Ok(found)
+    }
+
     /// One step of a thinning; returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
@@ -273,6 +293,71 @@ impl NewAnalytics<'_> {
             )
             .of("analytics", "")
         })
+    }
+}
+
+impl NewAnalytics<'_> {
+    /// Inserts the rows that are not there yet, by `youtube_video_id` and `measured_at`. A row that is there keeps its
+    /// numbers, and gets those that it does not have. Rows without `measured_at` are measured now.
+    pub(crate) fn insert_or_fill_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        let now = Timestamp::now();
+        let mut given: HashMap<(&str, Timestamp), &Self> = HashMap::with_capacity(rows.len());
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = (&*row.youtube_video_id, row.measured_at.unwrap_or(now));
+            given.entry(key).or_insert_with(|| {
+                keys.push(key);
+                row
+            });
+        }
+        let there = Analytics::at_times(conn, &keys)?;
+        let mut known = HashSet::new();
+        let mut filled = HashSet::new();
+        for old in &there {
+            let Some((key, new)) = given.get_key_value(&(&*old.youtube_video_id, old.measured_at)) else {
+                continue;
+            };
+            known.insert(*key);
+            if let Some(changes) = new.fill(old) {
+                changes.update(conn, old.id)?;
+                filled.insert(*key);
+            }
+        }
+        let missing = keys.iter().filter(|key| !known.contains(*key));
+        let missing: Vec<Self> = missing
+            .filter_map(|key| given.get(key))
+            .map(|row| Self { measured_at: row.measured_at.or(Some(now)), ..(*row).clone() })
+            .collect();
+        let new = Self::insert_new_many(conn, &missing)?;
+        Ok(Upserted { new, updated: filled.len(), unchanged: keys.len() - new - filled.len() })
+    }
+
+    /// The numbers that a row does not have and this one gives, if there are any.
+    fn fill(&self, old: &Analytics) -> Option<AnalyticsChanges<'static>> {
+        fn missing<T>(old: Option<T>, new: Option<T>) -> Option<Option<T>> {
+            if old.is_none() && new.is_some() { Some(new) } else { None }
+        }
+        let changes = AnalyticsChanges {
+            view_count: missing(old.view_count, self.view_count),
+            like_count: missing(old.like_count, self.like_count),
+            comment_count: missing(old.comment_count, self.comment_count),
+            average_view_duration_seconds: missing(
+                old.average_view_duration_seconds,
+                self.average_view_duration_seconds,
+            ),
+            click_through_rate: missing(old.click_through_rate, self.click_through_rate),
+            subscriber_gain: missing(old.subscriber_gain, self.subscriber_gain),
+            estimated_revenue_usd: missing(old.estimated_revenue_usd, self.estimated_revenue_usd),
+            ..Default::default()
+        };
+        let is_any = changes.view_count.is_some()
+            || changes.like_count.is_some()
+            || changes.comment_count.is_some()
+            || changes.average_view_duration_seconds.is_some()
+            || changes.click_through_rate.is_some()
+            || changes.subscriber_gain.is_some()
+            || changes.estimated_revenue_usd.is_some();
+        is_any.then_some(changes)
     }
 }
 

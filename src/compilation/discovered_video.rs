@@ -124,6 +124,9 @@ pub struct DiscoveredVideoFilter<'a> {
     pub processed: Option<Processed>,
 }
 
+/// A video's id, when it was first seen, and its views, likes and comments.
+pub(crate) type Counts = (String, Timestamp, Option<i64>, Option<i64>, Option<i64>);
+
 /// Whether a video waits to be used. A literal, not a bound 0: only so can SQLite tell that the index
 /// over pending videos serves.
 fn is_pending() -> SqlLiteral<Bool> {
@@ -282,6 +285,28 @@ impl DiscoveredVideo {
                 discovered_videos::table
                     .filter(discovered_videos::video_id.eq_any(video_ids))
                     .select((discovered_videos::video_id, discovered_videos::discovered_at))
+                    .load(c)
+            })
+            .of("discovered_videos", "")?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// When each of these videos was first seen, and its views, likes and comments; without those that never were.
+    pub(crate) fn counts(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Vec<Counts>> {
+        let mut found = Vec::new();
+        for video_ids in video_ids.chunks(IDS) {
+            let rows: Vec<Counts> = on_backend!(&mut *conn, |c| {
+                discovered_videos::table
+                    .filter(discovered_videos::video_id.eq_any(video_ids))
+                    .select((
+                        discovered_videos::video_id,
+                        discovered_videos::discovered_at,
+                        discovered_videos::view_count,
+                        discovered_videos::like_count,
+                        discovered_videos::comment_count,
+                    ))
                     .load(c)
             })
             .of("discovered_videos", "")?;

@@ -5,14 +5,20 @@
 //! a batch, and this file makes batches and keeps count. A row that cannot be stored is rejected with its
 //! line and the reason, and the others go in.
 
+mod convert;
 mod found;
 mod json;
 mod jsonl;
 mod niche;
 mod records;
+mod shape;
 mod source;
 mod store;
+mod takeout;
+mod tiktok;
+mod youtube_analytics;
 mod youtube_api;
+mod youtube_channels;
 mod youtube_trending;
 mod yt_dlp;
 
@@ -30,7 +36,7 @@ use crate::db::{on_backend, store_or_halve};
 use crate::error::require;
 use crate::secrets::Keyring;
 use crate::types::portable;
-use crate::{Database, DbConnection, Error, Result};
+use crate::{Database, DbConnection, Error, Result, Timestamp};
 
 /// Rows that are stored at once.
 const BATCH: usize = 5_000;
@@ -49,7 +55,11 @@ portable! {
     pub enum Format {
         YoutubeTrending = "youtube-trending",
         YoutubeApi = "youtube-api",
+        YoutubeAnalytics = "youtube-analytics",
+        YoutubeChannels = "youtube-channels",
         YtDlp = "yt-dlp",
+        Tiktok = "tiktok",
+        Takeout = "takeout",
         Jsonl = "jsonl",
     }
 }
@@ -69,6 +79,11 @@ pub struct Options<'a> {
     /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
     /// values belong. Without any these rows are rejected.
     pub keyring: Option<&'a Keyring>,
+    /// When the numbers were measured that say no time themselves.
+    pub measured_at: Option<Timestamp>,
+    /// When the input was last modified. Numbers that say no time themselves were measured then, if `measured_at` is not
+    /// given; without either they are measured now.
+    pub modified: Option<Timestamp>,
 }
 
 /// What came in.
@@ -250,6 +265,7 @@ impl Ingest<'_> {
             if let Source::Jsonl(target) = source {
                 unsealed.extend(seal(conn, keyring, target.name(), &mut good)?);
             }
+            unsealed.extend(youtube_channels::resolve(conn, &mut good)?);
             let count = good.len();
             refused = store_or_halve(conn, count, &mut |conn, part| {
                 let done = store(conn, source, good.get_mut(part).unwrap_or_default())?;
