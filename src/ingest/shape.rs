@@ -159,14 +159,13 @@ pub(super) fn format(name: &str, head: &str) -> Result<Format> {
     let named: Vec<String> = first.iter().map(|key| format!("\"{}\"", short(key))).collect();
     let closest = match closest {
         Some((_, format)) => format!("the closest format is {format}"),
-        None => "no format that viraldb reads has such keys".to_owned(),
+        None => "they are like those of no format that viraldb reads".to_owned(),
     };
     let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
     Err(Error::invalid(
-        name,
+        format!("cannot recognize the format of {name}:"),
         format!(
-            "is JSON of no format that viraldb recognizes: its first keys are {}; {closest}; name the format with --as \
-             {}, or the table of its rows with --table",
+            "its first keys are {}; {closest}; choose a format with --as {}, or a table for its rows with --table",
             named.join(", "),
             known.join("|")
         ),
@@ -319,7 +318,7 @@ mod tests {
         let message = said(r#"{"id":1,"webpageUrl":"u","uploadDate":"d","viewcount":1}"#);
         assert!(message.contains(r#"its first keys are "id", "webpageUrl", "uploadDate", "viewcount"; the closest format is yt-dlp"#), "{message}");
         let message = said(r#"[{"foo":{"a":1},"bar":2}]"#);
-        assert!(message.contains(r#"its first keys are "foo", "bar"; no format"#), "{message}");
+        assert!(message.contains(r#"its first keys are "foo", "bar"; they are like"#), "{message}");
         assert!(said(r#"{"Video ID":"x"}"#).contains("--as youtube-trending|"));
     }
 }

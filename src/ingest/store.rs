@@ -127,9 +127,9 @@ pub(super) fn leave_newer_counts(
                         *known = new.or(*known);
                     }
                 }
-                if let Some(at) = snapshot.as_ref().and_then(|snapshot| snapshot.measured_at) {
-                    known.newest = known.newest.max(Some(at));
-                }
+            }
+            if let Some(at) = snapshot.as_ref().and_then(|snapshot| snapshot.measured_at) {
+                known.newest = known.newest.max(Some(at));
             }
             if let Some(trend) = &row.trend {
                 known.newest = known.newest.max(trend.collected_at);

@@ -252,4 +252,19 @@ both! {
         assert_eq!(rejects[0].reason, "is a youtube#commentThread, not a video");
         assert_eq!(find(&db, "vid1").title, "T");
     }
+    fn the_command_takes_the_time_that_is_given_or_that_of_the_file(t) {
+        t.ok(&["init"]);
+        let path = t.file("report.json", ANALYTICS);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+        assert_eq!(t.ok(&["ingest", "report.json"]), "report.json  2 rows: 2 new in analytics, 0 updated, 0 rejected\n");
+        assert_eq!(t.ok(&["ingest", "report.json"]), "report.json  2 rows: 0 new in analytics, 0 updated, 0 rejected\n");
+        t.ok(&["ingest", "report.json", "--measured-at", "2024-05-01T10:00:00+02:00"]);
+        let rows = t.db().read(|c| Analytics::list(c, &AnalyticsFilter { youtube_video_id: Some("AbC123_-xyz") }, &Page::first(10))).unwrap();
+        let times: Vec<Timestamp> = rows.iter().map(|row| row.measured_at).collect();
+        assert_eq!(times, [at("2024-05-01T08:00:00Z"), at("2023-11-14T22:13:20Z")]);
+        assert_eq!(t.run(&["ingest", "report.json", "--measured-at", "soon"]).code, 2);
+        let ran = t.run(&["ingest", t.file("history.json", TAKEOUT).to_str().unwrap()]);
+        assert!(ran.code == 1 && ran.err.contains("is a Google Takeout history"), "{}", ran.err);
+    }
 }
