@@ -68,11 +68,7 @@ fn keys(json: &str) -> Vec<Key<'_>> {
                     object += usize::from(depth == 1);
                 }
             }
-            b'}' | b']' => {
-                if open.pop() == Some(b'{') {
-                    depth -= 1;
-                }
-            }
+            b'}' | b']' => depth -= usize::from(open.pop() == Some(b'{')),
             _ => {}
         }
         is_value = false;
