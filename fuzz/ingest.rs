@@ -261,6 +261,52 @@ fn info() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn analytics_report() -> impl Strategy<Value = Vec<u8>> {
+    (vec(("[a-zA-Z0-9_-]{11}", any::<u32>(), any::<f32>()), 0..5), any::<bool>()).prop_map(
+        |(videos, is_late)| {
+            let rows: Vec<Value> =
+                videos.into_iter().map(|(id, views, rate)| json!([id, "2026-01-02", views, rate])).collect();
+            let headers =
+                ["video", "day", "views", "averageViewDuration"].map(|name| json!({ "name": name }));
+            let report = match is_late {
+                true => json!({ "rows": rows, "columnHeaders": headers }),
+                false => json!({ "columnHeaders": headers, "rows": rows }),
+            };
+            report.to_string().into_bytes()
+        },
+    )
+}
+
+fn channels_answer() -> impl Strategy<Value = Vec<u8>> {
+    vec(("UC[a-zA-Z0-9_-]{22}", words(), any::<u32>()), 0..5).prop_map(|channels| {
+        let items = channels.into_iter().map(|(id, title, views)| {
+            json!({
+                "kind": "youtube#channel", "id": id, "snippet": { "title": title },
+                "statistics": { "viewCount": views.to_string(), "hiddenSubscriberCount": false },
+            })
+        });
+        json!({ "kind": "youtube#channelListResponse", "items": items.collect::<Vec<_>>() })
+            .to_string()
+            .into_bytes()
+    })
+}
+
+fn tiktok_dump() -> impl Strategy<Value = Vec<u8>> {
+    vec(("[0-9]{19}", words(), any::<u32>(), any::<bool>()), 0..5).prop_map(|videos| {
+        let videos = videos.into_iter().map(|(id, text, views, is_apify)| match is_apify {
+            true => json!({
+                "id": id, "text": text, "createTimeISO": "2024-01-02T03:04:05Z", "playCount": views,
+                "hashtags": [{ "name": text }], "authorMeta": { "name": "n" }, "videoMeta": { "duration": 1.5 },
+            }),
+            false => json!({
+                "id": id, "desc": text, "createTime": views.to_string(), "author": { "uniqueId": text },
+                "stats": { "playCount": views }, "video": { "duration": 3 },
+            }),
+        });
+        Value::Array(videos.collect()).to_string().into_bytes()
+    })
+}
+
 #[test]
 fn api_answers() {
     let databases = databases();
@@ -272,8 +318,27 @@ fn api_answers() {
     fuzz("info of yt-dlp", (mutated(info()), lengths()), |(input, lengths)| {
         same_in_pieces(&databases, &yt_dlp, &input, lengths)
     });
+    let analytics = Options { format: Some(Format::YoutubeAnalytics), ..Options::default() };
+    fuzz("reports of the Analytics API", (mutated(analytics_report()), lengths()), |(input, lengths)| {
+        same_in_pieces(&databases, &analytics, &input, lengths)
+    });
+    let channels = Options { format: Some(Format::YoutubeChannels), ..Options::default() };
+    fuzz("answers of channels.list", (mutated(channels_answer()), lengths()), |(input, lengths)| {
+        same_in_pieces(&databases, &channels, &input, lengths)
+    });
+    let tiktok = Options { format: Some(Format::Tiktok), ..Options::default() };
+    fuzz("videos of TikTok", (mutated(tiktok_dump()), lengths()), |(input, lengths)| {
+        same_in_pieces(&databases, &tiktok, &input, lengths)
+    });
     // The format is recognized.
-    let all = prop_oneof![answer(), info(), trending().prop_map(|rows| csv_of(&rows))];
+    let all = prop_oneof![
+        answer(),
+        info(),
+        analytics_report(),
+        channels_answer(),
+        tiktok_dump(),
+        trending().prop_map(|rows| csv_of(&rows))
+    ];
     fuzz("an unknown format", (mutated(all), lengths()), |(input, lengths)| {
         same_in_pieces(&databases, &Options::default(), &input, lengths)
     });

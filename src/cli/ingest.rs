@@ -12,7 +12,7 @@ use crate::db::same_file;
 use crate::ingest::{self, Format, Options, Reject, Report};
 use crate::quote::visible;
 use crate::secrets::{Keyring, has_sealed_columns};
-use crate::{Error, Result, bounded};
+use crate::{Error, Result, Timestamp, bounded};
 
 /// Rows that are bad are rejected, and the others are stored.
 ///
@@ -23,7 +23,8 @@ pub(super) struct Args {
     /// Files to read; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Format of the files, when they do not show it: youtube-trending, youtube-api, yt-dlp, jsonl
+    /// Format of the files, when they do not show it: youtube-trending, youtube-api, youtube-analytics,
+    /// youtube-channels, yt-dlp, tiktok, takeout, jsonl
     #[arg(long = "as", id = "as", value_name = "FORMAT")]
     format: Option<Format>,
     /// Niche of the videos, instead of the one of their category
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// Table the rows of jsonl are for [default: discovered_videos]
     #[arg(long, value_name = "TABLE")]
     table: Option<String>,
+    /// When the numbers were measured that say no time themselves [default: when the file was last modified]
+    #[arg(long, value_name = "TIME")]
+    measured_at: Option<Timestamp>,
     /// Keep rejected rows here, as JSON Lines
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -56,6 +60,8 @@ impl Args {
             table: self.table.as_deref(),
             strict: self.strict,
             keyring: Some(&keyring),
+            measured_at: self.measured_at,
+            modified: None, // differs from file to file
         };
         // All are opened before any is read, so that a wrong name changes nothing.
         let inputs = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
@@ -68,7 +74,8 @@ impl Args {
         let kept = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
         let mut kept = kept.transpose()?;
         let mut reports = Vec::new();
-        let read_all = inputs.into_iter().try_for_each(|Input { name, length, read }| {
+        let read_all = inputs.into_iter().try_for_each(|Input { name, length, modified, read }| {
+            let options = Options { modified, ..options.clone() };
             let bar = progress(context, length);
             let mut shown = Shown::default();
             let report = ingest::ingest(&db, &name, bar.wrap_read(read), &options, &mut |row: Reject| {
@@ -113,12 +120,14 @@ fn is_read_from(input: &Path, path: &Path) -> bool {
 struct Input {
     name: String,
     length: Option<u64>,
+    /// When the file was last modified.
+    modified: Option<Timestamp>,
     read: Box<dyn Read + Send>,
 }
 
 fn open(path: &PathBuf) -> Result<Input> {
     if path.as_os_str() == "-" {
-        return Ok(Input { name: "-".to_owned(), length: None, read: Box::new(io::stdin()) });
+        return Ok(Input { name: "-".to_owned(), length: None, modified: None, read: Box::new(io::stdin()) });
     }
     let file = bounded::open(path)?;
     let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
@@ -126,7 +135,10 @@ fn open(path: &PathBuf) -> Result<Input> {
         return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));
     }
     let length = metadata.is_file().then_some(metadata.len());
-    Ok(Input { name: path.display().to_string(), length, read: Box::new(file) })
+    // That of a pipe or a device says nothing of what comes out of it.
+    let modified = metadata.is_file().then(|| metadata.modified().ok()).flatten();
+    let modified = modified.map(|at| Timestamp::from(chrono::DateTime::<chrono::Utc>::from(at)));
+    Ok(Input { name: path.display().to_string(), length, modified, read: Box::new(file) })
 }
 
 /// Progress by bytes, on a terminal only.
@@ -155,7 +167,8 @@ pub(super) fn line(report: &Report) -> String {
         table => format!("{} new in {table}", report.new),
     };
     let mut line = format!("{}  {rows}: {new}, {} updated", visible(&report.file), report.updated);
-    if report.format == Format::YoutubeTrending.as_str() {
+    let is_trending = report.format == Format::YoutubeTrending.as_str();
+    if is_trending || (report.snapshots > 0 && report.table == "discovered_videos") {
         line += &format!(", {}", counted(report.snapshots, "snapshot"));
     }
     if report.trends > 0 {

@@ -1,5 +1,6 @@
 //! Numbers of a YouTube video at one moment.
 
+mod fill;
 mod insert_new;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ pub(crate) use insert_new::Newest;
 use serde::{Deserialize, Serialize};
 
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -268,6 +269,12 @@ impl NewAnalytics<'_> {
         newest: &Newest,
     ) -> Result<usize> {
         insert_new::put(conn, rows, newest)
+    }
+
+    /// Inserts the rows that are not there yet, by `youtube_video_id` and `measured_at`, in the transaction that is open. A
+    /// row that is there keeps its numbers, and gets those that it does not have.
+    pub(crate) fn insert_or_fill_many(conn: &mut DbConnection, rows: &[&Self]) -> Result<Upserted> {
+        fill::put(conn, rows)
     }
 }
 

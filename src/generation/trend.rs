@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::db::document::{self, Document, Id, Table};
-use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::trends;
 use crate::types::{Json, Timestamp, TrendId, portable};
@@ -126,6 +126,25 @@ impl Trend {
     pub fn find_by_external_id(conn: &mut DbConnection, external_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().filter(trends::external_id.eq(external_id)).first(c))
             .of("trends", external_id)
+    }
+
+    /// When what these trends hold was collected, by the platform's own id; without those that are not there.
+    pub(crate) fn collected(
+        conn: &mut DbConnection,
+        external_ids: &[&str],
+    ) -> Result<Vec<(String, Timestamp)>> {
+        let mut found = Vec::new();
+        for ids in external_ids.chunks(IDS) {
+            let rows: Vec<(String, Timestamp)> = on_backend!(&mut *conn, |c| {
+                trends::table
+                    .filter(trends::external_id.eq_any(ids))
+                    .select((trends::external_id, trends::collected_at))
+                    .load(c)
+            })
+            .of("trends", "")?;
+            found.extend(rows);
+        }
+        Ok(found)
     }
 
     /// The trends of a platform, most viewed first, those without a count last.

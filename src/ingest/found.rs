@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::{Options, youtube_channels};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::generation::NewTrend;
-use crate::quote::quoted_json;
+use crate::quote::{quoted_json, short};
 use crate::{Result, Timestamp};
 
 /// What one row of a source becomes.
@@ -14,6 +15,48 @@ pub(super) struct Found {
     pub(super) snapshot: Option<NewAnalytics<'static>>,
     pub(super) trend: Option<Box<NewTrend<'static>>>,
     pub(super) document: Option<serde_json::Map<String, Value>>,
+    pub(super) channel: Option<youtube_channels::Sample>,
+    /// How the time of its counts is known.
+    pub(super) timing: Timing,
+}
+
+impl Found {
+    /// Whether the row says itself when its counts were measured, or the user does.
+    pub(super) fn says_when(&self) -> bool {
+        self.timing == Timing::Said
+    }
+}
+
+/// How the time is known at which counts were measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// The row says it, or the user.
+    #[default]
+    Said,
+    /// It is the modification time of the file.
+    File,
+    /// It is not known; the counts are taken to be those of now.
+    Now,
+}
+
+/// When the counts of an input were measured that say no time themselves. One time for the whole input, so that its
+/// rows do not differ by when they were read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    pub(super) at: Timestamp,
+    pub(super) timing: Timing,
+}
+
+impl When {
+    pub(super) fn of(options: &Options<'_>) -> Self {
+        let now = Timestamp::now();
+        match (options.measured_at, options.modified) {
+            (Some(at), _) => Self { at, timing: Timing::Said },
+            // A clock that is wrong must not make counts newer than all that follow.
+            (None, Some(at)) => Self { at: at.min(now), timing: Timing::File },
+            (None, None) => Self { at: now, timing: Timing::Now },
+        }
+    }
 }
 
 /// A row of a source: where it stands, what it becomes or why it is bad, and what it says itself, for when
@@ -44,6 +87,46 @@ pub(super) fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
         }
         _ => Err(bad()),
     }
+}
+
+/// A whole number that may be negative.
+pub(super) fn signed(field: &str, value: &Value) -> Result<Option<i64>, String> {
+    match value.as_i64() {
+        Some(number) => Ok(Some(number)),
+        None => count(field, value),
+    }
+}
+
+/// A number that may come as text.
+pub(super) fn decimal(field: &str, value: &Value) -> Result<Option<f64>, String> {
+    let number = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.trim().is_empty() => return Ok(None),
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    number
+        .filter(|number: &f64| number.is_finite())
+        .map(Some)
+        .ok_or_else(|| format!("{field} is not a number: {}", quoted_json(value)))
+}
+
+/// What an API of Google says if it answers with an error.
+pub(super) fn api_error(item: &Value) -> Option<String> {
+    let error = item.get("error")?;
+    let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
+    Some(format!(
+        "is an error of the API: {} ({})",
+        short(&crate::error::one_line(said("/message"))),
+        short(said("/errors/0/reason"))
+    ))
+}
+
+/// The words of a text that begin with a hash, without it.
+pub(super) fn hashtags_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || c == ',')
+        .filter(|word| word.starts_with('#'))
+        .flat_map(|word| word.split('#').filter(|tag| !tag.is_empty()))
 }
 
 /// A number that is whole and not negative, also when it is written with a fraction of nothing.

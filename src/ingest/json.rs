@@ -10,22 +10,15 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::convert::{Convert, List};
 use super::found::{Found, Row, Sink};
 use crate::{Error, Result};
 
-/// Turns one item into what it becomes, or says why it cannot.
-pub(super) type Convert<'a> = dyn FnMut(&Value) -> Result<Found, String> + 'a;
-
-/// Reads documents, in which the items are an array, or an array under `list`, or the document itself.
-pub(super) fn read(
-    input: &mut impl BufRead,
-    list: &'static str,
-    convert: &mut Convert<'_>,
-    sink: &mut Sink<'_>,
-) -> Result<()> {
+/// Reads documents, in which the items are an array, or an array in a field, or the document itself.
+pub(super) fn read(input: &mut impl BufRead, convert: &mut dyn Convert, sink: &mut Sink<'_>) -> Result<()> {
     let unreadable = |error| Error::io("the input", error);
     if !is_by_line(input).map_err(unreadable)? {
-        return read_documents(input, 1, false, list, convert, sink);
+        return read_documents(input, 1, false, convert, sink);
     }
     let mut line = Vec::new();
     for number in 1.. {
@@ -35,16 +28,16 @@ pub(super) fn read(
             break;
         }
         if line.len() == LINE && line.last() != Some(&b'\n') {
-            return read_documents(&mut line.as_slice().chain(input), number, true, list, convert, sink);
+            return read_documents(&mut line.as_slice().chain(input), number, true, convert, sink);
         }
-        match item_of(&line, list) {
-            Some(item) => {
-                let found = if has_nul(&item) { Err(super::NUL.to_owned()) } else { convert(&item) };
-                let (text, size) = (std::mem::take(&mut line), line.len());
-                let raw = Box::new(move || serde_json::from_slice(text.trim_ascii()).unwrap_or_default());
-                sink(Row { line: number, found, raw, size })?;
-            }
-            None => read_documents(&mut line.as_slice(), number, true, list, convert, sink)?,
+        let Some(item) = item_of(&line, convert) else {
+            read_documents(&mut line.as_slice(), number, true, convert, sink)?;
+            continue;
+        };
+        if let Some(found) = found_in(&item, convert) {
+            let (text, size) = (std::mem::take(&mut line), line.len());
+            let raw = Box::new(move || serde_json::from_slice(text.trim_ascii()).unwrap_or_default());
+            sink(Row { line: number, found, raw, size })?;
         }
     }
     Ok(())
@@ -54,9 +47,19 @@ pub(super) fn read(
 const LINE: usize = 1 << 20;
 
 /// The item on a line; nothing if it is not one item without fault, for which there is a slower way.
-fn item_of(line: &[u8], list: &str) -> Option<Value> {
+fn item_of(line: &[u8], convert: &dyn Convert) -> Option<Value> {
     let item: Value = serde_json::from_slice(line.trim_ascii()).ok()?;
-    item.as_object().is_some_and(|fields| !fields.contains_key(list)).then_some(item)
+    item.as_object().is_some_and(|fields| !fields.keys().any(|name| convert.is_list(name))).then_some(item)
+}
+
+/// What a document without a list becomes.
+fn found_in(document: &Value, convert: &mut dyn Convert) -> Option<Result<Found, String>> {
+    if has_nul(document) {
+        return Some(Err(super::NUL.to_owned()));
+    }
+    convert.begin();
+    document.as_object().into_iter().flatten().for_each(|(name, value)| convert.field(name, value));
+    convert.without_list(document)
 }
 
 /// Reads documents from here on.
@@ -64,8 +67,7 @@ fn read_documents(
     input: &mut impl BufRead,
     line: u64,
     by_line: bool,
-    list: &'static str,
-    convert: &mut Convert<'_>,
+    convert: &mut dyn Convert,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
     let state = State { line: Cell::new(line), ..State::default() };
@@ -78,7 +80,7 @@ fn read_documents(
     };
     while input.skip_space().map_err(|error| Error::io("the input", error))? {
         let start = state.line.get();
-        let items = Items { list, state: &state, start, convert, sink, depth: 0 };
+        let items = Items { state: &state, start, convert, sink, depth: 0, is_in_list: false };
         let mut json = serde_json::Deserializer::from_reader(&mut input);
         let error = items.deserialize(&mut json).err();
         drop(json);
@@ -232,27 +234,28 @@ impl<R: BufRead> Read for Counted<'_, R> {
 }
 
 /// Reads one document and hands on its items.
-struct Items<'a, 'c, 's> {
-    list: &'static str,
+struct Items<'a, 's> {
     state: &'a State,
     /// The line it begins on.
     start: u64,
-    convert: &'a mut Convert<'c>,
+    convert: &'a mut dyn Convert,
     sink: &'a mut Sink<'s>,
     /// Lists that this one stands in.
     depth: usize,
+    /// Set for the items of a list that is a field of a document.
+    is_in_list: bool,
 }
 
-impl Items<'_, '_, '_> {
+impl<'s> Items<'_, 's> {
     /// What stands within: the items of a list, or one of them.
-    fn within(&mut self) -> Items<'_, '_, '_> {
+    fn within(&mut self) -> Items<'_, 's> {
         Items {
-            list: self.list,
             state: self.state,
             start: self.state.line.get(),
             convert: &mut *self.convert,
             sink: &mut *self.sink,
             depth: self.depth + 1,
+            is_in_list: self.is_in_list,
         }
     }
 
@@ -262,9 +265,35 @@ impl Items<'_, '_, '_> {
         } else if has_nul(&item) {
             Err(super::NUL.to_owned())
         } else {
-            (self.convert)(&item)
+            self.convert.item(&item)
         };
         self.store(found, item)
+    }
+
+    /// Hands on a document that has no list.
+    fn hand_on_document<E: serde::de::Error>(&mut self, document: Value) -> Result<(), E> {
+        if self.state.is_not_utf8.get() || has_nul(&document) {
+            return self.hand_on(document);
+        }
+        match self.convert.without_list(&document) {
+            Some(found) => self.store(found, document),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands on the items of a list that was read before the fields that say how to convert them.
+    fn hand_on_kept<E: serde::de::Error>(&mut self, kept: Vec<Kept>, document: Value) -> Result<(), E> {
+        match self.convert.list() {
+            List::Convert => kept.into_iter().try_for_each(|Kept { line, item }| {
+                self.start = line;
+                match item {
+                    Ok(item) => self.hand_on(item),
+                    Err((reason, raw)) => self.refuse(reason, raw.into()),
+                }
+            }),
+            List::Keep => self.refuse("has a list, and nothing says what its items are".to_owned(), document),
+            List::Reject(reason) => self.refuse(reason, document),
+        }
     }
 
     /// An item that is no valid JSON by itself.
@@ -305,7 +334,75 @@ pub(crate) fn has_nul(value: &Value) -> bool {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Items<'_, '_, '_> {
+/// An item that waits for the end of its document.
+struct Kept {
+    line: u64,
+    item: Result<Value, (String, String)>,
+}
+
+/// The most bytes of items that wait.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+
+/// Reads a list whose items wait for the end of their document.
+struct Keep<'a> {
+    state: &'a State,
+}
+
+impl<'de> DeserializeSeed<'de> for Keep<'_> {
+    type Value = Vec<Kept>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keep<'_> {
+    type Value = Vec<Kept>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        let mut bytes = 0;
+        while let Some(KeptItem(line, raw)) = items.next_element_seed(KeepOne(self.state))? {
+            bytes += raw.get().len();
+            if bytes > MOST_KEPT {
+                return Err(serde::de::Error::custom(format!(
+                    "the items come before the fields that describe them, and are longer than {MOST_KEPT} bytes"
+                )));
+            }
+            let item = if self.state.is_not_utf8.replace(false) {
+                Err("is not UTF-8".to_owned())
+            } else {
+                read_one(&raw)
+            };
+            kept.push(Kept { line, item: item.map_err(|reason| (reason, raw.get().to_owned())) });
+        }
+        Ok(kept)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+}
+
+/// Reads one item and the line it begins on.
+struct KeepOne<'a>(&'a State);
+
+struct KeptItem(u64, Box<RawValue>);
+
+impl<'de> DeserializeSeed<'de> for KeepOne<'_> {
+    type Value = KeptItem;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        let line = self.0.line.get();
+        Ok(KeptItem(line, serde::Deserialize::deserialize(from)?))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
@@ -323,7 +420,7 @@ impl<'de> DeserializeSeed<'de> for Items<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Items<'_, '_, '_> {
+impl<'de> Visitor<'de> for Items<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,31 +431,56 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
         let mut document = Map::new();
         let mut is_list = false;
         let mut bad = None;
+        let mut kept = None;
+        let is_outer = !self.is_in_list;
+        if is_outer {
+            self.convert.begin();
+        }
         while let Some(key) = map.next_key::<Box<RawValue>>()? {
             let key = serde_json::from_str::<String>(key.get()).map_err(|error| reason(&error));
-            if key.as_deref() == Ok(self.list) {
+            if let Ok(name) = &key
+                && kept.is_none()
+                && self.convert.is_list(name)
+            {
                 self.state.is_not_utf8.set(false); // that was in the list's own title, or the like
-                match map.next_value_seed(List(self.within()))? {
-                    None => is_list = true,
-                    Some(other) => drop(document.insert(self.list.to_owned(), other)),
+                match self.convert.list() {
+                    List::Convert => match map.next_value_seed(Listed(self.within()))? {
+                        None => is_list = true,
+                        Some(other) => drop(document.insert(name.clone(), other)),
+                    },
+                    List::Keep => kept = Some(map.next_value_seed(Keep { state: self.state })?),
+                    List::Reject(reason) => {
+                        map.next_value::<IgnoredAny>()?;
+                        is_list = true;
+                        self.refuse(reason, Value::Object(document.clone()))?;
+                    }
                 }
             } else if is_list {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 let value = map.next_value::<Box<RawValue>>()?;
                 match key.and_then(|key| Ok((key, read_one(&value)?))) {
-                    Ok((key, value)) => drop(document.insert(key, value)),
+                    Ok((key, value)) => {
+                        if is_outer {
+                            self.convert.field(&key, &value);
+                        }
+                        document.insert(key, value);
+                    }
                     Err(reason) => bad = Some(reason),
                 }
             }
         }
-        match bad {
+        match (bad, kept) {
             _ if is_list => {
                 self.state.is_not_utf8.set(false);
                 Ok(())
             }
-            Some(reason) => self.refuse(reason, Value::Object(document)),
-            None => self.hand_on(Value::Object(document)),
+            (_, Some(kept)) => {
+                self.state.is_not_utf8.set(false);
+                self.hand_on_kept(kept, Value::Object(document))
+            }
+            (Some(reason), None) => self.refuse(reason, Value::Object(document)),
+            (None, None) => self.hand_on_document(Value::Object(document)),
         }
     }
 
@@ -370,9 +492,9 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
 
 /// What stands under the name of the list: the list, whose items are handed on, or nothing. One object is
 /// a list of one. Anything else is returned.
-struct List<'a, 'c, 's>(Items<'a, 'c, 's>);
+struct Listed<'a, 's>(Items<'a, 's>);
 
-impl<'de> DeserializeSeed<'de> for List<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Listed<'_, '_> {
     type Value = Option<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -380,18 +502,20 @@ impl<'de> DeserializeSeed<'de> for List<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for List<'_, '_, '_> {
+impl<'de> Visitor<'de> for Listed<'_, '_> {
     type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.expecting(f)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<Self::Value, A::Error> {
+        self.0.is_in_list = true;
         self.0.visit_map(map).map(|()| None)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, items: A) -> Result<Self::Value, A::Error> {
+        self.0.is_in_list = true;
         self.0.visit_seq(items).map(|()| None)
     }
 

@@ -43,11 +43,6 @@ impl Target {
         self.table.name
     }
 
-    /// Whether its rows are videos, whose niche may be told.
-    pub(super) fn takes_niche(&self) -> bool {
-        self.table.name == NewDiscoveredVideo::TABLE.name
-    }
-
     /// Reads a document as a new row of the table, which checks it, and returns it with its values in the form of the
     /// schema.
     pub(crate) fn check(&self, document: Value) -> Result<Map<String, Value>, String> {

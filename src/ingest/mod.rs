@@ -5,16 +5,23 @@
 //! a batch, and this file makes batches and keeps count. A row that cannot be stored is rejected with its
 //! line and the reason, and the others go in.
 
+mod convert;
 mod found;
 mod json;
 mod jsonl;
+mod judge;
 mod niche;
 mod pipeline;
 mod records;
+mod shape;
 mod source;
 mod store;
+mod takeout;
+mod tiktok;
 mod writer;
+mod youtube_analytics;
 mod youtube_api;
+mod youtube_channels;
 mod youtube_trending;
 mod yt_dlp;
 
@@ -30,7 +37,7 @@ use self::writer::Writer;
 use crate::error::require;
 use crate::secrets::Keyring;
 use crate::types::portable;
-use crate::{Database, Error, Result};
+use crate::{Database, Error, Result, Timestamp};
 
 /// Why a row with a NUL character is refused, on either engine.
 pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
@@ -43,7 +50,11 @@ portable! {
     pub enum Format {
         YoutubeTrending = "youtube-trending",
         YoutubeApi = "youtube-api",
+        YoutubeAnalytics = "youtube-analytics",
+        YoutubeChannels = "youtube-channels",
         YtDlp = "yt-dlp",
+        Tiktok = "tiktok",
+        Takeout = "takeout",
         Jsonl = "jsonl",
     }
 }
@@ -63,6 +74,11 @@ pub struct Options<'a> {
     /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
     /// values belong. Without any these rows are rejected.
     pub keyring: Option<&'a Keyring>,
+    /// When the numbers were measured that say no time themselves.
+    pub measured_at: Option<Timestamp>,
+    /// When the input was last modified. Numbers that say no time themselves were measured then, if `measured_at` is not
+    /// given; without either they are measured now.
+    pub modified: Option<Timestamp>,
 }
 
 /// What came in.

@@ -2,15 +2,22 @@
 
 use std::io::BufRead;
 
-use super::found::Sink;
-use super::{Format, Options, json, jsonl, youtube_api, youtube_trending, yt_dlp};
+use super::convert::each;
+use super::found::{Sink, When};
+use super::{
+    Format, Options, json, jsonl, shape, takeout, tiktok, youtube_analytics, youtube_api, youtube_channels,
+    youtube_trending, yt_dlp,
+};
 use crate::{Error, Result};
 
 /// Where the rows come from.
 pub(super) enum Source {
     YoutubeTrending,
-    YoutubeApi,
-    YtDlp,
+    YoutubeApi(When),
+    YoutubeAnalytics(When),
+    YoutubeChannels(When),
+    YtDlp(When),
+    Tiktok(When),
     Jsonl(&'static jsonl::Target),
 }
 
@@ -27,13 +34,15 @@ impl Source {
                 return Err(Error::invalid("--table", format!("goes with jsonl, and {name} is {format}")));
             }
             Format::YoutubeTrending => Self::YoutubeTrending,
-            Format::YoutubeApi => Self::YoutubeApi,
-            Format::YtDlp => Self::YtDlp,
+            Format::YoutubeApi => Self::YoutubeApi(When::of(options)),
+            Format::YoutubeAnalytics => Self::YoutubeAnalytics(When::of(options)),
+            Format::YoutubeChannels => Self::YoutubeChannels(When::of(options)),
+            Format::YtDlp => Self::YtDlp(When::of(options)),
+            Format::Tiktok => Self::Tiktok(When::of(options)),
+            Format::Takeout => return Err(takeout::refuse(name)),
         };
-        if let (Self::Jsonl(table), Some(_)) = (&source, options.niche)
-            && !table.takes_niche()
-        {
-            let reason = format!("goes with videos, and the rows are for {}", table.name());
+        if options.niche.is_some() && source.table() != "discovered_videos" {
+            let reason = format!("goes with videos, and the rows are for {}", source.table());
             return Err(Error::invalid("--niche", reason));
         }
         Ok((source, format))
@@ -43,6 +52,8 @@ impl Source {
     pub(super) fn table(&self) -> &'static str {
         match self {
             Self::Jsonl(table) => table.name(),
+            Self::YoutubeAnalytics(_) => "analytics",
+            Self::YoutubeChannels(_) => "channel_statistics",
             _ => "discovered_videos",
         }
     }
@@ -57,8 +68,21 @@ impl Source {
     ) -> Result<()> {
         match self {
             Self::YoutubeTrending => youtube_trending::read(name, input, niche, sink),
-            Self::YoutubeApi => json::read(input, "items", &mut |item| youtube_api::found(item, niche), sink),
-            Self::YtDlp => json::read(input, "entries", &mut |item| yt_dlp::found(item, niche), sink),
+            Self::YoutubeApi(when) => {
+                json::read(input, &mut each(&["items"], |item| youtube_api::found(item, niche, *when)), sink)
+            }
+            Self::YoutubeAnalytics(when) => {
+                json::read(input, &mut youtube_analytics::Reports::new(*when), sink)
+            }
+            Self::YoutubeChannels(when) => {
+                json::read(input, &mut each(&["items"], |item| youtube_channels::found(item, *when)), sink)
+            }
+            Self::YtDlp(when) => {
+                json::read(input, &mut each(&["entries"], |item| yt_dlp::found(item, niche, *when)), sink)
+            }
+            Self::Tiktok(when) => {
+                json::read(input, &mut each(tiktok::LISTS, |item| tiktok::found(item, niche, *when)), sink)
+            }
             Self::Jsonl(target) => jsonl::read(input, target, niche, sink),
         }
     }
@@ -68,28 +92,11 @@ impl Source {
 fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     let text = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head));
     let text = text.trim_start();
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if text.starts_with(['{', '[']) {
-        return Ok(if options.table.is_some() {
-            Format::Jsonl
-        } else if has(&["\"youtube#video"]) || is_api_error(text) {
-            Format::YoutubeApi
-        } else if has(&[
-            "\"extractor\"",
-            // Its list comes before all else, and may be longer than the head.
-            "\"format_id\"",
-            "\"extractor_key\"",
-            "\"webpage_url\"",
-            "\"ie_key\"",
-            "\"_type\"",
-            "\"entries\"",
-        ]) {
-            Format::YtDlp
-        } else if has(&["\"statistics\"", "\"snippet\"", "\"contentDetails\""]) {
-            Format::YoutubeApi
-        } else {
-            Format::Jsonl
-        });
+        return if options.table.is_some() { Ok(Format::Jsonl) } else { shape::format(name, text) };
+    }
+    if takeout::is_html(text) {
+        return Ok(Format::Takeout);
     }
     let header = text.lines().next().unwrap_or_default();
     if header.contains("video_id") && header.contains("trending_date") {
@@ -98,9 +105,4 @@ fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
     let what = if text.is_empty() { "is empty" } else { "is of no format we recognise" };
     Err(Error::invalid(name, format!("{what}; name it with --as {}", known.join("|"))))
-}
-
-/// Whether it is what the YouTube API answers when it refuses.
-fn is_api_error(text: &str) -> bool {
-    text.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"error\""))
 }

@@ -1,10 +1,12 @@
 //! Stores what the rows of a batch become.
 
-use super::Report;
 use super::found::Found;
+use super::judge::{Judged, judge};
 use super::source::Source;
+use super::{Report, youtube_channels};
 use crate::compilation::{Analytics, DiscoveredVideo, KnownVideos, NewAnalytics, NewDiscoveredVideo, Newest};
-use crate::generation::NewTrend;
+use crate::generation::{NewTrend, Trend};
+use crate::republishing::NewChannelStatistics;
 use crate::secrets::{self, Keyring};
 use crate::{DbConnection, Result, Upserted};
 
@@ -61,28 +63,45 @@ pub(super) fn seal(
 
 /// Stores rows within the transaction that is open, which has to be rolled back if this fails.
 pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) -> Result<Stored> {
-    if let Source::Jsonl(target) = source {
-        let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
-        return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
+    match source {
+        Source::Jsonl(target) => {
+            let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
+            Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() })
+        }
+        Source::YoutubeAnalytics(_) => {
+            let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.as_ref()).collect();
+            let rows = NewAnalytics::insert_or_fill_many(conn, &snapshots)?;
+            Ok(Stored { rows, snapshots: rows.new, ..Stored::default() })
+        }
+        Source::YoutubeChannels(_) => {
+            let numbers = youtube_channels::numbers(rows);
+            Ok(Stored { rows: NewChannelStatistics::insert_new_many(conn, &numbers)?, ..Stored::default() })
+        }
+        _ => store_videos(conn, rows),
     }
-    let mut stored = Stored::default();
-    let newest = newest(conn, rows)?;
+}
+
+fn store_videos(conn: &mut DbConnection, rows: &[Found]) -> Result<Stored> {
     let known = known(conn, rows)?;
-    let is_old = |found: &&Found| known.as_ref().is_some_and(|known| is_older(found, known, &newest));
-    let old: Vec<NewDiscoveredVideo<'_>> =
-        rows.iter().filter(is_old).filter_map(|found| found.video.as_ref()).map(without_counts).collect();
+    let newest = newest(conn, rows, &known)?;
+    let collected = collected(conn, rows, &known)?;
+    let judged: Vec<Judged> = judge(rows, &known, &newest, &collected);
+
+    let each = || rows.iter().zip(&judged);
+    let old = each().filter(|(_, judged)| judged.is_old).filter_map(|(found, _)| found.video.as_ref());
+    let old: Vec<NewDiscoveredVideo<'_>> = old.map(without_counts).collect();
     let mut old = old.iter();
-    let videos: Vec<&NewDiscoveredVideo<'_>> = rows
-        .iter()
-        .filter_map(|found| {
-            let video = found.video.as_ref()?;
-            if is_old(&found) { old.next() } else { Some(video) }
-        })
-        .collect();
+    let videos = each().filter_map(|(found, judged)| {
+        let video = found.video.as_ref()?;
+        if judged.is_old { old.next() } else { Some(video) }
+    });
+    let videos: Vec<&NewDiscoveredVideo<'_>> = videos.collect();
+    let mut stored = Stored::default();
     if !videos.is_empty() {
-        stored.rows = NewDiscoveredVideo::put_many(conn, videos.into_iter(), known.as_ref())?;
+        stored.rows = NewDiscoveredVideo::put_many(conn, videos.into_iter(), Some(&known))?;
     }
-    let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.as_ref()).collect();
+    let snapshots = each().filter(|(_, judged)| judged.is_snapshot);
+    let snapshots: Vec<_> = snapshots.filter_map(|(found, _)| found.snapshot.as_ref()).collect();
     if !snapshots.is_empty() {
         stored.snapshots = NewAnalytics::put_new_many(conn, snapshots.into_iter(), &newest)?;
     }
@@ -93,28 +112,29 @@ pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) ->
     Ok(stored)
 }
 
-/// When the videos of the snapshots were last measured.
-fn newest(conn: &mut DbConnection, rows: &[Found]) -> Result<Newest> {
-    let ids = rows.iter().filter_map(|found| Some(&*found.snapshot.as_ref()?.youtube_video_id));
-    Analytics::newest_of(conn, &ids.collect::<Vec<_>>())
+/// What is known of the videos.
+fn known(conn: &mut DbConnection, rows: &[Found]) -> Result<KnownVideos> {
+    let ids: Vec<&str> = rows.iter().filter_map(|found| Some(&*found.video.as_ref()?.video_id)).collect();
+    DiscoveredVideo::known(conn, &ids)
 }
 
-/// What is known of the videos, if there is a snapshot of one.
-fn known(conn: &mut DbConnection, rows: &[Found]) -> Result<Option<KnownVideos>> {
-    if rows.iter().all(|found| found.snapshot.is_none()) {
-        return Ok(None);
+/// When the videos were last measured of which there may be a snapshot to store.
+fn newest(conn: &mut DbConnection, rows: &[Found], known: &KnownVideos) -> Result<Newest> {
+    let snapshots =
+        rows.iter().filter_map(|found| Some((found, &*found.snapshot.as_ref()?.youtube_video_id)));
+    let ids = snapshots.filter(|(found, id)| found.says_when() || known.contains_key(*id)).map(|(_, id)| id);
+    let ids: Vec<&str> = ids.collect();
+    if ids.is_empty() { Ok(Newest::new()) } else { Analytics::newest_of(conn, &ids) }
+}
+
+/// When the trends were last collected whose videos are known.
+fn collected(conn: &mut DbConnection, rows: &[Found], known: &KnownVideos) -> Result<Newest> {
+    let ids = rows.iter().filter_map(|found| Some(&*found.trend.as_ref()?.external_id));
+    let ids: Vec<&str> = ids.filter(|id| known.contains_key(*id)).collect();
+    if ids.is_empty() {
+        return Ok(Newest::new());
     }
-    let ids = rows.iter().filter_map(|found| Some(&*found.video.as_ref()?.video_id));
-    DiscoveredVideo::known(conn, &ids.collect::<Vec<_>>()).map(Some)
-}
-
-/// Whether the counts of a row were measured before what the database knows of its video, or are known already: an old
-/// file adds snapshots, it does not set the video back.
-fn is_older(found: &Found, known: &KnownVideos, newest: &Newest) -> bool {
-    let (Some(video), Some(snapshot)) = (&found.video, &found.snapshot) else { return false };
-    let at = snapshot.measured_at;
-    known.get(&*video.video_id).is_some_and(|known| at < Some(known.discovered_at))
-        || newest.get(&*video.video_id).is_some_and(|newest| at <= Some(*newest))
+    Ok(Trend::collected(conn, &ids)?.into_iter().collect())
 }
 
 fn without_counts<'a>(video: &'a NewDiscoveredVideo<'_>) -> NewDiscoveredVideo<'a> {

@@ -10,7 +10,7 @@ use super::found::{Found, Raw, Row};
 use super::pipeline::Block;
 use super::source::Source;
 use super::store::{Stored, seal, store};
-use super::{Reject, Report};
+use super::{Reject, Report, youtube_channels};
 use crate::db::{Bulk, Chunk, lock_ingest, store_or_halve};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
@@ -58,8 +58,8 @@ struct Batch {
     given: Vec<Option<(u64, Raw)>>,
     /// Rows that are not stored, and why.
     bad: Vec<(u64, String, Raw)>,
-    /// Whether values have been encrypted already.
-    is_sealed: bool,
+    /// Whether values are encrypted and references looked up.
+    is_complete: bool,
     stored: Stored,
 }
 
@@ -184,12 +184,12 @@ impl<'a> Writer<'a> {
         // By time of measurement, so that the newest numbers are the last to be stored.
         good.sort_by_key(|(found, ..)| found.snapshot.as_ref().and_then(|s| s.measured_at));
         let (found, given) = good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
-        Some(Batch { found, given, bad, is_sealed: false, stored: Stored::default() })
+        Some(Batch { found, given, bad, is_complete: false, stored: Stored::default() })
     }
 
     /// Stores a batch in the transaction that is open, which has to be rolled back if this fails.
     fn store(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
-        self.seal(conn, batch)?;
+        self.complete(conn, batch)?;
         batch.stored = store(conn, self.source, &batch.found)?;
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<'a> Writer<'a> {
     /// Stores a batch in the transaction that is open. A row that the database will not have is found by halving, and
     /// rejected.
     fn store_or_reject(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
-        self.seal(conn, batch)?;
+        self.complete(conn, batch)?;
         let mut stored = Stored::default();
         let found = &batch.found;
         let refused = store_or_halve(conn, found.len(), &mut |conn, part| {
@@ -209,13 +209,16 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn seal(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
-        if let Source::Jsonl(target) = self.source
-            && !std::mem::replace(&mut batch.is_sealed, true)
-        {
-            let refused = seal(conn, self.keyring, target.name(), &mut batch.found)?;
-            refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
+    /// Completes rows once: values that are to be encrypted, and channels that have to be there.
+    fn complete(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+        if std::mem::replace(&mut batch.is_complete, true) {
+            return Ok(());
         }
+        let refused = match self.source {
+            Source::Jsonl(target) => seal(conn, self.keyring, target.name(), &mut batch.found)?,
+            _ => youtube_channels::resolve(conn, &mut batch.found)?,
+        };
+        refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
         Ok(())
     }
 

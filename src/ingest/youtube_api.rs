@@ -3,38 +3,39 @@
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde_json::Value;
 
-use super::found::{Found, count, view_velocity};
+use super::found::{Found, When, api_error, count, view_velocity};
 use super::niche;
 use crate::Timestamp;
-use crate::compilation::NewDiscoveredVideo;
+use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::quote::{quoted, short};
 
 /// One item of the answer's `items`.
-pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, String> {
+pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Result<Found, String> {
     let text =
         |pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let number =
         |field: &str| count(field, item.pointer(&format!("/statistics/{field}")).unwrap_or(&Value::Null));
-    if let Some(error) = item.get("error") {
-        let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
-        return Err(format!(
-            "is an error of the API: {} ({})",
-            short(&crate::error::one_line(said("/message"))),
-            short(said("/errors/0/reason"))
-        ));
+    if let Some(error) = api_error(item) {
+        return Err(error);
     }
-    // `search.list` and `playlistItems.list` put the id into an object.
-    let video_id = match text("/id") {
-        "" => text("/id/videoId"),
-        id => id,
-    };
+    match text("/kind") {
+        "youtube#channel" | "youtube#channelListResponse" => {
+            return Err("is a channel, not a video; read it with --as youtube-channels".to_owned());
+        }
+        "youtube#video" | "youtube#searchResult" | "youtube#playlistItem" => {}
+        kind if kind.ends_with("ListResponse") => return Err("the answer has no items".to_owned()),
+        kind if kind.starts_with("youtube#") => return Err(format!("is a {}, not a video", short(kind))),
+        _ => {}
+    }
+    // `search.list` puts the id into an object, and that of an item of `playlistItems.list` is not the video's.
+    let ids = ["/snippet/resourceId/videoId", "/id", "/id/videoId"];
+    let video_id = ids.map(text).into_iter().find(|id| !id.is_empty()).unwrap_or_default();
     if video_id.is_empty() {
         return Err("has no id".to_owned());
     }
     if !["snippet", "statistics", "contentDetails"].iter().any(|part| item.get(part).is_some()) {
         return Err("has no snippet, statistics or contentDetails".to_owned());
     }
-    let now = Timestamp::now();
     let published_at = match text("/snippet/publishedAt") {
         "" => None,
         at => Some(at.parse::<Timestamp>().map_err(|_| format!("publishedAt is no time: {}", quoted(at)))?),
@@ -50,7 +51,8 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
                 .ok_or_else(|| format!("duration is no ISO 8601 duration: {}", quoted(duration)))?,
         ),
     };
-    let view_count = number("viewCount")?;
+    let (view_count, like_count, comment_count) =
+        (number("viewCount")?, number("likeCount")?, number("commentCount")?);
     let video = NewDiscoveredVideo {
         video_id: video_id.to_owned().into(),
         title: text("/snippet/title").to_owned().into(),
@@ -60,15 +62,24 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         category_id,
         duration_seconds,
         view_count,
-        like_count: number("likeCount")?,
-        comment_count: number("commentCount")?,
-        view_velocity: view_velocity(view_count, published_at, now),
+        like_count,
+        comment_count,
+        view_velocity: view_velocity(view_count, published_at, when.at),
         niche: niche::of(given_niche, category_id),
         discovery_source: Some("youtube_api".into()),
-        discovered_at: Some(now),
+        discovered_at: Some(when.at),
         ..Default::default()
     };
-    Ok(Found { video: Some(video), ..Default::default() })
+    let snapshot = NewAnalytics {
+        youtube_video_id: video_id.to_owned().into(),
+        measured_at: Some(when.at),
+        view_count,
+        like_count,
+        comment_count,
+        ..Default::default()
+    };
+    let snapshot = [view_count, like_count, comment_count].iter().any(Option::is_some).then_some(snapshot);
+    Ok(Found { video: Some(video), snapshot, timing: when.timing, ..Default::default() })
 }
 
 /// The seconds of `PT1H2M3S`, `P1DT2H` and the like; YouTube gives `P0D` for a stream that runs.

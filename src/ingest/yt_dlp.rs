@@ -1,19 +1,21 @@
 //! Info JSON of yt-dlp, from any site it knows: one object, JSON Lines, or a playlist with `entries`.
 //! Every video is a discovered video; one from TikTok is a trend as well.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::found::{Found, count, view_velocity};
+use super::found::{Found, Timing, When, count, hashtags_in, view_velocity};
 use super::niche;
 use crate::Timestamp;
-use crate::compilation::NewDiscoveredVideo;
+use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::generation::{NewTrend, Platform};
 use crate::quote::quoted_json;
 use crate::types::Json;
 
 /// One info object.
-pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, String> {
+pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Result<Found, String> {
     if item.is_null() {
         return Err("is null: yt-dlp could not get this video".to_owned());
     }
@@ -35,11 +37,15 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     if matches!(&*kind.0, "playlist" | "multi_video")
         || kind.1.ends_with("Tab")
         || kind.1.ends_with("Playlist")
+        || kind.1.ends_with("User")
     {
         return Err("is a playlist, not a video".to_owned());
     }
     let site = text(&["extractor_key", "extractor", "ie_key"]).to_lowercase();
-    let discovered_at = moment(item, "epoch").unwrap_or_else(Timestamp::now);
+    let When { at: discovered_at, timing } = match moment(item, "epoch") {
+        Some(at) if is_past(at) => When { at, timing: Timing::Said },
+        _ => when,
+    };
     let published_at =
         moment(item, "timestamp").or_else(|| moment(item, "release_timestamp")).or_else(|| day(item));
     let category_id = item
@@ -72,6 +78,16 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
         discovered_at: Some(discovered_at),
         ..Default::default()
     };
+    // A snapshot keeps an older file from setting the counts back.
+    let has_counts = [view_count, like_count, comment_count].iter().any(Option::is_some);
+    let snapshot = (site.starts_with("youtube") && has_counts).then(|| NewAnalytics {
+        youtube_video_id: video_id.clone().into(),
+        measured_at: Some(discovered_at),
+        view_count,
+        like_count,
+        comment_count,
+        ..Default::default()
+    });
     let trend = if site.starts_with("tiktok") {
         let mut trend = NewTrend::new(Platform::Tiktok, "");
         trend.external_id = video_id.into();
@@ -87,11 +103,16 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>) -> Result<Found, St
     } else {
         None
     };
-    Ok(Found { video: Some(video), trend, ..Default::default() })
+    Ok(Found { video: Some(video), snapshot, trend, timing, ..Default::default() })
 }
 
 fn optional(text: String) -> Option<std::borrow::Cow<'static, str>> {
     (!text.is_empty()).then(|| text.into())
+}
+
+/// Returns true unless the time is in the future, by more than clocks differ: nothing measured later would be newer.
+fn is_past(at: Timestamp) -> bool {
+    at <= Timestamp::now() + Duration::from_secs(24 * 60 * 60)
 }
 
 /// A field of seconds since 1970.
@@ -124,15 +145,10 @@ fn seconds(item: &Value) -> Result<Option<i32>, String> {
 fn hashtags(item: &Value) -> Option<Json> {
     let tags: Vec<Value> = match item.get("tags").and_then(Value::as_array) {
         Some(tags) if !tags.is_empty() => tags.iter().filter(|tag| tag.is_string()).cloned().collect(),
-        _ => item
-            .get("description")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|word| word.starts_with('#'))
-            .flat_map(|word| word.split('#').filter(|tag| !tag.is_empty()))
-            .map(Value::from)
-            .collect(),
+        _ => {
+            let text = item.get("description").and_then(Value::as_str).unwrap_or_default();
+            hashtags_in(text).map(Value::from).collect()
+        }
     };
     (!tags.is_empty()).then(|| Json(Value::Array(tags)))
 }

@@ -174,6 +174,23 @@ impl Channel {
         .of("channels", youtube_channel_id)
     }
 
+    /// The ids of those of these channels that exist, by YouTube's id.
+    pub(crate) fn ids_of_many(
+        conn: &mut DbConnection,
+        youtube_channel_ids: &[&str],
+    ) -> Result<HashMap<String, ChannelId>> {
+        let mut found = HashMap::new();
+        for ids in youtube_channel_ids.chunks(IDS) {
+            let rows: Vec<(String, ChannelId)> = on_backend!(&mut *conn, |c| channels::table
+                .filter(channels::youtube_channel_id.eq_any(ids))
+                .select((channels::youtube_channel_id, channels::id))
+                .load(c))
+            .of("channels", "")?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
     /// A channel's own settings; `NotFound` if there is no such channel.
     pub fn settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
         on_backend!(conn, |c| channels::table.find(id).select(channels::settings).first(c)).of("channels", id)

@@ -1,12 +1,14 @@
 //! Numbers of a channel at one moment.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Channel;
 use crate::db::document::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channel_statistics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
@@ -224,6 +226,39 @@ impl NewChannelStatistics {
     /// Inserts all rows, or none if one of them does not fit, and returns their count.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, channel_statistics::table, "channel_statistics", rows)
+    }
+
+    /// Inserts the rows that are not there yet, by `channel_id` and `timestamp`, and returns how many are new and how
+    /// many were there. Rows without a `timestamp` are measured now.
+    pub(crate) fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
+        let now = Timestamp::now();
+        let mut seen = HashSet::with_capacity(rows.len());
+        let mut rows: Vec<Self> = rows
+            .iter()
+            .map(|row| Self { timestamp: row.timestamp.or(Some(now)), ..row.clone() })
+            .filter(|row| seen.insert((row.channel_id, row.timestamp)))
+            .collect();
+        let count = rows.len();
+        let channels: HashSet<ChannelId> = rows.iter().map(|row| row.channel_id).collect();
+        let channels: Vec<ChannelId> = channels.into_iter().collect();
+        let times: HashSet<Timestamp> = rows.iter().filter_map(|row| row.timestamp).collect();
+        let times: Vec<Timestamp> = times.into_iter().collect();
+        let mut known = HashSet::new();
+        for channels in channels.chunks(IDS / 2) {
+            for times in times.chunks(IDS / 2) {
+                let rows: Vec<(ChannelId, Timestamp)> =
+                    on_backend!(&mut *conn, |c| channel_statistics::table
+                        .filter(channel_statistics::channel_id.eq_any(channels))
+                        .filter(channel_statistics::timestamp.eq_any(times))
+                        .select((channel_statistics::channel_id, channel_statistics::timestamp))
+                        .load(c))
+                    .of("channel_statistics", "")?;
+                known.extend(rows);
+            }
+        }
+        rows.retain(|row| row.timestamp.is_none_or(|at| !known.contains(&(row.channel_id, at))));
+        let new = Self::insert_many(conn, &rows)?;
+        Ok(Upserted { new, updated: 0, unchanged: count - new })
     }
 }
 

@@ -10,6 +10,8 @@ use viraldb::{Database, Error, Page, Timestamp};
 
 use crate::support::both;
 
+mod json_formats;
+
 const CUT_OFF: &[u8] = include_bytes!("../data/us_youtube_trending_cut_off.csv");
 const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
                       likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n";

@@ -124,6 +124,11 @@ type KnownSql = (
 );
 
 impl Known {
+    /// Its views, likes and comments.
+    pub(crate) const fn counts(&self) -> [Option<i64>; 3] {
+        [self.holds.view_count, self.holds.like_count, self.holds.comment_count]
+    }
+
     /// What the row is to hold now that the video was seen again; `None` if it stays as it is.
     fn seen_again(&self, row: &Complete<'_>) -> Option<Counts> {
         let old = self.holds;
