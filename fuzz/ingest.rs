@@ -42,7 +42,7 @@ impl Read for Pieces<'_> {
 
 type Ingested = Result<(Report, Vec<(u64, String, Value)>), String>;
 
-fn read(db: &Database, input: impl Read, options: &Options<'_>) -> Ingested {
+fn read(db: &Database, input: impl Read + Send, options: &Options<'_>) -> Ingested {
     let mut rejects = Vec::new();
     let report = ingest(db, "input", input, options, &mut |row| {
         rejects.push((row.line, row.reason, row.row));

@@ -5,21 +5,31 @@
 //! a batch, and this file makes batches and keeps count. A row that cannot be stored is rejected with its
 //! line and the reason, and the others go in.
 
+mod archive;
+mod csv_table;
+mod decode;
 mod found;
 mod json;
 mod jsonl;
+mod kind;
 mod niche;
+mod numbers;
+mod preview;
 mod records;
 mod source;
 mod store;
+mod studio;
+mod tabular;
 mod youtube_api;
 mod youtube_trending;
 mod yt_dlp;
 
 use std::io::{BufRead, BufReader, Read};
 
+pub use archive::{Input, Inputs, Skipped, inputs};
 pub(crate) use json::has_nul;
 pub(crate) use jsonl::{Target, check_table, table, tables};
+pub use preview::{Preview, preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,7 +40,7 @@ use crate::db::{on_backend, store_or_halve};
 use crate::error::require;
 use crate::secrets::Keyring;
 use crate::types::portable;
-use crate::{Database, DbConnection, Error, Result};
+use crate::{Database, DbConnection, Error, Result, Timestamp};
 
 /// Rows that are stored at once.
 const BATCH: usize = 5_000;
@@ -48,9 +58,11 @@ portable! {
     /// The formats that can be read.
     pub enum Format {
         YoutubeTrending = "youtube-trending",
+        YoutubeStudio = "youtube-studio",
         YoutubeApi = "youtube-api",
         YtDlp = "yt-dlp",
         Jsonl = "jsonl",
+        Csv = "csv",
     }
 }
 
@@ -59,13 +71,22 @@ portable! {
 pub struct Options<'a> {
     /// Format of the input; recognised from its beginning when not given.
     pub format: Option<Format>,
-    /// Niche of the videos; from their category when not given. In `jsonl` it is that of the videos which
+    /// Niche of the videos; from their category when not given. In `jsonl` and `csv` it is that of the videos which
     /// name none.
     pub niche: Option<&'a str>,
-    /// Table that the rows of `jsonl` are for; `discovered_videos` when not given.
+    /// Table that the rows of `jsonl` or `csv` are for; `discovered_videos` when not given.
     pub table: Option<&'a str>,
+    /// Columns of a CSV: the name of ours, and the name in the CSV. They win over the names that viraldb knows.
+    pub map: &'a [(String, String)],
+    /// When the numbers were measured that say no time themselves.
+    pub measured_at: Option<Timestamp>,
+    /// When the input was last modified: the time of such numbers if `measured_at` is not given. Without both it is now.
+    pub modified: Option<Timestamp>,
     /// Write nothing if any row is bad.
     pub strict: bool,
+    /// Write nothing at all: each batch is stored and rolled back, and the counts are of what would have changed. A video
+    /// of several batches counts in each. `strict` is not looked at.
+    pub dry_run: bool,
     /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
     /// values belong. Without any these rows are rejected.
     pub keyring: Option<&'a Keyring>,
@@ -111,6 +132,9 @@ pub struct Reject {
 
 /// Reads `input` into the database and says what came in; `reject` is told of each bad row.
 ///
+/// An input that is compressed with gzip or zstd, or is UTF-16 with a byte-order mark, is read as what it holds; for a ZIP
+/// archive see [`inputs`].
+///
 /// Running the same input twice changes nothing. Rows are stored in batches of at most 5,000, each in one
 /// transaction; with `strict` all are stored in one.
 ///
@@ -138,14 +162,14 @@ pub struct Reject {
 pub fn ingest(
     db: &Database,
     name: &str,
-    input: impl Read,
+    input: impl Read + Send,
     options: &Options<'_>,
     reject: &mut dyn FnMut(Reject) -> Result<()>,
 ) -> Result<Report> {
     if let Some(niche) = options.niche {
         require("niche", niche)?;
     }
-    let mut input = BufReader::with_capacity(HEAD, input);
+    let mut input = BufReader::with_capacity(HEAD, decode::plain(name, input)?);
     let mut head = Vec::new();
     // Also when the format is given: a pipe hands on little at once, and whether lines are documents shows
     // in several of them.
@@ -168,7 +192,7 @@ pub fn ingest(
         source: &source,
         keyring: options.keyring,
     };
-    if options.strict {
+    if options.strict && !options.dry_run {
         db.write(|conn| {
             ingest.read(&mut input, options, &mut |work| work(conn))?;
             match ingest.first_reject.take() {
@@ -176,9 +200,12 @@ pub fn ingest(
                 None => Ok(()),
             }
         })?;
+    } else if options.dry_run {
+        ingest.read(&mut input, options, &mut |work| preview::undo(db, work))?;
     } else {
         let read = ingest.read(&mut input, options, &mut |work| db.write(work));
         read.map_err(|error| match ingest.committed {
+            0 if matches!(error, Error::Io { .. }) => error.with(&format!("no row of {name} is in the database")),
             0 => error,
             rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
         })?;
@@ -247,7 +274,7 @@ impl Ingest<'_> {
                 sqlite => |_c| Ok::<(), diesel::result::Error>(()),
                 postgres => |c| crate::db::postgres::lock_ingest(c)
             )?;
-            if let Source::Jsonl(target) = source {
+            if let Some(target) = source.target() {
                 unsealed.extend(seal(conn, keyring, target.name(), &mut good)?);
             }
             let count = good.len();

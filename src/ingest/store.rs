@@ -54,9 +54,15 @@ pub(super) fn seal(
 }
 
 pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &mut [Found]) -> Result<Stored> {
-    if let Source::Jsonl(target) = source {
+    if let Some(target) = source.target() {
         let documents: Vec<_> = rows.iter().filter_map(|found| found.document.clone()).collect();
         return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
+    }
+    if source.table() == "analytics" {
+        let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.clone()).collect();
+        let new = NewAnalytics::insert_new_many(conn, &snapshots)?;
+        let rows = Upserted { new, updated: 0, unchanged: snapshots.len() - new };
+        return Ok(Stored { rows, snapshots: new, ..Stored::default() });
     }
     leave_newer_counts(conn, rows)?;
     let mut stored = Stored::default();
