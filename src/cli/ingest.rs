@@ -232,7 +232,10 @@ impl FromStr for ColumnMap {
                 (Some((column, name)), _) => pairs.push((column.trim().to_owned(), name.to_owned())),
                 (None, Some((_, name))) => *name = format!("{name},{part}"),
                 (None, None) => {
-                    return Err(Error::invalid(quoted(text), "is not COLUMN=CSV_COLUMN, such as title=Titel"));
+                    return Err(Error::invalid(
+                        quoted(text),
+                        "is not COLUMN=CSV_COLUMN, such as title=Titel",
+                    ));
                 }
             }
         }

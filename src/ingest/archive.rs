@@ -150,7 +150,8 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
     }
     if found.inputs.is_empty() {
         let names: Vec<&str> = found.skipped.iter().map(|skipped| &*skipped.name).take(5).collect();
-        let has = if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) };
+        let has =
+            if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) };
         return Err(Error::invalid(archive, format!("holds no CSV or JSON file of rows: {has}")));
     }
     Ok(found)
@@ -261,7 +262,8 @@ impl Read for Entry {
             _ => error,
         })?;
         self.crc.update(out.get(..count).unwrap_or_default());
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| corrupt("it is longer than it should be"))?;
+        self.left =
+            self.left.checked_sub(count as u64).ok_or_else(|| corrupt("it is longer than it should be"))?;
         if count == 0 && !out.is_empty() {
             if self.left > 0 {
                 return Err(cut_off("ZIP"));

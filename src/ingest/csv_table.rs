@@ -88,7 +88,11 @@ fn decimal(head: &[u8], header: &Header, columns: &[Column]) -> Decimal {
         }
     });
     // Spreadsheets delimit by semicolons where the comma is taken.
-    if commas > points || (commas == points && header.delimiter == b';') { Decimal::Comma } else { Decimal::Point }
+    if commas > points || (commas == points && header.delimiter == b';') {
+        Decimal::Comma
+    } else {
+        Decimal::Point
+    }
 }
 
 pub(super) fn read(
@@ -105,11 +109,10 @@ pub(super) fn read(
 fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Result<Found, String> {
     let mut document = Map::new();
     for column in &layout.columns {
-        let value = value(column.kind, fields.whole_text(column.place), layout.decimal)
-            .map_err(|what| {
-                let name = layout.header.name(column.place);
-                format!("{name} is not {what}: {}", quoted(fields.text(column.place)))
-            })?;
+        let value = value(column.kind, fields.whole_text(column.place), layout.decimal).map_err(|what| {
+            let name = layout.header.name(column.place);
+            format!("{name} is not {what}: {}", quoted(fields.text(column.place)))
+        })?;
         if let Some(value) = value {
             document.insert(column.name.to_owned(), value);
         }
@@ -152,7 +155,8 @@ fn complete_video(document: &mut Map<String, Value>, given_niche: Option<&str>) 
     if let Some(niche) = given_niche {
         set("niche", niche);
     }
-    let category = document.get("category_id").and_then(Value::as_i64).and_then(|number| number.try_into().ok());
+    let category =
+        document.get("category_id").and_then(Value::as_i64).and_then(|number| number.try_into().ok());
     document.entry("niche").or_insert_with(|| category.map_or("other", niche::of_category).into());
     let is_id = |id: &&str| {
         id.len() == 11 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
@@ -228,7 +232,12 @@ mod tests {
     #[test]
     fn columns_that_are_not_there_are_named_with_those_that_are() {
         let said = rows("a,b\n", "clips", &[]).unwrap_err();
-        assert!(said.starts_with("in has no column of clips: its columns are \"a\", \"b\", and those of the table id,"), "{said}");
+        assert!(
+            said.starts_with(
+                "in has no column of clips: its columns are \"a\", \"b\", and those of the table id,"
+            ),
+            "{said}"
+        );
         let said = rows("a,b\n", "clips", &[("colour", "a")]).unwrap_err();
         assert!(said.starts_with("--map \"colour\" is not a column of clips; its columns are id,"), "{said}");
         let said = rows("a,b\n", "music", &[("artist", "c")]).unwrap_err();

@@ -205,7 +205,9 @@ pub fn ingest(
     } else {
         let read = ingest.read(&mut input, options, &mut |work| db.write(work));
         read.map_err(|error| match ingest.committed {
-            0 if matches!(error, Error::Io { .. }) => error.with(&format!("no row of {name} is in the database")),
+            0 if matches!(error, Error::Io { .. }) => {
+                error.with(&format!("no row of {name} is in the database"))
+            }
             0 => error,
             rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
         })?;

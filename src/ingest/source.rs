@@ -29,7 +29,8 @@ impl Source {
             return Err(Error::invalid("--map", format!("is for CSV, and {name} is {format}")));
         }
         if options.table.is_some() && !matches!(format, Format::Jsonl | Format::Csv) {
-            let reason = format!("goes with jsonl or csv, and {name} is {format}; add --as csv to read it as a table");
+            let reason =
+                format!("goes with jsonl or csv, and {name} is {format}; add --as csv to read it as a table");
             return Err(Error::invalid("--table", reason));
         }
         let table = || jsonl::table(options.table.unwrap_or("discovered_videos"));
@@ -48,7 +49,8 @@ impl Source {
             Format::YoutubeApi => Self::YoutubeApi,
             Format::YtDlp => Self::YtDlp,
         };
-        let takes_niche = source.target().map_or(source.table() == "discovered_videos", jsonl::Target::takes_niche);
+        let takes_niche =
+            source.target().map_or(source.table() == "discovered_videos", jsonl::Target::takes_niche);
         if options.niche.is_some() && !takes_niche {
             let reason = format!("goes with videos, and the rows are for {}", source.table());
             return Err(Error::invalid("--niche", reason));

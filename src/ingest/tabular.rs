@@ -68,8 +68,11 @@ impl Header {
         // As it is written first: names may differ in nothing but their case.
         let place = self.names.iter().position(|name| name == csv_column);
         place.or_else(|| self.find(&[csv_column])).map(Some).ok_or_else(|| {
-            let reason =
-                format!("has no column {}, which --map names; its columns are {}", quoted(csv_column), self.list());
+            let reason = format!(
+                "has no column {}, which --map names; its columns are {}",
+                quoted(csv_column),
+                self.list()
+            );
             Error::invalid(input, reason)
         })
     }

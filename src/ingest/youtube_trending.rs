@@ -144,9 +144,9 @@ fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Res
     let comment_count = number(layout.comment_count)?;
     let category_id = match layout.category_id.map(|place| (place, text(place))) {
         None | Some((_, "")) => None,
-        Some((place, text)) => Some(
-            text.parse::<i32>().map_err(|_| format!("{} is no number: {}", name(place), quoted(text)))?,
-        ),
+        Some((place, text)) => {
+            Some(text.parse::<i32>().map_err(|_| format!("{} is no number: {}", name(place), quoted(text)))?)
+        }
     };
     let video = NewDiscoveredVideo {
         video_id: video_id.to_owned().into(),
@@ -204,7 +204,8 @@ mod tests {
         let read = |text| time(text).map(|at| at.to_string());
         assert_eq!(read("17.14.11").as_deref(), Some("2017-11-14T00:00:00Z"));
         assert_eq!(read("2020-08-12T00:00:00Z").as_deref(), Some("2020-08-12T00:00:00Z"));
-        for text in ["", "17.11.14", "17.14", "17.14.11.1", "+1.14.11", "2017.14.11", "17.31.02", "17-14-11"] {
+        for text in ["", "17.11.14", "17.14", "17.14.11.1", "+1.14.11", "2017.14.11", "17.31.02", "17-14-11"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -212,15 +213,20 @@ mod tests {
     #[test]
     fn a_header_may_be_of_either_layout_in_any_case() {
         let layout = |text: &str, map: &[(String, String)]| {
-            Layout::of("in", Header::of("in", text.as_bytes()).unwrap(), map).map_err(|error| error.to_string())
+            Layout::of("in", Header::of("in", text.as_bytes()).unwrap(), map)
+                .map_err(|error| error.to_string())
         };
-        let old = "Video_Id,trending date,TITLE,channel_title,category_id,publish_time,views,likes,comment_count\n";
+        let old =
+            "Video_Id,trending date,TITLE,channel_title,category_id,publish_time,views,likes,comment_count\n";
         let found = layout(old, &[]).ok().unwrap();
         assert_eq!((found.video_id, found.measured_at, found.view_count, found.channel_id), (0, 1, 6, None));
         let map = [("view_count".to_owned(), "likes".to_owned())];
         assert_eq!(layout(old, &map).ok().unwrap().view_count, 7);
         let said = layout(old, &[("vews".to_owned(), "likes".to_owned())]).err().unwrap();
-        assert!(said.starts_with("--map \"vews\" is not a column of youtube-trending; its columns are video_id,"), "{said}");
+        assert!(
+            said.starts_with("--map \"vews\" is not a column of youtube-trending; its columns are video_id,"),
+            "{said}"
+        );
         let said = layout("video_id,trending_date\n", &[]).err().unwrap();
         assert_eq!(said, "in has no column title in the header of its CSV");
     }

@@ -14,8 +14,7 @@ use crate::quote::quoted;
 use crate::{Error, Result, Timestamp};
 
 /// Why totals are not read.
-pub(super) const TOTALS: &str =
-    "it holds totals of the channel from YouTube Studio, not numbers of a video; viraldb reads Table data.csv and \
+pub(super) const TOTALS: &str = "it holds totals of the channel from YouTube Studio, not numbers of a video; viraldb reads Table data.csv and \
      Chart data.csv";
 
 /// Rows that are looked at to tell which mark separates fractions.
@@ -105,7 +104,11 @@ impl Layout {
     }
 
     fn place(&self, column: &str) -> Option<usize> {
-        COLUMNS.iter().zip(&self.places).find(|((known, _), _)| *known == column).and_then(|(_, place)| *place)
+        COLUMNS
+            .iter()
+            .zip(&self.places)
+            .find(|((known, _), _)| *known == column)
+            .and_then(|(_, place)| *place)
     }
 
     /// The mark that the numbers of the first rows show to separate fractions.
@@ -133,7 +136,9 @@ impl Layout {
         COLUMNS
             .iter()
             .zip(&self.places)
-            .filter_map(|((column, _), place)| Some(((*column).to_owned(), self.header.name((*place)?).to_owned())))
+            .filter_map(|((column, _), place)| {
+                Some(((*column).to_owned(), self.header.name((*place)?).to_owned()))
+            })
             .collect()
     }
 }
@@ -157,7 +162,8 @@ fn revenue(input: &str, header: &Header) -> Option<usize> {
     let mut other = None;
     for (place, name) in header.names.iter().enumerate() {
         let (name, currency) = split_currency(name);
-        let is_revenue = LANGUAGES.iter().any(|words| words.revenue.iter().any(|word| key(word) == key(name)));
+        let is_revenue =
+            LANGUAGES.iter().any(|words| words.revenue.iter().any(|word| key(word) == key(name)));
         match currency {
             _ if !is_revenue => {}
             None | Some("USD" | "US$" | "$") => return Some(place),
@@ -184,7 +190,9 @@ fn split_currency(name: &str) -> (&str, Option<&str>) {
 /// Returns true for the header of an export with a row a video.
 pub(super) fn is_header(header: &Header) -> bool {
     let has = |words| place_of(header, words).is_some();
-    has(|words| words.content) && has(|words| words.title) && COLUMNS.iter().skip(2).any(|(_, words)| has(*words))
+    has(|words| words.content)
+        && has(|words| words.title)
+        && COLUMNS.iter().skip(2).any(|(_, words)| has(*words))
 }
 
 /// The columns that a header lacks, and how many of them there are.
@@ -210,12 +218,7 @@ pub(super) fn is_totals_header(header: &Header) -> bool {
     has(|words| words.date) && !has(|words| words.content) && known > 0 && known + 1 == header.names.len()
 }
 
-pub(super) fn read(
-    name: &str,
-    input: &mut impl BufRead,
-    layout: &Layout,
-    sink: &mut Sink<'_>,
-) -> Result<()> {
+pub(super) fn read(name: &str, input: &mut impl BufRead, layout: &Layout, sink: &mut Sink<'_>) -> Result<()> {
     tabular::read(name, input, &layout.header, &|fields| found(fields, layout), sink)
 }
 
@@ -234,9 +237,8 @@ fn found(fields: &Fields<'_>, layout: &Layout) -> Result<Option<Found>, String> 
         text: text(column),
     };
     let decimal = layout.decimal;
-    let count = |column: &str| {
-        parse(column).with("count", |text| numbers::whole(text).filter(|count| *count >= 0))
-    };
+    let count =
+        |column: &str| parse(column).with("count", |text| numbers::whole(text).filter(|count| *count >= 0));
     let measured_at = match layout.place("measured_at") {
         Some(_) => parse("measured_at").with("date", day)?.ok_or("has no date")?,
         None => layout.measured_at,
@@ -327,7 +329,10 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!((&*first.youtube_video_id, first.view_count), ("AbC123_-xyz", Some(8200)));
         assert_eq!(first.measured_at.unwrap().to_string(), "2026-05-10T00:00:00Z");
-        assert_eq!((first.average_view_duration_seconds, first.click_through_rate), (Some(31.0), Some(0.052)));
+        assert_eq!(
+            (first.average_view_duration_seconds, first.click_through_rate),
+            (Some(31.0), Some(0.052))
+        );
         assert_eq!((first.subscriber_gain, first.estimated_revenue_usd), (Some(80), Some(21.3)));
         assert_eq!((first.like_count, first.comment_count), (None, None));
     }
@@ -337,51 +342,87 @@ mod tests {
         for (header, total, views, rate, revenue) in [
             (
                 "Videos;Videotitel;Aufrufe;Durchschnittliche Wiedergabedauer;Abonnenten;Klickrate der Impressionen (%);Dein geschätzter Umsatz (USD)",
-                "Gesamt", "8.200", "5,20", "1.234,567",
+                "Gesamt",
+                "8.200",
+                "5,20",
+                "1.234,567",
             ),
             (
                 "Contenu;Titre de la vidéo;Vues;Durée moyenne d'une vue;Abonnés;Taux de clics par impression (%);Revenus estimés (USD)",
-                "Total", "8\u{202f}200", "5,20 %", "1\u{202f}234,567",
+                "Total",
+                "8\u{202f}200",
+                "5,20 %",
+                "1\u{202f}234,567",
             ),
             (
                 "Contenido,Título del vídeo,Visualizaciones,Duración media de las visualizaciones,Suscriptores,Porcentaje de clics de las impresiones (%),Ingresos estimados (USD)",
-                "Total", "8200", "5.20", "1234.567",
+                "Total",
+                "8200",
+                "5.20",
+                "1234.567",
             ),
             (
                 "Conteúdo;Título do vídeo;Visualizações;Duração média da visualização;Inscritos;Taxa de cliques de impressões (%);Sua receita estimada (USD)",
-                "Total", "8.200", "5,2", "1234,567",
+                "Total",
+                "8.200",
+                "5,2",
+                "1234,567",
             ),
             (
                 "Contenuti;Titolo del video;Visualizzazioni;Durata visualizzazione media;Iscritti;Percentuale di clic delle impressioni (%);Entrate stimate (USD)",
-                "Totale", "8'200", "5,20", "1'234,567",
+                "Totale",
+                "8'200",
+                "5,20",
+                "1'234,567",
             ),
             (
                 "Content;Videotitel;Weergaven;Gemiddelde weergaveduur;Abonnees;Klikfrequentie van vertoningen (%);Geschatte opbrengst (USD)",
-                "Totaal", "8.200", "5,20", "1.234,567",
+                "Totaal",
+                "8.200",
+                "5,20",
+                "1.234,567",
             ),
             (
                 "Treści;Tytuł filmu;Wyświetlenia;Średni czas oglądania;Subskrybenci;Współczynnik klikalności wyświetleń (%);Szacunkowe przychody (USD)",
-                "Łącznie", "8\u{a0}200", "5,20", "1\u{a0}234,567",
+                "Łącznie",
+                "8\u{a0}200",
+                "5,20",
+                "1\u{a0}234,567",
             ),
             (
                 "Контент;Название видео;Просмотры;Средняя продолжительность просмотра;Подписчики;CTR для значков видео (%);Расчетный доход (USD)",
-                "Итого", "8200", "5,20", "1234,567",
+                "Итого",
+                "8200",
+                "5,20",
+                "1234,567",
             ),
             (
                 "Контент;Назва відео;Перегляди;Середня тривалість перегляду;Підписники;CTR показів (%);Приблизний дохід (USD)",
-                "Усього", "8 200", "5,20", "1 234,567",
+                "Усього",
+                "8 200",
+                "5,20",
+                "1 234,567",
             ),
             (
                 "İçerik;Video başlığı;Görüntüleme;Ortalama görüntüleme süresi;Aboneler;Gösterim tıklama oranı (%);Tahmini gelir (USD)",
-                "Toplam", "8.200", "5,20", "1.234,567",
+                "Toplam",
+                "8.200",
+                "5,20",
+                "1.234,567",
             ),
             (
                 "コンテンツ\t動画のタイトル\t視聴回数\t平均視聴時間\tチャンネル登録者\tインプレッションのクリック率（%）\t推定収益（USD）",
-                "合計", "8,200", "5.20", "1,234.567",
+                "合計",
+                "8,200",
+                "5.20",
+                "1,234.567",
             ),
             (
                 "콘텐츠\t동영상 제목\t조회수\t평균 시청 지속 시간\t구독자\t노출 클릭률 (%)\t예상 수익 (USD)",
-                "합계", "\"8,200\"", "5.20", "1234.567",
+                "합계",
+                "\"8,200\"",
+                "5.20",
+                "1234.567",
             ),
         ] {
             let header_of = Header::of("in", header.as_bytes()).unwrap();
@@ -395,7 +436,11 @@ mod tests {
             let row = rows[0].as_ref().unwrap();
             assert_eq!((row.view_count, row.subscriber_gain), (Some(8200), Some(-1)), "{header}");
             assert_eq!(row.average_view_duration_seconds, Some(3723.0), "{header}");
-            assert_eq!((row.click_through_rate, row.estimated_revenue_usd), (Some(0.052), Some(1234.567)), "{header}");
+            assert_eq!(
+                (row.click_through_rate, row.estimated_revenue_usd),
+                (Some(0.052), Some(1234.567)),
+                "{header}"
+            );
         }
     }
 
@@ -406,15 +451,23 @@ mod tests {
         let rows = rows(text, &[]);
         assert_eq!(rows.len(), 2);
         let row = rows[0].as_ref().unwrap();
-        assert_eq!((row.measured_at.unwrap().to_string().as_str(), row.view_count), ("2026-05-01T00:00:00Z", Some(7)));
+        assert_eq!(
+            (row.measured_at.unwrap().to_string().as_str(), row.view_count),
+            ("2026-05-01T00:00:00Z", Some(7))
+        );
         assert_eq!(rows[1].as_ref().unwrap_err(), "Date is not a date: \"soon\"");
     }
 
     #[test]
     fn other_currencies_are_left_out() {
-        let text = |currency: &str| format!("Content,Video title,Views,Estimated revenue{currency}\nAbC123_-xyz,T,1,2.5\n");
-        let revenue = |text: &str, map: &[(&str, &str)]| rows(text, map)[0].as_ref().unwrap().estimated_revenue_usd;
-        for (currency, found) in [(" (USD)", Some(2.5)), (" (US$)", Some(2.5)), ("", Some(2.5)), (" (EUR)", None)] {
+        let text = |currency: &str| {
+            format!("Content,Video title,Views,Estimated revenue{currency}\nAbC123_-xyz,T,1,2.5\n")
+        };
+        let revenue =
+            |text: &str, map: &[(&str, &str)]| rows(text, map)[0].as_ref().unwrap().estimated_revenue_usd;
+        for (currency, found) in
+            [(" (USD)", Some(2.5)), (" (US$)", Some(2.5)), ("", Some(2.5)), (" (EUR)", None)]
+        {
             assert_eq!(revenue(&text(currency), &[]), found, "{currency}");
         }
         let map = [("estimated_revenue_usd", "Estimated revenue (EUR)")];
@@ -445,10 +498,22 @@ mod tests {
     fn files_without_videos_are_refused() {
         assert!(is_totals("\u{feff}Date,Views\n2026-05-01,7\n".as_bytes()));
         assert!(is_totals("日付,視聴回数\n2026-05-01,7\n".as_bytes()));
-        assert!(!is_totals(b"Date,Views,Weather\n") && !is_totals(b"Date,Content,Views\n") && !is_totals(b"a,b\n"));
+        assert!(
+            !is_totals(b"Date,Views,Weather\n")
+                && !is_totals(b"Date,Content,Views\n")
+                && !is_totals(b"a,b\n")
+        );
         assert!(layout("Date,Views\n", &[]).err().unwrap().contains("totals of the channel"));
         assert!(layout("Geography,Views\n", &[]).err().unwrap().contains("has no column Content"));
-        assert!(layout("Content,Video title\n", &[]).err().unwrap().contains("has no column of YouTube Studio's numbers"));
-        assert!(layout("Geography,Clicks\n", &[("youtube_video_id", "Geography"), ("view_count", "Clicks")]).is_ok());
+        assert!(
+            layout("Content,Video title\n", &[])
+                .err()
+                .unwrap()
+                .contains("has no column of YouTube Studio's numbers")
+        );
+        assert!(
+            layout("Geography,Clicks\n", &[("youtube_video_id", "Geography"), ("view_count", "Clicks")])
+                .is_ok()
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! What YouTube Studio calls its columns, language by language. Names are compared as `tabular::key` makes them, so case,
-//! spaces and marks do not matter. Studio has renamed columns over the years; all names that are known stand here.
+//! spaces and marks do not matter. Studio has renamed columns over the years, so a column has several names.
+//!
+//! The main names of English, German, French, Spanish, Portuguese, Russian, Turkish, Japanese and Korean were found in
+//! public programs that read such exports. Those of Italian, Dutch, Polish and Ukrainian, and other alternatives, were not
+//! checked against a real export; what is missing can be named with `--map`.
 
 /// The columns of an export that are read, in one language of the account.
 pub(super) struct Words {
@@ -52,7 +56,12 @@ pub(super) const LANGUAGES: [Words; 13] = [
         duration: &["Durchschnittliche Wiedergabedauer"],
         click_rate: &["Klickrate der Impressionen (%)", "Klickrate der Thumbnails (%)"],
         subscribers: &["Abonnenten"],
-        revenue: &["Dein geschätzter Umsatz", "Mein geschätzter Umsatz", "Geschätzter Umsatz", "Geschätzter Partnerumsatz"],
+        revenue: &[
+            "Dein geschätzter Umsatz",
+            "Mein geschätzter Umsatz",
+            "Geschätzter Umsatz",
+            "Geschätzter Partnerumsatz",
+        ],
         total: &["Gesamt", "Insgesamt", "Summe"],
     },
     Words {
@@ -105,7 +114,11 @@ pub(super) const LANGUAGES: [Words; 13] = [
         views: &["Visualizações"],
         likes: &["Marcações \"Gostei\"", "Gostei", "Gostos", "Curtidas", "Marcações Gosto"],
         comments: &["Comentários adicionados", "Comentários"],
-        duration: &["Duração média da visualização", "Duração média de visualização", "Duração média das visualizações"],
+        duration: &[
+            "Duração média da visualização",
+            "Duração média de visualização",
+            "Duração média das visualizações",
+        ],
         click_rate: &[
             "Taxa de cliques de impressões (%)",
             "Taxa de cliques das impressões (%)",
@@ -149,9 +162,18 @@ pub(super) const LANGUAGES: [Words; 13] = [
         likes: &["Likes", "Vind-ik-leuks"],
         comments: &["Toegevoegde reacties", "Reacties"],
         duration: &["Gemiddelde weergaveduur"],
-        click_rate: &["Klikfrequentie van vertoningen (%)", "Klikfrequentie vertoningen (%)", "CTR van vertoningen (%)"],
+        click_rate: &[
+            "Klikfrequentie van vertoningen (%)",
+            "Klikfrequentie vertoningen (%)",
+            "CTR van vertoningen (%)",
+        ],
         subscribers: &["Abonnees"],
-        revenue: &["Je geschatte opbrengst", "Geschatte opbrengst", "Geschatte inkomsten", "Je geschatte inkomsten"],
+        revenue: &[
+            "Je geschatte opbrengst",
+            "Geschatte opbrengst",
+            "Geschatte inkomsten",
+            "Je geschatte inkomsten",
+        ],
         total: &["Totaal"],
     },
     Words {
