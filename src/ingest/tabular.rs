@@ -15,8 +15,9 @@ use crate::{Error, Result};
 /// Delimiters that are recognized. Of two that are equally frequent in a header, the first is taken.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// How many names a message lists.
-const MOST_NAMES: usize = 12;
+/// Most characters of a name in a list of a message, and most bytes of the list.
+const LONGEST_NAME: usize = 20;
+const LONGEST_LIST: usize = 160;
 
 /// The header of a CSV.
 #[derive(Debug, Clone)]
@@ -82,14 +83,19 @@ impl Header {
         self.names.get(place).unwrap_or_default().trim()
     }
 
-    /// The first names, for messages.
+    /// The first names, for messages: as many as fit in a line or two.
     pub(super) fn list(&self) -> String {
-        let mut names: Vec<String> =
-            self.names.iter().take(MOST_NAMES).map(|name| quoted(name.trim())).collect();
-        if self.names.len() > MOST_NAMES {
-            names.push(format!("and {} more", self.names.len() - MOST_NAMES));
+        let mut list = String::new();
+        for (place, name) in self.names.iter().enumerate() {
+            let beginning: String = name.trim().chars().take(LONGEST_NAME).collect();
+            let name = quoted(&beginning);
+            if place > 0 && list.len() + name.len() > LONGEST_LIST {
+                return format!("{list} and {} more", self.names.len() - place);
+            }
+            list += if place > 0 { ", " } else { "" };
+            list += &name;
         }
-        names.join(", ")
+        list
     }
 }
 
@@ -271,6 +277,8 @@ mod tests {
         assert_eq!(header.mapped("in", &map("abc"), "title").unwrap(), Some(2));
         assert_eq!(header.mapped("in", &map("VIEWS"), "title").unwrap(), Some(0));
         assert_eq!(header.mapped("in", &map("abc"), "niche").unwrap(), None);
+        let many = Header::of("in", vec!["a name that is too long"; 50].join(",").as_bytes()).unwrap();
+        assert!(many.list().ends_with("\"a name that is too l\" and 44 more"), "{}", many.list());
         let said = header.mapped("in.csv", &map("Titel"), "title").unwrap_err().to_string();
         assert_eq!(
             said,
