@@ -42,7 +42,7 @@ impl Read for Pieces<'_> {
 
 type Ingested = Result<(Report, Vec<(u64, String, Value)>), String>;
 
-fn read(db: &Database, input: impl Read, options: &Options<'_>) -> Ingested {
+fn read(db: &Database, input: impl Read + Send, options: &Options<'_>) -> Ingested {
     let mut rejects = Vec::new();
     let report = ingest(db, "input", input, options, &mut |row| {
         rejects.push((row.line, row.reason, row.row));
@@ -164,6 +164,66 @@ fn csv() {
         expect(kept + report.0.rejected >= given.len() as u64, || {
             format!("{given:?} became {there:?} and {report:?}")
         })
+    });
+}
+
+#[test]
+fn studio_and_any_csv() {
+    let databases = databases();
+    let number = || prop_oneof![Just(String::new()), "[0-9]{1,4}", "[0-9]{1,3}[.,' ][0-9]{3}", words()];
+    let delimiter = proptest::sample::select(vec![",", ";", "\t", "|"]);
+    let rows = vec(("[a-zA-Z0-9_-]{11}", words(), number(), "[0-9]{0,2}:[0-9]{2}", number()), 0..8);
+    let text = (delimiter, rows).prop_map(|(delimiter, rows)| {
+        let mut csv = csv::WriterBuilder::new().delimiter(delimiter.as_bytes()[0]).from_writer(Vec::new());
+        csv.write_record([
+            "Content",
+            "Video title",
+            "Views",
+            "Average view duration",
+            "Estimated revenue (USD)",
+        ])
+        .unwrap();
+        for (id, title, views, duration, revenue) in rows {
+            csv.write_record([id, title, views, duration, revenue]).unwrap();
+        }
+        csv.into_inner().unwrap()
+    });
+    let map =
+        ["video_id=Content", "title=Video title", "view_count=Views", "viral_score=Estimated revenue (USD)"]
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(ours, csv)| (ours.to_owned(), csv.to_owned()));
+    let measured_at = Some("2026-05-01".parse().unwrap());
+    let studio = Options { format: Some(Format::YoutubeStudio), measured_at, ..Options::default() };
+    let table = Options { format: Some(Format::Csv), map: &map, ..Options::default() };
+    fuzz("csv of Studio or any", (mutated(text), lengths(), any::<bool>()), |(input, lengths, is_studio)| {
+        same_in_pieces(&databases, if is_studio { &studio } else { &table }, &input, lengths)
+    });
+}
+
+/// Inputs that may be compressed, cut off, or damaged.
+#[test]
+fn packed() {
+    use std::io::Write;
+
+    let databases = databases();
+    let gzip = |text: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text).unwrap();
+        packed.finish().unwrap()
+    };
+    let utf16 = |text: &[u8]| -> Vec<u8> {
+        let text = format!("\u{feff}{}", String::from_utf8_lossy(text));
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let text = (trending().prop_map(|rows| csv_of(&rows)), 0..4_u8).prop_map(move |(text, way)| match way {
+        0 => gzip(&text),
+        1 => zstd::encode_all(&*text, 1).unwrap(),
+        2 => utf16(&text),
+        _ => gzip(&utf16(&text)),
+    });
+    let options = Options { format: Some(Format::YoutubeTrending), ..Options::default() };
+    fuzz("packed", (mutated(text), lengths()), |(input, lengths)| {
+        same_in_pieces(&databases, &options, &input, lengths)
     });
 }
 

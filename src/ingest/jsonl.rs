@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 use serde_json::{Map, Value};
 
 use super::found::{Found, Row, Sink};
+use super::kind::{Kind, kind_of};
 use super::{NUL, json};
 use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
@@ -32,11 +33,29 @@ pub(crate) struct Target {
     table: Table,
     check: fn(Value) -> Result<Map<String, Value>, String>,
     store: Store,
+    columns: fn() -> &'static [&'static str],
+    kind: fn(&'static str) -> Kind,
 }
 
 impl Target {
     const fn of<T: Document>() -> Self {
-        Self { table: T::TABLE, check: check::<T>, store: T::store }
+        Self {
+            table: T::TABLE,
+            check: check::<T>,
+            store: T::store,
+            columns: document::columns::<T>,
+            kind: kind_of::<T>,
+        }
+    }
+
+    /// The names of its columns.
+    pub(super) fn columns(&self) -> &'static [&'static str] {
+        (self.columns)()
+    }
+
+    /// What a column takes.
+    pub(super) fn kind(&self, column: &'static str) -> Kind {
+        (self.kind)(column)
     }
 
     pub(super) fn name(&self) -> &'static str {

@@ -5,17 +5,25 @@
 //! a batch, and this file makes batches and keeps count. A row that cannot be stored is rejected with its
 //! line and the reason, and the others go in.
 
+mod archive;
 mod convert;
+mod csv_table;
+mod decode;
 mod found;
 mod json;
 mod jsonl;
 mod judge;
+mod kind;
 mod niche;
+mod numbers;
 mod pipeline;
+mod preview;
 mod records;
 mod shape;
 mod source;
 mod store;
+mod studio;
+mod tabular;
 mod takeout;
 mod tiktok;
 mod writer;
@@ -27,8 +35,10 @@ mod yt_dlp;
 
 use std::io::{BufReader, Read};
 
+pub use archive::{Input, Inputs, Skipped, inputs};
 pub(crate) use json::has_nul;
 pub(crate) use jsonl::{Target, check_table, table, tables};
+pub use preview::{Preview, preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +59,7 @@ portable! {
     /// The formats that can be read.
     pub enum Format {
         YoutubeTrending = "youtube-trending",
+        YoutubeStudio = "youtube-studio",
         YoutubeApi = "youtube-api",
         YoutubeAnalytics = "youtube-analytics",
         YoutubeChannels = "youtube-channels",
@@ -56,6 +67,7 @@ portable! {
         Tiktok = "tiktok",
         Takeout = "takeout",
         Jsonl = "jsonl",
+        Csv = "csv",
     }
 }
 
@@ -64,21 +76,25 @@ portable! {
 pub struct Options<'a> {
     /// Format of the input; recognised from its beginning when not given.
     pub format: Option<Format>,
-    /// Niche of the videos; from their category when not given. In `jsonl` it is that of the videos which
+    /// Niche of the videos; from their category when not given. In `jsonl` and `csv` it is that of the videos which
     /// name none.
     pub niche: Option<&'a str>,
-    /// Table that the rows of `jsonl` are for; `discovered_videos` when not given.
+    /// Table that the rows of `jsonl` or `csv` are for; `discovered_videos` when not given.
     pub table: Option<&'a str>,
+    /// Columns of a CSV: the name of ours, and the name in the CSV. They win over the names that viraldb knows.
+    pub map: &'a [(String, String)],
+    /// When the numbers were measured that say no time themselves.
+    pub measured_at: Option<Timestamp>,
+    /// When the input was last modified: the time of such numbers if `measured_at` is not given. Without both it is now.
+    pub modified: Option<Timestamp>,
     /// Write nothing if any row is bad.
     pub strict: bool,
+    /// Write nothing at all: each batch is stored and rolled back, and the counts are of what would have changed. A video
+    /// of several batches counts in each. `strict` is not looked at.
+    pub dry_run: bool,
     /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
     /// values belong. Without any these rows are rejected.
     pub keyring: Option<&'a Keyring>,
-    /// When the numbers were measured that say no time themselves.
-    pub measured_at: Option<Timestamp>,
-    /// When the input was last modified. Numbers that say no time themselves were measured then, if `measured_at` is not
-    /// given; without either they are measured now.
-    pub modified: Option<Timestamp>,
 }
 
 /// What came in.
@@ -121,6 +137,9 @@ pub struct Reject {
 
 /// Reads `input` into the database and says what came in; `reject` is told of each bad row.
 ///
+/// An input that is compressed with gzip or zstd, or is UTF-16 with a byte-order mark, is read as what it holds; for a ZIP
+/// archive see [`inputs`].
+///
 /// Running the same input twice changes nothing. Rows are read on a thread of their own, and stored in chunks of one
 /// transaction each; with `strict` all are stored in one. On SQLite a chunk is short while others write, and between
 /// chunks they come to their turn.
@@ -156,7 +175,7 @@ pub fn ingest(
     if let Some(niche) = options.niche {
         require("niche", niche)?;
     }
-    let mut input = BufReader::with_capacity(HEAD, input);
+    let mut input = BufReader::with_capacity(HEAD, decode::plain(name, input)?);
     let mut head = Vec::new();
     // Also when the format is given: a pipe hands on little at once, and whether lines are documents shows
     // in several of them.
@@ -172,10 +191,17 @@ pub fn ingest(
     let mut writer = Writer::new(&source, report, options.keyring, reject);
     pipeline::run(&source, name, &mut input, options.niche, |blocks, done| {
         writer.done = Some(done);
-        if options.strict { writer.store_all(db, blocks) } else { writer.store_in_chunks(db, blocks) }
+        if options.dry_run {
+            writer.store_nothing(db, blocks)
+        } else if options.strict {
+            writer.store_all(db, blocks)
+        } else {
+            writer.store_in_chunks(db, blocks)
+        }
     })
     .map_err(|error| match writer.committed {
-        _ if options.strict => error,
+        _ if options.strict || options.dry_run => error,
+        0 if matches!(error, Error::Io { .. }) => error.with(&format!("no row of {name} is in the database")),
         0 => error,
         rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
     })?;

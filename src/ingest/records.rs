@@ -35,7 +35,7 @@ pub(super) struct Taken<T> {
 
 /// Whether each field that begins with a quote ends with one. The reader of `csv_core` also takes text
 /// behind the closing quote, which in a record of several lines is the quote of a later row's field.
-fn is_well_quoted(record: &[u8]) -> bool {
+fn is_well_quoted(record: &[u8], delimiter: u8) -> bool {
     let mut bytes = record.iter().copied().peekable();
     let mut begins = true;
     while let Some(byte) = bytes.next() {
@@ -45,11 +45,11 @@ fn is_well_quoted(record: &[u8]) -> bool {
                     break;
                 }
             }
-            if !matches!(bytes.peek(), None | Some(b',' | b'\r' | b'\n')) {
+            if !matches!(bytes.peek(), None | Some(b'\r' | b'\n')) && bytes.peek() != Some(&delimiter) {
                 return false;
             }
         }
-        begins = byte == b',';
+        begins = byte == delimiter;
     }
     true
 }
@@ -57,6 +57,7 @@ fn is_well_quoted(record: &[u8]) -> bool {
 pub(super) struct Records<R> {
     input: R,
     core: csv_core::Reader,
+    delimiter: u8,
     /// What was read; the next record begins at `at`.
     text: Vec<u8>,
     at: usize,
@@ -67,10 +68,11 @@ pub(super) struct Records<R> {
 }
 
 impl<R: BufRead> Records<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: R, delimiter: u8) -> Self {
         Self {
             input,
-            core: csv_core::Reader::new(),
+            core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            delimiter,
             text: Vec::new(),
             at: 0,
             line: 1,
@@ -96,7 +98,7 @@ impl<R: BufRead> Records<R> {
         let found = match end {
             End::Whole => check(&record).and_then(|found| {
                 let text = self.text.get(self.at..place).unwrap_or_default();
-                if text.trim_ascii_end().contains(&b'\n') && !is_well_quoted(text) {
+                if text.trim_ascii_end().contains(&b'\n') && !is_well_quoted(text, self.delimiter) {
                     return Err(NO_END.to_owned());
                 }
                 Ok(found)

@@ -4,21 +4,24 @@ use std::io::BufRead;
 
 use super::convert::each;
 use super::found::{Sink, When};
+use super::tabular::Header;
 use super::{
-    Format, Options, json, jsonl, shape, takeout, tiktok, youtube_analytics, youtube_api, youtube_channels,
-    youtube_trending, yt_dlp,
+    Format, Options, csv_table, json, jsonl, shape, studio, takeout, tiktok, youtube_analytics, youtube_api,
+    youtube_channels, youtube_trending, yt_dlp,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, Timestamp};
 
 /// Where the rows come from.
 pub(super) enum Source {
-    YoutubeTrending,
+    YoutubeTrending(youtube_trending::Layout),
+    YoutubeStudio(studio::Layout),
     YoutubeApi(When),
     YoutubeAnalytics(When),
     YoutubeChannels(When),
     YtDlp(When),
     Tiktok(When),
     Jsonl(&'static jsonl::Target),
+    Csv(csv_table::Layout),
 }
 
 impl Source {
@@ -28,12 +31,28 @@ impl Source {
             Some(format) => format,
             None => recognise(name, head, options)?,
         };
+        let is_csv = matches!(format, Format::YoutubeTrending | Format::YoutubeStudio | Format::Csv);
+        if !is_csv && !options.map.is_empty() {
+            return Err(Error::invalid("--map", format!("is for CSV, and {name} is {format}")));
+        }
+        if options.table.is_some() && !matches!(format, Format::Jsonl | Format::Csv) {
+            let reason =
+                format!("goes with jsonl or csv, and {name} is {format}; add --as csv to read it as a table");
+            return Err(Error::invalid("--table", reason));
+        }
+        let table = || jsonl::table(options.table.unwrap_or("discovered_videos"));
+        let header = || Header::of(name, head);
+        let map = options.map;
         let source = match format {
-            Format::Jsonl => Self::Jsonl(jsonl::table(options.table.unwrap_or("discovered_videos"))?),
-            _ if options.table.is_some() => {
-                return Err(Error::invalid("--table", format!("goes with jsonl, and {name} is {format}")));
+            Format::Jsonl => Self::Jsonl(table()?),
+            Format::Csv => Self::Csv(csv_table::Layout::of(name, head, header()?, table()?, map)?),
+            Format::YoutubeTrending => {
+                Self::YoutubeTrending(youtube_trending::Layout::of(name, header()?, map)?)
             }
-            Format::YoutubeTrending => Self::YoutubeTrending,
+            Format::YoutubeStudio => {
+                let measured_at = options.measured_at.or(options.modified).unwrap_or_else(Timestamp::now);
+                Self::YoutubeStudio(studio::Layout::of(name, head, header()?, map, measured_at)?)
+            }
             Format::YoutubeApi => Self::YoutubeApi(When::of(options)),
             Format::YoutubeAnalytics => Self::YoutubeAnalytics(When::of(options)),
             Format::YoutubeChannels => Self::YoutubeChannels(When::of(options)),
@@ -51,10 +70,28 @@ impl Source {
     /// The table that the counts of new, updated and unchanged rows are of.
     pub(super) fn table(&self) -> &'static str {
         match self {
-            Self::Jsonl(table) => table.name(),
-            Self::YoutubeAnalytics(_) => "analytics",
+            Self::YoutubeStudio(_) | Self::YoutubeAnalytics(_) => "analytics",
             Self::YoutubeChannels(_) => "channel_statistics",
-            _ => "discovered_videos",
+            _ => self.target().map_or("discovered_videos", jsonl::Target::name),
+        }
+    }
+
+    /// The table whose rows come as documents of its columns.
+    pub(super) fn target(&self) -> Option<&'static jsonl::Target> {
+        match self {
+            Self::Jsonl(target) => Some(target),
+            Self::Csv(layout) => Some(layout.target),
+            _ => None,
+        }
+    }
+
+    /// Which column of a CSV becomes which of ours; empty for other formats.
+    pub(super) fn mapping(&self) -> Vec<(String, String)> {
+        match self {
+            Self::YoutubeTrending(layout) => layout.mapping(),
+            Self::YoutubeStudio(layout) => layout.mapping(),
+            Self::Csv(layout) => layout.mapping(),
+            _ => Vec::new(),
         }
     }
 
@@ -67,7 +104,9 @@ impl Source {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         match self {
-            Self::YoutubeTrending => youtube_trending::read(name, input, niche, sink),
+            Self::YoutubeTrending(layout) => youtube_trending::read(name, input, layout, niche, sink),
+            Self::YoutubeStudio(layout) => studio::read(name, input, layout, sink),
+            Self::Csv(layout) => csv_table::read(name, input, layout, niche, sink),
             Self::YoutubeApi(when) => {
                 json::read(input, &mut each(&["items"], |item| youtube_api::found(item, niche, *when)), sink)
             }
@@ -98,11 +137,46 @@ fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     if takeout::is_html(text) {
         return Ok(Format::Takeout);
     }
-    let header = text.lines().next().unwrap_or_default();
-    if header.contains("video_id") && header.contains("trending_date") {
+    recognise_csv(name, head, text.is_empty(), options)
+}
+
+/// Recognizes a CSV by the columns of its header.
+fn recognise_csv(name: &str, head: &[u8], is_empty: bool, options: &Options<'_>) -> Result<Format> {
+    let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
+    let known = known.join("|");
+    if is_empty {
+        return Err(Error::invalid(name, format!("is empty; name it with --as {known}")));
+    }
+    let header = Header::of(name, head)?;
+    if youtube_trending::is_header(&header) {
         return Ok(Format::YoutubeTrending);
     }
-    let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
-    let what = if text.is_empty() { "is empty" } else { "is of no format we recognise" };
-    Err(Error::invalid(name, format!("{what}; name it with --as {}", known.join("|"))))
+    if studio::is_header(&header) {
+        return Ok(Format::YoutubeStudio);
+    }
+    if options.table.is_some() || !options.map.is_empty() {
+        return Ok(Format::Csv);
+    }
+    if studio::is_totals_header(&header) {
+        return Err(Error::invalid(name, format!("cannot be ingested: {}", studio::TOTALS)));
+    }
+    // The share of its columns that a format lacks, in thousandths, without which floats would be compared.
+    let closest = [
+        (Format::YoutubeTrending, youtube_trending::lacks(&header)),
+        (Format::YoutubeStudio, studio::lacks(&header)),
+    ]
+    .into_iter()
+    .filter(|(_, (lacking, all))| lacking.len() < *all)
+    .min_by_key(|(_, (lacking, all))| lacking.len() * 1_000 / all);
+    let closest = closest.map_or_else(String::new, |(format, (lacking, _))| {
+        format!("; the closest format is {format}, which also needs {}", lacking.join(", "))
+    });
+    Err(Error::invalid(
+        name,
+        format!(
+            "is of no format we recognise: its first columns are {}{closest}; say which column is which with --map \
+             COLUMN=CSV_COLUMN, read it into a table with --as csv --table TABLE, or name its format with --as {known}",
+            header.list()
+        ),
+    ))
 }

@@ -63,12 +63,12 @@ pub(super) fn seal(
 
 /// Stores rows within the transaction that is open, which has to be rolled back if this fails.
 pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) -> Result<Stored> {
+    if let Some(target) = source.target() {
+        let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
+        return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
+    }
     match source {
-        Source::Jsonl(target) => {
-            let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
-            Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() })
-        }
-        Source::YoutubeAnalytics(_) => {
+        Source::YoutubeAnalytics(_) | Source::YoutubeStudio(_) => {
             let snapshots: Vec<_> = rows.iter().filter_map(|found| found.snapshot.as_ref()).collect();
             let rows = NewAnalytics::insert_or_fill_many(conn, &snapshots)?;
             Ok(Stored { rows, snapshots: rows.new, ..Stored::default() })

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::found::{Found, Raw, Row};
 use super::pipeline::Block;
+use super::preview::undo;
 use super::source::Source;
 use super::store::{Stored, seal, store};
 use super::{Reject, Report, youtube_channels};
@@ -101,6 +102,20 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// Stores each batch and takes it back: counts what would be stored. No lock is held for long.
+    pub(super) fn store_nothing(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
+        while self.receive(blocks, BATCH) {
+            while let Some(mut batch) = self.next_batch(BATCH) {
+                undo(db, &mut |conn| {
+                    lock_ingest(conn)?;
+                    self.store_or_reject(conn, &mut batch)
+                })?;
+                self.finish(batch)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stores rows in chunks, each in a transaction of its own.
     pub(super) fn store_in_chunks(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
         let mut bulk = Bulk::new(db)?;
@@ -136,7 +151,7 @@ impl<'a> Writer<'a> {
     fn store_chunk(&mut self, bulk: &mut Bulk<'_>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
         // Each batch of documents is compared with the whole table.
-        let size = if matches!(self.source, Source::Jsonl(_)) { rows } else { rows.min(BATCH) };
+        let size = if self.source.target().is_some() { rows } else { rows.min(BATCH) };
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
             while let Some(batch) = self.next_batch(size) {
@@ -214,9 +229,9 @@ impl<'a> Writer<'a> {
         if std::mem::replace(&mut batch.is_complete, true) {
             return Ok(());
         }
-        let refused = match self.source {
-            Source::Jsonl(target) => seal(conn, self.keyring, target.name(), &mut batch.found)?,
-            _ => youtube_channels::resolve(conn, &mut batch.found)?,
+        let refused = match self.source.target() {
+            Some(target) => seal(conn, self.keyring, target.name(), &mut batch.found)?,
+            None => youtube_channels::resolve(conn, &mut batch.found)?,
         };
         refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
         Ok(())

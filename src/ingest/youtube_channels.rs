@@ -16,7 +16,7 @@ use crate::{DbConnection, Result};
 pub(super) struct Sample {
     youtube_id: String,
     title: String,
-    numbers: NewChannelStatistics,
+    pub(super) numbers: NewChannelStatistics,
 }
 
 /// One item of the answer's `items`.

@@ -1,0 +1,381 @@
+//! The inputs that a file holds: itself, or the files of a ZIP archive.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::decode::{self, ZIP, cut_off};
+use super::studio;
+use crate::{Error, Result};
+
+/// How much of an archive's file is looked at to tell what it is, in bytes.
+const HEAD: u64 = 16 * 1024;
+
+/// How names of files end that are read, without `.gz` and `.zst`.
+const READ: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"];
+
+/// One input for [`ingest`](super::ingest).
+pub struct Input {
+    /// Its name; that of a file in an archive is `archive.zip/Table data.csv`.
+    pub name: String,
+    /// Bytes to read, if they are known.
+    pub length: Option<u64>,
+    /// What it holds.
+    pub read: Box<dyn Read + Send>,
+}
+
+/// A file of an archive that is not an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its name, as [`Input::name`].
+    pub name: String,
+    /// Why viraldb does not read it.
+    pub reason: String,
+}
+
+/// The inputs of a file, and the files of its archive that are not.
+#[derive(Default)]
+pub struct Inputs {
+    /// What [`ingest`](super::ingest) can read, in the order of the archive.
+    pub inputs: Vec<Input>,
+    /// What is left out.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Lists the inputs that a file holds: the file itself or, if it is a ZIP archive, each CSV or JSON file in it.
+///
+/// An archive that arrives through a pipe is copied to a temporary file first, because its list of files is at its end.
+/// Inputs are unpacked as they are read, so memory does not grow with them.
+///
+/// # Errors
+/// `Io` if the file cannot be read; `Invalid` for an archive that is damaged, encrypted, compressed in another way than
+/// by deflate, or without a CSV or JSON file.
+///
+/// ```no_run
+/// use viraldb::{Database, ingest};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = Database::open("sqlite://viral.db")?;
+/// let file = std::fs::File::open("export.zip").map_err(|error| viraldb::Error::Other(error.into()))?;
+/// for input in ingest::inputs("export.zip", file)?.inputs {
+///     let report = ingest::ingest(&db, &input.name, input.read, &ingest::Options::default(), &mut |_| Ok(()))?;
+///     println!("{}: {} new", report.file, report.new);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn inputs(name: &str, mut file: File) -> Result<Inputs> {
+    let unreadable = |error| Error::io(name, error);
+    let metadata = file.metadata().map_err(unreadable)?;
+    let start = if metadata.is_file() { file.stream_position().ok() } else { None };
+    let mut head = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut head).map_err(unreadable)?;
+    let is_zip = ZIP.into_iter().any(|mark| head.starts_with(mark));
+    let file = match start {
+        Some(start) => {
+            file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+            file
+        }
+        None if is_zip => {
+            let mut copy = tempfile::tempfile().map_err(|error| Error::io("a temporary file", error))?;
+            io::copy(&mut Cursor::new(head).chain(file), &mut copy).map_err(unreadable)?;
+            copy
+        }
+        None => {
+            let read = Box::new(Cursor::new(head).chain(file));
+            let input = Input { name: name.to_owned(), length: None, read };
+            return Ok(Inputs { inputs: vec![input], ..Inputs::default() });
+        }
+    };
+    if is_zip {
+        return files(name, file);
+    }
+    let length = start.map(|start| metadata.len().saturating_sub(start));
+    let input = Input { name: name.to_owned(), length, read: Box::new(file) };
+    Ok(Inputs { inputs: vec![input], ..Inputs::default() })
+}
+
+/// The files of an archive.
+fn files(archive: &str, file: File) -> Result<Inputs> {
+    let bad = |error: zip::result::ZipError| match error {
+        zip::result::ZipError::Io(error) => Error::io(archive, error),
+        error => Error::invalid(
+            archive,
+            format!("is a ZIP archive that is damaged or not complete ({error}); get it again"),
+        ),
+    };
+    let place = Place { file: Arc::new(Mutex::new(file)), at: 0 };
+    let mut zip = ZipArchive::new(place.clone()).map_err(bad)?;
+    let mut found = Inputs::default();
+    for index in 0..zip.len() {
+        let entry = zip.by_index_raw(index).map_err(bad)?;
+        let own_name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        let name = format!("{archive}/{own_name}");
+        if entry.is_dir() {
+            continue;
+        }
+        if let Some(reason) = reason_to_skip(&own_name) {
+            found.skipped.push(Skipped { name, reason: reason.to_owned() });
+            continue;
+        }
+        if entry.encrypted() {
+            return Err(Error::invalid(name, "is encrypted; unpack the archive with its password first"));
+        }
+        let method = entry.compression();
+        if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+            let reason = format!("is compressed by {method}, and viraldb reads deflate; unpack it first");
+            return Err(Error::invalid(name, reason));
+        }
+        let part = Part {
+            file: Arc::clone(&place.file),
+            at: entry.data_start().ok_or_else(|| Error::invalid(&*name, "has no data in its archive"))?,
+            packed: entry.compressed_size(),
+            size: entry.size(),
+            crc: entry.crc32(),
+            is_deflated: method == CompressionMethod::Deflated,
+        };
+        let mut head = Vec::new();
+        // Corrupt data is reported when the file is ingested.
+        let _ = part.open().take(HEAD).read_to_end(&mut head).is_ok();
+        if is_totals(&name, &head) {
+            found.skipped.push(Skipped { name, reason: studio::TOTALS.to_owned() });
+            continue;
+        }
+        let length = Some(part.size);
+        found.inputs.push(Input { name, length, read: Box::new(Unopened { part, data: None }) });
+    }
+    if found.inputs.is_empty() {
+        let names: Vec<&str> = found.skipped.iter().map(|skipped| &*skipped.name).take(5).collect();
+        let has =
+            if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) };
+        return Err(Error::invalid(archive, format!("holds no CSV or JSON file of rows: {has}")));
+    }
+    Ok(found)
+}
+
+/// Says why a file of this name is not read.
+fn reason_to_skip(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    let file = lower.rsplit(['/', '\\']).next().unwrap_or_default();
+    let kind = file.strip_suffix(".gz").or_else(|| file.strip_suffix(".zst")).unwrap_or(file);
+    if lower.starts_with("__macosx/") || file.starts_with('.') {
+        Some("it is a hidden file")
+    } else if !READ.iter().any(|ending| kind.ends_with(ending)) {
+        Some("it is not a CSV or JSON file")
+    } else if kind == "totals.csv" {
+        Some(studio::TOTALS)
+    } else {
+        None
+    }
+}
+
+/// Returns true for the totals of YouTube Studio, whatever their name is in the language of the account.
+fn is_totals(name: &str, head: &[u8]) -> bool {
+    let mut text = Vec::new();
+    match decode::plain(name, head) {
+        // The head of a compressed file is cut off.
+        Ok(read) => drop(read.take(HEAD).read_to_end(&mut text).is_ok()),
+        Err(_) => return false,
+    }
+    studio::is_totals(&text)
+}
+
+/// A place in a file that several readers share.
+#[derive(Clone)]
+struct Place {
+    file: Arc<Mutex<File>>,
+    at: u64,
+}
+
+impl Read for Place {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.at))?;
+        let count = file.read(out)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Place {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let SeekFrom::Current(_) = to {
+            file.seek(SeekFrom::Start(self.at))?;
+        }
+        self.at = file.seek(to)?;
+        Ok(self.at)
+    }
+}
+
+/// Where the data of one file of an archive is.
+struct Part {
+    file: Arc<Mutex<File>>,
+    at: u64,
+    /// Bytes in the archive, and bytes of the file.
+    packed: u64,
+    size: u64,
+    crc: u32,
+    is_deflated: bool,
+}
+
+impl Part {
+    fn open(&self) -> Entry {
+        let place = Place { file: Arc::clone(&self.file), at: self.at };
+        let packed = BufReader::new(place).take(self.packed);
+        let data: Box<dyn Read + Send> =
+            if self.is_deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
+        Entry { data, left: self.size, crc: Crc::new(), expected: self.crc }
+    }
+}
+
+/// A file of an archive whose buffers are made when it is read: an archive may have thousands.
+struct Unopened {
+    part: Part,
+    data: Option<Entry>,
+}
+
+impl Read for Unopened {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.data.get_or_insert_with(|| self.part.open()).read(out)
+    }
+}
+
+/// The data of one file of an archive, checked against the length and checksum that the archive has for it.
+struct Entry {
+    data: Box<dyn Read + Send>,
+    /// Bytes that are still to come.
+    left: u64,
+    crc: Crc,
+    expected: u32,
+}
+
+impl Read for Entry {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.data.read(out).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => cut_off("ZIP"),
+            ErrorKind::InvalidInput | ErrorKind::InvalidData => corrupt(&error.to_string()),
+            _ => error,
+        })?;
+        self.crc.update(out.get(..count).unwrap_or_default());
+        self.left =
+            self.left.checked_sub(count as u64).ok_or_else(|| corrupt("it is longer than it should be"))?;
+        if count == 0 && !out.is_empty() {
+            if self.left > 0 {
+                return Err(cut_off("ZIP"));
+            }
+            if self.crc.sum() != self.expected {
+                return Err(corrupt("its checksum differs"));
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn corrupt(reason: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("the ZIP data is corrupt ({reason}); get the file again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    use super::*;
+
+    fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (number, (name, text)) in files.iter().enumerate() {
+            let method = [CompressionMethod::Deflated, CompressionMethod::Stored][number % 2];
+            zip.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn open(bytes: &[u8]) -> Result<Inputs> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        inputs("a.zip", file)
+    }
+
+    fn contents(found: Inputs) -> Vec<(String, String)> {
+        found
+            .inputs
+            .into_iter()
+            .map(|mut input| {
+                let mut text = String::new();
+                let said = match input.read.read_to_string(&mut text) {
+                    Ok(_) => text,
+                    Err(error) => error.to_string(),
+                };
+                (input.name, said)
+            })
+            .collect()
+    }
+
+    const FILES: [(&str, &str); 6] = [
+        ("Table data.csv", "Content,Video title,Views\na,b,1\n"),
+        ("Gesamtwerte.csv", "Datum,Aufrufe\n2026-05-01,7\n"),
+        ("Totals.csv", "Date,Something\n"),
+        ("x/", ""),
+        ("x/rows.JSONL", "{}\n"),
+        ("logo.png", "..."),
+    ];
+
+    #[test]
+    fn an_archive_gives_its_csv_and_json_files() {
+        let bytes = zip(&FILES);
+        let found = open(&bytes).unwrap();
+        let skipped: Vec<_> = found.skipped.iter().map(|s| (&*s.name, &*s.reason)).collect();
+        assert_eq!(
+            skipped,
+            [
+                ("a.zip/Gesamtwerte.csv", studio::TOTALS),
+                ("a.zip/Totals.csv", studio::TOTALS),
+                ("a.zip/logo.png", "it is not a CSV or JSON file"),
+            ]
+        );
+        let expected = [("a.zip/Table data.csv", FILES[0].1), ("a.zip/x/rows.JSONL", "{}\n")];
+        assert_eq!(contents(found), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_archive_in_a_pipe_is_copied_first() {
+        let (read, mut write) = io::pipe().unwrap();
+        let bytes = zip(&FILES);
+        let writer = std::thread::spawn(move || write.write_all(&bytes).unwrap());
+        let found = inputs("-", File::from(std::os::fd::OwnedFd::from(read))).unwrap();
+        writer.join().unwrap();
+        assert_eq!(contents(found).len(), 2);
+        let (read, mut write) = io::pipe().unwrap();
+        write.write_all(b"plain").unwrap();
+        drop(write);
+        let found = inputs("-", File::from(std::os::fd::OwnedFd::from(read))).unwrap();
+        assert_eq!(contents(found), [("-".to_owned(), "plain".to_owned())]);
+    }
+
+    #[test]
+    fn a_damaged_archive_is_said_to_be() {
+        let text = "a,b\n".repeat(5_000);
+        let bytes = zip(&[("a.csv", &text), ("b.csv", &text)]);
+        let said = open(&bytes[..bytes.len() / 2]).err().unwrap().to_string();
+        assert!(said.contains("is a ZIP archive that is damaged or not complete"), "{said}");
+        let mut corrupt = bytes.clone();
+        let at = bytes.len() - 300; // in b.csv, which is stored
+        corrupt[at] ^= 1;
+        let found = contents(open(&corrupt).unwrap());
+        assert_eq!(found[0].1, text);
+        assert!(found[1].1.contains("the ZIP data is corrupt (its checksum differs)"), "{}", found[1].1);
+        let said = open(&zip(&[("a.png", "")])).err().unwrap().to_string();
+        assert_eq!(said, "a.zip holds no CSV or JSON file of rows: it has a.zip/a.png");
+        assert!(open(&zip(&[])).err().unwrap().to_string().ends_with("it is empty"));
+    }
+}
