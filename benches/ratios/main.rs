@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
 
 mod backup;
+mod commands;
 mod config;
 mod doctor;
 mod idle;
@@ -49,6 +50,7 @@ fn main() {
     lines.extend(queue::lines(&asked));
     lines.extend(config::lines(&asked));
     lines.extend(backup::lines(&asked));
+    lines.extend(commands::lines(&asked));
     lines.extend(doctor::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));

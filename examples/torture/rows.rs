@@ -9,8 +9,6 @@ use crate::tally::Left;
 const SIZES: [usize; 6] = [1, 20, 400, 3_000, 7_000, 12_000];
 /// The most videos of a lane in a round.
 const MOST: usize = 60_000;
-/// Rows that `ingest` stores in a transaction.
-const BATCH: usize = 5_000;
 const STATUSES: [&str; 4] = ["pending", "used", "skipped", "rejected"];
 const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
     likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n";
@@ -141,7 +139,7 @@ impl Rows {
         }
     }
 
-    /// After a kill: what is stored is a beginning of the input, in whole batches, with all that was printed as done.
+    /// After a kill: what is stored is a beginning of the input, with all that was printed as done; of a strict ingest, whole files.
     fn compare(&mut self, lane: &mut Lane<'_>, ran: &Ran, inputs: &[Input], is_csv: bool, is_strict: bool) {
         let there = stored(lane);
         let is_there = |(id, views): &(String, i64)| there.get(id).is_some_and(|video| video.0 >= *views);
@@ -157,16 +155,14 @@ impl Rows {
 
         let (mut rest, mut is_boundary) = (count, false);
         for input in inputs {
-            let batch = if is_strict { input.rows.len() } else { BATCH };
-            is_boundary |= rest == input.rows.len() || rest < input.rows.len() && rest % batch == 0;
+            // Other chunks end when their time is over, after any row.
+            is_boundary |= rest == input.rows.len() || rest < input.rows.len() && (rest == 0 || !is_strict);
             if rest < input.rows.len() {
                 break;
             }
             rest -= input.rows.len();
         }
-        lane.expect(is_boundary, || {
-            format!("{count} of {} rows are there, which is half a batch", all.len())
-        });
+        lane.expect(is_boundary, || format!("{count} of {} rows are there, which is half a file", all.len()));
 
         self.apply(inputs, count, is_csv);
         // Also that no row after the beginning is stored, and nothing else was touched.

@@ -15,7 +15,7 @@ pub(super) struct Found {
     pub(super) snapshot: Option<NewAnalytics<'static>>,
     pub(super) trend: Option<Box<NewTrend<'static>>>,
     pub(super) document: Option<serde_json::Map<String, Value>>,
-    pub(super) channel: Option<youtube_channels::Sample>,
+    pub(super) channel: Option<Box<youtube_channels::Sample>>,
     /// How the time of its counts is known.
     pub(super) timing: Timing,
 }

@@ -108,9 +108,10 @@ pub struct Report {
     pub rows: u64,
     /// Table that the counts of new, updated and unchanged rows are of.
     pub table: String,
-    /// Rows of it that were not there. A video that stands in the input several times counts once.
+    /// Rows of it that were not there.
     pub new: u64,
-    /// Rows of it that were there and have changed.
+    /// Rows of it that were there and have changed. A row that stands several times in the input counts once in a batch
+    /// of 5,000 rows.
     pub updated: u64,
     /// Rows of it that were there just so.
     pub unchanged: u64,

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::found::{Found, Row};
+use super::found::{Found, Raw, Row};
 use super::source::Source;
 use crate::{Error, Result};
 
@@ -21,6 +21,9 @@ pub(super) struct Block {
     pub(super) bytes: usize,
 }
 
+/// Rows that are stored, for the thread that reads to drop.
+pub(super) type Done = (Vec<Found>, Vec<Option<(u64, Raw)>>);
+
 /// Reads the input on a thread of its own, while `write` takes the blocks.
 ///
 /// Rows that are stored come back, for the thread that reads to drop them.
@@ -32,7 +35,7 @@ pub(super) fn run<T>(
     name: &str,
     input: &mut (impl BufRead + Send),
     niche: Option<&str>,
-    write: impl FnOnce(&Receiver<Block>, Sender<Vec<Found>>) -> Result<T>,
+    write: impl FnOnce(&Receiver<Block>, Sender<Done>) -> Result<T>,
 ) -> Result<T> {
     std::thread::scope(|scope| {
         let (sender, blocks) = sync_channel(WAITING);
@@ -55,7 +58,7 @@ fn read(
     input: &mut impl BufRead,
     niche: Option<&str>,
     sender: &SyncSender<Block>,
-    stored: &Receiver<Vec<Found>>,
+    stored: &Receiver<Done>,
 ) -> Result<()> {
     let mut block = Block::default();
     let read = source.read(name, input, niche, &mut |row: Row| {

@@ -190,7 +190,7 @@ mod tests {
     fn read(item: &Value) -> Result<(NewDiscoveredVideo<'static>, NewTrend<'static>), String> {
         let options = Options { measured_at: "2026-05-01".parse().ok(), ..Options::default() };
         let found = found(item, None, When::of(&options))?;
-        Ok((found.video.unwrap(), found.trend.unwrap()))
+        Ok((found.video.unwrap(), *found.trend.unwrap()))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::found::{Found, Raw, Row};
-use super::pipeline::Block;
+use super::pipeline::{Block, Done};
 use super::preview::undo;
 use super::source::Source;
 use super::store::{Stored, seal, store};
@@ -49,7 +49,7 @@ pub(super) struct Writer<'a> {
     /// Whether the input has come to its end.
     is_at_end: bool,
     /// Takes rows that are stored, to drop them.
-    pub(super) done: Option<Sender<Vec<Found>>>,
+    pub(super) done: Option<Sender<Done>>,
 }
 
 /// Rows that are stored at once.
@@ -59,6 +59,8 @@ struct Batch {
     given: Vec<Option<(u64, Raw)>>,
     /// Rows that are not stored, and why.
     bad: Vec<(u64, String, Raw)>,
+    /// Bytes of the input.
+    bytes: usize,
     /// Whether values are encrypted and references looked up.
     is_complete: bool,
     stored: Stored,
@@ -120,16 +122,16 @@ impl<'a> Writer<'a> {
     pub(super) fn store_in_chunks(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
         let mut bulk = Bulk::new(db)?;
         let mut rows = FIRST_CHUNK;
-        while self.receive(blocks, rows) {
-            let stored = self.store_chunk(&mut bulk, rows)?;
+        while self.receive(blocks, rows.min(BATCH)) {
+            let stored = self.store_chunk(&mut bulk, blocks, rows)?;
             rows = bulk.next_rows(stored).clamp(SMALLEST_CHUNK, CHUNK);
         }
         Ok(())
     }
 
-    /// Waits for so many rows, or fewer if no more come for a while; whether there are any.
+    /// Waits until so many rows wait, or fewer if no more come for a while; whether there are any.
     fn receive(&mut self, blocks: &Receiver<Block>, rows: usize) -> bool {
-        while !self.is_at_end && self.waiting.len() < rows && self.waiting_bytes < CHUNK_BYTES {
+        while !self.is_at_end && self.waiting.len() < rows && self.waiting_bytes < BATCH_BYTES {
             let received = if self.waiting.is_empty() {
                 blocks.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -147,21 +149,24 @@ impl<'a> Writer<'a> {
         !self.waiting.is_empty()
     }
 
-    /// Stores the first rows that wait, at most so many, and returns how many they were.
-    fn store_chunk(&mut self, bulk: &mut Bulk<'_>, rows: usize) -> Result<usize> {
+    /// Stores the next rows, at most so many, and returns how many they were. It ends early when no row waits: the lock is
+    /// not held while the input is slow.
+    fn store_chunk(&mut self, bulk: &mut Bulk<'_>, blocks: &Receiver<Block>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
-        // Each batch of documents is compared with the whole table.
-        let size = if self.source.target().is_some() { rows } else { rows.min(BATCH) };
+        let (mut stored, mut bytes) = (0, 0);
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
-            while let Some(batch) = self.next_batch(size) {
+            while let Some(batch) = self.next_batch(BATCH.min(rows - stored)) {
+                stored += batch.rows();
+                bytes += batch.bytes;
                 done.push(batch);
                 if let Some(batch) = done.last_mut() {
                     self.store(conn, batch)?;
                 }
-                if chunk.is_over() || done.iter().map(Batch::rows).sum::<usize>() >= rows {
+                if chunk.is_over() || stored >= rows || bytes >= CHUNK_BYTES {
                     break;
                 }
+                self.receive_at_once(blocks);
             }
             Ok(())
         });
@@ -173,10 +178,20 @@ impl<'a> Writer<'a> {
             })?,
             written => written?,
         }
-        let stored = done.iter().map(Batch::rows).sum();
         done.into_iter().try_for_each(|batch| self.finish(batch))?;
         tracing::info!(file = self.report.file, rows = self.report.rows, "stored so far");
         Ok(stored)
+    }
+
+    /// Takes the rows that have been read, up to those of a batch.
+    fn receive_at_once(&mut self, blocks: &Receiver<Block>) {
+        while self.waiting.len() < BATCH
+            && self.waiting_bytes < BATCH_BYTES
+            && let Ok(block) = blocks.try_recv()
+        {
+            self.waiting.extend(block.rows);
+            self.waiting_bytes += block.bytes;
+        }
     }
 
     /// The first rows that wait, at most so many; nothing if none does.
@@ -196,10 +211,8 @@ impl<'a> Writer<'a> {
         if good.is_empty() && bad.is_empty() {
             return None;
         }
-        // By time of measurement, so that the newest numbers are the last to be stored.
-        good.sort_by_key(|(found, ..)| found.snapshot.as_ref().and_then(|s| s.measured_at));
         let (found, given) = good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
-        Some(Batch { found, given, bad, is_complete: false, stored: Stored::default() })
+        Some(Batch { found, given, bad, bytes, is_complete: false, stored: Stored::default() })
     }
 
     /// Stores a batch in the transaction that is open, which has to be rolled back if this fails.
@@ -243,7 +256,7 @@ impl<'a> Writer<'a> {
         self.committed += batch.given.iter().flatten().count();
         batch.stored.add_to(&mut self.report);
         if let Some(done) = &self.done {
-            let _ = done.send(batch.found); // once all is read nobody takes them, and they are dropped here
+            let _ = done.send((batch.found, batch.given)); // once all is read nobody takes them, and they are dropped here
         }
         batch.bad.sort_by_key(|(line, ..)| *line);
         batch.bad.into_iter().try_for_each(|(line, reason, raw)| self.rejected(line, reason, raw()))

@@ -51,7 +51,7 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
         ..Default::default()
     };
     let sample = Sample { youtube_id, title: text("/snippet/title").to_owned(), numbers };
-    Ok(Found { channel: Some(sample), ..Default::default() })
+    Ok(Found { channel: Some(Box::new(sample)), ..Default::default() })
 }
 
 /// Finds the channels of a batch. The sample of a channel that is not there is taken out of its row; returns its place,
@@ -101,7 +101,7 @@ mod tests {
 
     fn read(item: &Value) -> Result<Sample, String> {
         let options = Options { measured_at: "2026-05-01".parse().ok(), ..Options::default() };
-        found(item, When::of(&options)).map(|found| found.channel.unwrap())
+        found(item, When::of(&options)).map(|found| *found.channel.unwrap())
     }
 
     #[test]

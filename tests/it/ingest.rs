@@ -10,6 +10,8 @@ use viraldb::{Database, Error, Page, Timestamp};
 
 use crate::support::both;
 
+mod chunks;
+mod csv;
 mod json_formats;
 
 const CUT_OFF: &[u8] = include_bytes!("../data/us_youtube_trending_cut_off.csv");

@@ -12,7 +12,6 @@ mod database;
 mod generation;
 mod guide;
 mod ingest;
-mod ingest_csv;
 mod lives;
 mod maintenance;
 mod migrations;

@@ -227,8 +227,8 @@ mod postgres {
     pub(super) fn newest(conn: &mut PgConnection, ids: &[&str]) -> QueryResult<Vec<Last>> {
         diesel::sql_query(
             "SELECT wanted.video AS youtube_video_id,
-                    (SELECT max(measured_at) FROM analytics WHERE youtube_video_id = wanted.video) AS measured_at
-             FROM unnest((SELECT $1)) AS wanted (video)",
+                    (SELECT pg_catalog.max(measured_at) FROM analytics WHERE youtube_video_id = wanted.video) AS measured_at
+             FROM pg_catalog.unnest((SELECT $1)) AS wanted (video)",
         )
         .bind::<Array<Text>, _>(ids)
         .load(conn)

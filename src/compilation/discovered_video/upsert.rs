@@ -14,7 +14,6 @@ use std::collections::HashMap;
 #[cfg(feature = "sqlite")]
 use chrono::Datelike;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Integer, Nullable};
 
 use super::{ContentIdRisk, NewDiscoveredVideo, Processed};
 use crate::db::{DbConnection, Upserted, on_backend};
@@ -23,10 +22,6 @@ use crate::error::Error;
 use crate::error::{Result, ResultExt};
 use crate::schema::discovered_videos;
 use crate::types::Timestamp;
-use crate::types::sql::Timestamptz;
-
-/// Where the row of each `video_id` stands among those that are stored together.
-type Places<'a> = HashMap<&'a str, usize>;
 
 /// A row with every default filled in: each has the same columns, so that one prepared statement, or
 /// one COPY, takes them all.
@@ -93,6 +88,7 @@ pub(crate) type KnownVideos = HashMap<String, Known>;
 /// What is known of a video that is there.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub(crate) struct Known {
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL finds it by video_id
     id: i64,
     pub(crate) discovered_at: Timestamp,
     holds: Counts,
@@ -108,20 +104,6 @@ pub(crate) struct Counts {
     comment_count: Option<i64>,
     viral_score: Option<f64>,
 }
-
-/// [`Known`] in SQL.
-type KnownSql = (
-    BigInt,
-    Timestamptz,
-    (
-        Nullable<Integer>,
-        Nullable<Integer>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<Double>,
-    ),
-);
 
 impl Known {
     /// Its views, likes and comments.

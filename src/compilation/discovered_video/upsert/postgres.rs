@@ -2,13 +2,18 @@
 //! look at an index costs as much as a quarter of a COPY, so a batch whose sample is all new is copied
 //! without looking.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 
-use super::{Complete, Known, KnownVideos, Places};
+use super::{Complete, Known, KnownVideos};
 use crate::db::postgres::lock_ingest;
 use crate::schema::discovered_videos;
+
+/// Where the row of each `video_id` stands among those that are stored together.
+type Places<'a> = HashMap<&'a str, usize>;
 
 /// How many rows of a batch are looked up to tell whether it is new. If one in a hundred of its rows is
 /// known, all of the sample are new in 8 of 100 batches; of a smaller batch every row is looked up.

@@ -7,9 +7,26 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-use super::{Complete, Counts, Known, KnownSql, KnownVideos};
+use super::{Complete, Counts, Known, KnownVideos};
 use crate::db::sqlite::json_list;
 use crate::types::sql::Timestamptz;
+
+/// [`Known`] in SQL.
+type KnownSql = (
+    BigInt,
+    Timestamptz,
+    (
+        Nullable<Integer>,
+        Nullable<Integer>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Double>,
+    ),
+);
+
+/// So many new rows are inserted in the order of `video_id`: it saves a tenth of the time.
+const MANY: usize = 1_000;
 
 /// Returns how many rows were new, and how many have changed.
 pub(super) fn store(
@@ -42,11 +59,11 @@ fn store_knowing(
     rows: &[Complete<'_>],
     known: &KnownVideos,
 ) -> QueryResult<(usize, usize)> {
-    let mut new = 0;
+    let mut new_rows = Vec::new();
     let mut changes = Vec::new();
     for row in rows {
         match known.get(row.video_id) {
-            None => new += usize::from(insert(conn, row)?),
+            None => new_rows.push(row),
             Some(known) => changes.extend(known.seen_again(row).map(|counts| Change {
                 id: known.id,
                 counts,
@@ -54,8 +71,12 @@ fn store_knowing(
             })),
         }
     }
-    // In the order of the table, neighbours are written together.
+    // In the order of the index or of the table, neighbours are written together. A few rows stay in the order given.
+    if new_rows.len() >= MANY {
+        new_rows.sort_unstable_by_key(|row| row.video_id);
+    }
     changes.sort_unstable_by_key(|change| change.id);
+    let new = new_rows.into_iter().map(|row| insert(conn, row).map(usize::from)).sum::<QueryResult<_>>()?;
     changes.iter().try_for_each(|change| update(conn, change))?;
     Ok((new, changes.len()))
 }

@@ -11,10 +11,10 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::support::both;
 
-const KAGGLE_2017: &str = include_str!("../data/ingest/kaggle2017.csv");
-const STUDIO: &str = include_str!("../data/ingest/studio_table.csv");
-const SEMICOLON: &str = include_str!("../data/ingest/semicolon.csv");
-const UPPER: &str = include_str!("../data/ingest/upper.csv");
+const KAGGLE_2017: &str = include_str!("../../data/ingest/kaggle2017.csv");
+const STUDIO: &str = include_str!("../../data/ingest/studio_table.csv");
+const SEMICOLON: &str = include_str!("../../data/ingest/semicolon.csv");
+const UPPER: &str = include_str!("../../data/ingest/upper.csv");
 const CHART: &str = "Date,Content,Video title,Video publish time,Duration,Views\n\
                      2026-05-01,AbC123_-xyz,T,\"May 1, 2026\",58,7\n2026-05-02,AbC123_-xyz,T,\"May 1, 2026\",58,9\n";
 
@@ -161,9 +161,11 @@ both! {
         let packed = gzip(&text);
         let said = refused(&db, &packed[..packed.len() - 5], &Options::default());
         assert!(said.contains("the gzip data is cut off: the file is not complete; get it again"), "{said}");
-        assert!(said.contains("10000 rows of in are in the database, and stay"), "{said}");
+        assert!(said.contains("12000 rows of in are in the database, and stay"), "{said}");
         let said = refused(&db, &packed[..packed.len() / 4], &Options::default());
-        assert!(said.contains("no row of in is in the database"), "{said}");
+        assert!(said.contains(" rows of in are in the database, and stay"), "{said}");
+        let said = refused(&db, &packed[..12], &Options::default());
+        assert!(said.contains("the gzip data is cut off"), "{said}");
         assert!(refused(&db, &zip(&[]), &Options::default()).contains("is a ZIP archive"));
     }
 

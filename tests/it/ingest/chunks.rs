@@ -1,0 +1,144 @@
+//! Rows are stored in chunks: how they are divided changes nothing, large files take no longer a row than small ones, and
+//! others write meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+
+/// A row for a chunk: which video, on which day, with how many views.
+fn rows() -> impl Strategy<Value = Vec<(u8, u32, Option<u16>)>> {
+    proptest::collection::vec((0_u8..6, 10_u32..28, proptest::option::of(any::<u16>())), 1..40)
+}
+
+/// What a database holds, without what follows from the order in which rows came.
+fn contents(db: &Database) -> (Vec<String>, Vec<String>) {
+    let (videos, snapshots, _) = everything(db);
+    let mut videos: Vec<String> = videos
+        .iter()
+        .map(|v| format!("{:?}", (&v.video_id, v.discovered_at, v.view_count, v.like_count, v.view_velocity)))
+        .collect();
+    let mut snapshots: Vec<String> = snapshots
+        .iter()
+        .map(|s| format!("{:?}", (&s.youtube_video_id, s.measured_at, s.view_count)))
+        .collect();
+    videos.sort();
+    snapshots.sort();
+    (videos, snapshots)
+}
+
+both! {
+    fn it_does_not_matter_how_a_file_is_divided(t) {
+        let whole = t.db();
+        let parts = t.db();
+        let mut runner = TestRunner::new_with_rng(
+            Config { cases: 24, failure_persistence: None, ..Config::default() },
+            proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+        );
+        runner.run(&(rows(), proptest::collection::vec(1_usize..12, 1..8)), |(rows, sizes)| {
+            for db in [&whole, &parts] {
+                db.write(|c| Ok(c.batch_execute("DELETE FROM analytics; DELETE FROM discovered_videos")?)).unwrap();
+            }
+            let text = |rows: &[(u8, u32, Option<u16>)]| {
+                let each = rows.iter().map(|(id, day, views)| row(&format!("v{id}"), *day, &views.map_or(String::new(), |v| v.to_string())));
+                HEADER.to_owned() + &each.collect::<String>()
+            };
+            read(&whole, text(&rows), &Options::default());
+            let mut left = &rows[..];
+            for size in sizes.iter().cycle() {
+                if left.is_empty() {
+                    break;
+                }
+                let (part, rest) = left.split_at((*size).min(left.len()));
+                read(&parts, text(part), &Options::default());
+                left = rest;
+            }
+            prop_assert_eq!(contents(&whole), contents(&parts));
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    fn a_row_takes_no_longer_in_a_large_file(t) {
+        let time = |count: usize| {
+            let db = t.db();
+            let text: String = (0..count).map(|n| row(&format!("{count}{:08x}", n.wrapping_mul(0x9E37_79B1) as u32), 12 + (n * 10 / count) as u32, "1")).collect();
+            let before = processor_time();
+            let (report, _) = read(&db, format!("{HEADER}{text}"), &Options::default());
+            assert_eq!((report.new, report.snapshots), (count as u64, count as u64));
+            processor_time() - before
+        };
+        time(1_000); // what is made once
+        let (few, many) = (time(20_000), time(200_000));
+        assert!(many < few * 20, "20,000 rows took {few:?}, and 200,000 took {many:?}");
+    }
+}
+
+/// What this thread, which stores the rows, has used, without what it waited.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+/// Two writers of another program, with sqlite3's own handler of a busy lock, beside an ingest.
+#[test]
+fn others_write_beside_an_ingest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("viral.db");
+    let db = Database::open(&format!("sqlite://{}", path.display())).unwrap();
+    let rows: String =
+        (0..60_000_u32).map(|n| row(&format!("{:08x}", n.wrapping_mul(0x9E37_79B1)), 12, "1")).collect();
+    let is_done = AtomicBool::new(false);
+    let waits = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let conn = rusqlite::Connection::open(&path).unwrap();
+                    conn.busy_timeout(Duration::from_secs(5)).unwrap();
+                    let mut waits = Vec::new();
+                    while !is_done.load(Ordering::Relaxed) {
+                        let start = Instant::now();
+                        conn.execute("INSERT INTO error_log (module, error_type, error_message) VALUES ('m', 't', 'e')", []).unwrap();
+                        waits.push(start.elapsed());
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    waits
+                })
+            })
+            .collect();
+        let (report, _) = read(&db, format!("{HEADER}{rows}"), &Options::default());
+        assert_eq!(report.new, 60_000);
+        is_done.store(true, Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
+    });
+    // Nobody failed, which their unwrap says. The bound is wide, because other tests run at the same time; `cargo bench`
+    // has the figure.
+    assert!(waits.iter().max() < Some(&Duration::from_secs(4)), "{:?}", waits.iter().max());
+    assert!(waits.len() > 20, "{}", waits.len());
+    let stored =
+        db.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter::default(), &Page::first(1))).unwrap();
+    assert_eq!(stored.len(), 1);
+}
+
+/// More rows than a chunk, of which one is refused by an index of the user's own: all others are stored, and the counts are right.
+#[test]
+fn a_chunk_is_stored_again_without_the_row_that_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(&format!("sqlite://{}", dir.path().join("viral.db").display())).unwrap();
+    db.write(|c| {
+        Ok(c.batch_execute(
+            "CREATE UNIQUE INDEX own ON discovered_videos (url);
+             INSERT INTO discovered_videos (video_id, title, channel_name, channel_id, url, niche)
+             VALUES ('other', 't', 'c', 'UC', 'https://www.youtube.com/watch?v=v9000', 'n')",
+        )?)
+    })
+    .unwrap();
+    let text: String = (0..12_000).map(|n| row(&format!("v{n}"), 12, "1")).collect();
+    let (report, rejects) = read(&db, format!("{HEADER}{text}"), &Options::default());
+    assert_eq!((report.rows, report.new, report.snapshots), (12_000, 11_999, 11_999));
+    assert_eq!((rejects.len(), &rejects[0].row["video_id"]), (1, &"v9000".into()));
+    assert!(rejects[0].reason.contains("url"), "{}", rejects[0].reason);
+}
