@@ -38,6 +38,8 @@ pub(super) struct Own {
     pub(super) pace: Pace,
     /// How long the last chunk held the lock.
     pub(super) held: Duration,
+    /// Until when the lock stays free.
+    free_until: Instant,
 }
 
 /// How long the lock is held, and how long it is free after that.
@@ -66,7 +68,7 @@ impl Own {
         )?;
         let version = wake::version(&mut session)?;
         let pace = Pace { hold: SHARED, rest: Duration::ZERO, noticed: None, unseen: Duration::ZERO };
-        Ok(Self { session, version, pace, held: Duration::ZERO })
+        Ok(Self { session, version, pace, held: Duration::ZERO, free_until: Instant::now() })
     }
 
     pub(super) fn write<T>(
@@ -74,6 +76,7 @@ impl Own {
         db: &Database,
         work: impl FnOnce(&mut DbConnection, Chunk) -> Result<T>,
     ) -> Result<T> {
+        std::thread::sleep(self.free_until.saturating_duration_since(Instant::now()));
         let asked = Instant::now();
         self.begin(db)?;
         let begun = Instant::now();
@@ -87,7 +90,7 @@ impl Own {
         if !self.pace.rest.is_zero() {
             self.checkpoint();
         }
-        std::thread::sleep((ended + self.pace.rest).saturating_duration_since(Instant::now()));
+        self.free_until = ended + self.pace.rest;
         Ok(done)
     }
 
@@ -116,6 +119,13 @@ impl Own {
         if let Err(error) = copied {
             tracing::warn!("the write-ahead log could not be copied into the database: {error}");
         }
+    }
+}
+
+impl Drop for Own {
+    /// Whoever writes next need not copy what the last chunks left in the log.
+    fn drop(&mut self) {
+        self.checkpoint();
     }
 }
 

@@ -21,7 +21,7 @@ use super::tables::{Schema, copy_target};
 use super::target;
 #[cfg(feature = "sqlite")]
 use super::value::Bound;
-use crate::db::on_backend;
+use crate::db::{Bulk, on_backend};
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Error, Result};
 
@@ -70,9 +70,10 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Writes batches as they come, one transaction each.
+/// Writes batches as they come, one transaction each. On SQLite others who write come to their turn in between.
 pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>) -> Result<()> {
-    batches.iter().try_for_each(|batch| match write(target, &batch) {
+    let mut bulk = Bulk::new(target)?;
+    batches.iter().try_for_each(|batch| match write(&mut bulk, &batch) {
         Err(error) if error.is_of_row() => Err(first_refused(target, &batch, error)?),
         result => {
             result.map_err(|error| error.with("what was copied before stays, and --resume goes on with it"))
@@ -80,8 +81,8 @@ pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>) -> Result<()
     })
 }
 
-fn write(target: &Database, batch: &Batch<'_>) -> Result<()> {
-    target.write(|conn| {
+fn write(bulk: &mut Bulk<'_>, batch: &Batch<'_>) -> Result<()> {
+    bulk.write(|conn, _| {
         target::advance(conn, batch.table, batch.before, batch.after)?;
         insert(conn, batch, batch.ends.len())
     })
