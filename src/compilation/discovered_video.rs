@@ -344,7 +344,7 @@ impl NewDiscoveredVideo<'_> {
     }
 
     /// [`Self::insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
-    /// Whoever has looked the rows up already gives what is [`known`](DiscoveredVideo::known) of them.
+    /// A caller that has looked the rows up already gives what is [`known`](DiscoveredVideo::known) of them.
     pub(crate) fn put_many<'r>(
         conn: &mut DbConnection,
         rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,

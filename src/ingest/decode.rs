@@ -78,7 +78,7 @@ struct PackedError(#[source] io::Error);
 impl<R: Read> Read for Packed<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.0.read(out).map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => error, // whoever reads tries again
+            ErrorKind::Interrupted => error, // the reader tries again
             kind => io::Error::new(kind, PackedError(error)),
         })
     }

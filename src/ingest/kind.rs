@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Json,
 }
 
-/// What a column of `T` takes. serde's derive says so to whoever offers it a value.
+/// What a column of `T` takes. serde's derive says so when it is offered a value.
 pub(super) fn kind_of<T: DeserializeOwned>(column: &'static str) -> Kind {
     let mut kind = Kind::Text;
     // It always fails, after it has asked for the value.

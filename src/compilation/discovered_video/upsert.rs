@@ -152,8 +152,8 @@ pub(super) fn insert_or_update_many(
     }
 }
 
-/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails. Whoever has
-/// looked the rows up already gives what is `known` of them.
+/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails. A caller
+/// that has looked the rows up already gives what is `known` of them.
 pub(super) fn put_many<'r>(
     conn: &mut DbConnection,
     rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,

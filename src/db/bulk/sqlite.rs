@@ -115,15 +115,15 @@ impl Own {
             sqlite => |c| Checkpoint::passive(c).map(drop),
             postgres => |_c| Ok(())
         );
-        // The rows are committed, and stay so; what keeps the log from being copied will stop the next chunk.
+        // The rows are committed, and stay so. What keeps the log from being copied is an error of the next chunk.
         if let Err(error) = copied {
-            tracing::warn!("the write-ahead log could not be copied into the database: {error}");
+            tracing::info!("the write-ahead log could not be copied into the database: {error}");
         }
     }
 }
 
 impl Drop for Own {
-    /// Whoever writes next need not copy what the last chunks left in the log.
+    /// The next writer need not copy what the last chunks left in the log.
     fn drop(&mut self) {
         self.checkpoint();
     }
