@@ -166,6 +166,10 @@ both! {
         assert!(said.contains(" rows of in are in the database, and stay"), "{said}");
         let said = refused(&db, &packed[..12], &Options::default());
         assert!(said.contains("the gzip data is cut off"), "{said}");
+        let bad = format!("{header}\n{}", (0..12_000).map(|n| line(n).replace(&format!(";a;{n};"), ";a;many;")).collect::<String>());
+        let packed = gzip(&bad);
+        let said = refused(&db, &packed[..packed.len() - 5], &Options::default());
+        assert!(said.contains("no row of in is in the database"), "{said}");
         assert!(refused(&db, &zip(&[]), &Options::default()).contains("is a ZIP archive"));
     }
 
