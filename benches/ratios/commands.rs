@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+#[cfg(feature = "postgres")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -20,30 +22,65 @@ const NEW: &str = "command: trending CSV, new, sqlite";
 const SAME: &str = "command: trending CSV, again, sqlite";
 #[cfg(feature = "postgres")]
 const NEW_POSTGRES: &str = "command: trending CSV, new, postgres";
+#[cfg(feature = "postgres")]
+const SETTINGS: &[&str] = &["shared_buffers=256MB", "max_wal_size=4GB"];
 const API: &str = "command: API JSON Lines, new, sqlite";
 
-/// Formats, their options, and what each line of them is called.
-const FORMATS: [(&str, &[&str], [&str; 2]); 6] = [
-    ("trending", &[], ["command: trending CSV, sqlite-utils", "command: trending CSV, 100 times the rows"]),
-    ("api", &[], ["command: API JSON Lines, sqlite-utils", "command: API JSON Lines, 100 times the rows"]),
-    ("ytdlp", &[], ["command: yt-dlp, sqlite-utils", "command: yt-dlp, 100 times the rows"]),
+/// Formats, their options, and what each line of them is called: against sqlite-utils, and growth on each engine.
+const FORMATS: [(&str, &[&str], [&str; 3]); 6] = [
+    (
+        "trending",
+        &[],
+        [
+            "command: trending CSV, sqlite-utils",
+            "command: trending CSV, 100 times the rows, sqlite",
+            "command: trending CSV, 100 times the rows, postgres",
+        ],
+    ),
+    (
+        "api",
+        &[],
+        [
+            "command: API JSON Lines, sqlite-utils",
+            "command: API JSON Lines, 100 times the rows, sqlite",
+            "command: API JSON Lines, 100 times the rows, postgres",
+        ],
+    ),
+    (
+        "ytdlp",
+        &[],
+        [
+            "command: yt-dlp, sqlite-utils",
+            "command: yt-dlp, 100 times the rows, sqlite",
+            "command: yt-dlp, 100 times the rows, postgres",
+        ],
+    ),
     (
         "jsonl-videos",
         &["--table", "discovered_videos"],
-        ["command: JSON Lines, videos, sqlite-utils", "command: JSON Lines, videos, 100 times the rows"],
+        [
+            "command: JSON Lines, videos, sqlite-utils",
+            "command: JSON Lines, videos, 100 times the rows, sqlite",
+            "command: JSON Lines, videos, 100 times the rows, postgres",
+        ],
     ),
     (
         "jsonl-analytics",
         &["--table", "analytics"],
         [
             "command: JSON Lines, analytics, sqlite-utils",
-            "command: JSON Lines, analytics, 100 times the rows",
+            "command: JSON Lines, analytics, 100 times the rows, sqlite",
+            "command: JSON Lines, analytics, 100 times the rows, postgres",
         ],
     ),
     (
         "jsonl-jobs",
         &["--table", "jobs"],
-        ["command: JSON Lines, jobs, sqlite-utils", "command: JSON Lines, jobs, 100 times the rows"],
+        [
+            "command: JSON Lines, jobs, sqlite-utils",
+            "command: JSON Lines, jobs, 100 times the rows, sqlite",
+            "command: JSON Lines, jobs, 100 times the rows, postgres",
+        ],
     ),
 ];
 
@@ -74,12 +111,21 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     if asked.wants(API) {
         lines.push(place.api(asked));
     }
-    for (format, options, [rival, growth]) in FORMATS {
+    for (format, options, [rival, growth, _]) in FORMATS {
         if asked.wants(rival) {
             lines.push(place.sqlite_utils(asked, format, options, rival));
         }
         if asked.wants(growth) {
-            lines.push(place.growth(asked, format, options, growth));
+            lines.push(place.growth(asked, format, options, growth, &|| place.database("ours").1));
+        }
+    }
+    #[cfg(feature = "postgres")]
+    if asked.wants_any(&FORMATS.map(|(.., [.., growth])| growth)) {
+        let server = Server::new(SETTINGS);
+        for (format, options, [.., growth]) in FORMATS {
+            if asked.wants(growth) {
+                lines.push(place.growth(asked, format, options, growth, &|| place.on(&server)));
+            }
         }
     }
     lines
@@ -139,6 +185,16 @@ impl Place {
         (path, url)
     }
 
+    /// An empty database of viraldb's on a server.
+    #[cfg(feature = "postgres")]
+    fn on(&self, server: &Server) -> String {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("commands{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let url = server.create_database(&name, "template0");
+        viraldb(&url, &["init"]);
+        url
+    }
+
     fn sqlalchemy(&self, url: &str, file: &str, args: &[&str]) {
         run(Command::new(&self.python).arg(peer("sqlalchemy_trending.py")).args([url, file]).args(args));
     }
@@ -163,16 +219,10 @@ impl Place {
     fn trending_postgres(&self, asked: &Asked) -> Line {
         let count = asked.rows(300_000);
         let file = self.input("trending", count);
-        let server = Server::new(&["shared_buffers=256MB", "max_wal_size=4GB"]);
+        let server = Server::new(SETTINGS);
         let mut line = Line::new(NEW_POSTGRES, 5.0, count);
-        for round in 0..asked.rounds(3) {
-            let made = |whose: &str| {
-                let name = format!("commands{}{whose}{round}", std::process::id());
-                let url = server.create_database(&name, "template0");
-                viraldb(&url, &["init"]);
-                url
-            };
-            let (ours, rival) = (made("ours"), made("rival"));
+        for _ in 0..asked.rounds(3) {
+            let (ours, rival) = (self.on(&server), self.on(&server));
             let rival = for_sqlalchemy(&rival);
             let took = time(|| viraldb(&ours, &["ingest", &file]));
             line.add(took, time(|| self.sqlalchemy(&rival, &file, &[])));
@@ -218,13 +268,20 @@ impl Place {
     }
 
     /// A hundred times the rows; the rival is a hundred times the time for the first of them.
-    fn growth(&self, asked: &Asked, format: &str, options: &[&str], name: &'static str) -> Line {
+    fn growth(
+        &self,
+        asked: &Asked,
+        format: &str,
+        options: &[&str],
+        name: &'static str,
+        database: &dyn Fn() -> String,
+    ) -> Line {
         let count = asked.rows(1_000_000);
         let (large, small) = (self.input(format, count), self.input(format, count / 100));
         let mut line = Line::new(name, 0.67, count);
         for _ in 0..asked.rounds(1) {
             let took = |file: &str| {
-                let (_, url) = self.database("ours");
+                let url = database();
                 time(|| viraldb(&url, &[&["ingest", file], options].concat()))
             };
             let few = took(&small);

@@ -16,7 +16,10 @@ use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
 use crate::types::{AnalyticsId, Timestamp};
 
-/// One row of `analytics`.
+/// One row of `analytics`: the numbers of a video at one time.
+///
+/// Counts are totals since the video was published. Reports by day (YouTube Studio's `Chart data.csv`, the dimension `day` of
+/// the Analytics API) are the exception: their rows have the numbers of that day alone. Do not compute growth from both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = analytics, check_for_backend(crate::db::MultiBackend))]
 pub struct Analytics {

@@ -291,6 +291,15 @@ impl DiscoveredVideo {
         Ok(found)
     }
 
+    /// The largest id that a row has; 0 if there is none.
+    pub(crate) fn largest_id(conn: &mut DbConnection) -> Result<i64> {
+        let largest: Option<i64> = on_backend!(conn, |c| discovered_videos::table
+            .select(diesel::dsl::max(discovered_videos::id))
+            .first(c))
+        .of("discovered_videos", "")?;
+        Ok(largest.unwrap_or_default())
+    }
+
     /// What is known of those of these videos that are there.
     pub(crate) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<KnownVideos> {
         upsert::known(conn, video_ids)

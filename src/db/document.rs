@@ -14,7 +14,6 @@ use diesel::sql_types::BigInt;
 use diesel::sql_types::Text;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use self::given::{Filled, Given, is_long};
 use super::{DbConnection, Upserted, on_backend};
@@ -217,7 +216,7 @@ fn upsert_alike(
     let mut known = 0;
     let statement = if key.is_empty() {
         let same = all(columns, " AND ", &same);
-        let (batch, known) = match lookup(conn, table, columns, &filled)? {
+        let (batch, known) = match lookup(conn, table, columns, &filled, &rows)? {
             Lookup::Each => {
                 ("*".to_owned(), format!("NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {same})"))
             }
@@ -279,19 +278,34 @@ enum Lookup {
     Scan { batch: String, from: String },
 }
 
-/// Without an index, a batch is compared with the table once, instead of each of its rows. PostgreSQL finds out by
-/// itself which way is shorter.
+/// Without an index that tells rows apart, a batch is compared with the table once, instead of each of its rows.
+/// PostgreSQL finds out by itself which way is shorter.
 #[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL chooses
-fn lookup(conn: &mut DbConnection, table: &Table, given: &[&str], filled: &[&str]) -> Result<Lookup> {
+fn lookup(
+    conn: &mut DbConnection,
+    table: &Table,
+    given: &[&str],
+    filled: &[&str],
+    rows: &[Filled<'_>],
+) -> Result<Lookup> {
     let name = table.name;
+    #[cfg(feature = "sqlite")]
+    if let DbConnection::Sqlite(c) = conn {
+        let indexes = super::sqlite::indexes(c, name).of(name, "")?;
+        let leading = |index: &Vec<String>| index.iter().take_while(|c| given.contains(&&***c)).count();
+        let best = indexes.iter().map(|index| (leading(index), index)).max_by_key(|(count, _)| *count);
+        if let Some((count @ 1.., index)) = best {
+            let leading: Vec<&str> = index.iter().take(count).map(|column| &**column).collect();
+            if finds_few(conn, table, &leading, filled, rows)? {
+                return Ok(Lookup::Each);
+            }
+        }
+    }
     on_backend!(
         conn,
         sqlite => |c| {
-            let columns = super::sqlite::columns(c, name).of(name, "")?;
-            if columns.iter().any(|column| column.is_indexed && given.contains(&&*column.name)) {
-                return Ok(Lookup::Each);
-            }
             // SQLite makes an index over the batch only if its columns have the types of the table's.
+            let columns = super::sqlite::columns(c, name).of(name, "")?;
             let columns = columns.iter().filter(|column| filled.contains(&&*column.name));
             let cast = columns.map(|c| format!("CAST(\"{0}\" AS {1}) AS \"{0}\", ", c.name, c.kind));
             Ok(Lookup::Scan {
@@ -301,6 +315,38 @@ fn lookup(conn: &mut DbConnection, table: &Table, given: &[&str], filled: &[&str
         },
         postgres => |_c| Ok(Lookup::Scan { batch: "*".to_owned(), from: format!("batch AS new, {name} AS old") })
     )
+}
+
+/// Returns true if the rows with the same values in these columns of an index are so few that to look at them takes less
+/// time than to read the table. The first three documents are tried. An index over the modules of errors, for example,
+/// finds a large part of the table for each of them.
+#[cfg(feature = "sqlite")]
+fn finds_few(
+    conn: &mut DbConnection,
+    table: &Table,
+    columns: &[&str],
+    filled: &[&str],
+    rows: &[Filled<'_>],
+) -> Result<bool> {
+    let name = table.name;
+    let sample = rows.get(..rows.len().min(3)).unwrap_or(rows);
+    if sample.iter().any(|row| is_long(row.row)) {
+        return Ok(true); // a long document is a batch by itself
+    }
+    let given = Given::new(conn, table, filled, sample)?;
+    let same: Vec<String> = columns.iter().map(|c| format!("old.\"{c}\" = new.\"{c}\"")).collect();
+    let found = count_rows(
+        conn,
+        table,
+        &format!(
+            "SELECT max((SELECT count(*) FROM (SELECT 1 FROM {name} AS old WHERE {} LIMIT 1000))) AS count FROM {} AS new",
+            same.join(" AND "),
+            given.source(table, filled)
+        ),
+        &given,
+    )?;
+    let all = format!("SELECT coalesce(max(rowid), 0) AS count FROM {name} WHERE ?1 IS NOT NULL");
+    Ok(found * rows.len() <= 4 * count_rows(conn, table, &all, &given)?.max(1))
 }
 
 /// The columns that a document gives, in order.
@@ -323,13 +369,15 @@ fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
 /// The documents, those of one row as one: the last one counts, but for what a row keeps once it is there,
 /// and gives what it does not say from those before.
 fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
-    let mut places = HashMap::new();
+    let mut places = HashMap::with_capacity(rows.len());
     let mut distinct: Vec<Cow<'r, Map<String, Value>>> = Vec::with_capacity(rows.len());
     for &row in rows {
         let columns = columns_of(table, row);
-        let key = key_of(table, &columns);
-        let named_by = if key.is_empty() { &columns } else { key };
-        let name = digest(row, named_by);
+        let named_by = match key_of(table, &columns) {
+            [] => &columns,
+            key => key,
+        };
+        let name: Vec<_> = named_by.iter().map(|column| row.get_key_value(*column)).collect();
         let place = *places.entry(name).or_insert(distinct.len());
         match distinct.get_mut(place) {
             Some(seen) => {
@@ -343,32 +391,6 @@ fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, M
         }
     }
     distinct
-}
-
-/// Tells rows apart by what they have in these columns, which may be long.
-fn digest(row: &Map<String, Value>, columns: &[&str]) -> [u8; 32] {
-    struct Hash(Sha256);
-
-    impl std::io::Write for Hash {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut hash = Hash(Sha256::new());
-    for column in columns {
-        // Neither names nor JSON have a byte 0.
-        hash.0.update(column);
-        hash.0.update([0]);
-        let _ = serde_json::to_writer(&mut hash, &row.get(*column)); // a hash takes all
-        hash.0.update([0]);
-    }
-    hash.0.finalize().into()
 }
 
 fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, given: &Given<'_>) -> Result<usize> {

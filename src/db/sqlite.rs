@@ -386,22 +386,31 @@ pub(crate) struct Column {
     /// Its type.
     #[diesel(sql_type = Text)]
     pub(crate) kind: String,
-    /// Whether an index over all rows begins with it.
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    pub(crate) is_indexed: bool,
 }
 
 /// The columns of a table.
 pub(crate) fn columns(conn: &mut SqliteConnection, table: &str) -> QueryResult<Vec<Column>> {
-    diesel::sql_query(
-        "SELECT name, type AS kind, name IN (
-             SELECT first.name FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS first
-             WHERE NOT list.partial AND first.seqno = 0
-         ) AS is_indexed
-         FROM pragma_table_info(?1)",
+    diesel::sql_query("SELECT name, type AS kind FROM pragma_table_info(?)").bind::<Text, _>(table).load(conn)
+}
+
+/// The columns of each index over all rows of a table, in order. An expression has no name.
+pub(crate) fn indexes(conn: &mut SqliteConnection, table: &str) -> QueryResult<Vec<Vec<String>>> {
+    #[derive(QueryableByName)]
+    struct Part {
+        #[diesel(sql_type = Text)]
+        of_index: String,
+        #[diesel(sql_type = Text)]
+        column: String,
+    }
+    let parts: Vec<Part> = diesel::sql_query(
+        "SELECT list.name AS of_index, coalesce(part.name, '') AS column
+         FROM pragma_index_list(?) AS list, pragma_index_info(list.name) AS part
+         WHERE NOT list.partial ORDER BY list.seq, part.seqno",
     )
     .bind::<Text, _>(table)
-    .load(conn)
+    .load(conn)?;
+    let indexes = parts.chunk_by(|a, b| a.of_index == b.of_index);
+    Ok(indexes.map(|index| index.iter().map(|part| part.column.clone()).collect()).collect())
 }
 
 /// A list as one parameter, for `json_each`: so a statement stays prepared however long the list is.

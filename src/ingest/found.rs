@@ -1,6 +1,6 @@
 //! What a row of a source becomes, and how the values that several formats share are read.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Options, youtube_channels};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
@@ -14,7 +14,7 @@ pub(super) struct Found {
     pub(super) video: Option<NewDiscoveredVideo<'static>>,
     pub(super) snapshot: Option<NewAnalytics<'static>>,
     pub(super) trend: Option<Box<NewTrend<'static>>>,
-    pub(super) document: Option<serde_json::Map<String, Value>>,
+    pub(super) document: Option<Map<String, Value>>,
     pub(super) channel: Option<Box<youtube_channels::Sample>>,
     /// How the time of its counts is known.
     pub(super) timing: Timing,
@@ -67,6 +67,14 @@ pub(super) struct Row {
     pub(super) raw: Raw,
     /// Bytes of it in the input, more or less.
     pub(super) size: usize,
+}
+
+impl Row {
+    /// About half the bytes of memory that the row takes: its text, which is kept for a reject, and what it becomes.
+    pub(super) fn weight(&self) -> usize {
+        let values = self.found.as_ref().ok().and_then(|found| found.document.as_ref()).map_or(0, Map::len);
+        self.size + 250 + 100 * values
+    }
 }
 
 /// Tells the row as it was given.

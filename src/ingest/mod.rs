@@ -9,6 +9,7 @@ mod archive;
 mod convert;
 mod csv_table;
 mod decode;
+mod feed;
 mod found;
 mod json;
 mod jsonl;
@@ -36,12 +37,14 @@ mod yt_dlp;
 use std::io::{BufReader, Read};
 
 pub use archive::{Input, Inputs, Skipped, inputs};
+pub use feed::{Record, ingest_records, ingest_values};
 pub(crate) use json::has_nul;
 pub(crate) use jsonl::{Target, check_table, table, tables};
 pub use preview::{Preview, preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::found::Sink;
 use self::source::Source;
 use self::writer::Writer;
 use crate::error::require;
@@ -110,8 +113,8 @@ pub struct Report {
     pub table: String,
     /// Rows of it that were not there.
     pub new: u64,
-    /// Rows of it that were there and have changed. A row that stands several times in the input counts once in a batch
-    /// of 5,000 rows.
+    /// Rows of it that were there and have changed. A video that the input names several times counts once if it is new;
+    /// any other row counts once in each batch of up to 5,000 rows.
     pub updated: u64,
     /// Rows of it that were there just so.
     pub unchanged: u64,
@@ -183,14 +186,28 @@ pub fn ingest(
     input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::io(name, error))?;
     let (source, format) = Source::of(name, &head, options)?;
     let mut input = head.chain(input);
+    let read = |sink: &mut Sink<'_>| source.read(name, &mut input, options.niche, sink);
+    run(db, &source, format.as_str(), name, options, reject, read)
+}
+
+/// Stores what `read` hands to its sink, and reports.
+fn run(
+    db: &Database,
+    source: &Source,
+    format: &str,
+    name: &str,
+    options: &Options<'_>,
+    reject: &mut dyn FnMut(Reject) -> Result<()>,
+    read: impl FnOnce(&mut Sink<'_>) -> Result<()> + Send,
+) -> Result<Report> {
     let report = Report {
         file: name.to_owned(),
-        format: format.to_string(),
+        format: format.to_owned(),
         table: source.table().to_owned(),
         ..Report::default()
     };
-    let mut writer = Writer::new(&source, report, options.keyring, reject);
-    pipeline::run(&source, name, &mut input, options.niche, |blocks, done| {
+    let mut writer = Writer::new(source, report, options.keyring, reject);
+    pipeline::run(read, |blocks, done| {
         writer.done = Some(done);
         if options.dry_run {
             writer.store_nothing(db, blocks)

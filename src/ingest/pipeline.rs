@@ -1,40 +1,35 @@
 //! Reading and writing at the same time: one thread takes the input apart, the other stores what is found.
 
-use std::io::BufRead;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::found::{Found, Raw, Row};
-use super::source::Source;
+use super::found::{Found, Raw, Row, Sink};
 use crate::{Error, Result};
 
-/// Rows that are handed over at once, and bytes of the input after which fewer are.
+/// Rows that are handed over at once, and the weight after which fewer are.
 const ROWS: usize = 250;
-const BYTES: usize = 256 * 1024;
+const WEIGHT: usize = 256 * 1024;
 
-/// How many times as many may wait between the two threads. A row takes about three times as much memory as its text.
+/// How many times as many may wait between the two threads.
 const WAITING: usize = 16;
 
-/// Rows that were read, and how many bytes of the input they are, more or less.
+/// Rows that were read, and the sum of their weights.
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) rows: Vec<Row>,
-    pub(super) bytes: usize,
+    pub(super) weight: usize,
 }
 
 /// Rows that are stored, for the thread that reads to drop.
 pub(super) type Done = (Vec<Found>, Vec<Option<(u64, Raw)>>);
 
-/// Reads the input on a thread of its own, while `write` takes the blocks.
+/// Runs `read` on a thread of its own, while `write` takes the blocks of rows that it finds.
 ///
 /// Rows that are stored come back, for the thread that reads to drop them.
 ///
 /// If `write` fails, that is the error, and reading stops with the next block. If reading fails, `write` is given what
 /// was read before.
 pub(super) fn run<T>(
-    source: &Source,
-    name: &str,
-    input: &mut (impl BufRead + Send),
-    niche: Option<&str>,
+    read: impl FnOnce(&mut Sink<'_>) -> Result<()> + Send,
     write: impl FnOnce(&Receiver<Block>, Sender<Done>) -> Result<T>,
 ) -> Result<T> {
     std::thread::scope(|scope| {
@@ -42,7 +37,7 @@ pub(super) fn run<T>(
         let (done, stored) = channel();
         let reader = std::thread::Builder::new()
             .name("reader".to_owned())
-            .spawn_scoped(scope, move || read(source, name, input, niche, &sender, &stored))
+            .spawn_scoped(scope, move || read_blocks(read, &sender, &stored))
             .map_err(|error| Error::io("a thread that reads", error))?;
         let written = write(&blocks, done);
         drop(blocks);
@@ -52,19 +47,16 @@ pub(super) fn run<T>(
     })
 }
 
-fn read(
-    source: &Source,
-    name: &str,
-    input: &mut impl BufRead,
-    niche: Option<&str>,
+fn read_blocks(
+    read: impl FnOnce(&mut Sink<'_>) -> Result<()>,
     sender: &SyncSender<Block>,
     stored: &Receiver<Done>,
 ) -> Result<()> {
     let mut block = Block::default();
-    let read = source.read(name, input, niche, &mut |row: Row| {
-        block.bytes += row.size;
+    let read = read(&mut |row: Row| {
+        block.weight += row.weight();
         block.rows.push(row);
-        if block.rows.len() < ROWS && block.bytes < BYTES {
+        if block.rows.len() < ROWS && block.weight < WEIGHT {
             return Ok(());
         }
         // The writer has less time than we have, and memory is given back faster by the thread that asked for it.

@@ -22,6 +22,8 @@ pub(super) enum Source {
     Tiktok(When),
     Jsonl(&'static jsonl::Target),
     Csv(csv_table::Layout),
+    /// Not a file: a program hands in what it knows of videos.
+    Records,
 }
 
 impl Source {
@@ -123,6 +125,7 @@ impl Source {
                 json::read(input, &mut each(tiktok::LISTS, |item| tiktok::found(item, niche, *when)), sink)
             }
             Self::Jsonl(target) => jsonl::read(input, target, niche, sink),
+            Self::Records => Ok(()), // they do not come from an input
         }
     }
 }

@@ -61,8 +61,14 @@ pub(super) fn seal(
     Ok(refused)
 }
 
-/// Stores rows within the transaction that is open, which has to be rolled back if this fails.
-pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) -> Result<Stored> {
+/// Stores rows within the transaction that is open, which has to be rolled back if this fails. Videos with an id above
+/// `largest_id` are new since the ingest began.
+pub(super) fn store(
+    conn: &mut DbConnection,
+    source: &Source,
+    rows: &[Found],
+    largest_id: i64,
+) -> Result<Stored> {
     if let Some(target) = source.target() {
         let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
         return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
@@ -77,11 +83,11 @@ pub(super) fn store(conn: &mut DbConnection, source: &Source, rows: &[Found]) ->
             let numbers = youtube_channels::numbers(rows);
             Ok(Stored { rows: NewChannelStatistics::insert_new_many(conn, &numbers)?, ..Stored::default() })
         }
-        _ => store_videos(conn, rows),
+        _ => store_videos(conn, rows, largest_id),
     }
 }
 
-fn store_videos(conn: &mut DbConnection, rows: &[Found]) -> Result<Stored> {
+fn store_videos(conn: &mut DbConnection, rows: &[Found], largest_id: i64) -> Result<Stored> {
     let known = known(conn, rows)?;
     let newest = newest(conn, rows, &known)?;
     let collected = collected(conn, rows, &known)?;
@@ -95,10 +101,16 @@ fn store_videos(conn: &mut DbConnection, rows: &[Found]) -> Result<Stored> {
         let video = found.video.as_ref()?;
         if judged.is_old { old.next() } else { Some(video) }
     });
-    let videos: Vec<&NewDiscoveredVideo<'_>> = videos.collect();
+    // A video that this ingest has inserted before was counted then.
+    let is_counted =
+        |video: &&NewDiscoveredVideo<'_>| known.get(&*video.video_id).is_some_and(|v| v.id() > largest_id);
+    let (counted, videos): (Vec<_>, Vec<_>) = videos.partition(is_counted);
     let mut stored = Stored::default();
     if !videos.is_empty() {
         stored.rows = NewDiscoveredVideo::put_many(conn, videos.into_iter(), Some(&known))?;
+    }
+    if !counted.is_empty() {
+        NewDiscoveredVideo::put_many(conn, counted.into_iter(), Some(&known))?;
     }
     let snapshots = each().filter(|(_, judged)| judged.is_snapshot);
     let snapshots: Vec<_> = snapshots.filter_map(|(found, _)| found.snapshot.as_ref()).collect();

@@ -12,6 +12,7 @@ use super::preview::undo;
 use super::source::Source;
 use super::store::{Stored, seal, store};
 use super::{Reject, Report, youtube_channels};
+use crate::compilation::DiscoveredVideo;
 use crate::db::{Bulk, Chunk, lock_ingest, store_or_halve};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
@@ -19,13 +20,12 @@ use crate::{Database, DbConnection, Error, Result};
 /// Rows that are looked up and stored at once.
 const BATCH: usize = 5_000;
 
-/// Bytes of the input from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// The weight from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
+const BATCH_WEIGHT: usize = 5 * 1024 * 1024;
 
-/// Rows of a chunk, and bytes of the input, at most. They stay in memory until the chunk is committed, and take about
-/// three times as much there.
+/// Rows of a chunk, and their weight, at most. They stay in memory until the chunk is committed.
 const CHUNK: usize = 50_000;
-const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+const CHUNK_WEIGHT: usize = 12 * 1024 * 1024;
 
 /// Rows of the first chunk, and of the smallest.
 const FIRST_CHUNK: usize = BATCH;
@@ -43,9 +43,11 @@ pub(super) struct Writer<'a> {
     first_reject: Option<String>,
     source: &'a Source,
     keyring: Option<&'a Keyring>,
+    /// The largest id of a video before the first row was stored.
+    largest_id: Option<i64>,
     /// Rows that were read and are not stored yet.
     waiting: VecDeque<Row>,
-    waiting_bytes: usize,
+    waiting_weight: usize,
     /// Whether the input has come to its end.
     is_at_end: bool,
     /// Takes rows that are stored, to drop them.
@@ -59,8 +61,7 @@ struct Batch {
     given: Vec<Option<(u64, Raw)>>,
     /// Rows that are not stored, and why.
     bad: Vec<(u64, String, Raw)>,
-    /// Bytes of the input.
-    bytes: usize,
+    weight: usize,
     /// Whether values are encrypted and references looked up.
     is_complete: bool,
     stored: Stored,
@@ -80,8 +81,9 @@ impl<'a> Writer<'a> {
             first_reject: None,
             source,
             keyring,
+            largest_id: None,
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting_weight: 0,
             is_at_end: false,
             done: None,
         }
@@ -131,7 +133,7 @@ impl<'a> Writer<'a> {
 
     /// Waits until so many rows wait, or fewer if no more come for a while; whether there are any.
     fn receive(&mut self, blocks: &Receiver<Block>, rows: usize) -> bool {
-        while !self.is_at_end && self.waiting.len() < rows && self.waiting_bytes < BATCH_BYTES {
+        while !self.is_at_end && self.waiting.len() < rows && self.waiting_weight < BATCH_WEIGHT {
             let received = if self.waiting.is_empty() {
                 blocks.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -140,7 +142,7 @@ impl<'a> Writer<'a> {
             match received {
                 Ok(block) => {
                     self.waiting.extend(block.rows);
-                    self.waiting_bytes += block.bytes;
+                    self.waiting_weight += block.weight;
                 }
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => self.is_at_end = true,
@@ -153,17 +155,17 @@ impl<'a> Writer<'a> {
     /// not held while the input is slow.
     fn store_chunk(&mut self, bulk: &mut Bulk<'_>, blocks: &Receiver<Block>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
-        let (mut stored, mut bytes) = (0, 0);
+        let (mut stored, mut weight) = (0, 0);
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
             while let Some(batch) = self.next_batch(BATCH.min(rows - stored)) {
                 stored += batch.rows();
-                bytes += batch.bytes;
+                weight += batch.weight;
                 done.push(batch);
                 if let Some(batch) = done.last_mut() {
                     self.store(conn, batch)?;
                 }
-                if chunk.is_over() || stored >= rows || bytes >= CHUNK_BYTES {
+                if chunk.is_over() || stored >= rows || weight >= CHUNK_WEIGHT {
                     break;
                 }
                 self.receive_at_once(blocks);
@@ -186,55 +188,65 @@ impl<'a> Writer<'a> {
     /// Takes the rows that have been read, up to those of a batch.
     fn receive_at_once(&mut self, blocks: &Receiver<Block>) {
         while self.waiting.len() < BATCH
-            && self.waiting_bytes < BATCH_BYTES
+            && self.waiting_weight < BATCH_WEIGHT
             && let Ok(block) = blocks.try_recv()
         {
             self.waiting.extend(block.rows);
-            self.waiting_bytes += block.bytes;
+            self.waiting_weight += block.weight;
         }
     }
 
     /// The first rows that wait, at most so many; nothing if none does.
     fn next_batch(&mut self, rows: usize) -> Option<Batch> {
-        let (mut good, mut bad, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut good, mut bad, mut weight) = (Vec::new(), Vec::new(), 0);
         while good.len() + bad.len() < rows
-            && bytes < BATCH_BYTES
-            && let Some(Row { line, found, raw, size }) = self.waiting.pop_front()
+            && weight < BATCH_WEIGHT
+            && let Some(row) = self.waiting.pop_front()
         {
-            bytes += size;
+            weight += row.weight();
+            let Row { line, found, raw, .. } = row;
             match found {
                 Ok(found) => good.push((found, line, raw)),
                 Err(reason) => bad.push((line, reason, raw)),
             }
         }
-        self.waiting_bytes -= bytes.min(self.waiting_bytes);
+        self.waiting_weight -= weight.min(self.waiting_weight);
         if good.is_empty() && bad.is_empty() {
             return None;
         }
         let (found, given) = good.into_iter().map(|(found, line, raw)| (found, Some((line, raw)))).unzip();
-        Some(Batch { found, given, bad, bytes, is_complete: false, stored: Stored::default() })
+        Some(Batch { found, given, bad, weight, is_complete: false, stored: Stored::default() })
     }
 
     /// Stores a batch in the transaction that is open, which has to be rolled back if this fails.
-    fn store(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+    fn store(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
-        batch.stored = store(conn, self.source, &batch.found)?;
+        let largest_id = self.largest_id(conn)?;
+        batch.stored = store(conn, self.source, &batch.found, largest_id)?;
         Ok(())
     }
 
     /// Stores a batch in the transaction that is open. A row that the database will not have is found by halving, and
     /// rejected.
-    fn store_or_reject(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
+    fn store_or_reject(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
+        let largest_id = self.largest_id(conn)?;
         let mut stored = Stored::default();
         let found = &batch.found;
         let refused = store_or_halve(conn, found.len(), &mut |conn, part| {
-            stored += store(conn, self.source, found.get(part).unwrap_or_default())?;
+            stored += store(conn, self.source, found.get(part).unwrap_or_default(), largest_id)?;
             Ok(())
         })?;
         batch.stored = stored;
         refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
         Ok(())
+    }
+
+    fn largest_id(&mut self, conn: &mut DbConnection) -> Result<i64> {
+        match self.largest_id {
+            Some(id) => Ok(id),
+            None => Ok(*self.largest_id.insert(DiscoveredVideo::largest_id(conn)?)),
+        }
     }
 
     /// Completes rows once: values that are to be encrypted, and channels that have to be there.

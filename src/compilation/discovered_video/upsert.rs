@@ -88,7 +88,6 @@ pub(crate) type KnownVideos = HashMap<String, Known>;
 /// What is known of a video that is there.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub(crate) struct Known {
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL finds it by video_id
     id: i64,
     pub(crate) discovered_at: Timestamp,
     holds: Counts,
@@ -106,6 +105,10 @@ pub(crate) struct Counts {
 }
 
 impl Known {
+    pub(crate) const fn id(&self) -> i64 {
+        self.id
+    }
+
     /// Its views, likes and comments.
     pub(crate) const fn counts(&self) -> [Option<i64>; 3] {
         [self.holds.view_count, self.holds.like_count, self.holds.comment_count]
