@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::backup::{Programs, advance, progress};
+use super::output;
 use super::{Context, Format};
 use crate::db::migrate::{self, Migration, State, Verdict};
 use crate::maintenance::backup::{self, Create};
@@ -133,6 +134,13 @@ impl Args {
             Command::Status => {
                 let history = migrate::status(&url)?;
                 context.output.rows(&history.entries, &["version", "name", "state", "recorded_at"])?;
+                if !history.foreign.is_empty() && !context.quiet {
+                    context.output.flush();
+                    let others = history.foreign.join(", ");
+                    output::message(&format!(
+                        "migrations of another program, which viraldb leaves alone: {others}"
+                    ));
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Command::Check => check(context, &url),

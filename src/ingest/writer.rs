@@ -25,7 +25,7 @@ const BATCH_WEIGHT: usize = 5 * 1024 * 1024;
 
 /// Rows of a chunk, and their weight, at most. They stay in memory until the chunk is committed.
 const CHUNK: usize = 50_000;
-const CHUNK_WEIGHT: usize = 12 * 1024 * 1024;
+const CHUNK_WEIGHT: usize = 8 * 1024 * 1024;
 
 /// Rows of the first chunk, and of the smallest.
 const FIRST_CHUNK: usize = BATCH;

@@ -24,6 +24,10 @@ mod tables {
     }
 }
 
+/// The checksum that a migration records of itself. The stock Diesel command line records none, and a program that does
+/// not know the migration could not tell it from one of another program's. The true checksum replaces it.
+pub(super) const SELF_RECORDED: &str = "";
+
 /// One migration and how it stands with a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -68,7 +72,9 @@ pub struct History {
     /// Each with its state.
     pub entries: Vec<Entry>,
     pub(super) known: &'static [Migration],
-    /// Versions that are applied but have no checksum: another program applied them.
+    /// Migrations of other programs that share Diesel's table, oldest first. viraldb leaves them alone.
+    pub foreign: Vec<String>,
+    /// Versions of ours that are applied but have no checksum: the stock Diesel command line applied them.
     pub(super) unrecorded: Vec<String>,
     /// Rows that a transfer into the database has copied, if one has not ended.
     pub(crate) transferred: Option<u64>,
@@ -100,20 +106,28 @@ impl History {
         Ok(Self { transferred, ..Self::compare(migrations(conn), &applied, &recorded) })
     }
 
-    /// Lays what the program knows beside what the database says.
+    /// Compares what the program knows with what the database says.
+    ///
+    /// Diesel keeps the migrations of all programs in one table. Ours are those that this program knows, and those that
+    /// another version of viraldb has recorded. All others are foreign, whatever their version.
     pub(super) fn compare(
         known: &'static [Migration],
         applied: &[String],
         recorded: &BTreeMap<String, (String, Timestamp)>,
     ) -> Self {
+        let is_known = |key: &String| known.iter().any(|migration| migration.key() == *key);
+        let (ours, foreign): (Vec<&String>, Vec<&String>) =
+            applied.iter().partition(|key| is_known(key) || recorded.contains_key(*key));
+        let is_recorded =
+            |key: &String| recorded.get(key).is_some_and(|(checksum, _)| checksum != SELF_RECORDED);
         let newest_known = known.last().map(Migration::key).unwrap_or_default();
-        let newest_applied = applied.last().cloned().unwrap_or_default();
+        let newest_applied = ours.last().map(|key| (*key).clone()).unwrap_or_default();
         let mut entries: Vec<(String, Entry)> = known
             .iter()
             .map(|migration| {
                 let key = migration.key();
-                let record = recorded.get(&key);
-                let state = match (applied.contains(&key), record) {
+                let record = recorded.get(&key).filter(|_| is_recorded(&key));
+                let state = match (ours.contains(&&key), record) {
                     (true, Some((checksum, _))) if *checksum != migration.checksum() => State::Modified,
                     (true, _) => State::Applied,
                     (false, _) if key < newest_applied => State::OutOfOrder,
@@ -122,25 +136,22 @@ impl History {
                 let entry = Entry {
                     version: migration.version().to_owned(),
                     name: migration.name.to_owned(),
-                    recorded_at: record.filter(|_| applied.contains(&key)).map(|(_, at)| *at),
+                    recorded_at: record.filter(|_| ours.contains(&&key)).map(|(_, at)| *at),
                     state,
                 };
                 (key, entry)
             })
             .collect();
-        for key in applied {
-            if !known.iter().any(|migration| migration.key() == *key) {
-                let state = if *key > newest_known { State::Newer } else { State::Missing };
-                let recorded_at = recorded.get(key).map(|(_, at)| *at);
-                entries.push((
-                    key.clone(),
-                    Entry { version: dashed(key), name: String::new(), state, recorded_at },
-                ));
-            }
+        for key in ours.iter().copied().filter(|key| !is_known(key)) {
+            let state = if *key > newest_known { State::Newer } else { State::Missing };
+            let recorded_at = recorded.get(key).map(|(_, at)| *at);
+            entries
+                .push((key.clone(), Entry { version: dashed(key), name: String::new(), state, recorded_at }));
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         Self {
-            unrecorded: applied.iter().filter(|key| !recorded.contains_key(*key)).cloned().collect(),
+            foreign: foreign.into_iter().map(|key| dashed(key)).collect(),
+            unrecorded: ours.into_iter().filter(|key| !is_recorded(key)).cloned().collect(),
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             known,
             transferred: None,

@@ -204,6 +204,33 @@ mod tests {
     }
 
     #[test]
+    fn later_migrations_record_themselves() {
+        let all: [&[Migration]; 2] = [
+            #[cfg(feature = "sqlite")]
+            crate::db::sqlite::MIGRATIONS,
+            #[cfg(not(feature = "sqlite"))]
+            &[],
+            #[cfg(feature = "postgres")]
+            crate::db::postgres::MIGRATIONS,
+            #[cfg(not(feature = "postgres"))]
+            &[],
+        ];
+        for migration in all.into_iter().flatten().filter(|m| m.version() > "2026-11-27-000005") {
+            let insert = format!(
+                "INSERT INTO viraldb_migrations (version, checksum) VALUES ('{}', '{}');",
+                migration.key(),
+                history::SELF_RECORDED
+            );
+            assert!(
+                migration.up.trim_end().ends_with(&insert),
+                "{migration}: up.sql does not end with {insert}"
+            );
+            let delete = format!("DELETE FROM viraldb_migrations WHERE version = '{}';", migration.key());
+            assert!(migration.down.contains(&delete), "{migration}: down.sql has no {delete}");
+        }
+    }
+
+    #[test]
     fn versions_read_as_their_folders_do() {
         let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
         assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));

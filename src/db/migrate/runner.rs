@@ -5,6 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 
+use super::history::SELF_RECORDED;
 use super::{History, Migration, State, room};
 use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend};
@@ -166,6 +167,8 @@ fn record(conn: &mut DbConnection) -> Result<()> {
         .map(|m| (viraldb_migrations::version.eq(m.key()), viraldb_migrations::checksum.eq(m.checksum())))
         .collect();
     if !rows.is_empty() && has_table(conn, "viraldb_migrations")? {
+        let of_itself = viraldb_migrations::table.filter(viraldb_migrations::checksum.eq(SELF_RECORDED));
+        on_backend!(&mut *conn, |c| diesel::delete(of_itself).execute(c)).of("viraldb_migrations", "")?;
         on_backend!(conn, |c| diesel::insert_into(viraldb_migrations::table).values(&rows).execute(c))
             .of("viraldb_migrations", "")?;
     }

@@ -29,6 +29,12 @@ pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         ]);
     }
     let mut found: Vec<Finding> = history.entries.iter().filter_map(of_entry).collect();
+    if !history.foreign.is_empty() {
+        let what =
+            format!("migrations of another program are in Diesel's table: {}", history.foreign.join(", "));
+        let why = "viraldb leaves them alone, and `revert_last_migration` of either program may meet one of the other's";
+        found.push(Finding::info(Check::History, what, why));
+    }
     if !has_books {
         let what = "the table viraldb_migrations is missing";
         let why = "nobody can tell any more whether the migrations that made the database are those of this program";

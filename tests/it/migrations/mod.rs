@@ -5,6 +5,7 @@ mod foreign;
 mod on_sqlite;
 mod processes;
 mod refused;
+mod shared;
 mod stock;
 
 use std::path::PathBuf;

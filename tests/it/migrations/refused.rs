@@ -8,6 +8,15 @@ use crate::make::execute;
 use crate::support::{Scratch, both};
 
 impl Scratch {
+    /// A migration of another version of viraldb.
+    fn plant(&self, key: &str) {
+        let rows = format!(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('{key}');
+             INSERT INTO viraldb_migrations (version, checksum) VALUES ('{key}', 'c')"
+        );
+        execute(&mut self.plain(), &rows).unwrap();
+    }
+
     /// Nobody takes the database for ours, and nobody changes it.
     fn is_refused(&self, verdict: Verdict, says: &[&str]) {
         let before = (self.dump(), self.counts(), self.versions("__diesel_schema_migrations"));
@@ -40,7 +49,7 @@ impl Scratch {
 both! {
     fn a_newer_database_is_refused(t) {
         drop(t.db());
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')").unwrap();
+        t.plant("20991231000007");
         t.is_refused(Verdict::Newer, &["2099-12-31-000007", t.migrations().last().unwrap().version()]);
         let status = migrate::status(&t.url).unwrap();
         assert_eq!(status.newest_applied(), Some("2099-12-31-000007"));
@@ -58,7 +67,7 @@ both! {
 
     fn a_missing_migration_is_refused(t) {
         drop(t.db());
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')").unwrap();
+        t.plant("20260101000000");
         t.is_refused(Verdict::Differs, &["2026-01-01-000000 is applied but this program does not have it"]);
         assert_eq!(migrate::status(&t.url).unwrap().entries[0].state, State::Missing);
     }
@@ -77,13 +86,13 @@ both! {
         let [first, second, ..] = t.migrations() else { panic!() };
         execute(&mut t.plain(), &format!(
             "UPDATE viraldb_migrations SET checksum = '0' WHERE version = '{}';
-             DELETE FROM __diesel_schema_migrations WHERE version = '{}';
-             INSERT INTO __diesel_schema_migrations (version) VALUES ('20260101000000')",
+             DELETE FROM __diesel_schema_migrations WHERE version = '{}'",
             key(first), key(second),
         )).unwrap();
+        t.plant("20260101000000");
         t.is_refused(Verdict::Differs, &["2026-01-01-000000 is", &format!("{first} was"), &format!("{second} is not")]);
         // Newer is said before anything else: the newer program can tell.
-        execute(&mut t.plain(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000007')").unwrap();
+        t.plant("20991231000007");
         t.is_refused(Verdict::Newer, &["2099-12-31-000007"]);
     }
 }

@@ -90,7 +90,8 @@ both! {
     fn one_of_a_newer_viraldb_is_refused(t) {
         let db = t.db();
         add(&db, 1);
-        db.write(|c| make::execute(c, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001')")).unwrap();
+        db.write(|c| make::execute(c, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001');
+            INSERT INTO viraldb_migrations (version, checksum) VALUES ('20991231000001', 'x')")).unwrap();
         drop(db);
         let file = back_up(t);
         // A database of this program stands in its place.
