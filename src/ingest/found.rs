@@ -72,8 +72,17 @@ pub(super) struct Row {
 impl Row {
     /// About half the bytes of memory that the row takes: its text, which is kept for a reject, and what it becomes.
     pub(super) fn weight(&self) -> usize {
-        let values = self.found.as_ref().ok().and_then(|found| found.document.as_ref()).map_or(0, Map::len);
+        let document = self.found.as_ref().ok().and_then(|found| found.document.as_ref());
+        let values = document.map_or(0, |document| document.values().map(count_values).sum());
         self.size + 250 + 100 * values
+    }
+}
+
+fn count_values(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count_values).sum(),
+        Value::Object(fields) => fields.values().map(count_values).sum(),
+        _ => 0,
     }
 }
 

@@ -10,7 +10,7 @@ const ROWS: usize = 250;
 const WEIGHT: usize = 256 * 1024;
 
 /// How many times as many may wait between the two threads.
-const WAITING: usize = 16;
+const WAITING: usize = 10;
 
 /// Rows that were read, and the sum of their weights.
 #[derive(Default)]

@@ -21,7 +21,7 @@ use crate::{Database, DbConnection, Error, Result};
 const BATCH: usize = 5_000;
 
 /// The weight from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
-const BATCH_WEIGHT: usize = 5 * 1024 * 1024;
+const BATCH_WEIGHT: usize = 4 * 1024 * 1024;
 
 /// Rows of a chunk, and their weight, at most. They stay in memory until the chunk is committed.
 const CHUNK: usize = 50_000;
