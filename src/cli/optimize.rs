@@ -4,21 +4,28 @@ use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 
-use super::{Context, Format};
-use crate::Result;
+use super::{Context, Format, output};
 use crate::maintenance::{self, Optimized};
+use crate::{DatabaseUrl, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Give free room back too: SQLite writes the whole file anew, and others cannot write meanwhile; PostgreSQL runs
-    /// VACUUM
+    /// Give free room back too. SQLite writes the whole file anew, and other programs cannot write until that is done;
+    /// PostgreSQL runs VACUUM
     #[arg(long)]
     vacuum: bool,
 }
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
-        let optimized = maintenance::optimize(&context.database()?, self.vacuum)?;
+        let database = context.database()?;
+        if self.vacuum && !context.quiet && matches!(database.url(), DatabaseUrl::File(_)) {
+            output::message(&format!(
+                "{}: rewriting the whole file; other programs cannot write until this is done",
+                database.url()
+            ));
+        }
+        let optimized = maintenance::optimize(&database, self.vacuum)?;
         match context.output.format {
             Format::Table => context.say(&for_people(&optimized))?,
             _ => context.output.object(&optimized)?,

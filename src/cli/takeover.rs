@@ -15,6 +15,9 @@ use crate::{DatabaseUrl, Result};
 
 /// Known are viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. The source is only
 /// read. Credentials that it keeps unencrypted are sealed with the key of VIRALDB_KEY or VIRALDB_KEY_FILE, or left out.
+///
+/// Other programs can write to a SQLite target meanwhile. If the takeover is interrupted, run the same command again: it
+/// copies the rows that are missing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The application's database: the path of a SQLite file, sqlite://PATH, or postgres://USER@HOST/NAME
@@ -29,7 +32,7 @@ pub(super) struct Args {
     /// Keep rejected rows here, as JSON Lines
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Take nothing if any row is rejected
+    /// Take nothing if a row of the source is rejected
     #[arg(long)]
     strict: bool,
     /// Only say what would be taken
@@ -110,6 +113,9 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
             ))?;
             if report.was_complete {
                 context.say("this takeover is complete already; nothing was written\n")?;
+            }
+            if report.resumed > 0 {
+                context.say(&format!("{} of them had been copied before\n", report.resumed))?;
             }
             for note in notes(report) {
                 context.say(&format!("{note}\n"))?;

@@ -35,7 +35,7 @@ pub(crate) mod wake;
 #[cfg(feature = "sqlite")]
 mod writer;
 
-pub(crate) use bulk::{Bulk, Chunk};
+pub(crate) use bulk::{Bulk, Chunk, Manner};
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub(crate) use connection::{lock_ingest, on_backend};
 pub use database::{Database, Options, Session};

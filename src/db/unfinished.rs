@@ -1,8 +1,8 @@
 //! A transfer into a database that has not ended: who opens the database is told, and nothing is mended or backed up until
-//! it has.
+//! it has. A takeover that has not ended is reported by `doctor` only, because other programs may use the database meanwhile.
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::catalog::has_table;
 use super::{DatabaseUrl, DbConnection, on_backend};
@@ -11,6 +11,33 @@ use crate::{Error, Result};
 
 /// The table of a transfer that is under way, or was interrupted: a row for each table that it copies.
 pub(crate) const TRANSFER: &str = "viraldb_transfer";
+
+/// The table of takeovers that are running or were interrupted: one row for each application. Only SQLite has it, because
+/// a takeover into PostgreSQL is one transaction.
+pub(crate) const TAKEOVER: &str = "viraldb_takeover";
+
+/// A takeover that has not ended.
+#[derive(Debug, QueryableByName)]
+pub(crate) struct Takeover {
+    /// The application whose database is taken over.
+    #[diesel(sql_type = Text)]
+    pub(crate) application: String,
+    /// The source, its password masked.
+    #[diesel(sql_type = Text)]
+    pub(crate) source: String,
+    /// The largest id of each numbered table that the takeover has reserved, as a JSON object.
+    #[diesel(sql_type = Text)]
+    pub(crate) last_ids: String,
+}
+
+/// Returns the takeovers that have not ended.
+pub(crate) fn takeovers(conn: &mut DbConnection) -> Result<Vec<Takeover>> {
+    if !has_table(conn, TAKEOVER)? {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT application, source, last_ids FROM {TAKEOVER} ORDER BY application");
+    on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of(TAKEOVER, "")
+}
 
 /// How many rows a transfer that has not ended has copied; `None` if there is no such transfer.
 pub(crate) fn copied(conn: &mut DbConnection) -> Result<Option<u64>> {

@@ -13,7 +13,7 @@ use super::source::Source;
 use super::store::{Stored, seal, store};
 use super::{Reject, Report, youtube_channels};
 use crate::compilation::DiscoveredVideo;
-use crate::db::{Bulk, Chunk, lock_ingest, store_or_halve};
+use crate::db::{Bulk, Chunk, Manner, lock_ingest, store_or_halve};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
 
@@ -122,7 +122,7 @@ impl<'a> Writer<'a> {
 
     /// Stores rows in chunks, each in a transaction of its own.
     pub(super) fn store_in_chunks(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
-        let mut bulk = Bulk::new(db)?;
+        let mut bulk = Bulk::new(db, Manner::Brisk)?;
         let mut rows = FIRST_CHUNK;
         while self.receive(blocks, rows.min(BATCH)) {
             let stored = self.store_chunk(&mut bulk, blocks, rows)?;
@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
         let (mut stored, mut weight) = (0, 0);
         let written = bulk.write(|conn, chunk: Chunk| {
             lock_ingest(conn)?;
-            while let Some(batch) = self.next_batch(BATCH.min(rows - stored)) {
+            while let Some(batch) = self.next_batch(chunk.next_batch(stored, BATCH.min(rows - stored))) {
                 stored += batch.rows();
                 weight += batch.weight;
                 done.push(batch);

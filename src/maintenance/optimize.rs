@@ -34,8 +34,9 @@ pub struct Optimized {
 /// Brings what the planner knows of the tables up to date, and gives back what room can be given back at once.
 ///
 /// - SQLite: `PRAGMA optimize` looks at a sample of each table that has changed much; free pages are given back if
-///   the file has `auto_vacuum = INCREMENTAL`; the write-ahead log is emptied. With `vacuum` the file is written anew
-///   without free pages, which takes as much room again and locks out others who write.
+///   the file has `auto_vacuum = INCREMENTAL`, a few at a time, so that others can write; the write-ahead log is emptied.
+///   With `vacuum` the file is written anew without free pages. That takes as much room again. It holds the write lock all
+///   the time: other programs that wait five seconds for it, as Python's sqlite3 does, fail if it takes longer.
 /// - PostgreSQL: `ANALYZE` of viraldb's tables; with `vacuum`, `VACUUM (ANALYZE)`, beside which others read and write.
 ///
 /// # Errors
@@ -48,7 +49,7 @@ pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
 fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimized> {
     let bytes_before = super::status::engine(conn)?.1;
     let wal_bytes_before = db.wal_bytes();
-    let is_held = run(conn, vacuum)?;
+    let is_held = run(db, conn, vacuum)?;
     Ok(Optimized {
         wal_held_by: if is_held { holders(db) } else { Vec::new() },
         database: db.url().to_string(),
@@ -62,10 +63,11 @@ fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimize
 }
 
 /// Says whether somebody who reads kept SQLite's log from being emptied.
-fn run(conn: &mut DbConnection, vacuum: bool) -> Result<bool> {
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))]
+fn run(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<bool> {
     on_backend!(
         conn,
-        sqlite => |c| on_sqlite(c, vacuum).of("the database", ""),
+        sqlite => |c| on_sqlite(db, c, vacuum),
         postgres => |c| on_postgres(c, vacuum).map(|()| false)
     )
 }
@@ -127,29 +129,53 @@ fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
 }
 
 #[cfg(feature = "sqlite")]
-fn on_sqlite(conn: &mut SqliteConnection, vacuum: bool) -> QueryResult<bool> {
+fn on_sqlite(db: &Database, conn: &mut SqliteConnection, vacuum: bool) -> Result<bool> {
     use crate::db::sqlite::{Checkpoint, pragma};
 
-    /// Pages given back in one transaction.
-    const PAGES: u32 = 1_000;
-
-    // All tables, not only those that this connection has asked: it is new.
-    conn.batch_execute("PRAGMA optimize = 0x10012")?;
+    // All tables, not only those that this connection has asked: it is new. It reads a sample of each.
+    conn.batch_execute("PRAGMA optimize = 0x10012").of("the database", "")?;
     if vacuum {
-        conn.batch_execute("VACUUM")?;
-    } else if pragma(conn, "auto_vacuum")? == "2" {
-        let mut left = pragma(conn, "freelist_count")?;
-        while left != "0" {
-            conn.batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-            let now = pragma(conn, "freelist_count")?;
-            if now == left {
-                break;
-            }
-            left = now;
-        }
+        conn.batch_execute("VACUUM").of("the database", "")?;
+    } else if pragma(conn, "auto_vacuum").of("the database", "")? == "2" {
+        give_pages_back(db)?;
     }
     // A program that reads an older state keeps the log as long as it is.
-    Checkpoint::truncate(conn).map(|done| done.busy != 0)
+    Checkpoint::truncate(conn).map(|done| done.busy != 0).of("the database", "")
+}
+
+/// Shortens a file with `auto_vacuum = INCREMENTAL` by its free pages, and leaves room for other writers meanwhile.
+#[cfg(feature = "sqlite")]
+fn give_pages_back(db: &Database) -> Result<()> {
+    use crate::db::{Bulk, Chunk, Manner};
+
+    let mut bulk = Bulk::new(db, Manner::Brisk)?;
+    while bulk.write(|conn, chunk: Chunk| {
+        on_backend!(conn, sqlite => |c| give_some_back(c, chunk).of("the database", ""), postgres => |_c| Ok(false))
+    })? {}
+    Ok(())
+}
+
+/// Gives free pages back until the chunk is over. Returns true if some are left.
+#[cfg(feature = "sqlite")]
+fn give_some_back(conn: &mut SqliteConnection, chunk: crate::db::Chunk) -> QueryResult<bool> {
+    use crate::db::sqlite::pragma;
+
+    /// Pages given back before looking at the time again.
+    const PAGES: u32 = 100;
+
+    let mut left = pragma(conn, "freelist_count")?;
+    while left != "0" {
+        conn.batch_execute(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let now = pragma(conn, "freelist_count")?;
+        if now == left {
+            return Ok(false);
+        }
+        left = now;
+        if chunk.is_over() {
+            return Ok(left != "0");
+        }
+    }
+    Ok(false)
 }
 
 /// What the free pages of a SQLite file come to.

@@ -50,6 +50,7 @@ pub use store::{clear, get, open, seal, set, stored};
 
 pub(crate) use documents::{Sealing, WithoutKey, has_sealed_columns, seal_documents};
 pub(crate) use envelope::key_id;
+pub(crate) use store::take_into_use;
 
 /// Whether a value is a text that viraldb sealed.
 pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, Trouble};
 use super::{Column, Keyring, Place, Secret, store};
-use crate::db::{Database, DbConnection, on_backend};
+use crate::db::{Bulk, Database, DbConnection, Manner, on_backend};
 use crate::error::{Result, ResultExt};
 
 /// How many values are read, and sealed anew in one transaction, unless told otherwise.
@@ -265,6 +265,7 @@ pub(super) fn reseal(
     })?;
     let (mut resealed, mut done) = (0, 0);
     let mut passes = PASSES;
+    let mut bulk = if work.dry_run { None } else { Some(Bulk::new(db, Manner::Brisk)?) };
     loop {
         let mut pass = Pass::default();
         for column in Column::ALL {
@@ -276,7 +277,7 @@ pub(super) fn reseal(
                     break;
                 }
                 let read = page.len() as u64;
-                pass.work_on(db, keyring, column, work, page)?;
+                pass.work_on(bulk.as_mut(), keyring, column, work, page)?;
                 done += read;
                 left = left.saturating_sub(read);
             }
@@ -306,7 +307,7 @@ struct Pass {
 impl Pass {
     fn work_on(
         &mut self,
-        db: &Database,
+        bulk: Option<&mut Bulk<'_>>,
         keyring: &Keyring,
         column: Column,
         work: &Work<'_>,
@@ -328,13 +329,17 @@ impl Pass {
                 }
             }
         }
-        if work.dry_run || exchanges.is_empty() {
+        let Some(bulk) = bulk else {
             self.report.resealed += exchanges.len() as u64;
             return Ok(());
+        };
+        let mut left = &*exchanges;
+        while let Some((given, written)) = bulk.write_next(&mut left, work.batch as usize, |conn, next| {
+            Ok((next.len() as u64, exchange(conn, keyring, column, next)?))
+        })? {
+            self.report.resealed += written;
+            self.lost += given - written;
         }
-        let written = db.write(|conn| exchange(conn, keyring, column, &exchanges))?;
-        self.report.resealed += written;
-        self.lost += exchanges.len() as u64 - written;
         Ok(())
     }
 }

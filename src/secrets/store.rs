@@ -127,7 +127,7 @@ impl Keyring {
 pub(super) const LOCK: &str = "viraldb secrets";
 
 /// Records that the first key seals here, if it may, and keeps it from being retired until the transaction ends.
-pub(super) fn take_into_use(
+pub(crate) fn take_into_use(
     conn: &mut DbConnection,
     keyring: &Keyring,
     at: &impl fmt::Display,

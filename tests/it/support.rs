@@ -2,6 +2,8 @@
 
 #[cfg(feature = "sqlite")]
 pub mod mounts;
+#[cfg(feature = "sqlite")]
+pub mod neighbors;
 pub mod planted;
 #[cfg(feature = "postgres")]
 pub mod pooler;

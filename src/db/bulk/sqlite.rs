@@ -2,20 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-use super::Chunk;
+use super::{Chunk, Manner};
 use crate::db::sqlite::Checkpoint;
 use crate::db::{Database, DbConnection, Session, on_backend, wake};
 use crate::{Error, Result};
 
-/// How long a chunk holds SQLite's write lock while others write. sqlite3's own handler of a busy lock asks again after
-/// 53, 78 and 103 ms, so a writer that met the lock has it after 78 ms.
+/// How long a brisk chunk holds SQLite's write lock while others write. sqlite3's own handler of a busy lock asks again
+/// after 53, 78 and 103 ms, so a writer that met the lock has it after 78 ms.
 const SHARED: Duration = Duration::from_millis(60);
 
-/// How long the lock stays free behind such a chunk, at least: the time in which that handler asks once.
+/// How long it holds the lock that it waited for longer than [`LONG_WAIT`]: many others are waiting, too, and each of them
+/// waits for all chunks that come first.
+const CROWDED: Duration = Duration::from_millis(20);
+
+/// A wait that shows that many programs want the lock.
+const LONG_WAIT: Duration = Duration::from_millis(240);
+
+/// A wait for the lock that shows that another program had it.
+const WAIT: Duration = Duration::from_millis(2);
+
+/// How long the lock stays free after a brisk chunk, at least: the time in which that handler asks once.
 const REST: Duration = Duration::from_millis(40);
 
 /// The longest rest, when many programs load rows at once.
-const LONGEST_REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(3);
+
+/// How long a gentle chunk holds the lock while others write, how many times as long it rests, and at most how long. A
+/// writer that meets the lock sleeps for 40 ms, so the 99th percentile stays low as long as few writes meet it.
+const GENTLE: Duration = Duration::from_millis(2);
+const GENTLE_REST: u32 = 200;
+const LONGEST_GENTLE_REST: Duration = Duration::from_secs(1);
 
 /// How long a chunk holds the lock when nobody else has written for a while.
 const ALONE: Duration = Duration::from_millis(800);
@@ -44,6 +60,7 @@ pub(super) struct Own {
 
 /// How long the lock is held, and how long it is free after that.
 pub(super) struct Pace {
+    manner: Manner,
     pub(super) hold: Duration,
     rest: Duration,
     /// When another writer was noticed last.
@@ -53,7 +70,7 @@ pub(super) struct Pace {
 }
 
 impl Own {
-    pub(super) fn new(db: &Database) -> Result<Self> {
+    pub(super) fn new(db: &Database, manner: Manner) -> Result<Self> {
         db.require_no_write()?;
         let mut session = db.session()?;
         // Pages that are changed stay in memory until the chunk is committed. The log is copied into the database
@@ -67,7 +84,7 @@ impl Own {
             postgres => |_c| Ok(())
         )?;
         let version = wake::version(&mut session)?;
-        let pace = Pace { hold: SHARED, rest: Duration::ZERO, noticed: None, unseen: Duration::ZERO };
+        let pace = Pace::new(manner);
         Ok(Self { session, version, pace, held: Duration::ZERO, free_until: Instant::now() })
     }
 
@@ -80,7 +97,8 @@ impl Own {
         let asked = Instant::now();
         self.begin(db)?;
         let begun = Instant::now();
-        let chunk = Chunk { end: Some(begun + self.pace.hold) };
+        let hold = self.pace.hold_after(begun - asked);
+        let chunk = Chunk { time: Some((begun, begun + hold)), is_short: hold <= SHARED };
         let done = self.session.finish(|conn| work(conn, chunk))?;
         let ended = Instant::now();
         let version = wake::version(&mut self.session)?;
@@ -130,19 +148,33 @@ impl Drop for Own {
 }
 
 impl Pace {
+    const fn new(manner: Manner) -> Self {
+        let hold = match manner {
+            Manner::Brisk => SHARED,
+            Manner::Gentle => GENTLE,
+        };
+        Self { manner, hold, rest: Duration::ZERO, noticed: None, unseen: Duration::ZERO }
+    }
+
+    /// How long a chunk may hold the lock for which it has waited.
+    fn hold_after(&self, waited: Duration) -> Duration {
+        match waited {
+            waited if waited > LONG_WAIT => self.hold.min(CROWDED),
+            waited if waited > WAIT => self.hold.min(SHARED),
+            _ => self.hold,
+        }
+    }
+
     /// Decides about the next chunk after one that `waited` for the lock and `held` it.
     fn adapt(&mut self, waited: Duration, held: Duration, others_wrote: bool) {
         let now = Instant::now();
         self.unseen += held;
-        if others_wrote || waited > Duration::from_millis(2) {
+        if others_wrote || waited > WAIT {
             self.noticed = Some(now);
-            self.hold = SHARED;
-            // Among many who wait for each other, each comes back later.
-            self.rest = if waited > SHARED * 4 { self.rest * 2 } else { self.rest * 3 / 4 };
-            self.rest = self.rest.clamp(REST, LONGEST_REST);
+            self.share(waited, held);
             self.unseen = Duration::ZERO;
         } else if self.noticed.is_some_and(|at| now - at < QUIET) {
-            self.rest = REST;
+            self.share(waited, held);
         } else {
             self.hold = (self.hold * 2).min(ALONE);
             let is_unseen = self.unseen >= UNSEEN;
@@ -151,5 +183,70 @@ impl Pace {
                 self.unseen = Duration::ZERO;
             }
         }
+    }
+
+    /// Makes room for others after a chunk that `waited` for the lock and `held` it.
+    fn share(&mut self, waited: Duration, held: Duration) {
+        match self.manner {
+            Manner::Gentle => {
+                self.hold = GENTLE;
+                self.rest = (held * GENTLE_REST).min(LONGEST_GENTLE_REST);
+            }
+            Manner::Brisk => {
+                self.hold = SHARED;
+                // Among many who wait for each other, each comes back later.
+                self.rest = if waited > LONG_WAIT { self.rest * 2 } else { self.rest * 3 / 4 };
+                self.rest = self.rest.clamp(REST, LONGEST_REST);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_chunk_is_shorter_the_longer_it_waited() {
+        let mut pace = Pace::new(Manner::Brisk);
+        assert_eq!((pace.hold_after(MS), pace.hold_after(MS * 300)), (SHARED, CROWDED));
+        for _ in 0..9 {
+            pace.adapt(Duration::ZERO, SHARED, false);
+        }
+        assert_eq!(pace.hold_after(MS), ALONE);
+        assert_eq!((pace.hold_after(MS * 3), pace.hold_after(MS * 300)), (SHARED, CROWDED));
+    }
+
+    #[test]
+    fn chunks_rest_while_others_write_and_longer_among_many() {
+        let mut pace = Pace::new(Manner::Brisk);
+        pace.adapt(Duration::ZERO, SHARED, true);
+        assert_eq!((pace.hold, pace.rest), (SHARED, REST));
+        for _ in 0..9 {
+            pace.adapt(MS * 300, CROWDED, true);
+        }
+        assert_eq!((pace.hold, pace.rest), (SHARED, LONGEST_REST));
+    }
+
+    #[test]
+    fn a_gentle_chunk_rests_two_hundred_times_as_long_as_it_worked() {
+        let mut pace = Pace::new(Manner::Gentle);
+        pace.adapt(Duration::ZERO, MS * 2, true);
+        assert_eq!((pace.hold, pace.rest), (GENTLE, MS * 400));
+        pace.adapt(Duration::ZERO, MS * 60, true);
+        assert_eq!(pace.rest, LONGEST_GENTLE_REST);
+    }
+
+    #[test]
+    fn the_lock_is_free_for_a_moment_in_each_second_that_it_was_held() {
+        let mut pace = Pace::new(Manner::Brisk);
+        let mut rests = Vec::new();
+        for _ in 0..4 {
+            pace.adapt(Duration::ZERO, MS * 500, false);
+            rests.push(pace.rest);
+        }
+        assert_eq!(rests, [Duration::ZERO, LOOK_OUT, Duration::ZERO, LOOK_OUT]);
     }
 }

@@ -6,7 +6,7 @@ use super::finding::{Check, Finding};
 use super::fix::{Fix, on_engine};
 use crate::db::catalog::has_table;
 use crate::db::migrate::{self, Entry, History, State};
-use crate::db::unfinished;
+use crate::db::unfinished::{self, Takeover};
 use crate::error::SERVER_IS_READ_ONLY;
 use crate::{Error, Result};
 
@@ -47,12 +47,24 @@ pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// A transfer that was interrupted leaves a database that looks whole, and lacks rows.
+/// A transfer or takeover that was interrupted leaves a database that looks complete but lacks rows.
 pub(super) fn transfer(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
-    let Some(copied) = patient.read(unfinished::copied)? else { return Ok(Vec::new()) };
-    let what = format!("a transfer into the database has not ended, {copied} rows so far");
-    let why = "the other rows are missing, and what is written meanwhile may take their ids";
-    Ok(vec![Finding::error(Check::Transfer, what, why).mend(unfinished::mend(&patient.opener.url))])
+    let mut found = Vec::new();
+    if let Some(copied) = patient.read(unfinished::copied)? {
+        let what = format!("a transfer into the database has not ended, {copied} rows so far");
+        let why = "the other rows are missing, and what is written meanwhile may take their ids";
+        let mend = unfinished::mend(&patient.opener.url);
+        found.push(Finding::error(Check::Transfer, what, why).mend(mend));
+    }
+    for Takeover { application, source, .. } in patient.read(unfinished::takeovers)? {
+        let what = format!("a takeover of {application} has not ended");
+        let mend = format!(
+            "if it is not running, run it again: viraldb takeover {source} --to {}",
+            patient.opener.url
+        );
+        found.push(Finding::warning(Check::Transfer, what, "some of its rows are missing").mend(mend));
+    }
+    Ok(found)
 }
 
 fn of_entry(entry: &Entry) -> Option<Finding> {

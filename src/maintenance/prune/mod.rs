@@ -4,7 +4,6 @@
 //! of which looks again whether its rows are still to go. So nobody waits for the reading, and however a prune ends,
 //! what it has begun with a row it has also ended: a run goes together with all that belongs to it, or stays.
 
-mod pace;
 mod samples;
 mod tree;
 
@@ -14,9 +13,9 @@ use serde::Serialize;
 
 use super::TableRows;
 use crate::config::Config;
+use crate::db::{Bulk, Manner};
 use crate::types::portable;
 use crate::{Database, DbConnection, Error, Result, Timestamp};
-use pace::Pace;
 use samples::Samples;
 use tree::{TREES, Tree};
 
@@ -136,9 +135,9 @@ pub enum Pruning<'a> {
 ///
 /// `discovered_videos` stay: they say which videos were used already.
 ///
-/// Each transaction is short. On SQLite, where one writes at a time, a prune stands back while others write: it then
-/// holds the lock for about two milliseconds, and waits 200 times as long before it asks for it again. On PostgreSQL it
-/// rests as long as it works. When it was killed, the next one goes on.
+/// Each transaction is short. On SQLite, where only one program can write at a time, a prune makes room for others: while
+/// they write, it holds the lock for about two milliseconds and then rests 200 times as long. On PostgreSQL it rests as
+/// long as it works. If it is killed, the next one continues.
 ///
 /// ```
 /// use viraldb::config::Config;
@@ -173,11 +172,11 @@ pub fn prune(
     if prune.dry_run {
         db.read_newest(|conn| conn.snapshot(|conn| count(conn, prune, &mut pruned, told)))?;
     } else {
-        let mut pace = Pace::new(db, prune.batch)?;
+        let mut bulk = Bulk::new(db, Manner::Gentle)?;
         for part in prune.wanted() {
             match tree_of(part) {
-                None => Samples::delete(db, &mut pace, prune, &mut pruned, told)?,
-                Some(tree) => tree.delete(db, &mut pace, prune, &mut pruned, told)?,
+                None => Samples::delete(db, &mut bulk, prune, &mut pruned, told)?,
+                Some(tree) => tree.delete(db, &mut bulk, prune, &mut pruned, told)?,
             }
             tracing::info!(part = part.as_str(), rows = pruned.rows(), "pruned");
         }

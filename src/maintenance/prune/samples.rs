@@ -1,7 +1,8 @@
 //! Samples that are not the last of their day or week.
 
-use super::{PAGE, Pace, Prune, Pruned, Pruning, tree};
+use super::{PAGE, Prune, Pruned, Pruning, tree};
 use crate::compilation::Analytics;
+use crate::db::Bulk;
 use crate::republishing::{ChannelStatistics, VideoStatistics};
 use crate::series::{Every, Thinning};
 use crate::{Database, DbConnection, Result};
@@ -44,7 +45,7 @@ fn texts(ids: Vec<impl ToString>) -> Vec<String> {
 impl Samples {
     pub(super) fn delete(
         db: &Database,
-        pace: &mut Pace<'_>,
+        bulk: &mut Bulk<'_>,
         prune: &Prune,
         pruned: &mut Pruned,
         told: &mut dyn FnMut(Pruning<'_>) -> Result<()>,
@@ -56,10 +57,9 @@ impl Samples {
                 while !thinning.is_done() {
                     let found = db.read_newest(|conn| (samples.next)(conn, &mut thinning))?;
                     let mut left = &*found;
-                    while let Some(ids) = pace.next(&mut left) {
-                        let gone = pace.write(|conn| {
-                            tree::delete_where(conn, samples.table, "id", samples.ids, ids, None)
-                        })?;
+                    while let Some(gone) = bulk.write_next(&mut left, prune.batch as usize, |conn, ids| {
+                        tree::delete_where(conn, samples.table, "id", samples.ids, ids, None)
+                    })? {
                         pruned.add(samples.table, gone);
                         told(Pruning::Rows(pruned.rows()))?;
                     }

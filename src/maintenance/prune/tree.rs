@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
-use super::{PAGE, Pace, Part, Prune, Pruned, Pruning};
-use crate::db::{clock, on_backend};
+use super::{PAGE, Part, Prune, Pruned, Pruning};
+use crate::db::{Bulk, clock, on_backend};
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
 
@@ -103,7 +103,7 @@ impl Tree {
     pub(super) fn delete(
         &self,
         db: &Database,
-        pace: &mut Pace<'_>,
+        bulk: &mut Bulk<'_>,
         prune: &Prune,
         pruned: &mut Pruned,
         told: &mut dyn FnMut(Pruning<'_>) -> Result<()>,
@@ -112,8 +112,9 @@ impl Tree {
         let mut pages = Pages::new(self);
         while let Some(found) = db.read_newest(|conn| pages.next(conn, prune))? {
             let mut left = &*found;
-            while let Some(ids) = pace.next(&mut left) {
-                let gone = pace.write(|conn| self.delete_batch(conn, prune, ids, told))?;
+            while let Some(gone) = bulk.write_next(&mut left, prune.batch as usize, |conn, ids| {
+                self.delete_batch(conn, prune, ids, told)
+            })? {
                 pruned.file_count += gone.files;
                 for (table, rows) in gone.rows {
                     pruned.add(table, rows);

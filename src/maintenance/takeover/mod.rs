@@ -1,14 +1,17 @@
 //! The database of one of the Python applications, taken over into ours.
 //!
 //! The application is recognised by its tables. Each row is read as it stands there, brought to the types and words of
-//! our table, and stored, or rejected with a reason. All of it is one transaction: what was stopped has done nothing.
+//! our table, and stored, or rejected with a reason. On PostgreSQL all of it is one transaction. On SQLite, where such a
+//! transaction would lock out every other writer, it is staged in a temporary file first and then copied in chunks.
 
 mod application;
 mod batch;
 #[cfg(feature = "sqlite")]
-mod complete;
+mod gradual;
 mod mask;
 mod source;
+#[cfg(feature = "sqlite")]
+mod stage;
 mod value;
 
 use std::time::Instant;
@@ -25,7 +28,7 @@ use crate::db::migrate::{History, room};
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::secrets::{Keyring, Sealing, WithoutKey};
-use crate::{Database, DbConnection, Error, Result};
+use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use batch::{Batch, Plan};
 use source::{Source, Tables};
 
@@ -42,7 +45,7 @@ pub struct Options<'a> {
     pub keyring: Option<&'a Keyring>,
 }
 
-/// How far a takeover is.
+/// How far a takeover is. Into SQLite, each table comes twice: when it is read, and when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The table of the source.
@@ -83,6 +86,8 @@ pub struct Report {
     pub rejected: u64,
     /// Whether the target held all of it already, and nothing was written.
     pub was_complete: bool,
+    /// Of the rows that were taken, those that an interrupted takeover had copied before.
+    pub resumed: u64,
     /// How long it took.
     pub seconds: f64,
     /// Each table of the application, also one that the source lacks.
@@ -122,13 +127,18 @@ pub struct Taken {
 /// [`secrets::import_fernet`](crate::secrets::import_fernet).
 ///
 /// A target that holds these rows already, and no others in the application's tables, stays as it is: a takeover that was
-/// killed after its commit has done its work.
+/// killed after its last commit has done its work.
 ///
-/// It is one transaction of the target, whose write-ahead log on SQLite grows by what is written.
+/// Into PostgreSQL it is one transaction. Into SQLite the source is copied into a temporary file first, which takes as much
+/// room as the rows. If that fails, or `options` are strict and a row is rejected, nothing has been written to the target.
+/// Then the rows are copied in short transactions, so that other programs can go on writing. Their new rows get larger ids
+/// than those of the source. If a takeover is interrupted there, call this again with the same source: it copies the rows
+/// that are missing and leaves the others as they are, also if they have changed since. A row that cannot be there next to
+/// one that another program has written meanwhile is rejected.
 ///
 /// # Errors
 /// [`Error::Unusable`] for a source of no known application, or that is the target, and for a target that holds other
-/// rows in the application's tables. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
+/// rows in the application's tables or a takeover of another source that was interrupted. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
 /// source was written to while it was read in a way that shows.
 pub fn takeover(
     source: &str,
@@ -138,9 +148,7 @@ pub fn takeover(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let begin = Instant::now();
-    #[cfg(feature = "sqlite")]
-    let name = source;
-    let (from, target_url) = (Source::url(source)?, to.parse()?);
+    let (from, target_url) = (Source::url(source)?, to.parse::<DatabaseUrl>()?);
     let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };
     // A file is not opened under a second name: SQLite would keep other files next to it.
     if from != target_url && transfer::is_same_file(&from, &target_url) {
@@ -172,52 +180,87 @@ pub fn takeover(
     {
         return Err(unusable(IS_TARGET.to_owned()));
     }
-    #[cfg(feature = "sqlite")]
-    if let Some(report) =
-        complete::report(&mut source, name, to, (application, &tables), options, reject, progress)?
-    {
-        return Ok(report);
-    }
-    let (target, _dry) = if options.dry_run {
-        there_or_nowhere(to)?
-    } else {
-        (Database::open_with(to, &crate::Options::default())?, None)
-    };
     let mut run = Run { application, tables: &tables, options, reject, progress, first: None };
-    let mut taken = None;
-    let is_as_it_was = source.watch();
-    let done = source.read(|conn| {
-        target.write(|into| {
-            let (all, left) = run.take_all(conn, into)?;
-            is_as_it_was()?;
-            let rejected = all.iter().map(|table| table.rejected).sum();
-            taken = Some((all, left));
-            match run.first.take() {
-                Some(first) if options.strict => Err(Error::Rejected { rejected, first }),
-                _ if options.dry_run => Err(Error::Other("taken back".into())),
-                _ => Ok(()),
-            }
-        })
-    });
-    let (tables, left) = match (done, taken) {
-        (Ok(()), Some(taken)) => taken,
-        (Err(Error::Other(_)), Some(taken)) if options.dry_run => taken,
-        (Err(error), _) => return Err(error),
-        (Ok(()), None) => Default::default(),
+    let done = match &target_url {
+        DatabaseUrl::Postgres(_) => at_once(&mut source, to, &mut run)?,
+        #[cfg(feature = "sqlite")]
+        _ => gradual::takeover(&mut source, to, &mut run)?,
+        #[cfg(not(feature = "sqlite"))]
+        _ => return Err(Error::invalid("the target", "is of an engine that is not compiled in")),
     };
+    let Done { tables, left, was_complete, resumed } = done;
     let sum = |of: fn(&Taken) -> u64| tables.iter().map(of).sum();
     Ok(Report {
         application: application.to_string(),
         from: from.to_string(),
-        to: to.parse::<crate::DatabaseUrl>()?.to_string(),
+        to: target_url.to_string(),
         rows: sum(|table| table.rows),
         taken: sum(|table| table.taken),
         rejected: sum(|table| table.rejected),
-        was_complete: false,
+        was_complete,
+        resumed,
         seconds: begin.elapsed().as_secs_f64(),
         tables,
         left,
     })
+}
+
+/// What a takeover has done.
+struct Done {
+    tables: Vec<Taken>,
+    left: Vec<String>,
+    was_complete: bool,
+    resumed: u64,
+}
+
+/// Takes the source over into PostgreSQL, where other writers do not wait for one large transaction.
+fn at_once(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
+    #[cfg(feature = "sqlite")]
+    if let Some((tables, left)) = completed(source, to, run)? {
+        return Ok(Done { tables, left, was_complete: true, resumed: 0 });
+    }
+    let (target, _dry) = if run.options.dry_run {
+        there_or_nowhere(to)?
+    } else {
+        (Database::open_with(to, &crate::Options::default())?, None)
+    };
+    let is_dry = run.options.dry_run;
+    let mut taken = None;
+    let is_as_it_was = source.watch();
+    let done = source.read(|conn| {
+        target.write(|into| {
+            let full = full_tables(into, run.application)?;
+            if !full.is_empty() {
+                return Err(holds_other_rows(run.application, &full));
+            }
+            crate::db::lock_ingest(into)?;
+            let (all, left) = run.take_all(conn, into)?;
+            is_as_it_was()?;
+            run.require_strict(&all)?;
+            taken = Some((all, left));
+            if is_dry { Err(Error::Other("taken back".into())) } else { Ok(()) }
+        })
+    });
+    let (tables, left) = match (done, taken) {
+        (Err(Error::Other(_)), Some(taken)) if is_dry => taken,
+        (Ok(()), taken) => taken.unwrap_or_default(),
+        (Err(error), _) => return Err(error),
+    };
+    Ok(Done { tables, left, was_complete: false, resumed: 0 })
+}
+
+/// Returns what was taken if the target holds it already: a takeover that was killed after its commit has done its work.
+#[cfg(feature = "sqlite")]
+fn completed(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Option<(Vec<Taken>, Vec<String>)>> {
+    // A target that does not exist, or is not current, holds nothing of this takeover.
+    let Ok(target) = Database::connect_with(to, &crate::Options::default()) else { return Ok(None) };
+    let is_empty = target.read(|conn| full_tables(conn, run.application))?.is_empty();
+    if is_empty || !stage::may_hold(&target, source, run)? {
+        return Ok(None);
+    }
+    let stage = stage::Stage::new()?;
+    let taken = stage.fill(source, run)?;
+    Ok(stage.is_held_by(&target, run.application.tables())?.then_some(taken))
 }
 
 const IS_TARGET: &str = "is the target itself; name another database";
@@ -249,17 +292,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Reports a row that is not taken.
+    fn rejected(&mut self, row: Reject) -> Result<()> {
+        self.first.get_or_insert_with(|| format!("{} {}: {}", row.table, row.key, row.reason));
+        (self.reject)(row)
+    }
+
+    /// Refuses rejected rows if the options say so.
+    fn require_strict(&mut self, tables: &[Taken]) -> Result<()> {
+        let rejected = tables.iter().map(|table| table.rejected).sum();
+        match self.first.take() {
+            Some(first) if self.options.strict => Err(Error::Rejected { rejected, first }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings all rows to our form and stores them by `into`.
     fn take_all(
         &mut self,
         from: &mut DbConnection,
         into: &mut DbConnection,
     ) -> Result<(Vec<Taken>, Vec<String>)> {
-        require_empty(into, self.application)?;
-        on_backend!(
-            &mut *into,
-            sqlite => |_c| Ok::<(), diesel::result::Error>(()),
-            postgres => |c| crate::db::postgres::lock_ingest(c)
-        )?;
         let known = self.application.tables();
         let mut left: Vec<String> = self
             .tables
@@ -297,28 +350,25 @@ impl Run<'_> {
         let table = plan.table.from;
         let of = source::count(from, table)?;
         (self.progress)(Progress { table, done: 0, of });
-        let mut reject = |row: Reject| {
-            self.first.get_or_insert_with(|| format!("{} {}: {}", row.table, row.key, row.reason));
-            (self.reject)(row)
-        };
         let mut batch = Batch::default();
         source::rows(from, table, plan.columns, plan.key, |row| {
             taken.rows += 1;
             batch.push(row);
             if batch.is_full() {
-                std::mem::take(&mut batch).store(into, plan, sealing, taken, &mut reject)?;
+                std::mem::take(&mut batch)
+                    .store(into, plan, sealing, taken, &mut |row| self.rejected(row))?;
                 (self.progress)(Progress { table, done: taken.rows, of });
             }
             Ok(())
         })?;
-        batch.store(into, plan, sealing, taken, &mut reject)?;
+        batch.store(into, plan, sealing, taken, &mut |row| self.rejected(row))?;
         (self.progress)(Progress { table, done: taken.rows, of });
         Ok(())
     }
 }
 
-/// Refuses a target with rows in the tables that the application's go into.
-fn require_empty(conn: &mut DbConnection, application: Application) -> Result<()> {
+/// The tables of a target that are not empty, of those that the application's go into.
+fn full_tables(conn: &mut DbConnection, application: Application) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = Text)]
@@ -332,15 +382,16 @@ fn require_empty(conn: &mut DbConnection, application: Application) -> Result<()
         .collect();
     let full: Vec<Found> =
         on_backend!(conn, |c| diesel::sql_query(each.join(" UNION ALL ")).load(c)).of("the target", "")?;
-    if full.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = full.iter().map(|found| &*found.name).collect();
-    Err(Error::Unusable {
+    Ok(full.into_iter().map(|found| found.name).collect())
+}
+
+/// Refuses a target with rows that the takeover does not bring.
+fn holds_other_rows(application: Application, tables: &[String]) -> Error {
+    Error::Unusable {
         database: String::new(),
         reason: format!(
             "holds rows in {} already, and not those that would be taken; take {application} over into a database without",
-            names.join(", ")
+            tables.join(", ")
         ),
-    })
+    }
 }

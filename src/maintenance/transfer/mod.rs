@@ -31,14 +31,23 @@ use crate::db::{on_backend, same_file, unfinished};
 use crate::error::ResultExt;
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use read::Digester;
+#[cfg(feature = "sqlite")]
+pub(super) use read::{key, last_ids, rows};
+#[cfg(feature = "sqlite")]
+pub(super) use row::fields;
 pub(super) use tables::Table;
 use target::{Copied, Held};
 use value::Keeps;
 pub(super) use value::Kind;
 use write::Batch;
+#[cfg(feature = "sqlite")]
+pub(super) use write::Inserter;
 
-/// Rows that are written in one transaction, unless told otherwise.
+/// Rows that are written in one transaction at most, unless told otherwise.
 pub const BATCH: u32 = 20_000;
+
+/// Rows of the first transaction, when nobody knows yet how long a row takes.
+const FIRST_BATCH: usize = 1_000;
 
 /// Bytes of rows after which a batch is full, however few they are.
 const BATCH_BYTES: usize = 8 << 20;
@@ -61,7 +70,8 @@ pub enum Existing {
 pub struct Options {
     /// What to do with what the target holds.
     pub existing: Existing,
-    /// Rows in each transaction, at least 1; [`BATCH`] unless told. 8 MiB of rows are a batch, too.
+    /// Maximum number of rows in each transaction, at least 1; [`BATCH`] unless told. 8 MiB of rows are a batch, too. There
+    /// are fewer while other programs write to a SQLite target.
     pub batch: u32,
 }
 
@@ -351,14 +361,18 @@ impl<'a> Run<'a> {
         let all: Vec<&Table> = tables.iter().collect();
         let counts = read::counts(conn, &all)?;
         let there = target.write(|conn| target::begin(conn, tables, existing, target.url()))?;
+        let most = self.options.batch as usize;
+        let rows = &write::Rows::new(FIRST_BATCH, most);
         let done = std::thread::scope(|scope| {
             // One batch is written, one waits, and one is being filled.
             let (sender, batches) = sync_channel(1);
-            let writer = scope.spawn(move || write::all(target, &batches));
+            let writer = scope.spawn(move || write::all(target, &batches, rows));
             let read = tables
                 .iter()
                 .zip(counts)
-                .map(|(table, count)| self.copy(conn, table, count, &there, &sender))
+                .map(|(table, count)| {
+                    self.copy(conn, table, count, &there, &Sender { batches: &sender, rows })
+                })
                 .collect::<Result<Vec<_>>>();
             drop(sender);
             let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -375,7 +389,7 @@ impl<'a> Run<'a> {
         table: &'a Table,
         of: u64,
         there: &Copied,
-        sender: &SyncSender<Batch<'a>>,
+        sender: &Sender<'_, 'a>,
     ) -> Result<Done<'a>> {
         let begin = Instant::now();
         let there = there.get(table.name).copied().unwrap_or_default();
@@ -385,7 +399,6 @@ impl<'a> Run<'a> {
                 "has changed in rows that were copied before the transfer was interrupted; begin anew with --replace",
             )
         };
-        let batch = self.options.batch as usize;
         let mut digester = Digester::new(table, Some(keeps(self.target)));
         let mut next = Batch::new(table, there);
         (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: 0, of });
@@ -397,8 +410,8 @@ impl<'a> Run<'a> {
             } else if digest.rows == there.rows && digest != there {
                 return Err(changed());
             }
-            if next.is_full(batch, BATCH_BYTES) {
-                send(sender, &mut next, digest)?;
+            if next.is_full(sender.rows.get(), BATCH_BYTES) {
+                sender.send(&mut next, digest)?;
                 (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: digest.rows, of });
             }
             Ok(())
@@ -408,7 +421,7 @@ impl<'a> Run<'a> {
             return Err(changed());
         }
         if digest.rows > next.before.rows {
-            send(sender, &mut next, digest)?;
+            sender.send(&mut next, digest)?;
         }
         (self.progress)(Progress { phase: Phase::Copying, table: table.name, done: digest.rows, of });
         Ok(Done { table, digest, seconds: begin.elapsed().as_secs_f64() })
@@ -467,12 +480,21 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Hands a batch to the writer, and begins the next.
-fn send<'a>(sender: &SyncSender<Batch<'a>>, batch: &mut Batch<'a>, after: Digest) -> Result<()> {
-    let next = Batch::new(batch.table, after);
-    let full = std::mem::replace(batch, next).up_to(after);
-    // The writer is gone only if it has failed, and tells why itself.
-    sender.send(full).map_err(|_| Error::Other("the rows could not be written".into()))
+/// The way to the thread that writes.
+struct Sender<'s, 'a> {
+    batches: &'s SyncSender<Batch<'a>>,
+    /// How many rows the next batch is to have.
+    rows: &'s write::Rows,
+}
+
+impl<'a> Sender<'_, 'a> {
+    /// Hands a batch to the writer and begins the next one.
+    fn send(&self, batch: &mut Batch<'a>, after: Digest) -> Result<()> {
+        let next = Batch::new(batch.table, after);
+        let full = std::mem::replace(batch, next).up_to(after);
+        // The writer is gone only if it has failed, and tells why itself.
+        self.batches.send(full).map_err(|_| Error::Other("the rows could not be written".into()))
+    }
 }
 
 fn keeps(target: &Database) -> Keeps {

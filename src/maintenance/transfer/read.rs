@@ -78,7 +78,7 @@ impl FromSqlRow<Untyped, Pg> for Raw {
 }
 
 /// Reads a table in the order of its key, and hands on each row as `row.rs` has it. Memory holds one row at a time.
-pub(super) fn rows(
+pub(in crate::maintenance) fn rows(
     conn: &mut DbConnection,
     table: &Table,
     mut each: impl FnMut(&[u8]) -> Result<()>,
@@ -92,6 +92,7 @@ pub(super) fn rows(
                 let Raw(native) = raw.of(table.name, "")?;
                 portable.clear();
                 from_sqlite(table, &native, &mut portable)?;
+                drop(native); // it may be large
                 each(&portable)?;
             }
             Ok(())
@@ -135,7 +136,7 @@ fn native_key(table: &Table, native: &[u8]) -> String {
 }
 
 /// The key of a row, as people write it.
-pub(super) fn key(table: &Table, row: &[u8]) -> String {
+pub(in crate::maintenance) fn key(table: &Table, row: &[u8]) -> String {
     match (table.columns.get(table.key), row::fields(row).nth(table.key)) {
         (Some(column), Some(Some(value))) => column.kind.shown(value),
         _ => String::new(),
@@ -223,7 +224,10 @@ pub(super) fn counts(conn: &mut DbConnection, tables: &[&Table]) -> Result<Vec<u
 }
 
 /// The largest id that each table has ever given, of those that number their rows.
-pub(super) fn last_ids(conn: &mut DbConnection, tables: &[Table]) -> Result<Vec<(String, i64)>> {
+pub(in crate::maintenance) fn last_ids(
+    conn: &mut DbConnection,
+    tables: &[Table],
+) -> Result<Vec<(String, i64)>> {
     #[derive(QueryableByName)]
     struct Last {
         #[diesel(sql_type = Text)]
@@ -232,6 +236,9 @@ pub(super) fn last_ids(conn: &mut DbConnection, tables: &[Table]) -> Result<Vec<
         last: i64,
     }
     let counting: Vec<&Table> = tables.iter().filter(|table| table.counts()).collect();
+    if counting.is_empty() {
+        return Ok(Vec::new());
+    }
     let each = |form: fn(&str) -> String| {
         counting.iter().map(|table| form(table.name)).collect::<Vec<_>>().join(" UNION ALL ")
     };

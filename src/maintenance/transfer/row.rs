@@ -23,7 +23,7 @@ pub(super) fn push(row: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// The fields of a row, in order; `None` is NULL.
-pub(super) fn fields(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+pub(in crate::maintenance) fn fields(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut rest = row.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (length, behind) = rest.split_first_chunk()?;

@@ -127,7 +127,7 @@ impl Table {
     }
 
     /// Whether the database numbers its rows.
-    pub(super) fn counts(&self) -> bool {
+    pub(in crate::maintenance) fn counts(&self) -> bool {
         self.columns.get(self.key).is_some_and(|key| key.kind == Kind::Big)
     }
 

@@ -111,7 +111,7 @@ impl Kind {
     }
 
     /// The value as people write it; of a key.
-    pub(super) fn shown(self, value: &[u8]) -> String {
+    pub(in crate::maintenance) fn shown(self, value: &[u8]) -> String {
         let shown = match self {
             Self::Big => fixed(value).map(|bytes| i64::from_be_bytes(bytes).to_string()),
             Self::Uuid => fixed(value).map(|bytes| uuid::Uuid::from_bytes(bytes).to_string()),

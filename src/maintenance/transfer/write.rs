@@ -1,5 +1,6 @@
 //! Writing batches of rows, each with the note of how far the transfer is in one transaction.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
 #[cfg(feature = "postgres")]
@@ -21,7 +22,7 @@ use super::tables::{Schema, copy_target};
 use super::target;
 #[cfg(feature = "sqlite")]
 use super::value::Bound;
-use crate::db::{Bulk, on_backend};
+use crate::db::{Bulk, Manner, on_backend};
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Error, Result};
 
@@ -70,13 +71,43 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// How many rows a batch has. The writer decides it, the reader obeys.
+pub(super) struct Rows {
+    next: AtomicUsize,
+    most: usize,
+}
+
+/// Rows of a batch that is small because other programs write.
+const FEW: usize = 100;
+
+impl Rows {
+    pub(super) fn new(first: usize, most: usize) -> Self {
+        Self { next: AtomicUsize::new(first.min(most)), most }
+    }
+
+    pub(super) fn get(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Decides it anew after a batch of so many rows.
+    fn adapt(&self, bulk: &Bulk<'_>, last: usize) {
+        let next = bulk.next_rows(last);
+        // The last rows of a table say little about how many fit, unless they took too long.
+        if next < last || last >= self.get() {
+            self.next.store(next.clamp(FEW.min(self.most), self.most), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Writes batches as they come, one transaction each. On SQLite others who write come to their turn in between.
-pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>) -> Result<()> {
-    let mut bulk = Bulk::new(target)?;
+pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>, rows: &Rows) -> Result<()> {
+    let mut bulk = Bulk::new(target, Manner::Brisk)?;
     batches.iter().try_for_each(|batch| match write(&mut bulk, &batch) {
         Err(error) if error.is_of_row() => Err(first_refused(target, &batch, error)?),
-        result => {
-            result.map_err(|error| error.with("what was copied before stays, and --resume goes on with it"))
+        Err(error) => Err(error.with("what was copied before stays, and --resume goes on with it")),
+        Ok(()) => {
+            rows.adapt(&bulk, batch.ends.len());
+            Ok(())
         }
     })
 }
@@ -94,18 +125,8 @@ fn insert(conn: &mut DbConnection, batch: &Batch<'_>, count: usize) -> Result<()
     on_backend!(
         conn,
         sqlite => |c| {
-            let sql = table.insert_into();
-            let mut values = Vec::with_capacity(table.columns.len());
-            for row in batch.each().take(count) {
-                values.clear();
-                for (column, value) in table.columns.iter().zip(row::fields(row)) {
-                    let value = Bound::new(column.kind, value);
-                    values.push(value.map_err(|reason| Error::invalid(format!("{}.{}", table.name, column.name), reason))?);
-                }
-                let insert = Insert { sql: &sql, values: &values };
-                diesel::RunQueryDsl::execute(insert, c).of(table.name, "")?;
-            }
-            Ok(())
+            let inserter = Inserter::new(table, "");
+            batch.each().take(count).try_for_each(|row| inserter.insert(c, row).map(drop))
         },
         postgres => |c| (table.copy)(c, batch.first(count)).of(table.name, "").map(drop),
     )
@@ -198,11 +219,46 @@ enum CopyError {
     Diesel(#[from] Diesel),
 }
 
-/// The INSERT of one row, whose text up to its values is `sql`. Its text is the same for every row of a table, and is kept prepared by it.
+/// Inserts rows of a table into SQLite, one by one.
+#[cfg(feature = "sqlite")]
+pub(in crate::maintenance) struct Inserter<'a> {
+    table: &'a Table,
+    start: String,
+    end: String,
+}
+
+#[cfg(feature = "sqlite")]
+impl<'a> Inserter<'a> {
+    /// `end` follows the values of each INSERT, such as `ON CONFLICT DO NOTHING`.
+    pub(in crate::maintenance) fn new(table: &'a Table, end: &str) -> Self {
+        Self { table, start: table.insert_into(), end: format!(") {end}") }
+    }
+
+    /// Inserts a row that was read by [`rows`](super::read::rows), and returns the number of rows that changed.
+    pub(in crate::maintenance) fn insert(
+        &self,
+        conn: &mut diesel::SqliteConnection,
+        row: &[u8],
+    ) -> Result<usize> {
+        let table = self.table;
+        let mut values = Vec::with_capacity(table.columns.len());
+        for (column, value) in table.columns.iter().zip(row::fields(row)) {
+            let value = Bound::new(column.kind, value);
+            values.push(
+                value.map_err(|reason| Error::invalid(format!("{}.{}", table.name, column.name), reason))?,
+            );
+        }
+        let insert = Insert { start: &self.start, values: &values, end: &self.end };
+        diesel::RunQueryDsl::execute(insert, conn).of(table.name, "")
+    }
+}
+
+/// The INSERT of one row. Its text is the same for every row of a table, so Diesel prepares it once.
 #[cfg(feature = "sqlite")]
 struct Insert<'a> {
-    sql: &'a str,
+    start: &'a str,
     values: &'a [Bound<'a>],
+    end: &'a str,
 }
 
 #[cfg(feature = "sqlite")]
@@ -222,7 +278,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Insert<'_> {
     ) -> diesel::QueryResult<()> {
         use diesel::sql_types::{BigInt, Double, Nullable, Text};
 
-        out.push_sql(self.sql);
+        out.push_sql(self.start);
         for (place, value) in self.values.iter().enumerate() {
             out.push_sql(if place == 0 { "(" } else { ", " });
             match value {
@@ -232,7 +288,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Insert<'_> {
                 Bound::Text(text) => out.push_bind_param::<Text, str>(text)?,
             }
         }
-        out.push_sql(")");
+        out.push_sql(self.end);
         Ok(())
     }
 }

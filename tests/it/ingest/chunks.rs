@@ -1,13 +1,13 @@
 //! Rows are stored in chunks: how they are divided changes nothing, large files take no longer a row than small ones, and
 //! others write meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::support::neighbors;
 
 /// A row for a chunk: which video, on which day, with how many views.
 fn rows() -> impl Strategy<Value = Vec<(u8, u32, Option<u16>)>> {
@@ -91,33 +91,9 @@ fn others_write_beside_an_ingest() {
     let db = Database::open(&format!("sqlite://{}", path.display())).unwrap();
     let rows: String =
         (0..60_000_u32).map(|n| row(&format!("{:08x}", n.wrapping_mul(0x9E37_79B1)), 12, "1")).collect();
-    let is_done = AtomicBool::new(false);
-    let waits = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let conn = rusqlite::Connection::open(&path).unwrap();
-                    conn.busy_timeout(Duration::from_secs(5)).unwrap();
-                    let mut waits = Vec::new();
-                    while !is_done.load(Ordering::Relaxed) {
-                        let start = Instant::now();
-                        conn.execute("INSERT INTO error_log (module, error_type, error_message) VALUES ('m', 't', 'e')", []).unwrap();
-                        waits.push(start.elapsed());
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
-                    waits
-                })
-            })
-            .collect();
-        let (report, _) = read(&db, format!("{HEADER}{rows}"), &Options::default());
-        assert_eq!(report.new, 60_000);
-        is_done.store(true, Ordering::Relaxed);
-        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
-    });
-    // Nobody failed, which their unwrap says. The bound is wide, because other tests run at the same time; `cargo bench`
-    // has the figure.
-    assert!(waits.iter().max() < Some(&Duration::from_secs(4)), "{:?}", waits.iter().max());
-    assert!(waits.len() > 20, "{}", waits.len());
+    neighbors::prepare(&path);
+    let (report, _) = neighbors::beside(&path, || read(&db, format!("{HEADER}{rows}"), &Options::default()));
+    assert_eq!(report.new, 60_000);
     let stored =
         db.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter::default(), &Page::first(1))).unwrap();
     assert_eq!(stored.len(), 1);

@@ -36,7 +36,11 @@ both! {
         let said: Value = serde_json::from_str(&t.ok(&["optimize", "--format", "json"])).unwrap();
         assert_eq!(said["vacuumed"], false);
         assert!(t.ok(&["optimize"]).contains("statistics brought up to date\nsize "));
-        assert!(t.ok(&["optimize", "--vacuum"]).contains(": vacuumed, "));
+        let ran = t.run(&["optimize", "--vacuum"]);
+        assert!(ran.code == 0 && ran.out.contains(": vacuumed, "), "{ran:?}");
+        let is_warned = ran.err.contains("other programs cannot write until this is done");
+        assert_eq!(is_warned, !t.is_postgres, "{ran:?}");
+        assert_eq!(t.run(&["optimize", "--vacuum", "-q"]).err, "");
         assert_eq!(t.ok(&["optimize", "-q"]), "");
     }
 

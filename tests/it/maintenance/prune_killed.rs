@@ -167,3 +167,22 @@ both! {
         assert_eq!(number(&db, "SELECT CAST(count(*) AS text) AS v FROM error_log"), written);
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn writers_of_other_programs_are_not_locked_out_by_a_prune() {
+    use crate::support::{Scratch, neighbors};
+
+    let t = Scratch::sqlite();
+    let db = t.db();
+    db.write(|c| {
+        let old = || NewErrorLog { resolved: Some(true), occurred_at: Some(days_ago(100)), ..make::error() };
+        NewErrorLog::insert_many(c, &(0..2_000).map(|_| old()).collect::<Vec<_>>())
+    })
+    .unwrap();
+    let how = Prune::new(&Config::open(&db).unwrap()).unwrap();
+    let path = t.path("viral.db");
+    neighbors::prepare(&path);
+    let pruned = neighbors::beside(&path, || prune(&db, &how, &mut |_| Ok(())).unwrap());
+    assert_eq!(pruned.rows(), 2_000);
+}

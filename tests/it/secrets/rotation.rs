@@ -294,6 +294,24 @@ both! {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn others_write_beside_a_rotation() {
+    use crate::support::neighbors;
+
+    let t = Scratch::sqlite();
+    let db = t.db();
+    let (old, new) = (key(), key());
+    let expected = many(&db, &ring([&old]), 600);
+    let path = t.path("viral.db");
+    neighbors::prepare(&path);
+    let done = neighbors::beside(&path, || {
+        secrets::rotate(&db, &ring([&new, &old]), secrets::BATCH, &mut |_| ()).unwrap()
+    });
+    assert_eq!((done.resealed, done.failed, done.left), (600, 0, 0));
+    all_open(&db, &ring([&new]), &expected);
+}
+
 /// Runs `secrets rotate` and returns the most memory it took.
 fn rotate_in_a_process(t: &Scratch, keys: &[&Key]) -> u64 {
     let texts: Vec<Secret> = keys.iter().map(|key| key.to_text()).collect();

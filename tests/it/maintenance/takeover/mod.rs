@@ -2,6 +2,8 @@
 
 #[cfg(feature = "sqlite")]
 mod commands;
+#[cfg(feature = "sqlite")]
+mod interrupted;
 mod rows;
 #[cfg(feature = "sqlite")]
 mod source;
