@@ -1,39 +1,51 @@
 //! `viraldb ingest`
 
-use std::fs::File;
-use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+mod progress;
+mod reading;
+mod watch;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use chrono::{DateTime, Datelike};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::output;
-use super::rejects::{Rejects, Shown};
-use super::{Context, Format as OutputFormat};
-use crate::db::same_file;
-use crate::ingest::{self, Format, Inputs, Options, Preview, Reject, Report};
-use crate::quote::{quoted, visible};
+use super::rejects::Rejects;
+use super::{Context, Format as OutputFormat, report};
+use crate::ingest::{self, Files, Format, Options};
+use crate::quote::quoted;
 use crate::secrets::{Keyring, has_sealed_columns};
-use crate::{Database, Error, Result, Timestamp, bounded};
+use crate::{Error, Result, Timestamp};
+
+use progress::Progress;
+pub(super) use reading::line;
+use reading::{DryRun, Reading};
 
 /// Rows that are bad are rejected, and the others are stored.
 ///
 /// Files may be compressed with gzip or zstd, or be UTF-16 with a byte-order mark. Of a ZIP archive, each CSV and JSON
 /// file is read. A CSV may be delimited by commas, semicolons, tabs or vertical bars.
 ///
+/// Of a folder, viraldb reads the .csv, .tsv, .txt, .json, .jsonl, .ndjson and .zip files, also with .gz or .zst, and those
+/// in its folders. It reads each file once and leaves out hidden files and unfinished downloads (.part, .tmp, .crdownload).
+/// A file of a folder or pattern that cannot be read is reported, and the others are read. A file that is named itself ends
+/// the command.
+///
 /// Exit 0 if all rows were stored, 3 if rows were rejected, 1 if a file could not be read or stored, or --strict stored
-/// nothing of it.
+/// nothing of it. A watch exits 0 when it is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files to read; - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// Files, folders and quoted patterns such as 'exports/**/*.csv' to read; - is standard input
+    #[arg(required_unless_present = "watch", conflicts_with = "watch", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Read the files of a folder, then new and changed ones as they come, until SIGINT (Ctrl-C) or SIGTERM. A file is read
+    /// when it has not changed for two seconds; rename finished files into the folder to be safe. Prints a row for each file,
+    /// in JSON one a line
+    #[arg(long, value_name = "DIR")]
+    watch: Option<PathBuf>,
+    /// Move each file of --watch here once its rows are stored, so that a restart does not read it again. A file of the same
+    /// name is kept
+    #[arg(long, requires = "watch", conflicts_with = "files", value_name = "DIR")]
+    done: Option<PathBuf>,
     /// Format of the files, when they do not show it: youtube-trending, youtube-studio, youtube-api, youtube-analytics,
     /// youtube-channels, yt-dlp, tiktok, takeout, jsonl, csv
     #[arg(long = "as", id = "as", value_name = "FORMAT")]
@@ -62,14 +74,21 @@ pub(super) struct Args {
     /// Write nothing: show the format, which column becomes what, the first three rows as they would be stored, and how
     /// many would be new, updated and rejected. Each batch is stored and rolled back, so a video of several batches counts
     /// in each
-    #[arg(long, conflicts_with = "strict")]
+    #[arg(long, conflicts_with_all = ["strict", "watch"])]
     dry_run: bool,
 }
 
 /// The exit code if rows were rejected.
 const REJECTED: u8 = 3;
 
+/// How many files that failed are named at the end.
+const NAMED: usize = 20;
+
 impl Args {
+    pub(super) const fn is_watch(&self) -> bool {
+        self.watch.is_some()
+    }
+
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let keyring = match &self.table {
             Some(table) if has_sealed_columns(table) => Keyring::from_env()?,
@@ -87,131 +106,96 @@ impl Args {
             keyring: Some(&keyring),
             ..Options::default()
         };
-        // All are opened before any is read, so that a wrong name changes nothing.
-        let opened = self.files.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let db = context.database()?;
-        if let Some(own) = self.files.iter().find(|input| db.is_own_file(input)) {
-            return Err(Error::invalid(own.display().to_string(), "is a file of the database itself"));
+        options.check()?;
+        match &self.watch {
+            Some(folder) => self.watch(context, folder, options),
+            None => self.read_all(context, options),
         }
-        let is_taken =
-            |path: &Path| db.is_own_file(path) || self.files.iter().any(|input| is_read_from(input, path));
-        let kept = self.rejects.as_deref().map(|path| Rejects::new(path, is_taken));
-        let mut kept = kept.transpose()?;
-        let mut reports = Vec::new();
-        let mut previews = Vec::new();
-        let read_all = opened.into_iter().try_for_each(|Opened { name, modified, file }| {
-            let Inputs { inputs, skipped } = ingest::inputs(&name, file)?;
-            if !context.quiet {
-                for file in skipped {
-                    output::message(&format!("{}: skipped, because {}", visible(&file.name), file.reason));
-                }
-            }
-            let options = Options { modified, ..options.clone() };
-            inputs.into_iter().try_for_each(|mut input| {
-                if self.dry_run {
-                    let (preview, read) = ingest::preview(&input.name, input.read, &options)?;
-                    input.read = read;
-                    if context.output.format == OutputFormat::Table {
-                        context.say(&preview_lines(&input.name, &preview))?;
-                    }
-                    previews.push(preview);
-                }
-                reports.push(read(context, &db, input, &options, &mut kept)?);
-                kept.as_mut().map_or(Ok(()), Rejects::flush)
-            })
-        });
-        // Also when one failed: what came in before it stays.
-        if context.output.format != OutputFormat::Table && (read_all.is_ok() || !reports.is_empty()) {
+    }
+
+    fn read_all(&self, context: &mut Context, options: Options<'_>) -> Result<ExitCode> {
+        let mut found = ingest::files(&self.files)?;
+        let db = context.database()?;
+        found.leave_out_own(&db)?;
+        let kept =
+            self.rejects(|path| db.is_own_file(path) || found.has(path), |path| found.would_have(path))?;
+        if found.left_out > 0 && !context.quiet {
+            let files = if found.left_out == 1 {
+                "file whose name does not end in a known format"
+            } else {
+                "files whose names do not end in a known format"
+            };
+            let said = format!("skipped {} {files}; name a file to read it anyway", found.left_out);
+            output::message(&said);
+        }
+        let mut reading = Reading::new(&db, options, kept);
+        let read = read_files(context, &mut reading, found);
+        // Print the reports also after an error: the rows that were stored before it stay.
+        if context.output.format != OutputFormat::Table && (read.is_ok() || !reading.reports.is_empty()) {
             if self.dry_run {
-                let runs: Vec<DryRun> = reports.iter().zip(previews).map(DryRun::of).collect();
+                let previews = std::mem::take(&mut reading.previews);
+                let runs: Vec<DryRun> = reading.reports.iter().zip(previews).map(DryRun::of).collect();
                 context.output.rows(&runs, &[])?;
             } else {
-                context.output.rows(&reports, &[])?;
+                context.output.rows(&reading.reports, &[])?;
             }
             context.output.flush();
         }
-        // Who runs it by a timer is to notice.
-        let any_rejected = reports.iter().any(|report| report.rejected > 0);
-        read_all.map(|()| if any_rejected { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+        // A timer that runs the command notices rejected rows by the exit code.
+        let any_rejected = reading.reports.iter().any(|report| report.rejected > 0);
+        read.map(|()| if any_rejected { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
+    }
+
+    /// Opens the file of rejected rows, which must not be one that is read, now or later.
+    fn rejects(
+        &self,
+        is_taken: impl Fn(&Path) -> bool,
+        is_read_later: impl Fn(&Path) -> bool,
+    ) -> Result<Option<Rejects<'_>>> {
+        let Some(path) = &self.rejects else { return Ok(None) };
+        let kept = Rejects::new(path, is_taken)?;
+        if is_read_later(path) {
+            let reason =
+                "is in a folder that is read, so its rows would be read as well; name a file elsewhere";
+            return Err(Error::invalid(format!("--rejects {}", path.display()), reason));
+        }
+        Ok(Some(kept))
     }
 }
 
-/// Reads one input, and says what came in.
-fn read(
-    context: &mut Context,
-    db: &Database,
-    input: ingest::Input,
-    options: &Options<'_>,
-    kept: &mut Option<Rejects<'_>>,
-) -> Result<Report> {
-    let bar = progress(context, input.length);
-    let mut shown = Shown::default();
-    let are_kept = kept.is_some();
-    let report = ingest::ingest(db, &input.name, bar.wrap_read(input.read), options, &mut |row: Reject| {
-        shown.add(|| format!("line {}: {}", row.line, row.reason));
-        kept.as_mut().map_or(Ok(()), |kept| kept.keep(&row))
-    });
-    bar.finish_and_clear();
-    if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
-        context.say(&line(report))?;
-        context.output.flush();
-    }
-    if !context.quiet {
-        shown.print(report.as_ref().map_or(0, |report| report.rejected), are_kept);
-    }
-    report
-}
-
-/// What a dry run prints for programs.
-#[derive(Debug, Serialize, Deserialize)]
-struct DryRun {
-    file: String,
-    format: String,
-    table: String,
-    rows: u64,
-    new: u64,
-    updated: u64,
-    unchanged: u64,
-    snapshots: u64,
-    trends: u64,
-    rejected: u64,
-    /// The name in the CSV of each column that is read.
-    mapping: Map<String, Value>,
-    first_rows: Vec<Map<String, Value>>,
-}
-
-impl DryRun {
-    fn of((report, preview): (&Report, Preview)) -> Self {
-        Self {
-            file: report.file.clone(),
-            format: report.format.clone(),
-            table: report.table.clone(),
-            rows: report.rows,
-            new: report.new,
-            updated: report.updated,
-            unchanged: report.unchanged,
-            snapshots: report.snapshots,
-            trends: report.trends,
-            rejected: report.rejected,
-            mapping: preview.mapping.into_iter().map(|(ours, csv)| (ours, csv.into())).collect(),
-            first_rows: preview.rows,
+/// Reads files one after the other. One that is named ends it if it fails; those of folders and patterns are reported, and
+/// the last error names them.
+fn read_files(context: &mut Context, reading: &mut Reading<'_>, found: Files) -> Result<()> {
+    let count = found.files.len() + found.failures.len();
+    let mut failed: Vec<String> = Vec::new();
+    for error in found.failures {
+        report(&error);
+        if let Error::Io { path, .. } = error {
+            failed.push(path.display().to_string());
         }
     }
-}
-
-/// How an input is understood, for people.
-fn preview_lines(name: &str, preview: &Preview) -> String {
-    let Preview { format, table, mapping, rows } = preview;
-    let mut lines = format!("{}  dry run, nothing is written: {format} for {table}\n", visible(name));
-    for (ours, csv) in mapping {
-        lines += &format!("  {ours} is {}\n", quoted(csv));
-    }
-    for (place, row) in rows.iter().enumerate() {
-        for (table, row) in row {
-            lines += &format!("  row {} of {table}: {}\n", place + 1, visible(&row.to_string()));
+    let mut progress = Progress::new(context, &found.files);
+    for file in found.files {
+        match reading.file(context, &file, &mut progress, None) {
+            Err(error) if !file.is_named && reading.may_go_on_after(&error) => {
+                progress.hide(|| report(&error));
+                failed.push(file.path.display().to_string());
+            }
+            read => read?,
         }
     }
-    lines
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => {
+            let mut list: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+            let more = format!("{} more", names.len().saturating_sub(NAMED));
+            if names.len() > NAMED {
+                list.push(&more);
+            }
+            let what = format!("{} of {count} files", names.len());
+            Err(Error::invalid(what, format!("could not be read or stored: {}", list.join(", "))))
+        }
+    }
 }
 
 /// Columns of a CSV, and what they become.
@@ -245,81 +229,4 @@ impl FromStr for ColumnMap {
             None => Ok(Self(pairs)),
         }
     }
-}
-
-/// Returns true if a file is the input of this name, which may also be where standard input comes from.
-fn is_read_from(input: &Path, path: &Path) -> bool {
-    if input.as_os_str() == "-" {
-        path.is_file() && same_file(Path::new("/dev/stdin"), path)
-    } else {
-        same_file(input, path)
-    }
-}
-
-struct Opened {
-    name: String,
-    /// When it was last modified.
-    modified: Option<Timestamp>,
-    file: File,
-}
-
-fn open(path: &PathBuf) -> Result<Opened> {
-    if path.as_os_str() == "-" {
-        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|error| Error::io(path, error))?;
-        return Ok(Opened { name: "-".to_owned(), modified: None, file: stdin.into() });
-    }
-    let file = bounded::open(path)?;
-    let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
-    if metadata.is_dir() {
-        return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));
-    }
-    let modified = metadata.modified().ok().filter(|_| metadata.is_file()).and_then(timestamp);
-    Ok(Opened { name: path.display().to_string(), modified, file })
-}
-
-/// A time of the file system; none for one that the database cannot keep.
-fn timestamp(time: SystemTime) -> Option<Timestamp> {
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    let time = DateTime::from_timestamp(since.as_secs().try_into().ok()?, since.subsec_nanos())?;
-    (time.year() <= 9999).then(|| time.into())
-}
-
-/// Progress by bytes, on a terminal only.
-fn progress(context: &Context, length: Option<u64>) -> ProgressBar {
-    if context.quiet || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    match length {
-        Some(length) => {
-            let style =
-                ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}");
-            ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        }
-        None => {
-            let style = ProgressStyle::with_template("{spinner} {bytes}  {bytes_per_sec}");
-            ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-        }
-    }
-}
-
-/// What came in, for people.
-pub(super) fn line(report: &Report) -> String {
-    let rows = counted(report.rows, "row");
-    let new = match &*report.table {
-        "discovered_videos" => format!("{} new", counted(report.new, "video")),
-        table => format!("{} new in {table}", report.new),
-    };
-    let mut line = format!("{}  {rows}: {new}, {} updated", visible(&report.file), report.updated);
-    let is_trending = report.format == Format::YoutubeTrending.as_str();
-    if is_trending || (report.snapshots > 0 && report.table == "discovered_videos") {
-        line += &format!(", {}", counted(report.snapshots, "snapshot"));
-    }
-    if report.trends > 0 {
-        line += &format!(", {}", counted(report.trends, "trend"));
-    }
-    line + &format!(", {} rejected\n", report.rejected)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -77,8 +77,8 @@ struct Global {
     /// How to print: for people, or one JSON document, one JSON row a line, CSV
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
-    /// How long to wait for another program's lock, such as 10s or 2m [default: 5s; 5m for ingest, takeover, transfer,
-    /// config import and secrets import-fernet]
+    /// How long to wait for another program's lock, such as 10s or 2m [default: 5s; 5m for ingest without --watch, takeover,
+    /// transfer, config import and secrets import-fernet]
     #[arg(long, global = true, value_name = "TIME", value_parser = values::duration)]
     wait: Option<Duration>,
     /// Log more: -v what is done, -vv how
@@ -118,7 +118,7 @@ enum Command {
     Doctor(doctor::Args),
     /// The schema's migrations
     Migrate(migrate::Args),
-    /// Read files of videos into the database
+    /// Read files of videos into the database, or watch a folder for them
     Ingest(ingest::Args),
     /// Write rows of tables as JSON Lines or CSV
     Export(export::Args),
@@ -287,6 +287,8 @@ impl Command {
     /// somebody who watches it, and more often at the same time as another of its kind.
     const fn wait(&self) -> Duration {
         Duration::from_secs(match self {
+            // A watch tries again, and is to end soon after it is told to.
+            Self::Ingest(args) if args.is_watch() => 5,
             Self::Ingest(_) | Self::Takeover(_) | Self::Transfer(_) => 300,
             Self::Config(args) if args.is_import() => 300,
             Self::Secrets(args) if args.is_import() => 300,

@@ -51,8 +51,23 @@ impl Output {
             }
             Format::Json => self.json(&rows),
             Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
-            Format::Csv => self.csv(columns::<T>(), &documents(rows)?),
+            Format::Csv => self.csv(columns::<T>(), true, &documents(rows)?),
         }
+    }
+
+    /// Prints rows that come one after another, and shows them at once: in JSON one a line. `is_first` says whether CSV still
+    /// needs its header.
+    pub(super) fn stream<'de, T: Serialize + Deserialize<'de>>(
+        &mut self,
+        rows: &[T],
+        is_first: bool,
+    ) -> Result<()> {
+        match self.format {
+            Format::Table | Format::Json | Format::Jsonl => rows.iter().try_for_each(|row| self.line(row))?,
+            Format::Csv => self.csv(columns::<T>(), is_first, &documents(rows)?)?,
+        }
+        self.flush();
+        Ok(())
     }
 
     /// Prints a table for people under a heading; nothing if there are no rows.
@@ -78,7 +93,7 @@ impl Output {
             Format::Csv => {
                 let documents = documents(std::slice::from_ref(object))?;
                 let columns: Vec<String> = documents.iter().flat_map(Map::keys).cloned().collect();
-                self.csv(&columns.iter().map(String::as_str).collect::<Vec<_>>(), &documents)
+                self.csv(&columns.iter().map(String::as_str).collect::<Vec<_>>(), true, &documents)
             }
         }
     }
@@ -210,13 +225,15 @@ impl Output {
         writeln!(self.out).map_err(failed)
     }
 
-    fn csv(&mut self, columns: &[&str], rows: &[Map<String, Value>]) -> Result<()> {
+    fn csv(&mut self, columns: &[&str], has_header: bool, rows: &[Map<String, Value>]) -> Result<()> {
         let mut csv = csv::Writer::from_writer(&mut self.out);
         let failed = |error: csv::Error| match error.into_kind() {
             csv::ErrorKind::Io(error) => failed(error),
             other => failed(io::Error::other(format!("{other:?}"))),
         };
-        csv.write_record(columns).map_err(failed)?;
+        if has_header {
+            csv.write_record(columns).map_err(failed)?;
+        }
         for row in rows {
             csv.write_record(columns.iter().map(|column| cell(row.get(*column)))).map_err(failed)?;
         }

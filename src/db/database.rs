@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 
+use super::files::Identity;
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
 use super::opener::{Opener, default_busy_timeout};
@@ -234,6 +235,14 @@ impl Database {
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
     pub(crate) fn is_own_file(&self, path: &Path) -> bool {
         matches!(self.url(), DatabaseUrl::File(file) if super::files::is_of_database(file, path))
+    }
+
+    /// Returns the identities of the files of a SQLite database, so that many paths can be compared with them.
+    pub(crate) fn own_files(&self) -> Vec<Identity> {
+        match self.url() {
+            DatabaseUrl::File(file) => super::files::identities_of_database(file),
+            _ => Vec::new(),
+        }
     }
 
     /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.

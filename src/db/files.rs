@@ -1,6 +1,6 @@
 //! Files next to a database: which of them are one file, and how files that may hold rows are created.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -54,14 +54,35 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
 
 /// What tells a file from all others while it exists.
 #[cfg(unix)]
-fn identity(path: &Path) -> Option<(u64, u64)> {
+pub(crate) type Identity = (u64, u64);
+#[cfg(not(unix))]
+pub(crate) type Identity = PathBuf;
+
+/// Returns the identity of the file that a path leads to, if there is one.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().and_then(|file| identity_of(&file, path))
+}
+
+/// Returns the identity of a file whose metadata is known already.
+#[cfg(unix)]
+pub(crate) fn identity_of(file: &Metadata, _path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    Some((file.dev(), file.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(path: &Path) -> Option<PathBuf> {
+pub(crate) fn identity_of(_file: &Metadata, path: &Path) -> Option<Identity> {
     path.canonicalize().ok()
+}
+
+/// Returns the identities of the files of a database that exist.
+pub(crate) fn identities_of_database(database: &Path) -> Vec<Identity> {
+    let real = real(database, LINKS); // SQLite appends the endings to this one
+    let names = [Some(database), real.as_deref()].into_iter().flatten();
+    names
+        .flat_map(|name| ENDINGS.map(|ending| beside(name, ending)))
+        .filter_map(|file| identity(&file))
+        .collect()
 }
 
 /// The path without symbolic links, whose last part need not exist.

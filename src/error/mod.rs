@@ -215,6 +215,11 @@ impl Error {
         )
     }
 
+    /// Whether it is about the file that was read, so that other files may still be read and stored.
+    pub(crate) fn is_of_input(&self) -> bool {
+        self.is_of_row() || matches!(self, Self::Io { .. } | Self::Rejected { .. })
+    }
+
     /// Whether the connection is gone, so that another one may still serve.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_lost_connection(&self) -> bool {

@@ -3,20 +3,16 @@
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Datelike};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::decode::{self, ZIP, cut_off};
-use super::studio;
-use crate::{Error, Result};
-
-/// How much of an archive's file is looked at to tell what it is, in bytes.
-const HEAD: u64 = 16 * 1024;
-
-/// How names of files end that are read, without `.gz` and `.zst`.
-const READ: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"];
+use super::decode::{ZIP, cut_off};
+use super::{names, studio};
+use crate::{Error, Result, Timestamp};
 
 /// One input for [`ingest`](super::ingest).
 pub struct Input {
@@ -24,6 +20,8 @@ pub struct Input {
     pub name: String,
     /// Bytes to read, if they are known.
     pub length: Option<u64>,
+    /// Bytes that the input takes up on the disk, if they are known. In a ZIP archive they are fewer than `length`.
+    pub on_disk: Option<u64>,
     /// What it holds.
     pub read: Box<dyn Read + Send>,
 }
@@ -44,6 +42,8 @@ pub struct Inputs {
     pub inputs: Vec<Input>,
     /// What is left out.
     pub skipped: Vec<Skipped>,
+    /// When the file was last modified, for [`Options::modified`](super::Options::modified). A pipe has no such time.
+    pub modified: Option<Timestamp>,
 }
 
 /// Lists the inputs that a file holds: the file itself or, if it is a ZIP archive, each CSV or JSON file in it.
@@ -72,6 +72,7 @@ pub fn inputs(name: &str, mut file: File) -> Result<Inputs> {
     let unreadable = |error| Error::io(name, error);
     let metadata = file.metadata().map_err(unreadable)?;
     let start = if metadata.is_file() { file.stream_position().ok() } else { None };
+    let modified = metadata.modified().ok().filter(|_| metadata.is_file()).and_then(timestamp);
     let mut head = Vec::new();
     file.by_ref().take(4).read_to_end(&mut head).map_err(unreadable)?;
     let is_zip = ZIP.into_iter().any(|mark| head.starts_with(mark));
@@ -87,16 +88,23 @@ pub fn inputs(name: &str, mut file: File) -> Result<Inputs> {
         }
         None => {
             let read = Box::new(Cursor::new(head).chain(file));
-            let input = Input { name: name.to_owned(), length: None, read };
+            let input = Input { name: name.to_owned(), length: None, on_disk: None, read };
             return Ok(Inputs { inputs: vec![input], ..Inputs::default() });
         }
     };
     if is_zip {
-        return files(name, file);
+        return Ok(Inputs { modified, ..files(name, file)? });
     }
     let length = start.map(|start| metadata.len().saturating_sub(start));
-    let input = Input { name: name.to_owned(), length, read: Box::new(file) };
-    Ok(Inputs { inputs: vec![input], ..Inputs::default() })
+    let input = Input { name: name.to_owned(), length, on_disk: length, read: Box::new(file) };
+    Ok(Inputs { inputs: vec![input], modified, ..Inputs::default() })
+}
+
+/// Turns a time of the file system into one that the database can keep.
+fn timestamp(time: SystemTime) -> Option<Timestamp> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    let time = DateTime::from_timestamp(since.as_secs().try_into().ok()?, since.subsec_nanos())?;
+    (time.year() <= 9999).then(|| time.into())
 }
 
 /// The files of an archive.
@@ -118,7 +126,7 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
         if entry.is_dir() {
             continue;
         }
-        if let Some(reason) = reason_to_skip(&own_name) {
+        if let Some(reason) = names::reason_to_skip(&own_name) {
             found.skipped.push(Skipped { name, reason: reason.to_owned() });
             continue;
         }
@@ -140,13 +148,13 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
         };
         let mut head = Vec::new();
         // Corrupt data is reported when the file is ingested.
-        let _ = part.open().take(HEAD).read_to_end(&mut head).is_ok();
-        if is_totals(&name, &head) {
+        let _ = part.open().take(names::HEAD).read_to_end(&mut head).is_ok();
+        if names::is_totals(&name, &head) {
             found.skipped.push(Skipped { name, reason: studio::TOTALS.to_owned() });
             continue;
         }
-        let length = Some(part.size);
-        found.inputs.push(Input { name, length, read: Box::new(Unopened { part, data: None }) });
+        let (length, on_disk) = (Some(part.size), Some(part.packed));
+        found.inputs.push(Input { name, length, on_disk, read: Box::new(Unopened { part, data: None }) });
     }
     if found.inputs.is_empty() {
         let names: Vec<&str> = found.skipped.iter().map(|skipped| &*skipped.name).take(5).collect();
@@ -155,33 +163,6 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
         return Err(Error::invalid(archive, format!("holds no CSV or JSON file of rows: {has}")));
     }
     Ok(found)
-}
-
-/// Says why a file of this name is not read.
-fn reason_to_skip(name: &str) -> Option<&'static str> {
-    let lower = name.to_lowercase();
-    let file = lower.rsplit(['/', '\\']).next().unwrap_or_default();
-    let kind = file.strip_suffix(".gz").or_else(|| file.strip_suffix(".zst")).unwrap_or(file);
-    if lower.starts_with("__macosx/") || file.starts_with('.') {
-        Some("it is a hidden file")
-    } else if !READ.iter().any(|ending| kind.ends_with(ending)) {
-        Some("it is not a CSV or JSON file")
-    } else if kind == "totals.csv" {
-        Some(studio::TOTALS)
-    } else {
-        None
-    }
-}
-
-/// Returns true for the totals of YouTube Studio, whatever their name is in the language of the account.
-fn is_totals(name: &str, head: &[u8]) -> bool {
-    let mut text = Vec::new();
-    match decode::plain(name, head) {
-        // The head of a compressed file is cut off.
-        Ok(read) => drop(read.take(HEAD).read_to_end(&mut text).is_ok()),
-        Err(_) => return false,
-    }
-    studio::is_totals(&text)
 }
 
 /// A place in a file that several readers share.

@@ -10,13 +10,17 @@ mod convert;
 mod csv_table;
 mod decode;
 mod feed;
+mod files;
 mod found;
 mod json;
 mod jsonl;
 mod judge;
 mod kind;
+mod moving;
+mod names;
 mod niche;
 mod numbers;
+mod pattern;
 mod pipeline;
 mod preview;
 mod records;
@@ -27,6 +31,7 @@ mod studio;
 mod tabular;
 mod takeout;
 mod tiktok;
+mod watch;
 mod writer;
 mod youtube_analytics;
 mod youtube_api;
@@ -38,11 +43,13 @@ use std::io::{BufReader, Read};
 
 pub use archive::{Input, Inputs, Skipped, inputs};
 pub use feed::{Record, ingest_records, ingest_values};
+pub use files::{Files, InputFile, files};
 pub(crate) use json::has_nul;
 pub(crate) use jsonl::{Target, check_table, table, tables};
 pub use preview::{Preview, preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+pub use watch::Watch;
 
 use self::found::Sink;
 use self::source::Source;
@@ -98,6 +105,17 @@ pub struct Options<'a> {
     /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
     /// values belong. Without any these rows are rejected.
     pub keyring: Option<&'a Keyring>,
+}
+
+impl Options<'_> {
+    /// Checks what does not depend on an input, before many are read.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty niche and for an unknown table.
+    pub fn check(&self) -> Result<()> {
+        self.niche.map_or(Ok(()), |niche| require("niche", niche))?;
+        self.table.map_or(Ok(()), check_table)
+    }
 }
 
 /// What came in.
@@ -176,9 +194,7 @@ pub fn ingest(
     options: &Options<'_>,
     reject: &mut dyn FnMut(Reject) -> Result<()>,
 ) -> Result<Report> {
-    if let Some(niche) = options.niche {
-        require("niche", niche)?;
-    }
+    options.check()?;
     let mut input = BufReader::with_capacity(HEAD, decode::plain(name, input)?);
     let mut head = Vec::new();
     // Also when the format is given: a pipe hands on little at once, and whether lines are documents shows

@@ -63,6 +63,11 @@ both! {
         drop(db);
         t.file("schedule.json", r#"{"videos_per_day": 2}"#);
         t.file("token.json", r#"{"refresh_token": "planted"}"#);
+        for folder in ["exports", "downloads"] {
+            std::fs::create_dir(t.path(folder)).unwrap();
+        }
+        t.file("exports/video.json", r#"{"id":"a","title":"t","snippet":{"title":"t"}}"#);
+        t.file("downloads/studio.csv", "Content,Video title,Views\nAbC123_-xyz,Title,8200\n");
         let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/takeover/viral_channel.db");
         std::fs::copy(old, t.path("viral_channel.db")).unwrap();
         let from = if t.is_postgres { "sqlite://viral.db" } else { &*t.url };

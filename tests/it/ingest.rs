@@ -13,7 +13,9 @@ use crate::support::both;
 mod chunks;
 mod csv;
 mod feed;
+mod files;
 mod json_formats;
+mod watch;
 
 const CUT_OFF: &[u8] = include_bytes!("../data/us_youtube_trending_cut_off.csv");
 const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
