@@ -290,6 +290,7 @@ fn lookup(
 ) -> Result<Lookup> {
     let name = table.name;
     #[cfg(feature = "sqlite")]
+    #[allow(irrefutable_let_patterns)] // without PostgreSQL
     if let DbConnection::Sqlite(c) = conn {
         let indexes = super::sqlite::indexes(c, name).of(name, "")?;
         let leading = |index: &Vec<String>| index.iter().take_while(|c| given.contains(&&***c)).count();

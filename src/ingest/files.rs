@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use walkdir::{DirEntry, WalkDir};
 
 use super::archive::{Inputs, Skipped, inputs};
@@ -57,7 +58,7 @@ pub struct Files {
 /// followed, except in a pattern with `**`.
 ///
 /// # Errors
-/// `Io` if a file that is named does not exist; `Invalid` for a folder without files to read, and for a pattern that
+/// `Io` if a file that is named does not exist or may not be read; `Invalid` for a folder without files to read, and for a pattern that
 /// matches none.
 ///
 /// ```no_run
@@ -122,7 +123,7 @@ impl InputFile {
 
     fn new(path: PathBuf, metadata: &Metadata, is_named: bool) -> Self {
         let is_file = metadata.is_file();
-        let size = is_file.then(|| metadata.len());
+        let size = is_file.then_some(metadata.len());
         Self { path, size, modified: metadata.modified().ok().filter(|_| is_file), is_named }
     }
 
@@ -211,6 +212,9 @@ impl Search {
         match (fs::metadata(path), path.to_str()) {
             (Ok(metadata), _) if metadata.is_dir() => self.named_folder(path),
             (Ok(metadata), _) => {
+                // Opening the file would do as well, but closing one of an open SQLite database drops its locks.
+                accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)
+                    .map_err(|error| Error::io(path, error.into()))?;
                 self.take(path.to_owned(), &metadata, true);
                 Ok(())
             }

@@ -19,7 +19,7 @@ pub(super) struct Reading<'a> {
     /// Whether a rejected row could not be kept.
     is_reject_lost: bool,
     pub(super) reports: Vec<Report>,
-    /// The preview of each input in a dry run, as many as there are reports.
+    /// The preview of each report of a dry run, unless it was printed already.
     pub(super) previews: Vec<Preview>,
 }
 
@@ -63,8 +63,9 @@ impl<'a> Reading<'a> {
                 input.read = read;
                 if context.output.format == OutputFormat::Table {
                     progress.hide(|| context.say(&preview_lines(&input.name, &shown)))?;
+                } else {
+                    preview = Some(shown);
                 }
-                preview = Some(shown);
             }
             let report = self.input(context, input, &options, progress, watch)?;
             self.reports.push(report);
