@@ -1,6 +1,7 @@
 //! Two writers of another program on the same SQLite file, with sqlite3's own handler of a busy lock.
 
 use std::path::Path;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,14 @@ pub fn prepare(path: &Path) {
     Connection::open(path).unwrap().execute_batch("CREATE TABLE neighbors (n INTEGER)").unwrap();
 }
 
-/// Runs `work` while two threads insert rows. None of their writes may fail, and none may wait for long. Returns what
+/// Runs `work` while two threads insert rows. It begins after their first. None of their writes may fail, and none may wait for long. Returns what
 /// `work` returned.
 pub fn beside<T>(path: &Path, work: impl FnOnce() -> T) -> T {
-    let is_done = AtomicBool::new(false);
+    let (is_done, begin) = (AtomicBool::new(false), Barrier::new(3));
     let (done, waits) = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..2).map(|_| scope.spawn(|| write(path, &is_done))).collect();
+        let writers: Vec<_> = (0..2).map(|_| scope.spawn(|| write(path, &begin, &is_done))).collect();
         let end = End(&is_done); // also when `work` panics
+        begin.wait();
         let done = work();
         drop(end);
         (done, writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>())
@@ -37,13 +39,16 @@ impl Drop for End<'_> {
 }
 
 /// Returns how long each write took.
-fn write(path: &Path, is_done: &AtomicBool) -> Vec<Duration> {
+fn write(path: &Path, begin: &Barrier, is_done: &AtomicBool) -> Vec<Duration> {
     let conn = Connection::open(path).unwrap();
     conn.busy_timeout(Duration::from_secs(5)).unwrap();
+    let insert = || conn.execute("INSERT INTO neighbors (n) VALUES (1)", []).unwrap();
+    insert();
+    begin.wait();
     let mut waits = Vec::new();
     while !is_done.load(Ordering::Relaxed) {
         let start = Instant::now();
-        conn.execute("INSERT INTO neighbors (n) VALUES (1)", []).unwrap();
+        insert();
         waits.push(start.elapsed());
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -283,7 +283,12 @@ both! {
         let finding = one(t, Check::History);
         assert_eq!((finding.what.as_str(), finding.severity), ("migration 2026-11-21-000002_compilation was changed after it was applied", Severity::Error));
         let other = t.another();
-        let insert = |version: &str| format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
+        let insert = |version: &str| {
+            format!(
+                "INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}');
+                 INSERT INTO viraldb_migrations (version, checksum) VALUES ('{version}', 'x')"
+            )
+        };
         write(&other, &insert("20990101000001"));
         assert!(one(&other, Check::History).what.contains("is newer than this program"));
         let ran = other.run(&["doctor"]);
