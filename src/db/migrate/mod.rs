@@ -172,6 +172,17 @@ fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) 
     opener.for_migration().and_then(|mut conn| work(&mut conn)).map_err(|error| opener.explained(error))
 }
 
+/// The query for the newest version of viraldb that is applied, without migrations of other programs; an empty text if there
+/// is none. `has_books` tells whether the table viraldb_migrations exists.
+pub(crate) fn newest_query(migrations: &[Migration], has_books: bool) -> String {
+    let known: Vec<String> = migrations.iter().map(|migration| format!("'{}'", migration.key())).collect();
+    let recorded = if has_books { " OR version IN (SELECT version FROM viraldb_migrations)" } else { "" };
+    format!(
+        "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations WHERE version IN ({}){recorded}",
+        known.join(", ")
+    )
+}
+
 fn migrations(conn: &DbConnection) -> &'static [Migration] {
     match conn {
         #[cfg(feature = "sqlite")]

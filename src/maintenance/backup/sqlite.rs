@@ -12,7 +12,8 @@ use super::folder::stamp;
 use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, check_unpacked, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
-use crate::db::migrate::dashed;
+use crate::db::files::identity;
+use crate::db::migrate::{dashed, newest_query};
 use crate::db::{beside, sqlite};
 use crate::error::{DISK_ERROR, DISK_FULL};
 #[cfg(unix)]
@@ -117,7 +118,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
     Ok(Contents {
         engine_version: text("SELECT sqlite_version()")?,
         origin: String::new(),
-        schema: dashed(&text("SELECT coalesce(max(version), '') FROM __diesel_schema_migrations")?),
+        schema: dashed(&text(&newest_query(sqlite::MIGRATIONS, rows.contains_key("viraldb_migrations")))?),
         rows,
         keys,
         locale: None,
@@ -347,6 +348,7 @@ impl Alone {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut was_wal = false;
+        let file = identity(path);
         let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
             let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
             // Nobody leaves write-ahead logging beside another connection. If we are killed, the file stays without
@@ -357,6 +359,11 @@ impl Alone {
             Ok(conn)
         });
         match taken {
+            // While we waited for the lock another restore may have put a new file there, and this lock is on the old one.
+            Ok(_) if identity(path) != file => Err(Error::Busy {
+                database: path.display().to_string(),
+                reason: "another restore has just replaced it; look whether yours is still needed".to_owned(),
+            }),
             Ok(conn) => Ok(Self { conn: Some(conn), was_wal }),
             Err(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {

@@ -114,6 +114,24 @@ both! {
         assert!(ran.out.contains("migrations of another program are in Diesel's table: 2020-01-01-000000"), "{}", ran.out);
     }
 
+    fn a_backup_is_of_our_schema_and_holds_the_tables_of_others(t) {
+        drop(t.db());
+        t.run_theirs(3);
+        execute(&mut t.plain(), "INSERT INTO people (id, name) VALUES (1, 'Ada')").unwrap();
+        let made = t.ok(&["backup", "create", "--format", "json"]);
+        let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+        let file = made["file"].as_str().unwrap();
+        let other = t.another();
+        let restored = other.ok(&["restore", file, "--format", "json"]);
+        assert!(!restored.is_empty());
+        assert_eq!(query(&mut other.plain(), "SELECT name AS v FROM people"), ["Ada"]);
+        other.is_whole();
+        let listed = t.ok(&["backup", "list", "--format", "json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let ours = t.migrations().last().unwrap().version();
+        assert_eq!(listed[0]["schema"], ours, "{listed}");
+    }
+
     /// As the docs say: the newest version is a program's own if it is later than ours.
     fn a_program_reverts_its_own_migration_and_never_one_of_ours(t) {
         drop(t.db());

@@ -19,7 +19,7 @@ use super::manifest::Manifest;
 use super::restore::{Restore, Restored, bring_forward, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
 use crate::db::conninfo::{database_name, in_database};
-use crate::db::migrate::dashed;
+use crate::db::migrate::{dashed, newest_query};
 use crate::db::postgres;
 use crate::error::ResultExt;
 use crate::maintenance::workspace::{Workspace, require_space};
@@ -82,11 +82,12 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
     };
     let version =
         "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS value";
-    let schema = "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations";
+    let has_books = rows.keys().any(|name| name.ends_with(".viraldb_migrations"));
+    let schema = newest_query(crate::db::postgres::MIGRATIONS, has_books);
     Ok(Contents {
         origin: identity(conn)?,
         engine_version: text(conn, version)?,
-        schema: dashed(&text(conn, schema)?),
+        schema: dashed(&text(conn, &schema)?),
         rows,
         keys,
         locale: Some(likeness::locale(conn)?),
