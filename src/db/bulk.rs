@@ -7,6 +7,8 @@
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod turn;
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +43,7 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Rows of the first chunk of [`Bulk::write_next`].
 const FIRST_ROWS: usize = 50;
 
-/// Rows that a short chunk begins with: others may be waiting, and nobody knows yet how long a row takes.
+/// Rows that a short chunk begins with: others are waiting, and nobody knows yet how long a row takes.
 const FIRST_BATCH: usize = 500;
 
 /// The smallest batch within a chunk.
@@ -66,7 +68,7 @@ pub(crate) struct Bulk<'a> {
 pub(crate) struct Chunk {
     /// When it began, and when it must end.
     time: Option<(Instant, Instant)>,
-    /// Whether others write, or may.
+    /// Whether others write.
     is_short: bool,
 }
 

@@ -227,6 +227,7 @@ impl Database {
     }
 
     /// How long locks are waited for.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn busy_timeout(&self) -> Duration {
         self.0.main.opener().busy_timeout()
     }

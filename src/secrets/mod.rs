@@ -50,6 +50,7 @@ pub use store::{clear, get, open, seal, set, stored};
 
 pub(crate) use documents::{Sealing, WithoutKey, has_sealed_columns, seal_documents};
 pub(crate) use envelope::key_id;
+#[cfg(feature = "sqlite")]
 pub(crate) use store::take_into_use;
 
 /// Whether a value is a text that viraldb sealed.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::turn::Turns;
 use super::{Chunk, Manner};
 use crate::db::sqlite::Checkpoint;
 use crate::db::{Database, DbConnection, Session, on_backend, wake};
@@ -49,6 +50,7 @@ const LOOK_OUT: Duration = Duration::from_millis(110);
 /// A connection of its own to SQLite: only so can it tell the writes of this program's other threads from its own.
 pub(super) struct Own {
     session: Session,
+    turns: Turns,
     /// What `PRAGMA data_version` said last; it changes when another connection has written.
     version: i32,
     pub(super) pace: Pace,
@@ -85,7 +87,8 @@ impl Own {
         )?;
         let version = wake::version(&mut session)?;
         let pace = Pace::new(manner);
-        Ok(Self { session, version, pace, held: Duration::ZERO, free_until: Instant::now() })
+        let turns = Turns::of(db.url());
+        Ok(Self { session, turns, version, pace, held: Duration::ZERO, free_until: Instant::now() })
     }
 
     pub(super) fn write<T>(
@@ -94,21 +97,28 @@ impl Own {
         work: impl FnOnce(&mut DbConnection, Chunk) -> Result<T>,
     ) -> Result<T> {
         std::thread::sleep(self.free_until.saturating_duration_since(Instant::now()));
+        let turn = self.turns.take(db.busy_timeout());
         let asked = Instant::now();
         self.begin(db)?;
         let begun = Instant::now();
-        let hold = self.pace.hold_after(begun - asked);
-        let chunk = Chunk { time: Some((begun, begun + hold)), is_short: hold <= SHARED };
+        let waited = begun - asked;
+        let hold = self.pace.hold_after(waited);
+        let is_short = turn.is_crowded || waited > WAIT || self.pace.noticed.is_some();
+        let chunk = Chunk { time: Some((begun, begun + hold)), is_short };
         let done = self.session.finish(|conn| work(conn, chunk))?;
         let ended = Instant::now();
         let version = wake::version(&mut self.session)?;
         let others_wrote = std::mem::replace(&mut self.version, version) != version;
         self.held = ended - begun;
-        self.pace.adapt(begun - asked, self.held, others_wrote);
-        if !self.pace.rest.is_zero() {
+        self.pace.adapt(waited, self.held, others_wrote);
+        if turn.is_crowded || !self.pace.rest.is_zero() {
             self.checkpoint();
         }
         self.free_until = ended + self.pace.rest;
+        if turn.is_crowded {
+            // The next long write would begin at once.
+            std::thread::sleep((ended + REST).saturating_duration_since(Instant::now()));
+        }
         Ok(done)
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+#[cfg(feature = "sqlite")]
 use crate::support::neighbors;
 
 /// A row for a chunk: which video, on which day, with how many views.
@@ -84,6 +85,7 @@ fn processor_time() -> Duration {
 }
 
 /// Two writers of another program, with sqlite3's own handler of a busy lock, beside an ingest.
+#[cfg(feature = "sqlite")]
 #[test]
 fn others_write_beside_an_ingest() {
     let dir = tempfile::tempdir().unwrap();
@@ -100,6 +102,7 @@ fn others_write_beside_an_ingest() {
 }
 
 /// More rows than a chunk, of which one is refused by an index of the user's own: all others are stored, and the counts are right.
+#[cfg(feature = "sqlite")]
 #[test]
 fn a_chunk_is_stored_again_without_the_row_that_is_refused() {
     let dir = tempfile::tempdir().unwrap();
