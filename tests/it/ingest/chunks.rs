@@ -102,6 +102,7 @@ fn others_write_beside_an_ingest() {
 }
 
 /// More rows than a chunk, of which one is refused by an index of the user's own: all others are stored, and the counts are right.
+#[cfg(feature = "sqlite")]
 #[test]
 fn a_chunk_is_stored_again_without_the_row_that_is_refused() {
     let dir = tempfile::tempdir().unwrap();
