@@ -43,7 +43,7 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Rows of the first chunk of [`Bulk::write_next`].
 const FIRST_ROWS: usize = 50;
 
-/// Rows that a short chunk begins with: others are waiting, and nobody knows yet how long a row takes.
+/// Rows that a short chunk begins with: others are waiting, and it is not known yet how long a row takes.
 const FIRST_BATCH: usize = 500;
 
 /// The smallest batch within a chunk.

@@ -46,7 +46,7 @@ pub(super) use write::Inserter;
 /// Rows that are written in one transaction at most, unless told otherwise.
 pub const BATCH: u32 = 20_000;
 
-/// Rows of the first transaction, when nobody knows yet how long a row takes.
+/// Rows of the first transaction, when it is not known yet how long a row takes.
 const FIRST_BATCH: usize = 1_000;
 
 /// Bytes of rows after which a batch is full, however few they are.
