@@ -227,18 +227,26 @@ mod tests {
             &[],
         ];
         for migration in all.into_iter().flatten().filter(|m| m.version() > "2026-11-27-000005") {
-            let insert = format!(
-                "INSERT INTO viraldb_migrations (version, checksum) VALUES ('{}', '{}');",
-                migration.key(),
-                history::SELF_RECORDED
-            );
-            assert!(
-                migration.up.trim_end().ends_with(&insert),
-                "{migration}: up.sql does not end with {insert}"
-            );
-            let delete = format!("DELETE FROM viraldb_migrations WHERE version = '{}';", migration.key());
-            assert!(migration.down.contains(&delete), "{migration}: down.sql has no {delete}");
+            assert_eq!(lacks_of(migration), [""; 0], "{migration}");
         }
+        let up = "CREATE TABLE x (y integer);
+            INSERT INTO viraldb_migrations (version, checksum) VALUES ('20270115000001', '');\n";
+        let down = "DELETE FROM viraldb_migrations WHERE version = '20270115000001';\nDROP TABLE x;\n";
+        let lacks = |name, up, down| lacks_of(&Migration { name, up, down });
+        assert_eq!(lacks("2027-01-15-000001_x", up, down), [""; 0]);
+        assert_eq!(lacks("2027-01-15-000002_x", up, down).len(), 2);
+        assert_eq!(lacks("2027-01-15-000001_x", "CREATE TABLE x (y integer);", down).len(), 1);
+    }
+
+    /// The statements by which a migration records itself and is forgotten, of those that it does not have.
+    fn lacks_of(migration: &Migration) -> Vec<String> {
+        let key = migration.key();
+        let checksum = history::SELF_RECORDED;
+        let insert =
+            format!("INSERT INTO viraldb_migrations (version, checksum) VALUES ('{key}', '{checksum}');");
+        let delete = format!("DELETE FROM viraldb_migrations WHERE version = '{key}';");
+        let has = [migration.up.trim_end().ends_with(&insert), migration.down.contains(&delete)];
+        [insert, delete].into_iter().zip(has).filter(|(_, has)| !has).map(|(lacking, _)| lacking).collect()
     }
 
     #[test]

@@ -83,7 +83,7 @@ both! {
             ("**/*.jsonl", &["in/b.jsonl", "in/x/c.jsonl", "in/x/y/d.jsonl", "v[1].jsonl"]),
             ("in/.*.jsonl", &["in/.e.jsonl"]),
             ("./in/x*", &["./in/x/c.jsonl", "./in/x/y/d.jsonl"]),
-            // A file of exactly this name is no pattern.
+            // A file that has exactly this name is read, and the name is not taken for a pattern.
             ("v[1].jsonl", &["v[1].jsonl"]),
         ] {
             let ran = ingest(t, &[pattern]);
