@@ -10,6 +10,8 @@
 #[cfg(feature = "sqlite")]
 mod command;
 mod config;
+#[path = "../src/cli/duration.rs"]
+mod duration;
 #[cfg(feature = "sqlite")]
 mod ingest;
 mod mutate;

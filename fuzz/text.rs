@@ -1,10 +1,9 @@
 //! Short texts: URLs, lengths of time, times.
 
-use clap::Parser;
 use proptest::prelude::*;
-use viraldb::cli::Cli;
 use viraldb::{DatabaseUrl, Timestamp};
 
+use crate::duration::duration;
 use crate::mutate::mutated_text;
 use crate::runner::{check_message, expect, fuzz};
 
@@ -68,11 +67,7 @@ fn urls() {
 
 /// A length of time as the command line reads it, in the form of its Debug.
 fn length(text: &str) -> Result<String, String> {
-    let args = ["viraldb", "jobs", "prune", "--older-than", text];
-    let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
-    let shown = format!("{cli:?}");
-    let rest = shown.split("older_than: ").nth(1).unwrap();
-    Ok(rest.split([',', ' ', '}']).next().unwrap().to_owned())
+    duration(text).map(|read| format!("{read:?}")).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use indicatif::HumanBytes;
-
 use crate::{Error, Result};
 
 /// The most that is read of a file that people write by hand.
-pub(crate) const BY_HAND: u64 = 1 << 20;
+pub const BY_HAND: u64 = 1 << 20;
 
 /// What every SQLite file begins with.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
@@ -37,7 +35,7 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 }
 
 /// The text of a file, of so many bytes at most.
-pub(crate) fn file(path: &Path, most: u64) -> Result<String> {
+pub fn file(path: &Path, most: u64) -> Result<String> {
     text(open(path)?, path, most)
 }
 
@@ -45,13 +43,13 @@ pub(crate) fn file(path: &Path, most: u64) -> Result<String> {
 ///
 /// # Errors
 /// `Invalid` if there is more, after reading one byte of it; `Io`, also for what is not UTF-8.
-pub(crate) fn text(from: impl Read, name: &Path, most: u64) -> Result<String> {
+pub fn text(from: impl Read, name: &Path, most: u64) -> Result<String> {
     let mut bytes = Vec::new();
     from.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| Error::io(name, error))?;
     if bytes.len() as u64 > most {
         return Err(Error::invalid(
             name.display().to_string(),
-            format!("is longer than {}, the most that is read here", HumanBytes(most)),
+            format!("is longer than {} MiB, the most that is read here", most >> 20),
         ));
     }
     String::from_utf8(bytes)

@@ -147,7 +147,7 @@ fn is_trusted(owner: u32) -> bool {
 ///
 /// # Errors
 /// `Invalid` if it is not UTF-8.
-pub(crate) fn variable(name: &str) -> Result<Option<String>> {
+pub fn variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),

@@ -34,16 +34,27 @@
 //!
 //! # Features
 //!
-//! - `sqlite` (default): SQLite, compiled in.
-//! - `postgres`: PostgreSQL through the system's libpq.
-//! - `async`: `AsyncDatabase`, for programs that run on tokio.
+//! | feature | holds | default |
+//! |---|---|---|
+//! | `sqlite` | SQLite, compiled in | yes |
+//! | `postgres` | PostgreSQL through the system's libpq | |
+//! | `async` | [`AsyncDatabase`], for programs that run on tokio | |
+//! | `ingest` | [`ingest`]: files in the formats of the field | through `cli` |
+//! | `ops` | [`maintenance`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
+//! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
+//! | `cli` | the command `viraldb`; implies `ingest` and `ops` | yes |
+//!
+//! Models, migrations, queries, the queue, the configuration and secrets are always there. A program that needs no more
+//! builds a third of the crates with `default-features = false, features = ["sqlite"]`.
+
+// What only the features of the command use is there without them, too: a `cfg` on each such item would hide the code. With
+// the command, nothing may be unused.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
 
 mod bounded;
-#[doc(hidden)] // the command line; what it does, the other modules do for a caller
-pub mod cli;
 pub mod compilation;
 pub mod config;
 pub mod correlation;
@@ -52,8 +63,14 @@ mod environment;
 mod error;
 pub mod generation;
 mod helpers;
+#[cfg(feature = "ingest")]
 pub mod ingest;
+mod joins;
+#[cfg(feature = "ops")]
 pub mod maintenance;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod private;
 pub mod queue;
 mod quote;
 pub mod republishing;
@@ -62,13 +79,15 @@ pub mod republishing;
 pub mod schema;
 pub mod secrets;
 pub mod series;
+#[cfg(any(feature = "ingest", feature = "ops"))]
+mod tables;
 pub mod types;
 
 #[cfg(feature = "async")]
 pub use db::AsyncDatabase;
 pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upserted};
 pub use diesel;
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use helpers::{get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 pub use types::{ConfigValue, CorrelationId, Json, Timestamp};
 

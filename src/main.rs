@@ -1,5 +1,7 @@
 //! The command `viraldb`.
 
+mod cli;
+
 fn main() -> std::process::ExitCode {
-    viraldb::cli::run(viraldb::cli::parse())
+    cli::run(cli::parse())
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 const MOST: usize = 80;
 
 /// Quotes a value, such as `"a\nb"`; of a long one, the beginning and "…".
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     match cut(text) {
         Some(beginning) => {
             let mut quoted = format!("{beginning:?}");
@@ -17,6 +17,11 @@ pub(crate) fn quoted(text: &str) -> String {
         }
         None => format!("{text:?}"),
     }
+}
+
+/// Joins the lines of a message.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// [`quoted`] for a value of JSON.
@@ -28,7 +33,7 @@ pub(crate) fn quoted_json(value: &Value) -> String {
 }
 
 /// A name or a value without quotes; of a long one, the beginning and "…".
-pub(crate) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     cut(text).map_or_else(|| text.to_owned(), |beginning| format!("{beginning}…"))
 }
 
@@ -64,22 +69,22 @@ fn cut(text: &str) -> Option<&str> {
 
 /// Text for a terminal: a character that could tell it to do something, or change the order of the others, is written as
 /// its escape, such as `\u{1b}` or `\n`.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     escaped(text, |_| false)
 }
 
 /// [`visible`] for text of several lines, which keeps the ends of lines and tabs.
-pub(crate) fn visible_lines(text: &str) -> String {
+pub fn visible_lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
 /// [`visible_lines`] for a line of the log, which may have colors of its own: what writes them has escaped the ESC of data.
-pub(crate) fn visible_log(text: &str, has_colors: bool) -> String {
+pub fn visible_log(text: &str, has_colors: bool) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t') || (has_colors && c == '\u{1b}'))
 }
 
 /// JSON in which these characters are escaped in JSON's own way, so that a program reads the same.
-pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
+pub fn visible_json(json: &str) -> Cow<'_, str> {
     let is_escaped = |c| acts(c) && c != '\n';
     if !json.contains(is_escaped) {
         return json.into();

@@ -8,10 +8,11 @@ use clap::Subcommand;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::secret_input::secret;
 use super::values::by_setting;
-use super::{Context, Format, secrets};
-use crate::maintenance::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
-use crate::{Database, DatabaseUrl, Error, Result};
+use super::{Context, Format};
+use viraldb::maintenance::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
+use viraldb::{Database, DatabaseUrl, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -110,7 +111,7 @@ impl Opening {
     pub(super) fn get(&self) -> Result<Option<Unseal>> {
         let unseal = match (&self.identity, &self.passphrase_file) {
             (Some(file), _) => Unseal::identity(file),
-            (None, Some(file)) => Unseal::passphrase(secrets::secret(Some(file))?),
+            (None, Some(file)) => Unseal::passphrase(secret(Some(file))?),
             (None, None) => return Ok(None),
         };
         Ok(Some(if self.allow_unencrypted { unseal.allow_unencrypted() } else { unseal }))
@@ -188,7 +189,7 @@ impl Args {
 fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
     let url = context.url()?;
     let seal = match &making.passphrase_file {
-        Some(file) => Some(Seal::Passphrase(secrets::secret(Some(file))?)),
+        Some(file) => Some(Seal::Passphrase(secret(Some(file))?)),
         None if making.recipient.is_empty() => None,
         None => Some(Seal::Recipients(making.recipient)),
     };

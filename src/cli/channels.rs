@@ -6,13 +6,12 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
-use super::config::user;
-use super::values::{OrNull, Paging, changed, given, json};
-use crate::config::ChannelKind;
-use crate::republishing::{
+use super::values::{OrNull, Paging, changed, find_channel, given, json, user};
+use viraldb::config::ChannelKind;
+use viraldb::republishing::{
     Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
 };
-use crate::{DbConnection, Json, Result};
+use viraldb::{Json, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -122,7 +121,7 @@ impl Args {
                 context.list(&channels, LISTED, "no channels")?;
             }
             Command::Show { id } => {
-                let channel = db.read(|c| find(c, &id))?;
+                let channel = db.read(|c| find_channel(c, &id))?;
                 context.output.row(&channel)?;
             }
             Command::Add { name, youtube_id, kind, fields } => {
@@ -166,11 +165,11 @@ impl Args {
                 };
                 let channel = match changes.settings {
                     Some(_) => {
-                        let id = db.read_newest(|c| find(c, &id))?.id;
+                        let id = db.read_newest(|c| find_channel(c, &id))?.id;
                         context.config(&db)?.edit_channel(id, &changes, &user()?)?
                     }
                     None => db.write(|c| {
-                        let id = find(c, &id)?.id;
+                        let id = find_channel(c, &id)?.id;
                         changes.update(c, id)
                     })?,
                 };
@@ -178,7 +177,7 @@ impl Args {
             }
             Command::Remove { id, yes } => {
                 let (channel, contents) = db.write(|c| {
-                    let channel = find(c, &id)?;
+                    let channel = find_channel(c, &id)?;
                     let contents = Channel::contents(c, channel.id)?;
                     if yes { Channel::delete(c, channel.id) } else { Channel::delete_empty(c, channel.id) }?;
                     Ok((channel, contents))
@@ -188,13 +187,5 @@ impl Args {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The channel with this id, or with this id of YouTube's.
-pub(super) fn find(c: &mut DbConnection, id: &str) -> Result<Channel> {
-    match id.parse() {
-        Ok(id) => Channel::find(c, id),
-        Err(_) => Channel::find_by_youtube_channel_id(c, id),
     }
 }

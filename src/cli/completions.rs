@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::{Cli, Context};
-use crate::{Error, Result};
+use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -7,11 +7,13 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::output::visible;
-use super::values::{OfChannel, Paging, json};
+use super::secret_input::secret;
+use super::values::{OfChannel, Paging, json, user};
 use super::{Context, Format};
-use crate::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
-use crate::types::ConfigChangeId;
-use crate::{Database, Error, Result, bounded};
+use viraldb::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
+use viraldb::private::bounded;
+use viraldb::types::ConfigChangeId;
+use viraldb::{Database, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -132,11 +134,6 @@ impl Place {
     }
 }
 
-/// Who is logged in.
-pub(super) fn user() -> Result<String> {
-    Ok(crate::environment::variable("USER")?.unwrap_or_else(|| "viraldb".to_owned()))
-}
-
 impl Args {
     pub(super) const fn is_import(&self) -> bool {
         matches!(self.command, Command::Import { .. })
@@ -175,7 +172,7 @@ impl Args {
                         let value = if known.kind == Kind::Json { json(value)?.0 } else { value.into() };
                         config.set(scope, &key, &value, &by)?;
                     }
-                    None => config.set_secret(&key, &super::secrets::secret(from_file.as_deref())?, &by)?,
+                    None => config.set_secret(&key, &secret(from_file.as_deref())?, &by)?,
                 }
                 done(context, &config, &key, scope)?;
             }

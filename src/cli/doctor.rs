@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::output::visible;
 use super::{Context, Format};
-use crate::Result;
-use crate::maintenance::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
+use viraldb::Result;
+use viraldb::maintenance::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
 
 /// Each finding says what is so, why it matters, and what mends it.
 ///

@@ -7,8 +7,8 @@ use clap::Subcommand;
 
 use super::Context;
 use super::values::{Paging, read};
-use crate::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
-use crate::{Result, log_error};
+use viraldb::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
+use viraldb::{Result, log_error};
 
 /// The longest stack trace that is read.
 const LONGEST: u64 = 16 << 20;

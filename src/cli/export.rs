@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::{Context, Format};
-use crate::maintenance::{self, Destination, Export, Form};
-use crate::{Error, Result, Timestamp};
+use viraldb::maintenance::{self, Destination, Export, Form};
+use viraldb::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -11,10 +11,11 @@ use std::str::FromStr;
 use super::output;
 use super::rejects::Rejects;
 use super::{Context, Format as OutputFormat, report};
-use crate::ingest::{self, Files, Format, Options};
-use crate::quote::quoted;
-use crate::secrets::{Keyring, has_sealed_columns};
-use crate::{Error, Result, Timestamp};
+use viraldb::ingest::{self, Files, Format, Options};
+use viraldb::private::has_sealed_columns;
+use viraldb::private::quote::quoted;
+use viraldb::secrets::Keyring;
+use viraldb::{Error, Result, Timestamp};
 
 use progress::Progress;
 pub(super) use reading::line;

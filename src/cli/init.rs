@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::migrate::{Before, with_backup};
 use super::{Context, Format};
-use crate::compilation::DiscoveredVideo;
-use crate::config::complete_default_configs;
-use crate::maintenance::backup;
-use crate::{Database, Result, ingest, maintenance};
+use viraldb::compilation::DiscoveredVideo;
+use viraldb::config::complete_default_configs;
+use viraldb::maintenance::backup;
+use viraldb::{Database, Result, ingest, maintenance};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -38,7 +38,7 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let url = context.url()?;
         let backup = self.before.back_up(context, &url, backup::is_due_before_run)?;
-        let migrations_applied = with_backup(crate::db::migrate::run(&url), backup.as_deref())?;
+        let migrations_applied = with_backup(viraldb::db::migrate::run(&url), backup.as_deref())?;
         let db = Database::open(&url)?;
         complete_default_configs(&db)?;
         let sample = if self.sample {

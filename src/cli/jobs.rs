@@ -6,15 +6,16 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{Paging, by_setting, channel_id, duration};
-use crate::maintenance::{self, Part, Prune};
-use crate::queue::{self, Claim, Failure, Lease};
-use crate::republishing::{
+use super::duration::duration;
+use super::values::{Paging, by_setting, channel_id};
+use viraldb::maintenance::{self, Part, Prune};
+use viraldb::queue::{self, Claim, Failure, Lease};
+use viraldb::republishing::{
     JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob, VideoProcessingJobFilter,
     VideoProcessingJobId,
 };
-use crate::types::LeaseToken;
-use crate::{Json, Result, Timestamp};
+use viraldb::types::LeaseToken;
+use viraldb::{Json, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
 use super::output::Messages;
-use crate::quote::{visible_json, visible_log};
+use viraldb::private::quote::{visible_json, visible_log};
 
 /// Starts the log on stderr. `RUST_LOG` has the last word on how much.
 pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
@@ -32,7 +32,7 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     #[cfg(feature = "postgres")]
-    crate::db::notices::catch_printed();
+    viraldb::private::catch_printed();
 }
 
 /// The log on stderr, in which no data acts on a terminal.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use crate::db::Hidden;
+use viraldb::private::Hidden;
 
 /// Variables that hold URLs.
 const VARIABLES: [&str; 2] = ["DATABASE_URL", "VIRALDB_READ_URL"];

@@ -8,10 +8,10 @@ use clap::Subcommand;
 use super::backup::{Programs, advance, progress};
 use super::output;
 use super::{Context, Format};
-use crate::db::migrate::{self, Migration, State, Verdict};
-use crate::maintenance::backup::{self, Create};
-use crate::quote::quoted;
-use crate::{Error, Result};
+use viraldb::db::migrate::{self, Migration, State, Verdict};
+use viraldb::maintenance::backup::{self, Create};
+use viraldb::private::quote::quoted;
+use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

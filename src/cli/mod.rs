@@ -12,6 +12,7 @@ mod closed;
 mod completions;
 mod config;
 mod doctor;
+mod duration;
 mod errors;
 mod export;
 mod ingest;
@@ -30,6 +31,7 @@ mod rejects;
 mod restore;
 mod reviews;
 mod runs;
+mod secret_input;
 mod secrets;
 mod status;
 mod takeover;
@@ -49,16 +51,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Options};
-use crate::db::{database_url, set_default_busy_timeout};
-use crate::quote::{short, visible};
-use crate::{CorrelationId, Database, Result, correlation};
 use output::Output;
+use viraldb::config::{Config, Options};
+use viraldb::db::database_url;
+use viraldb::private::quote::{short, visible};
+use viraldb::private::set_default_busy_timeout;
+use viraldb::{CorrelationId, Database, Result, correlation};
 
 /// The database layer of automated short-video channels: SQLite on a laptop, PostgreSQL in production
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
@@ -79,7 +82,7 @@ struct Global {
     format: Format,
     /// How long to wait for another program's lock, such as 10s or 2m [default: 5s; 5m for ingest without --watch, takeover,
     /// transfer, config import and secrets import-fernet]
-    #[arg(long, global = true, value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration::duration)]
     wait: Option<Duration>,
     /// Log more: -v what is done, -vv how
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -233,7 +236,7 @@ impl Context {
 }
 
 /// Reads the command line. Where it cannot be understood, or help is asked for, prints what clap says and ends the program.
-pub fn parse() -> Cli {
+pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|mut error| {
         for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
             if let Some(ContextValue::String(given)) = error.get(kind) {
@@ -252,13 +255,13 @@ pub fn parse() -> Cli {
 }
 
 /// Runs the command and says how it ended.
-pub fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
     let Cli { global, command } = cli;
     #[cfg(feature = "sqlite")]
-    crate::db::sqlite::set_up_process();
+    viraldb::private::set_up_process();
     set_default_busy_timeout(global.wait.unwrap_or_else(|| command.wait()));
     logging::start(global.verbose, global.quiet, global.log_format);
-    crate::config::use_file(global.config.clone());
+    viraldb::config::use_file(global.config.clone());
     let mut context = Context {
         url: global.database_url,
         config: global.config,
@@ -356,11 +359,11 @@ impl Command {
 }
 
 /// One line with the chain of causes, each once.
-fn report(error: &crate::Error) {
-    let mut text = crate::error::one_line(&error.to_string());
+fn report(error: &viraldb::Error) {
+    let mut text = viraldb::private::quote::one_line(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
-        let next = crate::error::one_line(&error.to_string());
+        let next = viraldb::private::quote::one_line(&error.to_string());
         if !text.contains(&next) {
             text = format!("{text}: {next}");
         }

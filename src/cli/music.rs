@@ -7,8 +7,8 @@ use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
 use super::values::{OrNull, Paging, changed, given, json_or_null};
-use crate::Result;
-use crate::republishing::{Music, MusicChanges, MusicFilter, MusicId, NewMusic};
+use viraldb::Result;
+use viraldb::republishing::{Music, MusicChanges, MusicFilter, MusicId, NewMusic};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

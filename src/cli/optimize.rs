@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::{Context, Format, output};
-use crate::maintenance::{self, Optimized};
-use crate::{DatabaseUrl, Result};
+use viraldb::maintenance::{self, Optimized};
+use viraldb::{DatabaseUrl, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Format, closed, masks};
-use crate::db::document::{cell, columns};
-pub(super) use crate::quote::visible;
-use crate::quote::{visible_json, visible_lines};
-use crate::{Error, Result};
+use viraldb::private::document::{cell, columns};
+pub(super) use viraldb::private::quote::visible;
+use viraldb::private::quote::{visible_json, visible_lines};
+use viraldb::{Error, Result};
 
 /// The longest text a column of a table for people shows; the other formats show all.
 const WIDEST: usize = 48;
@@ -103,10 +103,10 @@ impl Output {
         if self.format != Format::Table {
             return self.object(row);
         }
-        let columns = crate::db::document::from_row(row)?;
+        let columns = viraldb::private::document::from_row(row)?;
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
-            let value = visible(&crate::error::one_line(&cell(Some(value))));
+            let value = visible(&viraldb::private::quote::one_line(&cell(Some(value))));
             writeln!(self.out, "{}", format!("{name:width$}  {value}").trim_end()).map_err(failed)
         })
     }
@@ -403,7 +403,7 @@ fn failed(error: io::Error) -> Error {
 }
 
 fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
-    rows.iter().map(crate::db::document::from_row).collect()
+    rows.iter().map(viraldb::private::document::from_row).collect()
 }
 
 /// A value in a table for people: fractions to two digits, long text cut.
@@ -416,7 +416,7 @@ fn for_people(value: Option<&Value>) -> String {
 
 /// The beginning of a long text, on one line.
 fn short(text: String) -> String {
-    let text = visible(&crate::error::one_line(&text));
+    let text = visible(&viraldb::private::quote::one_line(&text));
     match text.char_indices().nth(WIDEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,

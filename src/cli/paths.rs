@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::Format;
 use super::output::{Output, message};
-use crate::db::files::private;
-use crate::maintenance::Pruned;
-use crate::{Database, Error, Result};
+use viraldb::maintenance::Pruned;
+use viraldb::private::files::private;
+use viraldb::{Database, Error, Result};
 
 /// What an error says about the rows.
 const NOT_DELETED: &str = "rows whose paths were not written were not deleted";

@@ -7,8 +7,8 @@ use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
 use super::values::{OrNull, Paging, changed, given, json};
-use crate::Result;
-use crate::republishing::{
+use viraldb::Result;
+use viraldb::republishing::{
     NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
     TransformationPresetId,
 };

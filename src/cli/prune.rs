@@ -8,8 +8,8 @@ use indicatif::{HumanCount, ProgressBar};
 
 use super::Context;
 use super::paths::Paths;
-use crate::Result;
-use crate::maintenance::{self, Part, Prune, Pruned, Pruning};
+use viraldb::Result;
+use viraldb::maintenance::{self, Part, Prune, Pruned, Pruning};
 
 /// How long rows are kept is said by the settings error_retention_days and archive_retention_days.
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::output;
-use crate::db::files::create_private;
-use crate::{Error, Result};
+use viraldb::private::files::create_private;
+use viraldb::{Error, Result};
 
 /// Rows that are shown of each input.
 const SHOWN: usize = 5;
@@ -65,7 +65,7 @@ pub(super) struct Shown(Vec<String>);
 impl Shown {
     pub(super) fn add(&mut self, line: impl FnOnce() -> String) {
         if self.0.len() < SHOWN {
-            self.0.push(output::visible(&crate::error::one_line(&line())));
+            self.0.push(output::visible(&viraldb::private::quote::one_line(&line())));
         }
     }
 

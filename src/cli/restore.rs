@@ -8,8 +8,8 @@ use indicatif::HumanBytes;
 
 use super::backup::{Opening, Programs, advance, progress};
 use super::{Context, Format, output};
-use crate::maintenance::backup::{self, Planned, Restore};
-use crate::{Error, Result};
+use viraldb::maintenance::backup::{self, Planned, Restore};
+use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

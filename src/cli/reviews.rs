@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{OfChannel, Paging, by_setting, duration};
-use crate::Result;
-use crate::compilation::{Overdue, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
+use super::duration::duration;
+use super::values::{OfChannel, Paging, by_setting};
+use viraldb::Result;
+use viraldb::compilation::{Overdue, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::duration::duration;
 use super::output::{Output, visible};
-use super::values::{OfChannel, Paging, by_setting, duration, none_in};
+use super::values::{OfChannel, Paging, by_setting, none_in};
 use super::{Context, Format};
-use crate::compilation::{
+use viraldb::compilation::{
     Choose, Clip, Cycle, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView,
 };
-use crate::{Error, Result, Timestamp};
+use viraldb::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

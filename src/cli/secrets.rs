@@ -8,13 +8,14 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::config::user;
-use super::values::read;
-use super::{Context, Format, channels};
-use crate::config::{clear_sealed, set_sealed};
-use crate::db::files::is_of_database;
-use crate::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Secret, Status};
-use crate::{DatabaseUrl, DbConnection, Error, Result, bounded};
+use super::secret_input::{secret, without_newline};
+use super::values::{find_channel, read, user};
+use super::{Context, Format};
+use viraldb::config::{clear_sealed, set_sealed};
+use viraldb::private::bounded;
+use viraldb::private::files::is_of_database;
+use viraldb::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Status};
+use viraldb::{DatabaseUrl, DbConnection, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -100,7 +101,7 @@ impl At {
     fn find(self, c: &mut DbConnection) -> Result<Place> {
         match (self.channel, self.setting) {
             (Some(channel), _) => {
-                let id = channels::find(c, &channel)?.id;
+                let id = find_channel(c, &channel)?.id;
                 Ok(if self.github_key { Place::ChannelGithubKey(id) } else { Place::ChannelCredentials(id) })
             }
             (None, setting) => Ok(Place::Setting(setting.unwrap_or_default())),
@@ -240,7 +241,7 @@ fn show(context: &mut Context, status: &Status) -> Result<()> {
         return context.output.object(status);
     }
     let yes = |is: bool| if is { "yes" } else { "" }.to_owned();
-    let at = |time: &Option<crate::Timestamp>| time.map(|at| at.to_string()).unwrap_or_default();
+    let at = |time: &Option<viraldb::Timestamp>| time.map(|at| at.to_string()).unwrap_or_default();
     let keys = status.keys.iter().map(|key| {
         let values = key.values.to_string();
         vec![
@@ -311,31 +312,6 @@ fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<Exit
         }
     }
     Ok(if *failed == 0 && *left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-/// The secret that is to be set.
-pub(super) fn secret(file: Option<&Path>) -> Result<Secret> {
-    let secret = if file.is_none() && io::stdin().is_terminal() {
-        let typed = rpassword::prompt_password("secret (does not show): ");
-        typed.map_err(|error| Error::io("the terminal", error))?.into()
-    } else {
-        // The most that is sealed, and the end of the line.
-        without_newline(read(file.unwrap_or(Path::new("-")), bounded::BY_HAND + 2)?)
-    };
-    if secret.reveal().is_empty() {
-        return Err(Error::invalid("the secret", "is empty; `viraldb secrets clear` takes one away"));
-    }
-    Ok(secret)
-}
-
-fn without_newline(mut text: String) -> Secret {
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    text.into()
 }
 
 /// Progress by values, on a terminal only.

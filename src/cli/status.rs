@@ -8,9 +8,9 @@ use indicatif::HumanBytes;
 use super::output::visible;
 use super::values::NICHES;
 use super::{Context, Format};
-use crate::maintenance::{self, Status, StatusCounts, TableSize};
-use crate::quote::short;
-use crate::{Error, Result};
+use viraldb::maintenance::{self, Status, StatusCounts, TableSize};
+use viraldb::private::quote::short;
+use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -7,11 +7,11 @@ use indicatif::ProgressBar;
 
 use super::rejects::{Rejects, Shown};
 use super::{Context, Format};
-use crate::db::files::is_of_database;
-use crate::maintenance::takeover::{self, Application, Options, Progress, Report};
-use crate::quote::{short, visible};
-use crate::secrets::Keyring;
-use crate::{DatabaseUrl, Result};
+use viraldb::maintenance::takeover::{self, Application, Options, Progress, Report};
+use viraldb::private::files::is_of_database;
+use viraldb::private::quote::{short, visible};
+use viraldb::secrets::Keyring;
+use viraldb::{DatabaseUrl, Result};
 
 /// Known are viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. The source is only
 /// read. Credentials that it keeps unencrypted are sealed with the key of VIRALDB_KEY or VIRALDB_KEY_FILE, or left out.

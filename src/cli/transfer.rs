@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 
 use super::{Context, Format};
-use crate::Result;
-use crate::maintenance::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
+use viraldb::Result;
+use viraldb::maintenance::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -7,8 +7,8 @@ use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
 use super::values::{OrNull, Paging, changed, given, json_or_null};
-use crate::Result;
-use crate::generation::{NewTrend, Platform, Trend, TrendChanges, TrendFilter, TrendId};
+use viraldb::Result;
+use viraldb::generation::{NewTrend, Platform, Trend, TrendChanges, TrendFilter, TrendId};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -1,14 +1,14 @@
-//! Values of arguments: what `add` and `edit` take for columns, and lengths of time.
+//! Values of arguments: what `add` and `edit` take for columns, and pages of lists.
 
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
-use crate::compilation::niches;
-use crate::config::Registry;
-use crate::quote::{quoted, short};
-use crate::republishing::ChannelId;
-use crate::{Database, Error, Json, Page, Result, bounded};
+use viraldb::compilation::niches;
+use viraldb::config::Registry;
+use viraldb::private::bounded;
+use viraldb::private::quote::{quoted, short};
+use viraldb::republishing::{Channel, ChannelId};
+use viraldb::{Database, DbConnection, Error, Json, Page, Result};
 
 /// Which page of a list to print.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ impl OfChannel {
 
 /// The id of a channel that is named by its id or YouTube's.
 pub(super) fn channel_id(db: &Database, named: Option<&str>) -> Result<Option<ChannelId>> {
-    let find = |id: &str| db.read_newest(|c| super::channels::find(c, id)).map(|channel| channel.id);
+    let find = |id: &str| db.read_newest(|c| find_channel(c, id)).map(|channel| channel.id);
     named.map(find).transpose()
 }
 
@@ -77,6 +77,19 @@ pub(super) fn changed<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<Option<
     value.map(|value| value.0.map(Into::into))
 }
 
+/// The channel with this id, or with this id of YouTube's.
+pub(super) fn find_channel(c: &mut DbConnection, id: &str) -> Result<Channel> {
+    match id.parse() {
+        Ok(id) => Channel::find(c, id),
+        Err(_) => Channel::find_by_youtube_channel_id(c, id),
+    }
+}
+
+/// Who is logged in.
+pub(super) fn user() -> Result<String> {
+    Ok(viraldb::private::variable("USER")?.unwrap_or_else(|| "viraldb".to_owned()))
+}
+
 /// The longest document that is read from a file.
 const DOCUMENT: u64 = 16 << 20;
 
@@ -103,18 +116,6 @@ pub(super) fn read(path: &Path, most: u64) -> Result<String> {
     } else {
         bounded::file(path, most)
     }
-}
-
-/// Reads `90s`, `10m`, `1h 30m` or `30d`. A number needs its unit: who writes 30 may mean days.
-pub(super) fn duration(text: &str) -> Result<Duration> {
-    let bad = || Error::invalid(quoted(text), "is not a length of time such as 90s, 10m or 30d");
-    if text.trim() == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let span: jiff::Span = text.parse().map_err(|_| bad())?;
-    // A day is 24 hours here, whatever clocks are put forward or back.
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
-    Duration::try_from(length).map_err(|_| bad())
 }
 
 /// The most niches to name.

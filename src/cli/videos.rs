@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use super::Context;
 use super::values::{Paging, none_in};
-use crate::Result;
-use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
+use viraldb::Result;
+use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -229,6 +229,13 @@ impl Analytics {
     }
 }
 
+impl<'a> NewAnalytics<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(youtube_video_id: impl Into<Cow<'a, str>>) -> Self {
+        Self { youtube_video_id: youtube_video_id.into(), ..Self::default() }
+    }
+}
+
 impl NewAnalytics<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

@@ -350,6 +350,27 @@ fn cut(conn: &mut DbConnection, run: PipelineRunId, videos: &[DiscoveredVideo]) 
     .of("clips", run)
 }
 
+impl<'a> NewClip<'a> {
+    /// A clip of a video from one second to another; its length is what lies between. Every other column is left to its default.
+    pub fn new(
+        pipeline_run_id: PipelineRunId,
+        discovered_video_id: DiscoveredVideoId,
+        rank_position: i32,
+        start_time_seconds: f64,
+        end_time_seconds: f64,
+    ) -> Self {
+        Self {
+            pipeline_run_id,
+            discovered_video_id,
+            rank_position,
+            start_time_seconds,
+            end_time_seconds,
+            clip_duration_seconds: end_time_seconds - start_time_seconds,
+            ..Self::default()
+        }
+    }
+}
+
 impl NewClip<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Clip> {

@@ -312,6 +312,13 @@ impl DiscoveredVideo {
     }
 }
 
+impl<'a> NewDiscoveredVideo<'a> {
+    /// The key of the video on its platform, and the niche it was found in. Every other column is left to its default.
+    pub fn new(video_id: impl Into<Cow<'a, str>>, niche: impl Into<Cow<'a, str>>) -> Self {
+        Self { video_id: video_id.into(), niche: niche.into(), ..Self::default() }
+    }
+}
+
 impl NewDiscoveredVideo<'_> {
     /// Refuses a text that is too long for an index.
     pub(crate) fn require_indexable(&self) -> Result<()> {

@@ -175,6 +175,22 @@ impl ErrorLog {
     }
 }
 
+impl<'a> NewErrorLog<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(
+        module: impl Into<Cow<'a, str>>,
+        error_type: impl Into<Cow<'a, str>>,
+        error_message: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        Self {
+            module: module.into(),
+            error_type: error_type.into(),
+            error_message: error_message.into(),
+            ..Self::default()
+        }
+    }
+}
+
 impl NewErrorLog<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

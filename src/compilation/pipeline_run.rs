@@ -149,7 +149,7 @@ impl PipelineRun {
 
 impl<'a> NewPipelineRun<'a> {
     /// A row with what it must have, and every other column left to its default.
-    pub fn new(niche: &'a str, cycle_start: Timestamp, cycle_end: Timestamp) -> Self {
+    pub fn new(niche: impl Into<Cow<'a, str>>, cycle_start: Timestamp, cycle_end: Timestamp) -> Self {
         Self {
             id: None,
             niche: niche.into(),

@@ -130,6 +130,13 @@ impl ReviewLog {
     }
 }
 
+impl<'a> NewReviewLog<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(pipeline_run_id: PipelineRunId) -> Self {
+        Self { pipeline_run_id, ..Self::default() }
+    }
+}
+
 impl NewReviewLog<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ReviewLog> {

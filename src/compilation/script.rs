@@ -116,6 +116,13 @@ impl Script {
     }
 }
 
+impl<'a> NewScript<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(pipeline_run_id: PipelineRunId) -> Self {
+        Self { pipeline_run_id, ..Self::default() }
+    }
+}
+
 impl NewScript<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Script> {

@@ -112,6 +112,13 @@ impl TtsAudio {
     }
 }
 
+impl<'a> NewTtsAudio<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(pipeline_run_id: PipelineRunId, engine_used: impl Into<Cow<'a, str>>) -> Self {
+        Self { pipeline_run_id, engine_used: engine_used.into(), ..Self::default() }
+    }
+}
+
 impl NewTtsAudio<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<TtsAudio> {

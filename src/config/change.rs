@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use super::config_override::{ConfigOverride, NewConfigOverride};
 use super::document::inside;
-use super::explain::MASK;
 use super::kind::Kind;
-use super::layers::Layer;
+use super::layer::Layer;
 use super::registry::Key;
-use super::secret::shown;
+use super::sealed_value::{MASK, shown};
 use super::{Config, Registry, document};
 use crate::Database;
 use crate::db::{DbConnection, Page, on_backend};
@@ -390,7 +389,7 @@ pub(super) fn keep(
 }
 
 /// [`set_default_configs`], which does not ask to write where all of them are there already.
-pub(crate) fn complete_default_configs(db: &Database) -> Result<usize> {
+pub fn complete_default_configs(db: &Database) -> Result<usize> {
     if db.history()?.transferred.is_some() {
         return Ok(0); // they come with the transfer, which a row of ours would stop
     }

@@ -2,23 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::Config;
 use super::change::{Scope, keep, refuse_sealed};
+use super::channel_kind::{ChannelKind, default_of};
 use super::document::{self, inside};
 use super::layers::{Layers, OfChannel, Resolved};
-use super::{Config, explain};
+use super::sealed_value::MASK;
 use crate::DbConnection;
 use crate::error::{Error, Result, require};
 use crate::republishing::{Channel, ChannelChanges, ChannelId, NewChannel};
-use crate::types::{Json, portable};
-
-portable! {
-    /// The three ways of making videos; the setting `kind` of a channel.
-    pub enum ChannelKind {
-        Compilation = "compilation",
-        Republishing = "republishing",
-        Generation = "generation",
-    }
-}
+use crate::types::Json;
 
 /// The documents of a new channel, as `channels` keeps them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,28 +182,10 @@ impl Config {
         for key in self.0.registry.iter() {
             let shown = |settings| {
                 let value = inside(settings, &key.name)?;
-                Some(if key.secret { explain::MASK.to_owned() } else { value.to_string() })
+                Some(if key.secret { MASK.to_owned() } else { value.to_string() })
             };
             keep(conn, Scope::Channel(id), &key.name, shown(old), shown(new), by)?;
         }
         Ok(())
     }
-}
-
-/// The default that channels of a kind have in place of the one of all.
-pub(super) fn default_of(kind: Option<ChannelKind>, name: &str) -> Option<&'static Value> {
-    use std::sync::LazyLock;
-    static OF_KINDS: LazyLock<Vec<(ChannelKind, &str, Value)>> = LazyLock::new(|| {
-        use ChannelKind::{Compilation, Generation};
-        vec![
-            // A long video is watched on a large screen; one a day is what a run every six hours can be chosen for.
-            (Compilation, "default_min_resolution", "1080p".into()),
-            // Generated videos are shorts, and cost no search for sources.
-            (Generation, "default_posting_frequency", "twice_daily".into()),
-            (Generation, "target_duration_min", 15.into()),
-            (Generation, "target_duration_max", 60.into()),
-        ]
-    });
-    let kind = kind?;
-    OF_KINDS.iter().find(|(of, key, _)| *of == kind && *key == name).map(|(.., value)| value)
 }

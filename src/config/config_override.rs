@@ -79,6 +79,13 @@ impl ConfigOverride {
     }
 }
 
+impl<'a> NewConfigOverride<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        Self { key: key.into(), value: value.into(), ..Self::default() }
+    }
+}
+
 impl NewConfigOverride<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

@@ -4,14 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Config;
-use super::layers::{Layer, Layers, OfChannel};
+use super::layer::Layer;
+use super::layers::{Layers, OfChannel};
 use super::registry::Key;
+use super::sealed_value::MASK;
 use crate::republishing::{Channel, ChannelId};
 use crate::types::Timestamp;
 use crate::{Error, Result};
-
-/// What is shown for a secret.
-pub(super) const MASK: &str = "***";
 
 /// A setting with all its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,37 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::channels::{ChannelKind, default_of};
+use super::channel_kind::{ChannelKind, default_of};
 use super::config_override::ConfigOverride;
 use super::document::inside;
 use super::file::File;
 use super::kind::Kind;
+use super::layer::{Layer, OTHERS, PREFIX, variable_of};
 use super::registry::Key;
-use crate::environment::{self, DotEnv, ENV_FILE};
+use crate::environment::{self, DotEnv};
 use crate::republishing::{ChannelId, SystemConfiguration};
-use crate::types::portable;
 use crate::{DbConnection, Error, Result};
-
-portable! {
-    /// Where a setting can stand, the strongest first.
-    pub enum Layer {
-        Environment = "environment",
-        DotEnv = "dotenv",
-        Channel = "channel",
-        Override = "override",
-        System = "system",
-        File = "file",
-        KindDefault = "kind_default",
-        Default = "default",
-    }
-}
-
-/// Begin of the variables that are settings.
-const PREFIX: &str = "VIRALDB_";
-
-/// Variables that are no settings.
-pub(super) const OTHERS: [&str; 5] =
-    ["VIRALDB_CONFIG", ENV_FILE, "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
 
 /// What does not change while the program runs.
 #[derive(Clone)]
@@ -64,16 +43,6 @@ impl Fixed {
         let file = self.dotenv.file.display().to_string();
         real.chain(self.dotenv.values.keys().map(move |name| (name.clone(), file.clone())))
     }
-}
-
-/// The variable of a setting: `VIRALDB_UPLOADER__TIMEOUT` for `uploader.timeout`.
-pub(super) fn variable_of(key: &str) -> String {
-    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
-}
-
-/// The setting of a variable.
-pub(super) fn key_of(variable: &str) -> String {
-    variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
 }
 
 /// What the database says for all channels.

@@ -34,6 +34,7 @@
 //! ```
 
 mod change;
+mod channel_kind;
 mod channels;
 mod config_override;
 mod current;
@@ -42,8 +43,10 @@ mod exchange;
 mod explain;
 mod file;
 mod kind;
+mod layer;
 mod layers;
 mod registry;
+mod sealed_value;
 mod secret;
 mod validate;
 mod whole;
@@ -64,15 +67,15 @@ use crate::republishing::{Channel, ChannelId};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
 
-pub(crate) use change::complete_default_configs;
-pub use change::{Change, ChangedLayer, Scope, set_default_configs};
-pub use channels::{ChannelDefaults, ChannelKind};
+pub use change::{Change, ChangedLayer, Scope, complete_default_configs, set_default_configs};
+pub use channel_kind::ChannelKind;
+pub use channels::ChannelDefaults;
 pub use config_override::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
 pub(crate) use current::Current;
 pub use current::use_file;
 pub use explain::{Explained, LayerValue};
 pub use kind::Kind;
-pub use layers::Layer;
+pub use layer::Layer;
 pub use registry::{Key, Registry};
 pub use secret::{clear_sealed, set_sealed};
 pub use validate::{Problem, Severity};

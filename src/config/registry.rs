@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::channels::ChannelKind;
+use super::channel_kind::ChannelKind;
 use super::kind::Kind;
-use super::layers::{Layer, OTHERS, variable_of};
+use super::layer::{Layer, OTHERS, variable_of};
 use crate::quote::{quoted, short};
 use crate::{Error, Result};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use super::change::{Scope, begin, found, keep};
-use super::explain::MASK;
 use super::layers::{Found, Layers};
+use super::sealed_value::{MASK, open, shown};
 use super::{Config, Registry};
 use crate::compilation::ConfigOverride;
 use crate::db::{DbConnection, on_backend};
@@ -126,23 +126,4 @@ pub fn clear_sealed(conn: &mut DbConnection, keyring: Option<&Keyring>, key: &st
         keep(conn, Scope::System, key, old.map(|row| shown(keyring, &row)), None, by)?;
         Ok(was_set)
     })
-}
-
-fn open(keyring: &Keyring, row: &SystemConfiguration) -> Result<Secret> {
-    let sealed = row.value.clone().into_sealed();
-    secrets::open(keyring, &Place::Setting(row.key.clone()), sealed.as_text())
-}
-
-/// What the history shows of a secret that goes: its fingerprint, if it opens; else the key it is sealed with. What stood
-/// there in the clear may have been the secret.
-pub(super) fn shown(keyring: Option<&Keyring>, row: &SystemConfiguration) -> String {
-    if !row.encrypted {
-        return MASK.to_owned();
-    }
-    let fingerprint =
-        |keyring: &Keyring| keyring.fingerprint(&Place::Setting(row.key.clone()), &open(keyring, row)?);
-    match keyring.map(fingerprint) {
-        Some(Ok(fingerprint)) => fingerprint,
-        _ => row.value.clone().into_sealed().to_string(), // by a key that is not given
-    }
 }

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Found, Layer, Layers, OfChannel, key_of, variable_of};
+use super::layer::{Layer, key_of, variable_of};
+use super::layers::{Found, Layers, OfChannel};
 use super::registry::{Key, ORDERED};
 use super::{Config, document};
 use crate::db::{DbConnection, on_backend};

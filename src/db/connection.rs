@@ -12,7 +12,7 @@ use crate::Result;
 ///
 /// It is a Diesel connection itself, so one's own queries against [`crate::schema`] run on it. There
 /// Diesel has limits that viraldb's own functions do not have: no `ON CONFLICT`, no insert of a slice,
-/// no `as_returning()`, and the SQL is built anew on each call. Match on it to go past them.
+/// no `as_returning()`, and the SQL is built anew on each call. [`on_backend!`](crate::on_backend) goes past them.
 #[derive(diesel::MultiConnection)]
 #[allow(missing_docs)] // the variants say it
 pub enum DbConnection {
@@ -22,25 +22,104 @@ pub enum DbConnection {
     Postgres(PgConnection),
 }
 
-/// The same Diesel code, compiled once for each engine with its concrete type: the whole DSL is there
-/// and prepared statements are cached. `Backend` names the engine inside. With two closures, each
-/// engine gets its own code.
+/// Runs Diesel code with the connection of the engine it is on, so that all of Diesel's query builder is there:
+/// `ON CONFLICT`, `RETURNING`, slices. Diesel also keeps the prepared statements of such code.
+///
+/// One closure is compiled once for each engine, with that engine's connection type. Two closures give each engine its own
+/// code; both are written also where a program is built for one engine only, and the other one is left out. `Backend`
+/// names Diesel's backend inside.
+///
+/// ```
+/// use viraldb::diesel::prelude::*;
+/// use viraldb::schema::music;
+/// use viraldb::{Database, on_backend};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = Database::open("sqlite::memory:")?;
+/// let paths = ["a.mp3", "b.mp3"];
+///
+/// // A slice: each row a tuple of columns.
+/// let rows: Vec<_> =
+///     paths.iter().map(|path| (music::id.eq(viraldb::republishing::MusicId::new()), music::name.eq(path), music::file_path.eq(path))).collect();
+/// let inserted = db.write(|c| Ok(on_backend!(c, |c| diesel::insert_into(music::table).values(&rows).execute(c))?))?;
+/// assert_eq!(inserted, 2);
+///
+/// // RETURNING
+/// let name: String = db.write(|c| {
+///     Ok(on_backend!(c, |c| diesel::update(music::table.filter(music::file_path.eq("a.mp3")))
+///         .set(music::name.eq("Waltz"))
+///         .returning(music::name)
+///         .get_result(c))?)
+/// })?;
+/// assert_eq!(name, "Waltz");
+///
+/// // Code of its own for each engine
+/// let version: String = db.read(|c| {
+///     Ok(on_backend!(
+///         c,
+///         sqlite => |c| diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("sqlite_version()")).get_result(c),
+///         postgres => |c| diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("version()")).get_result(c),
+///     )?)
+/// })?;
+/// assert!(version.starts_with('3'));
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
 macro_rules! on_backend {
     ($conn:expr, |$c:ident| $body:expr) => {
-        $crate::db::on_backend!($conn, sqlite => |$c| $body, postgres => |$c| $body)
+        $crate::on_backend!($conn, sqlite => |$c| $body, postgres => |$c| $body)
     };
     ($conn:expr, sqlite => |$s:ident| $sqlite:expr, postgres => |$p:ident| $postgres:expr $(,)?) => {
+        $crate::__match_engine!($conn, |$s| $sqlite, |$p| $postgres)
+    };
+}
+
+// A `cfg` within the macro would ask for the features of the crate that uses it.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __match_engine {
+    ($conn:expr, |$s:ident| $sqlite:expr, |$p:ident| $postgres:expr) => {
         match $conn {
-            #[cfg(feature = "sqlite")]
-            $crate::db::DbConnection::Sqlite($s) => {
+            $crate::DbConnection::Sqlite($s) => {
                 #[allow(dead_code)]
-                type Backend = diesel::sqlite::Sqlite;
+                type Backend = $crate::diesel::sqlite::Sqlite;
                 $sqlite
             }
-            #[cfg(feature = "postgres")]
-            $crate::db::DbConnection::Postgres($p) => {
+            $crate::DbConnection::Postgres($p) => {
                 #[allow(dead_code)]
-                type Backend = diesel::pg::Pg;
+                type Backend = $crate::diesel::pg::Pg;
+                $postgres
+            }
+        }
+    };
+}
+
+#[cfg(all(feature = "sqlite", not(feature = "postgres")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __match_engine {
+    ($conn:expr, |$s:ident| $sqlite:expr, |$p:ident| $postgres:expr) => {
+        match $conn {
+            $crate::DbConnection::Sqlite($s) => {
+                #[allow(dead_code)]
+                type Backend = $crate::diesel::sqlite::Sqlite;
+                $sqlite
+            }
+        }
+    };
+}
+
+#[cfg(all(feature = "postgres", not(feature = "sqlite")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __match_engine {
+    ($conn:expr, |$s:ident| $sqlite:expr, |$p:ident| $postgres:expr) => {
+        match $conn {
+            $crate::DbConnection::Postgres($p) => {
+                #[allow(dead_code)]
+                type Backend = $crate::diesel::pg::Pg;
                 $postgres
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "sqlite")]
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -11,54 +12,17 @@ use diesel::connection::SimpleConnection;
 use super::files::Identity;
 #[cfg(feature = "async")]
 use super::nonblocking::Permits;
-use super::opener::{Opener, default_busy_timeout};
-use super::pool::{Pool, Pooled};
+use super::opener::Opener;
+use super::options::Options;
+use super::pool::{Connections, Pooled};
 use super::replica::Replica;
+use super::source::Source;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Access;
 #[cfg(feature = "sqlite")]
 use super::writer::Writer;
 use super::{DatabaseUrl, DbConnection, migrate, unfinished};
-use crate::environment::{self, DotEnv};
 use crate::{Error, Result};
-
-/// How a database is opened; [`Options::from_environment`] is what [`Database::open`] uses.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
-    pub connections: u32,
-    /// How long to wait for another program's lock, and for a free connection: SQLite's write lock, and PostgreSQL's
-    /// `lock_timeout` in `read` and `write`. From 1 millisecond to 24 days; a shorter or longer time counts as these.
-    /// 5 seconds unless told. The command sets it with `--wait`.
-    pub busy_timeout: Duration,
-    /// Where [`Database::read`] reads on PostgreSQL: a streaming replica of the same server, which may be a moment
-    /// behind, or that server itself. SQLite has none, and takes no notice. `None` unless told.
-    pub read_url: Option<String>,
-}
-
-impl Options {
-    /// As usual, with the `read_url` that `VIRALDB_READ_URL` names in the environment, or in a `.env` file here or
-    /// above.
-    ///
-    /// # Errors
-    /// `Invalid` for a `.env` that cannot be read.
-    pub fn from_environment() -> Result<Self> {
-        let read_url = match environment::variable(READ_URL)? {
-            Some(url) => Some(url),
-            None => DotEnv::read_if_possible()?.values.remove(READ_URL),
-        };
-        Ok(Self { read_url, ..Self::default() })
-    }
-}
-
-/// The variable that names the replica.
-pub(super) const READ_URL: &str = "VIRALDB_READ_URL";
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { connections: 8, busy_timeout: default_busy_timeout(), read_url: None }
-    }
-}
 
 /// An open database. Cloning it is cheap; all clones share its connections.
 #[derive(Clone)]
@@ -234,7 +198,7 @@ impl Database {
     }
 
     /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
-    pub(crate) fn is_own_file(&self, path: &Path) -> bool {
+    pub fn is_own_file(&self, path: &Path) -> bool {
         matches!(self.url(), DatabaseUrl::File(file) if super::files::is_of_database(file, path))
     }
 
@@ -280,7 +244,7 @@ impl Database {
                 .take(self.0.main.opener().options.busy_timeout, || {
                     self.0.main.opener().establish(Access::Write)
                 })
-                .and_then(|writing| writing.atomically(work))
+                .and_then(|writing| writing.ok_or_else(|| self.0.main.opener().closed())?.atomically(work))
                 .map_err(|error| self.0.main.opener().explained(error));
         }
         self.0
@@ -288,6 +252,63 @@ impl Database {
             .begun("BEGIN")
             .and_then(|mut conn| conn.finish(work))
             .map_err(|error| self.0.main.opener().explained(error))
+    }
+
+    /// Returns when the database has answered, for a health check: the server or the file, and the replica if there is
+    /// one. It takes a connection as [`read`](Self::read) does, and no lock.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`], [`Error::Unusable`] or [`Error::Busy`].
+    pub fn ping(&self) -> Result<()> {
+        let answer = |c: &mut DbConnection| Ok(c.batch_execute("SELECT 1")?);
+        self.read_newest(answer)?;
+        if self.0.replica.is_some() { self.read(answer) } else { Ok(()) }
+    }
+
+    /// The connections to the main server or file, for metrics.
+    ///
+    /// How long queries take is what Diesel's instrumentation tells:
+    /// `diesel::connection::set_default_instrumentation` holds for every connection that is opened afterwards.
+    ///
+    /// ```
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = viraldb::Database::open("sqlite::memory:")?;
+    /// db.ping()?;
+    /// let now = db.connections();
+    /// assert_eq!((now.open, now.idle), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connections(&self) -> Connections {
+        self.0.main.connections()
+    }
+
+    /// Closes all connections, of all clones, and returns when they are closed: a SQLite file then has no `-wal` beside
+    /// it unless another program has it open, and may be moved. What is called on the database afterwards fails.
+    ///
+    /// Reads and writes that are under way end first, and on PostgreSQL sessions; on SQLite a [`session`](Self::session)
+    /// keeps its own connection until it is dropped. Without `close`, the connections are closed when the last
+    /// clone is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if some are still in use after [`Options::busy_timeout`]. They are closed when they are given back.
+    /// `Invalid` within a write of the same thread.
+    pub fn close(&self) -> Result<()> {
+        #[cfg(feature = "sqlite")]
+        if let Some(writer) = &self.0.writer {
+            writer.require_no_write()?;
+            writer.close();
+        }
+        let wait = self.0.main.opener().options.busy_timeout;
+        let in_use =
+            self.0.main.close(wait) + self.0.replica.as_ref().map_or(0, |replica| replica.close(wait));
+        if in_use == 0 {
+            return Ok(());
+        }
+        let reason = format!(
+            "{in_use} of its connections were in use for too long; they are closed when they are given back"
+        );
+        Err(Error::Busy { database: self.url().to_string(), reason })
     }
 
     /// Refuses a write within a write of the same thread.
@@ -301,6 +322,9 @@ impl Database {
     /// [`DbConnection::atomically`] are its transactions. It is alive when it is handed out; whoever keeps it sees
     /// it die.
     pub fn session(&self) -> Result<Session> {
+        if self.0.main.is_closed() {
+            return Err(self.0.main.opener().closed());
+        }
         let session = match self.url() {
             DatabaseUrl::Postgres(_) => {
                 self.0.main.alive(|conn| Ok(conn.batch_execute("SELECT 1")?)).map(Held::Pooled)
@@ -308,7 +332,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             _ => self.0.main.opener().establish(Access::Write).map(|conn| Held::Own(Box::new(conn))),
             #[cfg(not(feature = "sqlite"))]
-            _ => self.0.main.0.take().map(Held::Pooled),
+            _ => self.0.main.take().map(Held::Pooled),
         };
         session.map(Session).map_err(|error| self.0.main.opener().explained(error))
     }
@@ -318,57 +342,6 @@ impl Database {
 fn warn_of_transfer(opener: &Opener, history: &migrate::History) {
     if let Some(copied) = history.transferred {
         tracing::warn!("{} {}", opener.url, unfinished::reason(copied, &opener.url));
-    }
-}
-
-/// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.
-pub(super) struct Source(Arc<Pool>);
-
-impl Source {
-    pub(super) fn new(opener: Opener) -> Self {
-        Self(Pool::new(opener))
-    }
-
-    pub(super) fn opener(&self) -> &Opener {
-        &self.0.opener
-    }
-
-    pub(super) fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = match self.opener().url {
-            #[cfg(feature = "postgres")]
-            DatabaseUrl::Postgres(_) => {
-                self.begun(super::postgres::BEGIN_READ).and_then(|mut conn| conn.finish(work))
-            }
-            _ => self.0.take().and_then(|mut conn| work(&mut conn)),
-        };
-        result.map_err(|error| self.opener().explained(error.in_read()))
-    }
-
-    /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
-    /// PgBouncer keeps no setting longer than a transaction.
-    fn begun(&self, sql: &str) -> Result<Pooled> {
-        let wait = self.opener().options.busy_timeout.as_millis();
-        let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
-        self.alive(|conn| conn.begin(&sql))
-    }
-
-    /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
-    /// given up then, each for another one.
-    fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<Pooled> {
-        let mut tries = self.0.size() + 1;
-        loop {
-            let mut conn = self.0.take()?;
-            match first(&mut conn) {
-                Ok(()) => return Ok(conn),
-                Err(error) => {
-                    conn.close();
-                    tries -= 1;
-                    if tries == 0 {
-                        return Err(error);
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
 }
 
 /// A row as a document.
-pub(crate) fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
+pub fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(row) {
         Ok(Value::Object(document)) => Ok(document),
         Ok(other) => Err(Error::invalid(other.to_string(), "is no row")),
@@ -427,7 +427,7 @@ fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
 }
 
 /// A value as text: nothing for null, JSON for what is nested.
-pub(crate) fn cell(value: Option<&Value>) -> String {
+pub fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -437,7 +437,7 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
 
 /// The names of a row's columns, also when there is no row: serde's derive tells them to whoever asks
 /// it to read the struct.
-pub(crate) fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     struct Ask<'a>(&'a mut &'static [&'static str]);
 
     impl<'de> Deserializer<'de> for Ask<'_> {

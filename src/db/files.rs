@@ -34,7 +34,7 @@ pub(crate) fn temporary() -> Result<tempfile::TempDir> {
 
 /// Returns true if a path leads to the file of a database, or to one that SQLite keeps next to it. These may be still to
 /// come.
-pub(crate) fn is_of_database(database: &Path, path: &Path) -> bool {
+pub fn is_of_database(database: &Path, path: &Path) -> bool {
     let real = real(database, LINKS); // SQLite appends the endings to this one
     let names = [Some(database), real.as_deref()].into_iter().flatten();
     names.flat_map(|name| ENDINGS.map(|ending| beside(name, ending))).any(|file| same_file(&file, path))
@@ -99,7 +99,7 @@ fn real(path: &Path, links: u8) -> Option<PathBuf> {
 }
 
 /// Options for creating a file that only its owner may read, whatever the umask.
-pub(crate) fn private() -> OpenOptions {
+pub fn private() -> OpenOptions {
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -108,7 +108,7 @@ pub(crate) fn private() -> OpenOptions {
 }
 
 /// Creates or empties a file that may hold rows. Only its owner may read it afterwards, also if it existed before.
-pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+pub fn create_private(path: &Path) -> io::Result<File> {
     let file = private().write(true).create(true).truncate(true).open(path)?;
     #[cfg(unix)]
     {

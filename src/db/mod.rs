@@ -20,17 +20,19 @@ mod nonblocking;
 #[cfg(feature = "postgres")]
 pub(crate) mod notices;
 pub(crate) mod opener;
+pub(crate) mod options;
 mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod prepared;
 pub(crate) mod replica;
+mod source;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 pub(crate) mod unfinished;
 #[cfg(feature = "sqlite")]
 pub(crate) mod untouched;
-mod url;
+pub(crate) mod url;
 pub(crate) mod wake;
 #[cfg(feature = "sqlite")]
 mod writer;
@@ -38,14 +40,15 @@ mod writer;
 pub(crate) use bulk::{Bulk, Chunk, Manner};
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub(crate) use connection::{lock_ingest, on_backend};
-pub use database::{Database, Options, Session};
+pub use database::{Database, Session};
 pub(crate) use files::{beside, same_file};
 pub(crate) use halve::store_or_halve;
 pub(crate) use insert::insert_many;
 #[cfg(feature = "async")]
 pub use nonblocking::AsyncDatabase;
-pub(crate) use opener::{default_busy_timeout, set_default_busy_timeout};
-pub(crate) use url::Hidden;
+pub use options::Options;
+pub(crate) use options::default_busy_timeout;
+pub use pool::Connections;
 pub use url::{DatabaseUrl, database_url};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.

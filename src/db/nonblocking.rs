@@ -98,6 +98,17 @@ impl AsyncDatabase {
         on_thread(Some(&self.0.permits().writes), move || db.write(work))
     }
 
+    /// [`Database::ping`].
+    pub fn ping(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.run(Database::ping)
+    }
+
+    /// [`Database::close`].
+    pub fn close(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let db = self.0.clone();
+        on_thread(None, move || db.close())
+    }
+
     /// Gives `work` the whole database, for functions that read and write several times or open a
     /// connection of their own. It should hold one connection at a time.
     pub fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>

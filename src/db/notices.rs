@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::one_line;
+use crate::quote::one_line;
 
 /// Logs a notice; for `PQsetNoticeProcessor`.
 #[allow(unsafe_code)]
@@ -43,7 +43,7 @@ fn log_printed(text: &str) {
 /// another, and stays as it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-pub(crate) fn catch_printed() {
+pub fn catch_printed() {
     use std::ptr::null_mut;
 
     /// glibc's `cookie_io_functions_t`.
@@ -84,4 +84,4 @@ pub(crate) fn catch_printed() {
 
 /// Elsewhere libpq prints.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn catch_printed() {}
+pub fn catch_printed() {}

@@ -1,33 +1,14 @@
 //! How connections to one database are opened, for the pool and for ourselves.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::options::{Options, in_range};
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, Access, Place};
-use super::{DatabaseUrl, DbConnection, Options, migrate};
+use super::{DatabaseUrl, DbConnection, migrate};
 use crate::{Error, Result};
-
-/// What [`default_busy_timeout`] returns, in milliseconds.
-static BUSY_TIMEOUT: AtomicU64 = AtomicU64::new(5_000);
-
-/// How long a lock is waited for where `Options::busy_timeout` does not say: 5 seconds, or as long as the command was
-/// told with `--wait`.
-pub(crate) fn default_busy_timeout() -> Duration {
-    Duration::from_millis(BUSY_TIMEOUT.load(Ordering::Relaxed))
-}
-
-/// Changes [`default_busy_timeout`] for the whole process, from 1 millisecond to 24 days. Only the command line does.
-pub(crate) fn set_default_busy_timeout(wait: Duration) {
-    BUSY_TIMEOUT.store(in_range(wait).as_millis() as u64, Ordering::Relaxed);
-}
-
-/// PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
-fn in_range(wait: Duration) -> Duration {
-    wait.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64))
-}
 
 /// Opens connections to one database, for the pool and for ourselves.
 #[derive(Clone)]
@@ -127,6 +108,12 @@ impl Opener {
     pub(crate) fn no_room(&self) -> Option<Error> {
         let room = self.reader().and_then(|mut conn| migrate::room::require_names(&mut conn));
         room.err().map(|error| self.explained(error))
+    }
+
+    /// The error of a database that this program has closed.
+    pub(super) fn closed(&self) -> Error {
+        let reason = "was closed by this program; open it again".to_owned();
+        Error::Unusable { database: self.url.to_string(), reason }
     }
 
     /// A connection that only reads, as far as the engine can hold it to that.

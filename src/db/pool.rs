@@ -28,11 +28,25 @@ pub(super) struct Pool {
     changed: Condvar,
 }
 
+/// The connections that a [`Database`](super::Database) lends, at one moment. On SQLite these are the readers: the one
+/// that writes is apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connections {
+    /// Most that are open at a time: `Options::connections`.
+    pub most: u32,
+    /// Those that are open or being opened.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+}
+
 #[derive(Default)]
 struct State {
     idle: Vec<DbConnection>,
     /// Connections that are open or being opened, idle ones included.
     open: u32,
+    is_closed: bool,
 }
 
 impl Pool {
@@ -62,6 +76,9 @@ impl Pool {
         let mut failed = None;
         let mut state = self.state();
         loop {
+            if state.is_closed {
+                return Err(self.opener.closed());
+            }
             if let Some(conn) = state.idle.pop() {
                 return Ok(self.lend(conn));
             }
@@ -108,15 +125,56 @@ impl Pool {
         }
     }
 
+    /// The connections as they are now.
+    pub(super) fn connections(&self) -> Connections {
+        let state = self.state();
+        Connections {
+            most: self.size(),
+            open: state.open,
+            idle: u32::try_from(state.idle.len()).unwrap_or(state.open),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    /// Closes the connections, and lends none from now on. Waits for those that are lent, at most so long; each of them
+    /// is closed when it comes back. Returns how many are still lent.
+    pub(super) fn close(&self, wait: Duration) -> u32 {
+        let deadline = Instant::now() + wait;
+        let mut state = self.state();
+        state.is_closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        state.open -= u32::try_from(idle.len()).unwrap_or(state.open);
+        drop(state);
+        drop(idle);
+        self.changed.notify_all();
+        let mut state = self.state();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.open == 0 || left.is_zero() {
+                return state.open;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Keeps a connection for the next caller. `None` is one that was closed.
     fn put_back(&self, conn: Option<DbConnection>) {
         let mut state = self.state();
         match conn {
-            Some(conn) => state.idle.push(conn),
-            None => state.open -= 1,
+            Some(conn) if !state.is_closed => state.idle.push(conn),
+            last => {
+                drop(state);
+                drop(last); // before anybody is told that it is closed
+                state = self.state();
+                state.open -= 1;
+            }
         }
+        let is_closed = state.is_closed;
         drop(state);
-        self.changed.notify_one();
+        if is_closed { self.changed.notify_all() } else { self.changed.notify_one() }
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::database::{READ_URL, Source};
 use super::opener::Opener;
+use super::options::READ_URL;
+use super::source::Source;
 use super::{DatabaseUrl, DbConnection, on_backend};
 use crate::{Error, Result};
 
@@ -55,6 +56,11 @@ impl Replica {
             asked?;
         }
         self.source.read(work)
+    }
+
+    /// [`Pool::close`](super::pool::Pool::close).
+    pub(super) fn close(&self, wait: Duration) -> u32 {
+        self.source.close(wait)
     }
 
     /// Whether it is to be asked. While one thread does, the others read.

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// The one connection that writes.
 pub(super) struct Writer {
-    conn: Mutex<DbConnection>,
+    /// `None` after [`Writer::close`].
+    conn: Mutex<Option<DbConnection>>,
     state: Mutex<State>,
 }
 
@@ -23,7 +24,7 @@ struct State {
 
 impl Writer {
     pub(super) fn new(conn: DbConnection) -> Self {
-        Self { conn: Mutex::new(conn), state: Mutex::default() }
+        Self { conn: Mutex::new(Some(conn)), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -41,7 +42,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes it. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
+    /// Closes it, when the thread that has it is done. No thread gets it any more.
+    pub(super) fn close(&self) {
+        *self.conn.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.conn.clear_poison();
+    }
+
+    /// Takes it; `None` if it is closed. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
     ///
     /// Who finds it taken waits. If the one before gave up on that
     /// lock meanwhile, after `busy_timeout`, who has waited half as long gives up too: else each thread would wait
@@ -50,7 +57,7 @@ impl Writer {
         &self,
         busy_timeout: Duration,
         establish: impl FnOnce() -> Result<DbConnection>,
-    ) -> Result<Writing<'_>> {
+    ) -> Result<Option<Writing<'_>>> {
         self.require_no_write()?;
         let me = std::thread::current().id();
         let start = Instant::now();
@@ -60,19 +67,22 @@ impl Writer {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(pause(start.elapsed())),
                 Err(TryLockError::Poisoned(poisoned)) => {
                     let mut conn = poisoned.into_inner();
-                    *conn = establish()?;
+                    *conn = Some(establish()?);
                     self.conn.clear_poison();
                     break conn;
                 }
             }
         };
+        if conn.is_none() {
+            return Ok(None);
+        }
         let mut state = self.state();
         if state.gave_up.is_some_and(|at| at.saturating_duration_since(start) >= busy_timeout / 2) {
             return Err(Error::Busy { database: String::new(), reason: String::new() });
         }
         state.thread = Some(me);
         drop(state);
-        Ok(Writing { conn, writer: self })
+        Ok(Some(Writing { conn, writer: self }))
     }
 }
 
@@ -90,14 +100,15 @@ const fn pause(waited: Duration) -> Duration {
 
 /// The writer while a thread has it.
 pub(super) struct Writing<'a> {
-    conn: MutexGuard<'a, DbConnection>,
+    conn: MutexGuard<'a, Option<DbConnection>>,
     writer: &'a Writer,
 }
 
 impl Writing<'_> {
     /// Runs `work` in a transaction.
     pub(super) fn atomically<T>(mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let result = self.conn.atomically(work);
+        let Some(conn) = self.conn.as_mut() else { unreachable!("who takes the writer has its connection") };
+        let result = conn.atomically(work);
         if matches!(result, Err(Error::Busy { .. })) {
             self.writer.state().gave_up = Some(Instant::now());
         }

@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind as Kind, Error 
 
 use super::Error;
 use crate::Result;
-use crate::quote::{cut_quotes, short};
+use crate::quote::{cut_quotes, one_line, short};
 
 impl From<Diesel> for Error {
     fn from(source: Diesel) -> Self {
@@ -72,11 +72,6 @@ fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
         None => cut_quotes(info.message()),
     };
     one_line(&text)
-}
-
-/// Joins the lines of a message.
-pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// PostgreSQL names the constraint; SQLite names its columns, from which our names follow.

@@ -1,13 +1,12 @@
 //! The one error of the crate.
 
 mod database;
+mod kind;
 
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use crate::quote::short;
-use crate::secrets::KeyId;
-use crate::types::VideoProcessingJobId;
+use crate::quote::{one_line, short};
 use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
 
 use database::FILE_IS_READ_ONLY;
@@ -15,7 +14,8 @@ use database::FILE_IS_READ_ONLY;
 pub(crate) use database::found_no_room;
 #[cfg(feature = "sqlite")]
 pub(crate) use database::{CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL};
-pub(crate) use database::{ResultExt, SERVER_IS_READ_ONLY, one_line};
+pub(crate) use database::{ResultExt, SERVER_IS_READ_ONLY};
+pub use kind::ErrorKind;
 
 /// What every function of the crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -58,8 +58,8 @@ pub enum Error {
         "the lease of job {job} is lost: it expired, or the job is another worker's by now; stop working on it"
     )]
     LeaseLost {
-        /// The job.
-        job: VideoProcessingJobId,
+        /// Key of the job.
+        job: uuid::Uuid,
     },
 
     /// Somebody else held the database for longer than we wait.
@@ -112,6 +112,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// The server cannot be reached, or it ended the connection.
+    #[error("{database}: {reason}")]
+    Disconnected {
+        /// The database, its password masked.
+        database: String,
+        /// What is known of it, and what to do.
+        reason: String,
+    },
+
     /// A file could not be read or written.
     #[error("{}: {source}{}", path.display(), if is_full(source) { "; make room and try again" } else { "" })]
     Io {
@@ -137,10 +146,10 @@ pub enum Error {
     SecretKeyMissing {
         /// The place of the secret.
         at: String,
-        /// The keys of which one is needed; none if any would do.
-        needed: Vec<KeyId>,
-        /// The keys that were given.
-        given: Vec<KeyId>,
+        /// The ids of the keys of which one is needed; empty if any would do.
+        needed: Vec<String>,
+        /// The ids of the keys that were given.
+        given: Vec<String>,
     },
 
     /// A sealed text does not open under its key.
@@ -189,14 +198,17 @@ impl Error {
     }
 
     /// An [`Error::Io`] on a file.
-    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
 
     /// Adds a note to an error that gives a reason.
-    pub(crate) fn with(mut self, note: &str) -> Self {
+    pub fn with(mut self, note: &str) -> Self {
         match &mut self {
-            Self::Invalid { reason, .. } | Self::Busy { reason, .. } | Self::Unusable { reason, .. } => {
+            Self::Invalid { reason, .. }
+            | Self::Busy { reason, .. }
+            | Self::Disconnected { reason, .. }
+            | Self::Unusable { reason, .. } => {
                 *reason = format!("{reason}; {note}");
             }
             Self::Io { source, .. } => {
@@ -216,7 +228,7 @@ impl Error {
     }
 
     /// Whether it is about the file that was read, so that other files may still be read and stored.
-    pub(crate) fn is_of_input(&self) -> bool {
+    pub fn is_of_input(&self) -> bool {
         self.is_of_row() || matches!(self, Self::Io { .. } | Self::Rejected { .. })
     }
 
@@ -255,6 +267,9 @@ impl Error {
             Self::Unusable { database, reason } if database.is_empty() => {
                 Self::Unusable { database: name.to_string(), reason }
             }
+            Self::Disconnected { database, reason } if database.is_empty() => {
+                Self::Disconnected { database: name.to_string(), reason }
+            }
             Self::Database { source: Diesel::DatabaseError(Kind::ClosedConnection, info), .. } => {
                 lost(name, &one_line(info.message()))
             }
@@ -268,7 +283,7 @@ impl Error {
 
 /// The error of a connection that a server has ended.
 fn lost(name: &impl Display, why: &str) -> Error {
-    Error::Unusable {
+    Error::Disconnected {
         database: name.to_string(),
         reason: format!(
             "the connection was lost: {why}; the server's log says why. What was not committed is undone: try again when \
@@ -284,16 +299,15 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 /// Which keys are needed, which were given, and how to give others.
-fn key_missing(needed: &[KeyId], given: &[KeyId]) -> String {
-    let list = |ids: &[KeyId]| ids.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ");
+fn key_missing(needed: &[String], given: &[String]) -> String {
     let why = match needed {
         [] => "needs a key".to_owned(),
         [id] => format!("needs key {id}"),
-        ids => format!("needs one of the keys {}", list(ids)),
+        ids => format!("needs one of the keys {}", ids.join(", ")),
     };
     let given = match given {
         [] => "none was given".to_owned(),
-        ids => format!("given: {}", list(ids)),
+        ids => format!("given: {}", ids.join(", ")),
     };
     let make = if needed.is_empty() { "; `viraldb secrets keygen` makes one" } else { "" };
     format!("{why}, {given}; set VIRALDB_KEY or VIRALDB_KEY_FILE{make}")

@@ -209,6 +209,13 @@ impl JobView {
     }
 }
 
+impl<'a> NewJob<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
 impl NewJob<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Job> {

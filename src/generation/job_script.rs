@@ -123,6 +123,13 @@ impl JobScript {
     }
 }
 
+impl<'a> NewJobScript<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(video_prompt: impl Into<Cow<'a, str>>, scenes: Json) -> Self {
+        Self { video_prompt: video_prompt.into(), scenes, ..Self::default() }
+    }
+}
+
 impl NewJobScript<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobScript> {

@@ -197,6 +197,13 @@ impl JobVideo {
     }
 }
 
+impl<'a> NewJobVideo<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
 impl NewJobVideo<'_> {
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobVideo> {

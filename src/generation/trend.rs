@@ -167,7 +167,7 @@ impl Trend {
 
 impl<'a> NewTrend<'a> {
     /// A row with what it must have, and every other column left to its default.
-    pub fn new(platform: Platform, external_id: &'a str) -> Self {
+    pub fn new(platform: Platform, external_id: impl Into<Cow<'a, str>>) -> Self {
         Self {
             id: None,
             platform,

@@ -5,12 +5,11 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::found::{Found, Sink};
-use super::jsonl::Target;
-use super::kind::Kind;
 use super::niche;
 use super::numbers::{self, Decimal};
 use super::tabular::{self, Fields, Header, check_map};
 use crate::quote::quoted;
+use crate::tables::{Kind, Target};
 use crate::{Error, Result};
 
 /// Rows that are looked at to tell which mark separates fractions.
@@ -175,8 +174,8 @@ fn complete_video(document: &mut Map<String, Value>, given_niche: Option<&str>) 
 mod tests {
     use serde_json::json;
 
-    use super::super::jsonl::table;
     use super::*;
+    use crate::tables::table;
 
     fn rows(text: &str, of: &str, map: &[(&str, &str)]) -> Result<Vec<Result<Value, String>>, String> {
         let map: Vec<_> = map.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();

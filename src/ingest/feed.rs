@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::found::{Found, Row, Sink};
 use super::source::Source;
-use super::{NUL, Options, Reject, Report, ingest, json, run};
+use super::{Options, Reject, Report, ingest, run};
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::generation::NewTrend;
+use crate::tables::{NUL, has_nul};
 use crate::{Database, Result};
 
 /// What a program knows of one video, for [`ingest_records`]. Each part is optional and is stored in a table of its own.
@@ -59,7 +60,7 @@ impl Record {
             return Some(format!("{name} is empty"));
         }
         match serde_json::to_value(self) {
-            Ok(value) => json::has_nul(&value).then(|| NUL.to_owned()),
+            Ok(value) => has_nul(&value).then(|| NUL.to_owned()),
             Err(error) => Some(error.to_string()),
         }
     }

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Options, youtube_channels};
+use super::Options;
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::generation::NewTrend;
 use crate::quote::{quoted_json, short};
+use crate::republishing::NewChannelStatistics;
 use crate::{Result, Timestamp};
 
 /// What one row of a source becomes.
@@ -15,7 +16,7 @@ pub(super) struct Found {
     pub(super) snapshot: Option<NewAnalytics<'static>>,
     pub(super) trend: Option<Box<NewTrend<'static>>>,
     pub(super) document: Option<Map<String, Value>>,
-    pub(super) channel: Option<Box<youtube_channels::Sample>>,
+    pub(super) channel: Option<Box<ChannelSample>>,
     /// How the time of its counts is known.
     pub(super) timing: Timing,
 }
@@ -25,6 +26,14 @@ impl Found {
     pub(super) fn says_when(&self) -> bool {
         self.timing == Timing::Said
     }
+}
+
+/// Numbers of a channel, which the database knows by YouTube's id.
+#[derive(Debug)]
+pub(super) struct ChannelSample {
+    pub(super) youtube_id: String,
+    pub(super) title: String,
+    pub(super) numbers: NewChannelStatistics,
 }
 
 /// How the time is known at which counts were measured.
@@ -134,7 +143,7 @@ pub(super) fn api_error(item: &Value) -> Option<String> {
     let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
     Some(format!(
         "is an error of the API: {} ({})",
-        short(&crate::error::one_line(said("/message"))),
+        short(&crate::quote::one_line(said("/message"))),
         short(said("/errors/0/reason"))
     ))
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::convert::{Convert, List};
 use super::found::{Found, Row, Sink};
+use crate::tables::{NUL, has_nul};
 use crate::{Error, Result};
 
 /// Reads documents, in which the items are an array, or an array in a field, or the document itself.
@@ -55,7 +56,7 @@ fn item_of(line: &[u8], convert: &dyn Convert) -> Option<Value> {
 /// What a document without a list becomes.
 fn found_in(document: &Value, convert: &mut dyn Convert) -> Option<Result<Found, String>> {
     if has_nul(document) {
-        return Some(Err(super::NUL.to_owned()));
+        return Some(Err(NUL.to_owned()));
     }
     convert.begin();
     document.as_object().into_iter().flatten().for_each(|(name, value)| convert.field(name, value));
@@ -263,7 +264,7 @@ impl<'s> Items<'_, 's> {
         let found = if self.state.is_not_utf8.replace(false) {
             Err("is not UTF-8".to_owned())
         } else if has_nul(&item) {
-            Err(super::NUL.to_owned())
+            Err(NUL.to_owned())
         } else {
             self.convert.item(&item)
         };
@@ -322,16 +323,6 @@ fn read_one(raw: &RawValue) -> Result<Value, String> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     crate::quote::cut_quotes(text.rsplit_once(" at line ").map_or(&text, |(said, _)| said))
-}
-
-/// Whether a text or name within has a NUL character.
-pub(crate) fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
 }
 
 /// An item that waits for the end of its document.

@@ -15,7 +15,6 @@ mod found;
 mod json;
 mod jsonl;
 mod judge;
-mod kind;
 mod moving;
 mod names;
 mod niche;
@@ -44,8 +43,6 @@ use std::io::{BufReader, Read};
 pub use archive::{Input, Inputs, Skipped, inputs};
 pub use feed::{Record, ingest_records, ingest_values};
 pub use files::{Files, InputFile, files};
-pub(crate) use json::has_nul;
-pub(crate) use jsonl::{Target, check_table, table, tables};
 pub use preview::{Preview, preview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,11 +53,9 @@ use self::source::Source;
 use self::writer::Writer;
 use crate::error::require;
 use crate::secrets::Keyring;
+use crate::tables::check_table;
 use crate::types::portable;
 use crate::{Database, Error, Result, Timestamp};
-
-/// Why a row with a NUL character is refused, on either engine.
-pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
 
 /// How much of the input is looked at to recognise its format, in bytes.
 const HEAD: usize = 64 * 1024;

@@ -9,6 +9,7 @@ use super::{
     Format, Options, csv_table, json, jsonl, shape, studio, takeout, tiktok, youtube_analytics, youtube_api,
     youtube_channels, youtube_trending, yt_dlp,
 };
+use crate::tables::{Target, table};
 use crate::{Error, Result, Timestamp};
 
 /// Where the rows come from.
@@ -20,7 +21,7 @@ pub(super) enum Source {
     YoutubeChannels(When),
     YtDlp(When),
     Tiktok(When),
-    Jsonl(&'static jsonl::Target),
+    Jsonl(&'static Target),
     Csv(csv_table::Layout),
     /// Not a file: a program hands in what it knows of videos.
     Records,
@@ -42,7 +43,7 @@ impl Source {
                 format!("goes with jsonl or csv, and {name} is {format}; add --as csv to read it as a table");
             return Err(Error::invalid("--table", reason));
         }
-        let table = || jsonl::table(options.table.unwrap_or("discovered_videos"));
+        let table = || table(options.table.unwrap_or("discovered_videos"));
         let header = || Header::of(name, head);
         let map = options.map;
         let source = match format {
@@ -74,12 +75,12 @@ impl Source {
         match self {
             Self::YoutubeStudio(_) | Self::YoutubeAnalytics(_) => "analytics",
             Self::YoutubeChannels(_) => "channel_statistics",
-            _ => self.target().map_or("discovered_videos", jsonl::Target::name),
+            _ => self.target().map_or("discovered_videos", Target::name),
         }
     }
 
     /// The table whose rows come as documents of its columns.
-    pub(super) fn target(&self) -> Option<&'static jsonl::Target> {
+    pub(super) fn target(&self) -> Option<&'static Target> {
         match self {
             Self::Jsonl(target) => Some(target),
             Self::Csv(layout) => Some(layout.target),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
-use super::NUL;
 use super::found::{Found, Row, Sink};
 use super::records::{Records, Taken};
 use crate::quote::quoted;
+use crate::tables::NUL;
 use crate::{Error, Result};
 
 /// Delimiters that are recognized. Of two that are equally frequent in a header, the first is taken.

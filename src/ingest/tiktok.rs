@@ -28,7 +28,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
     let url = text(&["webVideoUrl", "videoWebUrl"]);
     let Some(id) = text(&["id", "videoId"]).or_else(|| id_of(url.as_deref()?)) else {
         return Err(match item.get("error").and_then(Value::as_str) {
-            Some(error) => format!("the scraper reports an error: {}", short(&crate::error::one_line(error))),
+            Some(error) => format!("the scraper reports an error: {}", short(&crate::quote::one_line(error))),
             None => "has no id".to_owned(),
         });
     };

@@ -199,7 +199,8 @@ impl Watch {
     /// again. It does so while the database is away or locked. Otherwise the file is handed out again when it has changed.
     pub fn failed(&mut self, file: InputFile, error: &Error) -> Option<Duration> {
         let is_tried_again = match error {
-            Error::Busy { .. } | Error::Unusable { .. } => true,
+            Error::Unusable { .. } => true,
+            error if error.is_retryable() => true,
             Error::Database { .. } => self.tries + 1 < MOST_TRIES,
             _ => false,
         };

@@ -5,19 +5,11 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::found::{Found, When, api_error, count};
+use super::found::{ChannelSample, Found, When, api_error, count};
 use crate::quote::short;
 use crate::republishing::{Channel, NewChannelStatistics};
 use crate::types::ChannelId;
 use crate::{DbConnection, Result};
-
-/// Numbers of a channel, which the database knows by YouTube's id.
-#[derive(Debug)]
-pub(super) struct Sample {
-    youtube_id: String,
-    title: String,
-    pub(super) numbers: NewChannelStatistics,
-}
 
 /// One item of the answer's `items`.
 pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
@@ -50,7 +42,7 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
         timestamp: Some(when.at),
         ..Default::default()
     };
-    let sample = Sample { youtube_id, title: text("/snippet/title").to_owned(), numbers };
+    let sample = ChannelSample { youtube_id, title: text("/snippet/title").to_owned(), numbers };
     Ok(Found { channel: Some(Box::new(sample)), ..Default::default() })
 }
 
@@ -99,7 +91,7 @@ mod tests {
     use super::*;
     use crate::ingest::Options;
 
-    fn read(item: &Value) -> Result<Sample, String> {
+    fn read(item: &Value) -> Result<ChannelSample, String> {
         let options = Options { measured_at: "2026-05-01".parse().ok(), ..Options::default() };
         found(item, When::of(&options)).map(|found| *found.channel.unwrap())
     }

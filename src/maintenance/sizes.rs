@@ -30,7 +30,7 @@ const OWN: [&str; 3] = ["viraldb_migrations", "viraldb_config_changes", "viraldb
 
 /// The 22 tables, and those that viraldb keeps for itself.
 pub(super) fn tables() -> impl Iterator<Item = &'static str> {
-    crate::ingest::tables().chain(OWN)
+    crate::tables::tables().chain(OWN)
 }
 
 /// The size of each table and its indexes, the largest first. On SQLite this reads the whole file, page by page; what is

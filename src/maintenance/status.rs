@@ -118,7 +118,7 @@ fn by_status(conn: &mut DbConnection, table: &'static str) -> Result<StatusCount
 
 /// The rows of all tables, counted in one statement.
 fn rows(conn: &mut DbConnection) -> Result<Vec<TableRows>> {
-    let counts: Vec<String> = crate::ingest::tables()
+    let counts: Vec<String> = crate::tables::tables()
         .map(|table| format!("SELECT '{table}' AS \"table\", (SELECT count(*) FROM {table}) AS rows"))
         .collect();
     on_backend!(conn, |c| diesel::sql_query(counts.join(" UNION ALL ")).load(c)).of("the database", "")

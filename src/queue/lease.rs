@@ -129,7 +129,7 @@ fn completed(now: Moment) -> _ {
 /// A row that was not there to be changed was not held any more.
 fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<VideoProcessingJob> {
     match result {
-        Err(diesel::result::Error::NotFound) => Err(Error::LeaseLost { job: lease.job }),
+        Err(diesel::result::Error::NotFound) => Err(Error::LeaseLost { job: lease.job.0 }),
         result => result.of("video_processing_jobs", lease.job),
     }
 }
@@ -238,7 +238,7 @@ pub fn fail(
             postgres => |c| held().for_update().first(c),
         )
         .map_err(|error| match error {
-            diesel::result::Error::NotFound => Error::LeaseLost { job: lease.job },
+            diesel::result::Error::NotFound => Error::LeaseLost { job: lease.job.0 },
             error => error.into(),
         })?;
         on_backend!(conn, |c| {

@@ -281,12 +281,13 @@ impl Channel {
 impl<'a> NewChannel<'a> {
     /// A channel with its address on YouTube, empty documents, no credentials, and every other column left
     /// to its default.
-    pub fn new(name: &'a str, youtube_channel_id: &'a str) -> Self {
+    pub fn new(name: impl Into<Cow<'a, str>>, youtube_channel_id: impl Into<Cow<'a, str>>) -> Self {
+        let youtube_channel_id = youtube_channel_id.into();
         let empty = || Json(serde_json::json!({}));
         Self {
             name: name.into(),
-            youtube_channel_id: youtube_channel_id.into(),
             youtube_channel_url: format!("https://www.youtube.com/channel/{youtube_channel_id}").into(),
+            youtube_channel_id,
             posting_schedule: empty(),
             content_filters: empty(),
             metadata_template: empty(),

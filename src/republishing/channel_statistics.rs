@@ -214,6 +214,11 @@ impl ChannelStatistics {
 }
 
 impl NewChannelStatistics {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(channel_id: ChannelId) -> Self {
+        Self { channel_id, ..Self::default() }
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ChannelStatistics> {
         on_backend!(conn, |c| diesel::insert_into(channel_statistics::table)

@@ -147,6 +147,13 @@ impl Music {
     }
 }
 
+impl<'a> NewMusic<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
 impl NewMusic<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

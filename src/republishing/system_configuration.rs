@@ -115,6 +115,13 @@ impl SystemConfiguration {
     }
 }
 
+impl<'a> NewSystemConfiguration<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(key: impl Into<Cow<'a, str>>, value: ConfigValue) -> Self {
+        Self { key: key.into(), value, ..Self::default() }
+    }
+}
+
 impl NewSystemConfiguration<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

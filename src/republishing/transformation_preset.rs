@@ -177,7 +177,7 @@ impl TransformationPreset {
 
 impl<'a> NewTransformationPreset<'a> {
     /// A preset without parameters, and every other column left to its default.
-    pub fn new(name: &'a str) -> Self {
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
         Self { name: name.into(), parameters: Json(serde_json::json!({})), ..Self::default() }
     }
 }

@@ -242,6 +242,24 @@ impl Video {
     }
 }
 
+impl<'a> NewVideo<'a> {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(
+        channel_id: ChannelId,
+        source_url: impl Into<Cow<'a, str>>,
+        source_title: impl Into<Cow<'a, str>>,
+        source_platform: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        Self {
+            channel_id,
+            source_url: source_url.into(),
+            source_title: source_title.into(),
+            source_platform: source_platform.into(),
+            ..Self::default()
+        }
+    }
+}
+
 impl NewVideo<'_> {
     /// Refuses a text that is too long for an index.
     fn require_indexable(&self) -> Result<()> {

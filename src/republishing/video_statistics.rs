@@ -204,6 +204,11 @@ impl VideoStatistics {
 }
 
 impl NewVideoStatistics {
+    /// A row with what it must have, and every other column left to its default.
+    pub fn new(video_id: VideoId) -> Self {
+        Self { video_id, ..Self::default() }
+    }
+
     /// Inserts the row and returns it with its defaults.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoStatistics> {
         on_backend!(conn, |c| diesel::insert_into(video_statistics::table)

@@ -16,7 +16,7 @@ use crate::types::{ChannelId, ConfigValue, Sealed};
 type Document = Map<String, Json>;
 
 /// Returns true if a table has columns for encrypted values.
-pub(crate) fn has_sealed_columns(table: &str) -> bool {
+pub fn has_sealed_columns(table: &str) -> bool {
     Column::ALL.iter().any(|column| column.table() == table)
 }
 

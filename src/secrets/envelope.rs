@@ -9,6 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::secret::into_secret;
 use super::{Key, KeyId, Keyring, Place, Secret};
 use crate::{Error, Result};
 
@@ -53,7 +54,9 @@ impl Trouble {
     pub(super) fn at(self, place: &Place, keyring: &Keyring) -> Error {
         let at = place.to_string();
         match self {
-            Self::KeyMissing(id) => Error::SecretKeyMissing { at, needed: vec![id], given: keyring.ids() },
+            Self::KeyMissing(id) => {
+                Error::SecretKeyMissing { at, needed: vec![id.to_string()], given: keyring.shown_ids() }
+            }
             Self::Damaged => Error::SecretDamaged { at },
             Self::NotSealed(why) => Error::SecretNotSealed { at, reason: why.to_owned() },
         }
@@ -128,17 +131,6 @@ pub(super) fn open(keyring: &Keyring, place: &Place, text: &str) -> Result<Secre
         )
         .map_err(|_| damaged())?;
     into_secret(text).ok_or_else(damaged)
-}
-
-/// The text of these bytes, in the memory where they stand.
-pub(super) fn into_secret(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
-    match String::from_utf8(std::mem::take(&mut *bytes)) {
-        Ok(text) => Some(text.into()),
-        Err(error) => {
-            drop(Zeroizing::new(error.into_bytes()));
-            None
-        }
-    }
 }
 
 impl Keyring {

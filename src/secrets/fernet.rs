@@ -11,14 +11,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::envelope::{Trouble, into_secret};
-use super::reseal::{Found, Pick, Progress, Resealed, Work, reseal};
-use super::{Keyring, Secret};
-use crate::db::Database;
+use super::Secret;
+use super::secret::into_secret;
 use crate::{Error, Result};
 
 /// How every token begins: the version and the high bytes of a time before the year 2106.
-const BEGIN: &str = "gAAAA";
+pub(super) const BEGIN: &str = "gAAAA";
 
 /// Rounds of PBKDF2 and bytes of the key, as the Python applications take them.
 const ROUNDS: u32 = 100_000;
@@ -108,27 +106,6 @@ pub fn fernet_salt(text: &str) -> Result<Vec<u8>> {
         Some(text) => Base64::decode_vec(text).map_err(|_| wrong("base64")),
         None => Ok(text.as_bytes().to_vec()),
     }
-}
-
-/// Seals anew, under the first key of the keyring, the Fernet tokens in all columns of sealed values, as
-/// [`rotate`](super::rotate) does. Other texts are left as they are. `dry_run` only counts what opens.
-pub fn import_fernet(
-    db: &Database,
-    keyring: &Keyring,
-    key: &FernetKey,
-    dry_run: bool,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Resealed> {
-    let open = |found: &Found| {
-        key.open(&found.text).ok_or(Trouble::NotSealed("it is no Fernet token of this key and salt"))
-    };
-    let work = Work {
-        pick: Pick(&format!("substr({{}}, 1, {}) = '{BEGIN}'", BEGIN.len())),
-        open: &open,
-        batch: super::BATCH,
-        dry_run,
-    };
-    reseal(db, keyring, &work, progress)
 }
 
 #[cfg(test)]

@@ -238,6 +238,11 @@ impl Keyring {
     pub fn ids(&self) -> Vec<KeyId> {
         self.0.iter().map(Key::id).collect()
     }
+
+    /// [`ids`](Self::ids) as an error names them.
+    pub(super) fn shown_ids(&self) -> Vec<String> {
+        self.0.iter().map(|key| key.id.to_string()).collect()
+    }
 }
 
 fn of_environment(name: &str) -> Result<Option<Zeroizing<String>>> {

@@ -31,6 +31,7 @@
 mod documents;
 mod envelope;
 mod fernet;
+mod import_fernet;
 mod keyring;
 mod place;
 mod reseal;
@@ -39,7 +40,8 @@ mod secret;
 mod status;
 mod store;
 
-pub use fernet::{FernetKey, fernet_salt, import_fernet};
+pub use fernet::{FernetKey, fernet_salt};
+pub use import_fernet::import_fernet;
 pub use keyring::{Key, KeyId, Keyring};
 pub use place::{Column, Place};
 pub use reseal::{BATCH, Failure, Progress, Resealed};
@@ -48,7 +50,9 @@ pub use secret::Secret;
 pub use status::{ColumnStatus, KeyStatus, Status, status};
 pub use store::{clear, get, open, seal, set, stored};
 
-pub(crate) use documents::{Sealing, WithoutKey, has_sealed_columns, seal_documents};
+#[doc(hidden)]
+pub use documents::has_sealed_columns;
+pub(crate) use documents::{Sealing, WithoutKey, seal_documents};
 pub(crate) use envelope::key_id;
 #[cfg(feature = "sqlite")]
 pub(crate) use store::take_into_use;

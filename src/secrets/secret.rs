@@ -41,6 +41,17 @@ impl Serialize for Secret {
     }
 }
 
+/// The text of these bytes, in the memory where they stand.
+pub(super) fn into_secret(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Some(text.into()),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secret;

@@ -118,7 +118,8 @@ impl Keyring {
         if needed.is_empty() || needed.iter().any(|id| self.get(*id).is_some()) {
             return Ok(());
         }
-        Err(Error::SecretKeyMissing { at: "the database".to_owned(), needed, given: self.ids() })
+        let needed = needed.iter().map(KeyId::to_string).collect();
+        Err(Error::SecretKeyMissing { at: "the database".to_owned(), needed, given: self.shown_ids() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, Processed};
 use viraldb::diesel::prelude::*;
+use viraldb::schema::discovered_videos;
 use viraldb::{Error, get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 
 use crate::make;
@@ -265,6 +266,55 @@ both! {
             }
             Ok(())
         }).unwrap();
+    }
+}
+
+both! {
+    fn a_closed_database_is_closed_for_all_its_clones(t) {
+        let db = t.db();
+        let clone = db.clone();
+        db.write(|c| make::discovered_video().insert(c)).unwrap();
+        clone.ping().unwrap();
+        assert!(clone.connections().open >= 1, "{:?}", clone.connections());
+        assert_eq!(clone.connections().idle, clone.connections().open);
+        // A write that is under way ends first.
+        let (written, closed) = std::thread::scope(|scope| {
+            let (begun, waits) = std::sync::mpsc::channel();
+            let writes = scope.spawn(move || {
+                clone.write(|c| {
+                    begun.send(()).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(200));
+                    make::pipeline_run().insert(c)
+                })
+            });
+            waits.recv().unwrap();
+            let closed = db.close();
+            (writes.join().unwrap(), closed)
+        });
+        written.unwrap();
+        closed.unwrap();
+        assert_eq!((db.connections().open, db.connections().idle), (0, 0));
+        if let Some(file) = t.url.strip_prefix("sqlite://") {
+            assert!(!std::path::Path::new(&format!("{file}-wal")).exists(), "the last connection takes the log along");
+        }
+        let told = |error: Error| assert!(error.to_string().contains("was closed by this program"), "{error}");
+        told(db.ping().unwrap_err());
+        told(db.write(|c| make::discovered_video().insert(c)).map(drop).unwrap_err());
+        told(db.session().map(drop).unwrap_err());
+        told(db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)).map(drop).unwrap_err());
+        db.close().unwrap();
+        assert_eq!(t.db().read(|c| Ok(discovered_videos::table.count().get_result::<i64>(c)?)).unwrap(), 1);
+    }
+
+    fn closing_does_not_wait_for_ever_for_a_reader(t) {
+        let options = viraldb::Options { busy_timeout: std::time::Duration::from_millis(100), ..Default::default() };
+        drop(t.db());
+        let db = viraldb::Database::connect_with(&t.url, &options).unwrap();
+        let clone = db.clone();
+        let refused = db.read(|_| clone.close()).unwrap_err();
+        assert!(refused.is_retryable() && refused.to_string().contains("1 of its connections"), "{refused}");
+        assert_eq!(db.connections().open, 0, "it was closed when it came back");
+        db.close().unwrap();
     }
 }
 

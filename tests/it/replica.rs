@@ -105,7 +105,8 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     replica.stop();
     let failed = db.read(|c| Ok(is_replica(c))).unwrap_err();
     let shown = read_url.parse::<viraldb::DatabaseUrl>().unwrap().to_string();
-    assert!(matches!(&failed, Error::Unusable { database, .. } if *database == shown), "{failed:?}");
+    assert!(matches!(&failed, Error::Disconnected { database, .. } if *database == shown), "{failed:?}");
+    assert!(failed.is_retryable());
     assert!(run(&read_url).err.contains(&shown));
     db.write(|c| make::discovered_video().insert(c)).unwrap();
     replica.restart();

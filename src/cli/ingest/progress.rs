@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::{Context, output};
-use crate::ingest::{Input, InputFile};
+use viraldb::ingest::{Input, InputFile};
 
 /// One bar over the sizes of all files, as they are on the disk; a spinner where one of them has none, such as a pipe.
 pub(super) struct Progress {

@@ -7,9 +7,9 @@ use super::super::output;
 use super::super::rejects::{Rejects, Shown};
 use super::super::{Context, Format as OutputFormat};
 use super::Progress;
-use crate::ingest::{self, Format, Input, InputFile, Inputs, Options, Preview, Reject, Report, Watch};
-use crate::quote::{quoted, visible};
-use crate::{Database, Error, Result};
+use viraldb::ingest::{self, Format, Input, InputFile, Inputs, Options, Preview, Reject, Report, Watch};
+use viraldb::private::quote::{quoted, visible};
+use viraldb::{Database, Error, Result};
 
 /// Reads files with the same options, and keeps what came in.
 pub(super) struct Reading<'a> {

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use super::super::{Context, Format as OutputFormat, output, report};
 use super::{Args, Progress, Reading};
-use crate::Result;
-use crate::ingest::{Options, Watch};
-use crate::quote::visible;
+use viraldb::Result;
+use viraldb::ingest::{Options, Watch};
+use viraldb::private::quote::visible;
 
 impl Args {
     /// Reads files as they come, until a signal stops it.

@@ -9,7 +9,8 @@ use super::history::SELF_RECORDED;
 use super::{History, Migration, State, room};
 use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend};
-use crate::error::{ResultExt, one_line};
+use crate::error::ResultExt;
+use crate::quote::one_line;
 use crate::schema::viraldb_migrations;
 use crate::{Error, Result};
 
@@ -197,7 +198,7 @@ fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
 fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     match error.downcast::<diesel::result::Error>() {
         Ok(error) => match Error::from(*error) {
-            error @ (Error::Busy { .. } | Error::Unusable { .. }) => error,
+            error @ (Error::Busy { .. } | Error::Disconnected { .. } | Error::Unusable { .. }) => error,
             other => Error::invalid(
                 format!("migration {migration}"),
                 format!("failed and left nothing behind: {}", one_line(&other.to_string())),

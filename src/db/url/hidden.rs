@@ -8,14 +8,14 @@ use crate::quote::{short, visible};
 const LONG: usize = 12;
 
 /// A URL with a password, and what messages print instead of its parts.
-pub(crate) struct Hidden {
+pub struct Hidden {
     /// What messages may hold, and what they show instead; looked for in this order.
     parts: Vec<(String, String)>,
 }
 
 impl Hidden {
     /// The secrets of a text if it is a URL with a password, or meant as one.
-    pub(crate) fn of(text: &str) -> Option<Self> {
+    pub fn of(text: &str) -> Option<Self> {
         let has_user = |text: &str| {
             let text = text.to_lowercase();
             let colon = text.find(':').or_else(|| text.find("%3a"));
@@ -54,7 +54,7 @@ impl Hidden {
     }
 
     /// The text without these secrets.
-    pub(crate) fn hide(&self, text: &str) -> String {
+    pub fn hide(&self, text: &str) -> String {
         self.parts.iter().fold(text.to_owned(), |text, (part, shown)| text.replace(part, shown))
     }
 }

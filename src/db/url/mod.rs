@@ -12,7 +12,7 @@ use crate::{Error, Result};
 mod hidden;
 mod parts;
 
-pub(crate) use hidden::Hidden;
+pub use hidden::Hidden;
 use parts::{Parts, has_password};
 
 /// The URL of a database. It prints with the password masked.

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+#[cfg(not(feature = "encrypted-backups"))]
+use super::seal::not_built;
 use super::seal::{Seal, Unseal};
 use crate::maintenance::workspace::create_private;
 use crate::{Error, Result};
@@ -43,6 +45,9 @@ pub(super) fn pack(
     let out = Hashed::new(create_private(to)?);
     let out = match seal {
         None => compress(&mut content, out, advance).map_err(failed)?,
+        #[cfg(not(feature = "encrypted-backups"))]
+        Some(_) => return Err(not_built()),
+        #[cfg(feature = "encrypted-backups")]
         Some(seal) => {
             let sealed = seal.wrap(out)?;
             compress(&mut content, sealed, advance)
@@ -106,11 +111,16 @@ pub(super) fn unpack(
         let Some(unseal) = unseal else {
             return Err(refused("is sealed; give --identity FILE or --passphrase-file FILE".to_owned()));
         };
-        let identities = unseal.identities()?;
-        let opened = age::Decryptor::new_buffered(&mut file)
-            .and_then(|sealed| sealed.decrypt(identities.iter().map(|identity| &**identity as _)));
-        let opened = opened.map_err(|error| refused(format!("does not open: {error}")))?;
-        decompress(BufReader::with_capacity(BUFFER, opened), most, to, advance, &refused)?
+        #[cfg(not(feature = "encrypted-backups"))]
+        {
+            let _ = unseal;
+            return Err(not_built());
+        }
+        #[cfg(feature = "encrypted-backups")]
+        {
+            let opened = unseal.wrap(&mut file, &refused)?;
+            decompress(BufReader::with_capacity(BUFFER, opened), most, to, advance, &refused)?
+        }
     } else {
         unseal.map_or(Ok(()), |unseal| unseal.require_encrypted(backup))?;
         decompress(&mut file, most, to, advance, &refused)?

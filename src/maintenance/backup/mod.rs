@@ -7,6 +7,8 @@
 //! A file that has the name of a backup is whole: everything is written in a folder of its own beside it, checked,
 //! flushed to the disk and renamed, the manifest first. What a killed run left there, the next one removes.
 
+#[cfg(feature = "encrypted-backups")]
+mod age;
 mod codec;
 mod create;
 mod drill;

@@ -1,15 +1,11 @@
-//! Sealing a backup with `age`, and opening one.
+//! For whom a backup is encrypted, and what opens it. `age.rs` does it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use age::secrecy::SecretString;
-
-use crate::quote::quoted;
 use crate::secrets::Secret;
-use crate::{Error, Result, bounded};
+use crate::{Error, Result};
 
-/// For whom a backup is sealed.
+/// For whom a backup is sealed. It needs the feature `encrypted-backups`.
 #[derive(Debug, Clone)]
 pub enum Seal {
     /// For those who hold the identity of any of these recipients, `age1…`.
@@ -24,12 +20,14 @@ pub enum Seal {
 /// unless [`allow_unencrypted`](Self::allow_unencrypted) is called.
 #[derive(Debug, Clone)]
 pub struct Unseal {
-    key: Key,
+    #[cfg_attr(not(feature = "encrypted-backups"), allow(dead_code))]
+    pub(super) key: Key,
     allows_unencrypted: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Key {
+#[cfg_attr(not(feature = "encrypted-backups"), allow(dead_code))]
+pub(super) enum Key {
     Identity(PathBuf),
     Passphrase(Secret),
 }
@@ -37,34 +35,10 @@ enum Key {
 impl Seal {
     /// Refuses what nothing could be sealed for.
     pub(super) fn require_usable(&self) -> Result<()> {
-        self.wrap(std::io::sink()).map(drop)
-    }
-
-    pub(super) fn wrap<W: Write>(&self, out: W) -> Result<age::stream::StreamWriter<W>> {
-        let encryptor = match self {
-            Self::Passphrase(passphrase) if passphrase.reveal().is_empty() => {
-                return Err(Error::invalid("the passphrase", "is empty"));
-            }
-            Self::Passphrase(passphrase) => age::Encryptor::with_user_passphrase(secret(passphrase)),
-            Self::Recipients(recipients) => {
-                let recipients = recipients
-                    .iter()
-                    .map(|text| {
-                        text.parse::<age::x25519::Recipient>().map_err(|reason| {
-                            Error::invalid(
-                                format!("recipient {}", quoted(text)),
-                                format!("is none of age's: {reason}"),
-                            )
-                        })
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                age::Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as _))
-                    .map_err(|error| Error::invalid("the recipients", error.to_string()))?
-            }
-        };
-        encryptor
-            .wrap_output(out)
-            .map_err(|error| Error::invalid("the backup", format!("cannot be sealed: {error}")))
+        #[cfg(feature = "encrypted-backups")]
+        return self.wrap(std::io::sink()).map(drop);
+        #[cfg(not(feature = "encrypted-backups"))]
+        Err(not_built())
     }
 }
 
@@ -90,7 +64,10 @@ impl Unseal {
     /// # Errors
     /// `Io` for a file that cannot be read, `Invalid` for one that holds no identity.
     pub fn require_usable(&self) -> Result<()> {
-        self.identities().map(drop)
+        #[cfg(feature = "encrypted-backups")]
+        return self.identities().map(drop);
+        #[cfg(not(feature = "encrypted-backups"))]
+        Err(not_built())
     }
 
     /// Refuses a backup that is not encrypted, unless that is allowed.
@@ -104,22 +81,13 @@ impl Unseal {
              --allow-unencrypted",
         ))
     }
-
-    pub(super) fn identities(&self) -> Result<Vec<Box<dyn age::Identity + Send + Sync>>> {
-        match &self.key {
-            Key::Passphrase(passphrase) => Ok(vec![Box::new(age::scrypt::Identity::new(secret(passphrase)))]),
-            Key::Identity(path) => {
-                let name = path.display().to_string();
-                let text = bounded::file(path, bounded::BY_HAND)?;
-                age::IdentityFile::from_buffer(text.as_bytes())
-                    .map_err(|error| Error::io(path, error))?
-                    .into_identities()
-                    .map_err(|error| Error::invalid(name, format!("holds no identity of age's: {error}")))
-            }
-        }
-    }
 }
 
-fn secret(secret: &Secret) -> SecretString {
-    SecretString::from(secret.reveal().to_owned())
+/// The error of a program that was built without `age`.
+#[cfg(not(feature = "encrypted-backups"))]
+pub(super) fn not_built() -> Error {
+    Error::invalid(
+        "an encrypted backup",
+        "needs a viraldb that was built with `--features encrypted-backups`",
+    )
 }

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use rustix::fs::{Access, access};
 
-use super::finding::{Check, Finding, Severity};
-use super::fix::Fix;
+use super::finding::{Check, Finding, Fix, Severity};
 use crate::db::beside;
 use crate::maintenance::mounts;
 use crate::{Error, Result};

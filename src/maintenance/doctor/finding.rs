@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fix::Fix;
 use super::is_damage;
 use crate::types::portable;
 use crate::{DatabaseUrl, Error, Result};
@@ -77,6 +76,22 @@ pub struct Finding {
     /// What `fix` does about it.
     #[serde(skip)]
     pub(super) fix: Option<Fix>,
+}
+
+/// What mends a finding without losing anything; `fix.rs` does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// Statements, in a transaction.
+    Together(String),
+    /// A statement that runs in no transaction.
+    Alone(String),
+    /// A statement that runs in no transaction, and one that takes back what it leaves behind if it fails.
+    OrElse(String, String),
+    /// Jobs go back from workers that died.
+    Rescue,
+    /// Others may not read a file any more.
+    #[cfg(all(unix, feature = "sqlite"))]
+    Narrow(std::path::PathBuf),
 }
 
 /// The command that does what a [`Fix`] says.

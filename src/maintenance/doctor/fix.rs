@@ -2,28 +2,12 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::finding::{Finding, Mended};
+use super::finding::{Finding, Fix, Mended};
 use crate::db::on_backend;
 use crate::db::opener::Opener;
-use crate::error::one_line;
 use crate::queue::Rescued;
+use crate::quote::one_line;
 use crate::{DbConnection, Result, queue};
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fix {
-    /// Statements, in a transaction.
-    Together(String),
-    /// A statement that runs in no transaction.
-    Alone(String),
-    /// A statement that runs in no transaction, and one that takes back what it leaves behind if it fails.
-    OrElse(String, String),
-    /// Jobs go back from workers that died.
-    Rescue,
-    /// Others may not read a file any more.
-    #[cfg(all(unix, feature = "sqlite"))]
-    Narrow(std::path::PathBuf),
-}
 
 /// Mends all that can be. What could not be mended is told with the reason.
 pub(super) fn all(opener: &Opener, findings: &[Finding]) -> Vec<Result<Mended, (String, String)>> {

@@ -4,8 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::Patient;
-use super::finding::{Check, DAMAGE, Finding, RESTORE};
-use super::fix::Fix;
+use super::finding::{Check, DAMAGE, Finding, Fix, RESTORE};
 use crate::Result;
 use crate::db::on_backend;
 use crate::error::ResultExt;
@@ -94,7 +93,7 @@ fn of_report(lines: impl Iterator<Item = String>, shapes_follow: bool) -> Vec<Fi
         match line.as_str() {
             line if is_of_row(line) => shapes.push(line.to_owned()),
             line if is_of_index(line) => indexes.push(line.to_owned()),
-            line => damage.push(crate::error::one_line(line)),
+            line => damage.push(crate::quote::one_line(line)),
         }
     }
     let mut found = Vec::new();

@@ -2,8 +2,8 @@
 
 use super::super::{Difference, Object};
 use super::Patient;
-use super::finding::{Check, Finding};
-use super::fix::{Fix, on_engine};
+use super::finding::{Check, Finding, Fix};
+use super::fix::on_engine;
 use crate::db::catalog::has_table;
 use crate::db::migrate::{self, Entry, History, State};
 use crate::db::unfinished::{self, Takeover};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Patient;
 use super::finding::{Check, Finding};
-use crate::error::one_line;
+use crate::quote::one_line;
 use crate::secrets::{self, KeyId, Keyring};
 use crate::{Database, Result};
 

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Patient;
-use super::finding::{Check, Finding, Severity};
-use super::fix::{Fix, on_engine};
+use super::finding::{Check, Finding, Fix, Severity};
+use super::fix::on_engine;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Result};
@@ -85,7 +85,7 @@ fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
                  AND pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.relname), a.attname) IS NOT NULL",
         )
         .load(c));
-    let ours: Vec<&str> = crate::ingest::tables().chain(["viraldb_config_changes"]).collect();
+    let ours: Vec<&str> = crate::tables::tables().chain(["viraldb_config_changes"]).collect();
     let mut found = found.of("the schema", "")?;
     found.retain(|there| ours.contains(&there.table.as_str()));
     Ok(found)

@@ -32,7 +32,7 @@ pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> 
                   (SELECT min(recorded_at) AS first FROM viraldb_migrations) m WHERE d.datname = current_database()) \
          ORDER BY bytes DESC, name"
     );
-    let tables: Vec<&str> = crate::ingest::tables().collect();
+    let tables: Vec<&str> = crate::tables::tables().collect();
     let unused: Vec<Index> =
         query(patient, |c| diesel::sql_query(sql).bind::<diesel::sql_types::Array<Text>, _>(tables).load(c))?;
     if unused.is_empty() {
@@ -71,7 +71,7 @@ struct Vacuum {
 /// minute.
 pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let (check, mut found) = (Check::Autovacuum, Vec::new());
-    let tables: Vec<&str> = crate::ingest::tables().collect();
+    let tables: Vec<&str> = crate::tables::tables().collect();
     let (vacuum, dead): (Vacuum, Vec<Dead>) = query(patient, |c| {
         let vacuum = diesel::sql_query(
             "SELECT pg_catalog.current_setting('autovacuum')::bool AND pg_catalog.current_setting('track_counts')::bool AS \"on\", \

@@ -4,8 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::Patient;
-use super::finding::{Check, Finding};
-use super::fix::Fix;
+use super::finding::{Check, Finding, Fix};
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Result};
@@ -57,7 +56,7 @@ fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
         postgres => |_c| "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)");
     let names: Vec<Name> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of("the schema", "")?;
     let names = names.into_iter().map(|row| row.name);
-    Ok(names.filter(|name| crate::ingest::tables().any(|table| table == name)).collect())
+    Ok(names.filter(|name| crate::tables::tables().any(|table| table == name)).collect())
 }
 
 /// Whether ANALYZE ever ran, once there is something to know.

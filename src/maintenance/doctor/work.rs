@@ -5,8 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::Patient;
-use super::finding::{Check, Finding};
-use super::fix::Fix;
+use super::finding::{Check, Finding, Fix};
 use crate::compilation::{PipelineRunId, RunStatus};
 use crate::config::{self, Config, Registry};
 use crate::db::clock::{after, now};

@@ -9,7 +9,8 @@ use super::Object;
 use super::schema::{Column, ColumnRow, PartRow, Schema};
 use crate::db::migrate::Migration;
 use crate::db::postgres::undone;
-use crate::error::{Error, Result, ResultExt, one_line};
+use crate::error::{Error, Result, ResultExt};
+use crate::quote::one_line;
 
 /// The schema that holds ViralForge's views.
 const VIEWS: &str = "viralforge";

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
 use super::{Difference, Object};
-use crate::error::one_line;
 use crate::maintenance::Severity;
+use crate::quote::one_line;
 
 /// Tables and what belongs to them.
 #[derive(Debug, Default)]

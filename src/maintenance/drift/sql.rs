@@ -1,7 +1,7 @@
 //! SQLite keeps the text of what made a table; these are its words, so that two texts compare however they are laid
 //! out.
 
-use crate::error::one_line;
+use crate::quote::one_line;
 
 /// A word, a text in quotes, or a sign.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ pub struct Exported {
 }
 
 /// Writes the rows of tables in the order of their primary keys, all as they were at one moment, and says how many there
-/// are. The tables come in an order in which [`ingest`](crate::ingest) can read them back: each behind those that it
+/// are. The tables come in an order in which `ingest` can read them back: each behind those that it
 /// refers to.
 ///
 /// A line of JSON Lines is a row under its column names, times as RFC 3339 in UTC, which `ingest` reads back to the same
@@ -156,7 +156,7 @@ pub fn export(
 /// The tables of these names, or all, each once and in the order of [`SOURCES`].
 fn chosen(names: &[String]) -> Result<Vec<&'static Source>> {
     for name in names {
-        crate::ingest::check_table(name)?;
+        crate::tables::check_table(name)?;
     }
     let is_chosen = |source: &&Source| names.is_empty() || names.iter().any(|name| name == source.table);
     Ok(SOURCES.iter().filter(is_chosen).collect())

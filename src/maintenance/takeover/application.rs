@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn every_table_of_the_contract_has_its_place_once() {
         let all = Application::ALL.iter().flat_map(|each| each.tables()).map(|table| table.to);
-        assert!(all.eq(crate::ingest::tables()));
+        assert!(all.eq(crate::tables::tables()));
     }
 
     #[test]

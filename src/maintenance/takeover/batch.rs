@@ -14,10 +14,10 @@ use super::{Reject, Taken};
 use crate::db::document::{cell, is_nothing};
 use crate::db::{on_backend, store_or_halve};
 use crate::error::ResultExt;
-use crate::ingest::{self, Target};
 use crate::maintenance::transfer::{self, Kind};
 use crate::quote::{quoted, short};
 use crate::secrets::Sealing;
+use crate::tables::{self, Target};
 use crate::{DbConnection, Result};
 
 /// Rows that are stored at once.
@@ -77,7 +77,7 @@ pub(super) struct Plan<'a> {
 
 /// A column of ours.
 struct Filled {
-    name: String,
+    name: &'static str,
     kind: Kind,
     word: Option<IsWord>,
     /// Which columns of the source it is taken from: the first of them that has a value.
@@ -90,24 +90,19 @@ impl<'a> Plan<'a> {
         columns: &'a [Column],
         ours: &'a transfer::Table,
     ) -> Result<Self> {
-        let target = ingest::table(table.to)?;
+        let target = tables::table(table.to)?;
         let into: Vec<Filled> = ours
             .columns
             .iter()
             .filter_map(|column| {
                 let aliases =
                     ALIASES.iter().find(|(name, _)| *name == column.name).map_or(&[][..], |found| found.1);
-                let names = std::iter::once(&*column.name).chain(aliases.iter().copied());
+                let names = std::iter::once(column.name).chain(aliases.iter().copied());
                 let from: Vec<usize> =
                     names.filter_map(|name| columns.iter().position(|column| column.name == name)).collect();
                 let word =
                     table.words.iter().find(|(name, _)| *name == column.name).map(|(_, is_word)| *is_word);
-                (!from.is_empty()).then(|| Filled {
-                    name: column.name.clone(),
-                    kind: column.kind,
-                    word,
-                    from,
-                })
+                (!from.is_empty()).then(|| Filled { name: column.name, kind: column.kind, word, from })
             })
             .collect();
         let kind = |name: &str| {
@@ -143,27 +138,27 @@ impl<'a> Plan<'a> {
             let values = into.from.iter().filter_map(|place| row.get(*place));
             for value in values.filter(|value| **value != Value::Null) {
                 let value = convert(into.kind, into.word, value).map_err(|reason| {
-                    let reason = if is_secret(self.table.to, &into.name) { "is not text" } else { &reason };
+                    let reason = if is_secret(self.table.to, into.name) { "is not text" } else { &reason };
                     format!("{}: {reason}", into.name)
                 })?;
                 // An empty name of something else is none.
                 let is_none =
-                    self.table.unique.contains(&&*into.name) && value.as_str().is_some_and(str::is_empty);
-                if !is_none && !is_nothing(self.table.to, &into.name, &value) {
-                    document.insert(into.name.clone(), value);
+                    self.table.unique.contains(&into.name) && value.as_str().is_some_and(str::is_empty);
+                if !is_none && !is_nothing(self.table.to, into.name, &value) {
+                    document.insert(into.name.to_owned(), value);
                     break;
                 }
             }
-            if document.contains_key(&into.name) {
+            if document.contains_key(into.name) {
                 continue;
             }
-            if NEVER_MADE_UP.contains(&&*into.name) {
-                return Err(null(&into.name));
+            if NEVER_MADE_UP.contains(&into.name) {
+                return Err(null(into.name));
             }
-            if !is_nothing(self.table.to, &into.name, &Json::Null) {
-                document.insert(into.name.clone(), Json::Null); // a document of its own
+            if !is_nothing(self.table.to, into.name, &Json::Null) {
+                document.insert(into.name.to_owned(), Json::Null); // a document of its own
             } else if into.name == NO_CREDENTIALS {
-                document.insert(into.name.clone(), "".into());
+                document.insert(into.name.to_owned(), "".into());
             }
         }
         if !document.contains_key(self.key) {
@@ -181,7 +176,11 @@ impl<'a> Plan<'a> {
 
     /// The row as it was, for whoever wants to know what was not taken.
     fn as_it_was(&self, row: &[Value]) -> Map<String, Json> {
-        self.columns.iter().zip(row).map(|(column, value)| (column.name.clone(), value.to_json())).collect()
+        self.columns
+            .iter()
+            .zip(row)
+            .map(|(column, value)| (column.name.to_owned(), value.to_json()))
+            .collect()
     }
 }
 

@@ -261,10 +261,10 @@ impl Plan<'_> {
         let shown = values.map(|(column, value)| {
             let value = match value {
                 None => Json::Null,
-                Some(_) if is_secret(self.table.to, &column.name) => "***".into(),
+                Some(_) if is_secret(self.table.to, column.name) => "***".into(),
                 Some(value) => column.kind.shown(value).into(),
             };
-            (column.name.clone(), value)
+            (column.name.to_owned(), value)
         });
         Reject {
             table: self.table.from.to_owned(),
@@ -282,7 +282,7 @@ fn on_conflict(table: &Table, ours: &transfer::Table) -> String {
     if !table.replaces {
         return format!("ON CONFLICT (\"{key}\") DO NOTHING");
     }
-    let names = ours.columns.iter().map(|column| &column.name).filter(|name| *name != key);
+    let names = ours.columns.iter().map(|column| column.name).filter(|name| *name != key);
     let set: Vec<String> =
         names.map(|name| format!("\"{name}\" = coalesce(excluded.\"{name}\", \"{name}\")")).collect();
     format!("ON CONFLICT (\"{key}\") DO UPDATE SET {}", set.join(", "))

@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 
 use super::application::IsWord;
 use crate::Timestamp;
-use crate::ingest::{NUL, has_nul};
 use crate::maintenance::transfer::Kind;
 use crate::quote::short;
+use crate::tables::{NUL, has_nul};
 
 /// A value of another application's table. SQLite has any of these in any column; of PostgreSQL everything is read as
 /// text.

@@ -5,6 +5,8 @@
 //! back, and each table's count and digest compared.
 
 mod complete;
+#[cfg(feature = "postgres")]
+mod copy;
 mod digest;
 mod json;
 mod read;

@@ -1,24 +1,21 @@
 //! The tables that are transferred, and the types of their columns, as `schema.rs` has them.
 
-use diesel::expression::QueryMetadata;
-use diesel::pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata};
-use diesel::query_builder::{AsQuery, QueryBuilder, QueryFragment};
-use diesel::sql_types::SqlType;
+#[cfg(not(feature = "postgres"))]
+use diesel::Table as Schema;
 
-use super::value::Kind;
-use crate::error::ResultExt;
+#[cfg(feature = "postgres")]
+use super::copy::{Copy, Schema, copy};
+use super::value::{COMPUTED, Kind};
 use crate::schema;
 use crate::{Error, Result};
 
-/// Columns that the database computes. They are not copied.
-const COMPUTED: [(&str, &str); 1] = [("videos", "status")];
+/// What `diesel print-schema` prints: a table on a line such as `clips (id) {`, and a column on one such as
+/// `title -> Nullable<Text>,`. Diesel itself tells the types of columns in PostgreSQL's terms only, and not without its
+/// code for PostgreSQL.
+const PRINTED: &str = include_str!("../../schema.rs");
 
 /// Columns of JSON in which other programs write bare text on SQLite, which reads as a JSON string.
 const BARE: [(&str, &str); 1] = [("system_configuration", "value")];
-
-/// Copies rows, framed as COPY takes them, into a table of PostgreSQL.
-#[cfg(feature = "postgres")]
-pub(super) type Copy = fn(&mut diesel::PgConnection, &[u8]) -> diesel::QueryResult<usize>;
 
 /// A table, and the columns of it that are copied.
 pub(in crate::maintenance) struct Table {
@@ -31,21 +28,8 @@ pub(in crate::maintenance) struct Table {
 }
 
 pub(in crate::maintenance) struct Column {
-    pub(in crate::maintenance) name: String,
+    pub(in crate::maintenance) name: &'static str,
     pub(in crate::maintenance) kind: Kind,
-}
-
-/// A table of `schema.rs`, of which all can be asked that is needed here.
-pub(super) trait Schema:
-    diesel::Table<AllColumns: QueryFragment<Pg>, PrimaryKey: diesel::Column> + AsQuery<SqlType: SqlType> + Default
-{
-}
-
-impl<T> Schema for T where
-    T: diesel::Table<AllColumns: QueryFragment<Pg>, PrimaryKey: diesel::Column>
-        + AsQuery<SqlType: SqlType>
-        + Default
-{
 }
 
 impl Table {
@@ -80,38 +64,30 @@ impl Table {
         ])
     }
 
-    fn of<T: Schema + 'static>(name: &'static str) -> Result<Self>
-    where
-        Pg: QueryMetadata<T::SqlType>,
-    {
-        let mut types = Vec::new();
-        <Pg as QueryMetadata<T::SqlType>>::row_metadata(&mut NoLookup, &mut types);
-        let names = columns::<T>().of(name, "")?;
-        let columns = names
-            .into_iter()
-            .zip(types)
+    fn of<T: Schema>(name: &'static str) -> Result<Self> {
+        let unknown = |what: &str| Error::invalid(format!("{name}{what}"), "is not described in schema.rs");
+        let (primary_key, printed) = printed(name).ok_or_else(|| unknown(""))?;
+        let columns = printed
             .filter(|(column, _)| !COMPUTED.contains(&(name, column)))
-            .map(|(column, metadata)| {
-                let bare = BARE.contains(&(name, &column));
-                let oid = metadata.and_then(|metadata| metadata.oid().ok()).unwrap_or_default();
-                match Kind::of(oid) {
+            .map(|(column, sql_type)| {
+                let bare = BARE.contains(&(name, column));
+                match Kind::of(sql_type) {
                     Some(Kind::Json { .. }) => Ok(Column { name: column, kind: Kind::Json { bare } }),
                     Some(kind) => Ok(Column { name: column, kind }),
-                    None => Err(Error::invalid(
-                        format!("{name}.{column}"),
-                        "is of a type that is not transferred",
-                    )),
+                    None => Err(unknown(&format!(".{column}"))),
                 }
             })
             .collect::<Result<Vec<_>>>()?;
-        let primary_key = <T::PrimaryKey as diesel::Column>::NAME;
-        let key = columns.iter().position(|column| column.name == primary_key).unwrap_or_default();
+        let key = columns
+            .iter()
+            .position(|column| column.name == primary_key)
+            .ok_or_else(|| unknown(&format!(".{primary_key}")))?;
         Ok(Self {
             name,
             columns,
             key,
             #[cfg(feature = "postgres")]
-            copy: super::write::copy::<T>,
+            copy: copy::<T>,
         })
     }
 
@@ -137,40 +113,17 @@ impl Table {
     }
 
     pub(in crate::maintenance) fn key_column(&self) -> &str {
-        self.columns.get(self.key).map_or("", |key| &key.name)
+        self.columns.get(self.key).map_or("", |key| key.name)
     }
 }
 
-/// The columns of a table as Diesel prints them, without the name of the table before each.
-fn columns<T: Schema>() -> diesel::QueryResult<Vec<String>> {
-    let mut sql = PgQueryBuilder::default();
-    T::all_columns().to_sql(&mut sql, &Pg)?;
-    let name = |column: &str| column.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
-    Ok(sql.finish().split(", ").map(name).collect())
-}
-
-/// A table and those of its columns that are copied, as COPY names them.
-#[cfg(feature = "postgres")]
-pub(super) fn copy_target<T: Schema>() -> diesel::QueryResult<String> {
-    let mut sql = PgQueryBuilder::default();
-    T::all_columns().to_sql(&mut sql, &Pg)?;
-    let table = sql.finish().split('.').next().unwrap_or_default().to_owned();
-    let name = table.trim_matches('"');
-    let columns: Vec<String> = columns::<T>()?
-        .iter()
-        .filter(|column| !COMPUTED.contains(&(name, column)))
-        .map(|column| format!("\"{column}\""))
-        .collect();
-    Ok(format!("{table} ({})", columns.join(", ")))
-}
-
-/// The types of our columns are built into PostgreSQL; none has to be asked for.
-struct NoLookup;
-
-impl PgMetadataLookup for NoLookup {
-    fn lookup_type(&mut self, _: &str, _: Option<&str>) -> PgTypeMetadata {
-        PgTypeMetadata::new(0, 0)
-    }
+/// The primary key of a table, and the name and the type of each column.
+fn printed(table: &str) -> Option<(&'static str, impl Iterator<Item = (&'static str, &'static str)>)> {
+    let mut lines = PRINTED.lines().map(str::trim);
+    let primary_key =
+        lines.find_map(|line| line.strip_prefix(table)?.strip_prefix(" (")?.strip_suffix(") {"))?;
+    let columns = lines.take_while(|line| *line != "}").filter(|line| !line.starts_with("///"));
+    Some((primary_key, columns.filter_map(|line| line.strip_suffix(',')?.split_once(" -> "))))
 }
 
 #[cfg(test)]
@@ -182,12 +135,12 @@ mod tests {
         let tables = Table::all().unwrap();
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
         let (contract, own) = names.split_at(22);
-        assert!(crate::ingest::tables().eq(contract.iter().copied()));
+        assert!(crate::tables::tables().eq(contract.iter().copied()));
         assert_eq!(own, ["viraldb_config_changes", "viraldb_keys"]);
 
         let kinds = |name: &str| {
             let table = tables.iter().find(|table| table.name == name).unwrap();
-            let columns = table.columns.iter().map(|column| (&*column.name, column.kind));
+            let columns = table.columns.iter().map(|column| (column.name, column.kind));
             (table.key_column(), columns.collect::<Vec<_>>())
         };
         use Kind::{Big, Bool, Double, Int, Json, Text, Time, Uuid};

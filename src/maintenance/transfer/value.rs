@@ -51,18 +51,23 @@ const EPOCH: i64 = 946_684_800_000_000;
 const ZERO: [u8; 8] = 0_f64.to_be_bytes();
 const NOT_A_NUMBER: [u8; 8] = f64::NAN.to_be_bytes();
 
+/// Columns that the database computes. They are not copied.
+pub(super) const COMPUTED: [(&str, &str); 1] = [("videos", "status")];
+
 impl Kind {
-    /// The kind of PostgreSQL's type with this OID.
-    pub(super) const fn of(oid: u32) -> Option<Self> {
-        Some(match oid {
-            16 => Self::Bool,
-            20 => Self::Big,
-            23 => Self::Int,
-            25 => Self::Text,
-            701 => Self::Double,
-            1184 => Self::Time,
-            2950 => Self::Uuid,
-            3802 => Self::Json { bare: false },
+    /// The kind of a type as `schema.rs` names it.
+    pub(super) fn of(sql_type: &str) -> Option<Self> {
+        let sql_type =
+            sql_type.strip_prefix("Nullable<").and_then(|inner| inner.strip_suffix('>')).unwrap_or(sql_type);
+        Some(match sql_type {
+            "Bool" => Self::Bool,
+            "Int8" => Self::Big,
+            "Int4" => Self::Int,
+            "Text" => Self::Text,
+            "Float8" => Self::Double,
+            "Timestamptz" => Self::Time,
+            "Uuid" => Self::Uuid,
+            "Jsonb" => Self::Json { bare: false },
             _ => return None,
         })
     }

@@ -3,22 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
-#[cfg(feature = "postgres")]
-use diesel::pg::{CopyFormat, CopyTarget};
-#[cfg(feature = "postgres")]
-use diesel::query_builder::AstPass;
 #[cfg(feature = "sqlite")]
 use diesel::query_builder::{QueryFragment, QueryId};
-#[cfg(feature = "postgres")]
-use diesel::result::Error as Diesel;
 
 use super::digest::Digest;
 use super::read::key;
 #[cfg(feature = "sqlite")]
 use super::row;
 use super::tables::Table;
-#[cfg(feature = "postgres")]
-use super::tables::{Schema, copy_target};
 use super::target;
 #[cfg(feature = "sqlite")]
 use super::value::Bound;
@@ -157,66 +149,6 @@ fn first_refused(target: &Database, batch: &Batch<'_>, error: Error) -> Result<E
             "is refused by the target: {why}; change it in the source, and run the transfer again with --resume"
         ),
     ))
-}
-
-/// Begins the binary format of COPY: its signature, no flags, nothing more in the header.
-#[cfg(feature = "postgres")]
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// Ends it.
-#[cfg(feature = "postgres")]
-const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
-
-/// Bytes that are handed to libpq at once: it keeps them until the server has taken them.
-#[cfg(feature = "postgres")]
-const PART: usize = 64 * 1024;
-
-/// Copies framed rows into a table of PostgreSQL.
-#[cfg(feature = "postgres")]
-pub(super) fn copy<T: Schema + 'static>(
-    conn: &mut diesel::PgConnection,
-    rows: &[u8],
-) -> diesel::QueryResult<usize> {
-    use diesel::ExecuteCopyFromDsl;
-
-    let send = |out: &mut dyn std::io::Write| -> Result<(), CopyError> {
-        out.write_all(HEADER)?;
-        rows.chunks(PART).try_for_each(|part| out.write_all(part))?;
-        Ok(out.write_all(&TRAILER)?)
-    };
-    diesel::copy_from(T::default())
-        .from_raw_data(Columns::<T>(std::marker::PhantomData), send)
-        .with_format(CopyFormat::Binary)
-        .execute(conn)
-        .map_err(|error| match error {
-            CopyError::Io(error) => Diesel::SerializationError(Box::new(error)),
-            CopyError::Diesel(error) => error,
-        })
-}
-
-/// The columns of a table that are copied; Diesel's own targets are all columns of it, or a tuple of them.
-#[cfg(feature = "postgres")]
-struct Columns<T>(std::marker::PhantomData<T>);
-
-#[cfg(feature = "postgres")]
-impl<T: Schema> CopyTarget for Columns<T> {
-    type Table = T;
-    type SqlType = T::SqlType;
-
-    fn walk_target(mut out: AstPass<'_, '_, diesel::pg::Pg>) -> diesel::QueryResult<()> {
-        out.push_sql(&copy_target::<T>()?);
-        Ok(())
-    }
-}
-
-/// Diesel wants an error that its own and that of writing fit into.
-#[cfg(feature = "postgres")]
-#[derive(Debug, thiserror::Error)]
-enum CopyError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Diesel(#[from] Diesel),
 }
 
 /// Inserts rows of a table into SQLite, one by one.

@@ -85,7 +85,7 @@ both! {
         let needed = first.parse::<SealingKey>().unwrap().id();
         for result in [stranger.secret("youtube_api_key").map(drop), stranger.set_secret("youtube_api_key", &secret("y"), "bob")] {
             match result {
-                Err(Error::SecretKeyMissing { needed: told, .. }) => assert_eq!(told, [needed]),
+                Err(Error::SecretKeyMissing { needed: told, .. }) => assert_eq!(told, [needed.to_string()]),
                 other => panic!("{other:?}"),
             }
         }

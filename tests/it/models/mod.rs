@@ -1,6 +1,7 @@
 //! The typed models of the 22 tables.
 
 mod compilation;
+mod constructors;
 mod generation;
 mod indexed;
 #[cfg(feature = "postgres")]

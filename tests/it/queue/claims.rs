@@ -26,7 +26,7 @@ fn hours(n: i64) -> Timestamp {
 }
 
 fn is_lost<T: std::fmt::Debug>(result: Result<T, Error>, id: VideoProcessingJobId) -> bool {
-    matches!(result, Err(Error::LeaseLost { job }) if job == id)
+    matches!(result, Err(Error::LeaseLost { job }) if job == id.0)
 }
 
 /// Jobs that were queued two days ago, all at one moment, and completed a little later.

@@ -80,7 +80,7 @@ pub(super) fn create(
         (None, Some(locale)) => {
             // Another machine need not have it.
             match make(server, &format!("{plain}{}", clauses(locale))) {
-                Err(error @ Error::Unusable { .. }) => return Err(error),
+                Err(error @ (Error::Disconnected { .. } | Error::Unusable { .. })) => return Err(error),
                 Err(error) => {
                     tracing::warn!(
                         "the locale of the backup is not to be had here, so text is sorted as this server does: {error}"

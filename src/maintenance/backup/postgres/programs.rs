@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use crate::db::conninfo::environment;
-use crate::error::{found_no_room, one_line};
+use crate::error::found_no_room;
+use crate::quote::one_line;
 use crate::{Error, Result};
 
 /// Where Debian has the programs, one folder a version.

@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 
 /// What a column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Whole,
     Real,
@@ -155,7 +155,7 @@ impl<'de> Deserializer<'de> for Value<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jsonl::{table, tables};
+    use super::super::{table, tables};
     use super::*;
 
     #[test]

@@ -1,0 +1,77 @@
+//! One server or file, and how it is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::opener::Opener;
+use super::pool::{Connections, Pool, Pooled};
+use super::{DatabaseUrl, DbConnection};
+use crate::Result;
+
+/// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.
+pub(super) struct Source(Arc<Pool>);
+
+impl Source {
+    pub(super) fn new(opener: Opener) -> Self {
+        Self(Pool::new(opener))
+    }
+
+    pub(super) fn opener(&self) -> &Opener {
+        &self.0.opener
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        self.0.connections()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    pub(super) fn take(&self) -> Result<Pooled> {
+        self.0.take()
+    }
+
+    pub(super) fn close(&self, wait: Duration) -> u32 {
+        self.0.close(wait)
+    }
+
+    pub(super) fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let result = match self.opener().url {
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(_) => {
+                self.begun(super::postgres::BEGIN_READ).and_then(|mut conn| conn.finish(work))
+            }
+            _ => self.0.take().and_then(|mut conn| work(&mut conn)),
+        };
+        result.map_err(|error| self.opener().explained(error.in_read()))
+    }
+
+    /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
+    /// PgBouncer keeps no setting longer than a transaction.
+    pub(super) fn begun(&self, sql: &str) -> Result<Pooled> {
+        let wait = self.opener().options.busy_timeout.as_millis();
+        let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
+        self.alive(|conn| conn.begin(&sql))
+    }
+
+    /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
+    /// given up then, each for another one.
+    pub(super) fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<Pooled> {
+        let mut tries = self.0.size() + 1;
+        loop {
+            let mut conn = self.0.take()?;
+            match first(&mut conn) {
+                Ok(()) => return Ok(conn),
+                Err(error) => {
+                    conn.close();
+                    tries -= 1;
+                    if tries == 0 {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}

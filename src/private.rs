@@ -1,0 +1,30 @@
+//! What the command uses beside the public items. It is no part of the library's interface, and changes in any release.
+
+pub mod bounded {
+    //! Reading no more than is wanted.
+    pub use crate::bounded::{BY_HAND, file, text};
+}
+
+pub mod document {
+    //! Rows as documents.
+    pub use crate::db::document::{cell, columns, from_row};
+}
+
+pub mod files {
+    //! Files of the user alone, and those of a database.
+    pub use crate::db::files::{create_private, is_of_database, private};
+}
+
+pub mod quote {
+    //! Values in messages.
+    pub use crate::quote::{one_line, quoted, short, visible, visible_json, visible_lines, visible_log};
+}
+
+#[cfg(feature = "postgres")]
+pub use crate::db::notices::catch_printed;
+pub use crate::db::options::set_default_busy_timeout;
+#[cfg(feature = "sqlite")]
+pub use crate::db::sqlite::set_up_process;
+pub use crate::db::url::Hidden;
+pub use crate::environment::variable;
+pub use crate::secrets::has_sealed_columns;
