@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use viraldb::Timestamp;
-use viraldb::maintenance::backup::{Engine, Locale, Manifest};
+use viraldb::ops::backup::{Engine, Locale, Manifest};
 
 use crate::mutate::{mutated, mutated_text, words};
 use crate::runner::{check_message, expect, fuzz};

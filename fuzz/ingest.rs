@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use viraldb::Database;
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::ingest::{Format, Options, Report, ingest};
-use viraldb::maintenance::{Destination, Export, Form, export};
+use viraldb::ops::{Destination, Export, Form, export};
 
 use crate::mutate::{mutated, words};
 use crate::runner::{Outcome, check_message, expect, fuzz};

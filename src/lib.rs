@@ -40,7 +40,7 @@
 //! | `postgres` | PostgreSQL through the system's libpq | |
 //! | `async` | [`AsyncDatabase`], for programs that run on tokio | |
 //! | `ingest` | [`ingest`]: files in the formats of the field | through `cli` |
-//! | `ops` | [`maintenance`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
+//! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
 //! | `cli` | the command `viraldb`; implies `ingest` and `ops` | yes |
 //!
@@ -67,7 +67,7 @@ mod helpers;
 pub mod ingest;
 mod joins;
 #[cfg(feature = "ops")]
-pub mod maintenance;
+pub mod ops;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod private;

@@ -5,9 +5,9 @@ pub mod bounded {
     pub use crate::bounded::{BY_HAND, file, text};
 }
 
-pub mod document {
+pub mod json_upsert {
     //! Rows as documents.
-    pub use crate::db::document::{cell, columns, from_row};
+    pub use crate::db::json_upsert::{cell, columns, from_row};
 }
 
 pub mod files {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use viraldb::Database;
 use viraldb::compilation::NewDiscoveredVideo;
-use viraldb::maintenance::backup::{self, Create, Step};
+use viraldb::ops::backup::{self, Create, Step};
 
 use crate::measure::{Asked, Line};
 use crate::rows;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use viraldb::compilation::NewDiscoveredVideo;
 use viraldb::diesel::connection::SimpleConnection;
-use viraldb::maintenance::{self, Examination, Verdict};
+use viraldb::ops::{self, Examination, Verdict};
 
 use crate::measure::{Asked, Line, time};
 use crate::rows;
@@ -28,7 +28,7 @@ fn doctor(asked: &Asked) -> Line {
         let asked = Examination { keyring: Some(Arc::default()), ..Default::default() };
         let ours = |_: &mut ()| {
             time(|| {
-                let report = maintenance::doctor(&url, &asked).unwrap();
+                let report = ops::doctor(&url, &asked).unwrap();
                 assert_eq!(report.verdict, Verdict::Healthy, "{report:#?}");
             })
         };

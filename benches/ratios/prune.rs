@@ -1,11 +1,11 @@
-//! How long a write takes while `maintenance::prune` deletes, against how long it takes alone.
+//! How long a write takes while `ops::prune` deletes, against how long it takes alone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, NewErrorLog, Processed};
 use viraldb::config::Config;
-use viraldb::maintenance::{Prune, Pruning, prune};
+use viraldb::ops::{Prune, Pruning, prune};
 use viraldb::{Database, Error};
 
 use crate::measure::{Asked, Line};

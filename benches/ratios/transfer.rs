@@ -6,7 +6,7 @@ use viraldb::compilation::NewDiscoveredVideo;
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::diesel::pg::{CopyFormat, CopyTarget, PgConnection};
 use viraldb::diesel::prelude::*;
-use viraldb::maintenance::transfer::{Existing, Options, transfer};
+use viraldb::ops::transfer::{Existing, Options, transfer};
 use viraldb::schema::{analytics, discovered_videos};
 use viraldb::{Database, schema};
 

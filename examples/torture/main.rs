@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod checks;
 mod edits;
 mod files;
 mod jobs;
@@ -22,7 +23,6 @@ mod server;
 mod settings;
 mod tally;
 mod upkeep;
-mod whole;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::lane::{Lane, Work};
 use crate::postgres::Postgres;
 use crate::tally::Tally;
-use crate::{edits, files, jobs, pipeline, rows, settings, upkeep, whole};
+use crate::{checks, edits, files, jobs, pipeline, rows, settings, upkeep};
 
 /// How long lanes work at least.
 const LEAST: Duration = Duration::from_secs(3);
@@ -140,7 +140,7 @@ fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<Chosen<'a>>, St
     works.push(("upkeep", Box::new(upkeep::Upkeep::default())));
     works.push(("files", Box::new(files::Files::default())));
     works.push(("edits", Box::new(edits::Edits::default())));
-    works.push(("whole", Box::new(whole::Whole::default())));
+    works.push(("whole", Box::new(checks::Whole::default())));
     let is_known = |lane: &&String| works.iter().any(|(name, _)| name == lane);
     if let Some(unknown) = round.plan.lanes.iter().find(|lane| !is_known(lane)) {
         let names: Vec<&str> = works.iter().map(|(name, _)| *name).collect();

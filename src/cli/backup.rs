@@ -11,7 +11,7 @@ use serde_json::json;
 use super::secret_input::secret;
 use super::values::by_setting;
 use super::{Context, Format};
-use viraldb::maintenance::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
+use viraldb::ops::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
 use viraldb::{Database, DatabaseUrl, Error, Result};
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output::visible;
 use super::{Context, Format};
 use viraldb::Result;
-use viraldb::maintenance::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
+use viraldb::ops::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
 
 /// Each finding says what is so, why it matters, and what mends it.
 ///
@@ -47,7 +47,7 @@ impl Args {
             config: context.config.clone(),
             keyring: None,
         };
-        let report = maintenance::doctor(&context.url()?, &asked)?;
+        let report = ops::doctor(&context.url()?, &asked)?;
         match context.output.format {
             Format::Json => context.output.object(&report)?,
             Format::Jsonl | Format::Csv => context.output.rows(&report.findings, COLUMNS)?,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::{Context, Format};
-use viraldb::maintenance::{self, Destination, Export, Form};
+use viraldb::ops::{self, Destination, Export, Form};
 use viraldb::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ impl Args {
             true => Destination::Stream(&mut data),
             false => Destination::at(&self.to, &export),
         };
-        let exported = maintenance::export(&db, &export, to, &mut tell);
+        let exported = ops::export(&db, &export, to, &mut tell);
         bar.finish_and_clear();
         // Nothing is lost when the reader of a mere listing leaves.
         if is_stream && context.output.is_closed() {

@@ -8,8 +8,8 @@ use super::migrate::{Before, with_backup};
 use super::{Context, Format};
 use viraldb::compilation::DiscoveredVideo;
 use viraldb::config::complete_default_configs;
-use viraldb::maintenance::backup;
-use viraldb::{Database, Result, ingest, maintenance};
+use viraldb::ops::backup;
+use viraldb::{Database, Result, ingest, ops};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -48,7 +48,7 @@ impl Args {
         } else {
             None
         };
-        let status = maintenance::status(&db)?;
+        let status = ops::status(&db)?;
         let done = Done {
             database: &status.database,
             engine: &status.engine,

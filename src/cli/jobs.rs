@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::Context;
 use super::duration::duration;
 use super::values::{Paging, by_setting, channel_id};
-use viraldb::maintenance::{self, Part, Prune};
+use viraldb::ops::{self, Part, Prune};
 use viraldb::queue::{self, Claim, Failure, Lease};
 use viraldb::republishing::{
     JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob, VideoProcessingJobFilter,
@@ -269,7 +269,7 @@ impl Args {
                     finished_before: Timestamp::now() - older_than,
                     ..Prune::new(&context.config(&db)?)?
                 };
-                let pruned = maintenance::prune(&db, &prune, &mut |_| Ok(()))?.rows();
+                let pruned = ops::prune(&db, &prune, &mut |_| Ok(()))?.rows();
                 let jobs = if pruned == 1 { "job" } else { "jobs" };
                 context
                     .done(&format!("deleted {pruned} {jobs}"), &serde_json::json!({ "deleted": pruned }))?;

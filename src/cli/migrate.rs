@@ -9,7 +9,7 @@ use super::backup::{Programs, advance, progress};
 use super::output;
 use super::{Context, Format};
 use viraldb::db::migrate::{self, Migration, State, Verdict};
-use viraldb::maintenance::backup::{self, Create};
+use viraldb::ops::backup::{self, Create};
 use viraldb::private::quote::quoted;
 use viraldb::{Error, Result};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::{Context, Format, output};
-use viraldb::maintenance::{self, Optimized};
+use viraldb::ops::{self, Optimized};
 use viraldb::{DatabaseUrl, Result};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ impl Args {
                 database.url()
             ));
         }
-        let optimized = maintenance::optimize(&database, self.vacuum)?;
+        let optimized = ops::optimize(&database, self.vacuum)?;
         match context.output.format {
             Format::Table => context.say(&for_people(&optimized))?,
             _ => context.output.object(&optimized)?,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Format, closed, masks};
-use viraldb::private::document::{cell, columns};
+use viraldb::private::json_upsert::{cell, columns};
 pub(super) use viraldb::private::quote::visible;
 use viraldb::private::quote::{visible_json, visible_lines};
 use viraldb::{Error, Result};
@@ -103,7 +103,7 @@ impl Output {
         if self.format != Format::Table {
             return self.object(row);
         }
-        let columns = viraldb::private::document::from_row(row)?;
+        let columns = viraldb::private::json_upsert::from_row(row)?;
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
             let value = visible(&viraldb::private::quote::one_line(&cell(Some(value))));
@@ -403,7 +403,7 @@ fn failed(error: io::Error) -> Error {
 }
 
 fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
-    rows.iter().map(viraldb::private::document::from_row).collect()
+    rows.iter().map(viraldb::private::json_upsert::from_row).collect()
 }
 
 /// A value in a table for people: fractions to two digits, long text cut.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Format;
 use super::output::{Output, message};
-use viraldb::maintenance::Pruned;
+use viraldb::ops::Pruned;
 use viraldb::private::files::private;
 use viraldb::{Database, Error, Result};
 

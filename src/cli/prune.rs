@@ -9,7 +9,7 @@ use indicatif::{HumanCount, ProgressBar};
 use super::Context;
 use super::paths::Paths;
 use viraldb::Result;
-use viraldb::maintenance::{self, Part, Prune, Pruned, Pruning};
+use viraldb::ops::{self, Part, Prune, Pruned, Pruning};
 
 /// How long rows are kept is said by the settings error_retention_days and archive_retention_days.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ impl Args {
         }
         let mut paths = Paths::new(context.output.format, self.files, self.null, self.dry_run, &db)?;
         let bar = progress(context);
-        let pruned = maintenance::prune(&db, &prune, &mut |at| match at {
+        let pruned = ops::prune(&db, &prune, &mut |at| match at {
             Pruning::Files(found) => paths.add(&mut context.output, found),
             Pruning::Rows(rows) => {
                 bar.set_message(format!("{} rows", HumanCount(rows)));

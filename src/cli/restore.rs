@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 
 use super::backup::{Opening, Programs, advance, progress};
 use super::{Context, Format, output};
-use viraldb::maintenance::backup::{self, Planned, Restore};
+use viraldb::ops::backup::{self, Planned, Restore};
 use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::output::visible;
 use super::values::NICHES;
 use super::{Context, Format};
-use viraldb::maintenance::{self, Status, StatusCounts, TableSize};
+use viraldb::ops::{self, Status, StatusCounts, TableSize};
 use viraldb::private::quote::short;
 use viraldb::{Error, Result};
 
@@ -31,8 +31,8 @@ struct Document {
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
-        let status = maintenance::status(&db)?;
-        let sizes = if self.sizes { Some(maintenance::sizes(&db)?) } else { None };
+        let status = ops::status(&db)?;
+        let sizes = if self.sizes { Some(ops::sizes(&db)?) } else { None };
         match context.output.format {
             Format::Table => {
                 let text = for_people(&status).map_err(|error| Error::Other(Box::new(error)))?;

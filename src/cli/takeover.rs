@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::rejects::{Rejects, Shown};
 use super::{Context, Format};
-use viraldb::maintenance::takeover::{self, Application, Options, Progress, Report};
+use viraldb::ops::takeover::{self, Application, Options, Progress, Report};
 use viraldb::private::files::is_of_database;
 use viraldb::private::quote::{short, visible};
 use viraldb::secrets::Keyring;

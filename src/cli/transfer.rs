@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 
 use super::{Context, Format};
 use viraldb::Result;
-use viraldb::maintenance::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
+use viraldb::ops::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

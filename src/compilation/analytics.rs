@@ -9,7 +9,7 @@ use diesel::prelude::*;
 pub(crate) use insert_new::Newest;
 use serde::{Deserialize, Serialize};
 
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed, RunStatus};
 use crate::config::Current;
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{clips, discovered_videos};

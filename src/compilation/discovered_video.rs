@@ -16,7 +16,7 @@ use diesel::sql_types::{Bool, Integer, Untyped};
 use serde::{Deserialize, Serialize};
 pub(crate) use upsert::KnownVideos;
 
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require, require_indexable};

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require, require_indexable};
 use crate::schema::error_log;

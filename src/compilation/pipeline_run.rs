@@ -1,6 +1,6 @@
 //! One cycle of a niche, from choosing its videos to the upload.
 
-mod life;
+mod lifecycle;
 mod view;
 
 use std::borrow::Cow;
@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::pipeline_runs;
 use crate::types::{PipelineRunId, Timestamp, portable};
 
-pub use life::Cycle;
+pub use lifecycle::Cycle;
 pub use view::RunView;
 
 /// One row of `pipeline_runs`.

@@ -1,6 +1,6 @@
 //! Reviews asked of a person, and the answers.
 
-mod life;
+mod lifecycle;
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{PipelineRun, RunStatus};
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::{pipeline_runs, review_log};
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
-pub use life::Overdue;
+pub use lifecycle::Overdue;
 
 /// One row of `review_log`.
 #[derive(
@@ -116,7 +116,7 @@ impl ReviewLog {
             Self::query()
                 .inner_join(pipeline_runs::table)
                 .filter(pipeline_runs::status.eq(RunStatus::Review))
-                .filter(life::is_open().and(not(exists(superseded))))
+                .filter(lifecycle::is_open().and(not(exists(superseded))))
                 .order((review_log::sent_at, review_log::id))
                 .limit(limit)
                 .load(c)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::config_overrides;

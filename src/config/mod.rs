@@ -39,17 +39,17 @@ mod channels;
 mod config_override;
 mod current;
 mod document;
-mod exchange;
 mod explain;
 mod file;
+mod import_export;
 mod kind;
 mod layer;
 mod layers;
 mod registry;
 mod sealed_value;
 mod secret;
+mod typed;
 mod validate;
-mod whole;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -81,7 +81,7 @@ pub use secret::{clear_sealed, set_sealed};
 pub use validate::{Problem, Severity};
 
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};
-use whole::Node;
+use typed::Node;
 
 /// How often it is looked whether somebody else has changed a setting.
 const LOOK: Duration = Duration::from_millis(250);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 
-use super::files::Identity;
 #[cfg(feature = "async")]
-use super::nonblocking::Permits;
+use super::async_database::Permits;
+use super::files::Identity;
 use super::opener::Opener;
 use super::options::Options;
 use super::pool::{Connections, Pooled};

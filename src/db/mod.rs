@@ -1,5 +1,8 @@
 //! Connections, transactions, migrations: all that knows which engine it is on.
 
+#[cfg(feature = "async")]
+mod async_database;
+mod bisect;
 mod bulk;
 pub(crate) mod catalog;
 pub(crate) mod clock;
@@ -8,15 +11,12 @@ mod connection;
 #[cfg(feature = "postgres")]
 pub(crate) mod conninfo;
 mod database;
-pub(crate) mod document;
 pub(crate) mod files;
-mod halve;
 mod insert;
+pub(crate) mod json_upsert;
 #[cfg(feature = "postgres")]
 mod listen;
 pub mod migrate;
-#[cfg(feature = "async")]
-mod nonblocking;
 #[cfg(feature = "postgres")]
 pub(crate) mod notices;
 pub(crate) mod opener;
@@ -37,15 +37,15 @@ pub(crate) mod wake;
 #[cfg(feature = "sqlite")]
 mod writer;
 
+#[cfg(feature = "async")]
+pub use async_database::AsyncDatabase;
+pub(crate) use bisect::store_or_bisect;
 pub(crate) use bulk::{Bulk, Chunk, Manner};
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub(crate) use connection::{lock_ingest, on_backend};
 pub use database::{Database, Session};
 pub(crate) use files::{beside, same_file};
-pub(crate) use halve::store_or_halve;
 pub(crate) use insert::insert_many;
-#[cfg(feature = "async")]
-pub use nonblocking::AsyncDatabase;
 pub use options::Options;
 pub(crate) use options::default_busy_timeout;
 pub use pool::Connections;

@@ -6,7 +6,8 @@ use diesel::prelude::*;
 
 use super::migrate::Migration;
 use super::url::{for_libpq, is_pooled, query_of, without_secrets};
-use crate::error::{SERVER_IS_READ_ONLY, one_line};
+use crate::error::SERVER_IS_READ_ONLY;
+use crate::quote::one_line;
 use crate::{Error, Result};
 
 /// The migrations of `migrations/postgres`, oldest first.
@@ -105,11 +106,14 @@ pub(crate) fn no_connection(url: &str, message: &str) -> Error {
     if message.contains("during recovery") {
         return unusable(SERVER_IS_READ_ONLY.to_owned());
     }
-    let what = if message.contains("FATAL") { "the server refuses" } else { "the server cannot be reached" };
+    if !message.contains("FATAL") {
+        let reason = format!("the server cannot be reached: {}", one_line(&message));
+        return Error::Disconnected { database: String::new(), reason };
+    }
     // What psql and libpq say of a database that is not there.
     let is_missing = message.contains("FATAL:  database \"") && message.contains("\" does not exist");
     let mend = if is_missing { "; make it with createdb, or name another" } else { "" };
-    unusable(format!("{what}: {}{mend}", one_line(&message)))
+    unusable(format!("the server refuses: {}{mend}", one_line(&message)))
 }
 
 fn unusable(reason: String) -> Error {

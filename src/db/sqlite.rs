@@ -162,7 +162,7 @@ fn pause(waited: Duration, left: Duration) -> Duration {
 }
 
 /// Sets SQLite up for a process in which every connection is ours; see `at_open`.
-pub(crate) fn set_up_process() {
+pub fn set_up_process() {
     at_open::without_needless_locks();
 }
 

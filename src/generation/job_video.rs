@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Job, JobScript};
 use crate::db::clock::now;
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::job_videos;

@@ -10,7 +10,7 @@ use diesel::sql_types::Untyped;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::db::document::{self, Document, Id, Table};
+use crate::db::json_upsert::{self, Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::trends;
@@ -252,7 +252,7 @@ impl Document for NewTrend<'static> {
             collected.into_iter().map(|document| serde_json::from_value(Value::Object(document.clone())));
         let collected: Vec<Self> =
             collected.collect::<Result<_, _>>().map_err(|error| Error::Other(Box::new(error)))?;
-        let mut stored = document::upsert(conn, &Self::TABLE, &by_id)?;
+        let mut stored = json_upsert::upsert(conn, &Self::TABLE, &by_id)?;
         stored += Self::put_many(conn, collected.iter())?;
         Ok(stored)
     }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod convert;
+mod csv_records;
 mod csv_table;
 mod decode;
 mod feed;
@@ -22,7 +23,6 @@ mod numbers;
 mod pattern;
 mod pipeline;
 mod preview;
-mod records;
 mod shape;
 mod source;
 mod store;

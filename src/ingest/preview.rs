@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::found::Found;
 use super::source::Source;
 use super::{Format, HEAD, Options, decode};
-use crate::db::document;
+use crate::db::json_upsert;
 use crate::secrets::has_sealed_columns;
 use crate::{Database, DbConnection, Error, Result};
 
@@ -83,16 +83,16 @@ fn shown(found: Found, source: &Source) -> Result<Map<String, Value>> {
     };
     let Found { video, snapshot, trend, document, channel, timing: _ } = found;
     if let Some(video) = video {
-        add("discovered_videos", document::from_row(&video)?);
+        add("discovered_videos", json_upsert::from_row(&video)?);
     }
     if let Some(snapshot) = snapshot {
-        add("analytics", document::from_row(&snapshot)?);
+        add("analytics", json_upsert::from_row(&snapshot)?);
     }
     if let Some(trend) = trend {
-        add("trends", document::from_row(&*trend)?);
+        add("trends", json_upsert::from_row(&*trend)?);
     }
     if let Some(channel) = channel {
-        add("channel_statistics", document::from_row(&channel.numbers)?);
+        add("channel_statistics", json_upsert::from_row(&channel.numbers)?);
     }
     if let Some(document) = document {
         add(source.table(), document);

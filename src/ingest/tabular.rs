@@ -6,8 +6,8 @@ use std::sync::Arc;
 use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value};
 
+use super::csv_records::{Records, Taken};
 use super::found::{Found, Row, Sink};
-use super::records::{Records, Taken};
 use crate::quote::quoted;
 use crate::tables::NUL;
 use crate::{Error, Result};

@@ -13,7 +13,7 @@ use super::source::Source;
 use super::store::{Stored, seal, store};
 use super::{Reject, Report, youtube_channels};
 use crate::compilation::DiscoveredVideo;
-use crate::db::{Bulk, Chunk, Manner, lock_ingest, store_or_halve};
+use crate::db::{Bulk, Chunk, Manner, lock_ingest, store_or_bisect};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
 
@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
         let largest_id = self.largest_id(conn)?;
         let mut stored = Stored::default();
         let found = &batch.found;
-        let refused = store_or_halve(conn, found.len(), &mut |conn, part| {
+        let refused = store_or_bisect(conn, found.len(), &mut |conn, part| {
             stored += store(conn, self.source, found.get(part).unwrap_or_default(), largest_id)?;
             Ok(())
         })?;

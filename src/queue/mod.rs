@@ -40,7 +40,7 @@
 //! # }
 //! ```
 
-mod by_hand;
+mod admin;
 mod claim;
 mod enqueue;
 mod lease;
@@ -48,7 +48,7 @@ mod stats;
 mod stop;
 mod worker;
 
-pub use by_hand::{Rescued, cancel, rescue, rescue_all, retry};
+pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, complete_many, fail, heartbeat, release};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::TransformationPreset;
-use crate::db::document::{self, Document, Id, Table};
+use crate::db::json_upsert::{self, Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
@@ -351,7 +351,7 @@ impl Document for NewChannel<'static> {
         for column in Self::SEALED {
             refuse_clear(conn, documents, column)?;
         }
-        document::upsert(conn, &Self::TABLE, documents)
+        json_upsert::upsert(conn, &Self::TABLE, documents)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::db::document::{self, Document, Id, Table};
+use crate::db::json_upsert::{self, Document, Id, Table};
 use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::system_configuration;
@@ -193,7 +193,7 @@ impl Document for NewSystemConfiguration<'static> {
                 return Err(Error::invalid(format!("system_configuration {key}"), reason));
             }
         }
-        document::upsert(conn, &Self::TABLE, documents)
+        json_upsert::upsert(conn, &Self::TABLE, documents)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Source videos on their way through download, transformation and publication.
 
-mod life;
+mod lifecycle;
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Music, TransformationPreset};
-use crate::db::document::{Document, Id, Table};
+use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::videos;
 use crate::types::sql::{Bool, Uuid};
 use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, VideoId, portable};
 
-pub use life::VideoMove;
+pub use lifecycle::VideoMove;
 
 /// One row of `videos`.
 #[derive(

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde_json::{Map, Value as Json};
 
 use super::{Column, Keyring, Place, Secret, is_ciphertext, open, seal, store::seal_again};
-use crate::db::document::cell;
+use crate::db::json_upsert::cell;
 use crate::db::{DbConnection, IDS, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channels, system_configuration as settings};

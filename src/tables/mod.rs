@@ -11,7 +11,7 @@ use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,
 };
-use crate::db::document::{self, Document, Table};
+use crate::db::json_upsert::{self, Document, Table};
 use crate::error::require;
 use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
 use crate::quote::{cut_quotes, quoted};
@@ -43,7 +43,7 @@ impl Target {
             table: T::TABLE,
             check: check::<T>,
             store: T::store,
-            columns: document::columns::<T>,
+            columns: json_upsert::columns::<T>,
             kind: kind_of::<T>,
         }
     }
@@ -128,7 +128,7 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(mut given) = value else {
         return Err("is no JSON object".to_owned());
     };
-    given.retain(|column, value| !document::is_nothing(T::TABLE.name, column, value));
+    given.retain(|column, value| !json_upsert::is_nothing(T::TABLE.name, column, value));
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
@@ -143,7 +143,7 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
         T::SEALED.iter().filter_map(|column| Some((*column, given.get(*column)?.clone()))).collect();
     let row: T =
         serde_json::from_value(Value::Object(given)).map_err(|error| cut_quotes(&error.to_string()))?;
-    let mut document = document::from_row(&row).map_err(|error| error.to_string())?;
+    let mut document = json_upsert::from_row(&row).map_err(|error| error.to_string())?;
     document.retain(|column, _| columns.contains(column));
     for (column, text) in sealed {
         if let Some(shown) = document.get_mut(column) {

@@ -4,14 +4,14 @@ mod id;
 mod json;
 mod sealed;
 pub mod sql;
+mod text_enum;
 mod timestamp;
-mod words;
 
 pub use id::*;
 pub use json::{ConfigValue, Json};
 pub use sealed::Sealed;
+pub(crate) use text_enum::{unknown_key, unknown_word};
 pub use timestamp::Timestamp;
-pub(crate) use words::{unknown_key, unknown_word};
 
 /// Gives a type its place in a column, on SQLite, on PostgreSQL and behind [`DbConnection`].
 ///

@@ -553,7 +553,7 @@ both! {
             let (report, rejects) = read(&db, format!("{line}\n{line}\n"), &options);
             assert_eq!((report.new, report.updated), (0, 0), "{table} twice: {rejects:?}");
         }
-        let status = viraldb::maintenance::status(&db).unwrap();
+        let status = viraldb::ops::status(&db).unwrap();
         assert!(status.tables.iter().all(|table| table.rows == 1), "{:?}", status.tables);
         // numbers that were given are not given again
         let run = viraldb::compilation::NewPipelineRun::new("n", Timestamp::now(), Timestamp::now());
@@ -595,7 +595,7 @@ both! {
     fn a_row_without_values_is_stored_with_defaults_or_rejected_with_its_line(t) {
         let db = t.db();
         let first = r#"{"theme":"x","file_path":"x"}"#;
-        for table in viraldb::maintenance::status(&db).unwrap().tables.iter().map(|table| &*table.table) {
+        for table in viraldb::ops::status(&db).unwrap().tables.iter().map(|table| &*table.table) {
             let options = Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
             let good = match table {
                 "jobs" => r#"{"theme":"x"}"#,

@@ -5,6 +5,8 @@
 mod make;
 mod support;
 
+#[cfg(feature = "async")]
+mod async_database;
 mod bad_input;
 mod cli;
 mod config;
@@ -12,12 +14,10 @@ mod database;
 mod generation;
 mod guide;
 mod ingest;
-mod lives;
-mod maintenance;
+mod lifecycle;
 mod migrations;
 mod models;
-#[cfg(feature = "async")]
-mod nonblocking;
+mod ops;
 #[cfg(feature = "postgres")]
 mod pooler;
 mod queue;

@@ -10,7 +10,7 @@ use viraldb::config::{Config, Scope};
 use viraldb::db::migrate::{self, Verdict};
 use viraldb::diesel::pg::PgConnection;
 use viraldb::diesel::prelude::*;
-use viraldb::maintenance::{Destination, Export, Form, Part, Prune, export, prune};
+use viraldb::ops::{Destination, Export, Form, Part, Prune, export, prune};
 use viraldb::queue::{self, Claim, Worker};
 use viraldb::republishing::{JobStatus, JobType, NewVideoProcessingJob};
 use viraldb::schema::{discovered_videos, video_processing_jobs};
@@ -434,7 +434,7 @@ fn what_needs_a_session_says_so() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_transfer_goes_through_it_both_ways() {
-    use viraldb::maintenance::transfer::{self, transfer};
+    use viraldb::ops::transfer::{self, transfer};
 
     let (t, folder) = (Pooled::new("transfer"), tempfile::tempdir().unwrap());
     let file = |name: &str| format!("sqlite://{}", folder.path().join(name).display());

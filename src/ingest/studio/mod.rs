@@ -1,11 +1,11 @@
 //! Exports of YouTube Studio's advanced mode: `Table data.csv` has a row a video, `Chart data.csv` a row a video a day.
 //! Each row is a row of `analytics`. `Totals.csv` has numbers of the channel and is not read.
 
-mod words;
+mod languages;
 
 use std::io::BufRead;
 
-use self::words::{LANGUAGES, Words};
+use self::languages::{LANGUAGES, Words};
 use super::found::{Found, Sink};
 use super::numbers::{self, Decimal};
 use super::tabular::{self, Fields, Header, check_map, key};

@@ -63,7 +63,7 @@ both! {
             Ok(())
         })
         .unwrap();
-        let rows = viraldb::maintenance::status(&db).unwrap().tables;
+        let rows = viraldb::ops::status(&db).unwrap().tables;
         assert_eq!(tables.len(), 22);
         for table in tables {
             assert!(rows.iter().any(|of| of.table == table && of.rows >= 1), "{table}");

@@ -5,7 +5,7 @@ use viraldb::Error;
 use viraldb::compilation::NewConfigOverride;
 use viraldb::config::Config;
 use viraldb::diesel::connection::SimpleConnection;
-use viraldb::maintenance::{Part, Prune};
+use viraldb::ops::{Part, Prune};
 use viraldb::queue::{Backoff, Failure, Lease, Rescued};
 use viraldb::republishing::NewSystemConfiguration;
 use viraldb::types::LeaseToken;
@@ -17,7 +17,7 @@ use crate::support::{both, newly_prepared, statements};
 fn prune(db: &Database, before: Timestamp) -> u64 {
     let usual = Prune::new(&Config::open(db).unwrap()).unwrap();
     let how = Prune { parts: vec![Part::Jobs], finished_before: before, ..usual };
-    viraldb::maintenance::prune(db, &how, &mut |_| Ok(())).unwrap().rows()
+    viraldb::ops::prune(db, &how, &mut |_| Ok(())).unwrap().rows()
 }
 
 fn hours(n: i64) -> Timestamp {

@@ -1,0 +1,286 @@
+//! Making a backup.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::codec::{self, Sums};
+use super::folder::{self, default_folder};
+use super::manifest::{Engine, Manifest};
+use super::seal::Seal;
+use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
+use crate::db::migrate;
+use crate::db::opener::Opener;
+use crate::db::unfinished;
+use crate::ops::workspace::{Workspace, require_space, sync_folder};
+use crate::types::Timestamp;
+use crate::{DatabaseUrl, Error, Result};
+
+/// How a backup is made; `Create::default()` puts it into the [`default_folder`].
+#[derive(Debug, Clone, Default)]
+pub struct Create {
+    /// A folder, which is made if it is not there, or a file that ends in `.zst` (`.zst.age` if it is sealed) and is
+    /// not there yet.
+    pub to: Option<PathBuf>,
+    /// For whom it is sealed.
+    pub seal: Option<Seal>,
+    /// The folder of PostgreSQL's client programs; else they are looked for in `PATH` and where Debian has them.
+    pub pg_bin: Option<PathBuf>,
+}
+
+/// Makes a backup of a database, while others read and write it, and returns where it is.
+///
+/// It holds one moment of the database. What is written is checked before it gets its name: SQLite's copy by
+/// `integrity_check`, `foreign_key_check` and its counts of rows, PostgreSQL's by `pg_restore`, which reads all of
+/// it, and the counts; then the compressed file is read again, of a sealed one only its sum. Beside the backup it takes
+/// room for the copy, in a folder that goes away: the folder of the backup or, if the backup is sealed, that of the
+/// SQLite file, and for PostgreSQL the system's for temporary files.
+///
+/// # Errors
+/// [`Error::NotInitialised`] if there is no viraldb database; [`Error::Unusable`] if a transfer into it has not ended;
+/// `Invalid` if there is no room, `to` is there already, or
+/// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse, or `url` goes through a
+/// pooler (`pgbouncer=true`). Nothing is left behind.
+pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
+    let history = migrate::status(url)?;
+    let opener = Opener::new(url.parse()?, &crate::Options::default())?;
+    let url = opener.url.clone();
+    url.require_session("pg_dump")?;
+    if !history.is_initialised() {
+        return Err(opener.not_initialised());
+    }
+    unfinished::require_none(history.transferred, &url)?;
+    // A restore migrates what it has put back.
+    if let Some(error) = opener.no_room() {
+        return Err(error);
+    }
+    if let Some(seal) = &options.seal {
+        seal.require_usable()?;
+    }
+    let at = Timestamp::now();
+    let file = target(&url, options, at)?;
+    let folder = folder_of(&file);
+    let size = database_size(&url).map_err(|error| error.in_database(&url))?;
+    let copies = scratch_folder(&url, &file, options.seal.is_some());
+    folder::remove_orphans(&folder);
+    require_space(&copies, size + size / 2, "a copy of the database and the backup")?;
+    let (work, unsealed) = (Workspace::new(&folder)?, Workspace::new(&copies)?);
+    let copy = unsealed.file("copy");
+    let packed = work.file("backup");
+
+    let engine = Engine::of(&url);
+    let contents = engine
+        .copy(&url, &copy, options.pg_bin.as_deref(), watch)
+        .map_err(|error| error.in_database(&url))?;
+    let (checked, sums) = check_and_pack(engine, &copy, &packed, options, watch)?;
+    require_rows("the copy", &contents.rows, &checked.rows)?;
+    let manifest = manifest(&url, engine, at, contents, &checked, &sums, options.seal.is_some());
+    name(&work, &packed, &file, &manifest)?;
+    tracing::info!(backup = %file.display(), bytes = sums.bytes, "made");
+    Ok((file, manifest))
+}
+
+/// Returns true if a backup should be made before the pending migrations are applied: there are some, and the database
+/// holds rows.
+///
+/// # Errors
+/// Those of [`migrate::status`], and of a database that is not ours or newer than this program.
+pub fn is_due_before_run(url: &str) -> Result<bool> {
+    let history = migrate::status(url)?;
+    history.require_ours()?;
+    if !history.is_initialised() || history.pending().next().is_none() {
+        return Ok(false);
+    }
+    let opener = Opener::new(url.parse()?, &crate::Options::default())?;
+    let may_migrate = opener.reader().and_then(|mut conn| migrate::room::require_possible(&mut conn));
+    may_migrate.map_err(|error| opener.explained(error))?;
+    unfinished::require_none(history.transferred, &opener.url)?;
+    has_rows(url)
+}
+
+/// Returns true if a backup should be made before migrations are taken back: the database holds rows.
+///
+/// # Errors
+/// As of [`is_due_before_run`].
+pub fn is_due_before_revert(url: &str) -> Result<bool> {
+    let history = migrate::status(url)?;
+    history.require_ours()?;
+    unfinished::require_none(history.transferred, &url.parse()?)?;
+    Ok(history.is_initialised() && has_rows(url)?)
+}
+
+/// Checks the copy while it is compressed, and what was written is read again.
+fn check_and_pack(
+    engine: Engine,
+    copy: &Path,
+    packed: &Path,
+    options: &Create,
+    watch: Watch<'_>,
+) -> Result<(Checked, Sums)> {
+    let total = fs::metadata(copy).map_err(|error| Error::io(copy, error))?.len();
+    std::thread::scope(|scope| {
+        let check = scope.spawn(|| engine.check(copy, options.pg_bin.as_deref()));
+        let sums = codec::pack(copy, packed, options.seal.as_ref(), &mut |done| {
+            watch(Progress { step: Step::Compressing, done, total });
+        });
+        let sums =
+            sums.and_then(|sums| read_again(packed, &sums, options.seal.is_some(), watch).map(|()| sums));
+        let checked = check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((checked?, sums?))
+    })
+}
+
+/// Reads what was written; in a sealed one only they can read for whom it is sealed.
+fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Result<()> {
+    let is_same = if sealed {
+        codec::sum(packed)? == sums.sha256
+    } else {
+        let mut nowhere = std::io::sink();
+        let most = Some(sums.content_bytes);
+        codec::unpack(packed, None, most, (&mut nowhere, packed), &mut |done| {
+            watch(Progress { step: Step::Verifying, done, total: sums.content_bytes });
+            Ok(())
+        })? == *sums
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::invalid(packed.display().to_string(), "reads otherwise than it was written; look at the disk"))
+}
+
+/// Gives the backup its name. A manifest without a backup is none, so it comes first, and goes again if the backup
+/// cannot get its name.
+fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Result<()> {
+    let written = work.file("manifest");
+    manifest.write(&written)?;
+    let folder = folder_of(file);
+    let manifest = Manifest::path_of(file);
+    publish(&written, &manifest)?;
+    let named = sync_folder(&folder).and_then(|()| publish(packed, file));
+    if named.is_err()
+        && let Err(error) = fs::remove_file(&manifest)
+    {
+        tracing::warn!("{} could not be removed: {error}", manifest.display());
+    }
+    named.and_then(|()| sync_folder(&folder))
+}
+
+/// Gives a file a name that no other has.
+fn publish(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(to)),
+        // Not every file system knows second names.
+        Err(_) if !is_taken(to) => fs::rename(from, to).map_err(|error| Error::io(to, error)),
+        Err(error) => Err(Error::io(to, error)),
+    }
+}
+
+/// Returns true if anything has this name, also a link to what is not there.
+fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn taken(file: &Path) -> Error {
+    let reason = match fs::read_link(file) {
+        Ok(target) if !file.exists() => format!(
+            "is a link to {}, which is not there; make it or remove the link, or name another file",
+            target.display()
+        ),
+        _ => "is there already; name another file, or a folder".to_owned(),
+    };
+    Error::invalid(file.display().to_string(), reason)
+}
+
+fn manifest(
+    url: &DatabaseUrl,
+    engine: Engine,
+    at: Timestamp,
+    contents: Contents,
+    checked: &Checked,
+    sums: &Sums,
+    sealed: bool,
+) -> Manifest {
+    Manifest {
+        format: Manifest::FORMAT,
+        database: folder::name_of(url),
+        origin: contents.origin,
+        engine,
+        engine_version: contents.engine_version,
+        schema: contents.schema,
+        viraldb: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at: at,
+        rows: contents.rows,
+        orphans: checked.orphans,
+        keys: contents.keys,
+        sealed,
+        bytes: sums.bytes,
+        sha256: sums.sha256.clone(),
+        content_bytes: sums.content_bytes,
+        content_sha256: sums.content_sha256.clone(),
+        locale: contents.locale,
+    }
+}
+
+/// The file that the backup is to be; its folder is there when this returns.
+fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf> {
+    let to = options.to.clone().unwrap_or_else(|| default_folder(url));
+    let sealed = options.seal.is_some();
+    let ending = if sealed { ".zst.age" } else { ".zst" };
+    let name = to.to_string_lossy();
+    let is_file = !to.is_dir() && !name.ends_with('/') && (name.ends_with(".zst") || name.ends_with(".age"));
+    let file = if is_file {
+        if !name.ends_with(ending) {
+            return Err(Error::invalid(name, format!("has to end in {ending}")));
+        }
+        if to.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            return Err(Error::invalid(name, "begins with a dot, and no list would show it"));
+        }
+        to
+    } else {
+        to.join(folder::new_name(url, at, ending))
+    };
+    for name in [&file, &Manifest::path_of(&file)] {
+        if is_taken(name) {
+            return Err(taken(name));
+        }
+    }
+    let folder = folder_of(&file);
+    if is_taken(&folder) && !folder.exists() {
+        return Err(taken(&folder));
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(&folder).map_err(|error| Error::io(&folder, error))?;
+    Ok(file)
+}
+
+/// Whether a database holds anything but what viraldb keeps of itself.
+fn has_rows(url: &str) -> Result<bool> {
+    let database: DatabaseUrl = url.parse()?;
+    let rows = match &database {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::File(path) => super::sqlite::count_rows(path),
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::count_rows(url),
+        _ => return Ok(false),
+    }
+    .map_err(|error| error.in_database(&database))?;
+    let is_own = |name: &str| {
+        ["viraldb_migrations", "__diesel_schema_migrations"].iter().any(|own| name.ends_with(own))
+    };
+    Ok(rows.iter().any(|(name, rows)| *rows > 0 && !is_own(name)))
+}
+
+/// Bytes of the database, with its WAL.
+fn database_size(url: &DatabaseUrl) -> Result<u64> {
+    match url {
+        DatabaseUrl::File(path) => {
+            let size = fs::metadata(path).map_err(|error| Error::io(path, error))?.len();
+            Ok(size + fs::metadata(crate::db::beside(path, "-wal")).map_or(0, |wal| wal.len()))
+        }
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(url) => super::postgres::size(url),
+        _ => Ok(0),
+    }
+}

@@ -1,0 +1,367 @@
+//! Dumps of PostgreSQL databases, by its own programs, and putting one in the place of a database.
+
+pub(super) mod likeness;
+mod programs;
+
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+
+use super::folder::stamp;
+use super::manifest::Manifest;
+use super::restore::{Restore, Restored, bring_forward, require_engine};
+use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
+use crate::db::conninfo::{database_name, in_database};
+use crate::db::migrate::{dashed, newest_query};
+use crate::db::postgres;
+use crate::error::ResultExt;
+use crate::ops::workspace::{Workspace, require_space};
+use crate::types::Timestamp;
+use crate::{DatabaseUrl, Error, Result};
+use programs::{Running, program};
+
+/// The database to connect to for what is done to others.
+const MAINTENANCE: &str = "postgres";
+
+/// Dumps a database as it is at one moment; others read and write meanwhile.
+pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {
+    let mut conn = postgres::establish(url)?;
+    conn.batch_execute(postgres::BEGIN_READ).of("", "")?;
+    conn.batch_execute(postgres::REFUSE_HIDDEN_ROWS).of("", "")?;
+    let total = u64::try_from(number(&mut conn, "SELECT pg_catalog.pg_database_size(current_database())")?)
+        .unwrap_or_default();
+    let contents = contents(&mut conn)?;
+    let snapshot = text(&mut conn, "SELECT pg_catalog.pg_export_snapshot() AS value")?;
+    drop(crate::ops::workspace::create_private(to)?);
+    let mut dump = Running::start(
+        "pg_dump",
+        program("pg_dump", url, pg_bin)?
+            .args(["--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60s"])
+            .arg(format!("--snapshot={snapshot}"))
+            .arg("--file")
+            .arg(to),
+    )?;
+    while dump.is_running()? {
+        let done = std::fs::metadata(to).map_or(0, |file| file.len());
+        watch(Progress { step: Step::Copying, done, total: total.max(done) });
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    dump.end()?;
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io(to, error))?;
+    Ok(contents)
+}
+
+/// Reads a dump to its end as `pg_restore` does, and counts its rows: a line each.
+pub(super) fn check(dump: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
+    let mut restore = Running::start(
+        "pg_restore",
+        program("pg_restore", "", pg_bin)?.args(["--data-only", "--file=-"]).arg(dump).stdout(Stdio::piped()),
+    )?;
+    let counted = match restore.child.stdout.take() {
+        Some(out) => script::count(BufReader::with_capacity(256 * 1024, out))
+            .map_err(|error| Error::io("pg_restore", error)),
+        None => Ok(BTreeMap::new()),
+    };
+    restore.end()?;
+    Ok(Checked { rows: counted?, orphans: 0 })
+}
+
+fn contents(conn: &mut PgConnection) -> Result<Contents> {
+    let rows = rows(conn)?;
+    let keys = if rows.keys().any(|name| name.ends_with(".viraldb_keys")) {
+        texts(conn, "SELECT id AS value FROM viraldb_keys WHERE retired_at IS NULL ORDER BY id")?
+    } else {
+        Vec::new()
+    };
+    let version =
+        "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS value";
+    let has_books = rows.keys().any(|name| name.ends_with(".viraldb_migrations"));
+    let schema = newest_query(crate::db::postgres::MIGRATIONS, has_books);
+    Ok(Contents {
+        origin: identity(conn)?,
+        engine_version: text(conn, version)?,
+        schema: dashed(&text(conn, &schema)?),
+        rows,
+        keys,
+        locale: Some(likeness::locale(conn)?),
+    })
+}
+
+/// The rows of each table, also those that are not ours, by `schema.table`.
+fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let counts = texts(
+        conn,
+        "SELECT pg_catalog.format('SELECT %L AS name, (SELECT count(*) FROM ONLY %I.%I) AS rows', nspname::text || '.' || relname::text, nspname, relname) AS value \
+         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+         WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname::text !~ '^pg_'",
+    )?;
+    let rows: Vec<Row> = diesel::sql_query(counts.join(" UNION ALL ")).load(conn).of("", "")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.name.replace('"', ""), u64::try_from(row.rows).unwrap_or_default()))
+        .collect())
+}
+
+/// The number that a cluster got when it was made, by which backups of its databases are known. The database itself
+/// may be gone, and a pooler may not have another.
+pub(super) fn origin(url: &str) -> Result<String> {
+    identity(&mut postgres::establish(url).or_else(|_| server(url))?)
+}
+
+fn identity(conn: &mut PgConnection) -> Result<String> {
+    text(conn, "SELECT system_identifier::text AS value FROM pg_catalog.pg_control_system()")
+}
+
+/// The rows of each table of a database.
+pub(super) fn count_rows(url: &str) -> Result<BTreeMap<String, u64>> {
+    rows(&mut postgres::establish(url)?)
+}
+
+/// Bytes of a database.
+pub(super) fn size(url: &str) -> Result<u64> {
+    let size =
+        number(&mut postgres::establish(url)?, "SELECT pg_catalog.pg_database_size(current_database())")?;
+    Ok(u64::try_from(size).unwrap_or_default())
+}
+
+/// Whether the server has the database.
+pub(super) fn exists(url: &str) -> Result<bool> {
+    exists_beside(&mut server(url)?, &database_name(url))
+}
+
+fn exists_beside(server: &mut PgConnection, name: &str) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        value: bool,
+    }
+    diesel::sql_query("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS value")
+        .bind::<Text, _>(name)
+        .get_result::<Row>(server)
+        .map(|row| row.value)
+        .of("pg_database", name)
+}
+
+/// A connection to the server beside the database.
+fn server(url: &str) -> Result<PgConnection> {
+    let open = || {
+        let mut conn = postgres::establish(&in_database(url, MAINTENANCE))?;
+        // Others may have made functions there, and we may be a superuser.
+        conn.batch_execute("SET search_path = pg_catalog").of("", "")?;
+        Ok(conn)
+    };
+    open().map_err(|error: Error| error.in_database(&DatabaseUrl::Postgres(url.to_owned())))
+}
+
+/// Restores a dump into a database of its own, counts, and drops it.
+pub(super) fn drill(
+    url: &str,
+    dump: &Path,
+    manifest: Option<&Manifest>,
+    pg_bin: Option<&Path>,
+) -> Result<BTreeMap<String, u64>> {
+    let mut server = server(url)?;
+    let scratch = Scratch::new(&mut server, url, "drill", manifest)?;
+    let rows = fill(&scratch, dump, manifest, pg_bin, true);
+    scratch.drop(&mut server)?;
+    rows
+}
+
+/// Puts a dump in the place of a database.
+pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<Restored> {
+    let name = database_name(url);
+    let shown = DatabaseUrl::Postgres(url.to_owned());
+    let mut server = server(url)?;
+    if name == MAINTENANCE {
+        return Err(Error::invalid(name, "is the server's own database, from which others are restored"));
+    }
+    let is_there = exists_beside(&mut server, &name)?;
+    if is_there {
+        require_alone(&mut server, &shown, &name)?;
+    }
+    // What is unpacked goes to where this machine keeps such things, because the database is elsewhere.
+    let folder = std::env::temp_dir();
+    let content = Manifest::read(&options.file)?.map_or(0, |manifest| manifest.content_bytes);
+    require_space(&folder, content, "the unpacked dump")?;
+    let work = Workspace::new(&folder)?;
+    let dump = work.file("dump");
+    let (engine, manifest) = verify::unpack(&options.file, options.unseal.as_ref(), &dump, watch)?;
+    require_engine(&shown, engine, &options.file)?;
+    watch(Progress { step: Step::Checking, done: 0, total: 0 });
+    let scratch = Scratch::new(&mut server, url, "restoring", manifest.as_ref())?;
+    let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
+        .and_then(|_| {
+            let applied = bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?;
+            Ok((count_rows(&scratch.url)?, applied))
+        })
+        .and_then(|done| {
+            let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
+            likeness::carry_over(&mut server, &name, &scratch.name)?;
+            swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
+            Ok((done, kept))
+        });
+    match done {
+        Ok(((rows, applied), kept)) => Ok(Restored { database: shown.to_string(), rows, applied, kept }),
+        Err(error) => {
+            if let Err(left) = scratch.drop(&mut server) {
+                tracing::warn!("{left}");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Restores a dump into an empty database and compares the counts.
+fn fill(
+    scratch: &Scratch,
+    dump: &Path,
+    manifest: Option<&Manifest>,
+    pg_bin: Option<&Path>,
+    no_owner: bool,
+) -> Result<BTreeMap<String, u64>> {
+    let mut restore = program("pg_restore", &scratch.url, pg_bin)?;
+    restore.args(["--exit-on-error", "--single-transaction", "--no-password", "--dbname", &scratch.name]);
+    if no_owner {
+        restore.args(["--no-owner", "--no-privileges"]);
+    }
+    Running::start("pg_restore", restore.arg(dump))?.end()?;
+    let mut conn = postgres::establish(&scratch.url)?;
+    conn.batch_execute("ANALYZE").of("", "")?;
+    let rows = rows(&mut conn)?;
+    if let Some(manifest) = manifest {
+        require_rows("the restored database", &manifest.rows, &rows)?;
+    }
+    Ok(rows)
+}
+
+/// A database beside the one that is restored, until it takes its place.
+struct Scratch {
+    name: String,
+    url: String,
+}
+
+impl Scratch {
+    /// Makes one like the database of `url` or, if that is not there, like the one of the manifest. Those that a killed run left are dropped, because
+    /// there is one such run at a time: the server's connection holds a lock as long as it lives.
+    fn new(server: &mut PgConnection, url: &str, purpose: &str, manifest: Option<&Manifest>) -> Result<Self> {
+        let of = database_name(url);
+        let shown = DatabaseUrl::Postgres(url.to_owned()).to_string();
+        let prefix = format!("{}_{purpose}_", short(&of));
+        let wait = crate::db::default_busy_timeout().max(Duration::from_secs(10)).as_millis();
+        server.batch_execute(&format!("SET lock_timeout = {wait}")).of("", "")?;
+        diesel::sql_query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended($1, 0))")
+            .bind::<Text, _>(&prefix)
+            .execute(server)
+            .map_err(|error| Error::Busy {
+                database: shown,
+                reason: format!("another one is under way: {error}"),
+            })?;
+        let left = diesel::sql_query(
+            "SELECT pg_catalog.format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE datname::text ~ $1",
+        )
+        .bind::<Text, _>(format!("^{prefix}[0-9a-f]{{32}}$")) // as they are named below, and nobody else's
+        .load::<Value>(server)
+        .of("pg_database", "")?;
+        for drop in left {
+            server.batch_execute(&drop.value).of("pg_database", "")?;
+        }
+        let name = format!("{prefix}{}", uuid::Uuid::now_v7().simple());
+        likeness::create(server, &name, &of, manifest)?;
+        Ok(Self { url: in_database(url, &name), name })
+    }
+
+    fn drop(&self, server: &mut PgConnection) -> Result<()> {
+        server
+            .batch_execute(&format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name))
+            .of("pg_database", &self.name)
+    }
+}
+
+/// Gives both their new names, at once.
+fn swap(
+    server: &mut PgConnection,
+    shown: &DatabaseUrl,
+    name: &str,
+    scratch: &str,
+    kept: Option<&str>,
+) -> Result<()> {
+    let rename = |from: &str, to: &str| {
+        format!("ALTER DATABASE {} RENAME TO {};", likeness::identifier(from), likeness::identifier(to))
+    };
+    let sql = kept.map(|kept| rename(name, kept)).unwrap_or_default() + &rename(scratch, name);
+    server.batch_execute(&sql).or_else(|error| {
+        require_alone(server, shown, name)?;
+        Err(error).of("pg_database", name)
+    })
+}
+
+/// Refuses a database that anybody is connected to. The server sees a moment later that somebody has left.
+fn require_alone(server: &mut PgConnection, shown: &DatabaseUrl, name: &str) -> Result<()> {
+    let mut who = others(server, name)?;
+    for _ in 0..20 {
+        if who.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        who = others(server, name)?;
+    }
+    Err(Error::Busy {
+        database: shown.to_string(),
+        reason: format!(
+            "open in {}; end it first, because what it writes from now on would be lost",
+            who.join(", ")
+        ),
+    })
+}
+
+/// Who is connected to a database, ten at most.
+fn others(server: &mut PgConnection, name: &str) -> Result<Vec<String>> {
+    let others = diesel::sql_query(
+        "SELECT pg_catalog.format('%s as %s (process %s)', coalesce(nullif(application_name, ''), 'a program'), usename, pid) AS value \
+         FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() ORDER BY pid LIMIT 10",
+    )
+    .bind::<Text, _>(name)
+    .load::<Value>(server)
+    .of("pg_stat_activity", "")?;
+    Ok(others.into_iter().map(|other| other.value).collect())
+}
+
+/// As much of a name as leaves room for what is put behind it: PostgreSQL takes 63 bytes.
+fn short(name: &str) -> String {
+    let mut short: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    short.truncate(16);
+    short
+}
+
+#[derive(QueryableByName)]
+struct Value {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+fn texts(conn: &mut PgConnection, sql: &str) -> Result<Vec<String>> {
+    let rows: Vec<Value> = diesel::sql_query(sql).load(conn).of("", "")?;
+    Ok(rows.into_iter().map(|row| row.value).collect())
+}
+
+fn text(conn: &mut PgConnection, sql: &str) -> Result<String> {
+    diesel::sql_query(sql).get_result::<Value>(conn).map(|row| row.value).of("", "")
+}
+
+fn number(conn: &mut PgConnection, sql: &str) -> Result<i64> {
+    diesel::select(diesel::dsl::sql::<BigInt>(&format!("({sql})"))).get_result(conn).of("", "")
+}

@@ -1,0 +1,139 @@
+//! Reading a backup to see whether it is whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{self, Sums};
+use super::folder::length;
+use super::manifest::{Engine, Manifest};
+use super::seal::Unseal;
+use super::{Progress, Step, Watch, folder_of};
+use crate::ops::workspace::require_room_left;
+use crate::{Error, Result};
+
+/// A backup that is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The file.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Bytes of the database in it.
+    pub content_bytes: u64,
+    /// What it was compared with: `manifest`; `checksum` if there is none, which is that of zstd; `sum` for a sealed
+    /// one that was not opened, of which the SHA-256 is that of the manifest.
+    pub compared_with: String,
+}
+
+/// Reads a backup to its end: every byte is what it was when the copy was checked.
+///
+/// # Errors
+/// `Invalid`, which names the file, if it is empty, cut off, damaged, no backup of viraldb's, does not open, or is not
+/// encrypted although `unseal` is given and does not allow that.
+pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progress)) -> Result<Verified> {
+    let manifest = expected(file)?;
+    if let (Some(manifest), None) = (manifest.as_ref().filter(|manifest| manifest.sealed), unseal) {
+        return match codec::sum(file)? == manifest.sha256 {
+            true => Ok(Verified {
+                file: file.to_owned(),
+                bytes: manifest.bytes,
+                content_bytes: manifest.content_bytes,
+                compared_with: "sum".to_owned(),
+            }),
+            false => Err(damaged(file)),
+        };
+    }
+    let mut nowhere = std::io::sink();
+    let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
+    let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
+    let sums = codec::unpack(file, unseal, most, (&mut nowhere, file), &mut |done| {
+        watch(Progress { step: Step::Verifying, done, total });
+        Ok(())
+    })?;
+    require(file, manifest.as_ref(), &sums)?;
+    Ok(Verified {
+        file: file.to_owned(),
+        bytes: sums.bytes,
+        content_bytes: sums.content_bytes,
+        compared_with: if manifest.is_some() { "manifest" } else { "checksum" }.to_owned(),
+    })
+}
+
+/// Unpacks a backup into a file that is not there yet, which is on the disk when this returns; says what is in it. It
+/// stops before the disk is full, and as soon as more comes out than the manifest says.
+pub(super) fn unpack(
+    file: &Path,
+    unseal: Option<&Unseal>,
+    to: &Path,
+    watch: Watch<'_>,
+) -> Result<(Engine, Option<Manifest>)> {
+    let manifest = expected(file)?;
+    let total = manifest.as_ref().map_or(0, |manifest| manifest.content_bytes);
+    let mut out = crate::ops::workspace::create_private(to)?;
+    let most = manifest.as_ref().map(|manifest| manifest.content_bytes);
+    let (folder, mut written) = (folder_of(to), 0);
+    let sums = codec::unpack(file, unseal, most, (&mut out, to), &mut |done| {
+        watch(Progress { step: Step::Unpacking, done, total });
+        let next = done - written;
+        written = done;
+        require_room_left(&folder, next, &format!("what {} unpacks to", file.display()))
+    })?;
+    out.sync_all().map_err(|error| Error::io(to, error))?;
+    drop(out);
+    require(file, manifest.as_ref(), &sums)?;
+    let engine = match &manifest {
+        Some(manifest) => manifest.engine,
+        None => engine_of(file, to)?,
+    };
+    Ok((engine, manifest))
+}
+
+/// The manifest of a file, whose length is right.
+fn expected(file: &Path) -> Result<Option<Manifest>> {
+    let found = fs::metadata(file).map_err(|error| Error::io(file, error))?;
+    let refused = |reason: String| Error::invalid(file.display().to_string(), reason);
+    if !found.is_file() {
+        return Err(refused("is no file; name a backup".to_owned()));
+    }
+    let manifest = Manifest::read(file)?;
+    match manifest.as_ref().and_then(|manifest| length(found.len(), manifest.bytes)) {
+        Some(reason) => Err(refused(reason)),
+        None => Ok(manifest),
+    }
+}
+
+fn require(file: &Path, manifest: Option<&Manifest>, sums: &Sums) -> Result<()> {
+    let refused = |reason| Err(Error::invalid(file.display().to_string(), reason));
+    match manifest {
+        Some(manifest) if manifest.sha256 != sums.sha256 => Err(damaged(file)),
+        Some(manifest) if manifest.content_sha256 != sums.content_sha256 => {
+            refused("is another backup than its manifest tells of")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn damaged(file: &Path) -> Error {
+    Error::invalid(file.display().to_string(), "is damaged: its SHA-256 is not that of its manifest")
+}
+
+/// The engine of a copy whose manifest is lost.
+fn engine_of(file: &Path, copy: &Path) -> Result<Engine> {
+    use std::io::Read;
+    let mut begin = Vec::new();
+    fs::File::open(copy)
+        .and_then(|copy| copy.take(16).read_to_end(&mut begin))
+        .map_err(|error| Error::io(copy, error))?;
+    if begin.starts_with(b"SQLite format 3\0") {
+        Ok(Engine::Sqlite)
+    } else if begin.starts_with(b"PGDMP") {
+        Ok(Engine::Postgres)
+    } else {
+        Err(Error::invalid(
+            file.display().to_string(),
+            "is no backup of viraldb's: there is no database in it",
+        ))
+    }
+}

@@ -1,0 +1,100 @@
+//! The backup before a migration.
+
+use viraldb::db::migrate;
+use viraldb::ops::backup;
+
+use super::*;
+use crate::support::both;
+
+both! {
+    fn a_database_that_holds_rows_is_backed_up_first(t) {
+        with_rows(t, 2);
+        migrate::revert(&t.url, 1).unwrap();
+        let said = t.ok(&["migrate", "run"]);
+        assert!(said.starts_with("backed up to ") && said.contains("applied "), "{said}");
+        let made = backup::list(&t.path("backups")).unwrap();
+        assert_eq!((made.len(), &*made[0].state), (1, "whole"));
+        // Nothing is pending any more.
+        assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(!t.ok(&["migrate", "run", "--no-backup"]).contains("backed up"));
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(t.ok(&["init", "--backup-to", "elsewhere"]).starts_with("backed up to elsewhere/"));
+        assert_eq!(backup::list(&t.path("backups")).unwrap().len(), 1);
+        // What it is made of fits the older schema.
+        t.ok(&["backup", "verify"]);
+        t.ok(&["backup", "drill"]);
+    }
+
+    fn a_database_without_rows_is_not(t) {
+        migrate::run(&t.url).unwrap();
+        migrate::revert(&t.url, 1).unwrap();
+        assert!(!t.ok(&["migrate", "run"]).contains("backed up"));
+        let new = t.another();
+        assert!(!new.ok(&["init"]).contains("backed up"));
+    }
+
+    fn rows_are_backed_up_before_a_migration_is_taken_back(t) {
+        with_rows(t, 2);
+        let status = |t: &Scratch| -> Value { serde_json::from_str(&t.ok(&["status", "--format", "json"])).unwrap() };
+        let before = status(t)["tables"].clone();
+        for args in [&["migrate", "revert", "--all"][..], &["migrate", "redo", "--count", "5"]] {
+            let said = t.ok(args);
+            let file = said.lines().next().unwrap().strip_prefix("backed up to ").unwrap();
+            assert_eq!(said.lines().count(), 6, "{said}");
+            t.ok(&["restore", file, "--yes"]);
+            assert_eq!(status(t)["tables"], before);
+        }
+        let done: Value = serde_json::from_str(&t.ok(&["migrate", "redo", "--format", "json"])).unwrap();
+        assert!(t.path(done["backup"].as_str().unwrap()).exists(), "{done}");
+        assert_eq!(done["applied_again"].as_array().unwrap().len(), 1);
+        assert!(!t.ok(&["migrate", "revert", "--all", "--no-backup"]).contains("backed up"));
+        // Without rows there is nothing to back up.
+        t.ok(&["migrate", "run"]);
+        assert!(!t.ok(&["migrate", "redo", "--count", "5"]).contains("backed up"));
+    }
+
+    fn no_backup_is_no_advice_where_nobody_answers(t) {
+        let nowhere = match t.is_postgres {
+            true => t.url.replace("/t", "/nowhere_t"),
+            false => format!("sqlite://{}", t.path("no/folder.db").display()),
+        };
+        let ran = t.run(&["--database-url", &nowhere, "migrate", "run"]);
+        assert!(ran.code == 1 && !ran.err.contains("no-backup"), "{}", ran.err);
+    }
+
+    fn a_migration_that_fails_leaves_the_backup(t) {
+        with_rows(t, 2);
+        // The last migration makes no table, the one before it does.
+        migrate::revert(&t.url, 2).unwrap();
+        let db = t.path("backups");
+        in_the_way(t);
+        let ran = t.run(&["migrate", "run"]);
+        assert_eq!(ran.code, 1);
+        let why = if t.is_postgres { "no more tables" } else { "leaves 2 rows that refer" };
+        assert!(ran.err.contains(why) && ran.err.contains("the backup is "), "{}", ran.err);
+        let made = backup::list(&db).unwrap();
+        assert_eq!((made.len(), &*made[0].state), (1, "whole"));
+    }
+
+    fn without_a_backup_nothing_is_migrated(t) {
+        with_rows(t, 2);
+        migrate::revert(&t.url, 1).unwrap();
+        t.file("taken", "");
+        let ran = t.run(&["migrate", "run", "--backup-to", "taken/here"]);
+        assert!(ran.code == 1 && ran.err.contains("taken"), "{}", ran.err);
+        assert_eq!(t.run(&["migrate", "check"]).code, 3);
+    }
+}
+
+/// Has every further migration fail, for a reason that nobody can see before.
+fn in_the_way(t: &Scratch) {
+    let obstacle = if t.is_postgres {
+        "CREATE FUNCTION no_more() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no more tables'; END $$;
+         CREATE EVENT TRIGGER no_more ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_more()"
+    } else {
+        "PRAGMA foreign_keys = OFF; INSERT INTO clips (pipeline_run_id, discovered_video_id, rank_position, start_time_seconds,
+             end_time_seconds, clip_duration_seconds) VALUES (999, 999, 1, 0, 1, 1)"
+    };
+    make::execute(&mut t.plain(), obstacle).unwrap();
+}

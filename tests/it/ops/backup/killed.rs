@@ -1,0 +1,154 @@
+//! Backups and restores that are killed at any moment.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use viraldb::ops::backup;
+
+use super::*;
+use crate::support::both;
+
+const KILLS: usize = 100;
+
+fn start(t: &Scratch, args: &[&str]) -> Child {
+    t.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Runs a command once to the end, then starts and kills it within the time that it took. Calls `after` each time.
+fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut()) {
+    let run = || {
+        let args = args();
+        start(t, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let begin = Instant::now();
+    let done = run().wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let whole = begin.elapsed();
+    after();
+    let mut killed = 0;
+    while killed < KILLS {
+        let mut child = run();
+        std::thread::sleep(whole.mul_f64(fastrand::f64()));
+        child.kill().unwrap();
+        let done = child.wait_with_output().unwrap();
+        match done.status.code() {
+            None => killed += 1,
+            Some(code) => assert_eq!(code, 0, "{}", String::from_utf8_lossy(&done.stderr)),
+        }
+        after();
+    }
+}
+
+both! {
+    fn a_backup_that_has_its_name_is_whole(t) {
+        with_rows(t, 200);
+        let folder = t.path("backups");
+        let mut partly = 0;
+        kill_often(t, &|| vec!["backup".into(), "create".into()], || {
+            partly += usize::from(!unfinished(&folder).is_empty());
+            for found in backup::list(&folder).unwrap() {
+                assert_eq!(found.state, "whole", "{found:?}");
+                backup::verify(&found.file, None, &mut |_| ()).unwrap();
+            }
+            for name in names(&folder).into_iter().filter(|name| !name.contains("unfinished")) {
+                std::fs::remove_file(folder.join(name)).unwrap();
+            }
+        });
+        assert!(partly > 10, "{partly} of {KILLS} kills were in the middle");
+        let file = back_up(t);
+        assert_eq!(unfinished(&folder), Vec::<String>::new(), "the next one takes away what they left");
+        backup::verify(&file, None, &mut |_| ()).unwrap();
+        assert_eq!(videos(t), 200);
+    }
+
+    fn a_restore_happens_or_not(t) {
+        with_rows(t, 20);
+        let file = back_up(t);
+        add(&t.db(), 1);
+        let args = || vec!["restore".into(), "--yes".into(), file.to_str().unwrap().to_owned()];
+        let (mut old, mut new) = (0, 0);
+        kill_often(t, &args, || {
+            // A server notices a client that is gone when it has done what it was asked.
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let found = loop {
+                match Database::connect(&t.url) {
+                    Ok(db) => break count(&db, "discovered_videos"),
+                    Err(error) => assert!(Instant::now() < deadline, "{error}"),
+                }
+            };
+            #[cfg(feature = "sqlite")]
+            if !t.is_postgres {
+                writes_beside_a_reader(t);
+            }
+            match found {
+                20 => {
+                    new += 1;
+                    assert_eq!(kept(t), Some(21), "what was there before");
+                    add(&t.db(), 1);
+                }
+                21 => old += 1,
+                other => panic!("{other} videos"),
+            }
+            forget_kept(t);
+        });
+        assert!(old > 10, "{old} kept the old, {new} have the new");
+        assert_eq!(restore(t, &file).code, 0);
+        assert_eq!(videos(t), 20);
+        assert_eq!(unfinished(t.dir.path()), Vec::<String>::new());
+        forget_kept(t);
+    }
+}
+
+/// Opening for writing has set write-ahead logging: a write succeeds while somebody reads.
+#[cfg(feature = "sqlite")]
+fn writes_beside_a_reader(t: &Scratch) {
+    let db = Database::connect(&t.url).unwrap();
+    assert_eq!(
+        db.write(|c| Ok(make::query(c, "SELECT journal_mode AS v FROM pragma_journal_mode"))).unwrap(),
+        ["wal"]
+    );
+    let reader = rusqlite::Connection::open(t.path("viral.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM discovered_videos").unwrap();
+    db.write(|c| make::execute(c, "UPDATE discovered_videos SET title = 'written'")).unwrap();
+}
+
+/// The videos of the newest database that a restore kept.
+fn kept(t: &Scratch) -> Option<usize> {
+    let mut kept: Vec<String> = names(t.dir.path())
+        .into_iter()
+        .filter(|name| name.contains(".replaced-") && !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .map(|name| format!("sqlite://{}", t.path(&name).display()))
+        .collect();
+    #[cfg(feature = "postgres")]
+    if t.is_postgres {
+        let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+        let url = t.url.replace(name, "postgres");
+        let mut server =
+            viraldb::DbConnection::Postgres(viraldb::diesel::Connection::establish(&url).unwrap());
+        let prefix = format!("{}_replaced_", name.chars().take(16).collect::<String>());
+        let sql =
+            format!("SELECT datname AS v FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY 1");
+        kept = make::query(&mut server, &sql).iter().map(|kept| t.url.replace(name, kept)).collect();
+    }
+    kept.pop().map(|url| count(&Database::open(&url).unwrap(), "discovered_videos"))
+}
+
+/// Takes away the databases that restores kept.
+fn forget_kept(t: &Scratch) {
+    for name in names(t.dir.path()).into_iter().filter(|name| name.contains(".replaced-")) {
+        std::fs::remove_file(t.path(&name)).unwrap();
+    }
+    #[cfg(feature = "postgres")]
+    if t.is_postgres {
+        use viraldb::diesel::connection::{Connection, SimpleConnection};
+        let name = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
+        let url = t.url.replace(name, "postgres");
+        let mut server =
+            viraldb::DbConnection::Postgres(viraldb::diesel::pg::PgConnection::establish(&url).unwrap());
+        let kept = format!("{}_replaced_", name.chars().take(16).collect::<String>());
+        let sql = format!("SELECT datname AS v FROM pg_database WHERE starts_with(datname, '{kept}')");
+        for kept in make::query(&mut server, &sql) {
+            server.batch_execute(&format!("DROP DATABASE \"{kept}\" WITH (FORCE)")).unwrap();
+        }
+    }
+}
