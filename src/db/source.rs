@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use super::DatabaseUrl;
+use super::DbConnection;
 use super::opener::Opener;
 use super::pool::{Connections, Pool, Pooled};
-use super::{DatabaseUrl, DbConnection};
 use crate::Result;
 
 /// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.

@@ -30,7 +30,7 @@ fn on_each_engine(check: impl Fn(&str)) {
 }
 
 fn channel(db: &Database, name: &str) -> ChannelId {
-    db.write(|c| NewChannel::new(name, &format!("UC{name}")).insert(c)).unwrap().id
+    db.write(|c| NewChannel::new(name, format!("UC{name}")).insert(c)).unwrap().id
 }
 
 fn read<T: Debug>(db: &Database, query: impl FnOnce(&mut viraldb::DbConnection) -> Result<T>) -> T {

@@ -102,7 +102,7 @@ impl<'a> Plan<'a> {
                     names.filter_map(|name| columns.iter().position(|column| column.name == name)).collect();
                 let word =
                     table.words.iter().find(|(name, _)| *name == column.name).map(|(_, is_word)| *is_word);
-                (!from.is_empty()).then(|| Filled { name: column.name, kind: column.kind, word, from })
+                (!from.is_empty()).then_some(Filled { name: column.name, kind: column.kind, word, from })
             })
             .collect();
         let kind = |name: &str| {

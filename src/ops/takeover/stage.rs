@@ -85,7 +85,7 @@ fn digests(conn: &mut DbConnection, tables: &'static [Table]) -> Result<Vec<Dige
         conn.refuse_hidden_rows()?;
         let digest = |table: &Table| {
             transfer::digest_of(conn, table.to, |column| {
-                column.kind != Kind::Time && !is_secret(table.to, &column.name)
+                column.kind != Kind::Time && !is_secret(table.to, column.name)
             })
         };
         compared(tables).map(digest).collect()

@@ -116,7 +116,7 @@ fn from_sqlite(table: &Table, native: &[u8], out: &mut Vec<u8>) -> Result<()> {
             continue;
         };
         super::value::from_sqlite(column.kind, value, out)
-            .map_err(|reason| bad(table, &native_key(table, native), &column.name, &reason))?;
+            .map_err(|reason| bad(table, &native_key(table, native), column.name, &reason))?;
     }
     Ok(())
 }
@@ -190,7 +190,7 @@ impl<'a> Digester<'a> {
             self.canonical.extend([0; 4]);
             let fits = self.keeps.map_or(Ok(()), |keeps| column.kind.fits(value, keeps));
             fits.and_then(|()| column.kind.canonical(value, &mut self.canonical))
-                .map_err(|reason| bad(self.table, &key(self.table, row), &column.name, reason))?;
+                .map_err(|reason| bad(self.table, &key(self.table, row), column.name, reason))?;
             let length = (self.canonical.len() - start - 4) as u32;
             if let Some(place) = self.canonical.get_mut(start..start + 4) {
                 place.copy_from_slice(&length.to_be_bytes());

@@ -64,6 +64,7 @@ impl Table {
         ])
     }
 
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::extra_unused_type_parameters))] // only COPY needs it
     fn of<T: Schema>(name: &'static str) -> Result<Self> {
         let unknown = |what: &str| Error::invalid(format!("{name}{what}"), "is not described in schema.rs");
         let (primary_key, printed) = printed(name).ok_or_else(|| unknown(""))?;

@@ -31,7 +31,7 @@ fn secret(text: &str) -> Secret {
 }
 
 fn channel(db: &Database) -> ChannelId {
-    db.write(|c| NewChannel::new("Clips", &make::unique("UC")).insert(c)).unwrap().id
+    db.write(|c| NewChannel::new("Clips", make::unique("UC")).insert(c)).unwrap().id
 }
 
 /// A place of each kind, the channels without secrets.

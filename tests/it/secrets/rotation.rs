@@ -28,7 +28,7 @@ fn many(db: &Database, keyring: &Keyring, count: usize) -> HashMap<Place, String
                 let place = match n % 3 {
                     0 => Place::Setting(make::unique("secret")),
                     kind => {
-                        let id = NewChannel::new("Clips", &make::unique("UC")).insert(c)?.id;
+                        let id = NewChannel::new("Clips", make::unique("UC")).insert(c)?.id;
                         if kind == 1 { Place::ChannelCredentials(id) } else { Place::ChannelGithubKey(id) }
                     }
                 };

@@ -81,7 +81,7 @@ both! {
                     // Two tables that always have as many rows.
                     let done = db.write(|c| {
                         make::discovered_video().insert(c)?;
-                        NewChannel::new("Clips", &make::unique("UC")).insert(c)
+                        NewChannel::new("Clips", make::unique("UC")).insert(c)
                     });
                     done.unwrap();
                     written.fetch_add(1, Ordering::Relaxed);
