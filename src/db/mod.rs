@@ -46,6 +46,8 @@ pub(crate) use insert::insert_many;
 pub use nonblocking::AsyncDatabase;
 pub(crate) use opener::{default_busy_timeout, set_default_busy_timeout};
 pub(crate) use url::Hidden;
+#[cfg(feature = "postgres")]
+pub(crate) use url::schema;
 pub use url::{DatabaseUrl, database_url};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.
