@@ -117,7 +117,7 @@ fn toml() {
 
 fn manifest() -> impl Strategy<Value = Manifest> {
     let rows = btree_map("[a-z_]{1,12}", any::<u64>(), 0..5);
-    let texts = (words(), words(), words(), words());
+    let texts = (words(), words(), words(), words(), option::of(words()));
     let locale =
         option::of((words(), words(), option::of(words())).prop_map(|(encoding, collate, provider)| {
             Locale {
@@ -133,7 +133,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     let times = 0..4_000_000_000_i64;
     (texts, rows, any::<bool>(), any::<[u64; 3]>(), vec("[0-9a-f]{16}", 0..3), times, locale).prop_map(
         |(
-            (database, origin, version, schema),
+            (database, origin, version, schema, namespace),
             rows,
             is_sqlite,
             [orphans, bytes, content_bytes],
@@ -141,9 +141,10 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             seconds,
             locale,
         )| Manifest {
-            format: 1,
+            format: if namespace.is_some() { 2 } else { 1 },
             database,
             origin,
+            namespace,
             engine: if is_sqlite { Engine::Sqlite } else { Engine::Postgres },
             engine_version: version,
             schema,

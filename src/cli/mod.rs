@@ -70,8 +70,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// The database: sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, or postgres://USER@HOST/NAME.
-    /// Else DATABASE_URL, else that of .env, else sqlite://viral.db
+    /// The database: sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, or
+    /// postgres://USER@HOST/NAME[?schema=SCHEMA]. Else DATABASE_URL, else that of .env, else sqlite://viral.db
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// The configuration file; else VIRALDB_CONFIG, else viraldb.toml here or in the user's configuration folder

@@ -7,7 +7,8 @@ use super::{DbConnection, on_backend};
 use crate::Result;
 use crate::error::ResultExt;
 
-/// Whether the database has a table of this name.
+/// Whether the database has a table of this name. On PostgreSQL only the schema of viraldb's tables counts, and no later one
+/// of `search_path`.
 pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {
@@ -22,9 +23,10 @@ pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
             .bind::<Text, _>(name)
             .get_result(c),
         // Not `to_regclass`: within a transaction it may still say what it found before this waited for a lock.
-        postgres => |c| diesel::sql_query(
-                "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND pg_catalog.pg_table_is_visible(oid)"
-            )
+        postgres => |c| diesel::sql_query(format!(
+                "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND relnamespace = {}",
+                super::postgres::HERE
+            ))
             .bind::<Text, _>(name)
             .get_result(c)
     )

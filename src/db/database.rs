@@ -64,7 +64,7 @@ impl Database {
     /// [`Database::open`] with options.
     pub fn open_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
-        let (_made, history) = opener.made(migrate::prepare)?; // a database in memory is gone with its last connection
+        let (_made, history) = opener.made(|conn| migrate::prepare(conn, &opener.url))?; // a database in memory is gone with its last connection
         warn_of_transfer(&opener, &history);
         Self::with(opener)
     }
@@ -72,7 +72,7 @@ impl Database {
     /// [`Database::open`] for the transfer that the database holds, which need not be told of it.
     pub(crate) fn open_for_transfer(url: &str) -> Result<Self> {
         let opener = Opener::new(url.parse()?, &Options::default())?;
-        let (_made, _) = opener.made(migrate::prepare)?;
+        let (_made, _) = opener.made(|conn| migrate::prepare(conn, &opener.url))?;
         Self::with(opener)
     }
 

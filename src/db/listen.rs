@@ -27,11 +27,15 @@ unsafe impl Send for Listener {}
 
 #[allow(unsafe_code)]
 impl Listener {
-    /// Connects and listens. `channel` is a word of ours.
+    /// Connects and listens. `channel` is a word of ours: the name of the channel in `public`, and the beginning of its
+    /// name in another schema.
     pub(crate) fn open(url: &str, channel: &str) -> Result<Self> {
         let no_text = |error: std::ffi::NulError| unusable(error.to_string());
         let text = CString::new(postgres::with_settings(url)).map_err(no_text)?;
-        let listen = CString::new(format!("LISTEN {channel}")).map_err(no_text)?;
+        // Only the server knows its hash. What it makes of it is a word again: letters, digits and _.
+        let own = super::migrate::channel_of(channel, "current_schema()::pg_catalog.text");
+        let ask = format!("SELECT CASE current_schema() WHEN 'public' THEN '{channel}' ELSE {own} END");
+        let ask = CString::new(ask).map_err(no_text)?;
         // SAFETY: the text ends in NUL and lives through the call; NULL means that memory was short.
         let conn = unsafe { pq_sys::PQconnectdb(text.as_ptr()) };
         if !conn.is_null() {
@@ -43,17 +47,32 @@ impl Listener {
         let listener = NonNull::new(conn)
             .map(|conn| Self { conn, url: url.to_owned() })
             .ok_or_else(|| unusable("no memory".to_owned()))?;
-        // SAFETY: the connection is open until `listener` is dropped, the text lives through the call, and
-        // the result is cleared once, after its last use.
-        let is_listening = unsafe {
-            pq_sys::PQstatus(conn) == ConnStatusType::CONNECTION_OK && {
-                let result = pq_sys::PQexec(conn, listen.as_ptr());
-                let status = pq_sys::PQresultStatus(result);
-                pq_sys::PQclear(result);
-                status == ExecStatusType::PGRES_COMMAND_OK
-            }
+        // SAFETY: the connection is open until `listener` is dropped.
+        if unsafe { pq_sys::PQstatus(conn) } != ConnStatusType::CONNECTION_OK {
+            return Err(listener.lost());
+        }
+        let channel = listener.ask(&ask)?;
+        listener.ask(&CString::new(format!("LISTEN {channel}")).map_err(no_text)?)?;
+        Ok(listener)
+    }
+
+    /// Runs a statement and returns its first value; an empty text if it has none.
+    fn ask(&self, statement: &CStr) -> Result<String> {
+        // SAFETY: the connection is open, the text lives through the call, the value is copied, and the result is cleared
+        // once, after its last use.
+        let value = unsafe {
+            let result = pq_sys::PQexec(self.conn.as_ptr(), statement.as_ptr());
+            let value = match pq_sys::PQresultStatus(result) {
+                ExecStatusType::PGRES_COMMAND_OK => Some(String::new()),
+                ExecStatusType::PGRES_TUPLES_OK if pq_sys::PQntuples(result) > 0 => {
+                    Some(CStr::from_ptr(pq_sys::PQgetvalue(result, 0, 0)).to_string_lossy().into_owned())
+                }
+                _ => None,
+            };
+            pq_sys::PQclear(result);
+            value
         };
-        if is_listening { Ok(listener) } else { Err(listener.lost()) }
+        value.ok_or_else(|| self.lost())
     }
 
     /// Waits until a notification has come, at most for so long; says whether one has.

@@ -49,6 +49,8 @@ pub(crate) use insert::insert_many;
 pub use options::Options;
 pub(crate) use options::default_busy_timeout;
 pub use pool::Connections;
+#[cfg(feature = "postgres")]
+pub(crate) use url::schema;
 pub use url::{DatabaseUrl, database_url};
 
 /// How many ids a query looks for at once: SQLite binds 32,766 values at most.

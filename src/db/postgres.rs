@@ -3,10 +3,11 @@
 use diesel::connection::{AnsiTransactionManager, CacheSize, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 
 use super::migrate::Migration;
 use super::url::{for_libpq, is_pooled, query_of, without_secrets};
-use crate::error::SERVER_IS_READ_ONLY;
+use crate::error::{ResultExt, SERVER_IS_READ_ONLY};
 use crate::quote::one_line;
 use crate::{Error, Result};
 
@@ -55,11 +56,47 @@ const MIGRATION_LOCK: i64 = 0x0076_6972_616c_6462;
 /// Begins a transaction that migrates. It sees what was committed while it waited for its turn.
 pub(crate) const BEGIN_MIGRATION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Lets one transaction at a time migrate.
-pub(crate) fn lock_migrations(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query(format!("SELECT pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK})"))
-        .execute(conn)
-        .map(drop)
+/// The schema of viraldb's tables, within a query of the catalog: the first of `search_path` that exists. Not
+/// `pg_table_is_visible`, which also finds what is in a later schema.
+pub(crate) const HERE: &str = "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema())";
+
+/// A query for the bytes of viraldb's data: those of the database where the tables are in `public`, and those of the
+/// schema otherwise, next to which the database has others.
+pub(crate) const SIZE: &str = "SELECT CASE current_schema() \
+    WHEN 'public' THEN pg_catalog.pg_database_size(current_database()) \
+    ELSE (SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(oid)), 0)::bigint FROM pg_catalog.pg_class \
+        WHERE relkind IN ('r', 'm') AND relnamespace = \
+            (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema())) END";
+
+/// Returns the first schema of `search_path` that exists and that the role may use.
+pub(crate) fn current_schema(conn: &mut PgConnection) -> Result<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Text>)]
+        name: Option<String>,
+    }
+    let row: Row = diesel::sql_query("SELECT current_schema()::pg_catalog.text AS name")
+        .get_result(conn)
+        .of("the schema", "")?;
+    Ok(row.name)
+}
+
+/// Takes a lock of viraldb until the transaction ends. In `public` its key is the number that every version of viraldb has
+/// used; every other schema has keys of its own. `schema` is the one to lock for if there is no current one yet.
+fn lock(conn: &mut PgConnection, key: i64, schema: Option<&str>) -> QueryResult<()> {
+    diesel::sql_query(format!(
+        "SELECT pg_catalog.pg_advisory_xact_lock(CASE place.name WHEN 'public' THEN {key} \
+         ELSE pg_catalog.hashtextextended(place.name, {key}) END) \
+         FROM (SELECT coalesce(current_schema()::pg_catalog.text, $1) AS name) AS place"
+    ))
+    .bind::<Nullable<Text>, _>(schema)
+    .execute(conn)
+    .map(drop)
+}
+
+/// Lets one transaction at a time migrate. `schema` is the one that the URL names, which may not exist yet.
+pub(crate) fn lock_migrations(conn: &mut PgConnection, schema: Option<&str>) -> QueryResult<()> {
+    lock(conn, MIGRATION_LOCK, schema)
 }
 
 /// Opens a connection. A server that does not answer is an error within ten seconds, unless the URL
@@ -126,15 +163,16 @@ const INGEST_LOCK: i64 = 0x7669_7261_6c69_6e67;
 /// Lets one transaction at a time look up which rows are known and insert the others. Programs that are
 /// not ours do not take this lock; a unique constraint still stops them.
 pub(crate) fn lock_ingest(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query(format!("SELECT pg_catalog.pg_advisory_xact_lock({INGEST_LOCK})"))
-        .execute(conn)
-        .map(drop)
+    lock(conn, INGEST_LOCK, None)
 }
 
-/// Lets one transaction at a time work on what has this name.
+/// Lets one transaction at a time work on what has this name, in each schema by itself.
 pub(crate) fn lock_name(conn: &mut PgConnection, name: &str) -> QueryResult<()> {
-    diesel::sql_query("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))")
-        .bind::<diesel::sql_types::Text, _>(name)
+    diesel::sql_query(
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, CASE current_schema() \
+         WHEN 'public' THEN CAST(0 AS bigint) ELSE pg_catalog.hashtextextended(current_schema()::pg_catalog.text, 0) END))",
+    )
+        .bind::<Text, _>(name)
         .execute(conn)
         .map(drop)
 }

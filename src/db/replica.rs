@@ -107,7 +107,8 @@ pub(crate) fn parse(url: &str, main: &DatabaseUrl) -> Result<DatabaseUrl> {
 /// What a server says of itself.
 #[derive(QueryableByName)]
 pub(crate) struct Identity {
-    /// What a server and its replicas have in common, and no other has.
+    /// What a server and its replicas have in common, and no other has. With the schema: a URL without `?schema=` would
+    /// read another viraldb of the same database.
     #[diesel(sql_type = Text)]
     origin: String,
     /// What is of this server only.
@@ -119,7 +120,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn of(conn: &mut DbConnection) -> Result<Self> {
-        let asked = "SELECT system_identifier::text || ' ' || current_database()::text AS origin, \
+        let asked = "SELECT pg_catalog.concat_ws(' ', system_identifier, current_database(), current_schema()) AS origin, \
              extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text AS started, pg_catalog.pg_is_in_recovery() AS is_standby \
              FROM pg_catalog.pg_control_system()";
         Ok(on_backend!(conn, |c| diesel::sql_query(asked).get_result(c))?)
@@ -157,7 +158,11 @@ impl Standing {
     pub(crate) fn require(self, url: &DatabaseUrl, primary: &DatabaseUrl) -> Result<()> {
         let reason = match self {
             Self::Replica | Self::Primary => return Ok(()),
-            Self::Stranger => format!("is no replica of {primary}, as {READ_URL} says"),
+            Self::Stranger => {
+                format!(
+                    "is no replica of {primary}, as {READ_URL} says, or names another database or schema of it"
+                )
+            }
             Self::Exchanged => {
                 format!("takes writes, and {primary} follows another server: exchange the two URLs")
             }

@@ -10,7 +10,7 @@ use crate::Result;
 #[cfg(feature = "postgres")]
 use crate::error::SERVER_IS_READ_ONLY;
 
-/// What is waited for on PostgreSQL: the channel that triggers notify. On SQLite any change wakes.
+/// What is waited for on PostgreSQL: the channel that triggers notify, one for each schema. On SQLite any change wakes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Topic {
     Jobs,

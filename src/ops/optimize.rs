@@ -101,14 +101,15 @@ fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
         is_granted: bool,
     }
     let tables: Vec<&str> = super::sizes::tables().collect();
-    let rights: Vec<Right> = diesel::sql_query(
+    let rights: Vec<Right> = diesel::sql_query(format!(
         "SELECT relname::text AS name, current_user::text AS role, pg_catalog.pg_get_userbyid(relowner)::text AS owner, \
          CASE WHEN pg_catalog.pg_has_role(relowner, 'USAGE') OR pg_catalog.pg_has_role(datdba, 'USAGE') THEN true \
          WHEN pg_catalog.current_setting('server_version_num')::integer < 170000 THEN false \
          ELSE pg_catalog.has_table_privilege(pg_class.oid, 'MAINTAIN') END AS is_granted \
          FROM pg_class JOIN pg_database ON datname = current_database() \
-         WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(pg_class.oid) AND relname = ANY ($1) ORDER BY relname",
-    )
+         WHERE relkind IN ('r', 'p') AND relnamespace = {} AND relname = ANY ($1) ORDER BY relname",
+        crate::db::postgres::HERE
+    ))
     .bind::<Array<Text>, _>(tables)
     .load(conn)
     .of("the database", "")?;

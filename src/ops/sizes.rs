@@ -52,9 +52,11 @@ pub fn sizes(db: &Database) -> Result<Vec<TableSize>> {
             ))
             .load(c),
             postgres => |c| diesel::sql_query(format!(
-                "{names} SELECT name AS \"table\", pg_catalog.pg_table_size(pg_catalog.to_regclass(name)) + pg_catalog.pg_indexes_size(pg_catalog.to_regclass(name)) \
-                 AS total_bytes, pg_catalog.pg_table_size(pg_catalog.to_regclass(name)) AS table_bytes, \
-                 pg_catalog.pg_indexes_size(pg_catalog.to_regclass(name)) AS index_bytes FROM named {order}"
+                "{names}, sized AS (SELECT name, pg_catalog.to_regclass(pg_catalog.format('%I.%I', current_schema(), name)) \
+                 AS place FROM named) \
+                 SELECT name AS \"table\", pg_catalog.pg_table_size(place) + pg_catalog.pg_indexes_size(place) AS total_bytes, \
+                 pg_catalog.pg_table_size(place) AS table_bytes, pg_catalog.pg_indexes_size(place) AS index_bytes \
+                 FROM sized {order}"
             ))
             .load(c)
         )

@@ -22,7 +22,7 @@ pub struct Status {
     pub schema: String,
     /// Rows that a transfer into the database has copied, if one has not ended.
     pub unfinished_transfer: Option<u64>,
-    /// Size in bytes, without the WAL.
+    /// Size in bytes, without the WAL. In a schema of PostgreSQL other than `public` it is that of the schema.
     pub size_bytes: i64,
     /// Size of SQLite's write-ahead log in bytes.
     pub wal_bytes: Option<u64>,
@@ -101,10 +101,11 @@ pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
             "SELECT sqlite_version() AS version, page_count * page_size AS size FROM pragma_page_count, pragma_page_size",
         )
         .get_result(c),
-        postgres => |c| diesel::sql_query(
+        postgres => |c| diesel::sql_query(format!(
             "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS version, \
-             pg_catalog.pg_database_size(current_database()) AS size",
-        )
+             ({}) AS size",
+            crate::db::postgres::SIZE
+        ))
         .get_result(c))
     .of("the database", "")?;
     Ok((row.version, row.size))

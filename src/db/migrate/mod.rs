@@ -5,6 +5,7 @@
 //! in `viraldb_migrations`.
 
 mod history;
+mod namespace;
 pub(crate) mod room;
 mod runner;
 
@@ -21,6 +22,9 @@ use crate::{Error, Result};
 
 pub(crate) use history::dashed;
 pub use history::{Entry, History, State, Verdict};
+pub(crate) use namespace::Namespace;
+#[cfg(feature = "postgres")]
+pub(crate) use namespace::{channel_of, quoted};
 
 /// One migration of one engine, embedded in the program.
 pub struct Migration {
@@ -115,8 +119,10 @@ pub fn run(url: &str) -> Result<Vec<&'static str>> {
 
 /// [`run`], on a file whatever its name.
 pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
-    Opener::new(url, &Options::default())?
-        .made(|conn| runner::unbound(conn, runner::apply_all))
+    let opener = Opener::new(url, &Options::default())?;
+    let schema = opener.url.schema();
+    opener
+        .made(|conn| runner::unbound(conn, |conn| runner::apply_all(conn, schema.as_deref())))
         .map(|(_, applied)| applied)
 }
 
@@ -147,14 +153,14 @@ fn of_engine(url: &DatabaseUrl) -> &'static [Migration] {
 }
 
 /// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
-/// when the database is current. Returns the history that it has then.
-pub(crate) fn prepare(conn: &mut DbConnection) -> Result<History> {
+/// when the database is current. Returns the history that it has then. `url` may name the schema to make.
+pub(crate) fn prepare(conn: &mut DbConnection, url: &DatabaseUrl) -> Result<History> {
     let history = History::read(conn)?;
     history.require_ours()?;
     if history.verdict() == Verdict::Current && history.unrecorded.is_empty() {
         return Ok(history);
     }
-    runner::unbound(conn, runner::apply_all)?;
+    runner::unbound(conn, |conn| runner::apply_all(conn, url.schema().as_deref()))?;
     History::read(conn)
 }
 

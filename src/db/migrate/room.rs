@@ -4,7 +4,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{History, Migration};
+use super::namespace::quoted;
+use super::{History, Migration, Namespace};
 use crate::db::{DbConnection, on_backend};
 use crate::error::ResultExt;
 use crate::{Error, Result};
@@ -80,6 +81,13 @@ pub(crate) fn require_names(conn: &mut DbConnection) -> Result<()> {
     refused(taken)
 }
 
+/// A name as people write it in SQL: in quotes only where it needs them.
+fn identifier(name: &str) -> String {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_plain = name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit());
+    if is_plain { name.to_owned() } else { quoted(name) }
+}
+
 fn refused(taken: Option<String>) -> Result<()> {
     match taken {
         Some(reason) => Err(Error::Unusable { database: String::new(), reason }),
@@ -110,12 +118,23 @@ pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<
                         restore FILE";
             return Ok(Some(lost.to_owned()));
         }
-        [Found { kind, name, .. }] if kind == "schema" => format!(
-            "rename it (ALTER SCHEMA {name} RENAME TO …), or drop it if it is empty (DROP SCHEMA {name}): viraldb makes \
-             its own"
-        ),
-        _ => "give viraldb a database of its own; `viraldb takeover` copies the rows of applications that it knows into it"
-            .to_owned(),
+        [Found { kind, name, .. }] if kind == "schema" => {
+            let name = identifier(name);
+            format!(
+                "rename it (ALTER SCHEMA {name} RENAME TO …), or drop it if it is empty (DROP SCHEMA {name}): viraldb \
+                 makes its own"
+            )
+        }
+        _ => {
+            let room = on_backend!(
+                &*conn,
+                sqlite => |_c| "a file of its own",
+                postgres => |_c| "a schema of its own with ?schema=NAME in the URL, as in postgres://HOST/DATABASE?schema=viral"
+            );
+            format!(
+                "give viraldb {room}; `viraldb takeover` copies the rows of applications that it knows into it"
+            )
+        }
     };
     Ok(Some(format!("already has {}, not made by viraldb: {mend}", named.join(", "))))
 }
@@ -139,8 +158,10 @@ pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> 
 
 /// What has the name of something that pending migrations make, though no migration of ours has made it.
 fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Found>> {
-    let ours: Vec<Made> = history.applied().flat_map(Migration::makes).collect();
-    let mut new: Vec<Made> = history.pending().flat_map(Migration::makes).collect();
+    let views = Namespace::of_connection(conn)?.views;
+    let named = |(kind, name): Made| (kind, if kind == "SCHEMA" { views.clone() } else { name });
+    let ours: Vec<Made> = history.applied().flat_map(Migration::makes).map(named).collect();
+    let mut new: Vec<Made> = history.pending().flat_map(Migration::makes).map(named).collect();
     new.retain(|made| !ours.contains(made));
     if on_backend!(&*conn, sqlite => |_c| true, postgres => |_c| false) {
         new.retain(|(kind, _)| *kind != IMPLIED);
@@ -215,11 +236,18 @@ fn there(conn: &mut DbConnection) -> Result<Vec<Found>> {
 }
 
 #[cfg(feature = "postgres")]
+pub(super) use on_postgres::make_schema;
+
+#[cfg(feature = "postgres")]
 mod on_postgres {
+    use diesel::connection::SimpleConnection;
     use diesel::pg::PgConnection;
     use diesel::prelude::*;
     use diesel::sql_types::{Bool, Nullable, Text};
 
+    use super::super::Namespace;
+    use super::{identifier, quoted};
+    use crate::db::schema;
     use crate::error::ResultExt;
     use crate::{Error, Result};
 
@@ -235,6 +263,8 @@ mod on_postgres {
         database: String,
         #[diesel(sql_type = Text)]
         role: String,
+        #[diesel(sql_type = Text)]
+        path: String,
         #[diesel(sql_type = Nullable<Text>)]
         schema: Option<String>,
         #[diesel(sql_type = Bool)]
@@ -243,46 +273,102 @@ mod on_postgres {
         may_make_schemas: bool,
     }
 
+    impl Server {
+        fn of(conn: &mut PgConnection) -> Result<Self> {
+            diesel::sql_query(
+                "SELECT pg_catalog.pg_is_in_recovery() AS is_standby, \
+                 pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_read_only, \
+                 pg_catalog.current_setting('server_encoding') AS encoding, \
+                 pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role, \
+                 pg_catalog.current_setting('search_path') AS path, current_schema()::pg_catalog.text AS schema, \
+                 coalesce(pg_catalog.has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make_tables, \
+                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_make_schemas",
+            )
+            .get_result(conn)
+            .of("the server", "")
+        }
+
+        /// Why the role may not make a schema.
+        fn no_schemas(&self, schema: &str) -> String {
+            let Self { role, database, .. } = self;
+            format!(
+                "the role {role} may not make schemas, and viraldb needs one, {}. The owner of the database says: GRANT \
+                 CREATE ON DATABASE {database} TO {role}",
+                identifier(schema)
+            )
+        }
+    }
+
+    fn unusable(reason: String) -> Error {
+        Error::Unusable { database: String::new(), reason }
+    }
+
+    /// Makes the schema that the URL names, if it does not exist.
+    pub(in super::super) fn make_schema(conn: &mut PgConnection, schema: &str) -> Result<()> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            is_there: bool,
+        }
+        let row: Row = diesel::sql_query(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname::pg_catalog.text = $1) AS is_there",
+        )
+        .bind::<Text, _>(schema)
+        .get_result(conn)
+        .of("the schema", schema)?;
+        if row.is_there {
+            return Ok(());
+        }
+        let server = Server::of(conn)?;
+        if !server.may_make_schemas && !server.is_standby {
+            return Err(unusable(server.no_schemas(schema)));
+        }
+        conn.batch_execute(&format!("CREATE SCHEMA {}", quoted(schema))).of("the schema", schema)
+    }
+
     /// Refuses a server, a database or a role with which the migrations would fail.
     pub(super) fn require(conn: &mut PgConnection, needs_schema: bool) -> Result<()> {
-        let server: Server = diesel::sql_query(
-            "SELECT pg_catalog.pg_is_in_recovery() AS is_standby, \
-             pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_read_only, \
-             pg_catalog.current_setting('server_encoding') AS encoding, \
-             pg_catalog.quote_ident(current_database()) AS database, pg_catalog.quote_ident(current_user) AS role, \
-             pg_catalog.quote_ident(current_schema()) AS schema, \
-             coalesce(pg_catalog.has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make_tables, \
-             pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_make_schemas",
-        )
-        .get_result(conn)
-        .of("the server", "")?;
-        let Server { database, role, encoding, .. } = &server;
+        let server = Server::of(conn)?;
+        let Server { role, encoding, .. } = &server;
+        let first = schema::names(&server.path).into_iter().next().filter(|name| name != "$user");
+        let refusal = server.schema.as_deref().and_then(schema::refusal);
         let reason = match &server.schema {
             _ if server.is_standby || server.is_read_only => crate::error::SERVER_IS_READ_ONLY.to_owned(),
             _ if encoding != "UTF8" => format!(
                 "the database has the encoding {encoding}, in which not every text fits; make one with UTF-8: CREATE \
                  DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             ),
-            None => format!(
-                "no schema that search_path names is there, or the role {role} may not use it: CREATE SCHEMA public, or \
-                 GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+            None => {
+                let named = schema::first(&server.path).unwrap_or_else(|| "public".to_owned());
+                let named = identifier(&named);
+                format!(
+                    "no schema that search_path names is there, or the role {role} may not use it: CREATE SCHEMA {named}, or \
+                     GRANT USAGE, CREATE ON SCHEMA {named} TO {role}, or name the schema with ?schema=NAME in the URL instead \
+                     of search_path, and viraldb makes it"
+                )
+            }
+            // The tables would go into a schema that nobody named first.
+            Some(schema) if first.as_ref().is_some_and(|first| first != schema) => format!(
+                "search_path names the schema {0} first, which is not there or which the role {role} may not use: CREATE \
+                 SCHEMA {0}, or GRANT USAGE, CREATE ON SCHEMA {0} TO {role}, or name the schema with ?schema=NAME in the \
+                 URL instead of search_path, and viraldb makes it",
+                identifier(&first.unwrap_or_default())
             ),
-            // The views of viralforge refer to the tables by this name.
-            Some(schema) if schema != "public" => format!(
-                "search_path begins with the schema {schema}, and the tables of viraldb go into the schema public: take \
-                 search_path out of the URL, or ALTER ROLE {role} SET search_path = public"
+            Some(_) if refusal.is_some() => format!(
+                "the tables of viraldb go into the first schema of search_path, and {}",
+                refusal.unwrap_or_default()
             ),
             Some(schema) if !server.may_make_tables => format!(
-                "the role {role} may not make tables in the schema {schema}. Its owner says: GRANT \
-                 CREATE ON SCHEMA {schema} TO {role}"
+                "the role {role} may not make tables in the schema {0}. Its owner says: GRANT \
+                 CREATE ON SCHEMA {0} TO {role}",
+                identifier(schema)
             ),
-            Some(_) if needs_schema && !server.may_make_schemas => format!(
-                "the role {role} may not make schemas, and viraldb needs one, viralforge. The owner \
-                 of the database says: GRANT CREATE ON DATABASE {database} TO {role}"
-            ),
+            Some(schema) if needs_schema && !server.may_make_schemas => {
+                server.no_schemas(&Namespace::of(schema).views)
+            }
             Some(_) => return Ok(()),
         };
-        Err(Error::Unusable { database: String::new(), reason })
+        Err(unusable(reason))
     }
 }
 

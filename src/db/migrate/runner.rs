@@ -6,7 +6,8 @@ use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 
 use super::history::SELF_RECORDED;
-use super::{History, Migration, State, room};
+use super::namespace::Adapted;
+use super::{History, Migration, Namespace, State, room};
 use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend};
 use crate::error::ResultExt;
@@ -42,14 +43,21 @@ fn bind(conn: &mut DbConnection, on: bool) -> QueryResult<()> {
 ///
 /// On SQLite several programs that start at once wait here for each other: as long as the history moves, somebody
 /// migrates and will be done. A lock under which nothing moves for the whole of `busy_timeout` is another program's.
-fn step<T>(conn: &mut DbConnection, work: impl Fn(&mut DbConnection) -> Result<T>) -> Result<T> {
+///
+/// `schema` is the one that the URL names. It may not exist yet, and its lock is taken by its name.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite has no schemas
+fn step<T>(
+    conn: &mut DbConnection,
+    schema: Option<&str>,
+    work: impl Fn(&mut DbConnection) -> Result<T>,
+) -> Result<T> {
     let begin = on_backend!(
         &*conn,
         sqlite => |_c| "BEGIN IMMEDIATE",
         postgres => |_c| crate::db::postgres::BEGIN_MIGRATION
     );
     let alone = |conn: &mut DbConnection| {
-        on_backend!(&mut *conn, sqlite => |_c| Ok(()), postgres => |c| crate::db::postgres::lock_migrations(c))
+        on_backend!(&mut *conn, sqlite => |_c| Ok(()), postgres => |c| crate::db::postgres::lock_migrations(c, schema))
             .of("the schema", "")?;
         work(conn)
     };
@@ -62,21 +70,22 @@ fn step<T>(conn: &mut DbConnection, work: impl Fn(&mut DbConnection) -> Result<T
     }
 }
 
-/// Applies what is pending, oldest first.
-pub(super) fn apply_all(conn: &mut DbConnection) -> Result<Vec<&'static str>> {
-    apply(conn, usize::MAX)
+/// Applies what is pending, oldest first. On PostgreSQL `schema` is made if it does not exist.
+pub(super) fn apply_all(conn: &mut DbConnection, schema: Option<&str>) -> Result<Vec<&'static str>> {
+    apply(conn, schema, usize::MAX)
 }
 
 pub(super) fn redo_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
     let reverted = revert_newest(conn, count)?;
-    apply(conn, reverted.len()).map_err(|error| error.with(&format!("reverted: {}", reverted.join(", "))))
+    apply(conn, None, reverted.len())
+        .map_err(|error| error.with(&format!("reverted: {}", reverted.join(", "))))
 }
 
 /// Applies the oldest `count` of what is pending.
-fn apply(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
+fn apply(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Result<Vec<&'static str>> {
     let mut applied = Vec::new();
     while applied.len() < count {
-        match step(conn, |conn| apply_next(conn, count - applied.len())) {
+        match step(conn, schema, |conn| apply_next(conn, schema, count - applied.len())) {
             Ok(names) if names.is_empty() => break,
             Ok(names) => {
                 for name in &names {
@@ -93,17 +102,23 @@ fn apply(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
 
 /// Applies the oldest pending migration with its bookkeeping; all of them, at most `count`, to a database that has none
 /// yet: there half of them are of no use.
-fn apply_next(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite has no schemas
+fn apply_next(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Result<Vec<&'static str>> {
     let history = History::read(conn)?;
     history.require_ours()?;
+    if let Some(schema) = schema {
+        on_backend!(&mut *conn, sqlite => |_c| Ok::<(), Error>(()), postgres => |c| room::make_schema(c, schema))?;
+    }
     room::require(conn, &history)?;
+    let place = Namespace::of_connection(conn)?;
     let next: Vec<&Migration> =
         history.pending().take(if history.is_initialised() { 1 } else { count }).collect();
     for migration in &next {
         on_backend!(&mut *conn, |c| {
             // Makes Diesel's table.
-            MigrationHarness::applied_migrations(c)
-                .and_then(|_| MigrationHarness::run_migration(c, *migration).map(drop))
+            MigrationHarness::applied_migrations(c).and_then(|_| {
+                MigrationHarness::run_migration(c, &Adapted { migration, place: &place }).map(drop)
+            })
         })
         .map_err(|error| failed(migration, error))?;
         require_whole(conn, migration)?;
@@ -116,7 +131,7 @@ fn apply_next(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>
 pub(super) fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&'static str>> {
     let mut reverted = Vec::new();
     while reverted.len() < count {
-        match step(conn, revert_one) {
+        match step(conn, None, revert_one) {
             Ok(Some(name)) => {
                 tracing::info!(migration = name, "reverted");
                 reverted.push(name);
@@ -140,8 +155,10 @@ fn revert_one(conn: &mut DbConnection) -> Result<Option<&'static str>> {
     let key = migration.key();
     on_backend!(&mut *conn, |c| diesel::delete(viraldb_migrations::table.find(&key)).execute(c))
         .of("viraldb_migrations", &key)?;
-    on_backend!(&mut *conn, |c| MigrationHarness::revert_migration(c, migration).map(drop))
-        .map_err(|error| failed(migration, error))?;
+    let place = Namespace::of_connection(conn)?;
+    on_backend!(&mut *conn, |c| MigrationHarness::revert_migration(c, &Adapted { migration, place: &place })
+        .map(drop))
+    .map_err(|error| failed(migration, error))?;
     require_whole(conn, migration)?;
     Ok(Some(migration.name))
 }

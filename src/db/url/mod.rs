@@ -11,6 +11,7 @@ use crate::{Error, Result};
 
 mod hidden;
 mod parts;
+pub(crate) mod schema;
 
 pub use hidden::Hidden;
 use parts::{Parts, has_password};
@@ -23,6 +24,7 @@ use parts::{Parts, has_password};
 /// | `viral.db`, `viral.sqlite`, `viral.sqlite3` | a file, by its ending |
 /// | `sqlite::memory:` | SQLite in memory, gone with the last [`Database`](crate::Database) |
 /// | `postgres://user@host/name`, `postgresql://…` | PostgreSQL |
+/// | `postgres://user@host/name?schema=viral` | PostgreSQL, with viraldb's tables in that schema instead of `public` |
 /// | `postgres://user@host:6432/name?pgbouncer=true` | PostgreSQL, through PgBouncer in transaction mode |
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -30,7 +32,7 @@ pub enum DatabaseUrl {
     File(PathBuf),
     /// SQLite in memory.
     Memory,
-    /// PostgreSQL, as libpq takes it, but for `pgbouncer=true`.
+    /// PostgreSQL, as libpq takes it, but for `pgbouncer=true` and `schema=NAME`.
     Postgres(String),
 }
 
@@ -46,6 +48,14 @@ impl DatabaseUrl {
         match self {
             Self::File(_) | Self::Memory => "SQLite",
             Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// Returns the schema that `?schema=NAME` names. It is made if it does not exist.
+    pub(crate) fn schema(&self) -> Option<String> {
+        match self {
+            Self::Postgres(url) => schema::given(url),
+            _ => None,
         }
     }
 
@@ -137,6 +147,8 @@ impl FromStr for DatabaseUrl {
                 Err(unsupported(format!("{POOLED} is true or false; write {POOLED}=true")))
             } else if let Err(reason) = Parts::split(after_scheme(text)).check() {
                 Err(unsupported(reason.to_owned()))
+            } else if let Err(reason) = schema::check(text, is_pooled(text)) {
+                Err(unsupported(reason))
             } else {
                 #[cfg(feature = "postgres")]
                 super::conninfo::check(text)?;
@@ -200,10 +212,10 @@ pub(crate) fn is_pooled(url: &str) -> bool {
     own_values(url).any(|value| value == Some("true"))
 }
 
-/// The one parameter that is not libpq's.
+/// The parameter that names a pooler. libpq does not know it.
 const POOLED: &str = "pgbouncer";
 
-/// What a URL says of our own parameter, and `None` if it names it without a value.
+/// What a URL says of a pooler, and `None` if it names the parameter without a value.
 fn own_values(url: &str) -> impl Iterator<Item = Option<&str>> {
     query_of(url).into_iter().flat_map(|query| query.split('&')).filter_map(own_value)
 }
@@ -215,12 +227,19 @@ fn own_value(pair: &str) -> Option<Option<&str>> {
     }
 }
 
-/// A URL of PostgreSQL's without our own parameter, which libpq would refuse.
+/// A URL of PostgreSQL's without our own parameters, which libpq would refuse. The schema becomes a `search_path`.
 #[cfg(feature = "postgres")]
 pub(crate) fn for_libpq(url: &str) -> String {
     let Some(query) = query_of(url) else { return url.to_owned() };
     let place = url.strip_suffix(query).unwrap_or(url).trim_end_matches('?');
-    let pairs: Vec<&str> = query.split('&').filter(|pair| own_value(pair).is_none()).collect();
+    let is_libpqs =
+        |pair: &&str| own_value(pair).is_none() && pair.split('=').next() != Some(schema::PARAMETER);
+    let mut pairs: Vec<&str> = query.split('&').filter(is_libpqs).collect();
+    let options = schema::given(url).map(|name| schema::options(url, &name));
+    if let Some(options) = &options {
+        pairs.retain(|pair| pair.split('=').next() != Some("options"));
+        pairs.push(options);
+    }
     if pairs.is_empty() { place.to_owned() } else { format!("{place}?{}", pairs.join("&")) }
 }
 
@@ -410,6 +429,8 @@ mod tests {
         }
         let shown = "postgres://u:secret@h/d?pgbouncer=true".parse::<DatabaseUrl>().unwrap().to_string();
         assert_eq!(shown, "postgres://u:***@h/d?pgbouncer=true");
+        let shown = "postgres://u:secret@h/d?schema=A%20b".parse::<DatabaseUrl>().unwrap().to_string();
+        assert_eq!(shown, "postgres://u:***@h/d?schema=A%20b");
     }
 
     #[cfg(feature = "postgres")]
@@ -420,6 +441,11 @@ mod tests {
             ("postgres://h/d?pgbouncer=false&user=u", "postgres://h/d?user=u"),
             ("postgres://u:p?q@h/d?a=1&pgbouncer=true&b=2", "postgres://u:p?q@h/d?a=1&b=2"),
             ("postgres://u:p?pgbouncer=true@h/d", "postgres://u:p?pgbouncer=true@h/d"),
+            ("postgres://h/d?schema=s&user=u", "postgres://h/d?user=u&options=%2Dcsearch%5Fpath%3D%22s%22"),
+            (
+                "postgres://h/d?options=-cx%3D1&schema=s",
+                "postgres://h/d?options=%2Dcx%3D1%20%2Dcsearch%5Fpath%3D%22s%22",
+            ),
             ("postgres://h/d", "postgres://h/d"),
         ] {
             assert_eq!(for_libpq(url), told);

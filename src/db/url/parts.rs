@@ -26,7 +26,7 @@ const BAD_QUERY: &str =
     "write parameters as KEY=VALUE, separated by &; percent-encode the values: %3D is =, %26 is &";
 
 /// Parameters whose values may be shown.
-const PUBLIC: [&str; 16] = [
+const PUBLIC: [&str; 17] = [
     "application_name",
     "client_encoding",
     "connect_timeout",
@@ -37,6 +37,7 @@ const PUBLIC: [&str; 16] = [
     "options",
     "pgbouncer",
     "port",
+    "schema",
     "sslcert",
     "sslmode",
     "sslrootcert",

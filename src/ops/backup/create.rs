@@ -201,9 +201,10 @@ fn manifest(
     sealed: bool,
 ) -> Manifest {
     Manifest {
-        format: Manifest::FORMAT,
+        format: if contents.namespace.is_some() { Manifest::FORMAT_OF_SCHEMA } else { Manifest::FORMAT },
         database: folder::name_of(url),
         origin: contents.origin,
+        namespace: contents.namespace,
         engine,
         engine_version: contents.engine_version,
         schema: contents.schema,

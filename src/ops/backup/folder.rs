@@ -160,8 +160,11 @@ pub(super) fn remove_orphans(folder: &Path) {
 pub(super) fn new_name(url: &DatabaseUrl, at: Timestamp, ending: &str) -> String {
     let name = name_of(url);
     let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
-    let stem: String =
-        stem.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
+    let clean = |name: &str| -> String {
+        name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+    };
+    let schema = url.schema().map(|schema| format!("_{schema}")).unwrap_or_default();
+    let stem = clean(&format!("{stem}{schema}"));
     let kind = if matches!(url, DatabaseUrl::Postgres(_)) { "dump" } else { "db" };
     format!("{stem}-{}.{kind}{ending}", stamp(at))
 }

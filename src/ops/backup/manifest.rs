@@ -15,8 +15,11 @@ use crate::quote::cut_quotes;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
-/// The form of manifests that this program writes.
+/// The form of manifests.
 const FORMAT: u32 = 1;
+/// The form of manifests of one schema. A viraldb that does not know it would restore the schema in the place of the whole
+/// database.
+const FORMAT_OF_SCHEMA: u32 = 2;
 /// More than a manifest of thousands of tables.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
@@ -52,12 +55,17 @@ impl fmt::Display for Engine {
 /// What is known of a backup: the file `NAME.manifest.json` beside it. It holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of the manifest, 1.
+    /// The form of the manifest: 1, or 2 for a backup of one schema.
     pub format: u32,
     /// Name of the database: of the file, or on the server.
     pub database: String,
-    /// What tells it from others of that name: the path of the file, or the number of the server's cluster.
+    /// What tells it from others of that name: the path of the file, or the number of the server's cluster, followed by
+    /// the schema unless that is `public`.
     pub origin: String,
+    /// PostgreSQL: the schema that the backup holds, with that of ViralForge's views. Nothing if it holds the whole
+    /// database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Its engine.
     pub engine: Engine,
     /// Version of the engine.
@@ -118,6 +126,7 @@ pub struct Locale {
 
 impl Manifest {
     pub(super) const FORMAT: u32 = FORMAT;
+    pub(super) const FORMAT_OF_SCHEMA: u32 = FORMAT_OF_SCHEMA;
 
     /// The file of a backup's manifest.
     pub fn path_of(backup: &Path) -> PathBuf {
@@ -144,10 +153,10 @@ impl Manifest {
             format: u32,
         }
         match serde_json::from_slice::<Form>(&text) {
-            Ok(Form { format: FORMAT }) => {}
+            Ok(Form { format: FORMAT | FORMAT_OF_SCHEMA }) => {}
             Ok(Form { format }) => {
                 return Err(refused(format!(
-                    "has form {format}, and this viraldb knows {FORMAT}: use a newer viraldb"
+                    "has form {format}, and this viraldb knows {FORMAT_OF_SCHEMA} at most: use a newer viraldb"
                 )));
             }
             Err(error) => return Err(refused(format!("is no manifest: {}", cut_quotes(&error.to_string())))),

@@ -88,6 +88,8 @@ pub(super) type Watch<'a> = &'a mut dyn FnMut(Progress);
 struct Contents {
     /// What tells this database from others of its name.
     origin: String,
+    /// The schema that the copy holds, if it does not hold a whole database.
+    namespace: Option<String>,
     engine_version: String,
     /// The newest migration, as people read it.
     schema: String,

@@ -50,7 +50,8 @@ pub struct Restored {
     pub rows: BTreeMap<String, u64>,
     /// Migrations that were applied behind it.
     pub applied: Vec<String>,
-    /// Where the database is that stood there before: a file beside it, or a database on the same server.
+    /// Where the database is that stood there before: a file beside it, a database on the same server, or a schema of the
+    /// same database.
     pub kept: Option<String>,
 }
 
@@ -74,7 +75,11 @@ pub fn plan(url: &str, file: &Path) -> Result<Planned> {
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(on_server) => {
             match super::postgres::exists(on_server).map_err(|error| error.in_database(&parsed))? {
-                true => (super::postgres::size(on_server).ok(), count(&parsed)),
+                true => {
+                    super::postgres::require_place(on_server, Manifest::read(file)?.as_ref(), file)
+                        .map_err(|error| error.in_database(&parsed))?;
+                    (super::postgres::size(on_server).ok(), count(&parsed))
+                }
                 false => (None, None),
             }
         }

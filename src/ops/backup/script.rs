@@ -47,7 +47,13 @@ fn next_line(script: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
 
 /// The table of `COPY public.channels (id, …) FROM stdin;`, by `schema.table`.
 fn copied(line: &str) -> Option<String> {
-    let name = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;\n")?.split(" (").next()?;
+    let name = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;\n")?;
+    let mut in_quotes = false;
+    let end = name.char_indices().find(|(at, c)| {
+        in_quotes ^= *c == '"';
+        !in_quotes && name.get(*at..).is_some_and(|rest| rest.starts_with(" ("))
+    });
+    let name = end.map_or(name, |(at, _)| name.get(..at).unwrap_or_default());
     Some(name.replace('"', ""))
 }
 
@@ -59,14 +65,14 @@ mod tests {
     fn rows_of_any_length_count_once() {
         let long = "x".repeat(3 * KEPT);
         let script = format!(
-            "SET x = 1;\nCOPY public.\"a b\" (id, t) FROM stdin;\n1\t{long}\n2\t\\.\n\\.\n\nCOPY public.c (id) FROM stdin;\n\\.\n-- {long}"
+            "SET x = 1;\nCOPY public.\"a b\" (id, t) FROM stdin;\n1\t{long}\n2\t\\.\n\\.\n\nCOPY \"A (b\".c (id) FROM stdin;\n\\.\n-- {long}"
         );
         for capacity in [1, 7, 8192, 10 * KEPT] {
             let read = io::BufReader::with_capacity(capacity, script.as_bytes());
             let counted = count(read).unwrap();
             assert_eq!(
                 counted.into_iter().collect::<Vec<_>>(),
-                [("public.a b".to_owned(), 2), ("public.c".to_owned(), 0)]
+                [("A (b.c".to_owned(), 0), ("public.a b".to_owned(), 2)]
             );
         }
     }

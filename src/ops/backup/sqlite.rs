@@ -116,6 +116,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
         keys = used.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     }
     Ok(Contents {
+        namespace: None,
         engine_version: text("SELECT sqlite_version()")?,
         origin: String::new(),
         schema: dashed(&text(&newest_query(sqlite::MIGRATIONS, rows.contains_key("viraldb_migrations")))?),

@@ -249,18 +249,20 @@ pub(super) fn foreign_keys(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 /// All foreign keys of one column, which ours are.
 #[cfg(feature = "postgres")]
 fn orphans(conn: &mut diesel::pg::PgConnection) -> QueryResult<Vec<Orphans>> {
-    let keys: Vec<Orphans> = diesel::sql_query(
+    let keys: Vec<Orphans> = diesel::sql_query(format!(
         "SELECT k.conrelid::regclass::text AS \"table\", k.confrelid::regclass::text AS parent, \
              pg_catalog.quote_ident(a.attname) || ',' || pg_catalog.quote_ident(b.attname) AS columns, 0::bigint AS count \
          FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND k.conkey OPERATOR(pg_catalog.=) ARRAY[a.attnum] \
              JOIN pg_attribute b ON b.attrelid = k.confrelid AND k.confkey OPERATOR(pg_catalog.=) ARRAY[b.attnum] \
-         WHERE k.contype = 'f' AND pg_catalog.pg_table_is_visible(k.conrelid)",
-    )
+         WHERE k.contype = 'f' AND k.connamespace = {}",
+        crate::db::postgres::HERE
+    ))
     .load(conn)?;
     let counts = keys.iter().filter_map(|Orphans { table, parent, columns, .. }| {
         let (from, to) = columns.split_once(',')?;
+        let [shown_table, shown_parent, shown_from] = [table, parent, from].map(|name| name.replace('\'', "''"));
         Some(format!(
-            "SELECT '{table}' AS \"table\", '{parent}' AS parent, '{from}' AS columns, count(*) AS count FROM {table} AS child \
+            "SELECT '{shown_table}' AS \"table\", '{shown_parent}' AS parent, '{shown_from}' AS columns, count(*) AS count FROM {table} AS child \
              WHERE child.{from} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {parent} AS parent WHERE parent.{to} = child.{from})"
         ))
     });

@@ -77,13 +77,14 @@ fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
              WHERE t.type = 'table' AND t.sql LIKE '%AUTOINCREMENT%' AND x.pk = 1",
         )
         .load(c),
-        postgres => |c| diesel::sql_query(
+        postgres => |c| diesel::sql_query(format!(
             "SELECT r.relname::text AS \"table\", a.attname::text AS \"column\", \
                  pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.relname), a.attname) AS sequence \
              FROM pg_class r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attidentity <> '' AND NOT a.attisdropped \
-             WHERE r.relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(r.oid) \
+             WHERE r.relkind IN ('r', 'p') AND r.relnamespace = {} \
                  AND pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.relname), a.attname) IS NOT NULL",
-        )
+            crate::db::postgres::HERE
+        ))
         .load(c));
     let ours: Vec<&str> = crate::tables::tables().chain(["viraldb_config_changes"]).collect();
     let mut found = found.of("the schema", "")?;

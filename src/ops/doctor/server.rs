@@ -27,7 +27,7 @@ pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> 
     let sql = format!(
         "SELECT i.indexrelname::text AS name, pg_catalog.pg_relation_size(i.indexrelid) AS bytes \
          FROM pg_stat_user_indexes i JOIN pg_index x ON x.indexrelid = i.indexrelid \
-         WHERE i.idx_scan = 0 AND NOT x.indisunique AND pg_catalog.pg_table_is_visible(i.relid) AND i.relname = ANY ($1) \
+         WHERE i.idx_scan = 0 AND NOT x.indisunique AND i.schemaname = current_schema() AND i.relname = ANY ($1) \
              AND (SELECT coalesce(d.stats_reset, m.first) < now() - interval '{DAYS} days' FROM pg_stat_database d, \
                   (SELECT min(recorded_at) AS first FROM viraldb_migrations) m WHERE d.datname = current_database()) \
          ORDER BY bytes DESC, name"
@@ -88,7 +88,7 @@ pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
                  coalesce((SELECT option_value FROM pg_catalog.pg_options_to_table(r.reloptions) WHERE option_name = 'autovacuum_vacuum_scale_factor'), \
                      pg_catalog.current_setting('autovacuum_vacuum_scale_factor'))::float8 AS share) AS o \
              CROSS JOIN LATERAL (SELECT (o.base + o.share * greatest(r.reltuples, 0))::bigint AS threshold) AS t \
-             WHERE s.n_dead_tup > 2 * t.threshold AND s.n_dead_tup > 1000 AND pg_catalog.pg_table_is_visible(s.relid) AND s.relname = ANY ($1) \
+             WHERE s.n_dead_tup > 2 * t.threshold AND s.n_dead_tup > 1000 AND s.schemaname = current_schema() AND s.relname = ANY ($1) \
              ORDER BY s.n_dead_tup DESC",
         )
         .bind::<diesel::sql_types::Array<Text>, _>(tables)

@@ -29,10 +29,11 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
             parts if parts.is_empty() => Ok(Vec::new()),
             parts => diesel::sql_query(parts.join(" UNION ALL ")).load(c),
         },
-        postgres => |c| diesel::sql_query(
+        postgres => |c| diesel::sql_query(format!(
             "SELECT relname::text AS \"table\", greatest(reltuples, 0)::bigint AS rows \
-             FROM pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid) AND relname = ANY ($1)",
-        )
+             FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = {} AND relname = ANY ($1)",
+            crate::db::postgres::HERE
+        ))
         .bind::<diesel::sql_types::Array<Text>, _>(there)
         .load(c))
     .of("the tables", "")
@@ -52,8 +53,11 @@ fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
         name: String,
     }
     let sql = on_backend!(&*conn,
-        sqlite => |_c| "SELECT name FROM sqlite_master WHERE type = 'table'",
-        postgres => |_c| "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)");
+    sqlite => |_c| "SELECT name FROM sqlite_master WHERE type = 'table'".to_owned(),
+    postgres => |_c| format!(
+        "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = {}",
+        crate::db::postgres::HERE
+    ));
     let names: Vec<Name> = on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of("the schema", "")?;
     let names = names.into_iter().map(|row| row.name);
     Ok(names.filter(|name| crate::tables::tables().any(|table| table == name)).collect())
@@ -95,7 +99,7 @@ fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
         },
         postgres => |c| diesel::sql_query(
             "SELECT relname::text AS name FROM pg_stat_user_tables \
-             WHERE (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND pg_catalog.pg_table_is_visible(relid)",
+             WHERE (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND schemaname = current_schema()",
         )
         .load(c))
     .of("the statistics", "")?;

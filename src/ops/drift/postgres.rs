@@ -7,19 +7,10 @@ use diesel::sql_types::Text;
 
 use super::Object;
 use super::schema::{Column, ColumnRow, PartRow, Schema};
-use crate::db::migrate::Migration;
-use crate::db::postgres::undone;
+use crate::db::migrate::{Migration, Namespace};
+use crate::db::postgres::{current_schema, undone};
 use crate::error::{Error, Result, ResultExt};
 use crate::quote::one_line;
-
-/// The schema that holds ViralForge's views.
-const VIEWS: &str = "viralforge";
-
-#[derive(QueryableByName)]
-struct Name {
-    #[diesel(sql_type = Text)]
-    name: String,
-}
 
 /// What the migrations make and what is there: `(ours, live)`, read in one transaction that is taken back, with the
 /// schema that ours is made in.
@@ -29,25 +20,18 @@ pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -
         // A server may quote every name that it is asked for, and ours would differ from theirs.
         let settings = format!("SET LOCAL lock_timeout = {wait}; SET LOCAL quote_all_identifiers = off");
         conn.batch_execute(&settings).of("the schema", "")?;
-        let home: Name = diesel::sql_query(
-            "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class \
-             WHERE oid = pg_catalog.to_regclass('viraldb_keys')::oid), current_schema(), 'public') AS name",
-        )
-        .get_result(conn)
-        .of("the schema", "")?;
-        let live = read(conn, &home.name, VIEWS)?;
+        let home = Namespace::of(current_schema(conn)?.as_deref().unwrap_or("public"));
+        let live = read(conn, &home, &home.views)?;
         // Lower case and digits only, so that it needs no quotes.
-        let scratch = format!("viraldb_drift_{}", uuid::Uuid::now_v7().simple());
-        let views = format!("{scratch}_{VIEWS}");
-        conn.batch_execute(&format!("CREATE SCHEMA {scratch}")).map_err(may_not)?;
-        look_in(conn, &scratch)?;
+        let scratch = home.moved_to(&format!("viraldb_drift_{}", uuid::Uuid::now_v7().simple()));
+        conn.batch_execute(&format!("CREATE SCHEMA {}", scratch.tables)).map_err(may_not)?;
+        look_in(conn, &scratch.tables)?;
         for migration in migrations {
-            // Two schemas are named in them.
-            let up = migration.up.replace("public.", &format!("{scratch}.")).replace(VIEWS, &views);
+            let up = scratch.adapted(migration.up);
             conn.batch_execute(&up).of("the migrations in a schema of their own", migration.name)?;
         }
-        let mut ours = read(conn, &scratch, &views)?;
-        ours.at_home(&home.name);
+        let mut ours = read(conn, &scratch, &home.views)?;
+        ours.at_home(&home.tables);
         Ok((ours, live))
     })
 }
@@ -70,8 +54,9 @@ fn look_in(conn: &mut PgConnection, schema: &str) -> Result<()> {
         .map(drop)
 }
 
-/// What is in a schema, and which views are in another. Names in it stand without their schema.
-fn read(conn: &mut PgConnection, home: &str, views: &str) -> Result<Schema> {
+/// Returns what is in two schemas. Names of tables have no schema; `shown` is the one that the views are shown in.
+fn read(conn: &mut PgConnection, place: &Namespace, shown: &str) -> Result<Schema> {
+    let (home, views) = (&place.tables, &place.views);
     look_in(conn, home)?;
     let mut schema = Schema::default();
     let columns: Vec<ColumnRow> = diesel::sql_query(
@@ -121,11 +106,12 @@ fn read(conn: &mut PgConnection, home: &str, views: &str) -> Result<Schema> {
          SELECT '', 'function', p.proname::text, p.prosrc, NULL FROM pg_proc p \
          WHERE p.pronamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($1))::oid AND pg_catalog.starts_with(p.proname, 'viraldb_') \
          UNION ALL \
-         SELECT '', 'view', 'viralforge.' || v.relname::text, pg_catalog.pg_get_viewdef(v.oid, true), NULL FROM pg_class v \
+         SELECT '', 'view', pg_catalog.format('%s.%s', $3, v.relname),  pg_catalog.pg_get_viewdef(v.oid, true), NULL FROM pg_class v \
          WHERE v.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident($2))::oid AND v.relkind = 'v'",
     )
     .bind::<Text, _>(home)
     .bind::<Text, _>(views)
+    .bind::<Text, _>(shown)
     .load(conn)
     .of("the schema", "")?;
     schema.add(parts);

@@ -190,8 +190,7 @@ impl Application {
     }
 }
 
-const NOTHING: &str =
-    "none at all (on PostgreSQL ?options=-csearch_path%3DNAME in its URL names the schema that they are in)";
+const NOTHING: &str = "none at all (on PostgreSQL ?schema=NAME in its URL names the schema that they are in)";
 
 fn list(names: impl Iterator<Item = impl Into<String>>, glue: &str) -> String {
     names.map(Into::into).collect::<Vec<String>>().join(glue)

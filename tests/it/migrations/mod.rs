@@ -5,6 +5,8 @@ mod foreign;
 mod on_sqlite;
 mod processes;
 mod refused;
+#[cfg(feature = "postgres")]
+mod schemas;
 mod shared;
 mod stock;
 

@@ -1,7 +1,9 @@
 //! Dumps of PostgreSQL databases, by its own programs, and putting one in the place of a database.
 
+mod exchange;
 pub(super) mod likeness;
 mod programs;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -20,12 +22,13 @@ use super::restore::{Restore, Restored, bring_forward, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
 use crate::db::conninfo::{database_name, in_database};
 use crate::db::migrate::{dashed, newest_query};
-use crate::db::postgres;
+use crate::db::{postgres, schema};
 use crate::error::ResultExt;
 use crate::ops::workspace::{Workspace, require_space};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 use programs::{Running, program};
+use scope::Scope;
 
 /// The database to connect to for what is done to others.
 const MAINTENANCE: &str = "postgres";
@@ -35,15 +38,17 @@ pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>
     let mut conn = postgres::establish(url)?;
     conn.batch_execute(postgres::BEGIN_READ).of("", "")?;
     conn.batch_execute(postgres::REFUSE_HIDDEN_ROWS).of("", "")?;
-    let total = u64::try_from(number(&mut conn, "SELECT pg_catalog.pg_database_size(current_database())")?)
-        .unwrap_or_default();
-    let contents = contents(&mut conn)?;
+    let total = u64::try_from(number(&mut conn, postgres::SIZE)?).unwrap_or_default();
+    let scope = Scope::of(&mut conn, url)?;
+    let contents = contents(&mut conn, &scope)?;
+    let only = scope.arguments(&mut conn)?;
     let snapshot = text(&mut conn, "SELECT pg_catalog.pg_export_snapshot() AS value")?;
     drop(crate::ops::workspace::create_private(to)?);
     let mut dump = Running::start(
         "pg_dump",
         program("pg_dump", url, pg_bin)?
             .args(["--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60s"])
+            .args(only)
             .arg(format!("--snapshot={snapshot}"))
             .arg("--file")
             .arg(to),
@@ -73,8 +78,8 @@ pub(super) fn check(dump: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
     Ok(Checked { rows: counted?, orphans: 0 })
 }
 
-fn contents(conn: &mut PgConnection) -> Result<Contents> {
-    let rows = rows(conn)?;
+fn contents(conn: &mut PgConnection, scope: &Scope) -> Result<Contents> {
+    let rows = rows(conn, scope)?;
     let keys = if rows.keys().any(|name| name.ends_with(".viraldb_keys")) {
         texts(conn, "SELECT id AS value FROM viraldb_keys WHERE retired_at IS NULL ORDER BY id")?
     } else {
@@ -85,7 +90,8 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
     let has_books = rows.keys().any(|name| name.ends_with(".viraldb_migrations"));
     let schema = newest_query(crate::db::postgres::MIGRATIONS, has_books);
     Ok(Contents {
-        origin: identity(conn)?,
+        origin: identity(conn, &scope.place.tables)?,
+        namespace: scope.schema(),
         engine_version: text(conn, version)?,
         schema: dashed(&text(conn, &schema)?),
         rows,
@@ -94,8 +100,8 @@ fn contents(conn: &mut PgConnection) -> Result<Contents> {
     })
 }
 
-/// The rows of each table, also those that are not ours, by `schema.table`.
-fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
+/// The rows of each table that belongs to a backup, also of those that are not ours, by `schema.table`.
+fn rows(conn: &mut PgConnection, scope: &Scope) -> Result<BTreeMap<String, u64>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -103,12 +109,10 @@ fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
         #[diesel(sql_type = BigInt)]
         rows: i64,
     }
-    let counts = texts(
-        conn,
-        "SELECT pg_catalog.format('SELECT %L AS name, (SELECT count(*) FROM ONLY %I.%I) AS rows', nspname::text || '.' || relname::text, nspname, relname) AS value \
-         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
-         WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname::text !~ '^pg_'",
-    )?;
+    let counts = scope.counts(conn)?;
+    if counts.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let rows: Vec<Row> = diesel::sql_query(counts.join(" UNION ALL ")).load(conn).of("", "")?;
     Ok(rows
         .into_iter()
@@ -116,26 +120,43 @@ fn rows(conn: &mut PgConnection) -> Result<BTreeMap<String, u64>> {
         .collect())
 }
 
-/// The number that a cluster got when it was made, by which backups of its databases are known. The database itself
-/// may be gone, and a pooler may not have another.
+/// The number that a cluster got when it was made, by which backups of its databases are known, and the schema unless that
+/// is `public`. The database itself may be gone, and a pooler may not have another.
 pub(super) fn origin(url: &str) -> Result<String> {
-    identity(&mut postgres::establish(url).or_else(|_| server(url))?)
+    match postgres::establish(url) {
+        Ok(mut conn) => {
+            let schema = scope::home(&mut conn, url)?;
+            identity(&mut conn, &schema)
+        }
+        Err(_) => {
+            let schema = schema::named(url).unwrap_or_else(|| scope::PUBLIC.to_owned());
+            identity(&mut server(url)?, &schema)
+        }
+    }
 }
 
-fn identity(conn: &mut PgConnection) -> Result<String> {
-    text(conn, "SELECT system_identifier::text AS value FROM pg_catalog.pg_control_system()")
+fn identity(conn: &mut PgConnection, schema: &str) -> Result<String> {
+    let cluster = text(conn, "SELECT system_identifier::text AS value FROM pg_catalog.pg_control_system()")?;
+    Ok(if schema == scope::PUBLIC { cluster } else { format!("{cluster} {schema}") })
 }
 
-/// The rows of each table of a database.
+/// The rows of each table of a database that a backup of it would hold.
 pub(super) fn count_rows(url: &str) -> Result<BTreeMap<String, u64>> {
-    rows(&mut postgres::establish(url)?)
+    let mut conn = postgres::establish(url)?;
+    let scope = Scope::of(&mut conn, url)?;
+    rows(&mut conn, &scope)
 }
 
-/// Bytes of a database.
+/// Bytes of a database, or of its schema.
 pub(super) fn size(url: &str) -> Result<u64> {
-    let size =
-        number(&mut postgres::establish(url)?, "SELECT pg_catalog.pg_database_size(current_database())")?;
+    let size = number(&mut postgres::establish(url)?, postgres::SIZE)?;
     Ok(u64::try_from(size).unwrap_or_default())
+}
+
+/// Refuses a backup that cannot take the place of what the URL leads to.
+pub(super) fn require_place(url: &str, manifest: Option<&Manifest>, backup: &Path) -> Result<()> {
+    let scope = Scope::of(&mut postgres::establish(url)?, url)?;
+    scope.require(manifest, &backup.display().to_string())
 }
 
 /// Whether the server has the database.
@@ -190,12 +211,24 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
         return Err(Error::invalid(name, "is the server's own database, from which others are restored"));
     }
     let is_there = exists_beside(&mut server, &name)?;
+    // What is replaced of a database that others use as well; nothing if all of it is.
+    let mut part = None;
+    let manifest = Manifest::read(&options.file)?;
+    let scope = match is_there {
+        true => Scope::of(&mut postgres::establish(url)?, url)?,
+        false => Scope::of_nothing(url),
+    };
+    scope.require(manifest.as_ref(), &options.file.display().to_string())?;
     if is_there {
-        require_alone(&mut server, &shown, &name)?;
+        if scope.is_whole() && manifest.as_ref().is_none_or(|manifest| manifest.namespace.is_none()) {
+            require_alone(&mut server, &shown, &name)?;
+        } else {
+            part = Some(scope);
+        }
     }
     // What is unpacked goes to where this machine keeps such things, because the database is elsewhere.
     let folder = std::env::temp_dir();
-    let content = Manifest::read(&options.file)?.map_or(0, |manifest| manifest.content_bytes);
+    let content = manifest.map_or(0, |manifest| manifest.content_bytes);
     require_space(&folder, content, "the unpacked dump")?;
     let work = Workspace::new(&folder)?;
     let dump = work.file("dump");
@@ -205,24 +238,32 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     let scratch = Scratch::new(&mut server, url, "restoring", manifest.as_ref())?;
     let done = fill(&scratch, &dump, manifest.as_ref(), options.pg_bin.as_deref(), options.no_owner)
         .and_then(|_| {
+            if let Some(scope) = &part {
+                let backup = options.file.display().to_string();
+                scope.require_alone(&mut postgres::establish(&scratch.url)?, &backup)?;
+            }
             let applied = bring_forward(DatabaseUrl::Postgres(scratch.url.clone()), &options.file)?;
             Ok((count_rows(&scratch.url)?, applied))
         })
         .and_then(|done| {
+            if let Some(scope) = &part {
+                let (again, pg_bin) = (work.file("again"), options.pg_bin.as_deref());
+                let kept = exchange::exchange(url, &scratch, scope, &again, pg_bin, options.no_owner)?;
+                return Ok((done, kept.map(|schema| format!("the schema {schema} of {name}"))));
+            }
             let kept = is_there.then(|| format!("{}_replaced_{}", short(&name), stamp(Timestamp::now())));
             likeness::carry_over(&mut server, &name, &scratch.name)?;
             swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
             Ok((done, kept))
         });
-    match done {
-        Ok(((rows, applied), kept)) => Ok(Restored { database: shown.to_string(), rows, applied, kept }),
-        Err(error) => {
-            if let Err(left) = scratch.drop(&mut server) {
-                tracing::warn!("{left}");
-            }
-            Err(error)
-        }
+    // It has the place of the database, unless only a part of it went there.
+    if (done.is_err() || part.is_some())
+        && let Err(left) = scratch.drop(&mut server)
+    {
+        tracing::warn!("{left}");
     }
+    let ((rows, applied), kept) = done?;
+    Ok(Restored { database: shown.to_string(), rows, applied, kept })
 }
 
 /// Restores a dump into an empty database and compares the counts.
@@ -241,14 +282,15 @@ fn fill(
     Running::start("pg_restore", restore.arg(dump))?.end()?;
     let mut conn = postgres::establish(&scratch.url)?;
     conn.batch_execute("ANALYZE").of("", "")?;
-    let rows = rows(&mut conn)?;
+    let scope = Scope::of(&mut conn, &scratch.url)?;
+    let rows = rows(&mut conn, &scope)?;
     if let Some(manifest) = manifest {
         require_rows("the restored database", &manifest.rows, &rows)?;
     }
     Ok(rows)
 }
 
-/// A database beside the one that is restored, until it takes its place.
+/// A scratch database beside the one that is restored.
 struct Scratch {
     name: String,
     url: String,

@@ -50,7 +50,7 @@ both! {
             INSERT INTO app.videos VALUES (NULL)"#);
         let named = format!("{}{}options=-csearch_path%3Dapp", source.url, if source.url.contains('?') { '&' } else { '?' });
         let unnamed = t.run(&["takeover", &source.url, "--to", &t.url]);
-        assert!(unnamed.code == 1 && unnamed.err.contains("?options=-csearch_path%3DNAME"), "{unnamed:?}");
+        assert!(unnamed.code == 1 && unnamed.err.contains("?schema=NAME"), "{unnamed:?}");
         let ran = t.run(&["takeover", &named, "--to", &t.url]);
         assert!(ran.code == 1 && ran.err.contains("say which to take with --application"), "{ran:?}");
         let (report, _) = taken(t, &named, &["--application", "viralforge"]);

@@ -1,0 +1,115 @@
+//! viraldb in a schema of PostgreSQL other than `public`.
+
+mod apart;
+mod names;
+mod operations;
+mod restored;
+
+use serde_json::Value;
+use viraldb::Database;
+use viraldb::diesel::connection::SimpleConnection;
+
+use crate::make::{self, query};
+use crate::support::{Ran, Scratch};
+
+/// A viraldb in a schema of a test's database.
+struct Home<'a> {
+    t: &'a Scratch,
+    schema: String,
+    url: String,
+}
+
+/// The URL of a database with one parameter more.
+fn with(url: &str, parameter: &str) -> String {
+    format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
+}
+
+/// A value of a URL.
+fn encoded(value: &str) -> String {
+    value.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+impl<'a> Home<'a> {
+    /// One that `?schema=` names. The schema need not exist.
+    fn by_parameter(t: &'a Scratch, schema: &str) -> Self {
+        let url = with(&t.url, &format!("schema={}", encoded(schema)));
+        Self { t, schema: schema.to_owned(), url }
+    }
+
+    /// One that `search_path` names first, made before.
+    fn by_path(t: &'a Scratch, schema: &str) -> Self {
+        t.sql(&format!("CREATE SCHEMA {}", quoted(schema)));
+        let path = quoted(schema).replace(' ', "\\ ");
+        let url = with(&t.url, &format!("options={}", encoded(&format!("-csearch_path={path}"))));
+        Self { t, schema: schema.to_owned(), url }
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        self.t.command(args).env("DATABASE_URL", &self.url).output().unwrap().into()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, 0, "{} {args:?}: {}{}", self.schema, ran.out, ran.err);
+        ran.out
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let all: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
+        serde_json::from_str(&self.ok(&all)).unwrap()
+    }
+
+    fn db(&self) -> Database {
+        Database::open(&self.url).unwrap()
+    }
+
+    /// The schema of ViralForge's views.
+    fn views(&self) -> String {
+        format!("viralforge_{}", self.schema)
+    }
+
+    /// A row in each of the 22 tables.
+    fn seed(&self) {
+        self.db().write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
+    }
+
+    fn count(&self, table: &str) -> usize {
+        count(self.t, &format!("{}.{table}", quoted(&self.schema)))
+    }
+}
+
+impl Scratch {
+    /// Runs statements as another program would, with the search path of every connection.
+    fn sql(&self, statements: &str) {
+        self.plain().batch_execute(statements).unwrap();
+    }
+
+    /// The tables and views of a schema.
+    fn relations(&self, schema: &str) -> Vec<String> {
+        query(
+            &mut self.plain(),
+            &format!(
+                "SELECT relname::text AS v FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace =
+                     (SELECT oid FROM pg_namespace WHERE nspname = '{}') ORDER BY 1",
+                schema.replace('\'', "''")
+            ),
+        )
+    }
+
+    /// The schemas, but for PostgreSQL's own.
+    fn schemas(&self) -> Vec<String> {
+        query(
+            &mut self.plain(),
+            "SELECT nspname::text AS v FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1",
+        )
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The rows of a table that is named with its schema.
+fn count(t: &Scratch, table: &str) -> usize {
+    query(&mut t.plain(), &format!("SELECT count(*)::text AS v FROM {table}"))[0].parse().unwrap()
+}
