@@ -50,6 +50,7 @@
 // What only the features of the command use is there without them, too: a `cfg` on each such item would hide the code. With
 // the command, nothing may be unused.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
