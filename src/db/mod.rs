@@ -8,10 +8,9 @@ pub(crate) mod catalog;
 pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
 mod connection;
-#[cfg(feature = "postgres")]
-pub(crate) mod conninfo;
 mod database;
 pub(crate) mod files;
+pub(crate) mod identifier;
 mod insert;
 pub(crate) mod json_upsert;
 #[cfg(feature = "postgres")]

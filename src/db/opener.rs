@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::migrate::history::History;
+use super::migrate::room;
 use super::options::{Options, in_range};
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, Access, Place};
-use super::{DatabaseUrl, DbConnection, migrate};
+use super::{DatabaseUrl, DbConnection};
 use crate::{Error, Result};
 
 /// Opens connections to one database, for the pool and for ourselves.
@@ -83,7 +85,7 @@ impl Opener {
     #[cfg(feature = "sqlite")]
     fn in_wal(&self) -> Result<DbConnection> {
         let mut conn = self.unchanged(Access::Write)?;
-        migrate::room::require_names(&mut conn)?;
+        room::require_names(&mut conn)?;
         super::on_backend!(
             &mut conn,
             sqlite => |c| sqlite::set_wal(c, self.options.busy_timeout),
@@ -93,9 +95,9 @@ impl Opener {
     }
 
     /// The migrations and how far this database is with them. Writes nothing.
-    pub(crate) fn history(&self) -> Result<migrate::History> {
+    pub(crate) fn history(&self) -> Result<History> {
         let mut conn = self.reader()?;
-        migrate::History::read(&mut conn).map_err(|error| self.explained(error))
+        History::read(&mut conn).map_err(|error| self.explained(error))
     }
 
     /// Why a database without a migration of ours is none of viraldb's: nothing is in it, or somebody else's tables, among
@@ -106,7 +108,7 @@ impl Opener {
 
     /// What keeps pending migrations from being applied, if it is somebody else's tables, or that they cannot be looked at.
     pub(crate) fn no_room(&self) -> Option<Error> {
-        let room = self.reader().and_then(|mut conn| migrate::room::require_names(&mut conn));
+        let room = self.reader().and_then(|mut conn| room::require_names(&mut conn));
         room.err().map(|error| self.explained(error))
     }
 

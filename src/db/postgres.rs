@@ -5,40 +5,10 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
-use super::migrate::Migration;
 use super::url::{for_libpq, is_pooled, query_of, without_secrets};
 use crate::error::{ResultExt, SERVER_IS_READ_ONLY};
 use crate::quote::one_line;
 use crate::{Error, Result};
-
-/// The migrations of `migrations/postgres`, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "2026-11-21-000001_viraldb",
-        up: include_str!("../../migrations/postgres/2026-11-21-000001_viraldb/up.sql"),
-        down: include_str!("../../migrations/postgres/2026-11-21-000001_viraldb/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000002_compilation",
-        up: include_str!("../../migrations/postgres/2026-11-21-000002_compilation/up.sql"),
-        down: include_str!("../../migrations/postgres/2026-11-21-000002_compilation/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000003_republishing",
-        up: include_str!("../../migrations/postgres/2026-11-21-000003_republishing/up.sql"),
-        down: include_str!("../../migrations/postgres/2026-11-21-000003_republishing/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000004_generation",
-        up: include_str!("../../migrations/postgres/2026-11-21-000004_generation/up.sql"),
-        down: include_str!("../../migrations/postgres/2026-11-21-000004_generation/down.sql"),
-    },
-    Migration {
-        name: "2026-11-27-000005_safe_functions",
-        up: include_str!("../../migrations/postgres/2026-11-27-000005_safe_functions/up.sql"),
-        down: include_str!("../../migrations/postgres/2026-11-27-000005_safe_functions/down.sql"),
-    },
-];
 
 /// Rows of one INSERT. The widest table has 34 columns to fill, and the protocol takes 65,535
 /// parameters.

@@ -12,38 +12,8 @@ use diesel::sql_types::Text;
 use libsqlite3_sys as ffi;
 
 use super::files::{self, beside};
-use super::migrate::Migration;
 use crate::error::CANNOT_BE_OPENED;
 use crate::{Error, Result};
-
-/// The migrations of `migrations/sqlite`, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "2026-11-21-000001_viraldb",
-        up: include_str!("../../migrations/sqlite/2026-11-21-000001_viraldb/up.sql"),
-        down: include_str!("../../migrations/sqlite/2026-11-21-000001_viraldb/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000002_compilation",
-        up: include_str!("../../migrations/sqlite/2026-11-21-000002_compilation/up.sql"),
-        down: include_str!("../../migrations/sqlite/2026-11-21-000002_compilation/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000003_republishing",
-        up: include_str!("../../migrations/sqlite/2026-11-21-000003_republishing/up.sql"),
-        down: include_str!("../../migrations/sqlite/2026-11-21-000003_republishing/down.sql"),
-    },
-    Migration {
-        name: "2026-11-21-000004_generation",
-        up: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/up.sql"),
-        down: include_str!("../../migrations/sqlite/2026-11-21-000004_generation/down.sql"),
-    },
-    Migration {
-        name: "2026-11-27-000005_safe_functions",
-        up: include_str!("../../migrations/sqlite/2026-11-27-000005_safe_functions/up.sql"),
-        down: include_str!("../../migrations/sqlite/2026-11-27-000005_safe_functions/down.sql"),
-    },
-];
 
 /// Before 3.51.3 a reset of the WAL could corrupt the file.
 const OLDEST_SAFE: i32 = 3_051_003;

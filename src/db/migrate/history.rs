@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Migration, migrations};
+use super::embedded::of_connection;
+use super::migration::Migration;
 use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend, unfinished};
 use crate::error::ResultExt;
@@ -103,7 +104,7 @@ impl History {
                 .collect();
         }
         let transferred = unfinished::copied(conn)?;
-        Ok(Self { transferred, ..Self::compare(migrations(conn), &applied, &recorded) })
+        Ok(Self { transferred, ..Self::compare(of_connection(conn), &applied, &recorded) })
     }
 
     /// Compares what the program knows with what the database says.

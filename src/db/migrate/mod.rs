@@ -4,153 +4,26 @@
 //! line and ours see the same. What the migrations said when they ran is kept beside it, as checksums,
 //! in `viraldb_migrations`.
 
-mod history;
+mod by_url;
+pub(crate) mod embedded;
+pub(crate) mod history;
+mod migration;
 mod namespace;
 pub(crate) mod room;
 mod runner;
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use super::{DatabaseUrl, DbConnection};
+use crate::Result;
 
-use diesel::connection::BoxableConnection;
-use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
-use sha2::{Digest, Sha256};
-
-use super::opener::Opener;
-use super::{DatabaseUrl, DbConnection, Options};
-use crate::{Error, Result};
-
+pub use by_url::{embedded, redo, revert, run, status};
+pub(crate) use by_url::{run_on, status_of};
 pub(crate) use history::dashed;
 pub use history::{Entry, History, State, Verdict};
+pub use migration::Migration;
+pub(crate) use migration::newest_query;
 pub(crate) use namespace::Namespace;
 #[cfg(feature = "postgres")]
-pub(crate) use namespace::{channel_of, quoted};
-
-/// One migration of one engine, embedded in the program.
-pub struct Migration {
-    /// Name of its folder, such as `2026-11-21-000002_compilation`.
-    pub name: &'static str,
-    /// What it does.
-    pub up: &'static str,
-    /// What takes it back.
-    pub down: &'static str,
-}
-
-impl Migration {
-    /// Its version as people read it: `2026-11-21-000002`.
-    pub fn version(&self) -> &'static str {
-        self.name.split_once('_').map_or(self.name, |(version, _)| version)
-    }
-
-    /// Its version as Diesel keeps it: `20261121000002`.
-    fn key(&self) -> String {
-        self.version().replace('-', "")
-    }
-
-    /// SHA-256 of its `up.sql`, whose line endings count as LF whatever they are.
-    fn checksum(&self) -> String {
-        let digest = Sha256::digest(self.up.replace("\r\n", "\n"));
-        digest.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // a String takes all
-            hex
-        })
-    }
-}
-
-impl fmt::Display for Migration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-/// Its name alone: its text would fill a screen wherever a [`History`] is printed.
-impl fmt::Debug for Migration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl MigrationName for Migration {
-    fn version(&self) -> MigrationVersion<'_> {
-        self.key().into()
-    }
-}
-
-impl MigrationMetadata for Migration {}
-
-impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
-    fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
-        Ok(conn.batch_execute(self.up)?)
-    }
-
-    fn revert(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
-        Ok(conn.batch_execute(self.down)?)
-    }
-
-    fn metadata(&self) -> &dyn MigrationMetadata {
-        self
-    }
-
-    fn name(&self) -> &dyn MigrationName {
-        self
-    }
-}
-
-/// How far the database at `url` is. Writes nothing; to a SQLite file that is not there all is pending,
-/// and it is not made.
-pub fn status(url: &str) -> Result<History> {
-    status_of(url.parse()?)
-}
-
-/// [`status`], of a file whatever its name.
-pub(crate) fn status_of(url: DatabaseUrl) -> Result<History> {
-    let opener = Opener::new(url, &Options::default())?;
-    match opener.history() {
-        Err(Error::NotInitialised(_)) => Ok(History::compare(of_engine(&opener.url), &[], &BTreeMap::new())),
-        history => history,
-    }
-}
-
-/// Applies what is pending and returns the names of what was applied. Makes a SQLite file that is not
-/// there.
-pub fn run(url: &str) -> Result<Vec<&'static str>> {
-    run_on(url.parse()?)
-}
-
-/// [`run`], on a file whatever its name.
-pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
-    let opener = Opener::new(url, &Options::default())?;
-    let schema = opener.url.schema();
-    opener
-        .made(|conn| runner::unbound(conn, |conn| runner::apply_all(conn, schema.as_deref())))
-        .map(|(_, applied)| applied)
-}
-
-/// Takes back the newest `count` migrations, newest first, and returns their names.
-pub fn revert(url: &str, count: usize) -> Result<Vec<&'static str>> {
-    initialised(url, |conn| runner::unbound(conn, |conn| runner::revert_newest(conn, count)))
-}
-
-/// Takes back the newest `count` migrations and applies them again; returns the names applied.
-pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
-    initialised(url, |conn| runner::unbound(conn, |conn| runner::redo_newest(conn, count)))
-}
-
-/// The migrations of the engine that `url` names, oldest first.
-pub fn embedded(url: &str) -> Result<&'static [Migration]> {
-    Ok(of_engine(&opener(url)?.url))
-}
-
-fn of_engine(url: &DatabaseUrl) -> &'static [Migration] {
-    match url {
-        #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(_) => super::postgres::MIGRATIONS,
-        #[cfg(feature = "sqlite")]
-        DatabaseUrl::File(_) | DatabaseUrl::Memory => super::sqlite::MIGRATIONS,
-        #[allow(unreachable_patterns)] // with both engines
-        _ => &[], // `Opener` lets only an engine through that is compiled in
-    }
-}
+pub(crate) use namespace::channel_of;
 
 /// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
 /// when the database is current. Returns the history that it has then. `url` may name the schema to make.
@@ -162,106 +35,4 @@ pub(crate) fn prepare(conn: &mut DbConnection, url: &DatabaseUrl) -> Result<Hist
     }
     runner::unbound(conn, |conn| runner::apply_all(conn, url.schema().as_deref()))?;
     History::read(conn)
-}
-
-fn opener(url: &str) -> Result<Opener> {
-    Opener::new(url.parse()?, &Options::default())
-}
-
-/// Works on a database that is there already.
-fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-    let opener = opener(url)?;
-    let history = opener.history()?;
-    if !history.is_initialised() {
-        return Err(opener.not_initialised());
-    }
-    opener.for_migration().and_then(|mut conn| work(&mut conn)).map_err(|error| opener.explained(error))
-}
-
-/// The query for the newest version of viraldb that is applied, without migrations of other programs; an empty text if there
-/// is none. `has_books` tells whether the table viraldb_migrations exists.
-pub(crate) fn newest_query(migrations: &[Migration], has_books: bool) -> String {
-    let known: Vec<String> = migrations.iter().map(|migration| format!("'{}'", migration.key())).collect();
-    let recorded = if has_books { " OR version IN (SELECT version FROM viraldb_migrations)" } else { "" };
-    format!(
-        "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations WHERE version IN ({}){recorded}",
-        known.join(", ")
-    )
-}
-
-fn migrations(conn: &DbConnection) -> &'static [Migration] {
-    match conn {
-        #[cfg(feature = "sqlite")]
-        DbConnection::Sqlite(_) => super::sqlite::MIGRATIONS,
-        #[cfg(feature = "postgres")]
-        DbConnection::Postgres(_) => super::postgres::MIGRATIONS,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checksum(up: &'static str) -> String {
-        Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()
-    }
-
-    #[test]
-    fn checksums_do_not_depend_on_line_endings() {
-        let unix = checksum("CREATE TABLE x (\n    id int\n);\n");
-        assert_eq!(checksum("CREATE TABLE x (\r\n    id int\r\n);\r\n"), unix);
-        assert_eq!(unix.len(), 64);
-        for other in [
-            "CREATE TABLE x (\n    id int\n);",
-            "CREATE TABLE x (\r    id int\r);\r",
-            "CREATE TABLE x (\n   id int\n);\n",
-        ] {
-            assert_ne!(checksum(other), unix, "{other:?}");
-        }
-    }
-
-    #[test]
-    fn later_migrations_record_themselves() {
-        let all: [&[Migration]; 2] = [
-            #[cfg(feature = "sqlite")]
-            crate::db::sqlite::MIGRATIONS,
-            #[cfg(not(feature = "sqlite"))]
-            &[],
-            #[cfg(feature = "postgres")]
-            crate::db::postgres::MIGRATIONS,
-            #[cfg(not(feature = "postgres"))]
-            &[],
-        ];
-        for migration in all.into_iter().flatten().filter(|m| m.version() > "2026-11-27-000005") {
-            assert_eq!(lacks_of(migration), [""; 0], "{migration}");
-        }
-        let up = "CREATE TABLE x (y integer);
-            INSERT INTO viraldb_migrations (version, checksum) VALUES ('20270115000001', '');\n";
-        let down = "DELETE FROM viraldb_migrations WHERE version = '20270115000001';\nDROP TABLE x;\n";
-        let lacks = |name, up, down| lacks_of(&Migration { name, up, down });
-        assert_eq!(lacks("2027-01-15-000001_x", up, down), [""; 0]);
-        assert_eq!(lacks("2027-01-15-000002_x", up, down).len(), 2);
-        assert_eq!(lacks("2027-01-15-000001_x", "CREATE TABLE x (y integer);", down).len(), 1);
-    }
-
-    /// The statements by which a migration records itself and is forgotten, of those that it does not have.
-    fn lacks_of(migration: &Migration) -> Vec<String> {
-        let key = migration.key();
-        let checksum = history::SELF_RECORDED;
-        let insert =
-            format!("INSERT INTO viraldb_migrations (version, checksum) VALUES ('{key}', '{checksum}');");
-        let delete = format!("DELETE FROM viraldb_migrations WHERE version = '{key}';");
-        let has = [migration.up.trim_end().ends_with(&insert), migration.down.contains(&delete)];
-        [insert, delete].into_iter().zip(has).filter(|(_, has)| !has).map(|(lacking, _)| lacking).collect()
-    }
-
-    #[test]
-    fn versions_read_as_their_folders_do() {
-        let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
-        assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));
-        assert_eq!(history::dashed(&migration.key()), migration.version());
-        for odd in ["", "1", "20261121", "äöü"] {
-            assert_eq!(history::dashed(odd), odd);
-        }
-    }
 }

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use diesel::connection::BoxableConnection;
 use diesel::migration::{self, MigrationMetadata, MigrationName};
 
-use super::Migration;
+use super::migration::Migration;
 use crate::Result;
+use crate::db::identifier::quoted;
 use crate::db::{DbConnection, on_backend};
 
 /// The schema whose names our migrations have.
@@ -108,11 +109,6 @@ fn replaced(text: &str, names: &[(String, String)]) -> String {
     }
 }
 
-/// Returns a name as an identifier of SQL.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// A migration as it runs in a place.
 pub(super) struct Adapted<'a> {
     pub(super) migration: &'a Migration,
@@ -169,7 +165,7 @@ mod tests {
     #[cfg(feature = "postgres")]
     #[test]
     fn no_migration_names_a_schema_that_stays() {
-        for migration in crate::db::postgres::MIGRATIONS {
+        for migration in crate::db::migrate::embedded::POSTGRES {
             for sql in [migration.up, migration.down] {
                 let adapted = Namespace::of("s").adapted(sql);
                 let statements = adapted.lines().filter(|line| !line.trim_start().starts_with("--"));

@@ -4,8 +4,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::namespace::quoted;
-use super::{History, Migration, Namespace};
+use super::history::History;
+use super::migration::Migration;
+use super::namespace::Namespace;
+use crate::db::identifier::quoted;
 use crate::db::{DbConnection, on_backend};
 use crate::error::ResultExt;
 use crate::{Error, Result};
@@ -245,7 +247,7 @@ mod on_postgres {
     use diesel::prelude::*;
     use diesel::sql_types::{Bool, Nullable, Text};
 
-    use super::super::Namespace;
+    use super::super::namespace::Namespace;
     use super::{identifier, quoted};
     use crate::db::schema;
     use crate::error::ResultExt;

@@ -5,9 +5,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
 
-use super::history::SELF_RECORDED;
-use super::namespace::Adapted;
-use super::{History, Migration, Namespace, State, room};
+use super::history::{History, SELF_RECORDED, State};
+use super::migration::Migration;
+use super::namespace::{Adapted, Namespace};
+use super::room;
 use crate::db::catalog::has_table;
 use crate::db::{DbConnection, on_backend};
 use crate::error::ResultExt;

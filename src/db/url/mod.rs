@@ -9,6 +9,8 @@ use crate::environment::{self, DotEnv};
 use crate::quote::{quoted, short};
 use crate::{Error, Result};
 
+#[cfg(feature = "postgres")]
+pub(crate) mod conninfo;
 mod hidden;
 mod parts;
 pub(crate) mod schema;
@@ -151,7 +153,7 @@ impl FromStr for DatabaseUrl {
                 Err(unsupported(reason))
             } else {
                 #[cfg(feature = "postgres")]
-                super::conninfo::check(text)?;
+                conninfo::check(text)?;
                 Ok(Self::Postgres(text.to_owned()))
             };
         }

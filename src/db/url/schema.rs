@@ -160,7 +160,7 @@ pub(super) fn options(url: &str, schema: &str) -> String {
     let there = values(url, "options").flatten().next().or_else(|| std::env::var("PGOPTIONS").ok());
     let mut options = there.map(|there| format!("{there} ")).unwrap_or_default();
     options.push_str("-csearch_path=");
-    for c in crate::db::migrate::quoted(schema).chars() {
+    for c in crate::db::identifier::quoted(schema).chars() {
         if c == '\\' || c.is_ascii_whitespace() {
             options.push('\\');
         }

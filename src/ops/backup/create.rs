@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::{self, Sums};
 use super::folder::{self, default_folder};
+use super::identity::name_of;
 use super::manifest::{Engine, Manifest};
 use super::seal::Seal;
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
@@ -202,7 +203,7 @@ fn manifest(
 ) -> Manifest {
     Manifest {
         format: if contents.namespace.is_some() { Manifest::FORMAT_OF_SCHEMA } else { Manifest::FORMAT },
-        database: folder::name_of(url),
+        database: name_of(url),
         origin: contents.origin,
         namespace: contents.namespace,
         engine,

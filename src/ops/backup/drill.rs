@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::{name_of, origin_of};
 use super::manifest::Engine;
-use super::restore::check_unpacked;
 use super::seal::Unseal;
+use super::unpacked::check_unpacked;
 use super::{Progress, Step, folder, scratch_folder, verify};
 use crate::ops::workspace::{Workspace, require_space};
 use crate::{DatabaseUrl, Error, Result, Timestamp};
@@ -44,8 +45,8 @@ pub fn drill(
 ) -> Result<Drilled> {
     let url: DatabaseUrl = url.parse()?;
     url.require_session("pg_restore")?;
-    let name = folder::name_of(&url);
-    let (engine, origin) = (Engine::of(&url), folder::origin_of(&url)?);
+    let name = name_of(&url);
+    let (engine, origin) = (Engine::of(&url), origin_of(&url)?);
     let now = Timestamp::now();
     let (ahead, others): (Vec<_>, Vec<_>) = folder::list(folder)?
         .into_iter()

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::name_of;
 use super::manifest::Manifest;
+use super::naming::{length, stamp};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
@@ -104,37 +106,6 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
     })
 }
 
-/// What is wrong with the length of a file.
-pub(super) fn length(found: u64, expected: u64) -> Option<String> {
-    match found.cmp(&expected) {
-        std::cmp::Ordering::Equal => None,
-        _ if found == 0 => Some("is empty".to_owned()),
-        std::cmp::Ordering::Less => Some(format!("is cut off: {found} of {expected} bytes")),
-        std::cmp::Ordering::Greater => Some(format!("is longer than it was: {found} bytes, not {expected}")),
-    }
-}
-
-/// The name of a database: of its file, or on the server.
-pub(in crate::ops) fn name_of(url: &DatabaseUrl) -> String {
-    match url {
-        DatabaseUrl::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(url) => crate::db::conninfo::database_name(url),
-        _ => "memory".to_owned(),
-    }
-}
-
-/// What tells a database from others of its name.
-pub(in crate::ops) fn origin_of(url: &DatabaseUrl) -> Result<String> {
-    match url {
-        #[cfg(feature = "sqlite")]
-        DatabaseUrl::File(path) => Ok(super::sqlite::origin(path)),
-        #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(url) => super::postgres::origin(url),
-        _ => Ok(String::new()),
-    }
-}
-
 /// Removes manifests whose backup never came, because a process was killed between the two.
 pub(super) fn remove_orphans(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
@@ -167,9 +138,4 @@ pub(super) fn new_name(url: &DatabaseUrl, at: Timestamp, ending: &str) -> String
     let stem = clean(&format!("{stem}{schema}"));
     let kind = if matches!(url, DatabaseUrl::Postgres(_)) { "dump" } else { "db" };
     format!("{stem}-{}.{kind}{ending}", stamp(at))
-}
-
-/// A moment as it stands in names of files.
-pub(super) fn stamp(at: Timestamp) -> String {
-    at.to_utc().format("%Y%m%dT%H%M%S%.3fZ").to_string()
 }

@@ -13,7 +13,9 @@ mod codec;
 mod create;
 mod drill;
 mod folder;
+mod identity;
 mod manifest;
+mod naming;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod prune;
@@ -23,7 +25,10 @@ mod script;
 mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_error;
 mod triggers;
+mod unpacked;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -32,11 +37,12 @@ use std::path::{Path, PathBuf};
 pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drilled, drill};
 pub use folder::{Listed, default_folder, list};
-pub(super) use folder::{name_of, origin_of};
+pub(super) use identity::{name_of, origin_of};
 pub use manifest::{Engine, Locale, Manifest};
 pub use prune::{Keep, prune};
-pub use restore::{Planned, Restore, Restored, plan, restore};
+pub use restore::{Planned, plan, restore};
 pub use seal::{Seal, Unseal};
+pub use unpacked::{Restore, Restored};
 pub use verify::{Verified, verify};
 
 use crate::{DatabaseUrl, Error, Result};

@@ -8,14 +8,14 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::folder::stamp;
 use super::manifest::Manifest;
-use super::restore::{Restore, Restored, bring_forward, check_unpacked, require_engine};
+use super::naming::stamp;
+use super::sqlite_error::failed;
+use super::unpacked::{Restore, Restored, bring_forward, check_unpacked, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
 use crate::db::files::identity;
-use crate::db::migrate::{dashed, newest_query};
+use crate::db::migrate::{dashed, embedded, newest_query};
 use crate::db::{beside, sqlite};
-use crate::error::{DISK_ERROR, DISK_FULL};
 #[cfg(unix)]
 use crate::ops::mounts;
 use crate::ops::workspace::{Workspace, require_space, sync_folder};
@@ -119,7 +119,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
         namespace: None,
         engine_version: text("SELECT sqlite_version()")?,
         origin: String::new(),
-        schema: dashed(&text(&newest_query(sqlite::MIGRATIONS, rows.contains_key("viraldb_migrations")))?),
+        schema: dashed(&text(&newest_query(embedded::SQLITE, rows.contains_key("viraldb_migrations")))?),
         rows,
         keys,
         locale: None,
@@ -402,23 +402,5 @@ impl Drop for Alone {
                 );
             }
         }
-    }
-}
-
-pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
-    let (database, reason) = (path.display().to_string(), error.to_string());
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::Busy { database, reason: "another program held it for too long; try again".to_owned() }
-        }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Unusable {
-            database,
-            reason: format!(
-                "is damaged, or no database: {reason}; `viraldb restore` puts a backup in its place"
-            ),
-        },
-        Some(ErrorCode::DiskFull) => Error::Unusable { database, reason: DISK_FULL.to_owned() },
-        Some(ErrorCode::SystemIoFailure) => Error::Unusable { database, reason: DISK_ERROR.to_owned() },
-        _ => Error::Unusable { database, reason },
     }
 }

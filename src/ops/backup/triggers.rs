@@ -35,8 +35,8 @@ mod sqlite {
     use rusqlite::Connection;
 
     use crate::Result;
-    use crate::db::sqlite::MIGRATIONS;
-    use crate::ops::backup::sqlite::failed;
+    use crate::db::migrate::embedded::SQLITE;
+    use crate::ops::backup::sqlite_error::failed;
 
     /// Returns the statements that make them again.
     pub(super) fn drop_others(path: &Path) -> Result<Vec<String>> {
@@ -49,7 +49,7 @@ mod sqlite {
             let transaction = conn.transaction()?;
             let mut others = Vec::new();
             for (name, sql) in all {
-                if !MIGRATIONS.iter().any(|migration| migration.up.contains(&sql)) {
+                if !SQLITE.iter().any(|migration| migration.up.contains(&sql)) {
                     transaction.execute_batch(&format!("DROP TRIGGER \"{}\"", name.replace('"', "\"\"")))?;
                     others.push(sql);
                 }
@@ -83,7 +83,8 @@ mod postgres {
     use diesel::sql_types::Text;
 
     use crate::Result;
-    use crate::db::postgres::{MIGRATIONS, establish};
+    use crate::db::migrate::embedded::POSTGRES;
+    use crate::db::postgres::establish;
     use crate::error::ResultExt;
 
     #[derive(QueryableByName)]
@@ -132,7 +133,7 @@ mod postgres {
     fn is_ours(Trigger { of, name, .. }: &Trigger) -> bool {
         let begin = format!("CREATE TRIGGER {name} ");
         let end = format!(" ON {of}");
-        let lines = || MIGRATIONS.iter().flat_map(|migration| migration.up.lines());
+        let lines = || POSTGRES.iter().flat_map(|migration| migration.up.lines());
         lines().any(|line| line.starts_with(&begin) && line.ends_with(&end))
     }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Sums};
-use super::folder::length;
 use super::manifest::{Engine, Manifest};
+use super::naming::length;
 use super::seal::Unseal;
 use super::{Progress, Step, Watch, folder_of};
 use crate::ops::workspace::require_room_left;

@@ -16,12 +16,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::folder::stamp;
 use super::manifest::Manifest;
-use super::restore::{Restore, Restored, bring_forward, require_engine};
+use super::naming::stamp;
+use super::unpacked::{Restore, Restored, bring_forward, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, require_rows, script, verify};
-use crate::db::conninfo::{database_name, in_database};
 use crate::db::migrate::{dashed, newest_query};
+use crate::db::url::conninfo::{database_name, in_database};
 use crate::db::{postgres, schema};
 use crate::error::ResultExt;
 use crate::ops::workspace::{Workspace, require_space};
@@ -88,7 +88,7 @@ fn contents(conn: &mut PgConnection, scope: &Scope) -> Result<Contents> {
     let version =
         "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1) AS value";
     let has_books = rows.keys().any(|name| name.ends_with(".viraldb_migrations"));
-    let schema = newest_query(crate::db::postgres::MIGRATIONS, has_books);
+    let schema = newest_query(crate::db::migrate::embedded::POSTGRES, has_books);
     Ok(Contents {
         origin: identity(conn, &scope.place.tables)?,
         namespace: scope.schema(),

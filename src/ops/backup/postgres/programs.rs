@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
-use crate::db::conninfo::environment;
+use crate::db::url::conninfo::environment;
 use crate::error::found_no_room;
 use crate::quote::one_line;
 use crate::{Error, Result};

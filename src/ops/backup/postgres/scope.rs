@@ -6,7 +6,8 @@ use diesel::sql_types::{Array, Bool, Text};
 
 use super::super::manifest::Manifest;
 use super::{Value, texts};
-use crate::db::migrate::{Namespace, quoted};
+use crate::db::identifier::quoted;
+use crate::db::migrate::Namespace;
 use crate::db::{postgres, schema};
 use crate::error::ResultExt;
 use crate::{Error, Result};

@@ -3,8 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
-use super::DatabaseUrl;
-use super::url::{for_libpq, keys_of, query_of};
+use super::{DatabaseUrl, for_libpq, keys_of, query_of};
 use crate::{Error, Result};
 
 /// What libpq's own programs read from their environment to connect as the URL says: `PGHOST`, `PGPASSWORD`, ….

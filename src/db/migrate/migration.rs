@@ -1,0 +1,156 @@
+//! One migration, as the program holds it.
+
+use std::fmt::{self, Write as _};
+
+use diesel::connection::BoxableConnection;
+use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
+use sha2::{Digest, Sha256};
+
+/// One migration of one engine, embedded in the program.
+pub struct Migration {
+    /// Name of its folder, such as `2026-11-21-000002_compilation`.
+    pub name: &'static str,
+    /// What it does.
+    pub up: &'static str,
+    /// What takes it back.
+    pub down: &'static str,
+}
+
+impl Migration {
+    /// Its version as people read it: `2026-11-21-000002`.
+    pub fn version(&self) -> &'static str {
+        self.name.split_once('_').map_or(self.name, |(version, _)| version)
+    }
+
+    /// Its version as Diesel keeps it: `20261121000002`.
+    pub(super) fn key(&self) -> String {
+        self.version().replace('-', "")
+    }
+
+    /// SHA-256 of its `up.sql`, whose line endings count as LF whatever they are.
+    pub(super) fn checksum(&self) -> String {
+        let digest = Sha256::digest(self.up.replace("\r\n", "\n"));
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // a String takes all
+            hex
+        })
+    }
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Its name alone: its text would fill a screen wherever a [`History`] is printed.
+impl fmt::Debug for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl MigrationName for Migration {
+    fn version(&self) -> MigrationVersion<'_> {
+        self.key().into()
+    }
+}
+
+impl MigrationMetadata for Migration {}
+
+impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
+    fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
+        Ok(conn.batch_execute(self.up)?)
+    }
+
+    fn revert(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
+        Ok(conn.batch_execute(self.down)?)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+/// The query for the newest version of viraldb that is applied, without migrations of other programs; an empty text if there
+/// is none. `has_books` tells whether the table viraldb_migrations exists.
+pub(crate) fn newest_query(migrations: &[Migration], has_books: bool) -> String {
+    let known: Vec<String> = migrations.iter().map(|migration| format!("'{}'", migration.key())).collect();
+    let recorded = if has_books { " OR version IN (SELECT version FROM viraldb_migrations)" } else { "" };
+    format!(
+        "SELECT coalesce(max(version), '') AS value FROM __diesel_schema_migrations WHERE version IN ({}){recorded}",
+        known.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum(up: &'static str) -> String {
+        Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()
+    }
+
+    #[test]
+    fn checksums_do_not_depend_on_line_endings() {
+        let unix = checksum("CREATE TABLE x (\n    id int\n);\n");
+        assert_eq!(checksum("CREATE TABLE x (\r\n    id int\r\n);\r\n"), unix);
+        assert_eq!(unix.len(), 64);
+        for other in [
+            "CREATE TABLE x (\n    id int\n);",
+            "CREATE TABLE x (\r    id int\r);\r",
+            "CREATE TABLE x (\n   id int\n);\n",
+        ] {
+            assert_ne!(checksum(other), unix, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn later_migrations_record_themselves() {
+        let all: [&[Migration]; 2] = [
+            #[cfg(feature = "sqlite")]
+            crate::db::migrate::embedded::SQLITE,
+            #[cfg(not(feature = "sqlite"))]
+            &[],
+            #[cfg(feature = "postgres")]
+            crate::db::migrate::embedded::POSTGRES,
+            #[cfg(not(feature = "postgres"))]
+            &[],
+        ];
+        for migration in all.into_iter().flatten().filter(|m| m.version() > "2026-11-27-000005") {
+            assert_eq!(lacks_of(migration), [""; 0], "{migration}");
+        }
+        let up = "CREATE TABLE x (y integer);
+            INSERT INTO viraldb_migrations (version, checksum) VALUES ('20270115000001', '');\n";
+        let down = "DELETE FROM viraldb_migrations WHERE version = '20270115000001';\nDROP TABLE x;\n";
+        let lacks = |name, up, down| lacks_of(&Migration { name, up, down });
+        assert_eq!(lacks("2027-01-15-000001_x", up, down), [""; 0]);
+        assert_eq!(lacks("2027-01-15-000002_x", up, down).len(), 2);
+        assert_eq!(lacks("2027-01-15-000001_x", "CREATE TABLE x (y integer);", down).len(), 1);
+    }
+
+    /// The statements by which a migration records itself and is forgotten, of those that it does not have.
+    fn lacks_of(migration: &Migration) -> Vec<String> {
+        let key = migration.key();
+        let checksum = history::SELF_RECORDED;
+        let insert =
+            format!("INSERT INTO viraldb_migrations (version, checksum) VALUES ('{key}', '{checksum}');");
+        let delete = format!("DELETE FROM viraldb_migrations WHERE version = '{key}';");
+        let has = [migration.up.trim_end().ends_with(&insert), migration.down.contains(&delete)];
+        [insert, delete].into_iter().zip(has).filter(|(_, has)| !has).map(|(lacking, _)| lacking).collect()
+    }
+
+    #[test]
+    fn versions_read_as_their_folders_do() {
+        let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
+        assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));
+        assert_eq!(history::dashed(&migration.key()), migration.version());
+        for odd in ["", "1", "20261121", "äöü"] {
+            assert_eq!(history::dashed(odd), odd);
+        }
+    }
+}
