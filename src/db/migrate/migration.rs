@@ -90,6 +90,7 @@ pub(crate) fn newest_query(migrations: &[Migration], has_books: bool) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::migrate::history;
 
     fn checksum(up: &'static str) -> String {
         Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()

@@ -21,9 +21,8 @@ pub(crate) use history::dashed;
 pub use history::{Entry, History, State, Verdict};
 pub use migration::Migration;
 pub(crate) use migration::newest_query;
-pub(crate) use namespace::Namespace;
 #[cfg(feature = "postgres")]
-pub(crate) use namespace::channel_of;
+pub(crate) use namespace::{Namespace, channel_of};
 
 /// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
 /// when the database is current. Returns the history that it has then. `url` may name the schema to make.
