@@ -38,7 +38,7 @@
 //! |---|---|---|
 //! | `sqlite` | SQLite, compiled in | yes |
 //! | `postgres` | PostgreSQL through the system's libpq | |
-//! | `async` | [`AsyncDatabase`], for programs that run on tokio | |
+//! | `async` | `AsyncDatabase`, for programs that run on tokio | |
 //! | `ingest` | [`ingest`]: files in the formats of the field | through `cli` |
 //! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
