@@ -35,6 +35,15 @@ impl Manner {
             Self::Gentle => Duration::from_millis(10),
         }
     }
+
+    /// Rows that a chunk of [`Bulk::write_next`] has at least. A transaction takes a millisecond or two by itself, as long as a
+    /// gentle chunk may: with fewer rows it would hardly get on.
+    const fn fewest(self) -> usize {
+        match self {
+            Self::Brisk => 1,
+            Self::Gentle => 50,
+        }
+    }
 }
 
 /// The longest rest after a chunk on PostgreSQL.
@@ -148,7 +157,7 @@ impl<'a> Bulk<'a> {
         *left = rest;
         // The last few rows of a page say little about how many fit, unless they took too long.
         self.rows = if next.len() == rows || self.took > self.hold() {
-            self.next_rows(next.len()).max(1)
+            self.next_rows(next.len()).max(self.manner.fewest())
         } else {
             rows
         };

@@ -32,7 +32,7 @@ const LONGEST_REST: Duration = Duration::from_secs(3);
 /// writer that meets the lock sleeps for 40 ms, so the 99th percentile stays low as long as few writes meet it.
 const GENTLE: Duration = Duration::from_millis(2);
 const GENTLE_REST: u32 = 200;
-const LONGEST_GENTLE_REST: Duration = Duration::from_secs(1);
+const LONGEST_GENTLE_REST: Duration = Duration::from_millis(250);
 
 /// How long a chunk holds the lock when nobody else has written for a while.
 const ALONE: Duration = Duration::from_millis(800);
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn a_gentle_chunk_rests_two_hundred_times_as_long_as_it_worked() {
         let mut pace = Pace::new(Manner::Gentle);
-        pace.adapt(Duration::ZERO, MS * 2, true);
-        assert_eq!((pace.hold, pace.rest), (GENTLE, MS * 400));
+        pace.adapt(Duration::ZERO, MS, true);
+        assert_eq!((pace.hold, pace.rest), (GENTLE, MS * 200));
         pace.adapt(Duration::ZERO, MS * 60, true);
         assert_eq!(pace.rest, LONGEST_GENTLE_REST);
     }
