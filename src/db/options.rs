@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::environment::{self, DotEnv};
 
-/// How a database is opened; [`Options::from_environment`] is what [`Database::open`] uses.
+/// How a database is opened; [`Options::from_environment`] is what [`Database::open`](crate::Database::open) uses.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
@@ -15,7 +15,7 @@ pub struct Options {
     /// `lock_timeout` in `read` and `write`. From 1 millisecond to 24 days; a shorter or longer time counts as these.
     /// 5 seconds unless told. The command sets it with `--wait`.
     pub busy_timeout: Duration,
-    /// Where [`Database::read`] reads on PostgreSQL: a streaming replica of the same server, which may be a moment
+    /// Where [`Database::read`](crate::Database::read) reads on PostgreSQL: a streaming replica of the same server, which may be a moment
     /// behind, or that server itself. SQLite has none, and takes no notice. `None` unless told.
     pub read_url: Option<String>,
 }
@@ -44,7 +44,7 @@ impl Default for Options {
     }
 }
 
-/// What [`default_busy_timeout`] returns, in milliseconds.
+/// What `default_busy_timeout` returns, in milliseconds.
 static BUSY_TIMEOUT: AtomicU64 = AtomicU64::new(5_000);
 
 /// How long a lock is waited for where `Options::busy_timeout` does not say: 5 seconds, or as long as the command was
@@ -53,7 +53,7 @@ pub(crate) fn default_busy_timeout() -> Duration {
     Duration::from_millis(BUSY_TIMEOUT.load(Ordering::Relaxed))
 }
 
-/// Changes [`default_busy_timeout`] for the whole process, from 1 millisecond to 24 days. Only the command line does.
+/// Changes the default of `Options::busy_timeout` for the whole process, from 1 millisecond to 24 days. Only the command line does.
 pub fn set_default_busy_timeout(wait: Duration) {
     BUSY_TIMEOUT.store(in_range(wait).as_millis() as u64, Ordering::Relaxed);
 }

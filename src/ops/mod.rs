@@ -7,8 +7,8 @@
 //! | [`backup`] | makes backups, checks, lists and deletes them, and restores one |
 //! | [`prune`], [`optimize`] | delete what is old, and give back room |
 //! | [`export`] | writes rows of tables as JSON Lines or CSV |
-//! | [`transfer`] | copies a database into another one, between SQLite and PostgreSQL |
-//! | [`takeover`] | copies the database of a Python application into ours |
+//! | [`transfer`](mod@transfer) | copies a database into another one, between SQLite and PostgreSQL |
+//! | [`takeover`](mod@takeover) | copies the database of a Python application into ours |
 //!
 //! `workspace.rs` is the room that several of them need for temporary files.
 

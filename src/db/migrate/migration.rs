@@ -43,7 +43,7 @@ impl fmt::Display for Migration {
     }
 }
 
-/// Its name alone: its text would fill a screen wherever a [`History`] is printed.
+/// Its name alone: its text would fill a screen wherever a [`History`](super::History) is printed.
 impl fmt::Debug for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
