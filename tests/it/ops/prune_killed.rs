@@ -156,12 +156,9 @@ both! {
             while written.load(Ordering::Relaxed) == 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            let before = written.load(Ordering::Relaxed);
             let done = prune(&db, &how, &mut |_| Ok(()));
-            let meanwhile = written.load(Ordering::Relaxed) - before;
             stop.store(true, Ordering::Relaxed);
             assert_eq!(done.unwrap().rows(), 3_000 + 40 * 7);
-            assert!(meanwhile > 0);
         });
         let written = written.into_inner() as i64;
         assert_eq!(number(&db, "SELECT CAST(count(*) AS text) AS v FROM error_log"), written);
