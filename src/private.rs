@@ -1,4 +1,4 @@
-//! What the command uses beside the public items. It is no part of the library's interface, and changes in any release.
+//! What the command uses beside the public items. It is not part of the public interface and may change in any release.
 
 pub mod bounded {
     //! Reading no more than is wanted.

@@ -20,7 +20,7 @@ portable! {
 /// Begin of the variables that are settings.
 pub(super) const PREFIX: &str = "VIRALDB_";
 
-/// Variables that are no settings.
+/// Variables with our prefix that are not settings.
 pub(super) const OTHERS: [&str; 5] =
     ["VIRALDB_CONFIG", ENV_FILE, "VIRALDB_KEY", "VIRALDB_KEY_FILE", "VIRALDB_READ_URL"];
 

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Conflict,
     /// A value, an argument or an input is not accepted, or refers to a row that does not exist.
     Invalid,
-    /// The job is no longer this worker's.
+    /// This worker has lost the job: its lease expired, or the job was given to another worker.
     LeaseLost,
     /// Another program holds a lock, or the server stopped one of two transactions.
     Busy,

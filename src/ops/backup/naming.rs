@@ -2,7 +2,7 @@
 
 use crate::types::Timestamp;
 
-/// A moment as it stands in names of files.
+/// A time in the form that file names have.
 pub(super) fn stamp(at: Timestamp) -> String {
     at.to_utc().format("%Y%m%dT%H%M%S%.3fZ").to_string()
 }

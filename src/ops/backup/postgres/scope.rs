@@ -65,7 +65,7 @@ impl Scope {
             return Ok(Vec::new());
         }
         let Namespace { tables, views, .. } = &self.place;
-        // In quotes a name is no pattern.
+        // A quoted name is not a pattern.
         if tables != PUBLIC {
             return Ok([tables, views].map(|name| format!("--schema={}", quoted(name))).to_vec());
         }
