@@ -40,7 +40,7 @@ pub enum DbConnection {
 ///
 /// // A slice: each row a tuple of columns.
 /// let rows: Vec<_> =
-///     paths.iter().map(|path| (music::id.eq(viraldb::republishing::MusicId::new()), music::name.eq(path), music::file_path.eq(path))).collect();
+///     paths.iter().map(|path| (music::id.eq(viraldb::republishing::MusicId::default()), music::name.eq(path), music::file_path.eq(path))).collect();
 /// let inserted = db.write(|c| Ok(on_backend!(c, |c| diesel::insert_into(music::table).values(&rows).execute(c))?))?;
 /// assert_eq!(inserted, 2);
 ///

@@ -5,12 +5,12 @@ use super::Error;
 /// The kind of an [`Error`]. A program branches on it, and shows the error itself to a person.
 ///
 /// ```
-/// use viraldb::compilation::DiscoveredVideo;
+/// use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoId};
 /// use viraldb::{Database, ErrorKind};
 ///
 /// # fn main() -> viraldb::Result<()> {
 /// let db = Database::open("sqlite::memory:")?;
-/// let error = db.read(|c| DiscoveredVideo::find(c, 7.into())).unwrap_err();
+/// let error = db.read(|c| DiscoveredVideo::find(c, DiscoveredVideoId(7))).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert!(!error.is_retryable());
 /// # Ok(())
