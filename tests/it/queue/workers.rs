@@ -69,7 +69,10 @@ both! {
         let seen = Arc::clone(&most);
         let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(3).backoff(AT_ONCE), move |job| {
             seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(10));
+            let begun = Instant::now();
+            while seen.load(Ordering::SeqCst) < 3 && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(2)); // until there are three, however slow the machine is
+            }
             now.fetch_sub(1, Ordering::SeqCst);
             match job.github_workflow_run_id.as_deref() {
                 Some("fail") => Err("403 Forbidden"),
@@ -256,7 +259,7 @@ both! {
             }
             Ok(())
         });
-        let (stop_idle, idle) = start(Worker::new(&db, Claim::new("idle").types(["publish"])).grace(GRACE), |_| Ok::<_, String>(()));
+        let (stop_idle, idle) = start(Worker::new(&db, Claim::new("idle").types([JobType::Publish])).grace(GRACE), |_| Ok::<_, String>(()));
         (0..3).for_each(|_| starts.recv().unwrap());
         let waits = place.while_away(|| {
             std::thread::sleep(SHORT);
