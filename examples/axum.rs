@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use viraldb::compilation::{DiscoveredVideo, Processed};
 use viraldb::queue::{self, Claim};
-use viraldb::republishing::VideoProcessingJob;
+use viraldb::republishing::{JobType, VideoProcessingJob};
 use viraldb::{AsyncDatabase, CorrelationId, Error, correlation};
 
 #[tokio::main]
@@ -80,7 +80,7 @@ async fn mark(
 struct Wanted {
     worker: String,
     #[serde(default)]
-    types: Vec<String>,
+    types: Vec<JobType>,
     limit: Option<u32>,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use viraldb::queue::{Claim, Worker};
+use viraldb::republishing::JobType;
 use viraldb::{Database, Error, Result};
 
 fn main() -> Result<()> {
@@ -13,7 +14,7 @@ fn main() -> Result<()> {
     };
 
     let db = Database::connect(&url)?;
-    let worker = Worker::new(&db, Claim::new(name).types(["download"]).lease(Duration::from_secs(60)));
+    let worker = Worker::new(&db, Claim::new(name).types([JobType::Download]).lease(Duration::from_secs(60)));
     let worker = worker.concurrency(4);
     worker.stop().on_signals()?;
     let done = worker.run(|job| {

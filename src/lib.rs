@@ -32,6 +32,19 @@
 //! # }
 //! ```
 //!
+//! # What programs do with it
+//!
+//! - **Store and find rows**: each of the 22 tables has a struct with `find`, `list`, `count`, `exists` and `delete`, a `New…` struct
+//!   with `insert`, and a `…Changes` struct with `update`, in [`compilation`], [`republishing`] and [`generation`].
+//! - **Their own queries and tables**: [`schema`] for Diesel, [`joinable!`] for tables of your own, [`on_backend!`] for what only one
+//!   engine has. `examples/own_tables` has migrations of its own in the same database.
+//! - **Distribute work**: [`queue::enqueue`], and [`queue::Worker`] or [`queue::claim`] in any number of processes.
+//! - **Read files and streams**: `ingest::ingest` for files of YouTube, TikTok and yt-dlp, `ingest::ingest_records` for what a
+//!   program has itself.
+//! - **Settings and secrets**: [`config::Config`] says which value counts and why, [`secrets`] encrypts credentials.
+//!
+//! `ops` has what operators do: backup, restore, doctor, prune, transfer. Errors say by [`Error::kind`] what a program can do about them.
+//!
 //! # Features
 //!
 //! | feature | holds | default |

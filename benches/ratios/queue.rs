@@ -56,7 +56,7 @@ pub fn enqueue(db: &Database, video: &Video, count: u64) {
 /// Claims and completes until nothing is left; returns how many jobs there were. `write` is what each of the
 /// two is done in.
 fn work(at_once: u32, mut write: impl FnMut(&mut dyn FnMut(&mut DbConnection) -> Result<()>)) -> u64 {
-    let claim = Claim::new("w").types(["download"]).at_most(at_once).lease(LEASE);
+    let claim = Claim::new("w").types([JobType::Download]).at_most(at_once).lease(LEASE);
     let mut done = 0;
     loop {
         let mut jobs = Vec::new();

@@ -200,9 +200,38 @@ pub fn to_text(at: Timestamp) -> String {
     text
 }
 
-pub fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<DiscoveredVideo> {
+/// What a program of its own reads a row into.
+mod plain {
+    use viraldb::Timestamp;
+    use viraldb::compilation::{ContentIdRisk, DiscoveredVideoId, Processed};
+
+    #[derive(Debug)]
+    #[allow(dead_code)] // they are printed
+    pub struct DiscoveredVideo {
+        pub id: DiscoveredVideoId,
+        pub video_id: String,
+        pub title: String,
+        pub channel_name: String,
+        pub channel_id: String,
+        pub url: String,
+        pub category_id: Option<i32>,
+        pub duration_seconds: Option<i32>,
+        pub view_count: Option<i64>,
+        pub like_count: Option<i64>,
+        pub comment_count: Option<i64>,
+        pub view_velocity: Option<f64>,
+        pub viral_score: Option<f64>,
+        pub niche: String,
+        pub discovery_source: Option<String>,
+        pub discovered_at: Timestamp,
+        pub processed: Processed,
+        pub content_id_risk: ContentIdRisk,
+    }
+}
+
+pub fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<plain::DiscoveredVideo> {
     let text = |index: usize| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str()?);
-    Ok(DiscoveredVideo {
+    Ok(plain::DiscoveredVideo {
         id: DiscoveredVideoId(row.get(0)?),
         video_id: row.get(1)?,
         title: row.get(2)?,
@@ -255,16 +284,19 @@ fn lookup(asked: &Asked, db: &Database, conn: &Connection, count: u64) -> Line {
     let ours = |id: &str| db.read(|c| DiscoveredVideo::find_by_video_id(c, id)).unwrap();
     let hand = |id: &str| conn.prepare_cached(&sql).unwrap().query_row([id], read).unwrap();
     let warm = rows::video_id(0);
-    assert_eq!(ours(&warm), hand(&warm));
+    assert_eq!(format!("{:?}", ours(&warm)), format!("{:?}", hand(&warm)));
     let before = handles::prepared_again();
     let mut line = Line::new(LOOKUP, 0.8, EACH);
     let mut random = Random::new(1);
     for round in 0..asked.rounds(21) {
         let ids: Vec<String> = (0..EACH).map(|_| rows::video_id(random.below(count))).collect();
-        let each = |find: &dyn Fn(&str) -> DiscoveredVideo| {
-            time(|| ids.iter().for_each(|id| drop(std::hint::black_box(find(id)))))
-        };
-        let (ours, hand) = in_turns(round, &mut (), |_| each(&ours), |_| each(&hand));
+        let each = |find: &dyn Fn(&str)| time(|| ids.iter().for_each(|id| find(id)));
+        let (ours, hand) = in_turns(
+            round,
+            &mut (),
+            |_| each(&|id| drop(std::hint::black_box(ours(id)))),
+            |_| each(&|id| drop(std::hint::black_box(hand(id)))),
+        );
         line.add(ours, hand);
     }
     line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
@@ -283,16 +315,18 @@ fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
         let rows = statement.query_map([niche], read).unwrap();
         rows.collect::<rusqlite::Result<Vec<_>>>().unwrap()
     };
-    assert_eq!(ours(NICHES[0]), hand(NICHES[0]));
+    assert_eq!(format!("{:?}", ours(NICHES[0])), format!("{:?}", hand(NICHES[0])));
     let before = handles::prepared_again();
     let mut line = Line::new(PENDING, 0.85, 5 * NICHES.len() as u64);
     for round in 0..asked.rounds(21) {
-        let times = |list: &dyn Fn(&str) -> Vec<DiscoveredVideo>| {
-            time(|| {
-                (0..5).for_each(|_| NICHES.iter().for_each(|niche| drop(std::hint::black_box(list(niche)))))
-            })
-        };
-        let (ours, hand) = in_turns(round, &mut (), |_| times(&ours), |_| times(&hand));
+        let times =
+            |list: &dyn Fn(&str)| time(|| (0..5).for_each(|_| NICHES.iter().for_each(|niche| list(niche))));
+        let (ours, hand) = in_turns(
+            round,
+            &mut (),
+            |_| times(&|niche| drop(std::hint::black_box(ours(niche)))),
+            |_| times(&|niche| drop(std::hint::black_box(hand(niche)))),
+        );
         line.add(ours, hand);
     }
     line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);

@@ -213,6 +213,7 @@ impl Args {
                 context.done(&text, &job)?;
             }
             Command::Claim { worker, types, limit, lease } => {
+                let types: Vec<JobType> = types.iter().map(|word| word.parse()).collect::<Result<_>>()?;
                 let claim = Claim::new(worker).types(types).at_most(limit).lease(lease);
                 let jobs = db.write(|c| queue::claim(c, &claim))?;
                 if jobs.is_empty() && db.read_newest(queue::is_paused)? {

@@ -10,10 +10,11 @@ pub(crate) use insert_new::Newest;
 use serde::{Deserialize, Serialize};
 
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, Upserted, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
+use crate::types::sql::Int4;
 use crate::types::{AnalyticsId, Timestamp};
 
 /// One row of `analytics`: the numbers of a video at one time.
@@ -22,6 +23,7 @@ use crate::types::{AnalyticsId, Timestamp};
 /// the Analytics API) are the exception: their rows have the numbers of that day alone. Do not compute growth from both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = analytics, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct Analytics {
     /// Number the database gives it.
     pub id: AnalyticsId,
@@ -88,6 +90,17 @@ pub struct AnalyticsFilter<'a> {
     pub youtube_video_id: Option<&'a str>,
 }
 
+impl AnalyticsFilter<'_> {
+    /// The rows that it asks for.
+    fn rows(&self) -> analytics::BoxedQuery<'_, MultiBackend> {
+        let mut query = analytics::table.into_boxed();
+        if let Some(youtube_video_id) = self.youtube_video_id {
+            query = query.filter(analytics::youtube_video_id.eq(youtube_video_id));
+        }
+        query
+    }
+}
+
 impl Analytics {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: AnalyticsId) -> Result<Self> {
@@ -100,17 +113,28 @@ impl Analytics {
         filter: &AnalyticsFilter<'_>,
         page: &Page<AnalyticsId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(youtube_video_id) = filter.youtube_video_id {
-                query = query.filter(analytics::youtube_video_id.eq(youtube_video_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(analytics::id.lt(after));
-            }
-            query.order(analytics::id.desc()).limit(page.limit).load(c)
-        })
-        .of("analytics", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(analytics::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(analytics::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("analytics", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("analytics", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("analytics", "")?;
+        Ok(row.is_some())
     }
 
     /// The newest numbers of a video, if it was ever measured.

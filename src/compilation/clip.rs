@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{ContentIdRisk, DiscoveredVideo, PipelineRun, Processed, RunStatus};
 use crate::config::Current;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::schema::{clips, discovered_videos};
+use crate::types::sql::Int4;
 use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId};
 
 /// One row of `clips`.
@@ -22,6 +23,7 @@ use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId};
 #[diesel(table_name = clips, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]
+#[non_exhaustive]
 pub struct Clip {
     /// Number the database gives it.
     pub id: ClipId,
@@ -113,6 +115,20 @@ impl From<i64> for Choose {
     }
 }
 
+impl ClipFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> clips::BoxedQuery<'_, MultiBackend> {
+        let mut query = clips::table.into_boxed();
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(clips::pipeline_run_id.eq(pipeline_run_id));
+        }
+        if let Some(discovered_video_id) = self.discovered_video_id {
+            query = query.filter(clips::discovered_video_id.eq(discovered_video_id));
+        }
+        query
+    }
+}
+
 impl Clip {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ClipId) -> Result<Self> {
@@ -121,20 +137,23 @@ impl Clip {
 
     /// Rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ClipFilter, page: &Page<ClipId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(clips::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(discovered_video_id) = filter.discovered_video_id {
-                query = query.filter(clips::discovered_video_id.eq(discovered_video_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(clips::id.lt(after));
-            }
-            query.order(clips::id.desc()).limit(page.limit).load(c)
-        })
-        .of("clips", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(clips::id.lt(after));
+        }
+        query.select(Self::as_select()).order(clips::id.desc()).limit(page.limit).load(conn).of("clips", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ClipFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("clips", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ClipFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("clips", "")?;
+        Ok(row.is_some())
     }
 
     /// The clips of a run by rank, the most viral first.
@@ -146,6 +165,17 @@ impl Clip {
                 .load(c)
         })
         .of("clips", run)
+    }
+
+    /// The clips of each of these runs by rank, the most viral first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
+        children(runs, |runs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(runs)
+                .select(Self::as_select())
+                .order((clips::rank_position, clips::id))
+                .load(c))
+            .of("clips", "")
+        })
     }
 
     /// Chooses videos for a run, the best first: they become clips, ranked behind those it has, and are used

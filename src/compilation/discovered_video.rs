@@ -18,14 +18,16 @@ pub(crate) use upsert::KnownVideos;
 
 use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::prepared::Prepared;
-use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require, require_indexable};
 use crate::schema::discovered_videos;
+use crate::types::sql::Int4;
 use crate::types::{DiscoveredVideoId, Timestamp, portable, unknown_word};
 
 /// One row of `discovered_videos`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = discovered_videos, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct DiscoveredVideo {
     /// Number the database gives it.
     pub id: DiscoveredVideoId,
@@ -140,6 +142,20 @@ fn best_first() -> SqlLiteral<Untyped> {
     )
 }
 
+impl DiscoveredVideoFilter<'_> {
+    /// The rows that it asks for.
+    fn rows(&self) -> discovered_videos::BoxedQuery<'_, MultiBackend> {
+        let mut query = discovered_videos::table.into_boxed();
+        if let Some(niche) = self.niche {
+            query = query.filter(discovered_videos::niche.eq(niche));
+        }
+        if let Some(processed) = self.processed {
+            query = query.filter(discovered_videos::processed.eq(processed));
+        }
+        query
+    }
+}
+
 impl DiscoveredVideo {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<Self> {
@@ -152,20 +168,28 @@ impl DiscoveredVideo {
         filter: &DiscoveredVideoFilter<'_>,
         page: &Page<DiscoveredVideoId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(niche) = filter.niche {
-                query = query.filter(discovered_videos::niche.eq(niche));
-            }
-            if let Some(processed) = filter.processed {
-                query = query.filter(discovered_videos::processed.eq(processed));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(discovered_videos::id.lt(after));
-            }
-            query.order(discovered_videos::id.desc()).limit(page.limit).load(c)
-        })
-        .of("discovered_videos", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(discovered_videos::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(discovered_videos::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("discovered_videos", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("discovered_videos", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("discovered_videos", "")?;
+        Ok(row.is_some())
     }
 
     /// The video with the platform's own id; `NotFound` if there is none.

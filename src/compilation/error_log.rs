@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require, require_indexable};
 use crate::schema::error_log;
+use crate::types::sql::Int4;
 use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 
 /// One row of `error_log`.
@@ -19,6 +20,7 @@ use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 )]
 #[diesel(table_name = error_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[non_exhaustive]
 pub struct ErrorLog {
     /// Number the database gives it.
     pub id: ErrorLogId,
@@ -83,6 +85,23 @@ pub struct ErrorLogFilter<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
+impl ErrorLogFilter<'_> {
+    /// The rows that it asks for.
+    fn rows(&self) -> error_log::BoxedQuery<'_, MultiBackend> {
+        let mut query = error_log::table.into_boxed();
+        if let Some(module) = self.module {
+            query = query.filter(error_log::module.eq(module));
+        }
+        if let Some(resolved) = self.resolved {
+            query = query.filter(error_log::resolved.eq(resolved));
+        }
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(error_log::pipeline_run_id.eq(pipeline_run_id));
+        }
+        query
+    }
+}
+
 impl ErrorLog {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
@@ -95,23 +114,28 @@ impl ErrorLog {
         filter: &ErrorLogFilter<'_>,
         page: &Page<ErrorLogId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(module) = filter.module {
-                query = query.filter(error_log::module.eq(module));
-            }
-            if let Some(resolved) = filter.resolved {
-                query = query.filter(error_log::resolved.eq(resolved));
-            }
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(error_log::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(error_log::id.lt(after));
-            }
-            query.order(error_log::id.desc()).limit(page.limit).load(c)
-        })
-        .of("error_log", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(error_log::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(error_log::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("error_log", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("error_log", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("error_log", "")?;
+        Ok(row.is_some())
     }
 
     /// The errors nobody has dealt with, of one module or of all, newest first.

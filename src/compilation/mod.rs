@@ -7,11 +7,12 @@ mod error_log;
 mod niche;
 mod pipeline_run;
 mod review_log;
+mod run_view;
 mod script;
 mod short;
 mod tts_audio;
 
-pub use crate::config::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
+pub use crate::config::{ConfigOverride, ConfigOverrideChanges, ConfigOverrideFilter, NewConfigOverride};
 pub use crate::types::{
     AnalyticsId, ClipId, DiscoveredVideoId, ErrorLogId, PipelineRunId, ReviewLogId, ScriptId, ShortId,
     TtsAudioId,
@@ -27,9 +28,10 @@ pub use discovered_video::{
 pub use error_log::{ErrorLog, ErrorLogChanges, ErrorLogFilter, NewErrorLog};
 pub use niche::niches;
 pub use pipeline_run::{
-    Cycle, NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus, RunView,
+    Cycle, NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus,
 };
 pub use review_log::{NewReviewLog, Overdue, ReviewAction, ReviewLog, ReviewLogChanges, ReviewLogFilter};
+pub use run_view::RunView;
 pub use script::{NewScript, Script, ScriptChanges, ScriptFilter};
 pub use short::{NewShort, Short, ShortChanges, ShortFilter, ShortStatus};
 pub use tts_audio::{NewTtsAudio, TtsAudio, TtsAudioChanges, TtsAudioFilter};

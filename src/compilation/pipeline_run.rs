@@ -1,7 +1,6 @@
 //! One cycle of a niche, from choosing its videos to the upload.
 
 mod lifecycle;
-mod view;
 
 use std::borrow::Cow;
 
@@ -9,17 +8,18 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::pipeline_runs;
+use crate::types::sql::Int4;
 use crate::types::{PipelineRunId, Timestamp, portable};
 
 pub use lifecycle::Cycle;
-pub use view::RunView;
 
 /// One row of `pipeline_runs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = pipeline_runs, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct PipelineRun {
     /// Number the database gives it.
     pub id: PipelineRunId,
@@ -103,6 +103,20 @@ pub struct PipelineRunFilter<'a> {
     pub status: Option<RunStatus>,
 }
 
+impl PipelineRunFilter<'_> {
+    /// The rows that it asks for.
+    fn rows(&self) -> pipeline_runs::BoxedQuery<'_, MultiBackend> {
+        let mut query = pipeline_runs::table.into_boxed();
+        if let Some(niche) = self.niche {
+            query = query.filter(pipeline_runs::niche.eq(niche));
+        }
+        if let Some(status) = self.status {
+            query = query.filter(pipeline_runs::status.eq(status));
+        }
+        query
+    }
+}
+
 impl PipelineRun {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
@@ -115,20 +129,28 @@ impl PipelineRun {
         filter: &PipelineRunFilter<'_>,
         page: &Page<PipelineRunId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(niche) = filter.niche {
-                query = query.filter(pipeline_runs::niche.eq(niche));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(pipeline_runs::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(pipeline_runs::id.lt(after));
-            }
-            query.order(pipeline_runs::id.desc()).limit(page.limit).load(c)
-        })
-        .of("pipeline_runs", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(pipeline_runs::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(pipeline_runs::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("pipeline_runs", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("pipeline_runs", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("pipeline_runs", "")?;
+        Ok(row.is_some())
     }
 
     /// The runs with a status, newest first.

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{PipelineRun, RunStatus};
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::{pipeline_runs, review_log};
+use crate::types::sql::Int4;
 use crate::types::{PipelineRunId, ReviewLogId, Timestamp, portable};
 
 pub use lifecycle::Overdue;
@@ -23,6 +24,7 @@ pub use lifecycle::Overdue;
 )]
 #[diesel(table_name = review_log, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[non_exhaustive]
 pub struct ReviewLog {
     /// Number the database gives it.
     pub id: ReviewLogId,
@@ -77,6 +79,17 @@ pub struct ReviewLogFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
+impl ReviewLogFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> review_log::BoxedQuery<'_, MultiBackend> {
+        let mut query = review_log::table.into_boxed();
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(review_log::pipeline_run_id.eq(pipeline_run_id));
+        }
+        query
+    }
+}
+
 impl ReviewLog {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ReviewLogId) -> Result<Self> {
@@ -89,17 +102,28 @@ impl ReviewLog {
         filter: &ReviewLogFilter,
         page: &Page<ReviewLogId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(review_log::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(review_log::id.lt(after));
-            }
-            query.order(review_log::id.desc()).limit(page.limit).load(c)
-        })
-        .of("review_log", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(review_log::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(review_log::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("review_log", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("review_log", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("review_log", "")?;
+        Ok(row.is_some())
     }
 
     /// The reviews that wait for an answer, longest waiting first: neither answered nor held, and the last one of

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::scripts;
+use crate::types::sql::Int4;
 use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 
 /// One row of `scripts`.
@@ -18,6 +19,7 @@ use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 )]
 #[diesel(table_name = scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[non_exhaustive]
 pub struct Script {
     /// Number the database gives it.
     pub id: ScriptId,
@@ -80,6 +82,17 @@ pub struct ScriptFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
+impl ScriptFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> scripts::BoxedQuery<'_, MultiBackend> {
+        let mut query = scripts::table.into_boxed();
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(scripts::pipeline_run_id.eq(pipeline_run_id));
+        }
+        query
+    }
+}
+
 impl Script {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ScriptId) -> Result<Self> {
@@ -88,17 +101,28 @@ impl Script {
 
     /// Rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ScriptFilter, page: &Page<ScriptId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(scripts::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(scripts::id.lt(after));
-            }
-            query.order(scripts::id.desc()).limit(page.limit).load(c)
-        })
-        .of("scripts", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(scripts::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(scripts::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("scripts", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("scripts", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("scripts", "")?;
+        Ok(row.is_some())
     }
 
     /// The scripts of a run, oldest first.
@@ -108,6 +132,17 @@ impl Script {
             .order(scripts::id)
             .load(c))
         .of("scripts", run)
+    }
+
+    /// The scripts of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
+        children(runs, |runs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(runs)
+                .select(Self::as_select())
+                .order(scripts::id)
+                .load(c))
+            .of("scripts", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clip, PipelineRun};
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::shorts;
+use crate::types::sql::Int4;
 use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 
 /// One row of `shorts`.
@@ -19,6 +20,7 @@ use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 #[diesel(table_name = shorts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[diesel(belongs_to(Clip, foreign_key = clip_id))]
+#[non_exhaustive]
 pub struct Short {
     /// Number the database gives it.
     pub id: ShortId,
@@ -90,6 +92,20 @@ pub struct ShortFilter {
     pub status: Option<ShortStatus>,
 }
 
+impl ShortFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> shorts::BoxedQuery<'_, MultiBackend> {
+        let mut query = shorts::table.into_boxed();
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(shorts::pipeline_run_id.eq(pipeline_run_id));
+        }
+        if let Some(status) = self.status {
+            query = query.filter(shorts::status.eq(status));
+        }
+        query
+    }
+}
+
 impl Short {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ShortId) -> Result<Self> {
@@ -98,26 +114,40 @@ impl Short {
 
     /// Rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ShortFilter, page: &Page<ShortId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(shorts::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(shorts::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(shorts::id.lt(after));
-            }
-            query.order(shorts::id.desc()).limit(page.limit).load(c)
-        })
-        .of("shorts", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(shorts::id.lt(after));
+        }
+        query.select(Self::as_select()).order(shorts::id.desc()).limit(page.limit).load(conn).of("shorts", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ShortFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("shorts", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ShortFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("shorts", "")?;
+        Ok(row.is_some())
     }
 
     /// The shorts of a run, oldest first.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(shorts::pipeline_run_id.eq(run)).order(shorts::id).load(c))
             .of("shorts", run)
+    }
+
+    /// The shorts of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
+        children(runs, |runs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(runs)
+                .select(Self::as_select())
+                .order(shorts::id)
+                .load(c))
+            .of("shorts", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.

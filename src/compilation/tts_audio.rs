@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::PipelineRun;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::tts_audio;
+use crate::types::sql::Int4;
 use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 
 /// One row of `tts_audio`.
@@ -18,6 +19,7 @@ use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 )]
 #[diesel(table_name = tts_audio, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
+#[non_exhaustive]
 pub struct TtsAudio {
     /// Number the database gives it.
     pub id: TtsAudioId,
@@ -72,6 +74,17 @@ pub struct TtsAudioFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
+impl TtsAudioFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> tts_audio::BoxedQuery<'_, MultiBackend> {
+        let mut query = tts_audio::table.into_boxed();
+        if let Some(pipeline_run_id) = self.pipeline_run_id {
+            query = query.filter(tts_audio::pipeline_run_id.eq(pipeline_run_id));
+        }
+        query
+    }
+}
+
 impl TtsAudio {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: TtsAudioId) -> Result<Self> {
@@ -84,17 +97,28 @@ impl TtsAudio {
         filter: &TtsAudioFilter,
         page: &Page<TtsAudioId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(pipeline_run_id) = filter.pipeline_run_id {
-                query = query.filter(tts_audio::pipeline_run_id.eq(pipeline_run_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(tts_audio::id.lt(after));
-            }
-            query.order(tts_audio::id.desc()).limit(page.limit).load(c)
-        })
-        .of("tts_audio", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(tts_audio::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(tts_audio::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("tts_audio", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("tts_audio", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("tts_audio", "")?;
+        Ok(row.is_some())
     }
 
     /// The recordings of a run, oldest first.
@@ -104,6 +128,17 @@ impl TtsAudio {
             .order(tts_audio::id)
             .load(c))
         .of("tts_audio", run)
+    }
+
+    /// The recordings of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
+        children(runs, |runs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(runs)
+                .select(Self::as_select())
+                .order(tts_audio::id)
+                .load(c))
+            .of("tts_audio", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.

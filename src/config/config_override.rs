@@ -6,14 +6,16 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::config_overrides;
 use crate::types::Timestamp;
+use crate::types::sql::Int4;
 
 /// One row of `config_overrides`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = config_overrides, primary_key(key), check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct ConfigOverride {
     /// Name of the setting.
     pub key: String,
@@ -48,6 +50,24 @@ pub struct ConfigOverrideChanges<'a> {
     pub updated_by: Option<Cow<'a, str>>,
 }
 
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct ConfigOverrideFilter<'a> {
+    pub updated_by: Option<&'a str>,
+}
+
+impl ConfigOverrideFilter<'_> {
+    /// The rows that it asks for.
+    fn rows(&self) -> config_overrides::BoxedQuery<'_, MultiBackend> {
+        let mut query = config_overrides::table.into_boxed();
+        if let Some(updated_by) = self.updated_by {
+            query = query.filter(config_overrides::updated_by.eq(updated_by));
+        }
+        query
+    }
+}
+
 impl ConfigOverride {
     /// The row with this key; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
@@ -61,15 +81,33 @@ impl ConfigOverride {
     }
 
     /// Rows in the order of their keys.
-    pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(after) = &page.after {
-                query = query.filter(config_overrides::key.gt(after));
-            }
-            query.order(config_overrides::key).limit(page.limit).load(c)
-        })
-        .of("config_overrides", "")
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &ConfigOverrideFilter<'_>,
+        page: &Page<String>,
+    ) -> Result<Vec<Self>> {
+        let mut query = filter.rows();
+        if let Some(after) = &page.after {
+            query = query.filter(config_overrides::key.gt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(config_overrides::key)
+            .limit(page.limit)
+            .load(conn)
+            .of("config_overrides", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("config_overrides", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("config_overrides", "")?;
+        Ok(row.is_some())
     }
 
     /// Deletes a row; the count is 0 if there is none.

@@ -70,7 +70,7 @@ use crate::{Database, DbConnection, Error, Result};
 pub use change::{Change, ChangedLayer, Scope, complete_default_configs, set_default_configs};
 pub use channel_kind::ChannelKind;
 pub use channels::ChannelDefaults;
-pub use config_override::{ConfigOverride, ConfigOverrideChanges, NewConfigOverride};
+pub use config_override::{ConfigOverride, ConfigOverrideChanges, ConfigOverrideFilter, NewConfigOverride};
 pub(crate) use current::Current;
 pub use current::use_file;
 pub use explain::{Explained, LayerValue};

@@ -133,27 +133,6 @@ impl From<Database> for AsyncDatabase {
     }
 }
 
-/// Who may have a thread: as many as find a connection.
-pub(super) struct Permits {
-    reads: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
-    runs: Arc<Semaphore>,
-}
-
-impl Permits {
-    /// On PostgreSQL all share the pool. On SQLite writers have one connection beside it, and what runs
-    /// with the whole database may wait for either, so it takes no reader's turn meanwhile.
-    pub(super) fn new(connections: u32, one_writer: bool) -> Self {
-        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        let all = permits(connections as usize);
-        if one_writer {
-            Self { reads: all, writes: permits(1), runs: permits(connections as usize) }
-        } else {
-            Self { reads: Arc::clone(&all), writes: Arc::clone(&all), runs: all }
-        }
-    }
-}
-
 /// Runs `work` on a thread that may block, as soon as there is a permit. The thread keeps the permit until
 /// the work is over, whatever becomes of the future.
 fn on_thread<T, F>(

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 
-#[cfg(feature = "async")]
-use super::async_database::Permits;
 use super::files::Identity;
 use super::opener::Opener;
 use super::options::Options;
+#[cfg(feature = "async")]
+use super::permits::Permits;
 use super::pool::{Connections, Pooled};
 use super::replica::Replica;
 use super::source::Source;

@@ -4,6 +4,9 @@
 //! `jsonb_populate_recordset`, and each column goes in as the type it has there.
 
 mod given;
+mod ids;
+mod lookup;
+mod seen;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,6 +19,8 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::{Map, Value};
 
 use self::given::{Filled, Given, is_long};
+use self::lookup::Batch;
+pub(crate) use self::seen::Seen;
 use super::{DbConnection, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 
@@ -90,8 +95,12 @@ pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     const SEALED: &'static [&'static str] = &[];
 
     /// Inserts or updates documents of this table; see [`upsert`].
-    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
-        upsert(conn, &Self::TABLE, documents)
+    fn store(
+        conn: &mut DbConnection,
+        documents: &[&Map<String, Value>],
+        seen: &mut Seen,
+    ) -> Result<Upserted> {
+        upsert(conn, &Self::TABLE, documents, seen)
     }
 }
 
@@ -129,6 +138,7 @@ pub(crate) fn upsert(
     conn: &mut DbConnection,
     table: &Table,
     rows: &[&Map<String, Value>],
+    seen: &mut Seen,
 ) -> Result<Upserted> {
     for (name, value) in rows.iter().copied().flatten() {
         if INDEXED.contains(&name.as_str()) {
@@ -150,7 +160,7 @@ pub(crate) fn upsert(
             continue;
         }
         for rows in rows.chunk_by(|a, b| !is_long(a) && !is_long(b)) {
-            all += upsert_alike(conn, table, &columns, rows)?;
+            all += upsert_alike(conn, table, &columns, rows, seen)?;
         }
     }
     Ok(all)
@@ -178,6 +188,7 @@ fn upsert_alike(
     table: &Table,
     columns: &[&str],
     rows: &[&Map<String, Value>],
+    seen: &mut Seen,
 ) -> Result<Upserted> {
     let Table { name, .. } = table;
     let key = key_of(table, columns);
@@ -216,18 +227,15 @@ fn upsert_alike(
     let mut known = 0;
     let statement = if key.is_empty() {
         let same = all(columns, " AND ", &same);
-        let (batch, known) = match lookup(conn, table, columns, &filled, &rows)? {
-            Lookup::Each => {
-                ("*".to_owned(), format!("NOT EXISTS (SELECT 1 FROM {name} AS old WHERE {same})"))
-            }
-            Lookup::Scan { batch, from } => {
-                (batch, format!("new.\"#\" NOT IN (SELECT new.\"#\" FROM {from} WHERE {same})"))
-            }
-        };
+        let batch =
+            Batch { table, columns, filled: &filled, rows: &rows, given: &given, source: &source, new: &new };
+        let lookup = batch.lookup(conn, seen)?;
         format!(
-            "WITH batch AS MATERIALIZED (SELECT {batch} FROM {source} AS rows) \
-             INSERT INTO {name} ({list}) SELECT {} FROM batch AS new WHERE {known}",
+            "WITH batch AS MATERIALIZED (SELECT {} FROM {source} AS rows) \
+             INSERT INTO {name} ({list}) SELECT {} FROM batch AS new WHERE {}",
+            lookup.batch,
             all(&filled, ", ", &new),
+            lookup.is_new(name, &same),
         )
     } else {
         let matching = all(key, " AND ", &same);
@@ -267,87 +275,6 @@ fn upsert_alike(
     let new = if key.is_empty() { written } else { count - known };
     let updated = written.saturating_sub(new);
     Ok(Upserted { new, updated, unchanged: count - new - updated })
-}
-
-/// How rows that are the same as one of a batch are found.
-enum Lookup {
-    /// Each of the batch by itself, in an index.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL chooses
-    Each,
-    /// All of them at once, while the table is read through: what to select of the batch, and the tables to join.
-    Scan { batch: String, from: String },
-}
-
-/// Without an index that tells rows apart, a batch is compared with the table once, instead of each of its rows.
-/// PostgreSQL finds out by itself which way is shorter.
-#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL chooses
-fn lookup(
-    conn: &mut DbConnection,
-    table: &Table,
-    given: &[&str],
-    filled: &[&str],
-    rows: &[Filled<'_>],
-) -> Result<Lookup> {
-    let name = table.name;
-    #[cfg(feature = "sqlite")]
-    #[allow(irrefutable_let_patterns)] // without PostgreSQL
-    if let DbConnection::Sqlite(c) = conn {
-        let indexes = super::sqlite::indexes(c, name).of(name, "")?;
-        let leading = |index: &Vec<String>| index.iter().take_while(|c| given.contains(&&***c)).count();
-        let best = indexes.iter().map(|index| (leading(index), index)).max_by_key(|(count, _)| *count);
-        if let Some((count @ 1.., index)) = best {
-            let leading: Vec<&str> = index.iter().take(count).map(|column| &**column).collect();
-            if finds_few(conn, table, &leading, filled, rows)? {
-                return Ok(Lookup::Each);
-            }
-        }
-    }
-    on_backend!(
-        conn,
-        sqlite => |c| {
-            // SQLite makes an index over the batch only if its columns have the types of the table's.
-            let columns = super::sqlite::columns(c, name).of(name, "")?;
-            let columns = columns.iter().filter(|column| filled.contains(&&*column.name));
-            let cast = columns.map(|c| format!("CAST(\"{0}\" AS {1}) AS \"{0}\", ", c.name, c.kind));
-            Ok(Lookup::Scan {
-                batch: cast.collect::<String>() + "\"#\"",
-                from: format!("{name} AS old CROSS JOIN batch AS new"),
-            })
-        },
-        postgres => |_c| Ok(Lookup::Scan { batch: "*".to_owned(), from: format!("batch AS new, {name} AS old") })
-    )
-}
-
-/// Returns true if the rows with the same values in these columns of an index are so few that to look at them takes less
-/// time than to read the table. The first three documents are tried. An index over the modules of errors, for example,
-/// finds a large part of the table for each of them.
-#[cfg(feature = "sqlite")]
-fn finds_few(
-    conn: &mut DbConnection,
-    table: &Table,
-    columns: &[&str],
-    filled: &[&str],
-    rows: &[Filled<'_>],
-) -> Result<bool> {
-    let name = table.name;
-    let sample = rows.get(..rows.len().min(3)).unwrap_or(rows);
-    if sample.iter().any(|row| is_long(row.row)) {
-        return Ok(true); // a long document is a batch by itself
-    }
-    let given = Given::new(conn, table, filled, sample)?;
-    let same: Vec<String> = columns.iter().map(|c| format!("old.\"{c}\" = new.\"{c}\"")).collect();
-    let found = count_rows(
-        conn,
-        table,
-        &format!(
-            "SELECT max((SELECT count(*) FROM (SELECT 1 FROM {name} AS old WHERE {} LIMIT 1000))) AS count FROM {} AS new",
-            same.join(" AND "),
-            given.source(table, filled)
-        ),
-        &given,
-    )?;
-    let all = format!("SELECT coalesce(max(rowid), 0) AS count FROM {name} WHERE ?1 IS NOT NULL");
-    Ok(found * rows.len() <= 4 * count_rows(conn, table, &all, &given)?.max(1))
 }
 
 /// The columns that a document gives, in order.

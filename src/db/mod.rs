@@ -5,6 +5,7 @@ mod async_database;
 mod bisect;
 mod bulk;
 pub(crate) mod catalog;
+mod children;
 pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive makes public items without docs
 mod connection;
@@ -20,6 +21,8 @@ pub mod migrate;
 pub(crate) mod notices;
 pub(crate) mod opener;
 pub(crate) mod options;
+#[cfg(feature = "async")]
+mod permits;
 mod pool;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -40,6 +43,7 @@ mod writer;
 pub use async_database::AsyncDatabase;
 pub(crate) use bisect::store_or_bisect;
 pub(crate) use bulk::{Bulk, Chunk, Manner};
+pub(crate) use children::children;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub(crate) use connection::{lock_ingest, on_backend};
 pub use database::{Database, Session};

@@ -5,17 +5,18 @@ use std::borrow::Cow;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{JobScript, JobVideo};
 use crate::db::clock::now;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
-use crate::schema::{job_scripts, job_videos, jobs};
+use crate::schema::jobs;
+use crate::types::sql::Int4;
 use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = jobs, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct Job {
     /// Number the database gives it.
     pub id: JobId,
@@ -72,6 +73,17 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
 }
 
+impl JobFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> jobs::BoxedQuery<'_, MultiBackend> {
+        let mut query = jobs::table.into_boxed();
+        if let Some(status) = self.status {
+            query = query.filter(jobs::status.eq(status));
+        }
+        query
+    }
+}
+
 impl Job {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
@@ -80,17 +92,23 @@ impl Job {
 
     /// Rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(status) = filter.status {
-                query = query.filter(jobs::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(jobs::id.lt(after));
-            }
-            query.order(jobs::id.desc()).limit(page.limit).load(c)
-        })
-        .of("jobs", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(jobs::id.lt(after));
+        }
+        query.select(Self::as_select()).order(jobs::id.desc()).limit(page.limit).load(conn).of("jobs", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &JobFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("jobs", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &JobFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("jobs", "")?;
+        Ok(row.is_some())
     }
 
     /// Begins a pending job; it keeps the stage it was in before a retry, to go on from there.
@@ -152,60 +170,6 @@ impl Job {
     /// Deletes a row; the count is 0 if there is none.
     pub fn delete(conn: &mut DbConnection, id: JobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(jobs::table.find(id)).execute(c)).of("jobs", id)
-    }
-}
-
-/// A job with everything it has, as it was at one moment (see [`DbConnection::snapshot`]), in three queries for
-/// 30,000 jobs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobView {
-    /// The job.
-    #[serde(flatten)]
-    pub job: Job,
-    /// The scripts it wrote, oldest first.
-    pub scripts: Vec<JobScript>,
-    /// The videos it generated, oldest first.
-    pub videos: Vec<JobVideo>,
-}
-
-impl JobView {
-    /// The job with this id; `NotFound` if there is none.
-    pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
-        conn.snapshot(|conn| {
-            let job = Job::find(conn, id)?;
-            let scripts = JobScript::of_job(conn, id)?;
-            let videos = JobVideo::of_job(conn, id)?;
-            Ok(Self { job, scripts, videos })
-        })
-    }
-
-    /// Jobs, newest first, as [`Job::list`] gives them.
-    pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
-        conn.snapshot(|conn| {
-            let jobs = Job::list(conn, filter, page)?;
-            let (mut scripts, mut videos) = (Vec::new(), Vec::new());
-            for jobs in jobs.chunks(IDS) {
-                scripts.extend(Self::scripts_of(conn, jobs)?);
-                videos.extend(Self::videos_of(conn, jobs)?);
-            }
-            let (scripts, videos) = (scripts.grouped_by(&jobs), videos.grouped_by(&jobs));
-            let views = jobs.into_iter().zip(scripts).zip(videos);
-            Ok(views.map(|((job, scripts), videos)| Self { job, scripts, videos }).collect())
-        })
-    }
-
-    fn scripts_of(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<JobScript>> {
-        on_backend!(conn, |c| {
-            JobScript::belonging_to(jobs).select(JobScript::as_select()).order(job_scripts::id).load(c)
-        })
-        .of("job_scripts", "")
-    }
-
-    fn videos_of(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<JobVideo>> {
-        on_backend!(conn, |c| {
-            JobVideo::belonging_to(jobs).select(JobVideo::as_select()).order(job_videos::id).load(c)
-        })
-        .of("job_videos", "")
     }
 }
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::job_scripts;
+use crate::types::sql::Int4;
 use crate::types::{JobId, JobScriptId, Json, Timestamp};
 
 /// One row of `job_scripts`.
@@ -18,6 +19,7 @@ use crate::types::{JobId, JobScriptId, Json, Timestamp};
 )]
 #[diesel(table_name = job_scripts, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
+#[non_exhaustive]
 pub struct JobScript {
     /// Number the database gives it.
     pub id: JobScriptId,
@@ -83,6 +85,17 @@ pub struct JobScriptFilter {
     pub job_id: Option<JobId>,
 }
 
+impl JobScriptFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> job_scripts::BoxedQuery<'_, MultiBackend> {
+        let mut query = job_scripts::table.into_boxed();
+        if let Some(job_id) = self.job_id {
+            query = query.filter(job_scripts::job_id.eq(job_id));
+        }
+        query
+    }
+}
+
 impl JobScript {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: JobScriptId) -> Result<Self> {
@@ -95,17 +108,28 @@ impl JobScript {
         filter: &JobScriptFilter,
         page: &Page<JobScriptId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(job_id) = filter.job_id {
-                query = query.filter(job_scripts::job_id.eq(job_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(job_scripts::id.lt(after));
-            }
-            query.order(job_scripts::id.desc()).limit(page.limit).load(c)
-        })
-        .of("job_scripts", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(job_scripts::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(job_scripts::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("job_scripts", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("job_scripts", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_scripts", "")?;
+        Ok(row.is_some())
     }
 
     /// The scripts of a job, oldest first.
@@ -115,6 +139,17 @@ impl JobScript {
             .order(job_scripts::id)
             .load(c))
         .of("job_scripts", job)
+    }
+
+    /// The scripts of each of these jobs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
+        children(jobs, |jobs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
+                .select(Self::as_select())
+                .order(job_scripts::id)
+                .load(c))
+            .of("job_scripts", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.

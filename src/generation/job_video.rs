@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{Job, JobScript};
 use crate::db::clock::now;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::job_videos;
+use crate::types::sql::Int4;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 
 /// One row of `job_videos`.
@@ -20,6 +21,7 @@ use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 #[diesel(table_name = job_videos, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 #[diesel(belongs_to(JobScript, foreign_key = script_id))]
+#[non_exhaustive]
 pub struct JobVideo {
     /// Number the database gives it.
     pub id: JobVideoId,
@@ -98,6 +100,20 @@ pub struct JobVideoFilter {
     pub status: Option<JobVideoStatus>,
 }
 
+impl JobVideoFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> job_videos::BoxedQuery<'_, MultiBackend> {
+        let mut query = job_videos::table.into_boxed();
+        if let Some(job_id) = self.job_id {
+            query = query.filter(job_videos::job_id.eq(job_id));
+        }
+        if let Some(status) = self.status {
+            query = query.filter(job_videos::status.eq(status));
+        }
+        query
+    }
+}
+
 impl JobVideo {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
@@ -110,26 +126,45 @@ impl JobVideo {
         filter: &JobVideoFilter,
         page: &Page<JobVideoId>,
     ) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(job_id) = filter.job_id {
-                query = query.filter(job_videos::job_id.eq(job_id));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(job_videos::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(job_videos::id.lt(after));
-            }
-            query.order(job_videos::id.desc()).limit(page.limit).load(c)
-        })
-        .of("job_videos", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(job_videos::id.lt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(job_videos::id.desc())
+            .limit(page.limit)
+            .load(conn)
+            .of("job_videos", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("job_videos", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_videos", "")?;
+        Ok(row.is_some())
     }
 
     /// The videos of a job, oldest first.
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(job_videos::job_id.eq(job)).order(job_videos::id).load(c))
             .of("job_videos", job)
+    }
+
+    /// The videos of each of these jobs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
+        children(jobs, |jobs| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
+                .select(Self::as_select())
+                .order(job_videos::id)
+                .load(c))
+            .of("job_videos", "")
+        })
     }
 
     /// A person's yes to a generated video; `approved_at` is the time of the answer.

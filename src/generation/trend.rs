@@ -10,15 +10,17 @@ use diesel::sql_types::Untyped;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::db::json_upsert::{self, Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
+use crate::db::json_upsert::{self, Document, Id, Seen, Table};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::trends;
+use crate::types::sql::Int4;
 use crate::types::{Json, Timestamp, TrendId, portable};
 
 /// One row of `trends`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = trends, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct Trend {
     /// Number the database gives it.
     pub id: TrendId,
@@ -101,6 +103,17 @@ pub struct TrendFilter {
     pub platform: Option<Platform>,
 }
 
+impl TrendFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> trends::BoxedQuery<'_, MultiBackend> {
+        let mut query = trends::table.into_boxed();
+        if let Some(platform) = self.platform {
+            query = query.filter(trends::platform.eq(platform));
+        }
+        query
+    }
+}
+
 impl Trend {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: TrendId) -> Result<Self> {
@@ -109,17 +122,23 @@ impl Trend {
 
     /// Rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &TrendFilter, page: &Page<TrendId>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(platform) = filter.platform {
-                query = query.filter(trends::platform.eq(platform));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(trends::id.lt(after));
-            }
-            query.order(trends::id.desc()).limit(page.limit).load(c)
-        })
-        .of("trends", "")
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(trends::id.lt(after));
+        }
+        query.select(Self::as_select()).order(trends::id.desc()).limit(page.limit).load(conn).of("trends", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &TrendFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("trends", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &TrendFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("trends", "")?;
+        Ok(row.is_some())
     }
 
     /// The trend with the platform's own id; `NotFound` if there is none.
@@ -245,14 +264,18 @@ impl Document for NewTrend<'static> {
     };
 
     /// A document that gives an `id` is written as it stands; any other is a trend collected again.
-    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
+    fn store(
+        conn: &mut DbConnection,
+        documents: &[&Map<String, Value>],
+        seen: &mut Seen,
+    ) -> Result<Upserted> {
         let (by_id, collected): (Vec<_>, Vec<_>) =
             documents.iter().copied().partition(|document| document.contains_key("id"));
         let collected =
             collected.into_iter().map(|document| serde_json::from_value(Value::Object(document.clone())));
         let collected: Vec<Self> =
             collected.collect::<Result<_, _>>().map_err(|error| Error::Other(Box::new(error)))?;
-        let mut stored = json_upsert::upsert(conn, &Self::TABLE, &by_id)?;
+        let mut stored = json_upsert::upsert(conn, &Self::TABLE, &by_id, seen)?;
         stored += Self::put_many(conn, collected.iter())?;
         Ok(stored)
     }

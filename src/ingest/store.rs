@@ -5,6 +5,7 @@ use super::judge::{Judged, judge};
 use super::source::Source;
 use super::{Report, youtube_channels};
 use crate::compilation::{Analytics, DiscoveredVideo, KnownVideos, NewAnalytics, NewDiscoveredVideo, Newest};
+use crate::db::json_upsert::Seen;
 use crate::generation::{NewTrend, Trend};
 use crate::republishing::NewChannelStatistics;
 use crate::secrets::{self, Keyring};
@@ -68,10 +69,11 @@ pub(super) fn store(
     source: &Source,
     rows: &[Found],
     largest_id: i64,
+    seen: &mut Seen,
 ) -> Result<Stored> {
     if let Some(target) = source.target() {
         let documents: Vec<_> = rows.iter().filter_map(|found| found.document.as_ref()).collect();
-        return Ok(Stored { rows: target.store(conn, &documents)?, ..Stored::default() });
+        return Ok(Stored { rows: target.store(conn, &documents, seen)?, ..Stored::default() });
     }
     match source {
         Source::YoutubeAnalytics(_) | Source::YoutubeStudio(_) => {

@@ -13,6 +13,7 @@ use super::source::Source;
 use super::store::{Stored, seal, store};
 use super::{Reject, Report, youtube_channels};
 use crate::compilation::DiscoveredVideo;
+use crate::db::json_upsert::Seen;
 use crate::db::{Bulk, Chunk, Manner, lock_ingest, store_or_bisect};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
@@ -45,6 +46,8 @@ pub(super) struct Writer<'a> {
     keyring: Option<&'a Keyring>,
     /// The largest id of a video before the first row was stored.
     largest_id: Option<i64>,
+    /// What is known of a table without a key.
+    seen: Seen,
     /// Rows that were read and are not stored yet.
     waiting: VecDeque<Row>,
     waiting_weight: usize,
@@ -82,6 +85,7 @@ impl<'a> Writer<'a> {
             source,
             keyring,
             largest_id: None,
+            seen: Seen::default(),
             waiting: VecDeque::new(),
             waiting_weight: 0,
             is_at_end: false,
@@ -97,6 +101,9 @@ impl<'a> Writer<'a> {
                 while let Some(mut batch) = self.next_batch(BATCH) {
                     self.store_or_reject(conn, &mut batch)?;
                     self.finish(batch)?;
+                    if self.seen.is_due() {
+                        self.seen.read(conn)?;
+                    }
                 }
             }
             match self.first_reject.take() {
@@ -115,6 +122,7 @@ impl<'a> Writer<'a> {
                     self.store_or_reject(conn, &mut batch)
                 })?;
                 self.finish(batch)?;
+                self.look_at_table(db)?;
             }
         }
         Ok(())
@@ -125,10 +133,16 @@ impl<'a> Writer<'a> {
         let mut bulk = Bulk::new(db, Manner::Brisk)?;
         let mut rows = FIRST_CHUNK;
         while self.receive(blocks, rows.min(BATCH)) {
+            self.look_at_table(db)?;
             let stored = self.store_chunk(&mut bulk, blocks, rows)?;
             rows = bulk.next_rows(stored).clamp(SMALLEST_CHUNK, CHUNK);
         }
         Ok(())
+    }
+
+    /// Reads a table whose rows have no key, once that saves time. No lock is held meanwhile.
+    fn look_at_table(&mut self, db: &Database) -> Result<()> {
+        if self.seen.is_due() { db.read(|conn| self.seen.read(conn)) } else { Ok(()) }
     }
 
     /// Waits until so many rows wait, or fewer if no more come for a while; whether there are any.
@@ -222,7 +236,7 @@ impl<'a> Writer<'a> {
     fn store(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
         let largest_id = self.largest_id(conn)?;
-        batch.stored = store(conn, self.source, &batch.found, largest_id)?;
+        batch.stored = store(conn, self.source, &batch.found, largest_id, &mut self.seen)?;
         Ok(())
     }
 
@@ -233,8 +247,9 @@ impl<'a> Writer<'a> {
         let largest_id = self.largest_id(conn)?;
         let mut stored = Stored::default();
         let found = &batch.found;
+        let seen = &mut self.seen;
         let refused = store_or_bisect(conn, found.len(), &mut |conn, part| {
-            stored += store(conn, self.source, found.get(part).unwrap_or_default(), largest_id)?;
+            stored += store(conn, self.source, found.get(part).unwrap_or_default(), largest_id, seen)?;
             Ok(())
         })?;
         batch.stored = stored;

@@ -1,7 +1,6 @@
 //! Taking jobs out.
 
 use std::cmp::Reverse;
-use std::fmt;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -27,14 +26,16 @@ const MOST: u32 = 10_000;
 /// ```
 /// use std::time::Duration;
 /// use viraldb::queue::Claim;
+/// use viraldb::republishing::JobType;
 ///
-/// let claim = Claim::new("worker-1").types(["download", "transform"]).at_most(10);
+/// let claim = Claim::new("worker-1").types([JobType::Download, JobType::Transform]).at_most(10);
 /// let patient = Claim::new("worker-2").lease(Duration::from_secs(600));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Claim {
     worker: String,
-    types: Vec<String>,
+    /// Each once, and in one order, so that the text of the statement is the same each time.
+    types: Vec<JobType>,
     at_most: u32,
     lease: Duration,
     statement: OnceLock<Texts>,
@@ -47,10 +48,11 @@ impl Claim {
         Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease, statement: OnceLock::new() }
     }
 
-    /// Only jobs of these types, as words or as [`JobType`]s; none means any.
+    /// Only jobs of these types; none means any.
     #[must_use]
-    pub fn types<T: fmt::Display>(mut self, types: impl IntoIterator<Item = T>) -> Self {
-        self.types = types.into_iter().map(|word| word.to_string()).collect();
+    pub fn types(mut self, types: impl IntoIterator<Item = JobType>) -> Self {
+        let types: Vec<JobType> = types.into_iter().collect();
+        self.types = JobType::ALL.iter().copied().filter(|known| types.contains(known)).collect();
         self.statement = OnceLock::new();
         self
     }
@@ -90,7 +92,7 @@ impl Claim {
         let texts = match self.statement.get() {
             Some(texts) => texts,
             None => {
-                let texts = Texts::new(&self.job_types()?, self.at_most);
+                let texts = Texts::new(&self.types, self.at_most);
                 self.statement.get_or_init(|| texts)
             }
         };
@@ -102,14 +104,6 @@ impl Claim {
             until: after(self.lease),
         })
     }
-
-    /// The types that were asked for, each once and in one order, so that the text of the statement is
-    /// the same each time.
-    fn job_types(&self) -> Result<Vec<JobType>> {
-        let words: Result<Vec<JobType>> = self.types.iter().map(|word| word.parse()).collect();
-        let words = words?;
-        Ok(JobType::ALL.iter().copied().filter(|word| words.contains(word)).collect())
-    }
 }
 
 /// Takes the jobs that are due, by priority, then `run_at`, then `queued_at`, and returns them in this
@@ -118,8 +112,7 @@ impl Claim {
 /// Each has a lease: see [`crate::queue`]. Two workers never get one job.
 ///
 /// # Errors
-/// `Invalid` if the worker has no name, a type is none of the five, or the number or the lease is out of
-/// range.
+/// `Invalid` if the worker has no name, or the number or the lease is out of range.
 pub fn claim(conn: &mut DbConnection, claim: &Claim) -> Result<Vec<VideoProcessingJob>> {
     let take = claim.take()?;
     let mut taken: Vec<VideoProcessingJob> =

@@ -30,7 +30,7 @@
 //! # let video = db.write(|c| video.insert(c))?;
 //! db.write(|c| queue::enqueue(c, &NewVideoProcessingJob::new(video.id, channel.id, JobType::Download)))?;
 //!
-//! for job in db.write(|c| queue::claim(c, &Claim::new("worker-1").types(["download"]).at_most(10)))? {
+//! for job in db.write(|c| queue::claim(c, &Claim::new("worker-1").types([JobType::Download]).at_most(10)))? {
 //!     match std::fs::File::open("/a/download/that/failed") {
 //!         Ok(_) => db.write(|c| queue::complete(c, &job))?,
 //!         Err(error) => db.write(|c| queue::fail(c, &job, &Failure::new(error.to_string())))?,

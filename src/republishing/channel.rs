@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::TransformationPreset;
-use crate::db::json_upsert::{self, Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
+use crate::db::json_upsert::{self, Document, Id, Seen, Table};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
 
 /// One row of `channels`.
@@ -23,6 +23,7 @@ use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
 )]
 #[diesel(table_name = channels, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
+#[non_exhaustive]
 pub struct Channel {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: ChannelId,
@@ -138,6 +139,17 @@ impl fmt::Display for ChannelContents {
     }
 }
 
+impl ChannelFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> channels::BoxedQuery<'_, MultiBackend> {
+        let mut query = channels::table.into_boxed();
+        if let Some(is_active) = self.is_active {
+            query = query.filter(channels::is_active.eq(is_active));
+        }
+        query
+    }
+}
+
 impl Channel {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ChannelId) -> Result<Self> {
@@ -150,20 +162,38 @@ impl Channel {
         filter: &ChannelFilter,
         page: &Page<ChannelId>,
     ) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(is_active) = filter.is_active {
-                query = query.filter(channels::is_active.eq(is_active));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(sql::<Bool>("(channels.created_at, channels.id) < (SELECT created_at, id FROM channels WHERE id = ").bind::<Uuid, _>(after).sql(")"));
-            }
-            query.order((channels::created_at.desc(), channels::id.desc())).limit(page.limit).load(c)
-        }).of("channels", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(
+                sql::<Bool>(
+                    "(channels.created_at, channels.id) < (SELECT created_at, id FROM channels WHERE id = ",
+                )
+                .bind::<Uuid, _>(after)
+                .sql(")"),
+            );
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((channels::created_at.desc(), channels::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("channels", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("channels", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channels", "")?;
+        Ok(row.is_some())
     }
 
     /// The channel with YouTube's id; `NotFound` if there is none.
@@ -347,11 +377,15 @@ impl Document for NewChannel<'static> {
     const SEALED: &'static [&'static str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
 
     /// What is sealed is not written over in the clear.
-    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
+    fn store(
+        conn: &mut DbConnection,
+        documents: &[&Map<String, Value>],
+        seen: &mut Seen,
+    ) -> Result<Upserted> {
         for column in Self::SEALED {
             refuse_clear(conn, documents, column)?;
         }
-        json_upsert::upsert(conn, &Self::TABLE, documents)
+        json_upsert::upsert(conn, &Self::TABLE, documents, seen)
     }
 }
 

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Channel;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channel_statistics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
 /// One row of `channel_statistics`.
@@ -21,6 +21,7 @@ use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 )]
 #[diesel(table_name = channel_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
+#[non_exhaustive]
 pub struct ChannelStatistics {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: ChannelStatisticsId,
@@ -83,6 +84,17 @@ pub struct ChannelStatisticsFilter {
     pub channel_id: Option<ChannelId>,
 }
 
+impl ChannelStatisticsFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> channel_statistics::BoxedQuery<'_, MultiBackend> {
+        let mut query = channel_statistics::table.into_boxed();
+        if let Some(channel_id) = self.channel_id {
+            query = query.filter(channel_statistics::channel_id.eq(channel_id));
+        }
+        query
+    }
+}
+
 impl ChannelStatistics {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<Self> {
@@ -95,20 +107,32 @@ impl ChannelStatistics {
         filter: &ChannelStatisticsFilter,
         page: &Page<ChannelStatisticsId>,
     ) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(channel_id) = filter.channel_id {
-                query = query.filter(channel_statistics::channel_id.eq(channel_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(sql::<Bool>("(channel_statistics.timestamp, channel_statistics.id) < (SELECT timestamp, id FROM channel_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
-            }
-            query.order((channel_statistics::timestamp.desc(), channel_statistics::id.desc())).limit(page.limit).load(c)
-        }).of("channel_statistics", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(sql::<Bool>("(channel_statistics.timestamp, channel_statistics.id) < (SELECT timestamp, id FROM channel_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((channel_statistics::timestamp.desc(), channel_statistics::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("channel_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("channel_statistics", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channel_statistics", "")?;
+        Ok(row.is_some())
     }
 
     /// The newest numbers of a channel, if it was ever measured.

@@ -18,7 +18,9 @@ pub use channel_statistics::{
     ChannelStatistics, ChannelStatisticsChanges, ChannelStatisticsFilter, NewChannelStatistics,
 };
 pub use music::{Music, MusicChanges, MusicFilter, NewMusic};
-pub use system_configuration::{NewSystemConfiguration, SystemConfiguration, SystemConfigurationChanges};
+pub use system_configuration::{
+    NewSystemConfiguration, SystemConfiguration, SystemConfigurationChanges, SystemConfigurationFilter,
+};
 pub use transformation_preset::{
     NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
     TransformationPresetUses,

@@ -7,15 +7,16 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::{music, videos};
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{Json, MusicId, Timestamp};
 
 /// One row of `music`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = music, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct Music {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: MusicId,
@@ -93,6 +94,17 @@ pub struct MusicFilter {
     pub is_active: Option<bool>,
 }
 
+impl MusicFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> music::BoxedQuery<'_, MultiBackend> {
+        let mut query = music::table.into_boxed();
+        if let Some(is_active) = self.is_active {
+            query = query.filter(music::is_active.eq(is_active));
+        }
+        query
+    }
+}
+
 impl Music {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: MusicId) -> Result<Self> {
@@ -101,27 +113,36 @@ impl Music {
 
     /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(conn: &mut DbConnection, filter: &MusicFilter, page: &Page<MusicId>) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(is_active) = filter.is_active {
-                query = query.filter(music::is_active.eq(is_active));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(
-                    sql::<Bool>(
-                        "(music.created_at, music.id) < (SELECT created_at, id FROM music WHERE id = ",
-                    )
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(
+                sql::<Bool>("(music.created_at, music.id) < (SELECT created_at, id FROM music WHERE id = ")
                     .bind::<Uuid, _>(after)
                     .sql(")"),
-                );
-            }
-            query.order((music::created_at.desc(), music::id.desc())).limit(page.limit).load(c)
-        })
-        .of("music", "")?;
+            );
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((music::created_at.desc(), music::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("music", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &MusicFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("music", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &MusicFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("music", "")?;
+        Ok(row.is_some())
     }
 
     /// The tracks that may be used, the least used first.

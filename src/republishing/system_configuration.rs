@@ -8,15 +8,17 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::db::json_upsert::{self, Document, Id, Table};
-use crate::db::{DbConnection, IDS, Page, Upserted, insert_many, on_backend};
+use crate::db::json_upsert::{self, Document, Id, Seen, Table};
+use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::system_configuration;
+use crate::types::sql::Int4;
 use crate::types::{ConfigValue, Timestamp};
 
 /// One row of `system_configuration`. It prints and serializes a sealed value as [`Sealed`](crate::types::Sealed) does.
 #[derive(Clone, PartialEq, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = system_configuration, primary_key(key), check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct SystemConfiguration {
     /// Name of the setting.
     pub key: String,
@@ -84,6 +86,24 @@ pub struct SystemConfigurationChanges<'a> {
     pub encrypted: Option<bool>,
 }
 
+/// Which rows to list; `None` asks nothing of a column.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // as the row's
+pub struct SystemConfigurationFilter {
+    pub encrypted: Option<bool>,
+}
+
+impl SystemConfigurationFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> system_configuration::BoxedQuery<'_, MultiBackend> {
+        let mut query = system_configuration::table.into_boxed();
+        if let Some(encrypted) = self.encrypted {
+            query = query.filter(system_configuration::encrypted.eq(encrypted));
+        }
+        query
+    }
+}
+
 impl SystemConfiguration {
     /// The row with this key; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
@@ -97,15 +117,37 @@ impl SystemConfiguration {
     }
 
     /// Rows in the order of their keys.
-    pub fn list(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
-        on_backend!(conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(after) = &page.after {
-                query = query.filter(system_configuration::key.gt(after));
-            }
-            query.order(system_configuration::key).limit(page.limit).load(c)
-        })
-        .of("system_configuration", "")
+    pub fn list(
+        conn: &mut DbConnection,
+        filter: &SystemConfigurationFilter,
+        page: &Page<String>,
+    ) -> Result<Vec<Self>> {
+        let mut query = filter.rows();
+        if let Some(after) = &page.after {
+            query = query.filter(system_configuration::key.gt(after));
+        }
+        query
+            .select(Self::as_select())
+            .order(system_configuration::key)
+            .limit(page.limit)
+            .load(conn)
+            .of("system_configuration", "")
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("system_configuration", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<bool> {
+        let row: Option<i32> = filter
+            .rows()
+            .select(1.into_sql::<Int4>())
+            .first(conn)
+            .optional()
+            .of("system_configuration", "")?;
+        Ok(row.is_some())
     }
 
     /// Deletes a row; the count is 0 if there is none.
@@ -172,7 +214,11 @@ impl Document for NewSystemConfiguration<'static> {
     };
 
     /// What is sealed is not written over in the clear.
-    fn store(conn: &mut DbConnection, documents: &[&Map<String, Value>]) -> Result<Upserted> {
+    fn store(
+        conn: &mut DbConnection,
+        documents: &[&Map<String, Value>],
+        seen: &mut Seen,
+    ) -> Result<Upserted> {
         let is_plain = |document: &&Map<String, Value>| {
             document.get("encrypted") != Some(&true.into())
                 && (document.contains_key("encrypted")
@@ -193,7 +239,7 @@ impl Document for NewSystemConfiguration<'static> {
                 return Err(Error::invalid(format!("system_configuration {key}"), reason));
             }
         }
-        json_upsert::upsert(conn, &Self::TABLE, documents)
+        json_upsert::upsert(conn, &Self::TABLE, documents, seen)
     }
 }
 

@@ -7,15 +7,16 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::{channels, transformation_presets, videos};
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{Json, Timestamp, TransformationPresetId};
 
 /// One row of `transformation_presets`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = transformation_presets, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct TransformationPreset {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: TransformationPresetId,
@@ -82,6 +83,17 @@ pub struct TransformationPresetUses {
     pub videos: i64,
 }
 
+impl TransformationPresetFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> transformation_presets::BoxedQuery<'_, MultiBackend> {
+        let mut query = transformation_presets::table.into_boxed();
+        if let Some(is_active) = self.is_active {
+            query = query.filter(transformation_presets::is_active.eq(is_active));
+        }
+        query
+    }
+}
+
 impl TransformationPreset {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
@@ -94,20 +106,36 @@ impl TransformationPreset {
         filter: &TransformationPresetFilter,
         page: &Page<TransformationPresetId>,
     ) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(is_active) = filter.is_active {
-                query = query.filter(transformation_presets::is_active.eq(is_active));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(sql::<Bool>("(transformation_presets.created_at, transformation_presets.id) < (SELECT created_at, id FROM transformation_presets WHERE id = ").bind::<Uuid, _>(after).sql(")"));
-            }
-            query.order((transformation_presets::created_at.desc(), transformation_presets::id.desc())).limit(page.limit).load(c)
-        }).of("transformation_presets", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(sql::<Bool>("(transformation_presets.created_at, transformation_presets.id) < (SELECT created_at, id FROM transformation_presets WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((transformation_presets::created_at.desc(), transformation_presets::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("transformation_presets", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("transformation_presets", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<bool> {
+        let row: Option<i32> = filter
+            .rows()
+            .select(1.into_sql::<Int4>())
+            .first(conn)
+            .optional()
+            .of("transformation_presets", "")?;
+        Ok(row.is_some())
     }
 
     /// The presets that may be chosen, by name.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Channel, Music, TransformationPreset};
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::videos;
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, Json, MusicId, Timestamp, TransformationPresetId, VideoId, portable};
 
 pub use lifecycle::VideoMove;
@@ -26,6 +26,7 @@ pub use lifecycle::VideoMove;
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[diesel(belongs_to(TransformationPreset, foreign_key = transformation_preset_id))]
 #[diesel(belongs_to(Music, foreign_key = music_track_id))]
+#[non_exhaustive]
 pub struct Video {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: VideoId,
@@ -193,6 +194,29 @@ pub struct VideoFilter {
     pub status: Option<VideoStatus>,
 }
 
+impl VideoFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> videos::BoxedQuery<'_, MultiBackend> {
+        let mut query = videos::table.into_boxed();
+        if let Some(channel_id) = self.channel_id {
+            query = query.filter(videos::channel_id.eq(channel_id));
+        }
+        if let Some(download_status) = self.download_status {
+            query = query.filter(videos::download_status.eq(download_status));
+        }
+        if let Some(transformation_status) = self.transformation_status {
+            query = query.filter(videos::transformation_status.eq(transformation_status));
+        }
+        if let Some(publication_status) = self.publication_status {
+            query = query.filter(videos::publication_status.eq(publication_status));
+        }
+        if let Some(status) = self.status {
+            query = query.filter(videos::status.eq(status));
+        }
+        query
+    }
+}
+
 impl Video {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
@@ -201,39 +225,49 @@ impl Video {
 
     /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
     pub fn list(conn: &mut DbConnection, filter: &VideoFilter, page: &Page<VideoId>) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(channel_id) = filter.channel_id {
-                query = query.filter(videos::channel_id.eq(channel_id));
-            }
-            if let Some(download_status) = filter.download_status {
-                query = query.filter(videos::download_status.eq(download_status));
-            }
-            if let Some(transformation_status) = filter.transformation_status {
-                query = query.filter(videos::transformation_status.eq(transformation_status));
-            }
-            if let Some(publication_status) = filter.publication_status {
-                query = query.filter(videos::publication_status.eq(publication_status));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(videos::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(
-                    sql::<Bool>(
-                        "(videos.created_at, videos.id) < (SELECT created_at, id FROM videos WHERE id = ",
-                    )
-                    .bind::<Uuid, _>(after)
-                    .sql(")"),
-                );
-            }
-            query.order((videos::created_at.desc(), videos::id.desc())).limit(page.limit).load(c)
-        })
-        .of("videos", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(
+                sql::<Bool>(
+                    "(videos.created_at, videos.id) < (SELECT created_at, id FROM videos WHERE id = ",
+                )
+                .bind::<Uuid, _>(after)
+                .sql(")"),
+            );
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((videos::created_at.desc(), videos::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("videos", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &VideoFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("videos", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &VideoFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("videos", "")?;
+        Ok(row.is_some())
+    }
+
+    /// The videos of each of these channels, newest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_channels(conn: &mut DbConnection, channels: &[Channel]) -> Result<Vec<Vec<Self>>> {
+        children(channels, |channels| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(channels)
+                .select(Self::as_select())
+                .order((videos::created_at.desc(), videos::id.desc()))
+                .load(c))
+            .of("videos", "")
+        })
     }
 
     /// Deletes a row; the count is 0 if there is none.

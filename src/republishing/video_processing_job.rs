@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Channel, Video};
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::video_processing_jobs;
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
 
 /// One row of `video_processing_jobs`.
@@ -21,6 +21,7 @@ use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcess
 #[diesel(table_name = video_processing_jobs, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
+#[non_exhaustive]
 pub struct VideoProcessingJob {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: VideoProcessingJobId,
@@ -137,6 +138,26 @@ pub struct VideoProcessingJobFilter {
     pub status: Option<JobStatus>,
 }
 
+impl VideoProcessingJobFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> video_processing_jobs::BoxedQuery<'_, MultiBackend> {
+        let mut query = video_processing_jobs::table.into_boxed();
+        if let Some(video_id) = self.video_id {
+            query = query.filter(video_processing_jobs::video_id.eq(video_id));
+        }
+        if let Some(channel_id) = self.channel_id {
+            query = query.filter(video_processing_jobs::channel_id.eq(channel_id));
+        }
+        if let Some(job_type) = self.job_type {
+            query = query.filter(video_processing_jobs::job_type.eq(job_type));
+        }
+        if let Some(status) = self.status {
+            query = query.filter(video_processing_jobs::status.eq(status));
+        }
+        query
+    }
+}
+
 impl VideoProcessingJob {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Self> {
@@ -149,29 +170,47 @@ impl VideoProcessingJob {
         filter: &VideoProcessingJobFilter,
         page: &Page<VideoProcessingJobId>,
     ) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(video_id) = filter.video_id {
-                query = query.filter(video_processing_jobs::video_id.eq(video_id));
-            }
-            if let Some(channel_id) = filter.channel_id {
-                query = query.filter(video_processing_jobs::channel_id.eq(channel_id));
-            }
-            if let Some(job_type) = filter.job_type {
-                query = query.filter(video_processing_jobs::job_type.eq(job_type));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(video_processing_jobs::status.eq(status));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(sql::<Bool>("(video_processing_jobs.queued_at, video_processing_jobs.id) < (SELECT queued_at, id FROM video_processing_jobs WHERE id = ").bind::<Uuid, _>(after).sql(")"));
-            }
-            query.order((video_processing_jobs::queued_at.desc(), video_processing_jobs::id.desc())).limit(page.limit).load(c)
-        }).of("video_processing_jobs", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(sql::<Bool>("(video_processing_jobs.queued_at, video_processing_jobs.id) < (SELECT queued_at, id FROM video_processing_jobs WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((video_processing_jobs::queued_at.desc(), video_processing_jobs::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("video_processing_jobs", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("video_processing_jobs", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<bool> {
+        let row: Option<i32> = filter
+            .rows()
+            .select(1.into_sql::<Int4>())
+            .first(conn)
+            .optional()
+            .of("video_processing_jobs", "")?;
+        Ok(row.is_some())
+    }
+
+    /// The jobs of each of these videos, newest first: the first list is that of the first one. One query loads those of 30,000.
+    pub fn of_videos(conn: &mut DbConnection, videos: &[Video]) -> Result<Vec<Vec<Self>>> {
+        children(videos, |videos| {
+            on_backend!(&mut *conn, |c| Self::belonging_to(videos)
+                .select(Self::as_select())
+                .order((video_processing_jobs::queued_at.desc(), video_processing_jobs::id.desc()))
+                .load(c))
+            .of("video_processing_jobs", "")
+        })
     }
 
     /// The waiting jobs of a type in the order they are to be done: by priority, then by age.

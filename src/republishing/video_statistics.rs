@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Video;
 use crate::db::json_upsert::{Document, Id, Table};
-use crate::db::{DbConnection, Page, insert_many, on_backend};
+use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_statistics;
 use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
-use crate::types::sql::{Bool, Uuid};
+use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
 /// One row of `video_statistics`.
@@ -19,6 +19,7 @@ use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 )]
 #[diesel(table_name = video_statistics, check_for_backend(crate::db::MultiBackend))]
 #[diesel(belongs_to(Video, foreign_key = video_id))]
+#[non_exhaustive]
 pub struct VideoStatistics {
     /// Identifier, a UUID of version 7 when we make it.
     pub id: VideoStatisticsId,
@@ -73,6 +74,17 @@ pub struct VideoStatisticsFilter {
     pub video_id: Option<VideoId>,
 }
 
+impl VideoStatisticsFilter {
+    /// The rows that it asks for.
+    fn rows(&self) -> video_statistics::BoxedQuery<'_, MultiBackend> {
+        let mut query = video_statistics::table.into_boxed();
+        if let Some(video_id) = self.video_id {
+            query = query.filter(video_statistics::video_id.eq(video_id));
+        }
+        query
+    }
+}
+
 impl VideoStatistics {
     /// The row with this id; `NotFound` if there is none.
     pub fn find(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<Self> {
@@ -85,20 +97,32 @@ impl VideoStatistics {
         filter: &VideoStatisticsFilter,
         page: &Page<VideoStatisticsId>,
     ) -> Result<Vec<Self>> {
-        let rows: Vec<Self> = on_backend!(&mut *conn, |c| {
-            let mut query = Self::query().into_boxed::<Backend>();
-            if let Some(video_id) = filter.video_id {
-                query = query.filter(video_statistics::video_id.eq(video_id));
-            }
-            if let Some(after) = page.after {
-                query = query.filter(sql::<Bool>("(video_statistics.timestamp, video_statistics.id) < (SELECT timestamp, id FROM video_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
-            }
-            query.order((video_statistics::timestamp.desc(), video_statistics::id.desc())).limit(page.limit).load(c)
-        }).of("video_statistics", "")?;
+        let mut query = filter.rows();
+        if let Some(after) = page.after {
+            query = query.filter(sql::<Bool>("(video_statistics.timestamp, video_statistics.id) < (SELECT timestamp, id FROM video_statistics WHERE id = ").bind::<Uuid, _>(after).sql(")"));
+        }
+        let rows: Vec<Self> = query
+            .select(Self::as_select())
+            .order((video_statistics::timestamp.desc(), video_statistics::id.desc()))
+            .limit(page.limit)
+            .load(conn)
+            .of("video_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
             Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
         }
         Ok(rows)
+    }
+
+    /// How many rows there are.
+    pub fn count(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<i64> {
+        filter.rows().count().get_result(conn).of("video_statistics", "")
+    }
+
+    /// Returns true if there is such a row.
+    pub fn exists(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<bool> {
+        let row: Option<i32> =
+            filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("video_statistics", "")?;
+        Ok(row.is_some())
     }
 
     /// The newest numbers of a video, if it was ever measured.

@@ -11,11 +11,10 @@ use zeroize::Zeroizing;
 
 use super::secret::into_secret;
 use super::{Key, KeyId, Keyring, Place, Secret};
+use crate::types::{NotSealed, PREFIX, VERSION, sealed_parts};
 use crate::{Error, Result};
 
 /// What every sealed text begins with.
-pub(super) const PREFIX: &str = "viraldb:";
-const VERSION: &str = "1";
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
@@ -29,7 +28,7 @@ pub(super) fn prefix(key: KeyId) -> String {
 
 /// The id of the key that a text says it is sealed under; nothing for what is not text of ours.
 pub(crate) fn key_id(text: &str) -> Option<KeyId> {
-    parse(text).ok().map(|(id, _)| id)
+    sealed_parts(text).ok().map(|(id, _)| id)
 }
 
 /// Why a text does not open.
@@ -65,18 +64,16 @@ impl Trouble {
 
 /// Takes a text apart into the key's id and the rest in base64.
 fn parse(text: &str) -> Result<(KeyId, &str), Trouble> {
-    let rest = text.strip_prefix(PREFIX).ok_or(Trouble::NotSealed(if super::fernet::is_token(text) {
-        "it is a Fernet token; `viraldb secrets import-fernet` seals it"
-    } else {
-        "it is not of viraldb's form; set it anew"
-    }))?;
-    let (version, rest) = rest.split_once(':').unwrap_or((rest, ""));
-    if version != VERSION {
-        return Err(Trouble::NotSealed("it says a version that this viraldb does not know; use a newer one"));
-    }
-    let (id, rest) = rest.split_once(':').unwrap_or((rest, ""));
-    let id = id.parse().map_err(|_| Trouble::NotSealed("it names no key; set it anew"))?;
-    Ok((id, rest))
+    sealed_parts(text).map_err(|why| {
+        Trouble::NotSealed(match why {
+            NotSealed::OtherForm if super::fernet::is_token(text) => {
+                "it is a Fernet token; `viraldb secrets import-fernet` seals it"
+            }
+            NotSealed::OtherForm => "it is not of viraldb's form; set it anew",
+            NotSealed::UnknownVersion => "it says a version that this viraldb does not know; use a newer one",
+            NotSealed::NoKey => "it names no key; set it anew",
+        })
+    })
 }
 
 /// What is sealed with a value: each part behind its length, so that no two places read the same.

@@ -7,52 +7,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use base64ct::{Base64, Encoding};
-use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Secret;
+use super::{KeyId, Secret};
 use crate::db::files::private;
 use crate::environment::DotEnv;
 use crate::{Error, Result, bounded};
 
 const VARIABLE: &str = "VIRALDB_KEY";
 const FILE_VARIABLE: &str = "VIRALDB_KEY_FILE";
-
-/// Names a key and does not tell it: the beginning of a hash of it, as 16 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(u64);
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for KeyId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = Error;
-
-    /// Takes the one form in which it is written.
-    fn from_str(text: &str) -> Result<Self> {
-        u64::from_str_radix(text, 16)
-            .ok()
-            .map(Self)
-            .filter(|id| id.to_string() == text)
-            .ok_or_else(|| Error::invalid("a key's id", "is 16 hexadecimal digits in lower case"))
-    }
-}
 
 /// A key: 256 random bits, wiped from memory when dropped. It prints as its id.
 ///

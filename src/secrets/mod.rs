@@ -40,9 +40,10 @@ mod secret;
 mod status;
 mod store;
 
+pub use crate::types::KeyId;
 pub use fernet::{FernetKey, fernet_salt};
 pub use import_fernet::import_fernet;
-pub use keyring::{Key, KeyId, Keyring};
+pub use keyring::{Key, Keyring};
 pub use location::{Column, Place};
 pub use reseal::{BATCH, Failure, Progress, Resealed};
 pub use rotate::{Verified, rotate, verify};

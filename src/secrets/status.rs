@@ -6,13 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
-use super::envelope::PREFIX;
 use super::reseal::Shape;
 use super::{Column, KeyId, Keyring};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::viraldb_keys;
-use crate::types::Timestamp;
+use crate::types::{PREFIX, Timestamp};
 
 /// What is sealed in a database, and under which keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

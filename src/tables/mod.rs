@@ -11,7 +11,7 @@ use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,
 };
-use crate::db::json_upsert::{self, Document, Table};
+use crate::db::json_upsert::{self, Document, Seen, Table};
 use crate::error::require;
 use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
 use crate::quote::{cut_quotes, quoted};
@@ -25,7 +25,7 @@ use crate::{DbConnection, Error, Result, Upserted};
 pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
 
 /// Inserts or updates documents.
-type Store = fn(&mut DbConnection, &[&Map<String, Value>]) -> Result<Upserted>;
+type Store = fn(&mut DbConnection, &[&Map<String, Value>], &mut Seen) -> Result<Upserted>;
 
 /// The table that rows go into.
 #[derive(Debug)]
@@ -69,13 +69,15 @@ impl Target {
     }
 
     /// Inserts documents that were checked, or updates the rows that they name, within the transaction that is open,
-    /// which has to be rolled back if this fails.
+    /// which has to be rolled back if this fails. `seen` is the same for all documents that are stored one batch after the
+    /// other.
     pub(crate) fn store(
         &self,
         conn: &mut DbConnection,
         documents: &[&Map<String, Value>],
+        seen: &mut Seen,
     ) -> Result<Upserted> {
-        (self.store)(conn, documents)
+        (self.store)(conn, documents, seen)
     }
 }
 

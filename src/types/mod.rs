@@ -2,6 +2,7 @@
 
 mod id;
 mod json;
+mod key_id;
 mod sealed;
 pub mod sql;
 mod text_enum;
@@ -9,7 +10,9 @@ mod timestamp;
 
 pub use id::*;
 pub use json::{ConfigValue, Json};
+pub use key_id::KeyId;
 pub use sealed::Sealed;
+pub(crate) use sealed::{NotSealed, PREFIX, VERSION, sealed_parts};
 pub(crate) use text_enum::{unknown_key, unknown_word};
 pub use timestamp::Timestamp;
 

@@ -9,6 +9,31 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::KeyId;
+
+/// A sealed text is `viraldb:1:<id of the key>:<base64>`.
+pub(crate) const PREFIX: &str = "viraldb:";
+pub(crate) const VERSION: &str = "1";
+
+/// Why a text is not a sealed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotSealed {
+    OtherForm,
+    UnknownVersion,
+    NoKey,
+}
+
+/// Takes a sealed text apart into the key's id and the base64.
+pub(crate) fn sealed_parts(text: &str) -> Result<(KeyId, &str), NotSealed> {
+    let rest = text.strip_prefix(PREFIX).ok_or(NotSealed::OtherForm)?;
+    let (version, rest) = rest.split_once(':').unwrap_or((rest, ""));
+    if version != VERSION {
+        return Err(NotSealed::UnknownVersion);
+    }
+    let (id, rest) = rest.split_once(':').unwrap_or((rest, ""));
+    Ok((id.parse().map_err(|_| NotSealed::NoKey)?, rest))
+}
+
 /// The text of a column whose values [`secrets`](crate::secrets) seals.
 ///
 /// Other programs may have put a secret there as it is, so it never shows the text: it prints and serializes as
@@ -33,10 +58,10 @@ impl<T: Into<String>> From<T> for Sealed {
 
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match crate::secrets::key_id(&self.0) {
-            Some(key) => write!(f, "sealed with key {key}"),
-            None if self.0.is_empty() => Ok(()),
-            None => f.write_str("not sealed"),
+        match sealed_parts(&self.0) {
+            Ok((key, _)) => write!(f, "sealed with key {key}"),
+            Err(_) if self.0.is_empty() => Ok(()),
+            Err(_) => f.write_str("not sealed"),
         }
     }
 }

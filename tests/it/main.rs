@@ -26,3 +26,4 @@ mod replica;
 mod schema;
 mod secrets;
 mod series;
+mod structure;

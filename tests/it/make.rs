@@ -19,6 +19,14 @@ pub fn at(seconds: i64) -> Timestamp {
     (start.to_utc() + chrono::TimeDelta::seconds(seconds)).into()
 }
 
+/// A row with other values in some columns. A program outside viraldb cannot write a row down, so that it still compiles
+/// when the table has one more column.
+pub fn changed<T: Clone>(row: &T, change: impl FnOnce(&mut T)) -> T {
+    let mut row = row.clone();
+    change(&mut row);
+    row
+}
+
 /// A word that no other row has.
 pub fn unique(word: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -438,7 +446,7 @@ pub fn rows(c: &mut DbConnection, table: &str) -> Vec<Value> {
         ($($table:literal => $row:ty),+; $($keyed:literal => $setting:ty),+) => {
             match table {
                 $($table => serde_json::to_value(<$row>::list(c, &Default::default(), &Page::first(100)).unwrap()),)+
-                $($keyed => serde_json::to_value(<$setting>::list(c, &Page::first(100)).unwrap()),)+
+                $($keyed => serde_json::to_value(<$setting>::list(c, &Default::default(), &Page::first(100)).unwrap()),)+
                 other => panic!("no model of {other}"),
             }
         };

@@ -11,7 +11,7 @@ use super::mask::{is_secret, mask};
 use super::source::Column;
 use super::value::{Value, convert};
 use super::{Reject, Taken};
-use crate::db::json_upsert::{cell, is_nothing};
+use crate::db::json_upsert::{Seen, cell, is_nothing};
 use crate::db::{on_backend, store_or_bisect};
 use crate::error::ResultExt;
 use crate::ops::transfer::{self, Kind};
@@ -236,7 +236,7 @@ impl Batch {
         }
         let refused = store_or_bisect(conn, documents.len(), &mut |conn, part| {
             let documents: Vec<_> = documents.get(part).unwrap_or_default().iter().collect();
-            plan.target.store(conn, &documents).map(drop)
+            plan.target.store(conn, &documents, &mut Seen::default()).map(drop) // a key names each row
         })?;
         for (place, reason) in refused {
             if let Some(row) = places.get(place).and_then(|place| rows.get_mut(*place)) {

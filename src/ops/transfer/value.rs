@@ -226,7 +226,8 @@ fn fixed<const N: usize>(value: &[u8]) -> Result<[u8; N], &'static str> {
     value.try_into().map_err(|_| "is not of the type that the schema says")
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests {
     use super::super::row;
     use super::*;

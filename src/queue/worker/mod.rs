@@ -24,10 +24,11 @@ pub use work::Work;
 ///
 /// ```
 /// use viraldb::queue::{Claim, Worker};
+/// use viraldb::republishing::JobType;
 ///
 /// # fn main() -> viraldb::Result<()> {
 /// let db = viraldb::Database::open("sqlite::memory:")?;
-/// let worker = Worker::new(&db, Claim::new("worker-1").types(["download"])).concurrency(4);
+/// let worker = Worker::new(&db, Claim::new("worker-1").types([JobType::Download])).concurrency(4);
 /// let stop = worker.stop(); // for another thread; `stop.on_signals()?` for SIGTERM and Ctrl-C
 /// # stop.stop();
 /// let done = worker.run(|job| {

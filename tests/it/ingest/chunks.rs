@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+use viraldb::diesel::prelude::*;
+use viraldb::on_backend;
+use viraldb::schema::jobs;
 
 use super::*;
 #[cfg(feature = "sqlite")]
@@ -75,6 +79,73 @@ both! {
         time(1_000); // what is made once
         let (few, many) = (time(20_000), time(200_000));
         assert!(many < few * 20, "20,000 rows took {few:?}, and 200,000 took {many:?}");
+    }
+
+    /// Here a chunk is rolled back for the row that is refused, so that SQLite gives its ids again.
+    fn rows_without_a_key_are_inserted_once_beside_others_and_after_a_refusal(t) {
+        let db = t.db();
+        let other = t.db();
+        db.write(|c| Ok(c.batch_execute(
+            "CREATE UNIQUE INDEX own ON jobs (theme) WHERE stage = 'once';
+             INSERT INTO jobs (theme, stage, metadata) VALUES ('taken', 'once', '{}')",
+        )?))
+        .unwrap();
+        let rows = || (0..60_000).map(|n| match n {
+            31_000 => "{\"theme\":\"taken\",\"stage\":\"once\",\"metadata\":{\"n\":1}}\n".to_owned(),
+            n if n < 30_000 => job(n),
+            n => job(n - 500), // 500 of them a second time, in another batch
+        });
+        let insert = move || {
+            let job = NewJob { theme: Some("job 59000".into()), metadata: Some(viraldb::Json(json!({"n": 59_000, "share": 0.5}))), ..NewJob::new() };
+            other.write(|c| job.insert(c)).unwrap();
+        };
+        let mut input = Meanwhile { rows: rows().enumerate(), at: 45_000, run: Some(insert), left: Vec::new() };
+        let mut rejects = Vec::new();
+        let options = Options { table: Some("jobs"), format: Some(Format::Jsonl), ..Default::default() };
+        let report = ingest(&db, "input", &mut input, &options, &mut |reject| {
+            rejects.push(reject.line);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rejects, [31_001]);
+        // 59,500 different rows, without the one that the refused row replaces and the one that was there already.
+        assert_eq!((report.rows, report.new), (60_000, 59_498));
+        let stored: i64 = db.read(|c| Ok(on_backend!(c, |c| jobs::table.count().get_result(c))?)).unwrap();
+        assert_eq!(stored, 59_500);
+        let (again, _) = read(&db, rows().collect::<String>(), &options);
+        assert_eq!((again.rows, again.new, again.updated, again.rejected), (60_000, 0, 0, 1));
+    }
+}
+
+/// A row of `jobs`, which has no key.
+fn job(n: usize) -> String {
+    json!({"theme": format!("job {n}"), "metadata": {"n": n, "share": 0.5}}).to_string() + "\n"
+}
+
+/// Lines of an input, of which one lets something happen before it comes.
+struct Meanwhile<I, F> {
+    rows: I,
+    at: usize,
+    run: Option<F>,
+    left: Vec<u8>,
+}
+
+impl<I: Iterator<Item = (usize, String)>, F: FnOnce()> Read for Meanwhile<I, F> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.left.is_empty()
+            && let Some((number, row)) = self.rows.next()
+        {
+            if number == self.at
+                && let Some(run) = self.run.take()
+            {
+                run();
+            }
+            self.left = row.into_bytes();
+        }
+        let count = self.left.len().min(into.len());
+        into[..count].copy_from_slice(&self.left[..count]);
+        self.left.drain(..count);
+        Ok(count)
     }
 }
 

@@ -26,6 +26,7 @@ model!(
     "config_overrides",
     ConfigOverride,
     NewConfigOverride<'static>,
+    ConfigOverrideFilter<'static>,
     ConfigOverrideChanges { value: "x".into() }
 );
 model!("error_log", ErrorLog, NewErrorLog<'static>, ErrorLogFilter<'static>, number ErrorLogId,
@@ -126,7 +127,7 @@ both! {
         db.write(|c| make::discovered_video().insert_or_update(c)).unwrap();
         let again = NewDiscoveredVideo { view_count: Some(2), viral_score: None, title: "new".into(), ..seen };
         let after = db.write(|c| again.insert_or_update(c)).unwrap();
-        assert_eq!(after, DiscoveredVideo { view_count: Some(2), ..before });
+        assert_eq!(after, make::changed(&before, |row| row.view_count = Some(2)));
     }
 
     fn pipeline_runs(t) {
@@ -402,7 +403,8 @@ both! {
         let make = |_: &mut DbConnection, place| NewConfigOverride {
             key: format!("key {place}").into(), ..make::config_override()
         };
-        usual::<ConfigOverride>(&db, "no".into(), &(), make, |c| make(c, 9));
+        let filter = ConfigOverrideFilter { updated_by: Some("system") };
+        usual::<ConfigOverride>(&db, "no".into(), &filter, make, |c| NewConfigOverride { updated_by: Some("me".into()), ..make(c, 9) });
     }
 
     fn config_override_changes(t) {
@@ -424,11 +426,11 @@ both! {
         let again = NewConfigOverride { value: "off".into(), updated_by: None, ..new.clone() };
         let after = db.write(|c| again.insert_or_update(c)).unwrap();
         assert!(after.updated_at > before.updated_at);
-        let changed = ConfigOverride { value: "off".into(), updated_at: after.updated_at, ..before };
+        let changed = make::changed(&before, |row| { row.value = "off".into(); row.updated_at = after.updated_at; });
         assert_eq!(after, changed);
         let dated = NewConfigOverride { updated_at: Some(at(5)), ..again };
         assert_eq!(db.write(|c| dated.insert_or_update(c)).unwrap().updated_at, at(5));
-        assert_eq!(db.read(|c| ConfigOverride::list(c, &Page::first(9))).unwrap().len(), 1);
+        assert_eq!(db.read(|c| ConfigOverride::list(c, &Default::default(), &Page::first(9))).unwrap().len(), 1);
     }
 
     fn error_log(t) {
@@ -450,7 +452,7 @@ both! {
         assert_eq!(next.unwrap(), unresolved(Some("cut"))[5..]);
 
         let newest = unresolved(Some("cut")).remove(0);
-        assert_eq!(db.write(|c| ErrorLog::resolve(c, newest.id)).unwrap(), ErrorLog { resolved: true, ..newest });
+        assert_eq!(db.write(|c| ErrorLog::resolve(c, newest.id)).unwrap(), make::changed(&newest, |row| row.resolved = true));
         not_found(db.write(|c| ErrorLog::resolve(c, ErrorLogId(404))), "error_log", "404");
         assert_eq!(db.read(ErrorLog::count_unresolved).unwrap(), 7);
         assert_eq!(db.write(|c| ErrorLog::resolve_module(c, "cut")).unwrap(), 6);

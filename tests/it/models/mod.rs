@@ -1,5 +1,6 @@
 //! The typed models of the 22 tables.
 
+mod children;
 mod compilation;
 mod constructors;
 mod generation;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use viraldb::{Database, DbConnection, Error, Page, Result};
 
 use crate::make;
+use crate::support::newly_prepared;
 
 /// What all tables have in common.
 pub trait Model: Sized + Debug + Clone + PartialEq + Serialize {
@@ -33,6 +35,8 @@ pub trait Model: Sized + Debug + Clone + PartialEq + Serialize {
     fn insert_many(c: &mut DbConnection, new: &[Self::New]) -> Result<usize>;
     fn find(c: &mut DbConnection, key: &Self::Key) -> Result<Self>;
     fn list(c: &mut DbConnection, filter: &Self::Filter, page: &Page<Self::Key>) -> Result<Vec<Self>>;
+    fn count(c: &mut DbConnection, filter: &Self::Filter) -> Result<i64>;
+    fn exists(c: &mut DbConnection, filter: &Self::Filter) -> Result<bool>;
     /// An update of one column.
     fn touch(c: &mut DbConnection, key: &Self::Key) -> Result<Self>;
     fn delete(c: &mut DbConnection, key: &Self::Key) -> Result<usize>;
@@ -71,6 +75,7 @@ macro_rules! model {
             fn list(c: &mut DbConnection, filter: &$filter, page: &Page<$key>) -> viraldb::Result<Vec<Self>> {
                 $row::list(c, filter, page)
             }
+            model!(@counts $row $filter);
             fn touch(c: &mut DbConnection, key: &$key) -> viraldb::Result<Self> {
                 $changes { $column: Some($value), ..Default::default() }.update(c, *key)
             }
@@ -80,11 +85,11 @@ macro_rules! model {
             model!(@inserts $new);
         }
     };
-    ($table:literal, $row:ident, $new:ty, $changes:ident { $column:ident: $value:expr }) => {
+    ($table:literal, $row:ident, $new:ty, $filter:ty, $changes:ident { $column:ident: $value:expr }) => {
         impl Model for $row {
             type Key = String;
             type New = $new;
-            type Filter = ();
+            type Filter = $filter;
             type Place = std::cmp::Reverse<String>;
             const TABLE: &'static str = $table;
 
@@ -101,9 +106,10 @@ macro_rules! model {
             fn find(c: &mut DbConnection, key: &String) -> viraldb::Result<Self> {
                 $row::find(c, key)
             }
-            fn list(c: &mut DbConnection, _: &(), page: &Page<String>) -> viraldb::Result<Vec<Self>> {
-                $row::list(c, page)
+            fn list(c: &mut DbConnection, filter: &$filter, page: &Page<String>) -> viraldb::Result<Vec<Self>> {
+                $row::list(c, filter, page)
             }
+            model!(@counts $row $filter);
             fn touch(c: &mut DbConnection, key: &String) -> viraldb::Result<Self> {
                 $changes { $column: Some($value), ..Default::default() }.update(c, key)
             }
@@ -111,6 +117,14 @@ macro_rules! model {
                 $row::delete(c, key)
             }
             model!(@inserts $new);
+        }
+    };
+    (@counts $row:ident $filter:ty) => {
+        fn count(c: &mut DbConnection, filter: &$filter) -> viraldb::Result<i64> {
+            $row::count(c, filter)
+        }
+        fn exists(c: &mut DbConnection, filter: &$filter) -> viraldb::Result<bool> {
+            $row::exists(c, filter)
         }
     };
     (@inserts $new:ty) => {
@@ -136,6 +150,7 @@ fn usual<M: Model>(
     other: impl Fn(&mut DbConnection) -> M::New,
 ) {
     let mut rows: Vec<M> = Vec::new();
+    assert!(!db.read(|c| M::exists(c, filter)).unwrap());
     // Not in the order they are listed in, where that is not the order of their keys.
     for place in [3, 1, 4, 0, 2] {
         let new = db.write(|c| Ok(fits(c, place))).unwrap();
@@ -158,14 +173,19 @@ fn usual<M: Model>(
         seen.extend_from_slice(rows);
         assert!(seen.len() < 9, "the pages never end");
     }
-    if std::any::type_name::<M::Filter>() == "()" {
-        rows.push(other.clone());
-        rows.sort_by_key(|row| std::cmp::Reverse(row.place()));
-        assert_eq!(sizes, [2, 2, 2]);
-    } else {
-        assert_eq!(sizes, [2, 2, 1]);
-    }
+    assert_eq!(sizes, [2, 2, 1]);
     assert_eq!(seen, rows);
+    let of = |filter: &M::Filter| db.read(|c| Ok((M::count(c, filter)?, M::exists(c, filter)?))).unwrap();
+    assert_eq!((of(filter), of(&M::Filter::default())), ((5, true), (6, true)));
+    let ask = |c: &mut DbConnection| {
+        M::list(c, filter, &page)?;
+        M::count(c, filter)?;
+        M::exists(c, filter)
+    };
+    let mut session = db.session().unwrap();
+    ask(&mut session).unwrap();
+    assert!(newly_prepared(&mut session, ask).is_empty(), "statements stay prepared");
+    drop(session);
     let all = list(&M::Filter::default(), &Page::first(100));
     assert_eq!(all.len(), 6);
     assert!(all.contains(&other) && list(&M::Filter::default(), &Page::first(0)).is_empty());

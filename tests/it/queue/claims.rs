@@ -59,7 +59,7 @@ both! {
         ]);
         let [young] = put(&db, [|j| j.run_at = Some(hours(-2))]);
         db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(young)).set(jobs::run_at.eq(find(&db, old).run_at)).execute(c)?)).unwrap();
-        let downloads = Claim::new("w").types(["download"]);
+        let downloads = Claim::new("w").types([JobType::Download]);
         assert_eq!(ids(&claim(&db, &downloads.clone().at_most(2))), [urgent, early]);
         assert_eq!(ids(&claim(&db, &Claim::new("w").at_most(2))), [of_another_type, old]);
         assert_eq!(ids(&claim(&db, &Claim::new("w").types([JobType::Publish, JobType::Download]).at_most(50))), [young, late]);
@@ -184,7 +184,7 @@ both! {
 
     fn what_is_no_claim_is_refused(t) {
         let db = t.db();
-        for bad in [Claim::new(" "), Claim::new("w").at_most(0), Claim::new("w").at_most(10_001), Claim::new("w").lease(Duration::ZERO), Claim::new("w").types(["upload"])] {
+        for bad in [Claim::new(" "), Claim::new("w").at_most(0), Claim::new("w").at_most(10_001), Claim::new("w").lease(Duration::ZERO)] {
             let refused = db.write(|c| queue::claim(c, &bad));
             assert!(matches!(refused, Err(Error::Invalid { .. })), "{bad:?}: {refused:?}");
         }
@@ -350,7 +350,7 @@ both! {
                 video.id, video.channel_id
             ))?)
         }).unwrap();
-        let taken = claim(&db, &Claim::new("w").types(["transform"]));
+        let taken = claim(&db, &Claim::new("w").types([JobType::Transform]));
         assert_eq!(taken[0].id.to_string(), "11111111-2222-4333-8444-555555555555");
         db.write(|c| queue::complete(c, &taken[0])).unwrap();
     }
@@ -389,7 +389,7 @@ both! {
         let db = t.db();
         assert_eq!(db.read(|c| queue::stats(c, LONG)).unwrap(), []);
         put(&db, [|_| (), |j| j.run_at = Some(hours(-2)), |j| j.run_at = Some(hours(9)), |j| j.job_type = JobType::Scrape]);
-        let done = claim(&db, &Claim::new("w").types(["download"])).remove(0);
+        let done = claim(&db, &Claim::new("w").types([JobType::Download])).remove(0);
         db.write(|c| queue::complete(c, &done)).unwrap();
         let stats = db.read(|c| queue::stats(c, LONG)).unwrap();
         assert_eq!(stats.len(), 2);

@@ -77,7 +77,7 @@ both! {
                     let told = || format!("seed {seed}, {at_most} of {types:?}");
                     let is_asked = |job: &NewVideoProcessingJob<'_>| types.is_empty() || types.contains(&job.job_type);
                     let expected: Vec<_> = waiting.iter().filter(|job| is_asked(job)).take(at_most as usize).map(|job| key(job)).collect();
-                    let claimed = queue::claim(c, &Claim::new("w").types(&types).at_most(at_most))?;
+                    let claimed = queue::claim(c, &Claim::new("w").types(types.iter().copied()).at_most(at_most))?;
                     // Of those that tie it may take any; so they are compared by what they tie in.
                     let found: Vec<_> = claimed.iter().map(|job| (Reverse(job.priority), job.run_at, job.queued_at)).collect();
                     assert_eq!(found, expected, "{}", told());

@@ -253,8 +253,8 @@ both! {
             db.write(|c| Ok(c.batch_execute("ANALYZE video_processing_jobs")?)).unwrap();
         }
         let due = put(&db, [|_| (), |j| j.priority = Some(-1)]);
-        let one_type = Claim::new("w").types(["publish"]).at_most(10);
-        for (asked, index) in [(Claim::new("w"), "idx_jobs_claim"), (one_type, "idx_jobs_claim_type"), (Claim::new("w").types(["download", "publish"]).at_most(100), "idx_jobs_claim")] {
+        let one_type = Claim::new("w").types([JobType::Publish]).at_most(10);
+        for (asked, index) in [(Claim::new("w"), "idx_jobs_claim"), (one_type, "idx_jobs_claim_type"), (Claim::new("w").types([JobType::Download, JobType::Publish]).at_most(100), "idx_jobs_claim")] {
             let plan = db.read(|c| asked.explain(c)).unwrap();
             assert!(plan.contains(&format!("{index} ")), "{index} in {plan}");
             for line in plan.lines().filter(|line| line.contains("idx_") || line.contains("Index")) {

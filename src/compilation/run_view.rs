@@ -2,17 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PipelineRun;
-use crate::Page;
-use crate::compilation::{
-    Clip, ErrorLog, ErrorLogFilter, ReviewLog, ReviewLogFilter, Script, Short, TtsAudio,
+use super::{
+    Clip, ErrorLog, ErrorLogFilter, PipelineRun, ReviewLog, ReviewLogFilter, Script, Short, TtsAudio,
 };
-use crate::db::DbConnection;
+use crate::db::{DbConnection, Page};
 use crate::error::Result;
 use crate::types::PipelineRunId;
 
 /// A run with all that belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunView {
     /// The run itself.
     pub run: PipelineRun,

@@ -1,0 +1,18 @@
+//! The rows that belong to others.
+
+use diesel::associations::GroupedBy;
+
+use super::IDS;
+use crate::error::Result;
+
+/// The children of each of these parents, in the order in which `load` gives them. It is asked once for [`IDS`] parents.
+pub(crate) fn children<'p, P, C>(
+    parents: &'p [P],
+    load: impl FnMut(&'p [P]) -> Result<Vec<C>>,
+) -> Result<Vec<Vec<C>>>
+where
+    Vec<C>: GroupedBy<'p, P> + IntoIterator<Item = C>,
+{
+    let loaded: Vec<Vec<C>> = parents.chunks(IDS).map(load).collect::<Result<_>>()?;
+    Ok(loaded.into_iter().flatten().collect::<Vec<C>>().grouped_by(parents))
+}

@@ -1,0 +1,268 @@
+//! What an ingest remembers of a table whose rows have no key.
+//!
+//! A row without a key is the same as another one if it is the same in every column that it gives. Without an index that
+//! tells rows apart, each batch has to be compared with the whole table, and the time for a row grows with the table. So a
+//! long ingest reads the table once and remembers a hash of these columns and the id of each row. From then on a batch is
+//! compared only with the rows that have the same hash. Rows that are inserted meanwhile have larger ids, and are read
+//! before the next batch.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::ids::Ids;
+use super::{DbConnection, Id, Table, on_backend};
+use crate::error::{Result, ResultExt};
+
+/// Batches that are compared with the whole table before it is read: a small file is stored sooner without it.
+const BATCHES_BEFORE: usize = 4;
+
+/// Rows that are remembered at most, with about 14 bytes each. Beyond it the time for a row grows with the table.
+const MOST_ROWS: usize = 2_000_000;
+
+/// Rows that are read by one statement.
+const PAGE: usize = 50_000;
+
+/// The rows of one table, by the columns that documents give.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    of: HashMap<Vec<String>, Rows>,
+}
+
+#[derive(Debug)]
+struct Rows {
+    table: &'static str,
+    /// The SQL of what is hashed of a row of the table, which is called `old`.
+    text: String,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// So many batches were compared with the whole table.
+    Counting(usize),
+    Reading(Ids),
+    /// There are too many to remember.
+    TooMany,
+}
+
+#[derive(QueryableByName)]
+struct Hashed {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+impl Seen {
+    /// Counts a batch that is compared with the whole table. `text` is the SQL of what is hashed of a row `old`.
+    pub(super) fn count(&mut self, table: &Table, columns: &[&str], text: Option<String>) {
+        if table.id != Id::Number {
+            return; // the ids of new rows are not larger
+        }
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        match self.of.get_mut(&columns) {
+            Some(Rows { state: State::Counting(batches), .. }) => *batches += 1,
+            Some(_) => {}
+            None => {
+                if let Some(text) = text {
+                    self.of.insert(columns, Rows { table: table.name, text, state: State::Counting(1) });
+                }
+            }
+        }
+    }
+
+    /// Returns true if so many batches were compared with the whole table that it is time to [`read`](Self::read) it.
+    pub(crate) fn is_due(&self) -> bool {
+        self.of.values().any(Rows::is_due)
+    }
+
+    /// Reads the tables that are due. It takes a while, so the caller holds no lock if it can do without.
+    pub(crate) fn read(&mut self, conn: &mut DbConnection) -> Result<()> {
+        let mut room = self.room();
+        for rows in self.of.values_mut().filter(|rows| rows.is_due()) {
+            let first = one_id(conn, rows.table, "min(id)")?;
+            rows.state = State::Reading(Ids::above(first.saturating_sub(1)));
+            rows.catch_up(conn, room)?;
+            room -= rows.len().min(room);
+        }
+        // The pages that were read fill a cache, of which nobody needs anything soon.
+        on_backend!(
+            conn,
+            sqlite => |c| diesel::sql_query("PRAGMA shrink_memory").execute(c),
+            postgres => |_c| Ok(0)
+        )
+        .of("the cache", "")
+        .map(drop)
+    }
+
+    fn room(&self) -> usize {
+        MOST_ROWS.saturating_sub(self.of.values().map(Rows::len).sum())
+    }
+
+    /// The ids of the rows that may be the same as one of a batch. Returns `None` if they have to be looked for in the whole
+    /// table. `texts` gives what is hashed of each row of the batch.
+    pub(super) fn ids(
+        &mut self,
+        conn: &mut DbConnection,
+        columns: &[&str],
+        texts: impl FnOnce(&mut DbConnection) -> Result<Vec<String>>,
+    ) -> Result<Option<Vec<i64>>> {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        let room = self.room();
+        let Some(rows) = self.of.get_mut(&columns) else { return Ok(None) };
+        rows.catch_up(conn, room)?;
+        let State::Reading(ids) = &rows.state else { return Ok(None) };
+        let mut found: Vec<i64> = texts(conn)?.iter().filter_map(|text| ids.get(hash(text))).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
+    }
+}
+
+impl Rows {
+    fn is_due(&self) -> bool {
+        matches!(self.state, State::Counting(BATCHES_BEFORE..))
+    }
+
+    fn len(&self) -> usize {
+        match &self.state {
+            State::Reading(ids) => ids.len(),
+            State::Counting(_) | State::TooMany => 0,
+        }
+    }
+
+    /// Reads the rows that have come since the last time. There may be `room` more of them.
+    ///
+    /// A row that another program inserts on PostgreSQL may become visible only after rows with larger ids. It is
+    /// overlooked then, as are rows that others change meanwhile: it is as if they did so after the ingest.
+    fn catch_up(&mut self, conn: &mut DbConnection, room: usize) -> Result<()> {
+        let Self { table, text, state } = self;
+        let State::Reading(ids) = state else { return Ok(()) };
+        let most = ids.len() + room;
+        // Where a transaction was rolled back, SQLite gives the same ids to other rows.
+        let largest = one_id(conn, table, "max(id)")?;
+        ids.last = ids.last.min(largest);
+        while ids.last < largest {
+            let query = format!(
+                "SELECT id, {text} AS text FROM {table} AS old WHERE id > {} ORDER BY id LIMIT {PAGE}",
+                ids.last
+            );
+            let before = ids.last;
+            let mut is_full = false;
+            each(conn, table, &query, &mut |row| {
+                is_full |= !ids.insert(hash(&row.text), row.id);
+                ids.last = row.id;
+            })?;
+            if ids.last == before {
+                break; // the row with the largest id is gone
+            }
+            if is_full || ids.len() > most {
+                *state = State::TooMany;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The smallest or largest id; 0 if there is no row.
+fn one_id(conn: &mut DbConnection, table: &'static str, which: &str) -> Result<i64> {
+    let query = format!("SELECT coalesce({which}, 0) AS id, '' AS text FROM {table}");
+    let mut id = 0;
+    each(conn, table, &query, &mut |row| id = row.id)?;
+    Ok(id)
+}
+
+/// Tells of each row as it comes.
+fn each(
+    conn: &mut DbConnection,
+    table: &'static str,
+    query: &str,
+    tell: &mut dyn FnMut(Hashed),
+) -> Result<()> {
+    on_backend!(conn, |c| diesel::sql_query(query)
+        .load_iter::<Hashed, DefaultLoadingMode>(c)?
+        .try_for_each(|row| row.map(&mut *tell)))
+    .of(table, "")
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::InstrumentationEvent;
+    use serde_json::json;
+
+    use super::super::{Document as _, upsert};
+    use super::*;
+    use crate::Database;
+    use crate::generation::NewJob;
+
+    /// Stores one job, and returns the statements and whether it was new.
+    fn store(conn: &mut DbConnection, seen: &mut Seen, theme: &str) -> (Vec<String>, bool) {
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&statements);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                log.lock().unwrap().push(query.to_string().split(" -- binds").next().unwrap().to_owned());
+            }
+        });
+        let row = json!({"theme": theme, "metadata": {"share": -0.0, "text": "it's"}});
+        let stored = upsert(conn, &NewJob::TABLE, &[row.as_object().unwrap()], seen).unwrap();
+        conn.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        let statements = statements.lock().unwrap().clone();
+        (statements, stored.new == 1)
+    }
+
+    #[test]
+    fn after_a_few_batches_the_table_is_no_longer_read_through() {
+        let db = Database::open("sqlite::memory:").unwrap();
+        let mut seen = Seen::default();
+        db.write(|conn| {
+            let reads_all = |statements: &[String]| {
+                statements
+                    .iter()
+                    .any(|sql| sql.contains("AS old CROSS JOIN batch AS new WHERE old.\"metadata\""))
+            };
+            for theme in ["a", "b", "c", "a"] {
+                assert!(!seen.is_due());
+                let (statements, is_new) = store(conn, &mut seen, theme);
+                assert_eq!((reads_all(&statements), is_new), (true, !seen.is_due()), "{statements:?}");
+            }
+            seen.read(conn)?;
+            let (statements, is_new) = store(conn, &mut seen, "b");
+            assert!(!reads_all(&statements) && !is_new, "{statements:?}");
+            let found: Vec<&String> =
+                statements.iter().filter(|sql| sql.contains("old.id IN (2) AND ")).collect();
+            assert_eq!(found.len(), 1, "{statements:?}");
+            let (statements, is_new) = store(conn, &mut seen, "d");
+            assert!(!reads_all(&statements) && is_new, "{statements:?}");
+            let (_, is_new) = store(conn, &mut seen, "d");
+            assert!(!is_new);
+
+            // What is rolled back is not there any more, and its id is given again.
+            let undone = conn.transaction(|conn| {
+                assert!(store(conn, &mut seen, "e").1);
+                assert!(!store(conn, &mut seen, "e").1);
+                Err::<(), _>(crate::Error::invalid("it", "is undone"))
+            });
+            assert!(undone.is_err());
+            assert!(store(conn, &mut seen, "f").1);
+            assert!(store(conn, &mut seen, "e").1);
+            assert!(!store(conn, &mut seen, "e").1 && !store(conn, &mut seen, "f").1);
+            Ok(())
+        })
+        .unwrap();
+    }
+}

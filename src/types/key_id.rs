@@ -1,0 +1,43 @@
+//! Names of keys.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::{Error, Result};
+
+/// Names a key and does not tell it: the beginning of a hash of it, as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub(crate) u64);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = Error;
+
+    /// Takes the one form in which it is written.
+    fn from_str(text: &str) -> Result<Self> {
+        u64::from_str_radix(text, 16)
+            .ok()
+            .map(Self)
+            .filter(|id| id.to_string() == text)
+            .ok_or_else(|| Error::invalid("a key's id", "is 16 hexadecimal digits in lower case"))
+    }
+}
