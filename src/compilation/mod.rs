@@ -6,6 +6,7 @@ mod discovered_video;
 mod error_log;
 mod niche;
 mod pipeline_run;
+mod processed;
 mod review_log;
 mod run_view;
 mod script;
@@ -23,13 +24,13 @@ pub use clip::{Choose, Clip, ClipChanges, ClipFilter, NewClip};
 pub(crate) use discovered_video::KnownVideos;
 pub use discovered_video::{
     ContentIdRisk, DiscoveredVideo, DiscoveredVideoChanges, DiscoveredVideoFilter, NewDiscoveredVideo,
-    Processed,
 };
 pub use error_log::{ErrorLog, ErrorLogChanges, ErrorLogFilter, NewErrorLog};
 pub use niche::niches;
 pub use pipeline_run::{
     Cycle, NewPipelineRun, PipelineRun, PipelineRunChanges, PipelineRunFilter, RunStatus,
 };
+pub use processed::Processed;
 pub use review_log::{NewReviewLog, Overdue, ReviewAction, ReviewLog, ReviewLogChanges, ReviewLogFilter};
 pub use run_view::RunView;
 pub use script::{NewScript, Script, ScriptChanges, ScriptFilter};

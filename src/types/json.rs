@@ -15,6 +15,12 @@ use super::{Sealed, portable, sql};
 #[serde(transparent, bound = "")]
 pub struct Json<T: Document = serde_json::Value>(pub T);
 
+impl<T: Document> From<T> for Json<T> {
+    fn from(document: T) -> Self {
+        Self(document)
+    }
+}
+
 /// What may stand in a [`Json`] column; every type that serde can write and read.
 pub trait Document: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
 impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document for T {}
@@ -25,6 +31,12 @@ impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document f
 #[diesel(sql_type = sql::Jsonb)]
 #[serde(transparent)]
 pub struct ConfigValue(pub serde_json::Value);
+
+impl From<serde_json::Value> for ConfigValue {
+    fn from(value: serde_json::Value) -> Self {
+        Self(value)
+    }
+}
 
 impl ConfigValue {
     /// The value as it may be shown: an encrypted one without its text.

@@ -54,6 +54,7 @@ macro_rules! portable {
         }
 
         $crate::types::portable!(@text $name, "a whole number such as 17");
+        $crate::types::portable!(@from $name, i64);
     };
 
     ($(#[$doc:meta])* pub struct $name:ident(Uuid);) => {
@@ -80,6 +81,21 @@ macro_rules! portable {
             sqlite => |id| id.0.to_string(),
             |text| Ok(Self(uuid::Uuid::parse_str(&text)?)));
         $crate::types::portable!(@text $name, "a UUID such as 019a2f3c-7b1e-7000-8000-0123456789ab");
+        $crate::types::portable!(@from $name, uuid::Uuid);
+    };
+
+    (@from $name:ident, $value:ty) => {
+        impl From<$value> for $name {
+            fn from(value: $value) -> Self {
+                Self(value)
+            }
+        }
+
+        impl From<$name> for $value {
+            fn from(key: $name) -> Self {
+                key.0
+            }
+        }
     };
 
     (@text $name:ident, $form:literal) => {

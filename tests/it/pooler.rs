@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use viraldb::compilation::*;
 use viraldb::config::{Config, Scope};
@@ -20,7 +20,7 @@ use viraldb::{Database, DbConnection, Error, Options, ingest};
 use crate::make;
 use crate::support::pooler::{Pooler, SESSIONS};
 use crate::support::server::Server;
-use crate::support::{Ran, viraldb};
+use crate::support::{Ran, viraldb, wait_until};
 
 /// More than the pooler has sessions, so that they change between them all the time.
 const CLIENTS: usize = 8;
@@ -101,7 +101,7 @@ impl Pooled {
                          AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
         let mut server = self.past();
         // One that was just closed is there for a moment still.
-        until("there are no others", || {
+        wait_until("there are no others", || {
             make::query(&mut server, of_pooler).into_iter().collect::<BTreeSet<_>>() == pids
         });
         pids
@@ -116,15 +116,6 @@ fn at_once(url: &str, work: impl Fn(usize, &Database) + Sync) {
             scope.spawn(move || work(n, &Database::connect(url).unwrap()));
         }
     });
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "not in 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    start.elapsed()
 }
 
 fn count(c: &mut DbConnection, table: &str) -> u64 {
@@ -220,7 +211,7 @@ fn secrets_and_settings(t: &Pooled, db: &Database) {
     for value in 11..14 {
         theirs.set(Scope::Override, "max_concurrent_jobs", &value.into(), "me").unwrap();
         assert_eq!(theirs.get::<u32>("max_concurrent_jobs").unwrap(), value);
-        let took = until("it is seen", || mine.get::<u32>("max_concurrent_jobs").unwrap() == value);
+        let took = wait_until("it is seen", || mine.get::<u32>("max_concurrent_jobs").unwrap() == value);
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
 }
@@ -328,13 +319,13 @@ fn jobs_go_round_and_workers_wait_for_them() {
         })
         .collect();
     enqueue(JOBS);
-    until("all are done, each by one worker", || completed() == JOBS);
+    wait_until("all are done, each by one worker", || completed() == JOBS);
     // They have nothing to do now, and nobody wakes them.
     std::thread::sleep(Duration::from_secs(1));
     enqueue(1);
-    let took = until("one of them finds it", || begun() == JOBS + 1);
+    let took = wait_until("one of them finds it", || begun() == JOBS + 1);
     assert!(took < Duration::from_secs(3), "{took:?}");
-    until("it is done", || completed() == JOBS + 1);
+    wait_until("it is done", || completed() == JOBS + 1);
     let done: Vec<_> = workers
         .into_iter()
         .map(|(stop, worker)| {

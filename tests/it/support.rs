@@ -14,6 +14,7 @@ pub mod small_disk;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use viraldb::diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
@@ -190,6 +191,16 @@ impl From<Output> for Ran {
         assert!(!planted::is_in(&output.stdout), "{}", String::from_utf8_lossy(&output.stdout));
         Self::revealed(output)
     }
+}
+
+/// Waits for something that is to happen soon, and fails if it does not. Returns how long it took.
+pub fn wait_until(what: &str, mut has_happened: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !has_happened() {
+        assert!(start.elapsed() < Duration::from_secs(30), "not in 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    start.elapsed()
 }
 
 /// The statements that `work` runs on this connection.

@@ -1,5 +1,7 @@
 //! The program on each engine that it is built for.
 
+mod support;
+
 use std::fmt::Debug;
 
 use diesel::prelude::*;
@@ -9,25 +11,7 @@ use viraldb::db::migrate::{self as schema, Verdict};
 use viraldb::republishing::{ChannelId, NewChannel, NewVideo};
 use viraldb::{Database, Json, Result};
 
-#[cfg(feature = "postgres")]
-#[path = "../../../tests/it/support/server.rs"]
-mod server;
-
-/// Calls `check` with the URL of an empty database on each engine.
-fn on_each_engine(check: impl Fn(&str)) {
-    #[cfg(feature = "sqlite")]
-    {
-        let folder = tempfile::tempdir().unwrap();
-        check(&format!("sqlite://{}", folder.path().join("viral.db").display()));
-    }
-    #[cfg(feature = "postgres")]
-    {
-        let server = server::Server::new(&[]);
-        let url = server.create_database("own_tables", "template0");
-        check(&url);
-        server.drop_database(&url);
-    }
-}
+use self::support::on_each_engine;
 
 fn channel(db: &Database, name: &str) -> ChannelId {
     db.write(|c| NewChannel::new(name, format!("UC{name}")).insert(c)).unwrap().id

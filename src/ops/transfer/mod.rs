@@ -9,7 +9,9 @@ mod complete;
 mod copy;
 mod digest;
 mod json;
+mod options;
 mod read;
+mod report;
 mod row;
 mod tables;
 mod target;
@@ -21,12 +23,13 @@ use std::time::Instant;
 
 #[cfg(feature = "postgres")]
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "sqlite")]
 pub(super) use complete::digest_of;
 pub(super) use complete::require_readable;
 pub use digest::Digest;
+pub use options::{BATCH, Existing, Options};
+pub use report::{Phase, Plan, Planned, Progress, Report, Transferred};
 
 use crate::db::migrate::History;
 use crate::db::{on_backend, same_file, unfinished};
@@ -45,121 +48,11 @@ use write::Batch;
 #[cfg(feature = "sqlite")]
 pub(super) use write::Inserter;
 
-/// Rows that are written in one transaction at most, unless told otherwise.
-pub const BATCH: u32 = 20_000;
-
 /// Rows of the first transaction, when it is not known yet how long a row takes.
 const FIRST_BATCH: usize = 1_000;
 
 /// Bytes of rows after which a batch is full, however few they are.
 const BATCH_BYTES: usize = 8 << 20;
-
-/// What to do with what the target holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Existing {
-    /// Take a target that is empty, and no other.
-    #[default]
-    Refuse,
-    /// Go on with a transfer that was interrupted; or begin one, if the target is empty. A target that is a complete
-    /// copy already stays as it is.
-    Resume,
-    /// Delete it all first.
-    Replace,
-}
-
-/// How to transfer; `Options::default()` takes an empty target only.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What to do with what the target holds.
-    pub existing: Existing,
-    /// Maximum number of rows in each transaction, at least 1; [`BATCH`] unless told. 8 MiB of rows are a batch, too. There
-    /// are fewer while other programs write to a SQLite target.
-    pub batch: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { existing: Existing::default(), batch: BATCH }
-    }
-}
-
-/// What is being done with the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Its rows are written to the target.
-    Copying,
-    /// Its rows in the target are read back.
-    Comparing,
-}
-
-/// How far a transfer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub phase: Phase,
-    /// The table that it is done with.
-    pub table: &'static str,
-    /// Rows of it that are done with.
-    pub done: u64,
-    /// Rows that the source has in it.
-    pub of: u64,
-}
-
-/// What was transferred. The digests of source and target are the same.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// The source, its password masked.
-    pub from: String,
-    /// The target, its password masked.
-    pub to: String,
-    /// Rows of all tables.
-    pub rows: u64,
-    /// Those of them that an interrupted transfer had copied before.
-    pub resumed: u64,
-    /// Whether the target was a complete copy already, and nothing was written.
-    pub was_complete: bool,
-    /// How long it took.
-    pub seconds: f64,
-    /// Each table.
-    pub tables: Vec<Transferred>,
-}
-
-/// What was transferred of a table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Transferred {
-    /// The table.
-    pub table: String,
-    /// Its rows.
-    pub rows: u64,
-    /// The [`Digest`] of its rows, in hexadecimal.
-    pub digest: String,
-    /// How long it took to copy it and to read it back.
-    pub seconds: f64,
-}
-
-/// What a transfer would do.
-#[derive(Debug, Clone, Serialize)]
-pub struct Plan {
-    /// The source, its password masked.
-    pub from: String,
-    /// The target, its password masked.
-    pub to: String,
-    /// Each table.
-    pub tables: Vec<Planned>,
-}
-
-/// What a transfer would do with a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
-    /// The table.
-    pub table: String,
-    /// Rows that would be copied.
-    pub rows: u64,
-    /// Rows that an interrupted transfer has copied already.
-    pub copied: u64,
-    /// Rows of the target that would be deleted first.
-    pub deleted: u64,
-}
 
 /// Copies the 22 tables, and those that viraldb keeps for itself, from one database into another.
 ///

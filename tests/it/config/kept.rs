@@ -6,17 +6,7 @@ use viraldb::compilation::{ConfigOverride, NewConfigOverride};
 use viraldb::diesel::connection::SimpleConnection;
 
 use super::*;
-use crate::support::both;
-
-/// Asks until the answer is as expected; how long that took.
-fn until(mut is_so: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(5), "never seen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    start.elapsed()
-}
+use crate::support::{both, wait_until};
 
 both! {
     fn a_lookup_asks_nothing_while_nothing_changes(t) {
@@ -25,7 +15,7 @@ both! {
         let db = Database::open_with(&t.url, &viraldb::Options { connections: 1, busy_timeout: Duration::from_secs(3), ..Default::default() }).unwrap();
         let config = config(t, &db);
         let id = channel(&db, json!({ "max_clips": 3 }));
-        assert_eq!(until(|| config.get_for::<u32>(id, "max_clips").is_ok_and(|clips| clips == 3)).as_secs(), 0);
+        assert_eq!(wait_until("it is seen", || config.get_for::<u32>(id, "max_clips").is_ok_and(|clips| clips == 3)).as_secs(), 0);
         // Our own insert counts as a change that may not have been seen yet.
         std::thread::sleep(Duration::from_millis(600));
         assert_eq!(config.get_for::<u32>(id, "max_clips").unwrap(), 3);
@@ -47,16 +37,16 @@ both! {
         let other = Database::connect(&t.url).unwrap();
         let (mine, theirs) = (config(t, &db), config(t, &other));
         let id = channel(&db, json!({}));
-        until(|| mine.get_for::<u32>(id, "max_clips").is_ok());
+        wait_until("it is seen", || mine.get_for::<u32>(id, "max_clips").is_ok());
         for round in 1..=5 {
             let clips = 20 + round;
             mine.set(Scope::Override, "max_clips", &clips.into(), "alice").unwrap();
             assert_eq!(mine.get::<i32>("max_clips").unwrap(), clips);
-            let took = until(|| theirs.get::<i32>("max_clips").unwrap() == clips);
+            let took = wait_until("it is seen", || theirs.get::<i32>("max_clips").unwrap() == clips);
             assert!(took < Duration::from_secs(1), "{took:?}");
             theirs.set(Scope::Channel(id), "max_clips", &round.into(), "bob").unwrap();
             assert_eq!(theirs.clone().get_for::<i32>(id, "max_clips").unwrap(), round);
-            let took = until(|| mine.get_for::<i32>(id, "max_clips").unwrap() == round);
+            let took = wait_until("it is seen", || mine.get_for::<i32>(id, "max_clips").unwrap() == round);
             assert!(took < Duration::from_secs(1), "{took:?}");
         }
         mine.unset(Scope::Override, "max_clips", "alice").unwrap();
@@ -70,11 +60,11 @@ both! {
             ("DELETE FROM system_configuration", 10),
         ] {
             other.write(|c| Ok(c.batch_execute(sql)?)).unwrap();
-            let took = until(|| mine.get::<i32>("max_clips").unwrap() == clips);
+            let took = wait_until("it is seen", || mine.get::<i32>("max_clips").unwrap() == clips);
             assert!(took < Duration::from_secs(1), "{took:?} {sql}");
         }
         other.write(|c| Ok(c.batch_execute("UPDATE channels SET settings = '{\"max_clips\": 34}'")?)).unwrap();
-        assert!(until(|| mine.get_for::<i32>(id, "max_clips").unwrap() == 34) < Duration::from_secs(1));
+        assert!(wait_until("it is seen", || mine.get_for::<i32>(id, "max_clips").unwrap() == 34) < Duration::from_secs(1));
     }
 
     fn threads_never_see_a_setting_by_halves(t) {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use viraldb::ingest::{Options, Watch, ingest};
 
 use crate::make::query;
-use crate::support::{Scratch, both};
+use crate::support::{Scratch, both, wait_until};
 
 /// Longer than anything takes that is to happen.
 const LONG: Duration = Duration::from_secs(60);
@@ -200,6 +200,8 @@ both! {
         let watching = Watching::start(t, &["--format", "json", "--done", "in/done"]);
         assert_eq!(watching.report(), row("in/a.jsonl", 1, 1));
         assert_eq!(watching.report(), row("in/sub/a.jsonl.zst", 1, 1));
+        // It is moved after the report, and stays if it has changed by then.
+        wait_until("it is moved", || t.path("in/done/sub/a.jsonl.zst").exists());
         put(t, "a.jsonl", job("a2"));
         put(t, "sub/a.jsonl.zst", zstd::encode_all(job("sub2").as_bytes(), 1).unwrap());
         assert_eq!(watching.report(), row("in/a.jsonl", 1, 1));

@@ -113,6 +113,15 @@ both! {
     }
 }
 
+#[test]
+fn keys_and_documents_are_made_of_plain_values() {
+    let number: i64 = DiscoveredVideoId::from(7).into();
+    let uuid: uuid::Uuid = ChannelId::from(uuid::Uuid::nil()).into();
+    assert_eq!((number, uuid), (7, uuid::Uuid::nil()));
+    let scenes: Json = json!([1]).into();
+    assert_eq!((scenes, ConfigValue::from(json!(1))), (Json(json!([1])), ConfigValue(json!(1))));
+}
+
 #[cfg(feature = "sqlite")]
 #[test]
 fn bare_text_in_a_setting_reads_as_a_string() {

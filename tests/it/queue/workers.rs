@@ -16,21 +16,12 @@ use viraldb::{ConfigValue, DbConnection, Page};
 use super::*;
 #[cfg(feature = "postgres")]
 use crate::support::server::Server;
-use crate::support::{Scratch, both};
+use crate::support::{Scratch, both, wait_until};
 
 const SHORT: Duration = Duration::from_millis(300);
 /// A lease that is kept on a machine so busy that a thread waits for a second.
 const KEPT: Duration = Duration::from_secs(2);
 const AT_ONCE: Backoff = Backoff { base: Duration::ZERO, longest: Duration::ZERO };
-
-/// Waits for something that is to happen soon, and fails if it does not.
-fn wait_until(what: &str, mut has_happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !has_happened() {
-        assert!(Instant::now() < deadline, "not in 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Runs a worker on a thread of its own; joining it tells what it did.
 fn start<E: std::fmt::Display + 'static>(
@@ -255,7 +246,7 @@ both! {
                 // one heeds the stop, one finishes in time, one does neither
                 0 => return Err("stopped"),
                 1 => {}
-                _ => wait_until("it is lost", || job.is_lost()),
+                _ => drop(wait_until("it is lost", || job.is_lost())),
             }
             Ok(())
         });

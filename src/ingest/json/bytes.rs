@@ -1,0 +1,114 @@
+//! The bytes of JSON documents, with the line that each is on.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, Read};
+
+use crate::Error;
+
+/// What the reader of bytes and the reader of items tell each other; serde stands between them.
+#[derive(Default)]
+pub(super) struct State {
+    /// The line that is read.
+    pub(super) line: Cell<u64>,
+    /// Bytes that were read since the last item.
+    pub(super) count: Cell<usize>,
+    /// The byte that was read last.
+    pub(super) last: Cell<u8>,
+    /// Set when something that was read since the last item is not UTF-8; each such byte is a question mark to the
+    /// reader of items.
+    pub(super) is_not_utf8: Cell<bool>,
+    /// What the sink said, which serde cannot carry.
+    pub(super) failed: Cell<Option<Error>>,
+}
+
+/// Counts the lines of what it reads, and can end at the end of one.
+pub(super) struct Counted<'a, R> {
+    pub(super) input: &'a mut R,
+    pub(super) state: &'a State,
+    pub(super) at_line_end: bool,
+    pub(super) stop_at_line_end: bool,
+    /// The rest of a character of several bytes.
+    pub(super) ahead: VecDeque<u8>,
+}
+
+impl<R: BufRead> Counted<'_, R> {
+    /// Goes to the next byte that is no white space, nor a byte-order mark; whether there is one.
+    pub(super) fn skip_space(&mut self) -> io::Result<bool> {
+        self.at_line_end = false;
+        loop {
+            match self.input.fill_buf()?.first() {
+                None => return Ok(false),
+                Some(byte) if byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf) => {
+                    if *byte == b'\n' {
+                        self.state.line.set(self.state.line.get() + 1);
+                    }
+                    self.input.consume(1);
+                }
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
+    /// The next byte of what is UTF-8.
+    fn next_byte(&mut self) -> io::Result<Option<u8>> {
+        if let Some(byte) = self.ahead.pop_front() {
+            return Ok(Some(byte));
+        }
+        let Some(byte) = self.take()? else { return Ok(None) };
+        let follow = match byte {
+            0..0x80 => return Ok(Some(byte)),
+            0xc2..0xe0 => 1,
+            0xe0..0xf0 => 2,
+            0xf0..0xf5 => 3,
+            _ => 0,
+        };
+        let mut character = vec![byte];
+        while character.len() <= follow
+            && let Some(next @ 0x80..0xc0) = self.input.fill_buf()?.first().copied()
+        {
+            self.input.consume(1);
+            character.push(next);
+        }
+        if std::str::from_utf8(&character).is_err() {
+            self.state.is_not_utf8.set(true);
+            return Ok(Some(b'?'));
+        }
+        self.ahead.extend(character.get(1..).unwrap_or_default());
+        Ok(Some(byte))
+    }
+
+    fn take(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.input.fill_buf()?.first().copied();
+        self.input.consume(usize::from(byte.is_some()));
+        Ok(byte)
+    }
+
+    /// Goes behind the end of the line.
+    pub(super) fn skip_line(&mut self) -> io::Result<()> {
+        self.ahead.clear();
+        if !self.at_line_end {
+            self.input.skip_until(b'\n')?;
+            self.state.line.set(self.state.line.get() + 1);
+        }
+        self.at_line_end = false;
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Counted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let (Some(place), false) = (out.first_mut(), self.at_line_end && self.stop_at_line_end) else {
+            return Ok(0);
+        };
+        let Some(byte) = self.next_byte()? else { return Ok(0) };
+        if byte == b'\n' {
+            self.state.line.set(self.state.line.get() + 1);
+            self.at_line_end = true;
+        }
+        self.state.count.set(self.state.count.get() + 1);
+        self.state.last.set(byte);
+        *place = byte;
+        Ok(1)
+    }
+}
