@@ -22,6 +22,18 @@ pub enum DbConnection {
     Postgres(PgConnection),
 }
 
+/// Which engine it is on.
+impl std::fmt::Debug for DbConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "DbConnection::Sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "DbConnection::Postgres",
+        })
+    }
+}
+
 /// Runs Diesel code with the connection of the engine it is on, so that all of Diesel's query builder is there:
 /// `ON CONFLICT`, `RETURNING`, slices. Diesel also keeps the prepared statements of such code.
 ///

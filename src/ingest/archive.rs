@@ -26,6 +26,16 @@ pub struct Input {
     pub read: Box<dyn Read + Send>,
 }
 
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input")
+            .field("name", &self.name)
+            .field("length", &self.length)
+            .field("on_disk", &self.on_disk)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A file of an archive that is not an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
@@ -36,7 +46,7 @@ pub struct Skipped {
 }
 
 /// The inputs of a file, and the files of its archive that are not.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Inputs {
     /// What [`ingest`](super::ingest) can read, in the order of the archive.
     pub inputs: Vec<Input>,

@@ -13,6 +13,13 @@ pub struct Hidden {
     parts: Vec<(String, String)>,
 }
 
+/// How many parts it hides, and none of them.
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hidden({} parts)", self.parts.len())
+    }
+}
+
 impl Hidden {
     /// The secrets of a text if it is a URL with a password, or meant as one.
     pub fn of(text: &str) -> Option<Self> {

@@ -49,6 +49,16 @@ pub enum Destination<'a> {
     Folder(PathBuf),
 }
 
+impl std::fmt::Debug for Destination<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stream(_) => f.write_str("Stream(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Folder(path) => f.debug_tuple("Folder").field(path).finish(),
+        }
+    }
+}
+
 impl<'a> Destination<'a> {
     /// What a path means: a folder if it is one or ends in a slash, or if there are several tables; else a file.
     pub fn at(path: &Path, export: &Export) -> Self {

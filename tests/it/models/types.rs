@@ -114,6 +114,19 @@ both! {
 }
 
 #[test]
+fn a_database_is_shared_by_threads_and_errors_travel() {
+    fn shared<T: Clone + std::fmt::Debug + Send + Sync + 'static>() {}
+    fn travels<T: std::error::Error + Send + Sync + 'static>() {}
+    fn moves<T: Send + std::fmt::Debug>() {}
+    shared::<viraldb::Database>();
+    shared::<viraldb::config::Config>();
+    travels::<viraldb::Error>();
+    moves::<viraldb::DbConnection>();
+    #[cfg(feature = "async")]
+    shared::<viraldb::AsyncDatabase>();
+}
+
+#[test]
 fn keys_and_documents_are_made_of_plain_values() {
     let number: i64 = DiscoveredVideoId::from(7).into();
     let uuid: uuid::Uuid = ChannelId::from(uuid::Uuid::nil()).into();
