@@ -100,10 +100,12 @@ pub mod types;
 #[cfg(feature = "async")]
 pub use db::AsyncDatabase;
 pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upserted};
-pub use diesel;
 pub use error::{Error, ErrorKind, Result};
 pub use helpers::{get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 pub use types::{ConfigValue, CorrelationId, Json, Timestamp};
+/// The crates whose types stand in signatures, in the version that viraldb was built with.
+#[doc(no_inline)]
+pub use {chrono, diesel, serde_json, uuid};
 
 /// Runs the README's example with the doc tests.
 #[cfg(doctest)]

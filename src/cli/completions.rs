@@ -18,7 +18,7 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "viraldb", &mut script);
-        let script = String::from_utf8(script).map_err(|error| Error::Other(Box::new(error)))?;
+        let script = String::from_utf8(script).map_err(Error::other)?;
         context.output.raw(&script)?;
         Ok(ExitCode::SUCCESS)
     }

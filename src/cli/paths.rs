@@ -137,9 +137,7 @@ impl Paths {
 
     fn end_document(&self, output: &mut Output, pruned: Option<&Pruned>) -> Result<()> {
         let rest = match pruned {
-            Some(pruned) => {
-                serde_json::to_string_pretty(pruned).map_err(|error| Error::Other(error.into()))?
-            }
+            Some(pruned) => serde_json::to_string_pretty(pruned).map_err(Error::other)?,
             None if self.count == 0 => return Ok(()),
             None => String::new(),
         };

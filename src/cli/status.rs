@@ -35,7 +35,7 @@ impl Args {
         let sizes = if self.sizes { Some(ops::sizes(&db)?) } else { None };
         match context.output.format {
             Format::Table => {
-                let text = for_people(&status).map_err(|error| Error::Other(Box::new(error)))?;
+                let text = for_people(&status).map_err(Error::other)?;
                 context.output.text(&text)?;
                 if let Some(sizes) = sizes {
                     context.output.text("\n")?;

@@ -120,7 +120,7 @@ impl Analytics {
         query
             .select(Self::as_select())
             .order(analytics::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("analytics", "")
     }

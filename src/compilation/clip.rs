@@ -141,7 +141,12 @@ impl Clip {
         if let Some(after) = page.after {
             query = query.filter(clips::id.lt(after));
         }
-        query.select(Self::as_select()).order(clips::id.desc()).limit(page.limit).load(conn).of("clips", "")
+        query
+            .select(Self::as_select())
+            .order(clips::id.desc())
+            .limit(page.at_most())
+            .load(conn)
+            .of("clips", "")
     }
 
     /// How many rows there are.

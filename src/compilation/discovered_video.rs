@@ -171,7 +171,7 @@ impl DiscoveredVideo {
         query
             .select(Self::as_select())
             .order(discovered_videos::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("discovered_videos", "")
     }
@@ -206,7 +206,7 @@ impl DiscoveredVideo {
                 .filter(is_pending())
                 .filter(discovered_videos::niche.eq(niche))
                 .order(best_first())
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("discovered_videos", niche)
@@ -225,7 +225,7 @@ impl DiscoveredVideo {
                 .filter(is_pending())
                 .filter(discovered_videos::niche.eq(niche))
                 .order(best_first())
-                .limit(limit)
+                .limit(limit.max(0))
         };
         let scored = || best(limit).filter(discovered_videos::viral_score.ge(min_score));
         let mut taken: Vec<Self> = on_backend!(

@@ -121,7 +121,7 @@ impl ErrorLog {
         query
             .select(Self::as_select())
             .order(error_log::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("error_log", "")
     }

@@ -136,7 +136,7 @@ impl PipelineRun {
         query
             .select(Self::as_select())
             .order(pipeline_runs::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("pipeline_runs", "")
     }

@@ -109,7 +109,7 @@ impl ReviewLog {
         query
             .select(Self::as_select())
             .order(review_log::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("review_log", "")
     }
@@ -142,7 +142,7 @@ impl ReviewLog {
                 .filter(pipeline_runs::status.eq(RunStatus::Review))
                 .filter(lifecycle::is_open().and(not(exists(superseded))))
                 .order((review_log::sent_at, review_log::id))
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("review_log", "")

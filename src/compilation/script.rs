@@ -108,7 +108,7 @@ impl Script {
         query
             .select(Self::as_select())
             .order(scripts::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("scripts", "")
     }

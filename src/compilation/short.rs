@@ -118,7 +118,12 @@ impl Short {
         if let Some(after) = page.after {
             query = query.filter(shorts::id.lt(after));
         }
-        query.select(Self::as_select()).order(shorts::id.desc()).limit(page.limit).load(conn).of("shorts", "")
+        query
+            .select(Self::as_select())
+            .order(shorts::id.desc())
+            .limit(page.at_most())
+            .load(conn)
+            .of("shorts", "")
     }
 
     /// How many rows there are.

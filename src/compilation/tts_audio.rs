@@ -104,7 +104,7 @@ impl TtsAudio {
         query
             .select(Self::as_select())
             .order(tts_audio::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("tts_audio", "")
     }

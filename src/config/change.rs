@@ -111,7 +111,7 @@ impl Change {
             if let Some(after) = page.after {
                 query = query.filter(viraldb_config_changes::id.lt(after));
             }
-            query.order(viraldb_config_changes::id.desc()).limit(page.limit).load(c)
+            query.order(viraldb_config_changes::id.desc()).limit(page.at_most()).load(c)
         })
         .of("viraldb_config_changes", key)
     }

@@ -93,7 +93,7 @@ impl ConfigOverride {
         query
             .select(Self::as_select())
             .order(config_overrides::key)
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("config_overrides", "")
     }

@@ -147,7 +147,7 @@ where
     let permits = permits.cloned();
     async move {
         let permit = match permits {
-            Some(permits) => Some(permits.acquire_owned().await.map_err(|error| Error::Other(error.into()))?),
+            Some(permits) => Some(permits.acquire_owned().await.map_err(Error::other)?),
             None => None,
         };
         let task = spawn_blocking(move || {
@@ -159,7 +159,7 @@ where
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 // The runtime was shut down before the work began.
-                Err(error) => Err(Error::Other(error.into())),
+                Err(error) => Err(Error::other(error)),
             },
         }
     }

@@ -231,11 +231,11 @@ pub(crate) fn lock_ingest(conn: &mut DbConnection) -> Result<()> {
 /// A page of a list: at most `limit` rows, beginning behind the row whose key is `after`.
 ///
 /// Pages hold while rows come and go, and a later page costs no more than the first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<K> {
     /// Key of the last row of the page before; `None` is the first page.
     pub after: Option<K>,
-    /// Most rows to return.
+    /// Most rows to return; none if it is negative.
     pub limit: i64,
 }
 
@@ -249,10 +249,15 @@ impl<K> Page<K> {
     pub const fn after(key: K, limit: i64) -> Self {
         Self { after: Some(key), limit }
     }
+
+    /// The limit for both engines: a negative one is all rows to SQLite and an error to PostgreSQL.
+    pub(crate) fn at_most(&self) -> i64 {
+        self.limit.max(0)
+    }
 }
 
 /// What became of rows that were inserted or, where their key was known, updated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Upserted {
     /// Rows that were not there.
     pub new: usize,

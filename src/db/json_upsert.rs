@@ -109,7 +109,7 @@ pub fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(row) {
         Ok(Value::Object(document)) => Ok(document),
         Ok(other) => Err(Error::invalid(other.to_string(), "is no row")),
-        Err(error) => Err(Error::Other(Box::new(error))),
+        Err(error) => Err(Error::other(error)),
     }
 }
 

@@ -197,6 +197,11 @@ impl Error {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
+    /// An [`Error::Other`], for a closure of `read` or `write` that has an error of its own: `.map_err(Error::other)`.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+
     /// An [`Error::Io`] on a file.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }

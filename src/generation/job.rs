@@ -96,7 +96,7 @@ impl Job {
         if let Some(after) = page.after {
             query = query.filter(jobs::id.lt(after));
         }
-        query.select(Self::as_select()).order(jobs::id.desc()).limit(page.limit).load(conn).of("jobs", "")
+        query.select(Self::as_select()).order(jobs::id.desc()).limit(page.at_most()).load(conn).of("jobs", "")
     }
 
     /// How many rows there are.

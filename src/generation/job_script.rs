@@ -115,7 +115,7 @@ impl JobScript {
         query
             .select(Self::as_select())
             .order(job_scripts::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("job_scripts", "")
     }

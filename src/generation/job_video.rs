@@ -133,7 +133,7 @@ impl JobVideo {
         query
             .select(Self::as_select())
             .order(job_videos::id.desc())
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("job_videos", "")
     }

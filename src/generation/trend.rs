@@ -126,7 +126,12 @@ impl Trend {
         if let Some(after) = page.after {
             query = query.filter(trends::id.lt(after));
         }
-        query.select(Self::as_select()).order(trends::id.desc()).limit(page.limit).load(conn).of("trends", "")
+        query
+            .select(Self::as_select())
+            .order(trends::id.desc())
+            .limit(page.at_most())
+            .load(conn)
+            .of("trends", "")
     }
 
     /// How many rows there are.
@@ -172,7 +177,7 @@ impl Trend {
             Self::query()
                 .filter(trends::platform.eq(platform))
                 .order((sql::<Untyped>("trends.views DESC NULLS LAST"), trends::id))
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("trends", platform)
@@ -273,8 +278,7 @@ impl Document for NewTrend<'static> {
             documents.iter().copied().partition(|document| document.contains_key("id"));
         let collected =
             collected.into_iter().map(|document| serde_json::from_value(Value::Object(document.clone())));
-        let collected: Vec<Self> =
-            collected.collect::<Result<_, _>>().map_err(|error| Error::Other(Box::new(error)))?;
+        let collected: Vec<Self> = collected.collect::<Result<_, _>>().map_err(Error::other)?;
         let mut stored = json_upsert::upsert(conn, &Self::TABLE, &by_id, seen)?;
         stored += Self::put_many(conn, collected.iter())?;
         Ok(stored)

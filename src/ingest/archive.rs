@@ -70,7 +70,7 @@ pub struct Inputs {
 ///
 /// # fn main() -> viraldb::Result<()> {
 /// let db = Database::open("sqlite://viral.db")?;
-/// let file = std::fs::File::open("export.zip").map_err(|error| viraldb::Error::Other(error.into()))?;
+/// let file = std::fs::File::open("export.zip").map_err(viraldb::Error::other)?;
 /// for input in ingest::inputs("export.zip", file)?.inputs {
 ///     let report = ingest::ingest(&db, &input.name, input.read, &ingest::Options::default(), &mut |_| Ok(()))?;
 ///     println!("{}: {} new", report.file, report.new);

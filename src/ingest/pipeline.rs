@@ -70,5 +70,5 @@ fn read_blocks(
 
 fn send(sender: &SyncSender<Block>, block: &mut Block) -> Result<()> {
     // The writer is gone only if it has failed, and says why itself.
-    sender.send(std::mem::take(block)).map_err(|_| Error::Other("the rows could not be stored".into()))
+    sender.send(std::mem::take(block)).map_err(|_| Error::other("the rows could not be stored"))
 }

@@ -154,7 +154,8 @@ impl Watch {
         self
     }
 
-    /// Stops the watch; `watch.stop().on_signals()?` for SIGTERM and SIGINT.
+    /// The handle that stops the watch, for another thread; `watch.stop().on_signals()?` for SIGTERM and SIGINT.
+    #[must_use = "it is the handle; `.stop()` on it stops the watch"]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }

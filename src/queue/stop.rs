@@ -23,8 +23,7 @@ impl Stop {
     /// Stops the worker when the process is sent SIGTERM or SIGINT (Ctrl-C).
     pub fn on_signals(&self) -> Result<()> {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&self.0))
-                .map_err(|error| Error::Other(Box::new(error)))?;
+            signal_hook::flag::register(signal, Arc::clone(&self.0)).map_err(Error::other)?;
         }
         Ok(())
     }

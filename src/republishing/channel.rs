@@ -175,7 +175,7 @@ impl Channel {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((channels::created_at.desc(), channels::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("channels", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

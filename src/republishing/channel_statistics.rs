@@ -114,7 +114,7 @@ impl ChannelStatistics {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((channel_statistics::timestamp.desc(), channel_statistics::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("channel_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

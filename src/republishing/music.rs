@@ -124,7 +124,7 @@ impl Music {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((music::created_at.desc(), music::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("music", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

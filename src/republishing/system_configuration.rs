@@ -62,7 +62,7 @@ impl fmt::Debug for SystemConfiguration {
 
 /// What is known of a new row; `None` leaves a column to its default. The fields are those of
 /// [`SystemConfiguration`].
-#[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
+#[derive(Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
 #[diesel(table_name = system_configuration, primary_key(key))]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // as the row's
@@ -77,13 +77,38 @@ pub struct NewSystemConfiguration<'a> {
 
 /// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
 /// those of [`SystemConfiguration`].
-#[derive(Debug, Clone, Default, AsChangeset)]
+#[derive(Clone, Default, AsChangeset)]
 #[diesel(table_name = system_configuration)]
 #[allow(missing_docs)] // as the row's
 pub struct SystemConfigurationChanges<'a> {
     pub value: Option<ConfigValue>,
     pub description: Option<Option<Cow<'a, str>>>,
     pub encrypted: Option<bool>,
+}
+
+/// It shows no value that may be a secret.
+impl fmt::Debug for NewSystemConfiguration<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSystemConfiguration")
+            .field("key", &self.key)
+            .field("value", &self.value.shown(self.encrypted == Some(true)))
+            .field("description", &self.description)
+            .field("encrypted", &self.encrypted)
+            .field("created_at", &self.created_at)
+            .field("updated_at", &self.updated_at)
+            .finish()
+    }
+}
+
+/// It shows no value that may be a secret: not unless `encrypted` says that it is none.
+impl fmt::Debug for SystemConfigurationChanges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemConfigurationChanges")
+            .field("value", &self.value.as_ref().map(|value| value.shown(self.encrypted != Some(false))))
+            .field("description", &self.description)
+            .field("encrypted", &self.encrypted)
+            .finish()
+    }
 }
 
 /// Which rows to list; `None` asks nothing of a column.
@@ -129,7 +154,7 @@ impl SystemConfiguration {
         query
             .select(Self::as_select())
             .order(system_configuration::key)
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("system_configuration", "")
     }

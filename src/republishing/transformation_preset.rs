@@ -113,7 +113,7 @@ impl TransformationPreset {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((transformation_presets::created_at.desc(), transformation_presets::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("transformation_presets", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

@@ -238,7 +238,7 @@ impl Video {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((videos::created_at.desc(), videos::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("videos", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

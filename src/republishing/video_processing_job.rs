@@ -177,7 +177,7 @@ impl VideoProcessingJob {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((video_processing_jobs::queued_at.desc(), video_processing_jobs::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("video_processing_jobs", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
@@ -224,7 +224,7 @@ impl VideoProcessingJob {
                     video_processing_jobs::queued_at,
                     video_processing_jobs::id,
                 ))
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("video_processing_jobs", job_type)

@@ -104,7 +104,7 @@ impl VideoStatistics {
         let rows: Vec<Self> = query
             .select(Self::as_select())
             .order((video_statistics::timestamp.desc(), video_statistics::id.desc()))
-            .limit(page.limit)
+            .limit(page.at_most())
             .load(conn)
             .of("video_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {

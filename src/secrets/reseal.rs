@@ -365,7 +365,7 @@ fn exchange(conn: &mut DbConnection, keyring: &Keyring, column: Column, rows: &[
         conn,
         sqlite => |c| {
             let rows: Vec<[&str; 3]> = rows.iter().map(|row| [&*row.row, &row.old, &row.new]).collect();
-            let rows = serde_json::to_string(&rows).map_err(|error| crate::Error::Other(Box::new(error)))?;
+            let rows = serde_json::to_string(&rows).map_err(crate::Error::other)?;
             diesel::sql_query(sql).bind::<Text, _>(rows).execute(c)
         },
         postgres => |c| {

@@ -72,7 +72,7 @@ impl<T: Series> Select<T> {
 
     /// The newest row of each there is, in their order.
     pub fn latest_of_all<K: Display>(page: &Page<K>) -> Self {
-        Self::new(Which::LatestBehind(page.after.as_ref().map(ToString::to_string), page.limit))
+        Self::new(Which::LatestBehind(page.after.as_ref().map(ToString::to_string), page.at_most()))
     }
 
     /// Two rows for each that was measured at or before `to`, in the order given; see [`super::Growth`].

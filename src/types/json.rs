@@ -32,6 +32,12 @@ impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document f
 #[serde(transparent)]
 pub struct ConfigValue(pub serde_json::Value);
 
+impl From<ConfigValue> for serde_json::Value {
+    fn from(value: ConfigValue) -> Self {
+        value.0
+    }
+}
+
 impl From<serde_json::Value> for ConfigValue {
     fn from(value: serde_json::Value) -> Self {
         Self(value)

@@ -9,7 +9,7 @@ mod text_enum;
 mod timestamp;
 
 pub use id::*;
-pub use json::{ConfigValue, Json};
+pub use json::{ConfigValue, Document, Json};
 pub use key_id::KeyId;
 pub use sealed::Sealed;
 pub(crate) use sealed::{NotSealed, PREFIX, VERSION, sealed_parts};

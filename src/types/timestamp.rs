@@ -116,9 +116,16 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// To the microsecond; outside of the years 1 to 9999, which both engines keep, the first or the last moment of them.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
-        Self(at.trunc_subsecs(6))
+        Self(at.trunc_subsecs(6)).within_the_calendar()
+    }
+}
+
+impl From<Timestamp> for DateTime<Utc> {
+    fn from(at: Timestamp) -> Self {
+        at.0
     }
 }
 

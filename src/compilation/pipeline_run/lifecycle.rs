@@ -192,7 +192,7 @@ impl PipelineRun {
             Self::query()
                 .filter(pipeline_runs::status.eq(RunStatus::Running))
                 .order(pipeline_runs::id)
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("pipeline_runs", "")

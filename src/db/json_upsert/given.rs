@@ -78,7 +78,7 @@ impl<'r> Given<'r> {
             return Ok(Self::Values(columns.iter().map(|column| row.bound(table, column)).collect()));
         }
         let documents: Vec<_> = rows.iter().map(|row| Document { row, times }).collect();
-        let documents = serde_json::to_string(&documents).map_err(|error| Error::Other(Box::new(error)))?;
+        let documents = serde_json::to_string(&documents).map_err(Error::other)?;
         Ok(Self::Documents(documents.into()))
     }
 

@@ -306,7 +306,7 @@ fn begin(conn: &mut DbConnection, application: Application, source: &str, last_i
             )
         })
         .collect();
-    let reserved = serde_json::to_string(last_ids).map_err(|error| Error::Other(Box::new(error)))?;
+    let reserved = serde_json::to_string(last_ids).map_err(Error::other)?;
     conn.batch_execute(&format!(
         "{sequences}CREATE TABLE IF NOT EXISTS {TAKEOVER} \
          (application text PRIMARY KEY NOT NULL, source text NOT NULL, last_ids text NOT NULL)"

@@ -33,7 +33,7 @@ use batch::{Batch, Plan};
 use source::{Source, Tables};
 
 /// How to take over; `Options::default()` recognises the application and seals nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options<'a> {
     /// The application that made the source, where its tables do not tell.
     pub application: Option<Application>,
@@ -238,7 +238,7 @@ fn at_once(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
             is_as_it_was()?;
             run.require_strict(&all)?;
             taken = Some((all, left));
-            if is_dry { Err(Error::Other("taken back".into())) } else { Ok(()) }
+            if is_dry { Err(Error::other("taken back")) } else { Ok(()) }
         })
     });
     let (tables, left) = match (done, taken) {

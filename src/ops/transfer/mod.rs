@@ -388,7 +388,7 @@ impl<'a> Sender<'_, 'a> {
         let next = Batch::new(batch.table, after);
         let full = std::mem::replace(batch, next).up_to(after);
         // The writer is gone only if it has failed, and tells why itself.
-        self.batches.send(full).map_err(|_| Error::Other("the rows could not be written".into()))
+        self.batches.send(full).map_err(|_| Error::other("the rows could not be written"))
     }
 }
 

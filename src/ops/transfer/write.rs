@@ -133,7 +133,7 @@ fn first_refused(target: &Database, batch: &Batch<'_>, error: Error) -> Result<E
         let middle = good.midpoint(bad);
         let tried: Result<()> = target.write(|conn| {
             insert(conn, batch, middle)?;
-            Err(Error::Other("taken back".into()))
+            Err(Error::other("taken back"))
         });
         match tried {
             Err(Error::Other(_)) => good = middle,

@@ -97,7 +97,9 @@ impl Worker {
         self
     }
 
-    /// What stops it.
+    /// The handle that stops it, for another thread: `worker.stop().stop()`, or `worker.stop().on_signals()?` for SIGTERM and
+    /// SIGINT.
+    #[must_use = "it is the handle; `.stop()` on it stops the worker"]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
@@ -144,7 +146,7 @@ impl Worker {
 }
 
 /// What became of the jobs of a worker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Done {
     /// Their handler returned `Ok`.
     pub completed: u64,

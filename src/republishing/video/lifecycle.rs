@@ -112,7 +112,7 @@ impl Video {
                 .filter(videos::publication_status.eq(PublicationStatus::Scheduled))
                 .filter(videos::scheduled_publication_at.le(now))
                 .order((videos::scheduled_publication_at, videos::id))
-                .limit(limit)
+                .limit(limit.max(0))
                 .load(c)
         })
         .of("videos", "")

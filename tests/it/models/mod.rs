@@ -189,6 +189,7 @@ fn usual<M: Model>(
     let all = list(&M::Filter::default(), &Page::first(100));
     assert_eq!(all.len(), 6);
     assert!(all.contains(&other) && list(&M::Filter::default(), &Page::first(0)).is_empty());
+    assert!(list(&M::Filter::default(), &Page::first(-1)).is_empty());
 
     let two = db.write(|c| Ok([fits(c, 5), fits(c, 6)])).unwrap();
     assert_eq!(db.write(|c| M::insert_many(c, &two)).unwrap(), 2);

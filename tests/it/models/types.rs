@@ -127,10 +127,32 @@ fn a_database_is_shared_by_threads_and_errors_travel() {
 }
 
 #[test]
+fn a_setting_that_may_be_a_secret_is_not_printed() {
+    let value = || ConfigValue(json!("hunter2"));
+    let sealed =
+        NewSystemConfiguration { encrypted: Some(true), ..NewSystemConfiguration::new("k", value()) };
+    let maybe = SystemConfigurationChanges { value: Some(value()), ..Default::default() };
+    for text in [format!("{sealed:?}"), format!("{maybe:?}")] {
+        assert!(text.contains("not sealed") && !text.contains("hunter2"), "{text}");
+    }
+    let plain = SystemConfigurationChanges { encrypted: Some(false), ..maybe };
+    let texts = [format!("{plain:?}"), format!("{:?}", NewSystemConfiguration::new("k", value()))];
+    assert!(texts.iter().all(|text| text.contains("hunter2")), "{texts:?}");
+}
+
+#[test]
 fn keys_and_documents_are_made_of_plain_values() {
     let number: i64 = DiscoveredVideoId::from(7).into();
     let uuid: uuid::Uuid = ChannelId::from(uuid::Uuid::nil()).into();
     assert_eq!((number, uuid), (7, uuid::Uuid::nil()));
+    let far = chrono::DateTime::<chrono::Utc>::MAX_UTC;
+    let last = Timestamp::from(far);
+    assert_eq!(last.to_string(), "9999-12-31T23:59:59Z");
+    assert_eq!(last.to_string().parse::<Timestamp>().unwrap(), last);
+    assert_eq!(chrono::DateTime::from(last), last.to_utc());
+    let key: viraldb::secrets::KeyId = serde_json::from_value(json!("00000000000000ff")).unwrap();
+    assert_eq!(serde_json::to_value(key).unwrap(), json!("00000000000000ff"));
+    assert!(serde_json::from_value::<viraldb::secrets::KeyId>(json!("FF")).is_err());
     let scenes: Json = json!([1]).into();
     assert_eq!((scenes, ConfigValue::from(json!(1))), (Json(json!([1])), ConfigValue(json!(1))));
 }
