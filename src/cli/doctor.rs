@@ -69,7 +69,7 @@ fn for_people(context: &mut Context, report: &Report) -> Result<()> {
         head += &format!(" {part}");
     }
     context.say(&format!("{}\n", visible(&head)))?;
-    for Mended { check, what, done } in mended {
+    for Mended { check, what, done, .. } in mended {
         let text = format!("{:<8} {check:<15} {}\n", "mended", visible(what));
         context.output.text(&text)?;
         context.output.text(&line("did", done))?;

@@ -71,7 +71,7 @@ const ANSWER: u64 = 80;
 
 /// Shows what is replaced and asks.
 fn agreed(planned: &Planned) -> Result<bool> {
-    let Planned { backup, database, replaced_bytes, replaced_rows } = planned;
+    let Planned { backup, database, replaced_bytes, replaced_rows, .. } = planned;
     let of = match (&backup.database, backup.created_at, backup.rows) {
         (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {rows} rows"),
         _ => backup.state.clone(),

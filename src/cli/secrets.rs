@@ -288,13 +288,13 @@ fn verify(context: &mut Context) -> Result<ExitCode> {
 }
 
 fn line(failure: &secrets::Failure) -> String {
-    let secrets::Failure { table, column, row, reason } = failure;
+    let secrets::Failure { table, column, row, reason, .. } = failure;
     super::output::visible(&format!("{table}.{column} of {row} {reason}"))
 }
 
 /// What was sealed anew, and what could not be; exit 4 if there is any of these.
 fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<ExitCode> {
-    let Resealed { resealed: count, failed, failures, left } = resealed;
+    let Resealed { resealed: count, failed, failures, left, .. } = resealed;
     let mut text = format!("{count} {verb}");
     if *failed > 0 {
         text += &format!(", {failed} left as they are, which do not open");

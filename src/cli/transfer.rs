@@ -87,7 +87,7 @@ fn show_report(context: &mut Context, report: &Report) -> Result<()> {
 }
 
 fn advance(bar: &ProgressBar, at: Progress) {
-    let Progress { phase, table, done, of } = at;
+    let Progress { phase, table, done, of, .. } = at;
     if done == 0 {
         bar.reset();
         let verb = if phase == Phase::Copying { "copying" } else { "comparing" };

@@ -73,6 +73,7 @@ portable! {
 /// One change of a setting: a row of `viraldb_config_changes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, HasQuery)]
 #[diesel(table_name = viraldb_config_changes, check_for_backend(crate::db::MultiBackend))]
+#[non_exhaustive]
 pub struct Change {
     /// A later change has a higher one.
     pub id: ConfigChangeId,

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 
 /// A setting with all its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Explained {
     /// Its name.
     pub key: String,
@@ -34,6 +35,7 @@ pub struct Explained {
 
 /// What one layer says of a setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LayerValue {
     /// The layer.
     pub layer: Layer,

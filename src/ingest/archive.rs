@@ -38,6 +38,7 @@ impl std::fmt::Debug for Input {
 
 /// A file of an archive that is not an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Its name, as [`Input::name`].
     pub name: String,
@@ -47,6 +48,7 @@ pub struct Skipped {
 
 /// The inputs of a file, and the files of its archive that are not.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Inputs {
     /// What [`ingest`](super::ingest) can read, in the order of the archive.
     pub inputs: Vec<Input>,

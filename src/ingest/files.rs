@@ -32,6 +32,7 @@ pub struct InputFile {
 
 /// The files that [`files`] found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Files {
     /// The files, each once, in the order of the names; those of a folder are sorted by name.
     pub files: Vec<InputFile>,

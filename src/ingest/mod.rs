@@ -115,6 +115,7 @@ impl Options<'_> {
 
 /// What came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Name of the input.
     pub file: String,
@@ -141,6 +142,7 @@ pub struct Report {
 
 /// A bad row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Reject {
     /// Name of the input.
     pub file: String,

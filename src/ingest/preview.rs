@@ -17,6 +17,7 @@ const SHOWN: usize = 3;
 
 /// How an input is understood.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Preview {
     /// Its format.
     pub format: Format,

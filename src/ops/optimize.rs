@@ -12,6 +12,7 @@ use crate::{Database, DbConnection, Result};
 
 /// What was done, and what it came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Optimized {
     /// The database, its password masked.
     pub database: String,

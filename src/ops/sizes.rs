@@ -10,6 +10,7 @@ use crate::{Database, Result};
 
 /// Room that a table takes, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
+#[non_exhaustive]
 pub struct TableSize {
     /// The table.
     #[diesel(sql_type = Text)]

@@ -11,6 +11,7 @@ use crate::{Database, DbConnection, Result};
 
 /// What is in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The database, its password masked.
     pub database: String,
@@ -43,6 +44,7 @@ pub type StatusCounts = std::collections::BTreeMap<String, i64>;
 
 /// How many videos are pending in a niche.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NichePending {
     /// The niche.
     pub niche: String,

@@ -16,6 +16,7 @@ const BATCH: i64 = 1_000;
 
 /// What became of jobs whose lease had expired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Rescued {
     /// Back to work.
     pub retrying: usize,

@@ -14,6 +14,7 @@ use crate::types::sql::{Nullable, Text, Timestamptz};
 
 /// The jobs of one type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, QueryableByName)]
+#[non_exhaustive]
 pub struct TypeStats {
     /// Type of job.
     #[diesel(sql_type = Text)]

@@ -23,6 +23,7 @@ const TOLD: usize = 20;
 
 /// A value that does not open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// Its table.
     pub table: String,
@@ -44,6 +45,7 @@ impl Failure {
 
 /// How far a walk is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Values that are done with.
     pub done: u64,
@@ -53,6 +55,7 @@ pub struct Progress {
 
 /// What became of values that were to be sealed anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Resealed {
     /// Values that are sealed under the first key now, or in a dry run would be.
     pub resealed: u64,

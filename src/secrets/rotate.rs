@@ -74,6 +74,7 @@ fn retire(db: &Database, keyring: &Keyring) -> Result<()> {
 
 /// How many values open and how many do not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// Values that open.
     pub opened: u64,

@@ -15,6 +15,7 @@ use crate::types::{PREFIX, Timestamp};
 
 /// What is sealed in a database, and under which keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The keys of the keyring, in order, and then those that the database knows besides.
     pub keys: Vec<KeyStatus>,
@@ -24,6 +25,7 @@ pub struct Status {
 
 /// A key, and what it seals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct KeyStatus {
     /// The key.
     pub key: KeyId,
@@ -41,6 +43,7 @@ pub struct KeyStatus {
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ColumnStatus {
     /// Its table.
     pub table: &'static str,

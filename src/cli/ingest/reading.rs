@@ -47,7 +47,7 @@ impl<'a> Reading<'a> {
         watch: Option<&Watch>,
     ) -> Result<()> {
         progress.begin(file);
-        let Inputs { inputs, skipped, modified } = file.open()?;
+        let Inputs { inputs, skipped, modified, .. } = file.open()?;
         if !context.quiet {
             progress.hide(|| {
                 for file in skipped {
@@ -152,7 +152,7 @@ impl DryRun {
 
 /// How an input is understood, for people.
 fn preview_lines(name: &str, preview: &Preview) -> String {
-    let Preview { format, table, mapping, rows } = preview;
+    let Preview { format, table, mapping, rows, .. } = preview;
     let mut lines = format!("{}  dry run, nothing is written: {format} for {table}\n", visible(name));
     for (ours, csv) in mapping {
         lines += &format!("  {ours} is {}\n", quoted(csv));

@@ -15,6 +15,7 @@ use crate::{DatabaseUrl, Error, Result, Timestamp};
 
 /// How a drill went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Drilled {
     /// The backup that was restored.
     pub file: PathBuf,

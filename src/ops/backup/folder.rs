@@ -13,6 +13,7 @@ use crate::{DatabaseUrl, Error, Result};
 
 /// One backup of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Listed {
     /// The file.
     pub file: PathBuf,

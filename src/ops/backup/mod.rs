@@ -49,6 +49,7 @@ use crate::{DatabaseUrl, Error, Result};
 
 /// How far a backup or a restore is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// What is being done.
     pub step: Step,

@@ -14,6 +14,7 @@ use crate::{DatabaseUrl, Error, Result};
 
 /// What a restore would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Planned {
     /// The backup.
     pub backup: Listed,

@@ -28,6 +28,7 @@ pub struct Restore {
 
 /// What a restore has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Restored {
     /// The database that is there now, its password masked.
     pub database: String,

@@ -15,6 +15,7 @@ use crate::{Error, Result};
 
 /// A backup that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// The file.
     pub file: PathBuf,

@@ -62,6 +62,7 @@ impl Severity {
 
 /// What was found, why it matters, and what mends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// What was looked at.
     pub check: Check,
@@ -146,6 +147,7 @@ pub(super) const RESTORE: &str = "stop what writes, and restore the newest backu
 
 /// Something that was mended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Mended {
     /// What was looked at.
     pub check: Check,
@@ -171,6 +173,7 @@ pub enum Verdict {
 
 /// What an examination found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The database, its password masked.
     pub database: String,

@@ -23,6 +23,7 @@ use crate::{Database, DbConnection, Error, Result};
 
 /// One thing in which a database is not what our migrations make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// How bad it is: what is missing or changed is an error, what is there besides a warning, an index that is
     /// there besides no more than to be known.

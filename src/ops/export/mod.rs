@@ -71,6 +71,7 @@ impl<'a> Destination<'a> {
 
 /// A table that was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Exported {
     /// The table.
     pub table: String,

@@ -85,6 +85,7 @@ impl Prune {
 
 /// What went, or in a dry run would go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pruned {
     /// Whether nothing was deleted.
     pub dry_run: bool,

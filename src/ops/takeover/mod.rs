@@ -47,6 +47,7 @@ pub struct Options<'a> {
 
 /// How far a takeover is. Into SQLite, each table comes twice: when it is read, and when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The table of the source.
     pub table: &'static str,
@@ -58,6 +59,7 @@ pub struct Progress {
 
 /// A row that was not taken.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Reject {
     /// The table of the source.
     pub table: String,
@@ -71,6 +73,7 @@ pub struct Reject {
 
 /// What was taken over.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The application that made the source.
     pub application: String,
@@ -98,6 +101,7 @@ pub struct Report {
 
 /// What was taken of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Taken {
     /// The table of the source.
     pub from: String,

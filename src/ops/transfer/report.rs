@@ -13,6 +13,7 @@ pub enum Phase {
 
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// What is being done.
     pub phase: Phase,
@@ -26,6 +27,7 @@ pub struct Progress {
 
 /// What was transferred. The digests of source and target are the same.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The source, its password masked.
     pub from: String,
@@ -45,6 +47,7 @@ pub struct Report {
 
 /// What was transferred of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Transferred {
     /// The table.
     pub table: String,
@@ -58,6 +61,7 @@ pub struct Transferred {
 
 /// What a transfer would do.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The source, its password masked.
     pub from: String,
@@ -69,6 +73,7 @@ pub struct Plan {
 
 /// What a transfer would do with a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Planned {
     /// The table.
     pub table: String,

@@ -43,6 +43,12 @@ fn claim(db: &Database, claim: &Claim) -> Vec<VideoProcessingJob> {
     db.write(|c| queue::claim(c, claim)).unwrap()
 }
 
+/// How many jobs were rescued to be retried, and how many have failed for good.
+fn rescued(rescued: viraldb::Result<queue::Rescued>) -> (usize, usize) {
+    let rescued = rescued.unwrap();
+    (rescued.retrying, rescued.failed)
+}
+
 fn find(db: &Database, id: VideoProcessingJobId) -> VideoProcessingJob {
     db.read(|c| VideoProcessingJob::find(c, id)).unwrap()
 }
