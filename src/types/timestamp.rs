@@ -116,10 +116,10 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// To the microsecond; outside of the years 1 to 9999, which both engines keep, the first or the last moment of them.
+/// To the microsecond. SQLite refuses a moment outside of the years 0 to 9999.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
-        Self(at.trunc_subsecs(6)).within_the_calendar()
+        Self(at.trunc_subsecs(6))
     }
 }
 
