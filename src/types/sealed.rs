@@ -38,6 +38,8 @@ pub(crate) fn sealed_parts(text: &str) -> Result<(KeyId, &str), NotSealed> {
 ///
 /// Other programs may have put a secret there as it is, so it never shows the text: it prints and serializes as
 /// `sealed with key …` or `not sealed`, and as nothing if it is empty.
+///
+/// So a row that went through JSON does not have its secret any more: to store it again would replace the secret with these words.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[serde(transparent)]
