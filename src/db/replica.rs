@@ -160,14 +160,14 @@ impl Standing {
             Self::Replica | Self::Primary => return Ok(()),
             Self::Stranger => {
                 format!(
-                    "is no replica of {primary}, as {READ_URL} says, or names another database or schema of it"
+                    "is not a replica of {primary}, as {READ_URL} says, or names another database or schema of it"
                 )
             }
             Self::Exchanged => {
                 format!("takes writes, and {primary} follows another server: exchange the two URLs")
             }
             Self::Apart => format!(
-                "is no replica of {primary} any more, as {READ_URL} says: it was promoted, and its rows go their own \
+                "is no longer a replica of {primary}, as {READ_URL} says: it was promoted, and its rows go their own \
                  way; name another, or take {READ_URL} away"
             ),
         };

@@ -96,7 +96,7 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     let other = stranger.create_database("viral", "template0");
     for wrong in [other, replica.url("postgres")] {
         let said = opened(&url, &wrong).unwrap_err().to_string();
-        assert!(said.contains("is no replica of "), "{said}");
+        assert!(said.contains("is not a replica of "), "{said}");
     }
     let said = opened(&url, "sqlite://viral.db").unwrap_err().to_string();
     assert!(said.contains("VIRALDB_READ_URL has to name a replica of "), "{said}");

@@ -77,8 +77,9 @@ impl Batch<'_> {
         if self.has_good_index(conn)? {
             return Ok(Lookup { batch: "*".to_owned(), among: Among::Indexed });
         }
-        let text = self.text(conn, &|column| format!("old.\"{column}\""))?;
-        seen.count(self.table, self.columns, text);
+        if self.can_hash(conn)? {
+            seen.count(self.table, self.columns, self.text(conn, &|column| format!("old.\"{column}\""))?);
+        }
         Ok(Lookup { batch, among: Among::All })
     }
 
@@ -97,9 +98,21 @@ impl Batch<'_> {
         )
     }
 
-    /// The SQL of a text that is the same for rows with the same values in the given columns. Returns `None` if the server
-    /// cannot tell.
-    fn text(&self, conn: &mut DbConnection, column: &dyn Fn(&str) -> String) -> Result<Option<String>> {
+    /// Returns true if the database has a hash of rows: PostgreSQL since version 14.
+    fn can_hash(&self, conn: &mut DbConnection) -> Result<bool> {
+        on_backend!(
+            conn,
+            sqlite => |_c| Ok(true),
+            postgres => |c| {
+                let is_there = "pg_catalog.to_regproc('pg_catalog.hash_record_extended') IS NOT NULL";
+                diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(is_there)).get_result(c)
+            }
+        )
+        .of(self.table.name, "")
+    }
+
+    /// The SQL of a text that is the same for rows with the same values in the given columns.
+    fn text(&self, conn: &mut DbConnection, column: &dyn Fn(&str) -> String) -> Result<String> {
         on_backend!(
             conn,
             sqlite => |c| {
@@ -107,16 +120,11 @@ impl Batch<'_> {
                 let is_real = |name: &str| types.iter().any(|column| column.name == name && column.kind == "REAL");
                 // -0.0 is the same as 0.0.
                 let quoted = |name: &&str| format!("quote({}{})", column(name), if is_real(name) { " + 0.0" } else { "" });
-                Ok(Some(self.columns.iter().map(quoted).collect::<Vec<_>>().join(" || ',' || ")))
+                Ok(self.columns.iter().map(quoted).collect::<Vec<_>>().join(" || ',' || "))
             },
-            postgres => |c| {
-                // PostgreSQL 14 and later
-                let is_there = "pg_catalog.to_regproc('pg_catalog.hash_record_extended') IS NOT NULL";
-                let can: bool = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(is_there))
-                    .get_result(c)
-                    .of(self.table.name, "")?;
+            postgres => |_c| {
                 let row = self.columns.iter().map(|name| column(name)).collect::<Vec<_>>().join(", ");
-                Ok(can.then(|| format!("CAST(pg_catalog.hash_record_extended(ROW({row}), 0) AS text)")))
+                Ok(format!("CAST(pg_catalog.hash_record_extended(ROW({row}), 0) AS text)"))
             }
         )
     }
@@ -128,7 +136,7 @@ impl Batch<'_> {
             #[diesel(sql_type = Text)]
             text: String,
         }
-        let Some(text) = self.text(conn, self.new)? else { return Ok(Vec::new()) };
+        let text = self.text(conn, self.new)?;
         let query = format!(
             "WITH batch AS MATERIALIZED (SELECT {batch} FROM {} AS rows) SELECT {text} AS text FROM batch AS new",
             self.source

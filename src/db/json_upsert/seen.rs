@@ -59,7 +59,7 @@ struct Hashed {
 
 impl Seen {
     /// Counts a batch that is compared with the whole table. `text` is the SQL of what is hashed of a row `old`.
-    pub(super) fn count(&mut self, table: &Table, columns: &[&str], text: Option<String>) {
+    pub(super) fn count(&mut self, table: &Table, columns: &[&str], text: String) {
         if table.id != Id::Number {
             return; // the ids of new rows are not larger
         }
@@ -68,9 +68,7 @@ impl Seen {
             Some(Rows { state: State::Counting(batches), .. }) => *batches += 1,
             Some(_) => {}
             None => {
-                if let Some(text) = text {
-                    self.of.insert(columns, Rows { table: table.name, text, state: State::Counting(1) });
-                }
+                self.of.insert(columns, Rows { table: table.name, text, state: State::Counting(1) });
             }
         }
     }

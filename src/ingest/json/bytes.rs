@@ -33,7 +33,7 @@ pub(super) struct Counted<'a, R> {
 }
 
 impl<R: BufRead> Counted<'_, R> {
-    /// Goes to the next byte that is no white space, nor a byte-order mark; whether there is one.
+    /// Skips white space and a byte-order mark. Returns false at the end of the input.
     pub(super) fn skip_space(&mut self) -> io::Result<bool> {
         self.at_line_end = false;
         loop {

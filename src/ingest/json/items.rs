@@ -20,7 +20,7 @@ pub(super) struct Items<'a, 's> {
     pub(super) start: u64,
     pub(super) convert: &'a mut dyn Convert,
     pub(super) sink: &'a mut Sink<'s>,
-    /// Lists that this one stands in.
+    /// How many lists this one is inside.
     pub(super) depth: usize,
     /// Set for the items of a list that is a field of a document.
     pub(super) is_in_list: bool,
@@ -76,7 +76,7 @@ impl<'s> Items<'_, 's> {
         }
     }
 
-    /// An item that is no valid JSON by itself.
+    /// Rejects an item that is not valid JSON by itself.
     fn refuse<E: serde::de::Error>(&mut self, reason: String, item: Value) -> Result<(), E> {
         self.state.is_not_utf8.set(false);
         self.store(Err(reason), item)
@@ -97,7 +97,7 @@ impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
         self.start = self.state.line.get();
-        // Of what stands in a list, serde has looked at the first byte and no further. An object is gone
+        // Of an item in a list, serde has read only the first byte so far. An object is gone
         // through, for it may be a list again: a playlist of a channel's playlists.
         if self.depth == 0 || self.state.last.get() == b'{' {
             return from.deserialize_any(self);

@@ -105,7 +105,7 @@ pub(super) fn unpack(
             "is a bare SQLite database and no backup; `viraldb backup create` makes one".to_owned(),
         ));
     } else if !is_sealed && !is_zstd {
-        return Err(refused("is no backup of viraldb's".to_owned()));
+        return Err(refused("is not a backup made by viraldb".to_owned()));
     }
     let (content_bytes, content_sha256) = if is_sealed {
         let Some(unseal) = unseal else {

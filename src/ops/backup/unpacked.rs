@@ -67,7 +67,7 @@ pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<Strin
     if !history.is_initialised() {
         return Err(Error::invalid(
             backup.display().to_string(),
-            "is no backup of viraldb's: none of its tables is in it",
+            "is not a backup made by viraldb: none of its tables is in it",
         ));
     }
     history.require_ours()?;

@@ -31,7 +31,7 @@ pub struct Verified {
 /// Reads a backup to its end: every byte is what it was when the copy was checked.
 ///
 /// # Errors
-/// `Invalid`, which names the file, if it is empty, cut off, damaged, no backup of viraldb's, does not open, or is not
+/// `Invalid`, which names the file, if it is empty, cut off, damaged, not a backup made by viraldb, does not open, or is not
 /// encrypted although `unseal` is given and does not allow that.
 pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progress)) -> Result<Verified> {
     let manifest = expected(file)?;
@@ -134,7 +134,7 @@ fn engine_of(file: &Path, copy: &Path) -> Result<Engine> {
     } else {
         Err(Error::invalid(
             file.display().to_string(),
-            "is no backup of viraldb's: there is no database in it",
+            "is not a backup made by viraldb: there is no database in it",
         ))
     }
 }

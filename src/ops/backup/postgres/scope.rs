@@ -91,7 +91,7 @@ impl Scope {
     }
 
     /// Refuses a backup that cannot take the place of what is here: of another schema, or of the whole database where only a
-    /// part may be replaced. Without a manifest nobody knows yet.
+    /// part may be replaced. Without a manifest it is not known yet.
     pub(super) fn require(&self, manifest: Option<&Manifest>, backup: &str) -> Result<()> {
         let Some(manifest) = manifest else { return Ok(()) };
         let here = &self.place.tables;

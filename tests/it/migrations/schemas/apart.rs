@@ -156,7 +156,7 @@ fn notifications_wake_the_workers_of_the_schema_only() {
             std::thread::sleep(Duration::from_millis(5));
         }
         let [channel] = channels(&t).try_into().unwrap();
-        // Whoever listens to the worker's channel hears the jobs of this schema, and no others.
+        // A session that listens to the worker's channel hears of the jobs of this schema only.
         let mut listener = PgConnection::establish(&t.url).unwrap();
         listener.batch_execute(&format!("LISTEN {channel}")).unwrap();
         for other in homes.iter().filter(|other| other.schema != home.schema) {

@@ -191,7 +191,7 @@ fn a_schema_is_restored_where_nothing_is() {
     assert_eq!(viraldb::ops::drift(&there.db()).unwrap(), []);
 }
 
-/// What stands in the way is named, and nothing is changed.
+/// The error names what is in the way, and nothing is changed.
 #[test]
 fn a_schema_that_others_need_is_not_replaced() {
     let t = Scratch::postgres();

@@ -76,7 +76,7 @@ both! {
     fn what_is_no_backup_is_refused(t) {
         with_rows(t, 7);
         let text = t.file("text.zst", "hello, I am no backup at all");
-        refused(t, &text, "is no backup of viraldb's");
+        refused(t, &text, "is not a backup made by viraldb");
         let empty = t.file("empty.zst", "");
         refused(t, &empty, "is empty");
         let words = t.file("words.zst", zstd::encode_all(&b"words, words, words"[..], 1).unwrap());
