@@ -181,7 +181,7 @@ mod sqlite {
                 let url = if name.ends_with(".db") { url } else { format!("sqlite://{url}") };
                 backup::restore(&url, &options, &mut |_| ())
             };
-            assert!(into(&bad).unwrap_err().to_string().contains("is no backup"));
+            assert!(into(&bad).unwrap_err().to_string().contains("is not a backup"));
             assert!(t.path(name).is_file(), "{name}");
             let restored = into(&file).unwrap();
             assert!(std::path::Path::new(&restored.kept.unwrap()).is_file());
