@@ -3,13 +3,13 @@
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Numbers of a YouTube video at one moment.
+    /// Analytics: metrics of a YouTube video at one point in time.
     analytics (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
         /// YouTube's id of the measured video.
         youtube_video_id -> Text,
-        /// When it was measured.
+        /// When the video was measured.
         measured_at -> Timestamptz,
         /// Views so far.
         view_count -> Nullable<Int8>,
@@ -17,11 +17,11 @@ diesel::table! {
         like_count -> Nullable<Int8>,
         /// Comments so far.
         comment_count -> Nullable<Int8>,
-        /// Mean time a viewer stays, in seconds.
+        /// Average view duration in seconds.
         average_view_duration_seconds -> Nullable<Float8>,
-        /// Clicks per impression, 0 to 1.
+        /// Clicks per impression, from 0 to 1.
         click_through_rate -> Nullable<Float8>,
-        /// Subscribers won, or lost when negative.
+        /// Subscribers gained; negative if more were lost.
         subscriber_gain -> Nullable<Int4>,
         /// Estimated revenue in US dollars.
         estimated_revenue_usd -> Nullable<Float8>,
@@ -31,9 +31,9 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Numbers of a channel at one moment.
+    /// Statistics of a channel at one point in time.
     channel_statistics (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
         /// Channel that was measured.
         channel_id -> Uuid,
@@ -43,13 +43,13 @@ diesel::table! {
         view_count -> Int8,
         /// Videos on the channel, as YouTube counts them.
         video_count -> Int4,
-        /// Views of the videos published by us.
+        /// Views of the videos that the pipeline published.
         total_views -> Int8,
-        /// Videos published by us.
+        /// Videos that the pipeline published.
         total_videos -> Int4,
-        /// When it was measured.
+        /// When the channel was measured.
         timestamp -> Timestamptz,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
     }
 }
@@ -59,39 +59,39 @@ diesel::table! {
 
     /// Channels that videos are published on.
     channels (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
         /// Name of the channel.
         name -> Text,
-        /// YouTube's id of the channel.
+        /// YouTube's id of the channel. Unique.
         youtube_channel_id -> Text,
-        /// YouTube's address of the channel.
+        /// URL of the channel on YouTube.
         youtube_channel_url -> Text,
-        /// Whether videos are published on it.
+        /// Whether videos are published on the channel.
         is_active -> Bool,
-        /// Ciphertext of its API credentials, never the credentials.
+        /// Encrypted API credentials, never the plaintext.
         api_credentials_encrypted -> Text,
         /// When videos are published.
         posting_schedule -> Jsonb,
-        /// Which source videos suit it.
+        /// Which source videos are suitable.
         content_filters -> Jsonb,
         /// How titles, descriptions and tags are made.
         metadata_template -> Jsonb,
-        /// Configuration that holds for this channel only.
+        /// Settings of this channel only.
         settings -> Jsonb,
-        /// Preset used for its videos.
+        /// Preset for the videos of the channel.
         effect_preset_id -> Nullable<Uuid>,
-        /// Repository whose workflows do its work.
+        /// URL of the GitHub repository whose workflows process its videos.
         github_repo_url -> Nullable<Text>,
-        /// Ciphertext of that repository's secret, never the secret.
+        /// Encrypted secret of the repository, never the plaintext.
         github_secret_key_encrypted -> Nullable<Text>,
-        /// Whether transformation and publication are switched on.
+        /// Whether transformation and publication are enabled.
         phase2_enabled -> Bool,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
-        /// When it last published a video.
+        /// When a video was last published on the channel.
         last_publication_at -> Nullable<Timestamptz>,
     }
 }
@@ -99,25 +99,25 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Pieces cut from discovered videos for one run.
+    /// Clips: pieces cut from discovered videos for a run.
     clips (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Run the clip was cut for.
+        /// Run that the clip belongs to.
         pipeline_run_id -> Int8,
-        /// Video it was cut from.
+        /// Video that the clip was cut from.
         discovered_video_id -> Int8,
-        /// Place in the run; 1 is the most viral.
+        /// Rank in the run; 1 is the most viral.
         rank_position -> Int4,
-        /// Where it starts in the source, in seconds.
+        /// Start of the clip in the source video, in seconds.
         start_time_seconds -> Float8,
-        /// Where it ends in the source, in seconds.
+        /// End of the clip in the source video, in seconds.
         end_time_seconds -> Float8,
-        /// Its length in seconds.
+        /// Duration in seconds.
         clip_duration_seconds -> Float8,
-        /// How it was chosen: most_replayed, transcript, audio_energy, scene_detection.
+        /// How the piece was chosen: most_replayed, transcript, audio_energy, scene_detection.
         extraction_method -> Nullable<Text>,
-        /// Path of the cut file.
+        /// Path of the clip file.
         clip_file_path -> Nullable<Text>,
         /// Risk of a Content ID claim.
         content_id_risk -> Text,
@@ -127,15 +127,15 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Settings changed by an operator at run time.
+    /// Settings that an operator changed at run time.
     config_overrides (key) {
         /// Name of the setting.
         key -> Text,
-        /// Its value, as text.
+        /// Value of the setting, as text.
         value -> Text,
-        /// When it was last changed.
+        /// When the setting was last changed.
         updated_at -> Timestamptz,
-        /// Who changed it.
+        /// Who last changed the setting.
         updated_by -> Text,
     }
 }
@@ -143,23 +143,23 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Videos found on a platform, waiting to be cut into a compilation.
+    /// Videos discovered on a platform that can be cut into a compilation.
     discovered_videos (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// The platform's own id of the video.
+        /// The platform's id of the video. Unique.
         video_id -> Text,
-        /// Title as the platform showed it.
+        /// Title on the platform.
         title -> Text,
-        /// Name of the channel that published it.
+        /// Name of the channel that published the video.
         channel_name -> Text,
         /// The platform's id of that channel.
         channel_id -> Text,
-        /// Address of the video.
+        /// URL of the video.
         url -> Text,
-        /// The platform's category number; 20 is YouTube's gaming.
+        /// The platform's category number; 20 is gaming on YouTube.
         category_id -> Nullable<Int4>,
-        /// Length in seconds.
+        /// Duration in seconds.
         duration_seconds -> Nullable<Int4>,
         /// Views when last seen.
         view_count -> Nullable<Int8>,
@@ -169,15 +169,15 @@ diesel::table! {
         comment_count -> Nullable<Int8>,
         /// Views per hour since publication, measured at discovery.
         view_velocity -> Nullable<Float8>,
-        /// Score given by the pipeline; higher is better.
+        /// Score that the pipeline assigned; higher is better.
         viral_score -> Nullable<Float8>,
-        /// Subject the video belongs to, such as gaming.
+        /// Subject of the video, such as gaming.
         niche -> Text,
-        /// Where it was found: youtube_trending, youtube_api, yt_dlp, reddit, …
+        /// Source of the video: youtube_trending, youtube_api, yt_dlp, reddit, …
         discovery_source -> Nullable<Text>,
-        /// When it was first seen.
+        /// When the video was first seen.
         discovered_at -> Timestamptz,
-        /// 0 pending, 1 used, 2 skipped, 3 rejected.
+        /// Whether the video was used: 0 pending, 1 used, 2 skipped, 3 rejected.
         processed -> Int4,
         /// Risk of a Content ID claim.
         content_id_risk -> Text,
@@ -187,25 +187,25 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Errors of the pipelines, kept until somebody resolves them.
+    /// Pipeline errors, kept until someone resolves them.
     error_log (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Run it happened in.
+        /// Run in which the error happened.
         pipeline_run_id -> Nullable<Int8>,
-        /// Part of the program it happened in.
+        /// Module of the program in which the error happened.
         module -> Text,
         /// Kind of error, such as TimeoutError.
         error_type -> Text,
-        /// What went wrong.
+        /// Error message.
         error_message -> Text,
-        /// Stack trace, where there is one.
+        /// Stack trace, if available.
         stack_trace -> Nullable<Text>,
-        /// When it happened.
+        /// When the error happened.
         occurred_at -> Timestamptz,
-        /// Whether somebody has dealt with it.
+        /// Whether the error is resolved.
         resolved -> Bool,
-        /// Unit of work it happened in; also in the log.
+        /// Id of the unit of work in which the error happened. The log contains the same id.
         correlation_id -> Nullable<Uuid>,
     }
 }
@@ -213,27 +213,27 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Scripts a job wrote, with the prompt its video is generated from.
+    /// Scripts that a job wrote, each with the prompt that its video is generated from.
     job_scripts (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Job that wrote it.
+        /// Job that wrote the script.
         job_id -> Nullable<Int8>,
-        /// Prompt for the video model.
+        /// Prompt for the model that generates the video.
         video_prompt -> Text,
-        /// The scenes, in order.
+        /// Scenes, in order.
         scenes -> Jsonb,
-        /// Text shown over the video.
+        /// Text to show over the video.
         text_overlays -> Nullable<Jsonb>,
-        /// Words spoken over the video.
+        /// Text to speak over the video.
         voiceover_script -> Nullable<Text>,
         /// Title for publication.
         title -> Nullable<Text>,
         /// Description for publication.
         description -> Nullable<Text>,
-        /// Hashtags for publication, an array of strings.
+        /// Hashtags for publication: an array of strings.
         hashtags -> Nullable<Jsonb>,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
     }
 }
@@ -241,33 +241,33 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Videos a job generated, and whether a person approved them.
+    /// Videos that a job generated, and whether a person approved them.
     job_videos (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Job that generated it.
+        /// Job that generated the video.
         job_id -> Nullable<Int8>,
-        /// Script it was generated from.
+        /// Script that the video was generated from.
         script_id -> Nullable<Int8>,
-        /// How far the video is.
+        /// Status of the video.
         status -> Text,
-        /// Path of the file.
+        /// Path of the video file.
         file_path -> Nullable<Text>,
-        /// Path of its picture.
+        /// Path of the thumbnail.
         thumbnail_path -> Nullable<Text>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         duration_seconds -> Nullable<Float8>,
-        /// What its generation cost, in US dollars.
+        /// Cost of the generation in US dollars.
         cost_usd -> Nullable<Float8>,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
-        /// When a person approved or rejected it; the status says which.
+        /// When a person approved or rejected the video.
         approved_at -> Nullable<Timestamptz>,
-        /// When it was published.
+        /// When the video was published.
         published_at -> Nullable<Timestamptz>,
-        /// Where it was published.
+        /// URL of the published video.
         published_url -> Nullable<Text>,
-        /// Whatever else is known about it.
+        /// Additional data.
         metadata -> Nullable<Jsonb>,
     }
 }
@@ -277,21 +277,21 @@ diesel::table! {
 
     /// Jobs that turn a theme into generated videos.
     jobs (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// How far the job is.
+        /// Status of the job.
         status -> Text,
-        /// What it is doing.
+        /// Current stage of the work.
         stage -> Nullable<Text>,
-        /// What the videos are to be about.
+        /// Topic of the videos.
         theme -> Nullable<Text>,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Nullable<Timestamptz>,
-        /// Why it failed.
+        /// Why the job failed.
         error_message -> Nullable<Text>,
-        /// Whatever else is known about it.
+        /// Additional data.
         metadata -> Nullable<Jsonb>,
     }
 }
@@ -299,31 +299,31 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Tracks that may replace the music of a video.
+    /// Music tracks that can replace the music of a video.
     music (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
         /// Title of the track.
         name -> Text,
-        /// Who plays it.
+        /// Artist of the track.
         artist -> Nullable<Text>,
-        /// Spotify's id of the track.
+        /// Spotify's id of the track. Unique.
         spotify_track_id -> Nullable<Text>,
-        /// Spotify's address of the track.
+        /// URL of the track on Spotify.
         spotify_track_url -> Nullable<Text>,
         /// Path of the audio file.
         file_path -> Nullable<Text>,
-        /// Its size in bytes.
+        /// File size in bytes.
         file_size -> Nullable<Int8>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         duration -> Nullable<Int4>,
-        /// Whatever else is known about it.
+        /// Additional data.
         metadata -> Nullable<Jsonb>,
-        /// How often it was used.
+        /// How many times the track was used.
         usage_count -> Int4,
-        /// Whether it may be used.
+        /// Whether the track may be used.
         is_active -> Bool,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
@@ -333,35 +333,35 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// One cycle of a niche, from choosing its videos to the upload.
+    /// Pipeline runs: one cycle of a niche, from choosing videos to the upload.
     pipeline_runs (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Subject of the run.
+        /// Subject of the run, such as gaming.
         niche -> Text,
-        /// Start of the cycle the run covers.
+        /// Start of the cycle that the run covers.
         cycle_start -> Timestamptz,
-        /// End of that cycle; not before its start.
+        /// End of the cycle; never before its start.
         cycle_end -> Timestamptz,
-        /// How far the run is.
+        /// Status of the run.
         status -> Text,
-        /// When work began.
+        /// When work on the run began.
         started_at -> Nullable<Timestamptz>,
-        /// When work ended, well or badly.
+        /// When work on the run ended, whether it succeeded or failed.
         completed_at -> Nullable<Timestamptz>,
         /// Path of the finished video.
         video_file_path -> Nullable<Text>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         video_duration_seconds -> Nullable<Float8>,
-        /// Its size in bytes.
+        /// File size in bytes.
         video_file_size_bytes -> Nullable<Int8>,
-        /// YouTube's id after the upload.
+        /// YouTube's id of the uploaded video.
         youtube_video_id -> Nullable<Text>,
-        /// YouTube's address after the upload.
+        /// URL of the uploaded video on YouTube.
         youtube_url -> Nullable<Text>,
         /// Why the run failed.
         error_message -> Nullable<Text>,
-        /// How often the run was tried again.
+        /// How many times the run was retried.
         retry_count -> Int4,
     }
 }
@@ -369,21 +369,21 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Reviews asked of a person, and the answers.
+    /// Reviews that a person is asked for, and the answers.
     review_log (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
         /// Run under review.
         pipeline_run_id -> Int8,
-        /// When the review was asked for.
+        /// When the review was requested.
         sent_at -> Timestamptz,
-        /// When the person answered.
+        /// When a person answered.
         responded_at -> Nullable<Timestamptz>,
-        /// The answer; none while the review is open.
+        /// The answer. NULL while the review is open.
         action -> Nullable<Text>,
-        /// What came with the answer, such as skip 4,7.
+        /// Details of the answer, such as skip 4,7.
         response_detail -> Nullable<Text>,
-        /// Whether it was held because nobody answered in time.
+        /// Whether the review was held because no one answered in time.
         auto_held -> Bool,
     }
 }
@@ -391,25 +391,25 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Words written by a language model for one run.
+    /// Scripts that a language model wrote for a run.
     scripts (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Run the script was written for.
+        /// Run that the script belongs to.
         pipeline_run_id -> Int8,
-        /// Words before the first clip.
+        /// Text before the first clip.
         opening_text -> Nullable<Text>,
-        /// Words after the last clip.
+        /// Text after the last clip.
         closing_text -> Nullable<Text>,
         /// The whole script, clip by clip.
         full_script_json -> Nullable<Jsonb>,
         /// Length of the script in characters.
         total_char_count -> Nullable<Int4>,
-        /// Length when spoken, in seconds.
+        /// Estimated duration when spoken, in seconds.
         estimated_duration_seconds -> Nullable<Float8>,
-        /// Model that wrote it.
+        /// Language model that wrote the script.
         llm_model_used -> Nullable<Text>,
-        /// When it was written.
+        /// When the script was written.
         generated_at -> Timestamptz,
     }
 }
@@ -417,29 +417,29 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Short videos made from a run, one for a clip.
+    /// Shorts: short videos made from the clips of a run.
     shorts (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Run the short belongs to.
+        /// Run that the short belongs to.
         pipeline_run_id -> Int8,
-        /// Clip it was made from.
+        /// Clip that the short was made from.
         clip_id -> Nullable<Int8>,
-        /// Path of the file.
+        /// Path of the video file.
         file_path -> Nullable<Text>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         duration_seconds -> Nullable<Float8>,
         /// Title for the upload.
         title -> Nullable<Text>,
         /// Description for the upload.
         description -> Nullable<Text>,
-        /// YouTube's id after the upload.
+        /// YouTube's id of the uploaded short.
         youtube_video_id -> Nullable<Text>,
-        /// YouTube's address after the upload.
+        /// URL of the uploaded short on YouTube.
         youtube_url -> Nullable<Text>,
-        /// How far the short is.
+        /// Status of the short.
         status -> Text,
-        /// When it was uploaded.
+        /// When the short was uploaded.
         uploaded_at -> Nullable<Timestamptz>,
     }
 }
@@ -447,17 +447,17 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Settings of the whole system.
+    /// System-wide settings.
     system_configuration (key) {
         /// Name of the setting.
         key -> Text,
-        /// Its value.
+        /// Value of the setting.
         value -> Jsonb,
-        /// What it is for.
+        /// Purpose of the setting.
         description -> Nullable<Text>,
-        /// Whether the value is ciphertext.
+        /// Whether the value is encrypted.
         encrypted -> Bool,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
@@ -467,21 +467,21 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Named sets of parameters for transforming a video.
+    /// Transformation presets: named sets of parameters for transforming a video.
     transformation_presets (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
-        /// Name people choose it by.
+        /// Name by which people choose the preset.
         name -> Text,
-        /// What it does.
+        /// Purpose of the preset.
         description -> Nullable<Text>,
         /// Parameters of the transformation.
         parameters -> Jsonb,
-        /// Whether it is used when none is chosen; at most one is.
+        /// Whether the preset is used when none is chosen. At most one preset is the default.
         is_default -> Bool,
-        /// Whether it may be chosen.
+        /// Whether the preset may be chosen.
         is_active -> Bool,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
@@ -493,17 +493,17 @@ diesel::table! {
 
     /// Videos that are trending on a platform.
     trends (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Platform it trends on.
+        /// Platform on which the video is trending.
         platform -> Text,
-        /// The platform's id of the video.
+        /// The platform's id of the video. Unique.
         external_id -> Text,
-        /// Title as the platform showed it.
+        /// Title on the platform.
         title -> Nullable<Text>,
-        /// Who made it.
+        /// Creator of the video.
         creator -> Nullable<Text>,
-        /// Its hashtags, an array of strings.
+        /// Hashtags: an array of strings.
         hashtags -> Nullable<Jsonb>,
         /// Views when last seen.
         views -> Nullable<Int8>,
@@ -513,13 +513,13 @@ diesel::table! {
         comments -> Nullable<Int8>,
         /// Shares when last seen.
         shares -> Nullable<Int8>,
-        /// Address of the video.
+        /// URL of the video.
         video_url -> Nullable<Text>,
-        /// Address of its picture.
+        /// URL of the thumbnail.
         thumbnail_url -> Nullable<Text>,
-        /// When what it holds was collected.
+        /// When the values of the row were collected.
         collected_at -> Timestamptz,
-        /// Whatever else is known about it.
+        /// Additional data.
         metadata -> Nullable<Jsonb>,
     }
 }
@@ -527,21 +527,21 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Voice recordings made of a run's script.
+    /// Voice recordings of a run's script, made by text-to-speech.
     tts_audio (id) {
-        /// Number the database gives it.
+        /// Primary key, assigned by the database.
         id -> Int8,
-        /// Run the voice was made for.
+        /// Run that the recording belongs to.
         pipeline_run_id -> Int8,
-        /// Speech engine that made it.
+        /// Speech engine that made the recording.
         engine_used -> Text,
-        /// Voice of that engine.
+        /// Voice profile of the engine.
         voice_profile -> Nullable<Text>,
         /// Path of the audio file.
         audio_file_path -> Nullable<Text>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         duration_seconds -> Nullable<Float8>,
-        /// When it was made.
+        /// When the recording was made.
         generated_at -> Timestamptz,
     }
 }
@@ -549,49 +549,49 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// The work queue: one row for each step a worker takes on a video.
+    /// The work queue: one row for each step that a worker performs on a video.
     video_processing_jobs (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
-        /// Video to work on.
+        /// Video to process.
         video_id -> Uuid,
-        /// Channel the video is made for.
+        /// Channel that the video is made for.
         channel_id -> Uuid,
-        /// What is to be done.
+        /// Type of the work.
         job_type -> Text,
-        /// How far the job is.
+        /// Status of the job.
         status -> Text,
-        /// Higher goes first.
+        /// Priority; higher is claimed first.
         priority -> Int4,
-        /// How often it was taken.
+        /// How many times the job was claimed.
         attempts -> Int4,
-        /// How often it may be taken before it has failed.
+        /// Maximum number of claims before the job fails.
         max_attempts -> Int4,
-        /// Why it last failed.
+        /// Why the job last failed.
         error_message -> Nullable<Text>,
-        /// More about that failure.
+        /// Details of the last failure.
         error_details -> Nullable<Jsonb>,
-        /// When it was put in the queue.
+        /// When the job was queued.
         queued_at -> Timestamptz,
-        /// When it was last taken.
+        /// When the job was last claimed.
         started_at -> Nullable<Timestamptz>,
-        /// When it was finished.
+        /// When the job was finished.
         completed_at -> Nullable<Timestamptz>,
-        /// How long it took, in seconds.
+        /// How long the work took, in seconds.
         duration -> Nullable<Int4>,
-        /// GitHub workflow run that works on it.
+        /// GitHub workflow run that works on the job.
         github_workflow_run_id -> Nullable<Text>,
-        /// Not to be taken before.
+        /// The job must not be claimed before this time.
         run_at -> Timestamptz,
-        /// Token of the present claim.
+        /// Lease token of the current claim.
         lease_token -> Nullable<Uuid>,
-        /// Worker that holds the claim.
+        /// Worker that holds the lease.
         leased_by -> Nullable<Text>,
-        /// When the claim lapses unless renewed.
+        /// When the lease expires unless it is renewed.
         lease_expires_at -> Nullable<Timestamptz>,
-        /// At most one unfinished job has this key.
+        /// At most one unfinished job can have this key.
         unique_key -> Nullable<Text>,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
@@ -601,9 +601,9 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Numbers of a published video at one moment.
+    /// Statistics of a published video at one point in time.
     video_statistics (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
         /// Video that was measured.
         video_id -> Uuid,
@@ -613,9 +613,9 @@ diesel::table! {
         like_count -> Int8,
         /// Comments.
         comment_count -> Int8,
-        /// When it was measured.
+        /// When the video was measured.
         timestamp -> Timestamptz,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
     }
 }
@@ -623,75 +623,75 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Source videos on their way through download, transformation and publication.
+    /// Source videos and the progress of their download, transformation and publication.
     videos (id) {
-        /// Identifier, of version 7 when viraldb makes it.
+        /// Primary key. viraldb generates version 7 UUIDs.
         id -> Uuid,
-        /// Channel it is made for.
+        /// Channel that the video is made for.
         channel_id -> Uuid,
-        /// Address of the source.
+        /// URL of the source.
         source_url -> Text,
         /// Title of the source.
         source_title -> Text,
-        /// Who made the source.
+        /// Creator of the source.
         source_creator -> Nullable<Text>,
         /// Platform of the source, such as tiktok.
         source_platform -> Text,
         /// When the source was found.
         scraped_at -> Timestamptz,
-        /// How far the download is.
+        /// Status of the download.
         download_status -> Text,
-        /// Where the downloaded file lies.
+        /// URL of the downloaded file.
         download_url -> Nullable<Text>,
-        /// Its size in bytes.
+        /// File size in bytes.
         download_size -> Nullable<Int8>,
-        /// Its length in seconds.
+        /// Duration in seconds.
         download_duration -> Nullable<Int4>,
-        /// Its resolution, such as 1080p.
+        /// Resolution, such as 1080p.
         download_resolution -> Nullable<Text>,
-        /// How far the transformation is.
+        /// Status of the transformation.
         transformation_status -> Text,
-        /// Preset it is transformed with.
+        /// Preset for the transformation.
         transformation_preset_id -> Nullable<Uuid>,
-        /// Parameters it is transformed with.
+        /// Parameters of the transformation.
         transformation_params -> Nullable<Jsonb>,
-        /// Where the transformed file lies.
+        /// URL of the transformed file.
         transformed_url -> Nullable<Text>,
-        /// Its size in bytes.
+        /// File size in bytes.
         transformed_size -> Nullable<Int8>,
         /// When the transformation began.
         processing_started_at -> Nullable<Timestamptz>,
         /// When the transformation ended.
         processing_completed_at -> Nullable<Timestamptz>,
-        /// How long it took, in seconds.
+        /// Duration of the transformation in seconds.
         processing_duration -> Nullable<Int4>,
-        /// How far the publication is.
+        /// Status of the publication.
         publication_status -> Text,
-        /// When it is to be published.
+        /// When the video is scheduled to be published.
         scheduled_publication_at -> Nullable<Timestamptz>,
-        /// When it was published.
+        /// When the video was published.
         published_at -> Nullable<Timestamptz>,
-        /// YouTube's id after publication.
+        /// YouTube's id of the published video.
         youtube_video_id -> Nullable<Text>,
-        /// YouTube's address after publication.
+        /// URL of the published video on YouTube.
         youtube_video_url -> Nullable<Text>,
-        /// Title it is published under.
+        /// Title for publication.
         final_title -> Nullable<Text>,
-        /// Description it is published with.
+        /// Description for publication.
         final_description -> Nullable<Text>,
-        /// Tags it is published with.
+        /// Tags for publication.
         final_tags -> Nullable<Jsonb>,
-        /// Whether its music was replaced.
+        /// Whether the music was replaced.
         music_replaced -> Bool,
-        /// Track that replaced its music.
+        /// Track that replaced the music.
         music_track_id -> Nullable<Uuid>,
-        /// Whatever else is known about it.
+        /// Additional data.
         metadata -> Jsonb,
         /// One entry for each status change: {at, field, from, to}.
         processing_history -> Jsonb,
-        /// The furthest stage it has reached, or failed; the database computes it.
+        /// The furthest stage that the video has reached, or failed. The database computes this column.
         status -> Text,
-        /// When the row was made.
+        /// When the row was created.
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
@@ -701,23 +701,23 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// What became of the settings: one row for each change through viraldb.
+    /// History of settings: one row for each change made through viraldb.
     viraldb_config_changes (id) {
-        /// Identifier; a later change has a higher one.
+        /// Primary key, assigned by the database. Later changes have higher ids.
         id -> Int8,
-        /// When.
+        /// When the setting was changed.
         changed_at -> Timestamptz,
-        /// Who.
+        /// Who changed the setting.
         changed_by -> Text,
         /// Name of the setting.
         key -> Text,
-        /// Where it was changed: channel, override or system.
+        /// Layer of the change: channel, override or system.
         layer -> Text,
-        /// The channel, if it was changed for one; it may be gone by now.
+        /// Channel, if the setting was changed for one channel. The channel may no longer exist.
         channel_id -> Nullable<Uuid>,
-        /// The value before, as JSON, a secret as its fingerprint; NULL if there was none.
+        /// Previous value as JSON; a secret is stored as its fingerprint. NULL if there was none.
         old_value -> Nullable<Text>,
-        /// The value after, as JSON, a secret as its fingerprint; NULL if it was taken away.
+        /// New value as JSON; a secret is stored as its fingerprint. NULL if the setting was removed.
         new_value -> Nullable<Text>,
     }
 }
@@ -725,13 +725,13 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// The keys that sealed secrets of this database, by their fingerprints.
+    /// Keys that have encrypted secrets in this database, by fingerprint.
     viraldb_keys (id) {
-        /// Fingerprint of the key, which does not tell the key.
+        /// Fingerprint of the key. It does not reveal the key.
         id -> Text,
-        /// When it first sealed a value here.
+        /// When the key first encrypted a value in this database.
         first_used_at -> Timestamptz,
-        /// When a rotation had sealed its last value anew under another key; NULL while it is in use.
+        /// When a rotation re-encrypted the last value of this key with another key. NULL while the key is in use.
         retired_at -> Nullable<Timestamptz>,
     }
 }
@@ -739,11 +739,11 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// Checksums of the migrations that made this database.
+    /// Checksums of the migrations that were applied to this database.
     viraldb_migrations (version) {
         /// Version of the migration, as in Diesel's own table.
         version -> Text,
-        /// SHA-256 of its up.sql with line endings as LF, in hexadecimal.
+        /// SHA-256 of its up.sql with LF line endings, in hexadecimal.
         checksum -> Text,
         /// When the checksum was recorded.
         recorded_at -> Timestamptz,

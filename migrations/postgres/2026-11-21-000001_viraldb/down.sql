@@ -1,5 +1,5 @@
--- Forgets what became of the settings and which keys seal secrets, both for good, and the checksums, which the
--- next viraldb that opens the database records anew.
+-- Permanently deletes the history of setting changes and the list of keys that encrypt secrets. Also deletes the migration
+-- checksums, which the next viraldb that opens the database records again.
 
 DROP FUNCTION viraldb_touch_updated_at();
 DROP FUNCTION viraldb_notify_config();

@@ -1,4 +1,4 @@
--- Drops the 10 tables of compilation with every row in them; what they held is lost.
+-- Drops the 10 tables of compilation. All data in them is lost.
 
 DROP TABLE error_log;
 DROP TABLE config_overrides;

@@ -1,4 +1,4 @@
--- Drops the 8 tables of republishing with every row in them; what they held is lost.
+-- Drops the 8 tables of republishing. All data in them is lost.
 
 DROP TABLE system_configuration;
 DROP TABLE video_statistics;

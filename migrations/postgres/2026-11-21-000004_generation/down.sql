@@ -1,4 +1,4 @@
--- Drops the 4 tables of generation with every row in them; what they held is lost.
+-- Drops the 4 tables of generation. All data in them is lost.
 
 DROP VIEW viralforge.videos, viralforge.scripts, viralforge.trends, viralforge.jobs;
 DROP SCHEMA viralforge;

@@ -1,10 +1,10 @@
--- What viraldb keeps for itself: the checksums of the migrations that made this database, what became of its
--- settings, and the names of the keys that seal its secrets.
+-- The tables of viraldb itself: the checksums of the applied migrations, the history of setting changes, and the
+-- fingerprints of the keys that encrypt secrets.
 --
--- A time is compared with what SQLite makes of it, if it begins with a digit: of `now` it would make the time of the
--- clock, for which no CHECK may ask.
+-- The CHECKs on timestamps compare a text with the timestamp that SQLite parses from it. They do so only if the text begins
+-- with a digit, because SQLite would parse `now` as the current time, which is not allowed in a CHECK.
 
--- Diesel's own table says which migrations ran; this one says what they said when they ran.
+-- Diesel's own table lists the applied migrations. This table has the checksum of each when it was applied.
 CREATE TABLE viraldb_migrations (
     version TEXT PRIMARY KEY NOT NULL,
     checksum TEXT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE viraldb_migrations (
         CONSTRAINT viraldb_migrations_recorded_at_check CHECK (recorded_at IS strftime('%Y-%m-%d %H:%M:%S', iif(recorded_at GLOB '[0-9]*', substr(recorded_at, 1, 19), ''), '+0 days') || substr(recorded_at, 20) AND (length(recorded_at) = 19 OR substr(recorded_at, 20) GLOB '.[0-9]*' AND rtrim(substr(recorded_at, 20), '0123456789') = '.'))
 ) STRICT;
 
--- Every change of a setting that was made through viraldb; rows are added, never changed.
+-- Every change of a setting that was made through viraldb. Rows are inserted, never updated.
 CREATE TABLE viraldb_config_changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     changed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
@@ -28,7 +28,7 @@ CREATE TABLE viraldb_config_changes (
 ) STRICT;
 CREATE INDEX idx_viraldb_config_changes_key ON viraldb_config_changes (key, id);
 
--- The keys that have sealed values here, by what is told of them: never the keys.
+-- The fingerprints of the keys that have encrypted values in this database. The keys themselves are never stored.
 CREATE TABLE viraldb_keys (
     id TEXT PRIMARY KEY NOT NULL,
     first_used_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')

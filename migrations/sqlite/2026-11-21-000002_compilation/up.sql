@@ -1,6 +1,6 @@
--- Compilation: clips of discovered videos compiled into one video and its shorts.
+-- Compilation: a pipeline cuts clips from discovered videos and compiles them into one video and its shorts.
 
--- Videos found on a platform, waiting to be cut into a compilation.
+-- Videos discovered on a platform that can be cut into a compilation.
 CREATE TABLE discovered_videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     video_id TEXT NOT NULL
@@ -29,10 +29,10 @@ CREATE TABLE discovered_videos (
 ) STRICT;
 CREATE INDEX idx_discovered_videos_niche ON discovered_videos (niche, discovered_at);
 CREATE INDEX idx_discovered_videos_processed ON discovered_videos (processed);
--- The pending videos of a niche, best first, are read in the order of this index.
+-- This index returns the pending videos of a niche in order, best first.
 CREATE INDEX idx_discovered_videos_pending ON discovered_videos (niche, viral_score DESC, view_velocity DESC) WHERE processed = 0;
 
--- One cycle of a niche, from choosing its videos to the upload.
+-- Pipeline runs: one cycle of a niche, from choosing videos to the upload.
 CREATE TABLE pipeline_runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     niche TEXT NOT NULL,
@@ -59,7 +59,7 @@ CREATE TABLE pipeline_runs (
 CREATE INDEX idx_pipeline_runs_status ON pipeline_runs (status);
 CREATE INDEX idx_pipeline_runs_niche ON pipeline_runs (niche, cycle_start);
 
--- Pieces cut from discovered videos for one run.
+-- Clips: pieces cut from discovered videos for a run.
 CREATE TABLE clips (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER NOT NULL
@@ -79,7 +79,7 @@ CREATE TABLE clips (
 CREATE INDEX idx_clips_pipeline ON clips (pipeline_run_id);
 CREATE INDEX idx_clips_discovered_video ON clips (discovered_video_id);
 
--- Words written by a language model for one run.
+-- Scripts that a language model wrote for a run.
 CREATE TABLE scripts (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER NOT NULL
@@ -97,7 +97,7 @@ CREATE TABLE scripts (
 ) STRICT;
 CREATE INDEX idx_scripts_pipeline ON scripts (pipeline_run_id);
 
--- Voice recordings made of a run's script.
+-- Voice recordings of a run's script, made by text-to-speech.
 CREATE TABLE tts_audio (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER NOT NULL
@@ -111,7 +111,7 @@ CREATE TABLE tts_audio (
 ) STRICT;
 CREATE INDEX idx_tts_audio_pipeline ON tts_audio (pipeline_run_id);
 
--- Short videos made from a run, one for a clip.
+-- Shorts: short videos made from the clips of a run.
 CREATE TABLE shorts (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER NOT NULL
@@ -132,7 +132,7 @@ CREATE TABLE shorts (
 CREATE INDEX idx_shorts_pipeline ON shorts (pipeline_run_id);
 CREATE INDEX idx_shorts_clip ON shorts (clip_id);
 
--- Numbers of a YouTube video at one moment.
+-- Analytics: metrics of a YouTube video at one point in time.
 CREATE TABLE analytics (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     youtube_video_id TEXT NOT NULL,
@@ -149,7 +149,7 @@ CREATE TABLE analytics (
 ) STRICT;
 CREATE INDEX idx_analytics_video ON analytics (youtube_video_id, measured_at);
 
--- Reviews asked of a person, and the answers.
+-- Reviews that a person is asked for, and the answers.
 CREATE TABLE review_log (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER NOT NULL
@@ -166,7 +166,7 @@ CREATE TABLE review_log (
 ) STRICT;
 CREATE INDEX idx_review_log_pipeline ON review_log (pipeline_run_id);
 
--- Settings changed by an operator at run time.
+-- Settings that an operator changed at run time.
 CREATE TABLE config_overrides (
     key TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL,
@@ -180,7 +180,7 @@ BEGIN
     UPDATE config_overrides SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE key = NEW.key;
 END;
 
--- Errors of the pipelines, kept until somebody resolves them.
+-- Pipeline errors, kept until someone resolves them.
 CREATE TABLE error_log (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     pipeline_run_id INTEGER

@@ -1,6 +1,6 @@
--- Republishing: source videos taken through download, transformation and publication on channels.
+-- Republishing: source videos are downloaded, transformed and published on channels.
 
--- Named sets of parameters for transforming a video.
+-- Transformation presets: named sets of parameters for transforming a video.
 CREATE TABLE transformation_presets (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT transformation_presets_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -17,7 +17,7 @@ CREATE TABLE transformation_presets (
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
         CONSTRAINT transformation_presets_updated_at_check CHECK (updated_at IS strftime('%Y-%m-%d %H:%M:%S', iif(updated_at GLOB '[0-9]*', substr(updated_at, 1, 19), ''), '+0 days') || substr(updated_at, 20) AND (length(updated_at) = 19 OR substr(updated_at, 20) GLOB '.[0-9]*' AND rtrim(substr(updated_at, 20), '0123456789') = '.'))
 ) STRICT;
--- At most one default.
+-- At most one preset is the default.
 CREATE UNIQUE INDEX transformation_presets_is_default_key ON transformation_presets (is_default) WHERE is_default;
 CREATE TRIGGER transformation_presets_updated_at AFTER UPDATE ON transformation_presets
 WHEN NEW.updated_at IS OLD.updated_at
@@ -25,7 +25,7 @@ BEGIN
     UPDATE transformation_presets SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE id = NEW.id;
 END;
 
--- Tracks that may replace the music of a video.
+-- Music tracks that can replace the music of a video.
 CREATE TABLE music (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT music_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -96,7 +96,7 @@ BEGIN
     UPDATE channels SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE id = NEW.id;
 END;
 
--- Source videos on their way through download, transformation and publication.
+-- Source videos and the progress of their download, transformation and publication.
 CREATE TABLE videos (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT videos_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -174,7 +174,7 @@ BEGIN
     UPDATE videos SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE id = NEW.id;
 END;
 
--- The work queue: one row for each step a worker takes on a video.
+-- The work queue: one row for each step that a worker performs on a video.
 CREATE TABLE video_processing_jobs (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT video_processing_jobs_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -223,11 +223,11 @@ CREATE INDEX idx_jobs_status ON video_processing_jobs (status);
 CREATE INDEX idx_jobs_job_type ON video_processing_jobs (job_type);
 CREATE INDEX idx_jobs_priority_status ON video_processing_jobs (priority, status, queued_at);
 CREATE INDEX idx_jobs_queued_at ON video_processing_jobs (queued_at);
--- What a claim walks along: within one priority they give the jobs that are due in their order. The second is
--- for a worker of one type, which need not walk past what waits for others.
+-- The indexes for claims. For each priority they return the due jobs in order. The second index is for workers of one job
+-- type, so that they do not scan jobs of other types.
 CREATE INDEX idx_jobs_claim ON video_processing_jobs (priority DESC, run_at, queued_at, job_type) WHERE status IN ('queued', 'retrying');
 CREATE INDEX idx_jobs_claim_type ON video_processing_jobs (job_type, priority DESC, run_at, queued_at) WHERE status IN ('queued', 'retrying');
--- At most one unfinished job for a key.
+-- At most one unfinished job for each key.
 CREATE UNIQUE INDEX video_processing_jobs_unique_key_key ON video_processing_jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('queued', 'processing', 'retrying');
 CREATE TRIGGER video_processing_jobs_updated_at AFTER UPDATE ON video_processing_jobs
 WHEN NEW.updated_at IS OLD.updated_at
@@ -235,7 +235,7 @@ BEGIN
     UPDATE video_processing_jobs SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' WHERE id = NEW.id;
 END;
 
--- Numbers of a channel at one moment.
+-- Statistics of a channel at one point in time.
 CREATE TABLE channel_statistics (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT channel_statistics_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -255,10 +255,10 @@ CREATE TABLE channel_statistics (
 ) STRICT;
 CREATE INDEX idx_channel_stats_channel_id ON channel_statistics (channel_id);
 CREATE INDEX idx_channel_stats_timestamp ON channel_statistics (timestamp);
--- The samples of a channel in the order of time: the newest, or the last before a moment, is one step down it.
+-- The samples of a channel in order of time. One index lookup finds the newest sample or the last one before a given time.
 CREATE INDEX idx_channel_stats_series ON channel_statistics (channel_id, timestamp, id);
 
--- Numbers of a published video at one moment.
+-- Statistics of a published video at one point in time.
 CREATE TABLE video_statistics (
     id TEXT PRIMARY KEY NOT NULL
         CONSTRAINT video_statistics_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
@@ -274,10 +274,10 @@ CREATE TABLE video_statistics (
 ) STRICT;
 CREATE INDEX idx_video_stats_video_id ON video_statistics (video_id);
 CREATE INDEX idx_video_stats_timestamp ON video_statistics (timestamp);
--- The samples of a video in the order of time, as above.
+-- The samples of a video in order of time, as above.
 CREATE INDEX idx_video_stats_series ON video_statistics (video_id, timestamp, id);
 
--- Settings of the whole system.
+-- System-wide settings.
 CREATE TABLE system_configuration (
     key TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL,

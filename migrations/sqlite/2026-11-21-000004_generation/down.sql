@@ -1,4 +1,4 @@
--- Drops the 4 tables of generation with every row in them; what they held is lost.
+-- Drops the 4 tables of generation. All data in them is lost.
 
 DROP TABLE job_videos;
 DROP TABLE job_scripts;

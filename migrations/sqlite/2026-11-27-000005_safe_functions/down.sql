@@ -1,2 +1,2 @@
--- Nothing changed here, so nothing is taken back. No data is lost.
+-- The migration changes nothing on SQLite, so there is nothing to revert. No data is lost.
 SELECT 1;

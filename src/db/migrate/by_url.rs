@@ -1,4 +1,4 @@
-//! What is done with the migrations of a database that is not open.
+//! Migration functions for a database given by URL.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::db::options::Options;
 use crate::db::{DatabaseUrl, DbConnection};
 use crate::{Error, Result};
 
-/// How far the database at `url` is. Writes nothing; to a SQLite file that is not there all is pending,
-/// and it is not made.
+/// Returns the migration history of the database at `url`. Writes nothing. If the SQLite file does not exist, all migrations
+/// are pending, and the file is not created.
 pub fn status(url: &str) -> Result<History> {
     status_of(url.parse()?)
 }
 
-/// [`status`], of a file whatever its name.
+/// Like [`status`], for a parsed URL, so that a file may have any name.
 pub(crate) fn status_of(url: DatabaseUrl) -> Result<History> {
     let opener = Opener::new(url, &Options::default())?;
     match opener.history() {
@@ -26,13 +26,12 @@ pub(crate) fn status_of(url: DatabaseUrl) -> Result<History> {
     }
 }
 
-/// Applies what is pending and returns the names of what was applied. Makes a SQLite file that is not
-/// there.
+/// Applies the pending migrations and returns their names. Creates the SQLite file if it does not exist.
 pub fn run(url: &str) -> Result<Vec<&'static str>> {
     run_on(url.parse()?)
 }
 
-/// [`run`], on a file whatever its name.
+/// Like [`run`], for a parsed URL, so that a file may have any name.
 pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
     let opener = Opener::new(url, &Options::default())?;
     let schema = opener.url.schema();
@@ -41,17 +40,17 @@ pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
         .map(|(_, applied)| applied)
 }
 
-/// Takes back the newest `count` migrations, newest first, and returns their names.
+/// Reverts the newest `count` migrations, newest first, and returns their names.
 pub fn revert(url: &str, count: usize) -> Result<Vec<&'static str>> {
     initialised(url, |conn| runner::unbound(conn, |conn| runner::revert_newest(conn, count)))
 }
 
-/// Takes back the newest `count` migrations and applies them again; returns the names applied.
+/// Reverts the newest `count` migrations, applies them again, and returns the names of the applied ones.
 pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
     initialised(url, |conn| runner::unbound(conn, |conn| runner::redo_newest(conn, count)))
 }
 
-/// The migrations of the engine that `url` names, oldest first.
+/// Returns the embedded migrations for the engine of `url`, oldest first.
 pub fn embedded(url: &str) -> Result<&'static [Migration]> {
     Ok(of_engine(&opener(url)?.url))
 }
@@ -60,7 +59,7 @@ fn opener(url: &str) -> Result<Opener> {
     Opener::new(url.parse()?, &Options::default())
 }
 
-/// Works on a database that is there already.
+/// Runs `work` on an existing viraldb database.
 fn initialised<T>(url: &str, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
     let opener = opener(url)?;
     let history = opener.history()?;

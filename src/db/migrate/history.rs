@@ -1,4 +1,4 @@
-//! How far a database is with its migrations: what the program knows beside what the database says.
+//! The migration history: the migrations of the program compared with those applied to the database.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 use tables::__diesel_schema_migrations;
 
-#[allow(missing_docs)] // Diesel's own
+#[allow(missing_docs)] // Diesel generates the items
 mod tables {
     diesel::table! {
         __diesel_schema_migrations (version) {
@@ -25,25 +25,28 @@ mod tables {
     }
 }
 
-/// The checksum that a migration records of itself. The stock Diesel command line records none, and a program that does
-/// not know the migration could not tell it from one of another program's. The true checksum replaces it.
+/// The placeholder that a migration records as its own checksum, because the stock Diesel CLI records no checksums.
+///
+/// Without this row, an older viraldb could not tell a newer viraldb migration from a migration of another program. viraldb
+/// replaces the placeholder with the real checksum.
 pub(super) const SELF_RECORDED: &str = "";
 
-/// One migration and how it stands with a database.
+/// A migration and its state in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Version, such as `2026-11-21-000002`, or as Diesel keeps it if this program does not know it.
+    /// The version, such as `2026-11-21-000002`. A version that does not have this form is left in Diesel's format.
     pub version: String,
-    /// Name, or nothing if this program does not know it.
+    /// The name, or an empty string if this program does not know the migration.
     pub name: String,
-    /// How it stands.
+    /// The state.
     pub state: State,
-    /// When its checksum was recorded, which is when it was applied unless another program applied it.
+    /// The time when the checksum was recorded. The migration was applied at the same time, unless the stock Diesel CLI
+    /// applied it.
     pub recorded_at: Option<Timestamp>,
 }
 
 portable! {
-    /// How a migration stands with a database.
+    /// The state of a migration in a database.
     pub enum State {
         Applied = "applied",
         Pending = "pending",
@@ -54,35 +57,35 @@ portable! {
     }
 }
 
-/// What `migrate check` says of a database.
+/// The result of `migrate check` for a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Every migration is applied.
     Current,
-    /// Some are not applied yet.
+    /// Migrations are pending.
     Pending,
     /// A migration was changed after it was applied, is missing, or is out of order.
     Differs,
-    /// The database was made by a newer viraldb.
+    /// The database was created or migrated by a newer viraldb.
     Newer,
 }
 
 /// The migrations of a database and of this program, oldest first.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// Each with its state.
+    /// The migrations with their states.
     pub entries: Vec<Entry>,
     pub(super) known: &'static [Migration],
-    /// Migrations of other programs that share Diesel's table, oldest first. viraldb leaves them alone.
+    /// Migrations of other programs that share Diesel's table, oldest first. viraldb does not touch them.
     pub foreign: Vec<String>,
-    /// Versions of ours that are applied but have no checksum: the stock Diesel command line applied them.
+    /// viraldb's migrations that are applied but have no checksum, because the stock Diesel CLI applied them.
     pub(super) unrecorded: Vec<String>,
-    /// Rows that a transfer into the database has copied, if one has not ended.
+    /// The number of rows that an unfinished transfer into the database has copied, if there is one.
     pub(crate) transferred: Option<u64>,
 }
 
 impl History {
-    /// Reads how far a database is. Writes nothing, not even Diesel's own table.
+    /// Reads the migration history of a database. Writes nothing and does not create Diesel's table.
     pub(crate) fn read(conn: &mut DbConnection) -> Result<Self> {
         let mut applied = Vec::new();
         let mut recorded = BTreeMap::new();
@@ -107,10 +110,10 @@ impl History {
         Ok(Self { transferred, ..Self::compare(of_connection(conn), &applied, &recorded) })
     }
 
-    /// Compares what the program knows with what the database says.
+    /// Compares the migrations of this program with those of the database.
     ///
-    /// Diesel keeps the migrations of all programs in one table. Ours are those that this program knows, and those that
-    /// another version of viraldb has recorded. All others are foreign, whatever their version.
+    /// Diesel keeps the migrations of all programs in one table. A migration belongs to viraldb if this program knows it, or if
+    /// another version of viraldb has recorded it in `viraldb_migrations`. All others are foreign, whatever their version.
     pub(super) fn compare(
         known: &'static [Migration],
         applied: &[String],
@@ -129,7 +132,7 @@ impl History {
                 let key = migration.key();
                 let record = recorded.get(&key).filter(|_| is_recorded(&key));
                 let state = match (ours.contains(&&key), record) {
-                    (true, Some((checksum, _))) if *checksum != migration.checksum() => State::Modified,
+                    (true, Some((checksum, _))) if !migration.has_checksum(checksum) => State::Modified,
                     (true, _) => State::Applied,
                     (false, _) if key < newest_applied => State::OutOfOrder,
                     (false, _) => State::Pending,
@@ -159,12 +162,12 @@ impl History {
         }
     }
 
-    /// Whether any of our migrations is applied.
+    /// Returns true if at least one of viraldb's migrations is applied.
     pub fn is_initialised(&self) -> bool {
         self.entries.iter().any(|entry| !matches!(entry.state, State::Pending | State::Missing))
     }
 
-    /// What is to be said of the database as a whole; the worst of its entries.
+    /// Returns the verdict on the whole database: the worst state of its entries.
     pub fn verdict(&self) -> Verdict {
         let any = |states: &[State]| self.entries.iter().any(|entry| states.contains(&entry.state));
         if any(&[State::Newer]) {
@@ -178,13 +181,13 @@ impl History {
         }
     }
 
-    /// The newest version that is applied, if any is.
+    /// Returns the newest applied version, if any.
     pub fn newest_applied(&self) -> Option<&str> {
         let applied = |entry: &&Entry| !matches!(entry.state, State::Pending | State::OutOfOrder);
         self.entries.iter().rev().find(applied).map(|entry| entry.version.as_str())
     }
 
-    /// Those not applied yet, oldest first.
+    /// Returns the pending migrations, oldest first.
     pub fn pending(&self) -> impl Iterator<Item = &'static Migration> {
         let known = self.known;
         self.entries
@@ -193,7 +196,7 @@ impl History {
             .filter_map(move |entry| known.iter().find(|migration| migration.name == entry.name))
     }
 
-    /// Those of this program that are applied, oldest first, whatever they said when they ran.
+    /// Returns the applied migrations of this program, oldest first, including those that were modified later.
     pub(crate) fn applied(&self) -> impl Iterator<Item = &'static Migration> {
         let known = self.known;
         self.entries
@@ -202,10 +205,10 @@ impl History {
             .filter_map(move |entry| known.iter().find(|migration| migration.name == entry.name))
     }
 
-    /// Refuses a history that is not this program's; pending migrations are no objection.
+    /// Rejects a history that differs from this program's migrations. Pending migrations are allowed.
     ///
     /// # Errors
-    /// [`Error::SchemaNewer`], [`Error::SchemaModified`] with every difference named.
+    /// [`Error::SchemaNewer`], or [`Error::SchemaModified`] with a list of all differences.
     pub fn require_ours(&self) -> Result<()> {
         if self.verdict() == Verdict::Newer {
             return Err(Error::SchemaNewer {
@@ -218,18 +221,18 @@ impl History {
             .iter()
             .filter_map(|Entry { name, version, state, .. }| match state {
                 State::Modified => Some(format!("{name} was changed after it was applied")),
-                State::Missing => Some(format!("{version} is applied but this program does not have it")),
-                State::OutOfOrder => Some(format!("{name} is not applied but later ones are")),
+                State::Missing => Some(format!("{version} is applied, but this program does not know it")),
+                State::OutOfOrder => Some(format!("{name} is not applied, but later ones are")),
                 _ => None,
             })
             .collect();
         if differences.is_empty() { Ok(()) } else { Err(Error::SchemaModified(differences)) }
     }
 
-    /// Refuses everything but a database that is this program's and current.
+    /// Rejects a history that differs from this program's migrations or has pending migrations.
     ///
     /// # Errors
-    /// Those of [`History::require_ours`], and [`Error::SchemaPending`].
+    /// The errors of [`History::require_ours`], and [`Error::SchemaPending`].
     pub fn require_current(&self) -> Result<()> {
         self.require_ours()?;
         let pending: Vec<String> = self.pending().map(|migration| migration.name.to_owned()).collect();
@@ -237,7 +240,7 @@ impl History {
     }
 }
 
-/// Diesel's `20261121000002` as people read it.
+/// Converts a version from Diesel's form `20261121000002` to `2026-11-21-000002`.
 pub(crate) fn dashed(key: &str) -> String {
     match (key.get(0..4), key.get(4..6), key.get(6..8), key.get(8..)) {
         (Some(year), Some(month), Some(day), Some(rest)) if !rest.is_empty() => {

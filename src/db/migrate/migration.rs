@@ -1,4 +1,4 @@
-//! One migration, as the program holds it.
+//! A migration embedded in the program.
 
 use std::fmt::{self, Write as _};
 
@@ -6,34 +6,44 @@ use diesel::connection::BoxableConnection;
 use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationVersion};
 use sha2::{Digest, Sha256};
 
-/// One migration of one engine, embedded in the program.
+/// A migration for one engine, embedded in the program.
 pub struct Migration {
-    /// Name of its folder, such as `2026-11-21-000002_compilation`.
+    /// The name of the migration's folder, such as `2026-11-21-000002_compilation`.
     pub name: &'static str,
-    /// What it does.
+    /// The SQL that applies the migration.
     pub up: &'static str,
-    /// What takes it back.
+    /// The SQL that reverts the migration.
     pub down: &'static str,
+    /// The checksum of the migration before only its comments were reworded. Databases that earlier builds of 0.1.0 made
+    /// have recorded it.
+    pub(super) reworded_from: Option<&'static str>,
 }
 
 impl Migration {
-    /// Its version as people read it: `2026-11-21-000002`.
+    /// Returns the version in readable form: `2026-11-21-000002`.
     pub fn version(&self) -> &'static str {
         self.name.split_once('_').map_or(self.name, |(version, _)| version)
     }
 
-    /// Its version as Diesel keeps it: `20261121000002`.
+    /// Returns the version in Diesel's form: `20261121000002`.
     pub(super) fn key(&self) -> String {
         self.version().replace('-', "")
     }
 
-    /// SHA-256 of its `up.sql`, whose line endings count as LF whatever they are.
+    /// Returns the SHA-256 of `up.sql` with CRLF line endings converted to LF.
     pub(super) fn checksum(&self) -> String {
         let digest = Sha256::digest(self.up.replace("\r\n", "\n"));
         digest.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // a String takes all
+            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
             hex
         })
+    }
+}
+
+impl Migration {
+    /// Returns true if a database recorded this checksum for the same SQL. Comments may have been reworded since.
+    pub(super) fn has_checksum(&self, recorded: &str) -> bool {
+        self.reworded_from == Some(recorded) || self.checksum() == recorded
     }
 }
 
@@ -43,7 +53,7 @@ impl fmt::Display for Migration {
     }
 }
 
-/// Its name alone: its text would fill a screen wherever a [`History`](super::History) is printed.
+/// Prints only the name, because the SQL would fill the screen wherever a [`History`](super::History) is printed.
 impl fmt::Debug for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
@@ -76,8 +86,8 @@ impl<DB: diesel::backend::Backend> migration::Migration<DB> for Migration {
     }
 }
 
-/// The query for the newest version of viraldb that is applied, without migrations of other programs; an empty text if there
-/// is none. `has_books` tells whether the table viraldb_migrations exists.
+/// Returns a query for the newest applied version of viraldb's migrations, without those of other programs. The query returns
+/// an empty string if there is none. `has_books` must be true if the table viraldb_migrations exists.
 pub(crate) fn newest_query(migrations: &[Migration], has_books: bool) -> String {
     let known: Vec<String> = migrations.iter().map(|migration| format!("'{}'", migration.key())).collect();
     let recorded = if has_books { " OR version IN (SELECT version FROM viraldb_migrations)" } else { "" };
@@ -93,7 +103,7 @@ mod tests {
     use crate::db::migrate::history;
 
     fn checksum(up: &'static str) -> String {
-        Migration { name: "2026-11-21-000001_x", up, down: "" }.checksum()
+        Migration { name: "2026-11-21-000001_x", up, down: "", reworded_from: None }.checksum()
     }
 
     #[test]
@@ -128,13 +138,13 @@ mod tests {
         let up = "CREATE TABLE x (y integer);
             INSERT INTO viraldb_migrations (version, checksum) VALUES ('20270115000001', '');\n";
         let down = "DELETE FROM viraldb_migrations WHERE version = '20270115000001';\nDROP TABLE x;\n";
-        let lacks = |name, up, down| lacks_of(&Migration { name, up, down });
+        let lacks = |name, up, down| lacks_of(&Migration { name, up, down, reworded_from: None });
         assert_eq!(lacks("2027-01-15-000001_x", up, down), [""; 0]);
         assert_eq!(lacks("2027-01-15-000002_x", up, down).len(), 2);
         assert_eq!(lacks("2027-01-15-000001_x", "CREATE TABLE x (y integer);", down).len(), 1);
     }
 
-    /// The statements by which a migration records itself and is forgotten, of those that it does not have.
+    /// Returns the statements that a migration lacks: the one that records the migration, and the one that deletes the record.
     fn lacks_of(migration: &Migration) -> Vec<String> {
         let key = migration.key();
         let checksum = history::SELF_RECORDED;
@@ -146,8 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn versions_read_as_their_folders_do() {
-        let migration = Migration { name: "2026-11-21-000002_compilation", up: "", down: "" };
+    fn versions_match_the_names_of_their_folders() {
+        let migration =
+            Migration { name: "2026-11-21-000002_compilation", up: "", down: "", reworded_from: None };
         assert_eq!((migration.version(), &*migration.key()), ("2026-11-21-000002", "20261121000002"));
         assert_eq!(history::dashed(&migration.key()), migration.version());
         for odd in ["", "1", "20261121", "äöü"] {

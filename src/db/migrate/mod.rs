@@ -1,8 +1,7 @@
-//! Migrations: embedded, serialised by a lock, and checked against what was applied.
+//! Migrations: embedded in the program, serialized by a lock, and checked against those applied to the database.
 //!
-//! Diesel keeps the versions that ran in `__diesel_schema_migrations`, and so do we, so that its command
-//! line and ours see the same. What the migrations said when they ran is kept beside it, as checksums,
-//! in `viraldb_migrations`.
+//! Like Diesel, viraldb keeps the applied versions in `__diesel_schema_migrations`, so that the Diesel CLI and viraldb see the
+//! same state. In addition, `viraldb_migrations` keeps a checksum of each applied migration.
 
 mod by_url;
 pub(crate) mod embedded;
@@ -24,8 +23,8 @@ pub(crate) use migration::newest_query;
 #[cfg(feature = "postgres")]
 pub(crate) use namespace::{Namespace, channel_of};
 
-/// What [`Database::open`](crate::Database::open) does before it returns: nothing, and without a lock,
-/// when the database is current. Returns the history that it has then. `url` may name the schema to make.
+/// Migrates a database for [`Database::open`](crate::Database::open) and returns its new history. Does nothing and takes no
+/// lock if the database is current. `url` may name the PostgreSQL schema to create.
 pub(crate) fn prepare(conn: &mut DbConnection, url: &DatabaseUrl) -> Result<History> {
     let history = History::read(conn)?;
     history.require_ours()?;

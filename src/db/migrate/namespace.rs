@@ -1,7 +1,7 @@
-//! Where the objects of our migrations are on PostgreSQL: the tables in one schema, ViralForge's views in another.
+//! The PostgreSQL schemas of viraldb: one for the tables, another for ViralForge's views.
 //!
-//! The text of a migration is frozen and names `public` and `viralforge`. In any other schema these names are replaced when
-//! the migration runs, and its checksum stays that of the original text.
+//! The text of a migration is frozen and names the schemas `public` and `viralforge`. For any other schema these names are
+//! replaced when the migration runs. The checksum is always that of the original text.
 
 use std::borrow::Cow;
 
@@ -13,20 +13,20 @@ use crate::Result;
 use crate::db::identifier::quoted;
 use crate::db::{DbConnection, on_backend};
 
-/// The schema whose names our migrations have.
+/// The schema of the tables in the text of the migrations.
 const PUBLIC: &str = "public";
 
-/// The schema of ViralForge's views where the tables are in `public`.
+/// The schema of ViralForge's views if the tables are in `public`.
 const VIEWS: &str = "viralforge";
 
-/// The schemas in which the objects of our migrations are.
+/// The schemas that contain the objects of viraldb's migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Namespace {
     /// The schema of the tables.
     pub(crate) tables: String,
     /// The schema of ViralForge's views.
     pub(crate) views: String,
-    /// Whether notifications go to the channels of `public`.
+    /// True if triggers notify the channels of `public`.
     shares_channels: bool,
 }
 
@@ -38,11 +38,11 @@ impl Namespace {
         Self { tables: schema.to_owned(), views, shares_channels: is_public }
     }
 
-    /// Returns the schemas of the viraldb of a connection: the first schema of its `search_path` that exists. SQLite has
-    /// none, and its migrations name none.
+    /// Returns the schemas of a connection, based on the first schema of its `search_path` that exists. SQLite has no schemas,
+    /// and its migrations name none.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Any error of the query.
     pub(crate) fn of_connection(conn: &mut DbConnection) -> Result<Self> {
         let schema: Option<String> = on_backend!(
             conn,
@@ -52,14 +52,14 @@ impl Namespace {
         Ok(Self::of(schema.as_deref().unwrap_or(PUBLIC)))
     }
 
-    /// Returns other schemas, in which the migrations make the same objects as here.
+    /// Returns the schemas based on `schema`, in which the migrations create the same objects as in these schemas.
     #[cfg(feature = "postgres")]
     pub(crate) fn moved_to(&self, schema: &str) -> Self {
         Self { shares_channels: self.shares_channels, ..Self::of(schema) }
     }
 
-    /// Returns the SQL of a migration with the names of these schemas. No comment is changed: a name may contain
-    /// anything.
+    /// Returns the SQL of a migration with the names of these schemas. Comment lines are not changed, because a schema name
+    /// may contain any character, including a line break.
     pub(crate) fn adapted<'a>(&self, sql: &'a str) -> Cow<'a, str> {
         if *self == Self::of(PUBLIC) {
             return sql.into();
@@ -84,17 +84,18 @@ impl Namespace {
     }
 }
 
-/// The schema of the table whose trigger runs.
+/// The SQL for the schema of the table whose trigger is running.
 const TABLE_OF_TRIGGER: &str = "TG_TABLE_SCHEMA::pg_catalog.text";
 
-/// Returns the SQL for the channel of a schema other than `public`, whose name is an SQL expression of type text. A hash,
-/// because a channel has at most 63 bytes. It follows the name of the schema, so a schema that is renamed has its own
-/// channel again.
+/// Returns the SQL for the name of a channel in a schema other than `public`. `schema` is an SQL expression of type text.
+///
+/// The name contains a hash of the schema name, because a channel name has at most 63 bytes. If a schema is renamed, its
+/// channel changes with it.
 pub(crate) fn channel_of(channel: &str, schema: &str) -> String {
     format!("pg_catalog.concat('{channel}_', pg_catalog.to_hex(pg_catalog.hashtextextended({schema}, 0)))")
 }
 
-/// Replaces in one pass, so that no name is looked for within another.
+/// Replaces all names in one pass, so that replaced text is not searched again.
 fn replaced(text: &str, names: &[(String, String)]) -> String {
     let (mut done, mut rest) = (String::new(), text);
     loop {
@@ -109,7 +110,7 @@ fn replaced(text: &str, names: &[(String, String)]) -> String {
     }
 }
 
-/// A migration as it runs in a place.
+/// A migration adapted to the schemas it runs in.
 pub(super) struct Adapted<'a> {
     pub(super) migration: &'a Migration,
     pub(super) place: &'a Namespace,
@@ -138,11 +139,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_migrations_follow_the_schema() {
+    fn schema_names_in_migrations_are_replaced() {
         let sql = "-- viralforge reads public.jobs\nCREATE SCHEMA viralforge;\nCREATE VIEW viralforge.jobs AS SELECT * FROM \
                    public.jobs;\n    PERFORM pg_notify('viraldb_jobs', '');\n";
         assert!(matches!(Namespace::of("public").adapted(sql), Cow::Borrowed(same) if same == sql));
-        // A name that contains what is replaced.
+        // The schema name contains texts that are replaced.
         let place = Namespace::of("viralforge\" public.");
         let adapted = place.adapted(sql);
         let expected = "-- viralforge reads public.jobs\nCREATE SCHEMA \"viralforge_viralforge\"\" public.\";\nCREATE VIEW \
@@ -151,20 +152,20 @@ mod tests {
         assert!(adapted.starts_with(expected), "{adapted}");
     }
 
-    /// A schema that stands for `public` for a moment has its functions, too.
+    /// A temporary schema that is compared with `public` must have the same functions.
     #[cfg(feature = "postgres")]
     #[test]
-    fn functions_are_those_of_the_place_that_is_compared() {
+    fn a_moved_namespace_keeps_the_channels_of_the_original() {
         let sql = "SELECT pg_notify('viraldb_config', '') FROM public.x";
         let text = |home: &str| Namespace::of(home).moved_to("s").adapted(sql).into_owned();
         assert_eq!(text("public"), "SELECT pg_notify('viraldb_config', '') FROM \"s\".x");
         assert!(text("viral").contains("hashtextextended"));
     }
 
-    /// Every name of a schema and every channel in our migrations is one that is replaced.
+    /// Every schema name and every channel in the migrations is replaced.
     #[cfg(feature = "postgres")]
     #[test]
-    fn no_migration_names_a_schema_that_stays() {
+    fn no_schema_name_in_a_migration_is_left_unreplaced() {
         for migration in crate::db::migrate::embedded::POSTGRES {
             for sql in [migration.up, migration.down] {
                 let adapted = Namespace::of("s").adapted(sql);

@@ -1,5 +1,4 @@
-//! What is looked at before a migration changes anything: whether there is room for what it makes, and whether this role
-//! may make it.
+//! Checks before a migration changes anything: whether the names of its objects are free, and whether the role may create them.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -12,16 +11,16 @@ use crate::db::{DbConnection, on_backend};
 use crate::error::ResultExt;
 use crate::{Error, Result};
 
-/// A kind of object, and its name.
+/// The kind and the name of an object that a migration creates.
 type Made = (&'static str, String);
 
 const KINDS: [&str; 6] = ["SCHEMA", "TABLE", "VIEW", "INDEX", "FUNCTION", "TRIGGER"];
 
-/// Most objects that a message names.
+/// The maximum number of objects named in a message.
 const NAMED: usize = 5;
 
 impl Migration {
-    /// The objects that it makes. Our migrations begin a statement on a line of its own.
+    /// Returns the objects that the migration creates. viraldb's migrations start each statement on a new line.
     fn makes(&self) -> impl Iterator<Item = Made> {
         let mut table = "";
         self.up.lines().flat_map(move |line| {
@@ -42,8 +41,8 @@ fn made_by_statement(line: &str) -> Option<(&'static str, &str)> {
     Some((kind, words.next()?))
 }
 
-/// What PostgreSQL makes for a column beside the table: the index of a key and of a unique constraint, and the sequence of
-/// an identity. Where their names are taken it takes others, by which nothing of ours finds them.
+/// Returns the objects that PostgreSQL creates implicitly for a column: the index of a primary key or a unique constraint, and
+/// the sequence of an identity column. If such a name is taken, PostgreSQL chooses another name, which viraldb would not find.
 fn implied_by_column(table: &str, line: &str) -> Vec<Made> {
     let mut made = Vec::new();
     if !line.starts_with(' ') {
@@ -62,19 +61,19 @@ fn implied_by_column(table: &str, line: &str) -> Vec<Made> {
     made
 }
 
-/// What only PostgreSQL makes.
+/// The kind of the objects that only PostgreSQL creates.
 const IMPLIED: &str = "implied";
 
-/// The tables that are there because migrations of ours made them.
+/// Returns the tables that the applied migrations have created.
 pub(crate) fn tables(history: &History) -> Vec<String> {
     history.applied().flat_map(Migration::makes).filter(|made| made.0 == "TABLE").map(|made| made.1).collect()
 }
 
-/// Refuses a database in which somebody else's tables, indexes or schemas have the names of ours that are still to be
-/// made. Both are of one moment: another program may be making ours.
+/// Rejects a database in which tables, indexes or schemas of another program have the names of objects that pending migrations
+/// create. Reads the history and the names in one snapshot, because another viraldb may be creating the objects.
 ///
 /// # Errors
-/// [`Error::Unusable`], which names them.
+/// [`Error::Unusable`] with the names of the conflicting objects.
 pub(crate) fn require_names(conn: &mut DbConnection) -> Result<()> {
     let taken = conn.snapshot(|conn| {
         let history = History::read(conn)?;
@@ -83,7 +82,7 @@ pub(crate) fn require_names(conn: &mut DbConnection) -> Result<()> {
     refused(taken)
 }
 
-/// A name as people write it in SQL: in quotes only where it needs them.
+/// Returns a name as an SQL identifier, in quotes only if it needs them.
 fn identifier(name: &str) -> String {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_plain = name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit());
@@ -97,7 +96,7 @@ fn refused(taken: Option<String>) -> Result<()> {
     }
 }
 
-/// [`require`], as of one moment.
+/// Like [`require`], with the history read in the same snapshot.
 pub(crate) fn require_possible(conn: &mut DbConnection) -> Result<()> {
     conn.snapshot(|conn| {
         let history = History::read(conn)?;
@@ -105,7 +104,8 @@ pub(crate) fn require_possible(conn: &mut DbConnection) -> Result<()> {
     })
 }
 
-/// What of somebody else's stands where pending migrations would make something, in words, and what to do.
+/// Returns a message about objects of another program whose names pending migrations need, and what to do about them. Returns
+/// `None` if there are no conflicts.
 pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<Option<String>> {
     let taken = taken(conn, history)?;
     let mut named: Vec<String> =
@@ -116,35 +116,35 @@ pub(crate) fn names_taken(conn: &mut DbConnection, history: &History) -> Result<
     let mend = match taken.as_slice() {
         [] => return Ok(None),
         _ if taken.iter().any(|found| found.name.starts_with("viraldb_")) => {
-            let lost = "has tables of viraldb, and no record of the migrations that made them; restore a backup: viraldb \
-                        restore FILE";
+            let lost = "has tables of viraldb, but no record of the migrations that created them; restore a backup with \
+                        `viraldb restore FILE`";
             return Ok(Some(lost.to_owned()));
         }
         [Found { kind, name, .. }] if kind == "schema" => {
             let name = identifier(name);
             format!(
-                "rename it (ALTER SCHEMA {name} RENAME TO …), or drop it if it is empty (DROP SCHEMA {name}): viraldb \
-                 makes its own"
+                "rename it (ALTER SCHEMA {name} RENAME TO …), or drop it if it is empty (DROP SCHEMA {name}), so that \
+                 viraldb can create it"
             )
         }
         _ => {
             let room = on_backend!(
                 &*conn,
-                sqlite => |_c| "a file of its own",
-                postgres => |_c| "a schema of its own with ?schema=NAME in the URL, as in postgres://HOST/DATABASE?schema=viral"
+                sqlite => |_c| "a separate file",
+                postgres => |_c| "a separate schema with ?schema=NAME in the URL, as in postgres://HOST/DATABASE?schema=viral"
             );
             format!(
-                "give viraldb {room}; `viraldb takeover` copies the rows of applications that it knows into it"
+                "give viraldb {room}; `viraldb takeover` then copies the rows of supported applications into it"
             )
         }
     };
-    Ok(Some(format!("already has {}, not made by viraldb: {mend}", named.join(", "))))
+    Ok(Some(format!("already has {}, not created by viraldb: {mend}", named.join(", "))))
 }
 
-/// Refuses what [`require_names`] does, and a server or a role that would stop one of the pending migrations halfway.
+/// Rejects the same databases as [`require_names`], and a server or role with which a pending migration would fail.
 ///
 /// # Errors
-/// [`Error::Unusable`], which names the right or the setting that is missing.
+/// [`Error::Unusable`] with the missing privilege or setting.
 pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> {
     let Some(_) = history.pending().next() else { return Ok(()) };
     on_backend!(
@@ -158,7 +158,7 @@ pub(super) fn require(conn: &mut DbConnection, history: &History) -> Result<()> 
     refused(names_taken(conn, history)?)
 }
 
-/// What has the name of something that pending migrations make, though no migration of ours has made it.
+/// Returns the existing objects with a name that pending migrations need, except those that viraldb's migrations have created.
 fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Found>> {
     let views = Namespace::of_connection(conn)?.views;
     let named = |(kind, name): Made| (kind, if kind == "SCHEMA" { views.clone() } else { name });
@@ -171,7 +171,7 @@ fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Found>> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    // In the order of our migrations. What a table implies is told where the table itself is not.
+    // Report conflicts in the order of the migrations. An implicit object is reported only if its table is not.
     let there = there(conn)?;
     let mut taken: Vec<Found> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
@@ -188,13 +188,13 @@ fn taken(conn: &mut DbConnection, history: &History) -> Result<Vec<Found>> {
     Ok(taken)
 }
 
-/// An object of a database, its name as it is compared: SQLite does not distinguish case.
+/// An object of a database. Its name is in lower case on SQLite, which does not distinguish case.
 #[derive(Clone, QueryableByName)]
 struct Found {
-    /// What it shares its name with.
+    /// The namespace of the name: objects of the same kind cannot have the same name.
     #[diesel(sql_type = Text)]
     kind: String,
-    /// What people call it.
+    /// The kind of object, for messages.
     #[diesel(sql_type = Text)]
     shown: String,
     #[diesel(sql_type = Text)]
@@ -202,7 +202,7 @@ struct Found {
 }
 
 impl Found {
-    /// Whether it takes the name of a new object of a kind: tables, views and indexes share theirs.
+    /// Returns true if this object blocks the name for a new object of a kind. Tables, views and indexes share one namespace.
     fn is_of(&self, kind: &str) -> bool {
         match kind {
             "SCHEMA" | "FUNCTION" | "TRIGGER" => self.kind.eq_ignore_ascii_case(kind),
@@ -219,7 +219,7 @@ fn there(conn: &mut DbConnection) -> Result<Vec<Found>> {
             "SELECT iif(type = 'trigger', type, 'relation') AS kind, type AS shown, lower(name) AS name FROM sqlite_master",
         )
         .load(c),
-        // Triggers are named within their table, which is a new one.
+        // Triggers need no check, because their names are per table, and the tables are new.
         postgres => |c| diesel::sql_query(
             "WITH here AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema()) \
              SELECT 'relation' AS kind, relname::pg_catalog.text AS name, CASE relkind WHEN 'v' THEN 'view' \
@@ -290,12 +290,12 @@ mod on_postgres {
             .of("the server", "")
         }
 
-        /// Why the role may not make a schema.
+        /// Returns the message for a role that may not create a schema.
         fn no_schemas(&self, schema: &str) -> String {
             let Self { role, database, .. } = self;
             format!(
-                "the role {role} may not make schemas, and viraldb needs one, {}. The owner of the database says: GRANT \
-                 CREATE ON DATABASE {database} TO {role}",
+                "the role {role} may not create schemas, but viraldb needs the schema {}; as the owner of the database, run: \
+                 GRANT CREATE ON DATABASE {database} TO {role}",
                 identifier(schema)
             )
         }
@@ -305,7 +305,7 @@ mod on_postgres {
         Error::Unusable { database: String::new(), reason }
     }
 
-    /// Makes the schema that the URL names, if it does not exist.
+    /// Creates the schema named in the URL if it does not exist.
     pub(in super::super) fn make_schema(conn: &mut PgConnection, schema: &str) -> Result<()> {
         #[derive(QueryableByName)]
         struct Row {
@@ -328,7 +328,7 @@ mod on_postgres {
         conn.batch_execute(&format!("CREATE SCHEMA {}", quoted(schema))).of("the schema", schema)
     }
 
-    /// Refuses a server, a database or a role with which the migrations would fail.
+    /// Rejects a server, a database or a role with which the migrations would fail.
     pub(super) fn require(conn: &mut PgConnection, needs_schema: bool) -> Result<()> {
         let server = Server::of(conn)?;
         let Server { role, encoding, .. } = &server;
@@ -337,31 +337,31 @@ mod on_postgres {
         let reason = match &server.schema {
             _ if server.is_standby || server.is_read_only => crate::error::SERVER_IS_READ_ONLY.to_owned(),
             _ if encoding != "UTF8" => format!(
-                "the database has the encoding {encoding}, in which not every text fits; make one with UTF-8: CREATE \
-                 DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                "the database has the encoding {encoding}, which cannot store every text; create a database with UTF-8: \
+                 CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             ),
             None => {
                 let named = schema::first(&server.path).unwrap_or_else(|| "public".to_owned());
                 let named = identifier(&named);
                 format!(
-                    "no schema that search_path names is there, or the role {role} may not use it: CREATE SCHEMA {named}, or \
-                     GRANT USAGE, CREATE ON SCHEMA {named} TO {role}, or name the schema with ?schema=NAME in the URL instead \
-                     of search_path, and viraldb makes it"
+                    "no schema in search_path exists, or the role {role} may not use it; run CREATE SCHEMA {named} or GRANT \
+                     USAGE, CREATE ON SCHEMA {named} TO {role}, or name the schema with ?schema=NAME in the URL instead of \
+                     search_path, and viraldb creates it"
                 )
             }
-            // The tables would go into a schema that nobody named first.
+            // The first schema in search_path is not usable, so the tables would be created in a later one.
             Some(schema) if first.as_ref().is_some_and(|first| first != schema) => format!(
-                "search_path names the schema {0} first, which is not there or which the role {role} may not use: CREATE \
-                 SCHEMA {0}, or GRANT USAGE, CREATE ON SCHEMA {0} TO {role}, or name the schema with ?schema=NAME in the \
-                 URL instead of search_path, and viraldb makes it",
+                "the first schema in search_path, {0}, does not exist, or the role {role} may not use it; run CREATE \
+                 SCHEMA {0} or GRANT USAGE, CREATE ON SCHEMA {0} TO {role}, or name the schema with ?schema=NAME in the \
+                 URL instead of search_path, and viraldb creates it",
                 identifier(&first.unwrap_or_default())
             ),
             Some(_) if refusal.is_some() => format!(
-                "the tables of viraldb go into the first schema of search_path, and {}",
+                "viraldb creates its tables in the first schema of search_path, but {}",
                 refusal.unwrap_or_default()
             ),
             Some(schema) if !server.may_make_tables => format!(
-                "the role {role} may not make tables in the schema {0}. Its owner says: GRANT \
+                "the role {role} may not create tables in the schema {0}; as the owner of the schema, run: GRANT \
                  CREATE ON SCHEMA {0} TO {role}",
                 identifier(schema)
             ),
@@ -379,12 +379,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_objects_of_a_migration_are_read_from_its_text() {
+    fn the_objects_of_a_migration_are_parsed_from_its_sql() {
         let up = "-- CREATE TABLE no (\nCREATE TABLE a (\n    id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,\n    \
                   x text\n        CONSTRAINT a_x_key UNIQUE,\n    y int\n);\nCREATE UNIQUE INDEX b ON a (id);\n\
                   CREATE SCHEMA c;\nCREATE VIEW c.d AS SELECT 1;\nCREATE FUNCTION e() RETURNS trigger AS $$\n\
                   CREATE TRIGGER f AFTER UPDATE ON a;\nCREATE OR REPLACE FUNCTION e() AS $$\n";
-        let migration = Migration { name: "2026-11-21-000001_x", up, down: "" };
+        let migration = Migration { name: "2026-11-21-000001_x", up, down: "", reworded_from: None };
         let expected = [
             ("TABLE", "a"),
             (IMPLIED, "a_pkey"),

@@ -1,4 +1,4 @@
-//! Applies migrations and takes them back, one at a time, and keeps the books.
+//! Applies and reverts migrations one by one, and records them.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::SimpleConnection;
@@ -16,20 +16,20 @@ use crate::quote::one_line;
 use crate::schema::viraldb_migrations;
 use crate::{Error, Result};
 
-/// Runs `work` without foreign keys on SQLite, because rebuilding a table would delete the rows that refer to it.
-/// They can only be off outside a transaction.
+/// Runs `work` with foreign keys turned off on SQLite, because rebuilding a table would delete the rows that refer to it.
+/// Foreign keys can be turned off only outside a transaction.
 pub(super) fn unbound<T>(
     conn: &mut DbConnection,
     work: impl FnOnce(&mut DbConnection) -> Result<T>,
 ) -> Result<T> {
     bind(conn, false)?;
     let result = work(conn);
-    // Whoever fails here has lost the connection.
+    // This fails only if the connection is lost.
     let _ = bind(conn, true);
     result
 }
 
-#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL drops nothing by itself
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // only SQLite turns foreign keys off
 fn bind(conn: &mut DbConnection, on: bool) -> QueryResult<()> {
     on_backend!(
         conn,
@@ -38,14 +38,14 @@ fn bind(conn: &mut DbConnection, on: bool) -> QueryResult<()> {
     )
 }
 
-/// One step, in one transaction that looks again at what is pending, and in which nobody else migrates: IMMEDIATE on
-/// SQLite, under an advisory lock on PostgreSQL. It keeps no state of the session, so that it also runs through a
-/// pooler.
+/// Runs one migration step in a transaction that excludes other migrations: IMMEDIATE on SQLite, with an advisory lock on
+/// PostgreSQL. `work` must read the history again. The step keeps no session state, so that it also works through a pooler.
 ///
-/// On SQLite several programs that start at once wait here for each other: as long as the history moves, somebody
-/// migrates and will be done. A lock under which nothing moves for the whole of `busy_timeout` is another program's.
+/// On SQLite, programs that start concurrently wait here for each other: as long as the history advances, another program is
+/// migrating and will finish. If the history does not advance during the whole `busy_timeout`, the lock belongs to a program
+/// that does something else, and the step fails.
 ///
-/// `schema` is the one that the URL names. It may not exist yet, and its lock is taken by its name.
+/// `schema` is the schema named in the URL. The schema might not exist yet, so viraldb takes the lock by the schema's name.
 #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite has no schemas
 fn step<T>(
     conn: &mut DbConnection,
@@ -71,7 +71,7 @@ fn step<T>(
     }
 }
 
-/// Applies what is pending, oldest first. On PostgreSQL `schema` is made if it does not exist.
+/// Applies all pending migrations, oldest first, and returns their names. On PostgreSQL, creates `schema` if it does not exist.
 pub(super) fn apply_all(conn: &mut DbConnection, schema: Option<&str>) -> Result<Vec<&'static str>> {
     apply(conn, schema, usize::MAX)
 }
@@ -82,7 +82,7 @@ pub(super) fn redo_newest(conn: &mut DbConnection, count: usize) -> Result<Vec<&
         .map_err(|error| error.with(&format!("reverted: {}", reverted.join(", "))))
 }
 
-/// Applies the oldest `count` of what is pending.
+/// Applies the oldest pending migrations, at most `count`.
 fn apply(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Result<Vec<&'static str>> {
     let mut applied = Vec::new();
     while applied.len() < count {
@@ -95,14 +95,16 @@ fn apply(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Result<
                 applied.extend(names);
             }
             Err(error) if applied.is_empty() => return Err(error),
-            Err(error) => return Err(error.with(&format!("applied before it: {}", applied.join(", ")))),
+            Err(error) => {
+                return Err(error.with(&format!("applied before the failure: {}", applied.join(", "))));
+            }
         }
     }
     Ok(applied)
 }
 
-/// Applies the oldest pending migration with its bookkeeping; all of them, at most `count`, to a database that has none
-/// yet: there half of them are of no use.
+/// Applies and records the oldest pending migration. On a new database it applies all of them in one transaction, at most
+/// `count`, because a new database with only some of the migrations would be useless.
 #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite has no schemas
 fn apply_next(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Result<Vec<&'static str>> {
     let history = History::read(conn)?;
@@ -116,7 +118,7 @@ fn apply_next(conn: &mut DbConnection, schema: Option<&str>, count: usize) -> Re
         history.pending().take(if history.is_initialised() { 1 } else { count }).collect();
     for migration in &next {
         on_backend!(&mut *conn, |c| {
-            // Makes Diesel's table.
+            // This creates Diesel's table.
             MigrationHarness::applied_migrations(c).and_then(|_| {
                 MigrationHarness::run_migration(c, &Adapted { migration, place: &place }).map(drop)
             })
@@ -139,13 +141,15 @@ pub(super) fn revert_newest(conn: &mut DbConnection, count: usize) -> Result<Vec
             }
             Ok(None) => break,
             Err(error) if reverted.is_empty() => return Err(error),
-            Err(error) => return Err(error.with(&format!("reverted before it: {}", reverted.join(", ")))),
+            Err(error) => {
+                return Err(error.with(&format!("reverted before the failure: {}", reverted.join(", "))));
+            }
         }
     }
     Ok(reverted)
 }
 
-/// Takes back the newest migration with its bookkeeping.
+/// Reverts the newest migration and deletes its record.
 fn revert_one(conn: &mut DbConnection) -> Result<Option<&'static str>> {
     let history = History::read(conn)?;
     history.require_ours()?;
@@ -164,8 +168,8 @@ fn revert_one(conn: &mut DbConnection) -> Result<Option<&'static str>> {
     Ok(Some(migration.name))
 }
 
-/// Takes back the checksum of a migration that was applied before and that the stock Diesel command line
-/// reverted: it may have said something else then.
+/// Deletes the checksum of an earlier run of a migration that the stock Diesel CLI reverted later. The migration may have had
+/// different SQL in that run.
 fn forget(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
     if has_table(conn, "viraldb_migrations")? {
         let key = migration.key();
@@ -175,8 +179,8 @@ fn forget(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
     Ok(())
 }
 
-/// Records the checksums of what is applied and has none: of what was just applied, and of what the
-/// stock Diesel command line applied.
+/// Records the checksums of applied migrations that have none: migrations that were just applied, or that the stock Diesel
+/// CLI applied.
 fn record(conn: &mut DbConnection) -> Result<()> {
     let history = History::read(conn)?;
     let rows: Vec<_> = history
@@ -194,7 +198,7 @@ fn record(conn: &mut DbConnection) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to commit a migration that leaves a row whose parent is gone. PostgreSQL sees to it itself.
+/// Rejects a migration that leaves rows with missing parents, so that it is rolled back. PostgreSQL checks this by itself.
 fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
     let orphans: i64 = on_backend!(
         conn,
@@ -208,18 +212,18 @@ fn require_whole(conn: &mut DbConnection, migration: &Migration) -> Result<()> {
     }
     Err(Error::invalid(
         format!("migration {migration}"),
-        format!("leaves {orphans} rows that refer to rows which are not there; nothing was changed"),
+        format!("would leave {orphans} rows that refer to missing rows; it was rolled back"),
     ))
 }
 
-/// Why a migration did not run, with Diesel's own errors mapped as everywhere.
+/// Maps the error of a migration. Diesel's errors are mapped as in the rest of the crate, and most get the migration's name.
 fn failed(migration: &Migration, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     match error.downcast::<diesel::result::Error>() {
         Ok(error) => match Error::from(*error) {
             error @ (Error::Busy { .. } | Error::Disconnected { .. } | Error::Unusable { .. }) => error,
             other => Error::invalid(
                 format!("migration {migration}"),
-                format!("failed and left nothing behind: {}", one_line(&other.to_string())),
+                format!("failed and was rolled back: {}", one_line(&other.to_string())),
             ),
         },
         Err(error) => Error::invalid(format!("migration {migration}"), one_line(&error.to_string())),
@@ -233,8 +237,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_migration_that_fails_is_named() {
-        let migration = Migration { name: "2026-11-21-000001_x", up: "", down: "" };
+    fn a_failed_migration_is_named_in_the_error() {
+        let migration = Migration { name: "2026-11-21-000001_x", up: "", down: "", reworded_from: None };
         let said = |kind, message: &str| {
             let error = Diesel::DatabaseError(kind, Box::new(message.to_owned()));
             failed(&migration, Box::new(error)).to_string()
@@ -245,10 +249,7 @@ mod tests {
             DatabaseErrorKind::Unknown,
         ] {
             let said = said(kind, "told");
-            assert!(
-                said.starts_with("migration 2026-11-21-000001_x failed and left nothing behind: "),
-                "{said}"
-            );
+            assert!(said.starts_with("migration 2026-11-21-000001_x failed and was rolled back: "), "{said}");
             assert!(said.ends_with("told"), "{said}");
         }
         assert!(!said(DatabaseErrorKind::Unknown, "database is locked").contains("migration"));
