@@ -1,4 +1,4 @@
-//! A small HTTP service over a database: `cargo run --example axum --features async -- URL [ADDRESS]`
+//! A small HTTP service for a database: `cargo run --example axum --features async -- URL [ADDRESS]`
 //!
 //! ```sh
 //! curl 'localhost:3000/niches/gaming/pending?limit=5'
@@ -21,7 +21,7 @@ use viraldb::{AsyncDatabase, CorrelationId, Error, correlation};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut args = std::env::args().skip(1);
-    let url = args.next().ok_or("arguments are URL [ADDRESS]")?;
+    let url = args.next().ok_or("usage: axum URL [ADDRESS]")?;
     let address = args.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
 
     let db = AsyncDatabase::connect(&url).await?;
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let stop = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!("Ctrl-C will not stop it: {error}");
+            tracing::error!("cannot handle Ctrl-C, so it will not stop the service gracefully: {error}");
             std::future::pending::<()>().await;
         }
     };
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Each request is a unit of work of its own.
+/// Runs each request as a separate unit of work.
 async fn with_correlation(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     correlation::async_unit_of_work("request", CorrelationId::default(), next.run(request)).await
 }
@@ -84,7 +84,7 @@ struct Wanted {
     limit: Option<u32>,
 }
 
-/// A job is answered with its `lease_token`, which whoever works on it needs to finish it.
+/// Claims jobs. The response contains each job's `lease_token`, which the worker needs to finish the job.
 async fn claim(
     State(db): State<AsyncDatabase>,
     Json(wanted): Json<Wanted>,
@@ -93,7 +93,7 @@ async fn claim(
     Ok(Json(db.write(move |c| queue::claim(c, &claim)).await?))
 }
 
-/// What a handler fails with: the error as a status.
+/// The error of a handler, which becomes an HTTP status.
 struct Failure(Error);
 
 impl From<Error> for Failure {
@@ -112,7 +112,7 @@ impl IntoResponse for Failure {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
-            // What is wrong with the database is for the log, not for who asks.
+            // Log the details of a database error, but do not send them to the client.
             tracing::error!("{}", self.0);
             return (status, Json(serde_json::json!({ "error": status.to_string() }))).into_response();
         }

@@ -1,4 +1,4 @@
-//! A worker: `cargo run --example worker -- URL NAME` takes download jobs until Ctrl-C or SIGTERM.
+//! A worker that processes download jobs until Ctrl-C or SIGTERM: `cargo run --example worker -- URL NAME`
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(name)) = (args.next(), args.next()) else {
-        return Err(Error::invalid("arguments", "are URL NAME"));
+        return Err(Error::invalid("", "usage: worker URL NAME"));
     };
 
     let db = Database::connect(&url)?;
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let worker = worker.concurrency(4);
     worker.stop().on_signals()?;
     let done = worker.run(|job| {
-        // The work; here it takes ten seconds. An error after `should_stop` gives the job back.
+        // The work, which takes ten seconds in this example. Returning an error after `should_stop` releases the job.
         for _ in 0..100 {
             if job.should_stop() {
                 return Err("stopped halfway");

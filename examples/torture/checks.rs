@@ -1,5 +1,7 @@
-//! Commands that change a whole database: `restore`, `transfer`, `takeover`, `migrate`, `init`. They have small databases
-//! of their own, which no other process has open, so that a kill is also the death of the last user of the file.
+//! Tests commands that change a whole database: `restore`, `transfer`, `takeover`, `migrate` and `init`.
+//!
+//! They use separate small databases that no other process has open. A kill therefore also ends the last process that uses
+//! the file.
 
 use std::path::Path;
 
@@ -16,7 +18,7 @@ const TRENDS: &str = "SELECT count(*) FROM trends";
 pub struct Whole {
     url: String,
     backup: String,
-    /// Rows that a whole takeover takes.
+    /// The number of trends after a complete takeover.
     trends: u64,
     extra: u64,
     made: u64,
@@ -48,7 +50,7 @@ impl Work for Whole {
         let target = self.database(lane, lane.round.plan.is_postgres);
         lane.sure_on(&target, "takeover", &["takeover", &source(), "--to", &target], None);
         self.trends = lane.number_of(&target, TRENDS);
-        lane.expect(self.trends > 0, || "the takeover took no trends".to_owned());
+        lane.expect(self.trends > 0, || "the takeover copied no trends".to_owned());
     }
 
     fn step(&mut self, lane: &mut Lane<'_>) {
@@ -63,7 +65,7 @@ impl Work for Whole {
     fn check(&mut self, lane: &mut Lane<'_>) {
         let there = lane.number_of(&self.url, VIDEOS);
         lane.expect(there == ROWS + self.extra, || {
-            format!("{there} videos instead of {}", ROWS + self.extra)
+            format!("found {there} videos, expected {}", ROWS + self.extra)
         });
         let url = self.url.clone();
         lane.doctor(&url, true);
@@ -71,7 +73,7 @@ impl Work for Whole {
 }
 
 impl Whole {
-    /// A new, empty database.
+    /// Creates a new, empty database and returns its URL.
     fn database(&mut self, lane: &Lane<'_>, is_postgres: bool) -> String {
         self.made += 1;
         match lane.round.plan.server.filter(|_| is_postgres) {
@@ -80,7 +82,7 @@ impl Whole {
         }
     }
 
-    /// A restore happens or not, and what was there before is kept.
+    /// Checks that a restore either happens completely or leaves the database as it was.
     fn restore(&mut self, lane: &mut Lane<'_>) {
         let url = self.url.clone();
         if self.extra == 0 {
@@ -91,7 +93,7 @@ impl Whole {
         let there = lane.number_of(&url, VIDEOS);
         let expected: &[u64] = if ran.is_done { &[ROWS] } else { &[ROWS, ROWS + self.extra] };
         lane.expect(expected.contains(&there), || {
-            format!("{there} videos after a restore instead of {expected:?}")
+            format!("found {there} videos after a restore, expected one of {expected:?}")
         });
         let is_new = there == ROWS;
         if is_new {
@@ -106,7 +108,7 @@ impl Whole {
         forget_kept(lane, &url);
     }
 
-    /// A transfer that is killed goes on until all is there.
+    /// Checks that a killed transfer can be resumed until the copy is complete.
     fn transfer(&mut self, lane: &mut Lane<'_>) {
         let from = self.url.clone();
         let is_postgres = lane.round.plan.server.is_some() && lane.rng.bool();
@@ -121,16 +123,18 @@ impl Whole {
             how = "--resume";
             lane.after(&ran, if ran.code.is_none() { Left::Part } else { Left::Nothing });
         }
-        // It may have ended, and been killed before it could say so: then this only compares.
+        // The transfer may have been killed after its last commit. Then `--resume` only compares the databases.
         lane.sure("transfer", &["transfer", "--from", &from, "--to", &to, "--resume"]);
         let [source, target] = [&from, &to].map(|url| lane.texts_of(url, SUM));
-        lane.expect(source == target, || format!("a transfer copied {target:?} of {source:?}"));
+        lane.expect(source == target, || {
+            format!("after a transfer the target has {target:?}, but the source has {source:?}")
+        });
         lane.doctor(&to, true);
         lane.acknowledged(ROWS);
         self.forget(lane, &to);
     }
 
-    /// A takeover into PostgreSQL is one transaction. One into SQLite continues when it is run again.
+    /// Checks that a takeover into PostgreSQL is one transaction, and that one into SQLite continues when it is run again.
     fn takeover(&mut self, lane: &mut Lane<'_>) {
         let to = self.database(lane, lane.round.plan.is_postgres);
         lane.sure_on(&to, "init", &["init"], None);
@@ -138,7 +142,7 @@ impl Whole {
         if !ran.is_done {
             let there = lane.number_of(&to, TRENDS);
             lane.expect(!lane.round.plan.is_postgres || [0, self.trends].contains(&there), || {
-                format!("{there} trends after a takeover instead of none or {}", self.trends)
+                format!("found {there} trends after a takeover, expected 0 or {}", self.trends)
             });
             lane.after(
                 &ran,
@@ -153,13 +157,14 @@ impl Whole {
         }
         let there = lane.number_of(&to, TRENDS);
         lane.expect(there == self.trends, || {
-            format!("{there} trends after a takeover instead of {}", self.trends)
+            format!("found {there} trends after a takeover, expected {}", self.trends)
         });
         lane.acknowledged(self.trends);
         self.forget(lane, &to);
     }
 
-    /// The schema is there or not, whenever `init`, `migrate revert`, `redo` or `run` are killed.
+    /// Checks that each migration is applied completely or not at all when `init`, `migrate revert`, `migrate redo` or
+    /// `migrate run` is killed.
     fn migrate(&mut self, lane: &mut Lane<'_>) {
         let url = self.database(lane, lane.round.plan.is_postgres);
         let ran = lane.run_on(&url, "init", &["init"], None);
@@ -180,17 +185,17 @@ impl Whole {
                 let check = lane.sure_code(&url, &["migrate", "check"], &[0, 3]);
                 lane.after(&ran, if check == 3 { Left::Part } else { Left::Nothing });
             }
-            // The next one begins with the newest schema, so that the migration of the videos is never taken back.
+            // Migrate to the newest schema again, so that the migration that creates the videos is never reverted.
             lane.sure_on(&url, "migrate run", &["migrate", "run", "--no-backup"], None);
         }
         lane.sure_code(&url, &["migrate", "check"], &[0]);
         let there = lane.number_of(&url, VIDEOS);
-        lane.expect(there == 50, || format!("{there} of 50 videos are there after migrations"));
+        lane.expect(there == 50, || format!("found {there} videos after migrations, expected 50"));
         lane.doctor(&url, true);
         self.forget(lane, &url);
     }
 
-    /// Removes a database that is not needed any more.
+    /// Removes a database that is no longer needed.
     fn forget(&self, lane: &Lane<'_>, url: &str) {
         match (url.strip_prefix("sqlite://"), lane.round.plan.server) {
             (Some(path), _) => {
@@ -204,7 +209,7 @@ impl Whole {
     }
 }
 
-/// Removes what restores kept.
+/// Removes the replaced databases that restores have kept.
 fn forget_kept(lane: &Lane<'_>, url: &str) {
     if let (Some(server), false) = (lane.round.plan.server, url.starts_with("sqlite")) {
         let name: String = format!("{}_w1", prefix(lane)).chars().take(16).collect();
@@ -221,7 +226,7 @@ fn prefix(lane: &Lane<'_>) -> String {
     format!("torture{}_{}", std::process::id(), lane.round.plan.number)
 }
 
-/// The database of a Python application.
+/// Returns the path of a Python application's database.
 fn source() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/takeover/viralforge.db");
     path.display().to_string()

@@ -1,4 +1,5 @@
-//! Rows that people edit by hand, and small commands that change several rows: each is done or not.
+//! Tests rows that people edit by hand, and small commands that change several rows. Each command must apply completely or
+//! not at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use crate::tally::Left;
 /// A kind of row that has `add`, `edit` and `remove`.
 struct Kept {
     add: [&'static str; 3],
-    /// Kinds of commands, for the tally.
+    /// The kinds of the commands, for the tally.
     kinds: [&'static str; 3],
-    /// The option that holds the text of the row.
+    /// The option for the text of the row.
     option: &'static str,
-    /// Prints a row's name and its text.
+    /// A query for the name and text of each row.
     query: &'static str,
-    /// The id of a row; its name follows.
+    /// A query for the id of a row. The name of the row is appended.
     id: &'static str,
 }
 
@@ -51,7 +52,7 @@ const REVIEWS: &str =
 const SETTINGS: &str = "SELECT key || ' ' || CAST(value AS text) AS v FROM config_overrides \
     WHERE key IN ('analytics_poll_hours', 'clip_duration_max', 'target_duration_max')";
 
-/// A command, and what a query prints once it is done.
+/// A command and the result of a query after it.
 struct Change<'a> {
     url: &'a str,
     kind: &'static str,
@@ -63,13 +64,13 @@ struct Change<'a> {
 
 #[derive(Default)]
 pub struct Edits {
-    /// A database of its own, whose jobs no worker claims.
+    /// A separate database, whose jobs no worker claims.
     url: String,
     video: String,
-    /// What each query printed last.
+    /// The last result of each query.
     known: BTreeMap<&'static str, Vec<String>>,
     secret: Option<String>,
-    /// Tokens that a Python application made, with their key.
+    /// Tokens that a Python application created, with their key.
     fernet: Value,
     made: u64,
 }
@@ -120,10 +121,10 @@ impl Work for Edits {
     fn check(&mut self, lane: &mut Lane<'_>) {
         for (query, known) in &self.known {
             let there = sorted(lane.texts_of(self.url_of(lane, query), query));
-            lane.expect(there == *known, || format!("{there:?} instead of {known:?}: {query}"));
+            lane.expect(there == *known, || format!("found {there:?}, expected {known:?}: {query}"));
         }
         let there = self.revealed(lane);
-        lane.expect(there == self.secret, || format!("the secret is {there:?}, not {:?}", self.secret));
+        lane.expect(there == self.secret, || format!("the secret is {there:?}, expected {:?}", self.secret));
         let url = self.url.clone();
         lane.doctor(&url, true);
     }
@@ -139,12 +140,12 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 impl Edits {
-    /// The database that a query is for.
+    /// Returns the URL of the database for a query.
     fn url_of<'a>(&'a self, lane: &'a Lane<'_>, query: &str) -> &'a str {
         if KEPT.iter().any(|kept| kept.query == query) { &lane.round.url } else { &self.url }
     }
 
-    /// Runs a command, which may be killed: all of its effect is there, or nothing.
+    /// Runs a command, which may be killed, and checks that it was applied completely or not at all.
     fn change(&mut self, lane: &mut Lane<'_>, change: Change<'_>) {
         let Change { url, kind, args, input, query, after } = change;
         let (before, after) = (self.known[query].clone(), sorted(after));
@@ -222,7 +223,7 @@ impl Edits {
         let (kind, command, ids, after) = match lane.rng.u8(..3) {
             0 if failed.len() > 1 => ("jobs retry", "retry", &failed, moved(&failed, "queued")),
             1 if !failed.is_empty() => {
-                // They are older than a second then.
+                // Wait until the jobs are older than one second.
                 std::thread::sleep(Duration::from_millis(1_100));
                 let after = known.iter().filter(|job| !job.ends_with("failed")).cloned().collect();
                 let args = ["jobs", "prune", "--older-than", "1s"];
@@ -237,7 +238,7 @@ impl Edits {
         self.change(lane, Change { url: &url, kind, args: &args, input: None, query: JOBS, after });
     }
 
-    /// Reviews that nobody answered are held together.
+    /// Checks that `reviews hold` holds all unanswered reviews together.
     fn hold(&mut self, lane: &mut Lane<'_>) {
         let url = self.url.clone();
         let mut runs = Vec::new();
@@ -260,7 +261,7 @@ impl Edits {
             Change { url: &url, kind: "reviews hold", args: &args, input: None, query: REVIEWS, after };
         self.change(lane, change);
         for run in runs {
-            // Only so many runs may be under way.
+            // End the runs again, because the number of concurrent runs is limited.
             lane.sure_on(&url, "runs move", &["runs", "move", &run, "failed", "--error", "torture"], None);
         }
     }
@@ -298,7 +299,7 @@ impl Edits {
         let there = self.revealed(lane);
         let is_whole = there.as_ref() == Some(&secret);
         lane.expect(is_whole || (!ran.is_done && there == self.secret), || {
-            format!("the secret was {:?}, is {there:?} instead of {secret}", self.secret)
+            format!("the secret was {:?} and is {there:?}, expected {secret}", self.secret)
         });
         self.secret = there;
         if ran.is_done {
@@ -308,7 +309,7 @@ impl Edits {
         lane.after(&ran, if is_whole { Left::Whole } else { Left::Nothing });
     }
 
-    /// What a Python application sealed is as it was, or sealed anew.
+    /// Checks that a value that a Python application encrypted is either unchanged or encrypted with viraldb's key.
     fn fernet(&mut self, lane: &mut Lane<'_>) {
         let url = self.url.clone();
         let made = &self.fernet["tokens"][0];
@@ -339,7 +340,7 @@ impl Edits {
         }
         let get = ["secrets", "get", "--channel", "UCtortureedits", "--credentials", "--reveal"];
         let opened = lane.sure_on(&url, "secrets get", &get, None).out;
-        lane.expect(opened.trim_end() == secret, || "a token opens to another secret".to_owned());
+        lane.expect(opened.trim_end() == secret, || "a token was decrypted to another secret".to_owned());
     }
 
     fn revealed(&self, lane: &mut Lane<'_>) -> Option<String> {

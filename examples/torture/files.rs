@@ -1,4 +1,4 @@
-//! Files that commands write: backups, and exports of all tables.
+//! Tests commands that write files: backups and exports of all tables.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirEntryExt;
@@ -11,7 +11,7 @@ use crate::tally::Left;
 
 #[derive(Default)]
 pub struct Files {
-    /// Backups that were acknowledged and not pruned.
+    /// Backups that were acknowledged and have not been pruned.
     backups: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ impl Files {
     fn prune(&mut self, lane: &mut Lane<'_>) {
         let ran = lane
             .run("backup prune", &["backup", "prune", "--keep", "2", "--in", "backups", "--format", "json"]);
-        // It removes the oldest.
+        // The prune removes the oldest backups.
         let keep = self.backups.len().saturating_sub(2);
         let is_there = |file: &String| std::path::Path::new(file).exists();
         let gone = self.backups.iter().take_while(|file| !is_there(file)).count();
@@ -87,7 +87,7 @@ impl Files {
         }
     }
 
-    /// Every backup that has its name is whole, and those that were acknowledged are there; returns how many there are.
+    /// Checks that every listed backup is complete and that no acknowledged backup is missing. Returns the number of backups.
     fn check_backups(&mut self, lane: &mut Lane<'_>) -> usize {
         let listed =
             lane.sure("backup list", &["backup", "list", "--in", "backups", "--format", "json"]).json();
@@ -98,9 +98,7 @@ impl Files {
             .filter_map(|backup| Some(backup["file"].as_str()?.to_owned()))
             .collect();
         for backup in listed.as_array().into_iter().flatten() {
-            lane.expect(backup["state"] == "whole", || {
-                format!("a backup has its name and is not whole: {backup}")
-            });
+            lane.expect(backup["state"] == "whole", || format!("a listed backup is not complete: {backup}"));
         }
         if !found.is_empty() {
             lane.sure("backup verify", &["backup", "verify", "--in", "backups"]);
@@ -108,8 +106,8 @@ impl Files {
         let ends_like =
             |file: &String| found.iter().any(|found| found.rsplit('/').next() == file.rsplit('/').next());
         let lost: Vec<_> = self.backups.iter().filter(|file| !ends_like(file)).collect();
-        lane.expect(lost.is_empty(), || format!("backups that were acknowledged are gone: {lost:?}"));
-        // The names sort by time.
+        lane.expect(lost.is_empty(), || format!("acknowledged backups are missing: {lost:?}"));
+        // Sorting by name also sorts the backups by time.
         self.backups = found;
         self.backups.sort();
         self.backups = self.backups.iter().map(|file| lane.text_path(file)).collect();
@@ -117,19 +115,19 @@ impl Files {
     }
 }
 
-/// Restores the newest backup into a scratch place, and perhaps is killed there; the database is not touched.
+/// Runs a backup drill, which may be killed. It restores the newest backup into a temporary database only.
 fn drill(lane: &mut Lane<'_>) {
     let ran = lane.run("backup drill", &["backup", "drill", "--in", "backups"]);
     lane.after(&ran, Left::Nothing);
 }
 
-/// The files of an export, by inode: whether an export exchanged all of them shows even if they are alike.
+/// Returns the inode of each file of an export. A replaced file has a new inode, even if its contents are the same.
 fn inodes(folder: &Path) -> BTreeMap<String, u64> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.ino())).collect()
 }
 
-/// The files of an export become visible together, whenever it is killed.
+/// Checks that all files of an export become visible together, even if it is killed.
 fn export(lane: &mut Lane<'_>) {
     let form = if lane.rng.u8(..4) == 0 { "csv" } else { "jsonl" };
     let folder = lane.path("export");
@@ -141,17 +139,17 @@ fn export(lane: &mut Lane<'_>) {
         lane.run("export --all", &["export", "--all", "--to", "export", "--as", form, "--format", "json"]);
     let after = inodes(&folder);
     let is_old = after == before;
-    // An export in the other form stays in the folder.
+    // Files of an export in the other format stay in the folder.
     let is_new = after.keys().filter(|name| name.ends_with(form)).count() == 22
         && after.iter().all(|(name, inode)| name.ends_with(form) == (before.get(name) != Some(inode)));
     lane.expect(is_new || is_old && !ran.is_done, || {
-        format!("an export mixed files: {before:?} became {after:?}")
+        format!("an export replaced only some files: {before:?} became {after:?}")
     });
     for name in after.keys().filter(|name| name.ends_with(".jsonl")) {
         let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
         let is_whole = text.is_empty() || text.ends_with('\n') && text.lines().all(is_json);
-        lane.expect(is_whole, || format!("the exported file {name} is not whole"));
+        lane.expect(is_whole, || format!("the exported file {name} is not complete"));
     }
     if !ran.is_done {
         let is_part = || entries(&lane.path("")).iter().any(|name| name.contains("unfinished"));
@@ -164,13 +162,15 @@ fn export(lane: &mut Lane<'_>) {
         };
         return lane.after(&ran, left);
     }
-    // One that was killed when only the folder itself was left is removed a little later.
+    // An export removes the files that killed exports left. An empty folder may remain for a short time.
     let has_any = |name: &String| !entries(&lane.path(name)).is_empty();
     let rest: Vec<String> = entries(&lane.path(""))
         .into_iter()
         .filter(|name| name.contains("unfinished") && has_any(name))
         .collect();
-    lane.expect(rest.is_empty(), || format!("an export left what killed ones had left: {rest:?}"));
+    lane.expect(rest.is_empty(), || {
+        format!("an export did not remove the files of killed exports: {rest:?}")
+    });
     let mut rows = 0;
     for table in ran.json().as_array().into_iter().flatten() {
         let (name, count) =
@@ -180,7 +180,7 @@ fn export(lane: &mut Lane<'_>) {
             let text = std::fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap_or_default();
             let there = text.lines().count() as u64;
             lane.expect(there == count, || {
-                format!("{count} rows of {name} were exported, {there} are in the file")
+                format!("an export reported {count} rows of {name}, but the file has {there}")
             });
         }
     }

@@ -1,5 +1,7 @@
-//! The work queue: one lane puts jobs in, others are workers that claim, finish, give back, or die. No job is completed
-//! twice, and no two workers hold a job at the same time.
+//! Tests the work queue. One lane enqueues jobs. The other lanes are workers that claim, complete, fail or release jobs, or
+//! die.
+//!
+//! No job may be completed twice, and no two workers may hold a job at the same time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -13,20 +15,21 @@ use crate::tally::Left;
 
 const CHANNEL: &str = "UCtorturequeue";
 
-/// What all lanes know of the jobs.
+/// What all lanes know about the jobs.
 #[derive(Default)]
 pub struct Board {
-    /// By unique key: whether `enqueue` was acknowledged.
+    /// Unique keys of jobs whose `enqueue` was acknowledged.
     queued: HashSet<String>,
+    /// Unique keys of all jobs that lanes have tried to enqueue.
     maybe_queued: HashSet<String>,
     completed: HashSet<String>,
-    /// Jobs that a killed `complete` may have completed.
+    /// Jobs that lanes have tried to complete. A killed `complete` may have completed its job.
     maybe_completed: HashSet<String>,
     /// The claims of each job.
     claims: HashMap<String, Vec<Held>>,
 }
 
-/// A claim that was acknowledged: from when until when its worker has the job, unless it let go before.
+/// An acknowledged claim: the time in which its worker holds the job, unless the worker lets go earlier.
 #[derive(Debug, Clone)]
 struct Held {
     from: Timestamp,
@@ -42,7 +45,7 @@ impl Board {
         Shared::default()
     }
 
-    /// Records a claim; returns the claim that it overlaps, if there is one.
+    /// Records a claim and returns another claim that it overlaps, if there is one.
     fn claim(&mut self, job: &str, held: Held) -> Option<Held> {
         let claims = self.claims.entry(job.to_owned()).or_default();
         let overlaps = |other: &&Held| !other.let_go && other.from < held.until && held.from < other.until;
@@ -56,7 +59,7 @@ impl Board {
     }
 }
 
-/// The lane that puts jobs in.
+/// The lane that enqueues jobs.
 pub struct Queue {
     board: Shared,
     videos: Vec<String>,
@@ -112,7 +115,7 @@ impl Work for Queue {
             "--unique-key",
             &key,
         ];
-        // A worker may complete it before the acknowledgement is recorded.
+        // A worker may complete the job before its acknowledgement is recorded.
         self.board.lock().unwrap().maybe_queued.insert(key.clone());
         let ran = lane.run("jobs enqueue", &args);
         if ran.is_done {
@@ -121,7 +124,7 @@ impl Work for Queue {
         }
         let there =
             lane.number(&format!("SELECT count(*) FROM video_processing_jobs WHERE unique_key = '{key}'"));
-        lane.expect(there <= 1, || format!("{there} jobs have the key {key}"));
+        lane.expect(there <= 1, || format!("{there} jobs have the unique key {key}"));
         if there == 1 {
             self.board.lock().unwrap().queued.insert(key);
         }
@@ -135,13 +138,13 @@ impl Work for Queue {
             .collect();
         let board = self.board.lock().unwrap();
         let lost: Vec<_> = board.queued.difference(&there).collect();
-        lane.expect(lost.is_empty(), || format!("jobs that were queued are gone: {lost:?}"));
+        lane.expect(lost.is_empty(), || format!("acknowledged jobs are missing: {lost:?}"));
         let foreign: Vec<_> = there.difference(&board.maybe_queued).collect();
-        lane.expect(foreign.is_empty(), || format!("jobs that nobody queued: {foreign:?}"));
+        lane.expect(foreign.is_empty(), || format!("found jobs that no lane enqueued: {foreign:?}"));
     }
 }
 
-/// A worker.
+/// A lane that works on jobs.
 pub struct Worker {
     board: Shared,
 }
@@ -151,7 +154,7 @@ impl Worker {
         Self { board }
     }
 
-    /// Does something with a job that was claimed.
+    /// Completes, fails or releases a claimed job, extends its lease, or does nothing.
     fn finish(&mut self, lane: &mut Lane<'_>, job: &str, token: &str) {
         let let_go = |board: &Shared| {
             if let Some(held) = board.lock().unwrap().held(job, token) {
@@ -159,7 +162,7 @@ impl Worker {
             }
         };
         match lane.rng.u8(..10) {
-            0 => {} // the worker dies; its lease runs out
+            0 => {} // the worker dies, and its lease expires
             1 => {
                 let_go(&self.board);
                 self.simple(
@@ -174,7 +177,7 @@ impl Worker {
             }
             3 => self.heartbeat(lane, job, token),
             4 => {
-                // A slow worker, whose lease may be over.
+                // The worker is slow, so its lease may have expired.
                 std::thread::sleep(Duration::from_millis(lane.rng.u64(500..2_500)));
                 self.complete(lane, job, token);
             }
@@ -216,37 +219,37 @@ impl Worker {
         let ran = lane.run("jobs complete", &["jobs", "complete", job, "--token", token]);
         if ran.is_done {
             let is_first = self.board.lock().unwrap().completed.insert(job.to_owned());
-            lane.expect(is_first, || format!("job {job} is completed twice"));
+            lane.expect(is_first, || format!("job {job} was completed twice"));
             lane.round.plan.tally.add(|counts| counts.jobs[2] += 1);
             return;
         }
         let completed = self.compare(lane);
         let left = if completed.contains(job) { Left::Whole } else { Left::Nothing };
         lane.after(&ran, left);
-        // A worker that is not sure asks again, which is refused if the job was completed.
+        // A worker that does not know the result tries again. viraldb rejects that if the job was already completed.
         if ran.code.is_none() && lane.rng.bool() {
             let again = lane.sure_or_refused("jobs complete", &["jobs", "complete", job, "--token", token]);
             if again {
                 let is_first = self.board.lock().unwrap().completed.insert(job.to_owned());
-                lane.expect(is_first && left == Left::Nothing, || format!("job {job} is completed twice"));
+                lane.expect(is_first && left == Left::Nothing, || format!("job {job} was completed twice"));
                 lane.round.plan.tally.add(|counts| counts.jobs[2] += 1);
             }
         }
     }
 
-    /// Compares what is completed with what was acknowledged; returns the jobs that are.
+    /// Compares the completed jobs with the acknowledged ones, and returns the completed jobs.
     fn compare(&self, lane: &Lane<'_>) -> HashSet<String> {
-        // What is acknowledged by now is there when the database is read later.
+        // Copy the acknowledged jobs before reading the database, so that the database must contain all of them.
         let acknowledged = self.board.lock().unwrap().completed.clone();
         let there: HashSet<String> = lane
             .texts("SELECT CAST(id AS text) AS v FROM video_processing_jobs WHERE status = 'completed'")
             .into_iter()
             .collect();
         let lost: Vec<_> = acknowledged.difference(&there).collect();
-        lane.expect(lost.is_empty(), || format!("jobs that were completed are not: {lost:?}"));
+        lane.expect(lost.is_empty(), || format!("acknowledged jobs are no longer completed: {lost:?}"));
         let board = self.board.lock().unwrap();
         let foreign: Vec<_> = there.difference(&board.maybe_completed).collect();
-        lane.expect(foreign.is_empty(), || format!("jobs are completed that nobody completed: {foreign:?}"));
+        lane.expect(foreign.is_empty(), || format!("jobs are completed that no lane completed: {foreign:?}"));
         there
     }
 }
@@ -267,14 +270,14 @@ impl Work for Worker {
             let text = |column: &str| job[column].as_str().unwrap_or_default().to_owned();
             let (id, token) = (text("id"), text("lease_token"));
             let Some(until) = time(&job["lease_expires_at"]) else {
-                lane.violation(&format!("a claimed job without a lease: {job}"));
+                lane.violation(&format!("a claimed job has no lease: {job}"));
                 continue;
             };
             let from = until - Duration::from_secs(lease);
             let held = Held { from, until, token: token.clone(), let_go: false };
             let overlapped = self.board.lock().unwrap().claim(&id, held.clone());
             lane.expect(overlapped.is_none(), || {
-                format!("two workers have job {id} at the same time: {held:?} and {overlapped:?}")
+                format!("two workers hold job {id} at the same time: {held:?} and {overlapped:?}")
             });
             jobs.push((id, token));
         }
@@ -296,7 +299,7 @@ impl Work for Worker {
     fn check(&mut self, lane: &mut Lane<'_>) {
         self.compare(lane);
         let over = lane.number("SELECT count(*) FROM video_processing_jobs WHERE attempts > max_attempts");
-        lane.expect(over == 0, || format!("{over} jobs have more attempts than allowed"));
+        lane.expect(over == 0, || format!("{over} jobs have more attempts than the maximum"));
     }
 }
 

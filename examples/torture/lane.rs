@@ -1,4 +1,4 @@
-//! A lane: one caller that runs commands one after the other and kills some of them.
+//! A lane is one caller that runs commands one after another and kills some of them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,25 +18,25 @@ use crate::postgres::Postgres;
 use crate::round::Round;
 use crate::tally::Left;
 
-/// A command that runs longer than this hangs.
+/// A command that runs longer than this is considered to hang.
 const LONGEST: Duration = Duration::from_secs(180);
-/// How long a database that cannot be read is tried again: a server that was killed recovers first.
+/// How long failed operations are retried. A killed server needs time to recover.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a lane does.
+/// The work of a lane.
 pub trait Work: Send {
-    /// Prepares what the lane needs; nothing is killed yet.
+    /// Prepares the database for the lane. Nothing is killed yet.
     fn set_up(&mut self, lane: &mut Lane<'_>);
-    /// Runs a command that changes data, and compares afterwards if it did not end well.
+    /// Runs a command that changes data, and checks the database if the command did not succeed.
     fn step(&mut self, lane: &mut Lane<'_>);
     /// Compares the database with everything that was acknowledged.
     fn check(&mut self, lane: &mut Lane<'_>);
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
-    /// Exit code 0: its effect is acknowledged.
+    /// True for exit code 0, which acknowledges the effect of the command.
     pub is_done: bool,
     pub code: Option<i32>,
     pub out: String,
@@ -44,7 +44,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Its output; null if that is not whole.
+    /// Parses the output as JSON. Returns null if the output is not complete.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_default()
     }
@@ -54,14 +54,14 @@ pub struct Lane<'a> {
     pub round: &'a Round<'a>,
     pub name: String,
     pub rng: Rng,
-    /// The encryption keys of its commands.
+    /// The encryption keys for the commands of the lane.
     pub keys: Option<String>,
-    /// The database that has secrets under these keys: the round's, unless this says another.
+    /// The database whose secrets are encrypted with these keys. `None` means the database of the round.
     pub keys_of: Option<String>,
     number: u64,
 }
 
-/// How long each kind of command takes, so that kills hit every part of it.
+/// The typical duration of each kind of command on each engine, so that kills can hit every part of a command.
 static TYPICAL: Mutex<BTreeMap<(bool, &'static str), Duration>> = Mutex::new(BTreeMap::new());
 
 impl<'a> Lane<'a> {
@@ -70,7 +70,7 @@ impl<'a> Lane<'a> {
         Self { round, name: name.to_owned(), rng, keys: None, keys_of: None, number: 0 }
     }
 
-    /// A path in the lane's folder.
+    /// Returns a path in the lane's folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.round.plan.dir.join(&self.name).join(name)
     }
@@ -79,16 +79,16 @@ impl<'a> Lane<'a> {
         self.path(name).display().to_string()
     }
 
-    /// Runs a command on the round's database, and perhaps kills it.
+    /// Runs a command on the round's database, and may kill it.
     pub fn run(&mut self, kind: &'static str, args: &[&str]) -> Ran {
         let url = self.round.url.clone();
         self.run_on(&url, kind, args, None)
     }
 
-    /// Runs a command on a database with this input, and perhaps kills it.
+    /// Runs a command on a database with the given input, and may kill it.
     pub fn run_on(&mut self, url: &str, kind: &'static str, args: &[&str], input: Option<&str>) -> Ran {
         let typical = TYPICAL.lock().unwrap().get(&(self.round.plan.is_postgres, kind)).copied();
-        // Half of the kills hit the end, where a short command commits; at first it only starts.
+        // Half of the kills hit the end, because a short command spends most of its time starting and commits at the end.
         let kill = typical.filter(|_| self.rng.bool()).map(|typical| {
             let part = if self.rng.bool() { self.rng.f64() } else { 0.7 + 0.5 * self.rng.f64() };
             typical.mul_f64(part)
@@ -96,7 +96,7 @@ impl<'a> Lane<'a> {
         self.spawn(url, kind, args, input, kill)
     }
 
-    /// Runs a command that must end with one of these exit codes, and returns which.
+    /// Runs a command that must end with one of the given exit codes, and returns the exit code.
     pub fn sure_code(&mut self, url: &str, args: &[&str], codes: &[i32]) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -106,7 +106,7 @@ impl<'a> Lane<'a> {
                 Some(1) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
                 code => {
                     self.violation(&format!(
-                        "{args:?} ends with {code:?}: {} {}",
+                        "{args:?} ended with {code:?}: {} {}",
                         ran.out.trim(),
                         ran.err.trim()
                     ));
@@ -116,7 +116,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Runs a command that must succeed; it is not killed, and repeated while others are in its way.
+    /// Runs a command that must succeed. It is not killed, and it is retried while it fails.
     pub fn sure(&mut self, kind: &'static str, args: &[&str]) -> Ran {
         let url = self.round.url.clone();
         self.sure_on(&url, kind, args, None)
@@ -127,14 +127,16 @@ impl<'a> Lane<'a> {
         loop {
             let ran = self.spawn(url, kind, args, input, None);
             if ran.is_done || Instant::now() > deadline {
-                self.expect(ran.is_done, || format!("{args:?} fails again and again: {}", ran.err.trim()));
+                self.expect(ran.is_done, || format!("{args:?} keeps failing: {}", ran.err.trim()));
                 return ran;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// Runs a command without killing it, until it succeeds (true) or viraldb refuses it because the lease is lost.
+    /// Runs a command without killing it until it succeeds or viraldb rejects it because the lease is lost.
+    ///
+    /// Returns true if it succeeded.
     pub fn sure_or_refused(&mut self, kind: &'static str, args: &[&str]) -> bool {
         let url = self.round.url.clone();
         let deadline = Instant::now() + PATIENCE;
@@ -143,9 +145,7 @@ impl<'a> Lane<'a> {
             if ran.is_done || ran.err.contains("lease") {
                 return ran.is_done;
             }
-            self.expect(Instant::now() < deadline, || {
-                format!("{args:?} fails again and again: {}", ran.err.trim())
-            });
+            self.expect(Instant::now() < deadline, || format!("{args:?} keeps failing: {}", ran.err.trim()));
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Lane<'a> {
         let session = format!("torture_{}_{}_{}", self.round.plan.number, self.name, self.number);
         let is_postgres = url.starts_with("postgres");
         let url = if is_postgres { Postgres::named(url, &session) } else { url.to_owned() };
-        // Files and not pipes: what a killed command printed is read afterwards, however much it was.
+        // Use files instead of pipes, so that all output of a killed command can be read afterwards.
         let [out, err, stdin] = ["out", "err", "in"].map(|name| self.path(name));
         if let Some(input) = input {
             std::fs::write(&stdin, input).unwrap();
@@ -219,7 +219,7 @@ impl<'a> Lane<'a> {
             "lane": self.name, "n": self.number, "kind": kind, "args": args, "ended": ended, "code": ran.code,
             "ms": elapsed.as_secs_f64() * 1e3, "out": short(&ran.out, 2_000), "err": short(&ran.err, 500),
         }));
-        // Looking is not a command that changes anything, and its exit codes are answers.
+        // Do not count commands that only check the database: their exit codes are results, not failures.
         let is_look = ["doctor", "check"].contains(&kind);
         self.round.plan.tally.add(|counts| {
             if is_look {
@@ -242,7 +242,7 @@ impl<'a> Lane<'a> {
         }
         match ran.code {
             None if kill.is_none() => self.violation(&format!(
-                "{args:?} ended by itself with {status} after {elapsed:?}, or hung: {}",
+                "{args:?} crashed or hung: it ended with {status} after {elapsed:?}: {}",
                 ran.err.trim()
             )),
             Some(101 | 2) => self.violation(&format!("{args:?} ended with {status}: {}", ran.err.trim())),
@@ -251,7 +251,7 @@ impl<'a> Lane<'a> {
         ran
     }
 
-    /// The values of a query on the round's database, opened anew.
+    /// Returns the values of a query on the round's database, through a new connection.
     pub fn texts(&self, sql: &str) -> Vec<String> {
         self.texts_of(&self.round.url, sql)
     }
@@ -268,7 +268,7 @@ impl<'a> Lane<'a> {
             match read {
                 Ok(lines) => return lines.into_iter().map(|line| line.v).collect(),
                 Err(error) if Instant::now() > deadline => {
-                    self.violation(&format!("the database cannot be read: {error}: {sql}"));
+                    self.violation(&format!("cannot read the database: {error}: {sql}"));
                     return Vec::new();
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -276,20 +276,20 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Changes rows past the command, as another program does.
+    /// Changes rows directly, without the command, as another program would.
     pub fn write_to(&self, url: &str, sql: &str) {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) =
             Database::connect(url).and_then(|db| db.write(|c| Ok(sql_query(sql).execute(c)?)))
         {
             if Instant::now() > deadline {
-                return self.violation(&format!("the database cannot be written: {error}: {sql}"));
+                return self.violation(&format!("cannot write to the database: {error}: {sql}"));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// The one number of a query.
+    /// Returns the number that a `count(*)` query on the round's database yields.
     pub fn number(&self, sql: &str) -> u64 {
         self.number_of(&self.round.url, sql)
     }
@@ -299,7 +299,7 @@ impl<'a> Lane<'a> {
         texts.first().and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// Lets doctor look at a database: it must find no errors.
+    /// Runs `viraldb doctor` on a database, which must find no errors.
     pub fn doctor(&mut self, url: &str, is_deep: bool) {
         let deadline = Instant::now() + PATIENCE;
         let args = ["doctor", "--format", "json", "--deep"];
@@ -308,11 +308,11 @@ impl<'a> Lane<'a> {
             self.round.plan.tally.add(|counts| counts.doctors += 1);
             match ran.code {
                 Some(0 | 3) => return,
-                // It could not look.
+                // The doctor could not examine the database.
                 Some(1) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
                 code => {
                     let report = ran.json();
-                    // Of the round's database, only the lane of the secrets has the keys.
+                    // Without the keys, ignore findings about secrets. Only the secrets lane has the keys of the round.
                     let has_keys =
                         self.keys.is_some() && self.keys_of.as_ref().unwrap_or(&self.round.url) == url;
                     let is_error = |finding: &&Value| {
@@ -323,20 +323,20 @@ impl<'a> Lane<'a> {
                     if errors.is_empty() && code == Some(4) {
                         return;
                     }
-                    // A server that was killed meanwhile is an error to doctor, and comes back.
+                    // The doctor reports a server that was killed in the meantime as an error, but the server recovers.
                     let is_gone = errors.iter().all(|error| error["check"] == "open");
                     if is_gone && Instant::now() < deadline {
                         std::thread::sleep(Duration::from_millis(100));
                         continue;
                     }
                     return self
-                        .violation(&format!("doctor ends with {code:?}: {errors:?} {}", ran.err.trim()));
+                        .violation(&format!("doctor ended with {code:?}: {errors:?} {}", ran.err.trim()));
                 }
             }
         }
     }
 
-    /// Looks at the round's database after a command that did not end well, and counts what that left.
+    /// After a killed command, records how much of its effect it has left and runs the doctor on the round's database.
     pub fn after(&mut self, ran: &Ran, left: Left) {
         if ran.code.is_none() {
             self.round.plan.tally.add(|counts| counts.left[left as usize] += 1);
@@ -345,7 +345,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Records a violation unless this holds.
+    /// Records a violation unless `holds` is true.
     pub fn expect(&self, holds: bool, text: impl FnOnce() -> String) {
         self.round.plan.tally.add(|counts| counts.checks += 1);
         if !holds {
@@ -366,18 +366,18 @@ fn short(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// The kind of a failure, or its reason without what differs each time.
+/// Returns the kind of a failure, or its error message without the parts that vary.
 fn reason(err: &str) -> String {
     let line = err.lines().rev().find(|line| line.starts_with("error")).unwrap_or(err.trim());
     let is = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     if is(&["the connection was lost", "server closed the connection", "terminating connection"]) {
         return "the connection was lost".to_owned();
     }
-    if is(&["cannot be reached", "the server refuses"]) {
-        return "the server is not there".to_owned();
+    if is(&["cannot be reached", "the server refused"]) {
+        return "the server is unavailable".to_owned();
     }
     if is(&["is locked"]) {
-        return "SQLite is locked by others".to_owned();
+        return "the SQLite database is locked".to_owned();
     }
     let words = line.split(' ').map(|word| {
         let varies = word.chars().any(|c| c.is_ascii_digit()) || word.contains('/') && word.len() > 12;

@@ -1,10 +1,10 @@
 //! Kills viraldb at random and checks that nothing it acknowledged is lost:
 //! `cargo run --release --example torture -- --minutes 10`.
 //!
-//! Each round makes a new database and lets several lanes work on it concurrently. A lane runs the real command with
-//! random arguments, kills about half of its processes with `kill -9`, and knows from exit codes and output what was
+//! Each round creates a new database and lets several lanes work on it concurrently. A lane runs the real command with
+//! random arguments and kills about half of its processes with `kill -9`. It knows from exit codes and output what was
 //! acknowledged. After each kill it opens the database and compares. On PostgreSQL, sessions are also terminated and
-//! the server is restarted without a shutdown. docs/RELIABILITY.md lists what is checked.
+//! the server is restarted without a shutdown. docs/src/reliability.md lists what is checked.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
@@ -44,22 +44,22 @@ struct Args {
     /// Seed of all random choices [default: a random one, which is printed]
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-    /// Engine to test; both takes turns
+    /// Engine to test; `both` alternates between rounds
     #[arg(long, value_enum, default_value_t)]
     engine: Engine,
     /// PostgreSQL server to create databases on, as postgres://…/NAME [default: a private server, which is also killed]
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// The command to test [default: viraldb in the target folder of this example]
+    /// Command to test [default: viraldb in the target folder of this example]
     #[arg(long, value_name = "PATH")]
     viraldb: Option<PathBuf>,
     /// Length of a round, in seconds
     #[arg(long, value_name = "N", default_value_t = 20)]
     round: u64,
-    /// Lanes to run, separated by commas [default: a random choice of them in each round]
+    /// Lanes to run, separated by commas [default: a random choice in each round]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     lanes: Vec<String>,
-    /// Keep the databases and logs of all rounds, not only of one with a violation
+    /// Keep the databases and logs of all rounds, not only of a round with a violation
     #[arg(long)]
     keep: bool,
 }
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs all rounds; false if there was a violation.
+/// Runs all rounds. Returns false if there was a violation.
 fn run(args: &Args) -> Result<bool, String> {
     let viraldb = viraldb(args)?;
     let server = match args.engine {
@@ -102,7 +102,7 @@ fn run(args: &Args) -> Result<bool, String> {
     let mut number = 0;
     while Instant::now() < end && tally.is_good() {
         number += 1;
-        // Each round has a seed of its own, so that the length of a round does not change the choices of the next.
+        // Each round has its own seed, so that the length of a round does not change the choices of the next round.
         let mut rng = Rng::with_seed(seed.wrapping_add(number));
         let is_postgres = match args.engine {
             Engine::Sqlite => false,
@@ -141,7 +141,7 @@ fn run(args: &Args) -> Result<bool, String> {
     Ok(tally.is_good())
 }
 
-/// The command that is tested, which this build made or the caller names.
+/// Returns the path of the command to test: the one that the caller specified, or the one of this build.
 fn viraldb(args: &Args) -> Result<PathBuf, String> {
     let path = match &args.viraldb {
         Some(path) => path.clone(),
@@ -154,13 +154,13 @@ fn viraldb(args: &Args) -> Result<PathBuf, String> {
         let profile = if cfg!(debug_assertions) { "" } else { " --release" };
         let features = if cfg!(feature = "postgres") { " --features postgres" } else { "" };
         format!(
-            "cannot find the command {}: {error}; build it with `cargo build{profile}{features}`, or name it with --viraldb",
+            "cannot find the command {}: {error}; build it with `cargo build{profile}{features}` or specify it with --viraldb",
             path.display()
         )
     })?;
     let version = std::process::Command::new(&path).arg("--version").output();
     if !version.as_ref().is_ok_and(|done| done.status.success()) {
-        return Err(format!("{} --version fails: {version:?}", path.display()));
+        return Err(format!("{} --version failed: {version:?}", path.display()));
     }
     Ok(path)
 }

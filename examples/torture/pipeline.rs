@@ -1,4 +1,4 @@
-//! Runs, clips and reviews, and rows that people keep by hand.
+//! Tests runs, clips, reviews, error log entries and music tracks.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ const NICHE: &str = "torturepipeline";
 
 #[derive(Default)]
 pub struct Pipeline {
-    /// The status of each run, by its number.
+    /// The status of each run, by run id.
     runs: BTreeMap<String, String>,
-    /// Reviews that were asked of each run.
+    /// The number of reviews that were requested for each run.
     sent: BTreeMap<String, u64>,
-    /// Clips of each run.
+    /// The number of clips of each run.
     clips: BTreeMap<String, u64>,
     cycles: i64,
     videos: i64,
-    /// Messages of errors that were logged, and whether they are resolved.
+    /// The messages of logged errors, and whether the errors are resolved.
     errors: BTreeMap<String, bool>,
-    /// Names of tracks, and their artists.
+    /// The name and artist of each track, by track id.
     tracks: BTreeMap<String, (String, String)>,
     made: u64,
 }
 
 impl Work for Pipeline {
     fn set_up(&mut self, lane: &mut Lane<'_>) {
-        // More than this lane starts.
+        // Allow more concurrent runs than this lane starts.
         lane.sure("config set", &["config", "set", "max_concurrent_runs", "100"]);
         self.feed(lane, 60);
     }
@@ -50,7 +50,7 @@ impl Work for Pipeline {
             .filter_map(|line| line.split_once(' '))
             .map(|(id, status)| (id.to_owned(), status.to_owned()))
             .collect();
-        lane.expect(there == self.runs, || format!("runs are {there:?} instead of {:?}", self.runs));
+        lane.expect(there == self.runs, || format!("runs are {there:?}, expected {:?}", self.runs));
         self.check_clips(lane);
         let sql = "SELECT error_message || ' ' || CAST(CAST(resolved AS integer) AS text) AS v FROM error_log WHERE module = 'torture'";
         let there: BTreeMap<String, bool> = lane
@@ -59,7 +59,7 @@ impl Work for Pipeline {
             .filter_map(|line| line.rsplit_once(' '))
             .map(|(message, resolved)| (message.to_owned(), resolved == "1"))
             .collect();
-        lane.expect(there == self.errors, || format!("errors are {there:?} instead of {:?}", self.errors));
+        lane.expect(there == self.errors, || format!("errors are {there:?}, expected {:?}", self.errors));
         let there: BTreeMap<String, (String, String)> = lane
             .texts("SELECT CAST(id AS text) || ' ' || name || ' ' || artist AS v FROM music WHERE name LIKE 'torture%'")
             .iter()
@@ -68,12 +68,12 @@ impl Work for Pipeline {
                 Some((parts.next()?, (parts.next()?, parts.next()?)))
             })
             .collect();
-        lane.expect(there == self.tracks, || format!("tracks are {there:?} instead of {:?}", self.tracks));
+        lane.expect(there == self.tracks, || format!("tracks are {there:?}, expected {:?}", self.tracks));
     }
 }
 
 impl Pipeline {
-    /// Adds videos that runs may choose.
+    /// Adds videos that runs can choose.
     fn feed(&mut self, lane: &mut Lane<'_>, count: i64) {
         let from = self.videos;
         self.videos += count;
@@ -101,7 +101,9 @@ impl Pipeline {
         if ran.is_done {
             let id = ran.json()["id"].to_string();
             self.runs.insert(id, "pending".to_owned());
-            lane.expect(self.runs.len() == known + 1, || "a new cycle got the run of another one".to_owned());
+            lane.expect(self.runs.len() == known + 1, || {
+                "a new cycle got the run of another cycle".to_owned()
+            });
             return lane.acknowledged(1);
         }
         let new: Vec<String> = lane
@@ -109,12 +111,12 @@ impl Pipeline {
             .into_iter()
             .filter(|id| !self.runs.contains_key(id))
             .collect();
-        lane.expect(new.len() <= 1, || format!("one `runs start` made {new:?}"));
+        lane.expect(new.len() <= 1, || format!("one `runs start` created several runs: {new:?}"));
         lane.after(&ran, if new.is_empty() { Left::Nothing } else { Left::Whole });
         self.runs.extend(new.into_iter().map(|id| (id, "pending".to_owned())));
     }
 
-    /// Moves a run, or asks for its review and answers.
+    /// Moves a run, sends it for review, or answers its review.
     fn advance(&mut self, lane: &mut Lane<'_>) {
         let open: Vec<(String, String)> = self
             .runs
@@ -163,7 +165,7 @@ impl Pipeline {
         }
     }
 
-    /// After a command that moves a run: it is where it was, or has moved.
+    /// Checks that a command has either moved a run or left it as it was.
     fn moved(&mut self, lane: &mut Lane<'_>, ran: &Ran, id: &str, to: &str) {
         if ran.is_done {
             self.set(id, to);
@@ -173,12 +175,12 @@ impl Pipeline {
         let before = &self.runs[id];
         let is_moved = there == [to];
         lane.expect(is_moved || there == [&**before], || {
-            format!("run {id} was {before}, is {there:?}, not {to}")
+            format!("run {id} was {before} and is {there:?}, expected {before} or {to}")
         });
         let sent = self.sent.get(id).copied().unwrap_or_default() + u64::from(is_moved && to == "review");
         let reviews = lane.number(&format!("SELECT count(*) FROM review_log WHERE pipeline_run_id = {id}"));
         lane.expect(reviews == sent, || {
-            format!("run {id} is {there:?} with {reviews} reviews instead of {sent}")
+            format!("run {id} is {there:?} and has {reviews} reviews, expected {sent}")
         });
         if is_moved {
             self.set(id, to);
@@ -200,7 +202,7 @@ impl Pipeline {
         let there = lane.number(&format!("SELECT count(*) FROM clips WHERE pipeline_run_id = {id}"));
         let expected: &[u64] = if ran.is_done { &[8] } else { &[0, 8] };
         lane.expect(expected.contains(&there), || {
-            format!("run {id} has {there} clips instead of {expected:?}")
+            format!("run {id} has {there} clips, expected one of {expected:?}")
         });
         if there > 0 {
             self.clips.insert(id, there);
@@ -212,7 +214,7 @@ impl Pipeline {
         lane.after(&ran, if there > 0 { Left::Whole } else { Left::Nothing });
     }
 
-    /// No video is in two runs, and exactly the chosen ones count as used.
+    /// Checks that no video is in two runs, and that exactly the chosen videos are marked as used.
     fn check_clips(&self, lane: &Lane<'_>) {
         let twice = lane.texts("SELECT CAST(discovered_video_id AS text) AS v FROM clips GROUP BY discovered_video_id HAVING count(*) > 1");
         lane.expect(twice.is_empty(), || format!("videos are in two runs: {twice:?}"));
@@ -221,11 +223,11 @@ impl Pipeline {
              EXISTS (SELECT 1 FROM clips AS c WHERE c.discovered_video_id = d.id)"
         ));
         lane.expect(wrong == 0, || {
-            format!("{wrong} videos are used without a clip, or have one and are not used")
+            format!("{wrong} videos are marked as used but have no clip, or the other way round")
         });
         let clips: u64 = self.clips.values().sum();
         let there = lane.number("SELECT count(*) FROM clips");
-        lane.expect(there == clips, || format!("{there} clips instead of {clips}"));
+        lane.expect(there == clips, || format!("found {there} clips, expected {clips}"));
     }
 
     fn log(&mut self, lane: &mut Lane<'_>) {
@@ -242,7 +244,7 @@ impl Pipeline {
         let after = if is_resolving { 0 } else { before + 1 };
         let there = if ran.is_done { after } else { lane.number(open) };
         lane.expect(there == before || there == after, || {
-            format!("{there} open errors, before {before}, after {after}")
+            format!("found {there} open errors, expected {before} or {after}")
         });
         if there == after && is_resolving {
             self.errors.values_mut().for_each(|resolved| *resolved = true);
@@ -269,10 +271,10 @@ impl Pipeline {
             if let Some(id) = ran.json()["id"].as_str() {
                 after.insert(id.to_owned(), (name, artist));
             } else {
-                // Its id is not known, so it is looked for.
+                // The id was not printed, so look for the track by its name.
                 let found =
                     lane.texts(&format!("SELECT CAST(id AS text) AS v FROM music WHERE name = '{name}'"));
-                lane.expect(found.len() <= 1, || format!("{found:?} have the name {name}"));
+                lane.expect(found.len() <= 1, || format!("several tracks have the name {name}: {found:?}"));
                 after.extend(found.into_iter().map(|id| (id, (name.clone(), artist.clone()))));
             }
             ran
@@ -298,7 +300,7 @@ impl Pipeline {
         };
         let is_changed = is(&after) && after != self.tracks;
         lane.expect(is_changed || is(&self.tracks), || {
-            format!("tracks are {there:?}, neither {:?} nor {after:?}", self.tracks)
+            format!("tracks are {there:?}, expected {:?} or {after:?}", self.tracks)
         });
         if is_changed {
             self.tracks = after;

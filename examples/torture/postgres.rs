@@ -1,4 +1,4 @@
-//! The PostgreSQL server: databases for the rounds, and what kills its sessions and the server itself.
+//! Creates databases on a PostgreSQL server, terminates its sessions, and kills the server itself.
 
 #[cfg(not(feature = "postgres"))]
 pub use without::Postgres;
@@ -28,8 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Postgres {
     /// A private server, which may be killed.
     own: Option<Server>,
-    /// A URL up to the name of the database, and what comes after it.
+    /// The part of the URL before the name of the database.
     before: String,
+    /// The part of the URL after the name of the database.
     after: String,
 }
 
@@ -37,11 +38,12 @@ pub struct Postgres {
 impl Postgres {
     pub fn new(url: Option<&str>) -> Result<Self, String> {
         if let Some(url) = url {
-            let (before, rest) = url.rsplit_once('/').ok_or("--postgres must be postgres://…/NAME")?;
+            let (before, rest) =
+                url.rsplit_once('/').ok_or("--postgres must have the form postgres://…/NAME")?;
             let after = rest.find('?').map_or("", |at| &rest[at..]);
             return Ok(Self { own: None, before: format!("{before}/"), after: after.to_owned() });
         }
-        // What is committed must survive `pg_ctl stop -m immediate`, so nothing is switched off.
+        // Committed transactions must survive `pg_ctl stop -m immediate`, so fsync must stay on.
         let own = Server::own(&["fsync=on", "max_connections=300", "shared_buffers=64MB"]);
         let url = own.url("postgres");
         let before = url.strip_suffix("postgres").unwrap_or(&url).to_owned();
@@ -59,7 +61,7 @@ impl Postgres {
         self.url(name)
     }
 
-    /// Drops all databases whose names begin with this.
+    /// Drops all databases whose names begin with `prefix`.
     pub fn drop_like(&self, prefix: &str) {
         let sql =
             format!("SELECT datname::text AS v FROM pg_database WHERE starts_with(datname, '{prefix}')");
@@ -68,13 +70,14 @@ impl Postgres {
         }
     }
 
-    /// The same URL with a name for its sessions.
+    /// Returns the URL with an application name for its sessions.
     pub fn named(url: &str, name: &str) -> String {
         let mark = if url.contains('?') { '&' } else { '?' };
         format!("{url}{mark}application_name={name}")
     }
 
-    /// Waits until the server has ended all sessions of this name: a session may go on after its client was killed.
+    /// Waits until the server has ended all sessions with this application name. A session may continue after its client was
+    /// killed.
     pub fn settle(&self, name: &str) -> Result<(), String> {
         let sql = format!(
             "SELECT CAST(count(*) AS text) AS v FROM pg_stat_activity WHERE application_name = '{name}'"
@@ -82,14 +85,14 @@ impl Postgres {
         let deadline = Instant::now() + PATIENCE;
         while self.texts(&sql) != ["0"] {
             if Instant::now() > deadline {
-                return Err(format!("sessions of a killed client are still there: {name}"));
+                return Err(format!("sessions of a killed client are still running: {name}"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }
 
-    /// Terminates one session of a command; returns how many.
+    /// Terminates the session of one command and returns the number of terminated sessions.
     pub fn terminate(&self, pick: usize) -> u64 {
         let sql = "SELECT CAST(pid AS text) AS v FROM pg_stat_activity WHERE starts_with(application_name, 'torture') ORDER BY pid";
         let pids = self.texts(sql);
@@ -98,7 +101,7 @@ impl Postgres {
         1
     }
 
-    /// Kills and restarts a private server; returns how many.
+    /// Kills and restarts a private server, and returns the number of restarted servers.
     pub fn restart(&self) -> u64 {
         self.own.as_ref().map_or(0, |server| {
             server.restart();
@@ -108,7 +111,7 @@ impl Postgres {
 
     pub fn kept(&self) -> String {
         match &self.own {
-            Some(_) => "the private PostgreSQL server is gone; run the seed again with --postgres URL to keep its databases".to_owned(),
+            Some(_) => "the private PostgreSQL server was deleted; run the seed again with --postgres URL to keep its databases".to_owned(),
             None => format!("the databases on {} are kept", self.url("…")),
         }
     }
@@ -127,7 +130,7 @@ impl Postgres {
         lines.into_iter().map(|line| line.v).collect()
     }
 
-    /// Asks again while the server is not there.
+    /// Runs `work` on a new connection, and retries while the server is unavailable.
     fn attempt<T>(&self, work: impl Fn(&mut PgConnection) -> Result<T, String>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -147,12 +150,12 @@ impl Postgres {
 
 #[cfg(not(feature = "postgres"))]
 mod without {
-    /// There is none in a build without PostgreSQL.
+    /// Has no values in a build without PostgreSQL.
     pub enum Postgres {}
 
     impl Postgres {
         pub fn new(_: Option<&str>) -> Result<Self, String> {
-            Err("this build has no PostgreSQL; add `--features postgres` to cargo's options".to_owned())
+            Err("this build does not support PostgreSQL; run cargo with `--features postgres`".to_owned())
         }
 
         pub fn create(&self, _: &str) -> String {

@@ -1,4 +1,4 @@
-//! A round: a new database, lanes that work on it concurrently, and a comparison of everything at the end.
+//! Runs a round: creates a database, lets lanes work on it concurrently, and compares everything at the end.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,15 +15,16 @@ use crate::postgres::Postgres;
 use crate::tally::Tally;
 use crate::{checks, edits, files, jobs, pipeline, rows, settings, upkeep};
 
-/// How long lanes work at least.
+/// Minimum time that the lanes work.
 const LEAST: Duration = Duration::from_secs(3);
 
 pub struct Plan<'a> {
     pub number: u64,
     pub is_postgres: bool,
     pub dir: PathBuf,
-    /// How long the lanes work, after everything was set up, and when the whole run ends.
+    /// How long the lanes work after the setup.
     pub length: Duration,
+    /// When the whole run ends.
     pub end: Instant,
     pub lanes: &'a [String],
     pub viraldb: &'a std::path::Path,
@@ -34,7 +35,7 @@ pub struct Plan<'a> {
 pub struct Round<'a> {
     pub plan: Plan<'a>,
     pub url: String,
-    /// The acknowledgement log: a line of JSON for each command that ended.
+    /// The acknowledgement log: one line of JSON for each command that ended.
     log: Mutex<File>,
     begun: Instant,
     until: OnceLock<Instant>,
@@ -82,7 +83,7 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
     for (lane, work) in &mut works {
         work.set_up(lane);
     }
-    // Also a run that is almost over does some work.
+    // The last round must also do some work.
     let now = Instant::now();
     round.until.get_or_init(|| (now + round.plan.length).min(round.plan.end).max(now + LEAST));
     let mut rng = rng.fork();
@@ -102,10 +103,10 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
         round.over.store(true, Ordering::Relaxed);
         let _ = disturber.join();
         if ended.iter().any(Result::is_err) {
-            round.violation("a lane of torture itself panicked");
+            round.violation("a lane of the torture test itself panicked");
         }
     });
-    // Nothing is killed any more: everything acknowledged must be there.
+    // From here on nothing is killed, and everything that was acknowledged must be stored.
     for (lane, work) in &mut works {
         if round.plan.tally.is_good() {
             work.check(lane);
@@ -120,10 +121,10 @@ pub fn run(plan: Plan<'_>, rng: &mut Rng) -> Result<String, String> {
     Ok(names.join(" "))
 }
 
-/// A lane and what it does.
+/// A lane and its work.
 type Chosen<'a> = (Lane<'a>, Box<dyn Work>);
 
-/// The lanes of a round.
+/// Chooses the lanes of a round.
 fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<Chosen<'a>>, String> {
     let mut works: Vec<(&str, Box<dyn Work>)> = Vec::new();
     let board = jobs::Board::new();
@@ -144,7 +145,7 @@ fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<Chosen<'a>>, St
     let is_known = |lane: &&String| works.iter().any(|(name, _)| name == lane);
     if let Some(unknown) = round.plan.lanes.iter().find(|lane| !is_known(lane)) {
         let names: Vec<&str> = works.iter().map(|(name, _)| *name).collect();
-        return Err(format!("unknown lane {unknown:?}; expected some of {}", names.join(", ")));
+        return Err(format!("unknown lane {unknown:?}; expected one of {}", names.join(", ")));
     }
     let mut chosen: Vec<bool> = works.iter().map(|_| rng.u8(..4) > 0).collect();
     if !round.plan.lanes.is_empty() {
@@ -166,7 +167,7 @@ fn choose<'a>(round: &'a Round<'a>, rng: &mut Rng) -> Result<Vec<Chosen<'a>>, St
         .collect())
 }
 
-/// Terminates sessions and kills the server now and then, until the round is over.
+/// Terminates sessions and kills the server at random intervals until the round is over.
 fn disturb(round: &Round<'_>, rng: &mut Rng) {
     let Some(server) = round.plan.server.filter(|_| round.plan.is_postgres) else { return };
     let mut next_restart = Instant::now() + Duration::from_millis(rng.u64(3_000..12_000));

@@ -1,4 +1,4 @@
-//! `ingest` and `videos mark`: videos of the lane's own, whose counts and statuses are known.
+//! Tests `ingest` and `videos mark`. Each lane has its own videos and knows their view counts and statuses.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
@@ -7,26 +7,26 @@ use crate::lane::{Lane, Ran, Work};
 use crate::tally::Left;
 
 const SIZES: [usize; 6] = [1, 20, 400, 3_000, 7_000, 12_000];
-/// The most videos of a lane in a round.
+/// Maximum number of videos of a lane in a round.
 const MOST: usize = 60_000;
 const STATUSES: [&str; 4] = ["pending", "used", "skipped", "rejected"];
 const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
     likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n";
 
-/// What is known of a video.
+/// The view count and status of a video.
 type Video = (i64, usize);
 
 #[derive(Default)]
 pub struct Rows {
-    /// Views and status of each video.
+    /// The expected view count and status of each video.
     videos: BTreeMap<String, Video>,
     snapshots: u64,
-    /// Each row has a count of its own, so that an update that is missing shows.
+    /// The last view count. Each row gets a different one, so that a missing update is detected.
     serial: i64,
     made: usize,
 }
 
-/// One file to ingest: its name and its rows.
+/// A file to ingest: its path and its rows.
 struct Input {
     path: String,
     rows: Vec<(String, i64)>,
@@ -60,7 +60,7 @@ impl Rows {
         let there = stored(lane);
         let found = there.get(&id).copied();
         lane.expect(found == Some(before) || found == Some(now), || {
-            format!("{id} was {before:?}, is {found:?}")
+            format!("{id} was {before:?} and is {found:?}, expected {before:?} or {now:?}")
         });
         self.videos.insert(id, found.unwrap_or(before));
         lane.expect(there == self.videos, || differences(&self.videos, &there));
@@ -102,8 +102,8 @@ impl Rows {
             }
         }
         let mut text = if is_csv { HEADER.to_owned() } else { String::new() };
-        // A time for each file, because a video has one snapshot at a time, and after that of any row which has none:
-        // older numbers would not replace its own.
+        // Each file has a different time, because a video can have only one snapshot for a time. The times are in the future,
+        // after those of rows without a time, because older counts do not replace newer ones.
         let minute = self.serial;
         let at = format!(
             "2100-{:02}-{:02}T{:02}:{:02}:{:02}Z",
@@ -131,7 +131,7 @@ impl Rows {
         Input { path, rows }
     }
 
-    /// Takes over the first rows of what was ingested.
+    /// Applies the first `count` ingested rows to the expected state.
     fn apply(&mut self, inputs: &[Input], count: usize, is_csv: bool) {
         for (id, views) in inputs.iter().flat_map(|input| &input.rows).take(count) {
             self.videos.entry(id.clone()).or_default().0 = *views;
@@ -139,7 +139,10 @@ impl Rows {
         }
     }
 
-    /// After a kill: what is stored is a beginning of the input, with all that was printed as done; of a strict ingest, whole files.
+    /// Checks the database after a killed ingest.
+    ///
+    /// The stored rows must be the first rows of the input and include every file that was printed as done. A strict ingest
+    /// stores only whole files.
     fn compare(&mut self, lane: &mut Lane<'_>, ran: &Ran, inputs: &[Input], is_csv: bool, is_strict: bool) {
         let there = stored(lane);
         let is_there = |(id, views): &(String, i64)| there.get(id).is_some_and(|video| video.0 >= *views);
@@ -149,23 +152,25 @@ impl Rows {
         let printed = inputs.iter().take_while(|input| ran.out.contains(&format!("{}  ", input.path)));
         let acknowledged: usize = printed.map(|input| input.rows.len()).sum();
         lane.expect(count >= acknowledged, || {
-            format!("{acknowledged} rows were printed as stored, {count} are there")
+            format!("{acknowledged} rows were acknowledged, but only {count} are stored")
         });
         lane.acknowledged(acknowledged as u64);
 
         let (mut rest, mut is_boundary) = (count, false);
         for input in inputs {
-            // Other chunks end when their time is over, after any row.
+            // An ingest that is not strict writes in chunks of limited duration, which may end after any row.
             is_boundary |= rest == input.rows.len() || rest < input.rows.len() && (rest == 0 || !is_strict);
             if rest < input.rows.len() {
                 break;
             }
             rest -= input.rows.len();
         }
-        lane.expect(is_boundary, || format!("{count} of {} rows are there, which is half a file", all.len()));
+        lane.expect(is_boundary, || {
+            format!("only a part of a file is stored: {count} of {} rows", all.len())
+        });
 
         self.apply(inputs, count, is_csv);
-        // Also that no row after the beginning is stored, and nothing else was touched.
+        // This also checks that no later row is stored and that no other video has changed.
         lane.expect(there == self.videos, || differences(&self.videos, &there));
         self.check_snapshots(lane);
         let left = match count {
@@ -179,11 +184,13 @@ impl Rows {
     fn check_snapshots(&self, lane: &Lane<'_>) {
         let sql = format!("SELECT count(*) FROM analytics WHERE youtube_video_id LIKE '{}-%'", lane.name);
         let there = lane.number(&sql);
-        lane.expect(there == self.snapshots, || format!("{there} snapshots instead of {}", self.snapshots));
+        lane.expect(there == self.snapshots, || {
+            format!("found {there} snapshots, expected {}", self.snapshots)
+        });
     }
 }
 
-/// The videos of the lane that are in the database.
+/// Returns the videos of the lane that are in the database.
 fn stored(lane: &Lane<'_>) -> BTreeMap<String, Video> {
     let sql = format!(
         "SELECT video_id || ' ' || CAST(view_count AS text) || ' ' || CAST(processed AS text) AS v \
@@ -203,5 +210,5 @@ fn differences(expected: &BTreeMap<String, Video>, there: &BTreeMap<String, Vide
     let mut differ: Vec<_> = ids.into_iter().filter(|id| expected.get(*id) != there.get(*id)).collect();
     differ.sort();
     let first = differ.first().map(|id| (id, expected.get(*id), there.get(*id)));
-    format!("{} videos differ; the first, as acknowledged and as stored: {first:?}", differ.len())
+    format!("{} videos differ; the first one (id, expected, stored): {first:?}", differ.len())
 }

@@ -1,17 +1,17 @@
-//! Settings, and secrets whose keys are rotated.
+//! Tests settings and secrets, including key rotation.
 
 use std::collections::BTreeMap;
 
 use crate::lane::{Lane, Work};
 use crate::tally::Left;
 
-/// Settings that change nothing about what other lanes do.
+/// Settings that do not affect the other lanes.
 const KEYS: [&str; 4] =
     ["analytics_poll_hours", "max_concurrent_downloads", "target_duration_max", "clip_duration_max"];
 
 #[derive(Default)]
 pub struct Settings {
-    /// The values of each place and setting.
+    /// The value of each setting in each table.
     values: BTreeMap<(&'static str, &'static str), Option<String>>,
     serial: u64,
 }
@@ -48,7 +48,7 @@ impl Work for Settings {
         }
         let there = stored(lane, place, key);
         lane.expect(there == before || there == after, || {
-            format!("{key} in {place} was {before:?}, is {there:?} instead of {after:?}")
+            format!("{key} in {place} was {before:?} and is {there:?}, expected {after:?}")
         });
         self.check_history(lane, place, key, there.as_deref());
         let left = if there == after && after != before { Left::Whole } else { Left::Nothing };
@@ -59,14 +59,14 @@ impl Work for Settings {
     fn check(&mut self, lane: &mut Lane<'_>) {
         for ((place, key), value) in &self.values {
             let there = stored(lane, place, key);
-            lane.expect(there == *value, || format!("{key} in {place} is {there:?} instead of {value:?}"));
+            lane.expect(there == *value, || format!("{key} in {place} is {there:?}, expected {value:?}"));
             self.check_history(lane, place, key, there.as_deref());
         }
     }
 }
 
 impl Settings {
-    /// A change and its row in the history are one transaction.
+    /// Checks that a change and its row in the history were written in one transaction.
     fn check_history(&self, lane: &Lane<'_>, place: &str, key: &str, value: Option<&str>) {
         let layer = if place == "config_overrides" { "override" } else { "system" };
         let sql = format!(
@@ -75,7 +75,7 @@ impl Settings {
         );
         if let Some(last) = lane.texts(&sql).pop() {
             lane.expect(last == value.unwrap_or_default(), || {
-                format!("{key} in {place} is {value:?}, but its last change made it {last:?}")
+                format!("{key} in {place} is {value:?}, but its last recorded change is {last:?}")
             });
         }
     }
@@ -121,7 +121,7 @@ impl Work for Secrets {
         lane.expect(!ran.err.contains(&secret), || "an error shows the secret".to_owned());
         let there = revealed(lane, &channel, field);
         lane.expect(there == before || there == after, || {
-            format!("the secret {field} of {channel} was {before:?}, is {there:?} instead of {after:?}")
+            format!("the secret {field} of {channel} was {before:?} and is {there:?}, expected {after:?}")
         });
         let left = if there == after && after != before { Left::Whole } else { Left::Nothing };
         self.secrets.insert((channel, field), there);
@@ -133,14 +133,14 @@ impl Work for Secrets {
         for ((channel, field), secret) in &self.secrets {
             let there = revealed(lane, channel, field);
             lane.expect(there == *secret, || {
-                format!("the secret {field} of {channel} is {there:?} instead of {secret:?}")
+                format!("the secret {field} of {channel} is {there:?}, expected {secret:?}")
             });
         }
     }
 }
 
 impl Secrets {
-    /// Rotates to a new key until that is acknowledged; then the old key is thrown away.
+    /// Rotates to a new key until that is acknowledged, and then discards the old key.
     fn rotate(&mut self, lane: &mut Lane<'_>) {
         let (new, old) = (key(lane), lane.keys.clone().unwrap_or_default());
         lane.keys = Some(format!("{new},{old}"));
@@ -166,7 +166,7 @@ fn key(lane: &mut Lane<'_>) -> String {
     lane.sure("secrets keygen", &["secrets", "keygen"]).out.trim().to_owned()
 }
 
-/// The secret that is stored, if there is one.
+/// Returns the stored secret, if there is one.
 fn revealed(lane: &mut Lane<'_>, channel: &str, field: &str) -> Option<String> {
     let column =
         if field == "--credentials" { "api_credentials_encrypted" } else { "github_secret_key_encrypted" };

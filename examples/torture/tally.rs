@@ -1,11 +1,11 @@
-//! What was run, what was killed and what went wrong.
+//! Counts commands, kills and violations.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// How much of its effect a command that was killed, or failed, left.
+/// How much of its effect a killed or failed command has left in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
     Nothing,
@@ -15,7 +15,7 @@ pub enum Left {
 
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// For each kind of command: runs that ended well, that were killed, and that failed.
+    /// For each kind of command, the number of runs that succeeded, were killed, and failed.
     pub commands: BTreeMap<&'static str, [u64; 3]>,
     pub left: [u64; 3],
     pub sessions: u64,
@@ -40,7 +40,7 @@ impl Tally {
         self.0.lock().unwrap().violations.is_empty()
     }
 
-    /// The sums so far.
+    /// Returns the totals so far in one line.
     pub fn line(&self) -> String {
         let counts = self.0.lock().unwrap();
         let [done, killed, failed] = counts.all();
@@ -69,10 +69,10 @@ impl Tally {
         let _ = writeln!(text, "kill -9                 {killed}");
         let _ = writeln!(
             text,
-            "what they left          {part} a part, {whole} all but the acknowledgement, {nothing} nothing"
+            "effect of killed ones   {nothing} none, {part} partial, {whole} complete but not acknowledged"
         );
         let _ =
-            writeln!(text, "sessions terminated     {}, servers killed {}", counts.sessions, counts.restarts);
+            writeln!(text, "sessions terminated     {}, server kills {}", counts.sessions, counts.restarts);
         let _ = writeln!(text, "rows acknowledged       {}", counts.rows);
         let _ = writeln!(
             text,

@@ -1,4 +1,4 @@
-//! `prune` of old rows, whose files must be listed, and `optimize`.
+//! Tests `prune`, which must list the files of the rows that it deletes, and `optimize` and `doctor --fix`.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ impl Work for Upkeep {
     fn check(&mut self, lane: &mut Lane<'_>) {
         lane.sure("prune", &["prune", "--files", "files"]);
         let left = lane.texts(RUNS);
-        lane.expect(left.is_empty(), || format!("{} old runs are left after a prune", left.len()));
+        lane.expect(left.is_empty(), || format!("{} old runs remain after a prune", left.len()));
     }
 }
 
@@ -46,7 +46,7 @@ impl Upkeep {
         lane.after(&ran, Left::Nothing);
     }
 
-    /// Adds rows that are old.
+    /// Adds old rows.
     fn feed(&mut self, lane: &mut Lane<'_>) {
         let url = lane.round.url.clone();
         let (mut runs, mut errors) = (String::new(), String::new());
@@ -82,12 +82,12 @@ impl Upkeep {
         let ran = lane.run("prune", &["prune", "--files", "files", "--batch", batch]);
         let left: BTreeSet<String> = lane.texts(RUNS).into_iter().collect();
         let listed = std::fs::read_to_string(lane.path("files")).unwrap_or_default();
-        // However a path is written there, it ends with .mp4.
+        // Paths end with .mp4, so no path is a prefix of another one.
         let lost: Vec<_> = before.difference(&left).filter(|path| !listed.contains(path.as_str())).collect();
-        lane.expect(lost.is_empty(), || format!("paths of deleted runs are not listed: {lost:?}"));
+        lane.expect(lost.is_empty(), || format!("the paths of deleted runs are not listed: {lost:?}"));
         lane.expect(left.is_subset(&before), || "a prune added runs".to_owned());
         if ran.is_done {
-            lane.expect(left.is_empty(), || format!("{} old runs are left after a prune", left.len()));
+            lane.expect(left.is_empty(), || format!("{} old runs remain after a prune", left.len()));
             return lane.acknowledged(before.len() as u64 + errors);
         }
         let errors_left = lane.number(ERRORS);

@@ -1,4 +1,4 @@
-"""A database of viraldb's own making for each test, and sessions of SQLAlchemy on it."""
+"""Fixtures: a database created by viraldb for each test, and SQLAlchemy sessions on it."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ names = (f"clients{n}" for n in itertools.count())
 
 
 def database(template=None):
-    """An empty PostgreSQL database, or a copy of another one; returns its name."""
+    """Creates an empty PostgreSQL database or a copy of another one, and returns its name."""
     name = next(names)
     with psycopg.connect(dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
@@ -24,7 +24,7 @@ def database(template=None):
 
 
 class Viraldb:
-    """A database that `viraldb init` has made."""
+    """A database created by `viraldb init`."""
 
     template = None
 
@@ -36,14 +36,14 @@ class Viraldb:
             self.command("init", "--quiet")
         else:
             self.path = database(Viraldb.template)
-            self.url = f"postgres:///{self.path}"  # PGHOST and PGUSER say the rest
+            self.url = f"postgres:///{self.path}"  # PGHOST and PGUSER supply the rest
             if Viraldb.template is None:
                 self.command("init", "--quiet")
                 Viraldb.template, self.path = self.path, database(self.path)
                 self.url = f"postgres:///{self.path}"
 
     def command(self, *args):
-        """What the command prints."""
+        """Returns the output of the command."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRALDB_")}
         ran = subprocess.run(
             [os.environ["VIRALDB_BIN"], "--database-url", self.url, *args],
@@ -56,22 +56,22 @@ class Viraldb:
         return ran.stdout
 
     def json(self, *args):
-        """The document that the command prints."""
+        """Returns the JSON document that the command prints."""
         return json.loads(self.command(*args, "--format", "json"))
 
     def export(self, table):
-        """The rows of a table."""
+        """Returns the rows of a table."""
         return [json.loads(line) for line in self.command("export", table).splitlines()]
 
 
 class Blocking:
-    """Sessions of an engine."""
+    """Runs work in sessions of an engine."""
 
     def __init__(self, engine):
         self.engine = engine
 
     def run(self, body):
-        """Runs `body` on a session of its own, and commits."""
+        """Runs `body` in a new session and commits."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             return body(session)
 
@@ -80,7 +80,7 @@ class Blocking:
 
 
 class Nonblocking:
-    """The same on an asynchronous engine; the drivers are tied to one event loop."""
+    """The same for an asynchronous engine. It keeps one event loop, because the drivers are tied to theirs."""
 
     def __init__(self, engine):
         self.engine, self.loop = engine, asyncio.new_event_loop()
@@ -101,7 +101,7 @@ class Nonblocking:
 
 
 def connect(db, driver, user=None, **settings):
-    """Sessions on a database by one of SQLAlchemy's drivers, with these settings of the server."""
+    """Opens sessions on a database with one of SQLAlchemy's drivers and these server settings."""
     user = user or os.environ["PGUSER"]
     settings = {name: value for name, value in settings.items() if value}
     if driver in ("pysqlite", "aiosqlite"):
@@ -127,7 +127,7 @@ def connect(db, driver, user=None, **settings):
 
 @pytest.fixture
 def clients():
-    """Opens sessions by `connect`, and closes them at the end of the test."""
+    """Opens sessions with `connect` and closes them at the end of the test."""
     opened = []
 
     def open_one(db, driver, **more):

@@ -1,9 +1,9 @@
-"""Makes a database as one of three applications leaves it, with SQLAlchemy and Alembic, and fills it.
+"""Creates and fills a database as one of three applications leaves it, with SQLAlchemy and Alembic.
 
     python make.py APPLICATION URL [--expected FILE]
 
-APPLICATION is viral_channel, channel_manager or viralforge; URL is SQLAlchemy's. The database must be empty.
---expected adds to a JSON file what a takeover is to make of the rows, under the name of the database.
+APPLICATION is viral_channel, channel_manager or viralforge; URL is a SQLAlchemy URL. The database must be empty.
+--expected adds the expected result of a takeover to a JSON file, under the name of the database.
 """
 
 import argparse

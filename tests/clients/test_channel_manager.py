@@ -1,4 +1,4 @@
-"""channel-manager's models on viraldb's tables: on SQLite as they were written, on PostgreSQL with the types of its columns."""
+"""channel-manager's models on viraldb's tables: as written on SQLite, with adapted column types on PostgreSQL."""
 
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -11,37 +11,37 @@ from sqlalchemy.orm import declarative_base, joinedload, selectinload
 from applications import channel_manager
 from conftest import Viraldb
 
-WAYS = ["pysqlite", "aiosqlite", "psycopg2", "psycopg", "asyncpg"]
+DRIVERS = ["pysqlite", "aiosqlite", "psycopg2", "psycopg", "asyncpg"]
 SEALED = "gAAAAABrAXjK3VeUtB4GdhaIf3TbirknQkMc0JxqERSYD"
 
 
-@pytest.fixture(params=WAYS)
-def way(request):
+@pytest.fixture(params=DRIVERS)
+def driver(request):
     return request.param
 
 
 @pytest.fixture
-def db(way, tmp_path):
-    return Viraldb(tmp_path, "sqlite" if "sqlite" in way else "postgres")
+def db(driver, tmp_path):
+    return Viraldb(tmp_path, "sqlite" if "sqlite" in driver else "postgres")
 
 
 @pytest.fixture
-def app(way):
-    return channel_manager.as_it_was() if "sqlite" in way else channel_manager.for_postgres()
+def app(driver):
+    return channel_manager.original_models() if "sqlite" in driver else channel_manager.for_postgres()
 
 
 @pytest.fixture
-def client(way, db, clients):
-    return clients(db, way)
+def client(driver, db, clients):
+    return clients(db, driver)
 
 
-def utc(moment):
-    """A moment with its zone; without one it is UTC's."""
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc)
+def utc(when):
+    """Returns the timestamp with its time zone, or with UTC if it has none."""
+    return when.replace(tzinfo=when.tzinfo or timezone.utc)
 
 
-def recent(moment):
-    return abs(datetime.now(timezone.utc) - utc(moment)) < timedelta(minutes=1)
+def recent(when):
+    return abs(datetime.now(timezone.utc) - utc(when)) < timedelta(minutes=1)
 
 
 def channel(app, n=1, **more):
@@ -63,7 +63,7 @@ def video(app, owner, n=1, **more):
     )
 
 
-def test_every_table_takes_a_row_and_gives_it_back(app, client, db):
+def test_every_table_round_trips_a_row(app, client, db):
     at = app.now().replace(year=2026, microsecond=123456)
 
     def write(session):
@@ -114,7 +114,7 @@ def test_every_table_takes_a_row_and_gives_it_back(app, client, db):
         ).all() == [found]
         assert session.scalars(select(app.VideoStatistics)).one().like_count == 4_000_000_000
         settings = {setting.key: setting.value for setting in session.scalars(select(app.SystemConfiguration))}
-        assert settings["limits"] == {"downloads": 4} and len(settings) > 20, "its own, and those of viraldb init"
+        assert settings["limits"] == {"downloads": 4} and len(settings) > 20, "limits and the settings of init"
 
     def change(session):
         owner = session.scalars(select(app.Channel)).one()
@@ -124,7 +124,7 @@ def test_every_table_takes_a_row_and_gives_it_back(app, client, db):
         assert owner.is_active and owner.updated_at > before
 
     def delete_all(session):
-        # Their videos, jobs and statistics go with them.
+        # Their videos, jobs and statistics are deleted with them.
         session.delete(session.get(app.SystemConfiguration, "limits"))
         for kind in (app.Channel, app.TransformationPreset, app.Music):
             for row in session.scalars(select(kind)):
@@ -156,7 +156,7 @@ def test_every_table_takes_a_row_and_gives_it_back(app, client, db):
     assert [rows[name] for name in tables] == [0] * 7, rows
 
 
-def test_a_job_of_the_application_is_worked_on(app, client, db):
+def test_jobs_of_the_application_can_be_claimed(app, client, db):
     def write(session):
         owner = channel(app)
         found = video(app, owner)
@@ -171,7 +171,7 @@ def test_a_job_of_the_application_is_worked_on(app, client, db):
     scrape, publish = client.run(write)
     assert {job["id"] for job in db.json("jobs", "list", "--status", "queued")} == {scrape, publish}
     (taken,) = db.json("jobs", "claim", "--worker", "w")
-    assert taken["id"] == publish, "the higher priority goes first"
+    assert taken["id"] == publish, "the higher priority is claimed first"
     job = client.run(lambda session: session.get(app.VideoProcessingJob, publish))
     assert (job.status, job.attempts) == ("processing", 1) and recent(job.started_at)
     db.command("jobs", "complete", publish, "--token", taken["lease_token"])
@@ -179,7 +179,7 @@ def test_a_job_of_the_application_is_worked_on(app, client, db):
     def retry(session):
         done = session.get(app.VideoProcessingJob, publish)
         assert done.status == "completed" and done.completed_at >= done.started_at
-        # As the application's own worker fails one.
+        # Fail a job as the application's own worker does.
         other = session.get(app.VideoProcessingJob, scrape)
         other.status, other.attempts, other.error_details = "retrying", 1, {"status": 429}
 
@@ -188,7 +188,7 @@ def test_a_job_of_the_application_is_worked_on(app, client, db):
     assert (taken["id"], taken["attempts"], taken["error_details"]) == (scrape, 2, {"status": 429})
 
 
-def test_many_rows_and_a_stage_that_moves(app, client, db):
+def test_bulk_inserts_and_status_changes_work(app, client, db):
     def write(session):
         owner = channel(app)
         session.add_all(video(app, owner, n) for n in range(300))
@@ -211,7 +211,7 @@ def test_many_rows_and_a_stage_that_moves(app, client, db):
     assert tuple(map(int, client.run(views))) == (300, sum(range(300)))
 
 
-def test_what_the_schema_refuses(app, client, way):
+def test_constraints_reject_invalid_rows(app, client, driver):
     owner = client.run(lambda session: session.add(made := channel(app)) or made)
 
     def refused(name, *rows):
@@ -224,7 +224,7 @@ def test_what_the_schema_refuses(app, client, way):
 
     refused("youtube_channel_id", channel(app))
     refused("videos_download_status_check", of(owner.id, download_status="DOWNLOADED"))
-    refused("FOREIGN KEY" if "sqlite" in way else "videos_channel_id_fkey", of(str(uuid.uuid4())))
+    refused("FOREIGN KEY" if "sqlite" in driver else "videos_channel_id_fkey", of(str(uuid.uuid4())))
     found = client.run(lambda session: session.add(made := of(owner.id)) or made)
     job = dict(video_id=found.id, channel_id=owner.id)
     refused("video_processing_jobs_job_type_check", app.VideoProcessingJob(job_type="transcode", **job))
@@ -234,9 +234,9 @@ def test_what_the_schema_refuses(app, client, way):
     refused("is_default", app.TransformationPreset(**preset))
 
 
-@pytest.mark.parametrize("way", ["pysqlite", "aiosqlite"])
-def test_settings_as_text(client, db):
-    """The application's own form of a value: JSON in a column of text, or text that is none."""
+@pytest.mark.parametrize("driver", ["pysqlite", "aiosqlite"])
+def test_settings_can_be_plain_text(client, db):
+    """The application stores values as text, which may or may not be JSON."""
 
     class Setting(declarative_base()):
         __tablename__ = "system_configuration"
@@ -251,17 +251,17 @@ def test_settings_as_text(client, db):
     assert client.run(lambda session: dict(map(tuple, session.execute(wanted)))) == values
 
 
-@pytest.mark.parametrize("way", ["psycopg", "asyncpg"])
-def test_string_ids_are_refused_on_postgres(client):
-    """Why `for_postgres` is there. If this passes one day, the guide has less to say."""
-    app = channel_manager.as_it_was()
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_string_ids_are_rejected_on_postgres(client):
+    """The reason for `for_postgres`. If string ids are accepted one day, simplify the guide."""
+    app = channel_manager.original_models()
     with pytest.raises(DBAPIError):
         client.run(lambda session: session.add(channel(app)))
 
 
-@pytest.mark.parametrize("way", ["pysqlite"])
-def test_uuids_without_dashes_are_refused_on_sqlite(client):
-    """SQLAlchemy's Uuid writes 32 characters on SQLite: String(36) is the type there."""
+@pytest.mark.parametrize("driver", ["pysqlite"])
+def test_uuids_without_dashes_are_rejected_on_sqlite(client):
+    """SQLAlchemy's Uuid writes 32 characters on SQLite, so models must use String(36) there."""
     app = channel_manager.models(Uuid(as_uuid=False), JSON(), DateTime(), datetime.utcnow)
     with pytest.raises(IntegrityError, match="channels_id_check"):
         client.run(lambda session: session.add(channel(app)))

@@ -1,4 +1,4 @@
-"""tests/data/takeover is what make.py makes, and what expected.json says of it."""
+"""Tests that tests/data/takeover matches the output of make.py and the description in expected.json."""
 
 import json
 import subprocess
@@ -17,12 +17,12 @@ EXPECTED = json.loads((FILES / "expected.json").read_text())
 
 
 def rows(url):
-    """How often each row of each table is there."""
+    """Counts how often each row occurs in each table."""
     engine = create_engine(url)
     with engine.connect() as connection:
         tables = MetaData()
         tables.reflect(connection)
-        # Typeless, because some of what is there has no right type.
+        # Compare texts instead of typed values, because some values have the wrong type.
         found = {}
         for name, table in tables.tables.items():
             if engine.dialect.name == "sqlite":
@@ -42,12 +42,12 @@ def as_checked_in(name):
         return f"sqlite:///file:{file}?mode=ro&uri=true"
     name = database()
     with psycopg.connect(dbname=name, autocommit=True) as connection:
-        connection.execute(file.read_text())  # all of it as one batch
+        connection.execute(file.read_text())  # the whole file as one batch
     return f"postgresql+psycopg:///{name}"
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_file_is_what_is_made(name, tmp_path, monkeypatch):
+def test_checked_in_files_match_the_output_of_make(name, tmp_path, monkeypatch):
     assert {file.name for file in FILES.iterdir()} == {*EXPECTED, "expected.json"}
     monkeypatch.setenv("PGTZ", "UTC")
     application, known = EXPECTED[name]["application"], tmp_path / "expected.json"
@@ -59,7 +59,7 @@ def test_the_file_is_what_is_made(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_what_is_expected_adds_up(name):
+def test_expected_counts_add_up(name):
     counted = {table: there.total() for table, there in rows(as_checked_in(name)).items()}
     tables = EXPECTED[name]["tables"]
     assert set(counted) == {*tables, *EXPECTED[name]["not_ours"]}

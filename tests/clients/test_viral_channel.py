@@ -1,4 +1,4 @@
-"""viral_channel's models on a SQLite file of viraldb's."""
+"""viral_channel's models on a SQLite file created by viraldb."""
 
 from datetime import datetime, timedelta
 
@@ -50,7 +50,7 @@ def run_of(niche="gaming", **more):
     return PipelineRun(niche=niche, cycle_start=datetime(2026, 1, 1), cycle_end=datetime(2026, 1, 8), **more)
 
 
-def test_every_table_takes_a_row_and_gives_it_back(client, db):
+def test_every_table_round_trips_a_row(client, db):
     def write(session):
         run, found = run_of(), video(1, view_count=15_000_000_000, viral_score=0.1)
         session.add_all([run, found])
@@ -128,8 +128,8 @@ def test_every_table_takes_a_row_and_gives_it_back(client, db):
     assert db.export("clips") == []
 
 
-def test_the_application_starts_as_before(client, db):
-    """create_all finds every table there, and changes nothing."""
+def test_create_all_changes_nothing(client, db):
+    """create_all finds that every table exists, and changes nothing."""
     before = db.command("export", "config_overrides")
 
     def start(session):
@@ -140,7 +140,7 @@ def test_the_application_starts_as_before(client, db):
     db.command("doctor", "--only", "drift,shapes,foreign_keys")
 
 
-def test_documents_and_their_absence(client, db):
+def test_json_documents_and_null_round_trip(client, db):
     def write(session):
         session.add(run_of())
         session.flush()
@@ -155,7 +155,7 @@ def test_documents_and_their_absence(client, db):
     assert [row["full_script_json"] for row in db.export("scripts")] == read
 
 
-def test_many_rows_at_once_and_rows_seen_again(client, db):
+def test_bulk_inserts_and_upserts_work(client, db):
     def write(session):
         session.add_all(video(n) for n in range(1, 501))
         session.flush()
@@ -176,7 +176,7 @@ def test_many_rows_at_once_and_rows_seen_again(client, db):
     assert db.json("status")["pending_videos"] == [{"niche": "gaming", "pending": 490}]
 
 
-def test_what_the_schema_refuses(client):
+def test_constraints_reject_invalid_rows(client):
     client.run(lambda session: session.add_all([run_of(), video(1)]))
 
     def refused(name, *rows):
@@ -201,8 +201,8 @@ def test_what_the_schema_refuses(client):
     refused("FOREIGN KEY", Clip(pipeline_run_id=9, discovered_video_id=1, **clip))
 
 
-def test_defaults_of_the_database(client, db):
-    """What another program leaves out, the database fills in, in the form that SQLAlchemy reads."""
+def test_sqlalchemy_reads_the_defaults_of_the_database(client, db):
+    """The database fills in columns that a program omits, in the format that SQLAlchemy reads."""
 
     def write(session):
         session.execute(text("INSERT INTO error_log (module, error_type, error_message) VALUES ('m', 'E', 'x')"))
@@ -222,8 +222,8 @@ def test_defaults_of_the_database(client, db):
     assert db.json("errors", "list")[0]["module"] == "m"
 
 
-def test_one_pipeline_of_both(client, db):
-    """What one writes, the other goes on with."""
+def test_application_and_viraldb_share_a_pipeline(client, db):
+    """Each continues with the rows that the other wrote."""
     client.run(lambda session: session.add_all(video(n, viral_score=float(n)) for n in range(1, 4)))
     assert [found["video_id"] for found in db.json("videos", "pending", "gaming")] == ["v3", "v2", "v1"]
     db.command("videos", "mark", "v3", "used")

@@ -1,4 +1,4 @@
-"""ViralForge, unchanged, on viraldb's PostgreSQL through the schema `viralforge`."""
+"""ViralForge, unchanged, on a PostgreSQL database of viraldb through the schema `viralforge`."""
 
 import enum
 from datetime import datetime, timedelta, timezone
@@ -39,8 +39,8 @@ def client(request, db, clients):
     return clients(db, request.param, search_path="viralforge")
 
 
-def recent(moment):
-    return abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=1)
+def recent(when):
+    return abs(datetime.now(timezone.utc) - when) < timedelta(minutes=1)
 
 
 def trend(n, **more):
@@ -49,13 +49,13 @@ def trend(n, **more):
     )
 
 
-def test_rows_get_numbers_and_defaults(client, db):
+def test_rows_get_ids_and_defaults(client, db):
     def write(session):
         job = Job(theme="Katzen 🐈", extra_data={"a": [1, None, "ü"]})
         session.add(job)
         session.flush()
         assert (job.id, job.status) == (1, "pending") and recent(job.created_at) and job.updated_at is None
-        # What the application leaves out altogether, the database fills in, through the view.
+        # The database fills in columns that the application omits, even through the view.
         bare = table("jobs", column("id"), column("theme"), column("status"), column("created_at"))
         made = session.execute(
             insert(bare).values(theme="x").returning(bare.c.id, bare.c.status, bare.c.created_at)
@@ -69,7 +69,7 @@ def test_rows_get_numbers_and_defaults(client, db):
     assert (first["theme"], first["metadata"], second["theme"]) == ("Katzen 🐈", {"a": [1, None, "ü"]}, "x")
 
 
-def test_a_job_with_its_scripts_and_videos(client, db):
+def test_job_with_scripts_and_videos_round_trips(client, db):
     at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5)))
 
     def write(session):
@@ -116,12 +116,12 @@ def test_a_job_with_its_scripts_and_videos(client, db):
     assert db.export("job_scripts")[0]["text_overlays"] is None
 
 
-def test_many_rows_at_once(client, db):
+def test_bulk_inserts_return_ids_in_order(client, db):
     def write(session):
         trends = [trend(n) for n in range(300)]
         session.add_all(trends)
         session.flush()
-        assert [made.id for made in trends] == list(range(1, 301)), "numbers come back in the order of the rows"
+        assert [made.id for made in trends] == list(range(1, 301)), "ids are returned in the order of the rows"
         more = [dict(platform="youtube", external_id=f"y{n}", extra_data={"n": n}) for n in range(1500)]
         session.execute(insert(Trend), more)
         ids = session.scalars(
@@ -144,8 +144,8 @@ def test_many_rows_at_once(client, db):
     client.run(documents)
 
 
-def test_large_counts(client, db):
-    """`Integer` reads them; to write them takes `BigInteger`."""
+def test_large_counts_can_be_read_and_written(client, db):
+    """An `Integer` column reads large counts; writing them needs `BigInteger`."""
     trends = table("trends", column("platform"), column("external_id"), column("views", BigInteger))
     client.run(
         lambda session: session.execute(insert(trends).values(platform="tiktok", external_id="x", views=3_500_000_000))
@@ -154,7 +154,7 @@ def test_large_counts(client, db):
     assert db.export("trends")[0]["views"] == 3_500_000_000
 
 
-def test_a_trend_seen_again(client, db):
+def test_upsert_keeps_the_id_of_a_known_trend(client, db):
     def collect(session, views):
         made = postgresql.insert(Trend).values(platform="tiktok", external_id="same", views=views)
         again = made.on_conflict_do_update(index_elements=[Trend.external_id], set_={"views": made.excluded.views})
@@ -167,7 +167,7 @@ def test_a_trend_seen_again(client, db):
     assert [(row["id"], row["views"]) for row in db.export("trends")] == [(first, 2)]
 
 
-def test_what_the_schema_refuses(client):
+def test_constraints_reject_invalid_rows(client):
     def refused(name, work):
         with pytest.raises(IntegrityError) as refusal:
             client.run(work)
@@ -184,8 +184,8 @@ def test_what_the_schema_refuses(client):
     refused("video_prompt", lambda session: session.add(Script(scenes=[])))
 
 
-def test_the_application_starts_as_before(client, db):
-    """create_all finds its four tables, and makes nothing."""
+def test_create_all_creates_nothing(client, db):
+    """create_all finds its four tables as views, and creates nothing."""
     client.run(lambda session: Base.metadata.create_all(session.connection()))
     tables, views = client.run(
         lambda session: [
@@ -201,8 +201,8 @@ class JobStatus(enum.Enum):
     RUNNING = "running"
 
 
-def test_enums(client):
-    """An enum of Python is stored by its values when told so, and not as a type of PostgreSQL's."""
+def test_python_enums_must_be_stored_as_text_values(client):
+    """A Python enum works if SQLAlchemy stores its values as text, but not as a native PostgreSQL enum."""
 
     def job(**kind):
         class Job(declarative_base()):
@@ -212,10 +212,10 @@ def test_enums(client):
 
         return Job
 
-    Told = job(values_callable=lambda words: [word.value for word in words], native_enum=False)
+    ByValue = job(values_callable=lambda words: [word.value for word in words], native_enum=False)
 
     def write(session):
-        session.add(made := Told(status=JobStatus.RUNNING))
+        session.add(made := ByValue(status=JobStatus.RUNNING))
         session.flush()
         session.expire(made)
         assert made.status is JobStatus.RUNNING
@@ -225,8 +225,8 @@ def test_enums(client):
         client.run(lambda session: session.add(job()(status=JobStatus.RUNNING)))
 
 
-def test_nothing_but_a_role(db, clients):
-    """Not a line of the application changes: its role has the search path, and rights on nothing but the views."""
+def test_a_role_with_a_search_path_is_enough(db, clients):
+    """The application needs no changes: its role has the search path, and rights only on the views."""
     with psycopg.connect(dbname=db.path, autocommit=True) as owner:
         role = f"forge_{db.path}"
         owner.execute(f"CREATE ROLE {role} LOGIN")

@@ -1,4 +1,4 @@
-//! One test binary; every behaviour runs on both engines from one body.
+//! All integration tests in one binary. Most tests run the same body on both engines.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -21,6 +21,8 @@ mod ops;
 #[cfg(feature = "postgres")]
 mod pooler;
 mod queue;
+#[cfg(feature = "sqlite")]
+mod reference;
 #[cfg(feature = "postgres")]
 mod replica;
 mod schema;

@@ -1,4 +1,4 @@
-//! Structs of the program's own, over its tables and over viraldb's.
+//! The program's structs for rows of its own tables and of viraldb's tables.
 
 use diesel::prelude::*;
 use viraldb::republishing::ChannelId;
@@ -15,7 +15,7 @@ pub struct Person {
     pub name: String,
 }
 
-/// What a person noted about a channel.
+/// A person's note about a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable, Associations)]
 #[diesel(table_name = notes)]
 #[diesel(belongs_to(ChannelName, foreign_key = channel_id))]
@@ -37,7 +37,7 @@ pub struct NewNote<'a> {
     pub body: &'a str,
 }
 
-/// The columns of viraldb's `channels` that the program shows.
+/// The columns of viraldb's `channels` table that the program shows.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable)]
 #[diesel(table_name = channels)]
 pub struct ChannelName {
@@ -45,7 +45,7 @@ pub struct ChannelName {
     pub name: String,
 }
 
-/// What the program changes of a channel.
+/// A change to a channel. A field that is `None` keeps its value.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = channels)]
 pub struct Renaming<'a> {

@@ -1,4 +1,4 @@
-//! Queries over the program's tables and viraldb's.
+//! Queries over the program's tables and viraldb's tables.
 
 use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use viraldb::{DbConnection, Result, on_backend};
 use crate::models::{ChannelName, NewNote, Note, Person, Renaming};
 use crate::schema::{notes, people};
 
-/// Each note with the name of its channel and of its author: an inner join over three tables of two crates.
+/// Returns each note with the names of its channel and its author: an inner join over three tables of two crates.
 pub fn notes_with_names(c: &mut DbConnection) -> Result<Vec<(String, String, String)>> {
     let rows = notes::table
         .inner_join(channels::table)
@@ -20,7 +20,8 @@ pub fn notes_with_names(c: &mut DbConnection) -> Result<Vec<(String, String, Str
     Ok(rows)
 }
 
-/// Each channel with its notes, also one without any: a left join from viraldb's table to ours.
+/// Returns each channel with its notes, including channels without notes: a left join from viraldb's table to the program's
+/// table.
 pub fn channels_with_notes(c: &mut DbConnection) -> Result<Vec<(ChannelName, Option<Note>)>> {
     let rows = channels::table
         .left_join(notes::table)
@@ -30,7 +31,7 @@ pub fn channels_with_notes(c: &mut DbConnection) -> Result<Vec<(ChannelName, Opt
     Ok(rows)
 }
 
-/// How many notes each channel has, the most first.
+/// Returns the number of notes for each channel, largest first.
 pub fn counts(c: &mut DbConnection) -> Result<Vec<(String, i64)>> {
     let rows = notes::table
         .inner_join(channels::table)
@@ -41,7 +42,7 @@ pub fn counts(c: &mut DbConnection) -> Result<Vec<(String, i64)>> {
     Ok(rows)
 }
 
-/// The channels that have videos and that nobody has noted anything about.
+/// Returns the channels that have videos but no notes.
 pub fn unnoted(c: &mut DbConnection) -> Result<Vec<String>> {
     let of_channel = notes::table.filter(notes::channel_id.eq(channels::id));
     let video = videos::table.filter(videos::channel_id.eq(channels::id));
@@ -53,7 +54,7 @@ pub fn unnoted(c: &mut DbConnection) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Channels and the notes of each, in two queries however many there are.
+/// Returns all channels and their notes with two queries, regardless of the number of channels.
 pub fn grouped(c: &mut DbConnection) -> Result<Vec<(ChannelName, Vec<Note>)>> {
     let all = channels::table.order(channels::name).select(ChannelName::as_select()).load(c)?;
     let of_them = Note::belonging_to(&all).order(notes::id).select(Note::as_select()).load(c)?;
@@ -61,11 +62,11 @@ pub fn grouped(c: &mut DbConnection) -> Result<Vec<(ChannelName, Vec<Note>)>> {
     Ok(all.into_iter().zip(grouped).collect())
 }
 
-/// Inserts people and returns their rows: a slice and `RETURNING`, which need the connection of one engine.
+/// Inserts people and returns their rows. Inserting a slice with `RETURNING` needs the connection of a specific engine.
 pub fn hire(c: &mut DbConnection, names: &[&str]) -> Result<Vec<Person>> {
     let rows: Vec<_> = names.iter().map(|name| people::name.eq(*name)).collect();
     let hired = on_backend!(c, sqlite => |c| {
-        // SQLite returns rows of an insert of one row only, as Diesel has it.
+        // On SQLite, Diesel supports RETURNING only for an INSERT of one row.
         rows.iter()
             .map(|row| diesel::insert_into(people::table).values(row).returning(Person::as_returning()).get_result(c))
             .collect::<QueryResult<Vec<Person>>>()
@@ -75,7 +76,7 @@ pub fn hire(c: &mut DbConnection, names: &[&str]) -> Result<Vec<Person>> {
     Ok(hired?)
 }
 
-/// Writes notes; a person's second note about a channel replaces the first. The same code runs on both engines.
+/// Writes notes. A person's second note about a channel replaces the first one.
 pub fn write_notes(c: &mut DbConnection, rows: &[NewNote<'_>]) -> Result<usize> {
     use diesel::upsert::excluded;
     let written = on_backend!(c, sqlite => |c| {
@@ -99,7 +100,7 @@ pub fn write_notes(c: &mut DbConnection, rows: &[NewNote<'_>]) -> Result<usize> 
     Ok(written?)
 }
 
-/// Changes a channel of viraldb's and returns its new name.
+/// Changes a row of viraldb's `channels` table and returns its new name. The same code runs on both engines.
 pub fn rename(c: &mut DbConnection, id: ChannelId, change: &Renaming<'_>) -> Result<String> {
     let name = on_backend!(c, |c| {
         diesel::update(channels::table.find(id)).set(change).returning(channels::name).get_result(c)

@@ -1,4 +1,4 @@
-//! The program's own tables. viraldb's portable SQL types serve both engines.
+//! The program's own tables. viraldb's portable SQL types work on both engines.
 
 diesel::table! {
     use viraldb::types::sql::*;
@@ -21,7 +21,7 @@ diesel::table! {
     }
 }
 
-// Among the program's own tables, Diesel's macros; towards those of viraldb, viraldb's.
+// Use Diesel's macros between the program's own tables, and viraldb's macros between them and viraldb's tables.
 diesel::joinable!(notes -> people (person_id));
 diesel::allow_tables_to_appear_in_same_query!(notes, people);
 

@@ -1,4 +1,4 @@
-//! The program on each engine that it is built for.
+//! Tests the program on each engine that it is built for.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn read<T: Debug>(db: &Database, query: impl FnOnce(&mut viraldb::DbConnection) 
 }
 
 #[test]
-fn queries_over_tables_of_both() {
+fn queries_join_tables_of_the_program_and_of_viraldb() {
     on_each_engine(|url| {
         let db = open(url).unwrap();
         let [cats, dogs, empty] = ["cats", "dogs", "empty"].map(|name| channel(&db, name));
@@ -54,7 +54,7 @@ fn queries_over_tables_of_both() {
 
         let change = Renaming { name: Some("kittens"), settings: Some(Json(viraldb_json())) };
         assert_eq!(db.write(|c| queries::rename(c, cats, &change)).unwrap(), "kittens");
-        // A channel takes its notes along.
+        // Deleting a channel deletes its notes.
         db.write(|c| viraldb::republishing::Channel::delete(c, cats)).unwrap();
         assert_eq!(read(&db, queries::counts), [("dogs".to_owned(), 1)]);
     });
@@ -65,20 +65,20 @@ fn viraldb_json() -> serde_json::Value {
 }
 
 #[test]
-fn its_migrations_run_before_ours_and_after_them() {
+fn migrations_of_the_program_and_of_viraldb_run_in_any_order() {
     on_each_engine(|url| {
-        // Before: a viraldb that is one migration behind, as an older version of it had made the database.
+        // Start with a viraldb schema that lacks the newest migration, like one of an older version.
         schema::run(url).unwrap();
         let undone = schema::revert(url, 1).unwrap();
         let older = Database::connect(url).map(drop).unwrap_err().to_string();
         assert!(older.contains("migrate run"), "{older}");
-        // After: the upgrade of ours finds theirs, one older than all of ours and one newer.
+        // Upgrade it. The program has one migration that is older than all of viraldb's, and one that is newer.
         let db = open(url).unwrap();
-        assert_eq!(migrate(&db).unwrap(), 0, "the second run has nothing to do");
+        assert_eq!(migrate(&db).unwrap(), 0, "the second run must have nothing to do");
         let history = schema::status(url).unwrap();
         assert_eq!((history.verdict(), history.foreign.len()), (Verdict::Current, 2));
         assert_eq!(undone.len(), 1);
-        // Between: ours go down and up again beneath theirs.
+        // Revert and apply viraldb's newest migration while the program's tables exist.
         drop(db);
         assert_eq!(schema::redo(url, 1).unwrap().len(), 1);
         let db = open(url).unwrap();
@@ -90,7 +90,7 @@ fn its_migrations_run_before_ours_and_after_them() {
 }
 
 #[test]
-fn two_programs_that_start_at_once_run_each_migration_once() {
+fn concurrent_starts_run_each_migration_once() {
     on_each_engine(|url| {
         drop(Database::open(url).unwrap());
         let ran: usize = std::thread::scope(|scope| {
@@ -103,7 +103,7 @@ fn two_programs_that_start_at_once_run_each_migration_once() {
 }
 
 #[test]
-fn a_note_needs_its_channel() {
+fn a_note_for_an_unknown_channel_is_rejected() {
     on_each_engine(|url| {
         let db = open(url).unwrap();
         let people = db.write(|c| queries::hire(c, &["Ada"])).unwrap();

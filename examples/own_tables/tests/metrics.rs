@@ -1,4 +1,4 @@
-//! How a program measures its queries: Diesel tells of each one, also of those that viraldb makes.
+//! Shows how a program measures its queries. Diesel's instrumentation reports every query, including those of viraldb.
 
 mod support;
 
@@ -31,9 +31,9 @@ impl Instrumentation for Count {
     }
 }
 
-// A test binary of its own: the setting holds for the whole process.
+// This test is in a separate binary because the instrumentation applies to the whole process.
 #[test]
-fn diesel_tells_of_each_query_of_viraldb() {
+fn diesel_reports_each_query_of_viraldb() {
     set_default_instrumentation(|| Some(Box::new(Count))).unwrap();
     on_each_engine(|url| {
         let db = Database::open(url).unwrap();

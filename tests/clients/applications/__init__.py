@@ -1,1 +1,1 @@
-"""Three applications as SQLAlchemy knows them: their tables, and nothing of viraldb."""
+"""The SQLAlchemy models of three applications, independent of viraldb."""

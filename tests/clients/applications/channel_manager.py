@@ -1,4 +1,4 @@
-"""channel-manager: videos taken from elsewhere through a queue onto channels."""
+"""channel-manager: republishes videos from elsewhere on channels, through a queue."""
 
 import uuid
 from datetime import datetime, timezone
@@ -9,13 +9,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declarative_base, relationship
 
 
-def as_it_was():
-    """Its models as they were written."""
+def original_models():
+    """Returns the models as they were written."""
     return models(String(36), JSON(), DateTime(), datetime.utcnow)
 
 
 def for_postgres():
-    """Its models with the types that viraldb's columns have on PostgreSQL."""
+    """Returns the models with the types that viraldb's columns have on PostgreSQL."""
     return models(Uuid(as_uuid=False), JSONB(), DateTime(timezone=True), lambda: datetime.now(timezone.utc))
 
 

@@ -1,4 +1,4 @@
-"""viral_channel: compilations of discovered videos, in one SQLite file made by create_all."""
+"""viral_channel: compilations of discovered videos, in one SQLite file created by create_all."""
 
 from datetime import datetime
 from typing import Any, Optional

@@ -1,4 +1,4 @@
-"""ViralForge after it has grown: more columns, a table more, and another rule for what is one trend."""
+"""A later version of ViralForge: more columns, another table, and a different unique constraint on trends."""
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +18,7 @@ from . import viralforge
 
 
 def metadata(dialect):
-    """Its tables. On PostgreSQL the words are enums of the database."""
+    """Returns the tables. On PostgreSQL the status words are native enums."""
     tables = MetaData()
     for table in viralforge.Base.metadata.sorted_tables:
         table.to_metadata(tables)

@@ -1,4 +1,4 @@
-"""The rows of the databases in tests/data/takeover, good and bad, and what is to become of each."""
+"""The rows of the databases in tests/data/takeover, good and bad, and the expected result of each."""
 
 import json
 import random
@@ -9,15 +9,15 @@ from sqlalchemy import MetaData, column, func, insert, select, table
 
 
 def at(day, seconds=0, micros=0):
-    """A moment without a zone, as datetime.utcnow() gives them."""
+    """Returns a timestamp without a time zone, as datetime.utcnow() does."""
     return datetime(2026, 1, 1) + timedelta(days=day, seconds=seconds, microseconds=micros)
 
 
 class Book:
-    """Writes rows, and notes what a takeover is to make of them.
+    """Writes rows, and records what a takeover should make of them.
 
-    `good` rows go through the types of SQLAlchemy's tables; `odd` and `bad` ones past them, as other versions
-    of the application, other programs or people have left them. Nothing is random in two runs.
+    `good` rows use the types of SQLAlchemy's tables. `odd` and `bad` rows bypass them, like rows from other versions
+    of the application, other programs or people. Every run writes the same rows.
     """
 
     def __init__(self, connection, tables=None):
@@ -38,14 +38,14 @@ class Book:
         return row.get("id")
 
     def odd(self, name, becomes, /, **row):
-        """A row that is to be taken, with these values of its columns brought to the contract."""
+        """Writes a row that a takeover accepts, with the values that it should have afterward."""
         self._raw(name, row)
         noted = {"id": row["id"] if "id" in row else row["key"], "values": becomes}
         self.becomes.setdefault(name, []).append(noted)
         return row.get("id")
 
     def bad(self, name, reason, /, **row):
-        """A row that is to be refused."""
+        """Writes a row that a takeover rejects."""
         self._raw(name, row)
         self.rejects.setdefault(name, []).append({"id": row.get("id", row.get("key")), "reason": reason})
         return row.get("id")
@@ -54,7 +54,7 @@ class Book:
         self.connection.execute(insert(table(name, *map(column, row))).values(**row))
 
     def expected(self, application, into=None, not_ours=()):
-        """What expected.json says of this database."""
+        """Returns the entry of expected.json for this database."""
         tables = {}
         for name in sorted(set(self.tables.tables) - set(not_ours)):
             rows = self.connection.scalar(select(func.count()).select_from(self.tables.tables[name]))
@@ -70,7 +70,7 @@ class Book:
 
 
 def tokens():
-    """Ciphertexts of Fernet, which `viraldb secrets import-fernet` opens with the key beside them."""
+    """Returns Fernet tokens that `viraldb secrets import-fernet` decrypts with the key from the same file."""
     from pathlib import Path
 
     file = Path(__file__).parents[2] / "data" / "secrets.json"

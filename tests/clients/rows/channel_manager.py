@@ -1,6 +1,6 @@
 """The rows of channel_manager.db and channel_manager.postgres.sql.
 
-On SQLite some rows are left as applications leave them there, without foreign keys and without types.
+On SQLite some rows violate foreign keys and types, as rows of applications do there.
 """
 
 import json
@@ -34,7 +34,7 @@ class App:
         self.metadata = "metadata_info" if on_sqlite else "metadata"
 
     def word(self, text):
-        """A status as this database has it."""
+        """Returns a status word as this database stores it."""
         return text.upper() if self.on_sqlite else text
 
     def times(self):
@@ -167,7 +167,7 @@ class App:
         )
         book.odd("channels", {"effect_preset_id": None}, **channel("default", effect_preset_id=self.second_default))
         if self.on_sqlite:
-            # What ON DELETE SET NULL would have done.
+            # The takeover does what ON DELETE SET NULL would have done.
             book.odd("channels", {"effect_preset_id": None}, **channel("dangling", effect_preset_id=book.uuid()))
             book.odd(
                 "channels",
@@ -251,13 +251,14 @@ class App:
             )
             return row | self.times() | more
 
-        # Nothing known of it is {} with us.
+        # Missing metadata becomes {}.
         book.odd("videos", {"metadata": {}}, **video())
         book.odd("videos", {"channel_id": self.loud_channel}, **video(channel_id=self.loud_channel.upper()))
         book.bad("videos", "orphan", **video(channel_id=self.no_channel))
         self.no_video = book.bad("videos", "null", **video(id=""))
         if self.on_sqlite:
-            # The parent has its id in capitals, the child in small letters: one UUID.
+            # The parent's id is in upper case, the child's reference in lower case: both are the
+            # same UUID.
             book.odd("videos", {"channel_id": self.loud_channel}, **video(channel_id=self.loud_channel))
             book.odd(
                 "videos",
@@ -354,7 +355,7 @@ class App:
         def sample(**more):
             return dict(id=book.uuid(), channel_id=self.channel[0], timestamp=NOW, created_at=NOW) | more
 
-        # Columns with defaults of their own.
+        # Omitted columns get their defaults.
         book.odd("channel_statistics", {"view_count": 0, "total_videos": 0}, **sample())
         book.bad("channel_statistics", "orphan", **sample(channel_id=book.uuid()))
         if self.on_sqlite:
@@ -412,7 +413,7 @@ class App:
             created_at=at(9),
             updated_at=at(9),
         )
-        # Python's NaN is no JSON, so it is bare text like any other.
+        # Python's NaN is not JSON, so it counts as bare text.
         book.odd(
             "system_configuration", {"value": "NaN"}, key="ratio", value="NaN", encrypted=self.false, **self.times()
         )

@@ -126,7 +126,7 @@ def odd_and_bad_runs(book):
 
     book.odd("pipeline_runs", {"status": "uploaded"}, **run(20, status="Uploaded"))
     book.odd("pipeline_runs", {"cycle_end": "2026-03-01T00:00:00Z"}, **run(21, cycle_end="2026-03-01 00:00:00.000000"))
-    # The same order when the zones are taken into account, another one as text.
+    # In the right order as times, but not as text.
     book.odd(
         "pipeline_runs",
         {"cycle_start": "2026-03-01T21:00:00Z", "cycle_end": "2026-03-01T22:00:00Z"},
@@ -170,7 +170,7 @@ def clips(book, runs, videos):
         )
         return row | more
 
-    # No rule of ours forbids it.
+    # viraldb has no rule against this.
     book.odd(
         "clips",
         {"start_time_seconds": 30.0, "end_time_seconds": 10.0},
@@ -178,8 +178,8 @@ def clips(book, runs, videos):
     )
     book.bad("clips", "orphan", **clip(50, pipeline_run_id=99))
     book.bad("clips", "orphan", **clip(51, discovered_video_id=99))
-    book.bad("clips", "orphan", **clip(52, discovered_video_id=30))  # the second of a duplicate
-    book.bad("clips", "orphan", **clip(53, pipeline_run_id=30))  # a run that is refused
+    book.bad("clips", "orphan", **clip(52, discovered_video_id=30))  # the second row of a duplicate
+    book.bad("clips", "orphan", **clip(53, pipeline_run_id=30))  # a run that is rejected
     book.bad("clips", "number", **clip(54, rank_position="first"))
     book.bad("clips", "number", **clip(55, start_time_seconds="0:30"))
 
@@ -194,7 +194,7 @@ def scripts(book):
         {"deep": {"deeper": {"deepest": []}}},
         {},
         42,
-        -2.5,  # SQLite makes numbers of these, not text
+        -2.5,  # SQLite stores the last two as numbers, not text
     ]
     for n, document in enumerate(documents, 1):
         book.good(
@@ -275,7 +275,7 @@ def shorts(book):
         status="UPLOADED",
         uploaded_at="2026-02-01T00:00:00Z",
     )
-    book.bad("shorts", "orphan", id=30, pipeline_run_id=1, clip_id=50, status="pending")  # of a clip that is refused
+    book.bad("shorts", "orphan", id=30, pipeline_run_id=1, clip_id=50, status="pending")  # its clip is rejected
     book.bad("shorts", "orphan", id=31, pipeline_run_id=99, status="pending")
     book.bad("shorts", "word", id=32, pipeline_run_id=1, status="live")
 

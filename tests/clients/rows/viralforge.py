@@ -11,7 +11,7 @@ NOW = "2026-02-01 00:00:00"
 
 
 def when(day, seconds=0, micros=0, hours=0):
-    """A moment with a zone; SQLite keeps none, so it has UTC's there."""
+    """Returns a timestamp with a time zone. SQLite keeps no zone, so callers pass UTC there."""
     return at(day, seconds, micros).replace(tzinfo=timezone.utc).astimezone(timezone(timedelta(hours=hours)))
 
 
@@ -25,7 +25,7 @@ def fill(book):
     for n in (1, 2):
         book.good("trend_reports", id=n, raw_report={"styles": n})
     if not on_sqlite:
-        # The rows have brought their numbers; the application's own would begin at 1.
+        # The rows have explicit ids, so the sequences would still start at 1.
         for name, table in book.tables.tables.items():
             last = book.connection.scalar(select(func.max(table.c.id)))
             book.connection.execute(text(f"SELECT setval('{name}_id_seq', {last})"))
@@ -89,7 +89,7 @@ def trends(book, on_sqlite, zone):
     def trend(n, **more):
         return dict(id=n, platform="tiktok", external_id=f"odd{n}", collected_at=NOW) | more
 
-    # One id on two platforms: the application tells them apart, we do not.
+    # One id on two platforms: the application distinguishes them, viraldb does not.
     book.bad("trends", "duplicate", **trend(30, platform="youtube", external_id="7300000000000000002"))
     if on_sqlite:
         book.odd("trends", {"platform": "youtube"}, **trend(20, platform="YouTube"))
@@ -124,7 +124,7 @@ def scripts(book, on_sqlite, zone):
     def script(n, **more):
         return dict(id=n, job_id=1, video_prompt="x", scenes="[]", created_at=NOW) | more
 
-    book.bad("scripts", "orphan", **script(20, job_id=30))  # a job that is refused
+    book.bad("scripts", "orphan", **script(20, job_id=30))  # a job that is rejected
     book.bad("scripts", "null", **script(21, created_at=None))
     if on_sqlite:
         book.bad("scripts", "orphan", **script(22, job_id=99))
@@ -158,7 +158,7 @@ def videos(book, on_sqlite, zone):
             dict(id=n, job_id=1, script_id=1, status="generated" if on_sqlite else "GENERATED", created_at=NOW) | more
         )
 
-    book.bad("videos", "orphan", **video(20, script_id=20))  # a script that is refused
+    book.bad("videos", "orphan", **video(20, script_id=20))  # a script that is rejected
     book.bad("videos", "null", **video(21, status=None))
     if on_sqlite:
         book.odd("videos", {"status": "approved"}, **video(30, status="APPROVED"))

@@ -1,4 +1,4 @@
-//! An empty database on each engine that the program is built for.
+//! Provides an empty database on each engine that the program is built for.
 
 #[cfg(feature = "postgres")]
 #[path = "../../../../tests/it/support/server.rs"]

@@ -1,4 +1,4 @@
-"""Alembic's environment, as `alembic init` writes it, without what is not used."""
+"""Alembic's environment as `alembic init` writes it, without the unused parts."""
 
 from alembic import context
 from sqlalchemy import create_engine

@@ -1,4 +1,4 @@
--- What a person noted about a channel: one note of each person.
+-- Notes about channels: at most one note for each person and channel.
 CREATE TABLE notes (
     id INTEGER PRIMARY KEY NOT NULL,
     channel_id TEXT NOT NULL REFERENCES channels (id) ON DELETE CASCADE,

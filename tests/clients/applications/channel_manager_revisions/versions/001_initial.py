@@ -1,7 +1,7 @@
 """The eight tables.
 
-Statuses are enums of Python: on SQLite text that holds their names, such as QUEUED; on PostgreSQL types of its
-own that hold their values, such as queued. The statistics have no foreign keys on PostgreSQL.
+Statuses are Python enums. SQLite stores their names as text, such as QUEUED. PostgreSQL stores their values in
+native enum types, such as queued. The statistics have no foreign keys on PostgreSQL.
 """
 
 import sqlalchemy as sa

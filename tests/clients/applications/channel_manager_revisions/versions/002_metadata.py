@@ -1,7 +1,7 @@
-"""Metadata of videos and music, and schedules, a table that viraldb has not.
+"""Adds metadata to videos and music, and a table of schedules, which viraldb does not have.
 
-The attribute `metadata` is SQLAlchemy's own. On SQLite its column is called as the attribute instead,
-metadata_info; on PostgreSQL it is metadata.
+SQLAlchemy reserves the attribute `metadata`, so the models use `metadata_info`. The column is named metadata_info on
+SQLite and metadata on PostgreSQL.
 """
 
 import sqlalchemy as sa
