@@ -1,23 +1,25 @@
-//! What the command uses beside the public items. It is not part of the public interface and may change in any release.
+//! Items that only the `viraldb` command uses. They are not part of the public interface and may change in any release.
 
 pub mod bounded {
-    //! Reading no more than is wanted.
+    //! Bounded reads.
     pub use crate::bounded::{BY_HAND, file, text};
 }
 
 pub mod json_upsert {
-    //! Rows as documents.
+    //! Rows as JSON documents.
     pub use crate::db::json_upsert::{cell, columns, from_row};
 }
 
 pub mod files {
-    //! Files of the user alone, and those of a database.
+    //! Files that only their owner may read, and the files of a database.
     pub use crate::db::files::{create_private, is_of_database, private};
 }
 
 pub mod quote {
-    //! Values in messages.
-    pub use crate::quote::{one_line, quoted, short, visible, visible_json, visible_lines, visible_log};
+    //! Formatting of values in messages.
+    pub use crate::quote::{
+        counted, one_line, quoted, short, visible, visible_json, visible_lines, visible_log,
+    };
 }
 
 #[cfg(feature = "postgres")]
@@ -28,3 +30,8 @@ pub use crate::db::sqlite::set_up_process;
 pub use crate::db::url::Hidden;
 pub use crate::environment::variable;
 pub use crate::secrets::has_sealed_columns;
+
+/// Returns the names of the 22 tables.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    crate::tables::tables()
+}

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -22,16 +22,18 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Back up the database while others use it; what is written is checked before it gets its name
+    /// Back up the database while other programs use it
+    ///
+    /// viraldb checks the backup before it gets its name.
     Create(Making),
     /// List the backups of a folder, newest first
     List {
         #[command(flatten)]
         folder: Folder,
     },
-    /// Read backups to their end and say whether they are whole; exit 4 if one is not
+    /// Read backups completely and check them; exit code 4 means that one is damaged
     Verify {
-        /// Backups; all of the folder if none is named
+        /// Backups to check [default: all of the folder]
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -39,28 +41,28 @@ enum Command {
         #[command(flatten)]
         opening: Opening,
     },
-    /// Remove old backups; the newest that is whole always stays
+    /// Delete old backups; the newest intact one always stays
     Prune {
         #[arg(long, value_name = "N", help = by_setting(
-            "Keep the newest N; 0 if only another number is given", "backup_keep"
+            "Keep the newest N backups; 0 if only another number is given", "backup_keep"
         ))]
         keep: Option<usize>,
-        /// Keep the newest of each of the last D days that have one
+        /// Keep the newest backup of each of the last D days with one
         #[arg(long, value_name = "D", default_value_t)]
         daily: usize,
-        /// Keep the newest of each of the last W weeks that have one
+        /// Keep the newest backup of each of the last W weeks with one
         #[arg(long, value_name = "W", default_value_t)]
         weekly: usize,
-        /// Keep the newest of each of the last M months that have one
+        /// Keep the newest backup of each of the last M months with one
         #[arg(long, value_name = "M", default_value_t)]
         monthly: usize,
-        /// Only say which would go
-        #[arg(long)]
+        /// Print which backups would be deleted, and delete nothing
+        #[arg(short = 'n', long)]
         dry_run: bool,
         #[command(flatten)]
         folder: Folder,
     },
-    /// Restore the newest backup into a scratch place, compare its counts, and say how long that took
+    /// Restore the newest backup into a temporary database and compare its row counts
     Drill {
         #[command(flatten)]
         folder: Folder,
@@ -71,17 +73,17 @@ enum Command {
     },
 }
 
-/// Where and how a backup is made.
+/// Where and how to make a backup.
 #[derive(Debug, Default, clap::Args)]
 struct Making {
-    /// A folder, or a new file that ends in .zst [default: backups beside the SQLite file, or here]
-    #[arg(long, value_name = "DIR|FILE")]
-    to: Option<PathBuf>,
-    /// Seal it for an age recipient, age1…; may be given again
+    /// Folder, or new file that ends in .zst [default: backups next to the SQLite file, or ./backups]
+    #[arg(short, long, alias = "to", value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+    output: Option<PathBuf>,
+    /// Encrypt the backup for an age recipient, age1…; may be repeated
     #[arg(long, value_name = "RECIPIENT", conflicts_with = "passphrase_file")]
     recipient: Vec<String>,
-    /// Seal it with the passphrase in this file; - is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Encrypt the backup with the passphrase in this file; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     programs: Programs,
@@ -90,19 +92,19 @@ struct Making {
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Programs {
     /// Folder of pg_dump and pg_restore, if they are not found
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) pg_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Opening {
-    /// File of the age identity that opens a sealed backup; a backup that is not encrypted is refused then
-    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    /// File with the age identity that decrypts the backup; unencrypted backups are then refused
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "passphrase_file")]
     identity: Option<PathBuf>,
-    /// File of the passphrase that opens a sealed backup; - is standard input
-    #[arg(long, value_name = "FILE")]
+    /// File with the passphrase that decrypts the backup; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     passphrase_file: Option<PathBuf>,
-    /// Accept a backup that is not encrypted although an identity or a passphrase is given
+    /// Accept unencrypted backups although an identity or a passphrase is given
     #[arg(long)]
     allow_unencrypted: bool,
 }
@@ -120,17 +122,18 @@ impl Opening {
 
 #[derive(Debug, clap::Args)]
 struct Folder {
-    /// Folder of the backups [default: backups beside the SQLite file, or here]
-    #[arg(long = "in", value_name = "DIR")]
+    /// Folder of the backups [default: backups next to the SQLite file, or ./backups]
+    #[arg(long = "in", value_name = "DIR", value_hint = ValueHint::DirPath)]
     folder: Option<PathBuf>,
 }
 
 impl Folder {
     fn get(&self, context: &Context) -> Result<PathBuf> {
         match &self.folder {
-            Some(folder) if !folder.is_dir() => {
-                Err(Error::invalid(folder.display().to_string(), "is no folder; name that of the backups"))
-            }
+            Some(folder) if !folder.is_dir() => Err(Error::invalid(
+                folder.display().to_string(),
+                "is not a folder; name the folder of the backups",
+            )),
             Some(folder) => Ok(folder.clone()),
             None => Ok(backup::default_folder(&context.url()?.parse::<DatabaseUrl>()?)),
         }
@@ -138,7 +141,7 @@ impl Folder {
 }
 
 const SHOWN: [&str; 7] = ["file", "database", "created_at", "bytes", "content_bytes", "rows", "state"];
-/// A backup is not whole.
+/// Exit code if a backup is damaged.
 const FAILED: u8 = 4;
 
 impl Args {
@@ -172,7 +175,7 @@ impl Args {
                 let drilled = drilled?;
                 context.done(
                     &format!(
-                        "restored {} in {:.1} s: {} rows, {}, all as they were backed up",
+                        "restored {} in {:.1} s: {} rows, {}; all row counts match the backup",
                         drilled.file.display(),
                         drilled.seconds,
                         drilled.rows,
@@ -193,7 +196,12 @@ fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
         None if making.recipient.is_empty() => None,
         None => Some(Seal::Recipients(making.recipient)),
     };
-    let options = Create { to: making.to, seal, pg_bin: making.programs.pg_bin };
+    // Without arguments, `backup drill` finds only an unencrypted backup in the default folder.
+    let hint = match making.output.is_none() && seal.is_none() {
+        true => "next: viraldb backup drill    or copy the backup to another machine",
+        false => "next: copy the backup to another machine",
+    };
+    let options = Create { to: making.output, seal, pg_bin: making.programs.pg_bin };
     let bar = progress(context);
     let made = backup::create(&url, &options, &mut |at| advance(&bar, at));
     bar.finish_and_clear();
@@ -209,15 +217,13 @@ fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
     );
     if manifest.orphans > 0 {
         text += &format!(
-            "\nrows that refer to others which are not there, in the database as in the backup: {}; viraldb doctor names them",
+            "\nrows with missing parents, in the database and in the backup: {}; `viraldb doctor` names them",
             manifest.orphans
         );
     }
     let done = json!({ "file": file, "manifest": manifest });
     match context.output.format {
-        Format::Table => {
-            context.say(&format!("{text}\nnext: viraldb backup drill    or keep a copy elsewhere\n"))?
-        }
+        Format::Table => context.say(&format!("{text}\n{hint}\n"))?,
         _ => context.output.object(&done)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -236,14 +242,17 @@ fn verify(
     let unseal = opening.get()?;
     unseal.as_ref().map_or(Ok(()), Unseal::require_usable)?;
     if files.is_empty() {
-        return Err(Error::invalid("backup verify", "finds no backups; `viraldb backup create` makes one"));
+        return Err(Error::invalid(
+            "backup verify",
+            "found no backups; make one with `viraldb backup create`",
+        ));
     }
     let (bar, mut bad) = (progress(context), 0);
     let mut rows = Vec::new();
     for file in files {
         let verified = backup::verify(&file, unseal.as_ref(), &mut |at| advance(&bar, at));
         let (whole, state) = match verified {
-            Ok(verified) => (true, format!("whole, by its {}", verified.compared_with)),
+            Ok(verified) => (true, format!("intact, compared with its {}", verified.compared_with)),
             Err(error) => (false, error.to_string()),
         };
         bad += u32::from(!whole);
@@ -255,7 +264,7 @@ fn verify(
             let name = file.display().to_string();
             let said = state.strip_prefix(&name).unwrap_or(state).trim_start_matches([':', ' ']);
             let line = format!("{name}  {said}\n");
-            // That one is not whole is what a quiet one asks for, too.
+            // `--quiet` still prints damaged backups.
             if *whole { context.say(&line)? } else { context.output.text(&line)? }
         }
     } else {
@@ -286,14 +295,14 @@ fn prune(context: &mut Context, removed: &[Listed], dry_run: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many backups the settings keep.
+/// Returns the number of backups to keep, from the settings.
 fn configured(context: &Context) -> Result<usize> {
     let db = Database::connect(&context.url()?)
         .map_err(|error| Error::invalid("backup_keep", format!("cannot be read: {error}; give --keep N")))?;
     context.config(&db)?.get("backup_keep")
 }
 
-/// Progress by bytes, on a terminal only.
+/// Returns a progress bar that counts bytes. It is hidden when stderr is not a terminal.
 pub(super) fn progress(context: &Context) -> ProgressBar {
     if context.quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -6,7 +6,9 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
+use super::complete::{channels, presets};
 use super::values::{OrNull, Paging, changed, find_channel, given, json, user};
+use super::words::words;
 use viraldb::config::ChannelKind;
 use viraldb::republishing::{
     Channel, ChannelChanges, ChannelFilter, ChannelId, NewChannel, TransformationPresetId,
@@ -23,7 +25,7 @@ pub(super) struct Args {
 enum Command {
     /// List channels, newest first
     List {
-        /// Only those that videos are published on, or with =false those that are not
+        /// Show only active channels, or with =false only inactive ones
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
         #[command(flatten)]
@@ -31,47 +33,49 @@ enum Command {
     },
     /// Show a channel
     Show {
-        /// Its id, or YouTube's
-        #[arg(value_name = "ID")]
+        /// Id of the channel, or YouTube's id of it
+        #[arg(value_name = "ID", add = channels())]
         id: String,
     },
-    /// Add a channel with the usual documents, without credentials, and print its id
+    /// Add a channel and print its id
+    ///
+    /// The channel gets the default documents and no credentials; set these with `viraldb secrets set`.
     Add {
         /// Name of the channel
         #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
         name: String,
-        /// YouTube's id of it, UC…
-        #[arg(value_name = "YOUTUBE_ID", value_parser = NonEmpty::new())]
+        /// YouTube's id of the channel, UC…
+        #[arg(value_name = "YOUTUBE_CHANNEL_ID", value_parser = NonEmpty::new())]
         youtube_id: String,
-        /// What it is for: compilation, republishing or generation. Its documents and defaults are those of the kind
-        #[arg(long, value_name = "KIND", conflicts_with = "settings")]
+        /// Purpose of the channel, which decides its default documents and settings
+        #[arg(long, value_name = "KIND", conflicts_with = "settings", value_parser = words(ChannelKind::ALL, ChannelKind::as_str))]
         kind: Option<ChannelKind>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change what is named; an empty value, as in --preset "", takes it away
+    /// Change a channel; an empty value, as in --preset "", clears a column
     #[command(override_usage = "viraldb channels edit <ID> <OPTIONS>")]
     #[command(mut_group("channel", |group| group.required(true).args(["name", "youtube_id"])))]
     Edit {
-        /// Its id, or YouTube's
-        #[arg(value_name = "ID")]
+        /// Id of the channel, or YouTube's id of it
+        #[arg(value_name = "ID", add = channels())]
         id: String,
         /// Name of the channel
         #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
         name: Option<String>,
-        /// YouTube's id of it, UC…
+        /// YouTube's id of the channel, UC…
         #[arg(long, value_name = "ID", value_parser = NonEmpty::new())]
         youtube_id: Option<String>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Delete a channel; its videos, their jobs and all its statistics go with it
+    /// Delete a channel with its videos, their jobs and all statistics
     Remove {
-        /// Its id, or YouTube's
-        #[arg(value_name = "ID")]
+        /// Id of the channel, or YouTube's id of it
+        #[arg(value_name = "ID", add = channels())]
         id: String,
-        /// Also if something goes with it
-        #[arg(long)]
+        /// Delete the channel even if it has videos or statistics
+        #[arg(short, long)]
         yes: bool,
     },
 }
@@ -79,31 +83,31 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(id = "channel", multiple = true)]
 struct Fields {
-    /// Its address; for a new channel made from its id unless given
+    /// URL of the channel [default for a new channel: made from its YouTube id]
     #[arg(long, value_name = "URL", value_parser = NonEmpty::new())]
     youtube_url: Option<String>,
-    /// Whether videos are published on it; false for a new channel unless given
+    /// Publish videos on the channel [default for a new channel: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     active: Option<bool>,
-    /// Whether transformation and publication are switched on; false for a new channel unless given
+    /// Enable transformation and publication [default for a new channel: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     phase2: Option<bool>,
-    /// When videos are published: JSON, or @FILE
+    /// Times of publication, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     posting_schedule: Option<String>,
-    /// Which source videos suit it: JSON, or @FILE
+    /// Rules for suitable source videos, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     content_filters: Option<String>,
-    /// How titles, descriptions and tags are made: JSON, or @FILE
+    /// Templates of titles, descriptions and tags, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     metadata_template: Option<String>,
-    /// Configuration that holds for this channel only: JSON, or @FILE
+    /// Settings of this channel only, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     settings: Option<String>,
-    /// Preset used for its videos
-    #[arg(long, value_name = "ID")]
+    /// Default transformation preset of its videos
+    #[arg(long, value_name = "ID", add = presets())]
     preset: Option<OrNull<TransformationPresetId>>,
-    /// Repository whose workflows do its work
+    /// URL of the GitHub repository whose workflows process its videos
     #[arg(long, value_name = "URL")]
     github_repo: Option<OrNull<String>>,
 }
@@ -117,8 +121,8 @@ impl Args {
         match self.command {
             Command::List { active, page } => {
                 let filter = ChannelFilter { is_active: active };
-                let channels = db.read(|c| Channel::list(c, &filter, &page.into()))?;
-                context.list(&channels, LISTED, "no channels")?;
+                let found = db.read(|c| Channel::list(c, &filter, &page.into()))?;
+                context.list(&found, LISTED, "no channels")?;
             }
             Command::Show { id } => {
                 let channel = db.read(|c| find_channel(c, &id))?;

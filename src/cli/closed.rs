@@ -1,7 +1,7 @@
-//! Whether stdout was closed when the program began.
+//! Detects that stdout was closed when the program started.
 //!
-//! Rust opens `/dev/null` in the place of a closed stdout before `main`, so that all output would seem to be written. This
-//! looks earlier, when the program is loaded.
+//! Before `main`, Rust replaces a closed stdout with `/dev/null`, so all output would seem to be written. This module looks
+//! earlier, when the program is loaded.
 
 #[cfg(target_os = "linux")]
 mod at_load {
@@ -9,9 +9,9 @@ mod at_load {
 
     static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-    /// The loader calls it before Rust's own start.
+    /// The loader calls this function before Rust's own start code.
     #[allow(unsafe_code)]
-    // SAFETY: the section holds functions of this type, and `look` needs nothing that is set up later.
+    // SAFETY: the section holds functions of this type, and `look` uses nothing that is initialized later.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static LOOK: extern "C" fn() = look;
@@ -23,7 +23,7 @@ mod at_load {
     }
 
     pub(super) fn is_closed() -> bool {
-        // A static that nothing refers to may be left out of the program.
+        // The linker may drop a static without references.
         std::hint::black_box(&LOOK);
         IS_CLOSED.load(Ordering::Relaxed)
     }

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 use serde_json::Value;
 
+use super::complete::{channels, settings};
 use super::output::visible;
 use super::secret_input::secret;
 use super::values::{OfChannel, Paging, json, user};
 use super::{Context, Format};
 use viraldb::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use viraldb::private::bounded;
+use viraldb::private::quote::counted;
 use viraldb::types::ConfigChangeId;
 use viraldb::{Database, Error, Result};
 
@@ -25,10 +27,10 @@ pub(super) struct Args {
 enum Command {
     /// Print the value of a setting
     Get {
-        /// Name of the setting
-        #[arg(value_name = "KEY")]
+        /// Key of the setting
+        #[arg(value_name = "KEY", add = settings())]
         key: String,
-        /// Print a secret too, from whichever layer wins
+        /// Print the value even if it is a secret
         #[arg(long, conflicts_with = "channel")]
         reveal: bool,
         #[command(flatten)]
@@ -36,61 +38,63 @@ enum Command {
     },
     /// Change a setting in the database
     Set {
-        /// Name of the setting
-        #[arg(value_name = "KEY")]
+        /// Key of the setting
+        #[arg(value_name = "KEY", add = settings())]
         key: String,
-        /// Its new value; of a document JSON, or @FILE. One that begins with a dash stands behind --
+        /// New value; for documents JSON or @FILE. Write -- before a value that begins with a dash
         #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present_any = ["secret", "from_file"])]
         value: Option<String>,
-        /// Seal it; the value is read from standard input, and one newline at its end is cut
+        /// Read the value from standard input and store it encrypted
         #[arg(long, conflicts_with_all = ["value", "channel", "over"])]
         secret: bool,
-        /// Read what is to be sealed from this file instead
-        #[arg(long, value_name = "FILE", requires = "secret")]
+        /// Read the secret from this file instead of standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "secret")]
         from_file: Option<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
-    /// Take a setting out of the database, so that the next weaker layer counts
+    /// Remove a setting from the database, so that the next lower layer applies
     Unset {
-        /// Name of the setting
-        #[arg(value_name = "KEY")]
+        /// Key of the setting
+        #[arg(value_name = "KEY", add = settings())]
         key: String,
         #[command(flatten)]
         place: Place,
     },
-    /// List all settings, and where their values come from
+    /// List all settings and the layers of their values
     List {
         #[command(flatten)]
         of: OfChannel,
     },
-    /// Show every layer of a setting, and which one wins
+    /// Show the value of a setting in every layer, and which layer wins
     Explain {
-        /// Name of the setting
-        #[arg(value_name = "KEY")]
+        /// Key of the setting
+        #[arg(value_name = "KEY", add = settings())]
         key: String,
         #[command(flatten)]
         of: OfChannel,
     },
-    /// Look for what is wrong in any layer: exit code 0 for nothing, 3 for warnings, 4 for errors
+    /// Check the settings of all layers
+    ///
+    /// Exit code 0 means no problems, 3 warnings, 4 errors.
     Validate,
-    /// Set what a TOML file says, all of it or nothing
+    /// Import settings from a TOML file, all or none
     Import {
-        /// The file, or - for standard input
-        #[arg(value_name = "FILE")]
+        /// TOML file; - reads standard input
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
         place: Place,
     },
-    /// Print the settings of one layer of the database as TOML
+    /// Print the settings of one database layer as TOML
     Export {
         #[command(flatten)]
         layer: InDatabase,
     },
     /// List the changes of a setting, newest first
     History {
-        /// Name of the setting
-        #[arg(value_name = "KEY")]
+        /// Key of the setting
+        #[arg(value_name = "KEY", add = settings())]
         key: String,
         #[command(flatten)]
         page: Paging<ConfigChangeId>,
@@ -99,10 +103,10 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct InDatabase {
-    /// The settings of this channel: its id, or YouTube's
-    #[arg(long, value_name = "ID", conflicts_with = "over")]
+    /// Use the layer of this channel, by its id or YouTube's
+    #[arg(long, value_name = "ID", add = channels(), conflicts_with = "over")]
     channel: Option<String>,
-    /// What operators change at run time, stronger than what is set without this; a channel's own value is stronger still
+    /// Use the override layer, which takes precedence over the system layer but not over a channel's
     #[arg(long = "override")]
     over: bool,
 }
@@ -122,7 +126,7 @@ impl InDatabase {
 struct Place {
     #[command(flatten)]
     layer: InDatabase,
-    /// Who changes it; the user who is logged in unless given
+    /// Name to record for the change [default: the current user]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
@@ -165,7 +169,7 @@ impl Args {
                 let known = config.registry().get(&key)?;
                 match value {
                     Some(_) if known.secret => {
-                        let reason = "is a secret: give it on standard input, with --secret";
+                        let reason = "is a secret; use --secret and give the value on standard input";
                         return Err(Error::invalid(key, reason));
                     }
                     Some(value) => {
@@ -181,7 +185,7 @@ impl Args {
                 if !config.unset(scope, &key, &by)? {
                     return Err(Error::invalid(
                         key,
-                        "is not set there; `viraldb config explain` shows where it is",
+                        "is not set in this layer; `viraldb config explain` shows where it is set",
                     ));
                 }
                 done(context, &config, &key, scope)?;
@@ -240,8 +244,8 @@ impl Args {
             Command::Validate => {
                 let problems = config.validate()?;
                 match context.output.format {
-                    Format::Table if problems.is_empty() => context.say("nothing is wrong\n")?,
-                    // What is wrong and what to do is not cut to the columns of a table.
+                    Format::Table if problems.is_empty() => context.say("no problems found\n")?,
+                    // Do not print a table, because it would cut the text.
                     Format::Table => {
                         problems.iter().try_for_each(|Problem { severity, place, problem }| {
                             let severity = if *severity == Severity::Error { "error" } else { "warning" };
@@ -262,7 +266,7 @@ impl Args {
                 let (scope, by) = place.resolve(&db)?;
                 let text = super::values::read(&file, bounded::BY_HAND)?;
                 let count = config.import(scope, &file.display().to_string(), &text, &by)?;
-                let text = format!("{count} setting{} read", if count == 1 { "" } else { "s" });
+                let text = format!("imported {}", counted(count, "setting"));
                 context.done(&text, &serde_json::json!({ "read": count }))?;
             }
             Command::Export { layer } => {
@@ -280,16 +284,16 @@ impl Args {
     }
 }
 
-/// The value of a setting in a line, or why it has none.
+/// Returns the value of a setting on one line, or why it cannot be read.
 fn value(setting: &Explained) -> String {
     match (&setting.error, &setting.value) {
-        (Some(error), _) => format!("cannot be read: it {error}"),
+        (Some(error), _) => format!("cannot be read: {error}"),
         (None, Value::Null) => "-".to_owned(),
         (None, value) => value.to_string(),
     }
 }
 
-/// Says what a setting comes to now, which is not what was set if a stronger layer has it too.
+/// Prints the effective value after a change, and says so if a higher layer hides the new value.
 fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Result<()> {
     let explained = config.explain(key, scope.channel())?;
     let changed = scope.layer();
@@ -300,10 +304,7 @@ fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Resu
     };
     let line = match winner.and_then(|winner| Some((winner, winner.place.as_ref()?))) {
         Some((winner, place)) if is_idle(winner) => {
-            format!(
-                "changed, without effect while a stronger place has it: {key} is {} by {place}",
-                value(&explained)
-            )
+            format!("changed, but a higher layer takes precedence: {key} is {} by {place}", value(&explained))
         }
         Some((_, place)) => format!("{key} is {} by {place}", value(&explained)),
         None => format!("{key} has no value"),

@@ -3,37 +3,39 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
+
 use super::output::visible;
+use super::words::words;
 use super::{Context, Format};
 use viraldb::Result;
 use viraldb::ops::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
+use viraldb::private::quote::counted;
 
-/// Each finding says what is so, why it matters, and what mends it.
+/// Each finding says what is wrong, why it matters, and how to fix it.
 ///
-/// Exit 0 if there is nothing worse than to be known, 1 if the database could not be opened, 3 with warnings, 4 with
-/// errors.
+/// Exit code 0 means no problems (notes are not problems), 1 the database could not be opened, 3 warnings, 4 errors.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CHECKS)]
 pub(super) struct Args {
-    /// Read every row: SQLite's integrity_check in place of its quick_check, and the rows that break the checks of
-    /// their tables; on PostgreSQL rows that refer to none
+    /// Read every row
+    ///
+    /// On SQLite this runs integrity_check instead of quick_check, and looks for rows that break the checks of their tables.
+    /// On PostgreSQL it looks for rows with missing parents.
     #[arg(long)]
     deep: bool,
-    /// Mend what can be mended without losing anything: sequences, jobs past their leases, missing indexes and
-    /// triggers, the size of the WAL, a file that everybody may read, statistics
+    /// Fix what can be fixed without losing data
+    ///
+    /// These are sequences, jobs with expired leases, missing indexes and triggers, the size of the WAL, a file that every
+    /// user may read, and statistics.
     #[arg(long)]
     fix: bool,
-    /// Only this check; may be given several times, or several with commas
-    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    /// Run only these checks, separated by commas
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',', value_parser = words(Check::ALL, Check::as_str))]
     only: Vec<Check>,
-    /// Folder of the backups [default: backups beside the SQLite file, or here]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the backups [default: backups next to the SQLite file, or ./backups]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     backups: Option<PathBuf>,
 }
-
-const CHECKS: &str = "\
-Checks: open, version, file_system, permissions, disk_space, journal_mode, wal, free_pages, integrity, foreign_keys, \
-shapes, history, transfer, drift, sequences, jobs, runs, secrets, backups, statistics, unused_indexes, autovacuum, replica, schema_rights, collation";
 
 const COLUMNS: &[&str] = &["check", "severity", "what", "why", "mend"];
 
@@ -84,11 +86,11 @@ fn for_people(context: &mut Context, report: &Report) -> Result<()> {
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     context.say(&format!(
-        "{} checked: errors {}, warnings {}, to be known {}\n",
-        checks.len(),
-        count(Severity::Error),
-        count(Severity::Warning),
-        count(Severity::Info)
+        "{}: {}, {}, {}\n",
+        counted(checks.len(), "check"),
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::Warning), "warning"),
+        counted(count(Severity::Info), "note")
     ))
 }
 

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 
 use super::Context;
+use super::complete::{errors, runs};
 use super::values::{Paging, read};
+use super::when::when;
 use viraldb::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
-use viraldb::{Result, log_error};
+use viraldb::{Result, Timestamp, log_error};
 
-/// The longest stack trace that is read.
+/// Maximum size of a stack trace, in bytes.
 const LONGEST: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
@@ -21,41 +23,47 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the errors nobody has dealt with, newest first
+    /// List unresolved errors, newest first
     List {
-        /// Only of this module
+        /// Show only errors of this module
         #[arg(long, value_name = "NAME")]
         module: Option<String>,
-        /// Also those that are dealt with
+        /// Include resolved errors
         #[arg(long)]
         all: bool,
+        /// Show only errors since this time: a time, a date, or a length before now such as 2h or 3d
+        #[arg(long, value_name = "TIME", value_parser = when)]
+        since: Option<Timestamp>,
+        /// Show only errors before this time
+        #[arg(long, value_name = "TIME", value_parser = when)]
+        until: Option<Timestamp>,
         #[command(flatten)]
         page: Paging<ErrorLogId>,
     },
-    /// Keep an error
+    /// Log an error
     Log {
-        /// Part of the program it happened in
+        /// Module of the program that failed
         #[arg(long, value_name = "NAME")]
         module: String,
-        /// Kind of error, such as TimeoutError
+        /// Type of the error, such as TimeoutError
         #[arg(long = "type", value_name = "TYPE")]
         error_type: String,
-        /// Run it happened in
-        #[arg(long, value_name = "ID")]
+        /// Run that failed
+        #[arg(long, value_name = "ID", add = runs())]
         run: Option<PipelineRunId>,
-        /// File that holds the stack trace; - is standard input
-        #[arg(long, value_name = "FILE")]
+        /// File with the stack trace; - reads standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         stack_trace: Option<PathBuf>,
-        /// What went wrong
-        #[arg(value_name = "MESSAGE")]
+        /// Error message
+        #[arg(value_name = "ERROR_MESSAGE")]
         message: String,
     },
-    /// Mark errors as dealt with
+    /// Mark errors as resolved
     Resolve {
-        /// Numbers of errors
-        #[arg(value_name = "ID", required_unless_present = "module", conflicts_with = "module")]
+        /// Ids of the errors
+        #[arg(value_name = "ID", required_unless_present = "module", conflicts_with = "module", add = errors())]
         ids: Vec<ErrorLogId>,
-        /// All of this module
+        /// Resolve all errors of this module
         #[arg(long, value_name = "NAME")]
         module: Option<String>,
     },
@@ -68,11 +76,17 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { module, all, page } => {
+            Command::List { module, all, since, until, page } => {
                 let resolved = if all { None } else { Some(false) };
-                let filter = ErrorLogFilter { module: module.as_deref(), resolved, ..Default::default() };
-                let errors = db.read(|c| ErrorLog::list(c, &filter, &page.into()))?;
-                context.list(&errors, SHOWN, if all { "no errors" } else { "no unresolved errors" })?;
+                let filter = ErrorLogFilter {
+                    module: module.as_deref(),
+                    resolved,
+                    since,
+                    until,
+                    ..Default::default()
+                };
+                let found = db.read(|c| ErrorLog::list(c, &filter, &page.into()))?;
+                context.list(&found, SHOWN, if all { "no errors" } else { "no unresolved errors" })?;
             }
             Command::Log { module, error_type, run, stack_trace, message } => {
                 let stack_trace = stack_trace.as_deref().map(|file| read(file, LONGEST)).transpose()?;

@@ -4,40 +4,56 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use indicatif::{HumanCount, ProgressBar};
 
+use super::complete::tables;
+use super::when::when;
+use super::words::words;
 use super::{Context, Format};
 use viraldb::ops::{self, Destination, Export, Form};
 use viraldb::{Error, Result, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Tables whose rows are written
-    #[arg(value_name = "TABLE", required_unless_present = "all")]
+    /// Tables to export
+    #[arg(value_name = "TABLE", required_unless_present = "all", add = tables())]
     tables: Vec<String>,
-    /// All 22 tables, into a folder
+    /// Export all 22 tables, into a folder
     #[arg(long, conflicts_with = "tables")]
     all: bool,
-    /// File, or - for standard output; of several tables, the folder for a file each, TABLE.jsonl or TABLE.csv
-    #[arg(long, value_name = "FILE", default_value = "-")]
-    to: PathBuf,
-    /// Only rows that were changed, or where that is not kept, came to be, at this time or later
-    #[arg(long, value_name = "TIME")]
+    /// File to write, or - for standard output; for several tables a folder
+    ///
+    /// Each table becomes a file TABLE.jsonl or TABLE.csv of the folder.
+    #[arg(short, long, alias = "to", value_name = "FILE", default_value = "-", value_hint = ValueHint::AnyPath)]
+    output: PathBuf,
+    /// Export only rows changed at this time or later: a time, a date, or a length before now such as 7d
+    ///
+    /// For tables that do not record changes, the time of creation counts.
+    #[arg(long, value_name = "TIME", value_parser = when)]
     since: Option<Timestamp>,
-    /// How rows are written: jsonl, which ingest reads back, or csv [default: jsonl; on standard output, what --format says]
-    #[arg(long = "as", id = "as", value_name = "FORMAT")]
+    /// Format of the rows [default: jsonl; on standard output that of --format]
+    ///
+    /// `viraldb ingest` reads JSON Lines back to the same rows.
+    #[arg(long = "as", id = "as", value_name = "FORMAT", value_parser = words(Form::ALL, Form::as_str))]
     form: Option<Form>,
 }
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
-        let is_stream = self.to.as_os_str() == "-";
+        if context.output.has_columns() {
+            return Err(Error::invalid(
+                "--columns",
+                "does not apply to export, whose rows `viraldb ingest` reads back",
+            ));
+        }
+        let is_stream = self.output.as_os_str() == "-";
         let form = match (self.form, context.output.format) {
             (Some(form), _) => form,
             (None, Format::Csv) if is_stream => Form::Csv,
             (None, Format::Json) if is_stream => {
                 let reason =
-                    "is one document, and rows are written one after the other; use --format jsonl or csv";
+                    "is one document, but export writes one row after the other; use --format jsonl or csv";
                 return Err(Error::invalid("--format json", reason));
             }
             (None, _) => Form::Jsonl,
@@ -49,11 +65,11 @@ impl Args {
         let mut data = context.output.data();
         let to = match is_stream {
             true => Destination::Stream(&mut data),
-            false => Destination::at(&self.to, &export),
+            false => Destination::at(&self.output, &export),
         };
         let exported = ops::export(&db, &export, to, &mut tell);
         bar.finish_and_clear();
-        // Nothing is lost when the reader of a mere listing leaves.
+        // If the reader closed the pipe, it has read all that it needs, so this is not an error.
         if is_stream && context.output.is_closed() {
             return Ok(ExitCode::SUCCESS);
         }
@@ -66,7 +82,7 @@ impl Args {
     }
 }
 
-/// Progress by rows, on a terminal only.
+/// Shows the progress in rows, on a terminal only.
 fn progress(context: &Context) -> ProgressBar {
     if context.quiet || !io::stderr().is_terminal() {
         ProgressBar::hidden()

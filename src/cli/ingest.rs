@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use clap::ValueHint;
+
+use super::complete::{niche, tables};
 use super::output;
 use super::rejects::Rejects;
+use super::when::when;
+use super::words::words;
 use super::{Context, Format as OutputFormat, report};
 use viraldb::ingest::{self, Files, Format, Options};
 use viraldb::private::has_sealed_columns;
@@ -21,68 +26,72 @@ use progress::Progress;
 pub(super) use reading::line;
 use reading::{DryRun, Reading};
 
-/// Rows that are bad are rejected, and the others are stored.
+/// Invalid rows are rejected, and the others are stored. A row that is stored again updates its counts.
 ///
-/// Files may be compressed with gzip or zstd, or be UTF-16 with a byte-order mark. Of a ZIP archive, each CSV and JSON
-/// file is read. A CSV may be delimited by commas, semicolons, tabs or vertical bars.
+/// Files may be compressed with gzip or zstd, or be UTF-16 with a byte-order mark. viraldb reads each CSV and JSON file of a
+/// ZIP archive. A CSV may be delimited by commas, semicolons, tabs or vertical bars.
 ///
-/// Of a folder, viraldb reads the .csv, .tsv, .txt, .json, .jsonl, .ndjson and .zip files, also with .gz or .zst, and those
-/// in its folders. It reads each file once and leaves out hidden files and unfinished downloads (.part, .tmp, .crdownload).
-/// A file of a folder or pattern that cannot be read is reported, and the others are read. A file that is named itself ends
-/// the command.
+/// In a folder and its subfolders, viraldb reads the .csv, .tsv, .txt, .json, .jsonl, .ndjson and .zip files, also with .gz
+/// or .zst. It reads each file once, and skips hidden files and unfinished downloads (.part, .tmp, .crdownload). If a file
+/// of a folder or pattern cannot be read, viraldb reports it and continues. If a named file cannot be read, the command
+/// ends.
 ///
-/// Exit 0 if all rows were stored, 3 if rows were rejected, 1 if a file could not be read or stored, or --strict stored
-/// nothing of it. A watch exits 0 when it is stopped.
+/// Exit code 0 means that all rows were stored, 3 that rows were rejected, and 1 that a file could not be read or stored, or
+/// that --strict stored nothing of a file. A watch exits with 0 when it is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files, folders and quoted patterns such as 'exports/**/*.csv' to read; - is standard input
-    #[arg(required_unless_present = "watch", conflicts_with = "watch", value_name = "FILE")]
+    /// Files, folders and quoted patterns such as 'exports/**/*.csv'; - reads standard input
+    #[arg(required_unless_present = "watch", conflicts_with = "watch", value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
-    /// Read the files of a folder, then new and changed ones as they come, until SIGINT (Ctrl-C) or SIGTERM. A file is read
-    /// when it has not changed for two seconds; rename finished files into the folder to be safe. Prints a row for each file,
-    /// in JSON one a line
-    #[arg(long, value_name = "DIR")]
+    /// Read the files of a folder, then new and changed files as they appear
+    ///
+    /// viraldb reads a file when it has not changed for two seconds. To be safe, rename finished files into the folder. It
+    /// prints one row per file, in JSON one per line. SIGINT (Ctrl-C) or SIGTERM stops the watch.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     watch: Option<PathBuf>,
-    /// Move each file of --watch here once its rows are stored, so that a restart does not read it again. A file of the same
-    /// name is kept
-    #[arg(long, requires = "watch", conflicts_with = "files", value_name = "DIR")]
+    /// Move each file of --watch to this folder when its rows are stored
+    ///
+    /// A restart then does not read the file again. A file with the same name is kept.
+    #[arg(long, value_hint = ValueHint::DirPath, requires = "watch", conflicts_with = "files", value_name = "DIR")]
     done: Option<PathBuf>,
-    /// Format of the files, when they do not show it: youtube-trending, youtube-studio, youtube-api, youtube-analytics,
-    /// youtube-channels, yt-dlp, tiktok, takeout, jsonl, csv
-    #[arg(long = "as", id = "as", value_name = "FORMAT")]
+    /// Format of the files, if viraldb does not recognize it
+    #[arg(long = "as", id = "as", value_name = "FORMAT", value_parser = words(Format::ALL, Format::as_str))]
     format: Option<Format>,
-    /// Niche of the videos, instead of the one of their category
-    #[arg(long, value_name = "NAME")]
+    /// Niche of the videos, instead of the niche of their category
+    #[arg(long, value_name = "NICHE", add = niche())]
     niche: Option<String>,
-    /// Table the rows of jsonl or csv are for [default: discovered_videos]
-    #[arg(long, value_name = "TABLE")]
+    /// Table of the rows of jsonl or csv [default: discovered_videos]
+    #[arg(long, value_name = "TABLE", add = tables())]
     table: Option<String>,
-    /// Columns of a CSV: ours, and the name in the file, such as title=Titel,view_count=Aufrufe. They win over the names
-    /// that viraldb knows
+    /// Columns of a CSV by their names in the file, such as title=Titel,view_count=Aufrufe
+    ///
+    /// These names take precedence over the names that viraldb knows.
     #[arg(long, value_name = "COLUMN=CSV_COLUMN,...")]
     map: Vec<ColumnMap>,
-    /// When the numbers were measured that say no time themselves, such as 2026-05-01T08:00:00Z [default: when the file
-    /// was last modified; for standard input, now]
-    #[arg(long, value_name = "TIME")]
+    /// Time of measurement, such as 2026-05-01T08:00:00Z, for rows without one
+    ///
+    /// The default is the time of the file's last modification; for standard input it is now.
+    #[arg(long, value_name = "TIME", value_parser = when)]
     measured_at: Option<Timestamp>,
-    /// Keep rejected rows here, as JSON Lines
-    #[arg(long, value_name = "FILE")]
+    /// Write rejected rows to this file, as JSON Lines
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     rejects: Option<PathBuf>,
-    /// Write nothing of a file in which any row is bad. Each file is one transaction: until it has been read to its end,
-    /// no other program writes to a SQLite database
+    /// Store nothing of a file with an invalid row
+    ///
+    /// Each file is one transaction. On SQLite, other programs cannot write until the file has been read to its end.
     #[arg(long)]
     strict: bool,
-    /// Write nothing: show the format, which column becomes what, the first three rows as they would be stored, and how
-    /// many would be new, updated and rejected. Each batch is stored and rolled back, so a video of several batches counts
-    /// in each
-    #[arg(long, conflicts_with_all = ["strict", "watch"])]
+    /// Show the format, the columns, the first rows and the counts, and store nothing
+    ///
+    /// viraldb stores each batch and rolls it back, so a video in several batches is counted in each.
+    #[arg(short = 'n', long, conflicts_with_all = ["strict", "watch"])]
     dry_run: bool,
 }
 
-/// The exit code if rows were rejected.
+/// Exit code if rows were rejected.
 const REJECTED: u8 = 3;
 
-/// How many files that failed are named at the end.
+/// Maximum number of failed files that the last message names.
 const NAMED: usize = 20;
 
 impl Args {
@@ -93,7 +102,7 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let keyring = match &self.table {
             Some(table) if has_sealed_columns(table) => Keyring::from_env()?,
-            _ => Keyring::default(), // a key that cannot be read does not matter
+            _ => Keyring::default(), // no key is needed, so an unreadable one does not matter
         };
         let map: Vec<(String, String)> = self.map.iter().flat_map(|map| map.0.clone()).collect();
         let options = Options {
@@ -131,7 +140,7 @@ impl Args {
         }
         let mut reading = Reading::new(&db, options, kept);
         let read = read_files(context, &mut reading, found);
-        // Print the reports also after an error: the rows that were stored before it stay.
+        // Print the reports even after an error, because the rows that were stored before the error stay.
         if context.output.format != OutputFormat::Table && (read.is_ok() || !reading.reports.is_empty()) {
             if self.dry_run {
                 let previews = std::mem::take(&mut reading.previews);
@@ -142,12 +151,12 @@ impl Args {
             }
             context.output.flush();
         }
-        // A timer that runs the command notices rejected rows by the exit code.
+        // The exit code tells a timer that runs the command about rejected rows.
         let any_rejected = reading.reports.iter().any(|report| report.rejected > 0);
         read.map(|()| if any_rejected { ExitCode::from(REJECTED) } else { ExitCode::SUCCESS })
     }
 
-    /// Opens the file of rejected rows, which must not be one that is read, now or later.
+    /// Opens the file for rejected rows. It must not be a file that this command reads, now or later.
     fn rejects(
         &self,
         is_taken: impl Fn(&Path) -> bool,
@@ -164,8 +173,8 @@ impl Args {
     }
 }
 
-/// Reads files one after the other. One that is named ends it if it fails; those of folders and patterns are reported, and
-/// the last error names them.
+/// Reads files one after the other. If a named file fails, the command ends. If files of folders and patterns fail, viraldb
+/// reports each of them and continues, and the last error names them.
 fn read_files(context: &mut Context, reading: &mut Reading<'_>, found: Files) -> Result<()> {
     let count = found.files.len() + found.failures.len();
     let mut failed: Vec<String> = Vec::new();
@@ -199,15 +208,15 @@ fn read_files(context: &mut Context, reading: &mut Reading<'_>, found: Files) ->
     }
 }
 
-/// Columns of a CSV, and what they become.
+/// Pairs of a viraldb column and the CSV column that fills it.
 #[derive(Debug, Clone)]
 struct ColumnMap(Vec<(String, String)>);
 
 impl FromStr for ColumnMap {
     type Err = Error;
 
-    /// Reads `title=Titel,view_count=Aufrufe`. A name in the CSV may have commas: one that no `COLUMN=` follows is part of
-    /// it.
+    /// Reads `title=Titel,view_count=Aufrufe`. A name in the CSV may contain commas: a comma that no `COLUMN=`
+    /// follows is part of the name.
     fn from_str(text: &str) -> Result<Self> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for part in text.split(',') {

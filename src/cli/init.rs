@@ -13,14 +13,14 @@ use viraldb::{Database, Result, ingest, ops};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Load a small sample of real data: trending videos of two days
+    /// Also load a small sample of real data: trending videos of two days
     #[arg(long)]
     sample: bool,
     #[command(flatten)]
     before: Before,
 }
 
-/// The sample, which ships with the program.
+/// The sample, which is part of the program.
 const SAMPLE: &[u8] = include_bytes!("../../sample/us_youtube_trending.csv");
 
 #[derive(Serialize)]
@@ -87,7 +87,7 @@ impl Args {
                 .map(|niche| niche.niche.clone());
             if let Some(niche) = niche {
                 let best = db.read(|c| DiscoveredVideo::pending(c, &niche, 3))?;
-                context.output.text(&format!("the best of {niche} that wait to be used:\n"))?;
+                context.output.text(&format!("the best pending videos of {niche}:\n"))?;
                 context.output.rows(&best, &["video_id", "view_velocity", "view_count", "title"])?;
                 hint(context, &format!("viraldb videos pending {niche}"))?;
             }
@@ -99,5 +99,5 @@ impl Args {
 }
 
 fn hint(context: &mut Context, command: &str) -> Result<()> {
-    context.output.text(&format!("next: {command}    or see what is in it: viraldb status\n"))
+    context.output.text(&format!("next: {command}    or see what the database holds: viraldb status\n"))
 }

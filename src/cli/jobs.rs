@@ -6,9 +6,12 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
+use super::complete::{channels, jobs, source_videos};
 use super::duration::duration;
 use super::values::{Paging, by_setting, channel_id};
+use super::words::words;
 use viraldb::ops::{self, Part, Prune};
+use viraldb::private::quote::counted;
 use viraldb::queue::{self, Claim, Failure, Lease};
 use viraldb::republishing::{
     JobStatus, JobType, NewVideoProcessingJob, Video, VideoId, VideoProcessingJob, VideoProcessingJobFilter,
@@ -27,109 +30,113 @@ pub(super) struct Args {
 enum Command {
     /// List jobs, newest first
     List {
-        /// Only with this status: queued, processing, completed, failed or retrying
-        #[arg(long, value_name = "STATUS")]
-        status: Option<String>,
-        /// Only of this type: scrape, download, transform, publish or music_replace
-        #[arg(long = "type", value_name = "TYPE")]
-        job_type: Option<String>,
-        /// Only of this video
-        #[arg(long, value_name = "ID")]
+        /// Show only jobs with this status
+        #[arg(long, value_name = "STATUS", value_parser = words(JobStatus::ALL, JobStatus::as_str))]
+        status: Option<JobStatus>,
+        /// Show only jobs of this type
+        #[arg(long = "type", value_name = "TYPE", value_parser = words(JobType::ALL, JobType::as_str))]
+        job_type: Option<JobType>,
+        /// Show only jobs of this source video
+        #[arg(long, value_name = "ID", add = source_videos())]
         video: Option<VideoId>,
-        /// Only of this channel: its id, or YouTube's
-        #[arg(long, value_name = "ID")]
+        /// Show only jobs of this channel, by its id or YouTube's
+        #[arg(long, value_name = "ID", add = channels())]
         channel: Option<String>,
         #[command(flatten)]
         page: Paging<VideoProcessingJobId>,
     },
-    /// Put a job in the queue
+    /// Enqueue a job
     Enqueue {
-        /// scrape, download, transform, publish or music_replace
-        #[arg(value_name = "TYPE")]
-        job_type: String,
-        /// Video to work on: the id of its row in `videos`, which `viraldb export videos` prints
-        #[arg(long, value_name = "ID")]
+        /// Type of the job
+        #[arg(value_name = "JOB_TYPE", value_parser = words(JobType::ALL, JobType::as_str))]
+        job_type: JobType,
+        /// Source video to work on, by its id
+        #[arg(long, value_name = "ID", add = source_videos())]
         video: VideoId,
-        /// Channel the video is made for, by its id or YouTube's; the video's own unless given
-        #[arg(long, value_name = "ID")]
+        /// Channel of the job, by its id or YouTube's [default: the channel of the video]
+        #[arg(long, value_name = "ID", add = channels())]
         channel: Option<String>,
-        /// Higher goes first
+        /// Priority; jobs with a higher number run first [default: 0]
         #[arg(long, value_name = "N", allow_negative_numbers = true)]
         priority: Option<i32>,
-        /// Not before, such as 2026-11-21T08:30:00Z
+        /// Earliest time to run, such as 2026-11-21T08:30:00Z [default: now]
         #[arg(long, value_name = "TIME")]
         run_at: Option<Timestamp>,
-        #[arg(long, value_name = "N", help = by_setting("Number of attempts", "default_retry_attempts"))]
+        #[arg(long, value_name = "N", help = by_setting("Maximum number of attempts", "default_retry_attempts"))]
         max_attempts: Option<i32>,
-        /// Leave it if an unfinished job has this key
+        /// Do nothing if an unfinished job has this key
         #[arg(long, value_name = "KEY")]
         unique_key: Option<String>,
     },
-    /// Take jobs out: prints what there is to do, with the token that finishes it
+    /// Claim due jobs and print them with their lease tokens
     Claim {
-        /// Name of the worker that takes them
+        /// Name of the worker
         #[arg(long, value_name = "NAME")]
         worker: String,
-        /// Only of this type; may be given several times
-        #[arg(long = "type", value_name = "TYPE")]
-        types: Vec<String>,
-        /// Most jobs to take
+        /// Claim only jobs of this type; may be repeated
+        #[arg(long = "type", value_name = "TYPE", value_parser = words(JobType::ALL, JobType::as_str))]
+        types: Vec<JobType>,
+        /// Maximum number of jobs to claim
         #[arg(long, value_name = "N", default_value_t = 1)]
         limit: u32,
-        /// How long the worker has them without a heartbeat, such as 90s or 10m
+        /// Length of the lease without a heartbeat, such as 90s or 10m
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
         lease: Duration,
     },
-    /// Keep a job for longer
+    /// Extend the lease of a job
     Heartbeat {
         #[command(flatten)]
         held: Held,
-        /// How long from now, such as 90s or 10m
+        /// Length of the lease from now, such as 90s or 10m
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
         lease: Duration,
     },
-    /// Finish a job
+    /// Mark a job as completed
     Complete {
         #[command(flatten)]
         held: Held,
     },
-    /// Say that a job failed: it is tried again later, unless its attempts are used up
+    /// Mark a job as failed; it is retried until its attempts are used up
     Fail {
         #[command(flatten)]
         held: Held,
-        /// What went wrong
+        /// Error message
         #[arg(long, value_name = "MESSAGE")]
         error: String,
-        /// More about it, as JSON
+        /// Further information about the error, as JSON
         #[arg(long, value_name = "JSON")]
         details: Option<serde_json::Value>,
     },
-    /// Give a job back; the attempt does not count
+    /// Release a job without counting the attempt
     Release {
         #[command(flatten)]
         held: Held,
     },
-    /// Put failed jobs back in the queue
+    /// Enqueue failed jobs again
     Retry {
-        #[arg(value_name = "ID", required = true)]
+        /// Ids of the jobs
+        #[arg(value_name = "ID", required = true, add = jobs())]
         ids: Vec<VideoProcessingJobId>,
     },
-    /// End jobs that are not finished
+    /// Cancel unfinished jobs
     Cancel {
-        #[arg(value_name = "ID", required = true)]
+        /// Ids of the jobs
+        #[arg(value_name = "ID", required = true, add = jobs())]
         ids: Vec<VideoProcessingJobId>,
     },
-    /// Take back the jobs of workers that died; one that is processing without a lease is not touched
+    /// Enqueue jobs again whose lease expired
+    ///
+    /// A job that is processing without a lease belongs to another program and is not changed.
     Rescue,
-    /// Delete the jobs that were completed or failed long ago
+    /// Delete old completed and failed jobs
     Prune {
-        /// How long ago, such as 30d or 12h
+        /// Minimum time since the job finished, such as 30d or 12h
         #[arg(long, value_name = "TIME", value_parser = duration)]
         older_than: Duration,
     },
-    /// Jobs by type and status, and how fast they are finished
+    /// Show the number of jobs by type and status, and their throughput
     Stats {
-        /// How far back to look for throughput and averages, such as 1h
+        /// Period of throughput and averages, such as 1h
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
         window: Duration,
     },
@@ -138,10 +145,10 @@ enum Command {
 /// A job and the token of its claim.
 #[derive(Debug, clap::Args)]
 struct Held {
-    /// The job
-    #[arg(value_name = "ID")]
+    /// Id of the job
+    #[arg(value_name = "ID", add = jobs())]
     id: VideoProcessingJobId,
-    /// The lease_token that the claim printed
+    /// Lease token that the claim printed
     #[arg(long, value_name = "TOKEN")]
     token: LeaseToken,
 }
@@ -178,14 +185,13 @@ impl Args {
                 let filter = VideoProcessingJobFilter {
                     video_id: video,
                     channel_id: channel_id(&db, channel.as_deref())?,
-                    job_type: job_type.map(|word| word.parse()).transpose()?,
-                    status: status.map(|word| word.parse()).transpose()?,
+                    job_type,
+                    status,
                 };
-                let jobs = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
-                context.list(&jobs, LISTED, "no jobs")?;
+                let found = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
+                context.list(&found, LISTED, "no jobs")?;
             }
             Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {
-                let job_type: JobType = job_type.parse()?;
                 let channel = channel_id(&db, channel.as_deref())?;
                 let job = db.write(|c| {
                     let channel = match channel {
@@ -213,23 +219,22 @@ impl Args {
                 context.done(&text, &job)?;
             }
             Command::Claim { worker, types, limit, lease } => {
-                let types: Vec<JobType> = types.iter().map(|word| word.parse()).collect::<Result<_>>()?;
                 let claim = Claim::new(worker).types(types).at_most(limit).lease(lease);
-                let jobs = db.write(|c| queue::claim(c, &claim))?;
-                if jobs.is_empty() && db.read_newest(queue::is_paused)? {
-                    tracing::warn!("the queue is paused: the setting queue_paused is true");
-                }
-                context.list(&jobs, CLAIMED, "no due jobs")?;
-                if !jobs.is_empty() {
-                    context
-                        .output
-                        .deliver("the claimed jobs return to the queue when their leases expire")?;
+                let claimed = db.write(|c| queue::claim(c, &claim))?;
+                context.list_or(&claimed, CLAIMED, || {
+                    Ok(match db.read_newest(queue::is_paused)? {
+                        true => "no jobs claimed: the queue is paused by the setting queue_paused".to_owned(),
+                        false => "no due jobs".to_owned(),
+                    })
+                })?;
+                if !claimed.is_empty() {
+                    context.output.deliver("the claimed jobs become due again when their leases expire")?;
                 }
             }
             Command::Heartbeat { held, lease } => {
                 let job = db.write(|c| queue::heartbeat(c, held, lease))?;
                 let until = job.lease_expires_at.map(|at| at.to_string()).unwrap_or_default();
-                context.done(&format!("held until {until}"), &job)?;
+                context.done(&format!("lease extended until {until}"), &job)?;
             }
             Command::Complete { held } => {
                 let job = db.write(|c| queue::complete(c, held))?;
@@ -239,9 +244,9 @@ impl Args {
                 let failure = Failure { details: details.map(Json), ..Failure::new(error) };
                 let job = db.write(|c| queue::fail(c, held, &failure))?;
                 let text = match job.status {
-                    JobStatus::Failed => format!("failed after {} attempts", job.attempts),
+                    JobStatus::Failed => format!("failed after {}", counted(job.attempts, "attempt")),
                     _ => format!(
-                        "attempt {} of {} failed; next not before {}",
+                        "attempt {} of {} failed; the next one is due at {}",
                         job.attempts, job.max_attempts, job.run_at
                     ),
                 };
@@ -252,16 +257,16 @@ impl Args {
                 context.done("released", &job)?;
             }
             Command::Retry { ids } => {
-                let jobs = db.write(|c| all(&ids, |id| queue::retry(c, id)))?;
-                context.output.rows(&jobs, LISTED)?;
+                let changed = db.write(|c| all(&ids, |id| queue::retry(c, id)))?;
+                context.output.rows(&changed, LISTED)?;
             }
             Command::Cancel { ids } => {
-                let jobs = db.write(|c| all(&ids, |id| queue::cancel(c, id)))?;
-                context.output.rows(&jobs, LISTED)?;
+                let changed = db.write(|c| all(&ids, |id| queue::cancel(c, id)))?;
+                context.output.rows(&changed, LISTED)?;
             }
             Command::Rescue => {
                 let rescued = queue::rescue_all(&db)?;
-                let text = format!("{} back to work, {} failed", rescued.retrying, rescued.failed);
+                let text = format!("{} enqueued again, {} failed", rescued.retrying, rescued.failed);
                 context.done(&text, &rescued)?;
             }
             Command::Prune { older_than } => {
@@ -271,9 +276,8 @@ impl Args {
                     ..Prune::new(&context.config(&db)?)?
                 };
                 let pruned = ops::prune(&db, &prune, &mut |_| Ok(()))?.rows();
-                let jobs = if pruned == 1 { "job" } else { "jobs" };
-                context
-                    .done(&format!("deleted {pruned} {jobs}"), &serde_json::json!({ "deleted": pruned }))?;
+                let text = format!("deleted {}", counted(pruned, "job"));
+                context.done(&text, &serde_json::json!({ "deleted": pruned }))?;
             }
             Command::Stats { window } => {
                 let stats = db.read_newest(|c| queue::stats(c, window))?;
@@ -288,7 +292,7 @@ fn all<T>(
     ids: &[VideoProcessingJobId],
     work: impl FnMut(VideoProcessingJobId) -> Result<T>,
 ) -> Result<Vec<T>> {
-    // One order for all, so that two who change the same jobs do not wait for each other in a circle.
+    // Always use the same order, so that two commands on the same jobs cannot deadlock.
     let mut ids = ids.to_vec();
     ids.sort_unstable_by_key(|id| id.0);
     ids.into_iter().map(work).collect()

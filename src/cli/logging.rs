@@ -1,15 +1,15 @@
-//! Where the log goes and how much of it.
+//! The log on stderr and its level.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-use super::LogFormat;
 use super::output::Messages;
+use super::{LogFormat, color};
 use viraldb::private::quote::{visible_json, visible_log};
 
-/// Starts the log on stderr. `RUST_LOG` has the last word on how much.
+/// Starts the log on stderr. `RUST_LOG` takes precedence over the level.
 pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -19,14 +19,14 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         (false, _) => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    let has_colors = io::stderr().is_terminal();
+    let has_colors = color::on_stderr();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || Log { format, has_colors })
-        // It would report them on stderr, and panic where stderr cannot be written.
+        // Otherwise the logger would print its own errors on stderr, and panic if stderr cannot be written.
         .log_internal_errors(false)
         .with_ansi(has_colors);
-    // Only a second start fails, and then the first one serves.
+    // This fails only if the log was already started, and then it keeps working.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -35,14 +35,14 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
     viraldb::private::catch_printed();
 }
 
-/// The log on stderr, in which no data acts on a terminal.
+/// The log on stderr, with control characters of data escaped.
 struct Log {
     format: LogFormat,
     has_colors: bool,
 }
 
 impl Write for Log {
-    /// Writes an event, which comes as a whole.
+    /// Writes one event, which arrives in one piece.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let shown = match self.format {

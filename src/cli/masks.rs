@@ -1,14 +1,14 @@
-//! Passwords in what the command was given, which no message may show.
+//! Passwords of URLs on the command line and in the environment, which must not appear in messages.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use viraldb::private::Hidden;
 
-/// Variables that hold URLs.
+/// Environment variables with URLs.
 const VARIABLES: [&str; 2] = ["DATABASE_URL", "VIRALDB_READ_URL"];
 
-/// The URLs of the command line and the environment. One may stand in another place than it was meant for.
+/// Returns the URLs among all arguments, because one may be in the wrong position, and in the environment.
 fn hidden() -> &'static [Hidden] {
     static HIDDEN: OnceLock<Vec<Hidden>> = OnceLock::new();
     HIDDEN.get_or_init(|| {
@@ -24,7 +24,7 @@ fn hidden() -> &'static [Hidden] {
     })
 }
 
-/// A message without these passwords.
+/// Returns a message without these passwords.
 pub(super) fn without_passwords(message: &str) -> Cow<'_, str> {
     hidden().iter().fold(message.into(), |message, hidden| hidden.hide(&message).into())
 }

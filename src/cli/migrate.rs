@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 
 use super::backup::{Programs, advance, progress};
 use super::output;
@@ -21,49 +21,55 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Apply what is pending; a database that holds rows is backed up first
+    /// Apply the pending migrations
+    ///
+    /// viraldb first backs up a database that holds rows.
     Run(Before),
-    /// Take back the newest migrations; their tables and rows are lost, so a database that holds rows is backed up first
+    /// Revert the newest migrations, with their tables and rows
+    ///
+    /// viraldb first backs up a database that holds rows.
     Revert(Count),
-    /// Take back the newest migrations and apply them again; their rows are lost, so a database that holds rows is backed up
-    /// first
+    /// Revert the newest migrations and apply them again; their rows are lost
+    ///
+    /// viraldb first backs up a database that holds rows.
     Redo(Count),
-    /// List the migrations and how each stands; writes nothing
+    /// List the migrations and their state
     Status,
-    /// Exit 0 if the schema is current, 3 if migrations are pending, 4 if the history differs, 5 if the
-    /// database is newer than this program; writes nothing
+    /// Check whether the schema is current
+    ///
+    /// Exit code 0 means current, 3 pending migrations, 4 a different history, and 5 a database of a newer viraldb.
     Check,
-    /// Print the SQL of the pending migrations, or of those named
+    /// Print the SQL of the pending or the named migrations
     Sql(Sql),
 }
 
 #[derive(Debug, clap::Args)]
 struct Count {
-    /// How many
+    /// Number of migrations
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
-    /// All of them
+    /// All migrations
     #[arg(long, conflicts_with = "count")]
     all: bool,
     #[command(flatten)]
     before: Before,
 }
 
-/// What is done before a migration changes rows.
+/// The backup before a migration changes rows.
 #[derive(Debug, clap::Args)]
 pub(super) struct Before {
-    /// Make no backup first
+    /// Migrate without a backup
     #[arg(long)]
     no_backup: bool,
-    /// Folder of the backup [default: backups beside the SQLite file, or here]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_backup")]
+    /// Folder of the backup [default: backups next to the SQLite file, or ./backups]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_backup")]
     backup_to: Option<PathBuf>,
     #[command(flatten)]
     programs: Programs,
 }
 
 impl Before {
-    /// Makes a backup if one is due, as `is_due` says.
+    /// Makes a backup if `is_due` returns true.
     pub(super) fn back_up(
         self,
         context: &mut Context,
@@ -77,8 +83,9 @@ impl Before {
         let bar = progress(context);
         let made = backup::create(url, &options, &mut |at| advance(&bar, at));
         bar.finish_and_clear();
-        let (file, _) =
-            made.map_err(|error| error.with("nothing was migrated; --no-backup goes on without a backup"))?;
+        let (file, _) = made.map_err(|error| {
+            error.with("nothing was migrated; use --no-backup to migrate without a backup")
+        })?;
         if context.output.format == Format::Table {
             context.say(&format!("backed up to {}\n", file.display()))?;
         }
@@ -86,7 +93,7 @@ impl Before {
     }
 }
 
-/// Says where the backup is when a migration fails.
+/// Adds the path of the backup to the error of a failed migration.
 pub(super) fn with_backup<T>(result: Result<T>, backup: Option<&Path>) -> Result<T> {
     match backup {
         Some(file) => result.map_err(|error| error.with(&format!("the backup is {}", file.display()))),
@@ -105,10 +112,10 @@ struct Sql {
     /// Names or versions of migrations
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// All migrations
+    /// Print all migrations
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// What takes them back, newest first
+    /// Print the SQL that reverts them, newest first
     #[arg(long)]
     down: bool,
 }
@@ -138,7 +145,7 @@ impl Args {
                     context.output.flush();
                     let others = history.foreign.join(", ");
                     output::message(&format!(
-                        "migrations of another program, which viraldb leaves alone: {others}"
+                        "migrations of other programs, which viraldb does not change: {others}"
                     ));
                 }
                 Ok(ExitCode::SUCCESS)
@@ -149,7 +156,7 @@ impl Args {
     }
 }
 
-/// Does what the backup was made for, and names the migrations that it concerned.
+/// Runs migrations after the backup, and prints their names.
 fn done(
     context: &mut Context,
     verb: &str,
@@ -209,8 +216,8 @@ impl Sql {
                 known.ok_or_else(|| {
                     let names: Vec<&str> = embedded.iter().map(|migration| migration.name).collect();
                     Error::invalid(
-                        format!("migration {}", quoted(name)),
-                        format!("is none of {}", names.join(", ")),
+                        format!("unknown migration {};", quoted(name)),
+                        format!("expected {}", names.join(", ")),
                     )
                 })
             };

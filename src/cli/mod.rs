@@ -1,24 +1,30 @@
-//! The command line: one file a command, each its arguments, one call into the library, one print.
+//! The command line. Each command has one file: its arguments, one call into the library, and the printing of the result.
 //!
-//! Data goes to stdout and only data; errors, hints and progress go to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, and those that `doctor`, `ingest`, `migrate check`, `config validate`, `secrets verify` and
-//! `backup verify` document.
+//! Stdout receives only data. Errors, hints and progress are printed on stderr. Exit code 0 means success, 1 failure, and 2
+//! wrong usage. `doctor`, `ingest`, `migrate check`, `config validate`, `secrets verify` and `backup verify` document more.
 
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
 mod backup;
 mod channels;
+mod clips;
 mod closed;
+mod color;
+mod complete;
 mod completions;
 mod config;
+mod context;
 mod doctor;
 mod duration;
 mod errors;
+mod examples;
 mod export;
+mod help;
 mod ingest;
 mod init;
 mod jobs;
 mod logging;
+mod man;
 mod masks;
 mod migrate;
 mod music;
@@ -31,77 +37,152 @@ mod rejects;
 mod restore;
 mod reviews;
 mod runs;
+mod schema;
+mod scripts;
 mod secret_input;
 mod secrets;
+mod shorts;
+mod source_videos;
+mod stats;
 mod status;
 mod takeover;
 mod transfer;
 mod trends;
 mod values;
 mod videos;
+mod when;
+mod words;
 
 use std::error::Error as _;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 
+use color::When;
+use context::Context;
+pub(crate) use help::parse;
 use output::Output;
-use viraldb::config::{Config, Options};
-use viraldb::db::database_url;
-use viraldb::private::quote::{short, visible};
+use schema::Diagram;
 use viraldb::private::set_default_busy_timeout;
-use viraldb::{CorrelationId, Database, Result, correlation};
+use viraldb::{CorrelationId, Error, Result, correlation};
 
 /// The database layer of automated short-video channels: SQLite on a laptop, PostgreSQL in production
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "viraldb", max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_flag = true, disable_version_flag = true, version)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = GLOBAL, display_order = 1001)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
 
+/// The heading of the options that every command takes; help lists them last.
+const GLOBAL: &str = "Global options";
+
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = GLOBAL)]
 struct Global {
-    /// The database: sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, or
-    /// postgres://USER@HOST/NAME[?schema=SCHEMA]. Else DATABASE_URL, else that of .env, else sqlite://viral.db
-    #[arg(long, global = true, value_name = "URL")]
+    /// Database URL or path [default: $DATABASE_URL, then .env, then sqlite://viral.db]
+    ///
+    /// Accepts sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, and
+    /// postgres://USER@HOST/NAME[?schema=SCHEMA].
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url, display_order = 990)]
     database_url: Option<String>,
-    /// The configuration file; else VIRALDB_CONFIG, else viraldb.toml here or in the user's configuration folder
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Configuration file [default: $VIRALDB_CONFIG, then viraldb.toml]
+    ///
+    /// viraldb looks for viraldb.toml in the current folder, then in the user's configuration folder.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 991)]
     config: Option<PathBuf>,
-    /// How to print: for people, or one JSON document, one JSON row a line, CSV
-    #[arg(long, global = true, value_enum, default_value_t)]
-    format: Format,
-    /// How long to wait for another program's lock, such as 10s or 2m [default: 5s; 5m for ingest without --watch, takeover,
-    /// transfer, config import and secrets import-fernet]
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration::duration)]
+    /// Output format
+    #[arg(long, global = true, value_enum, default_value_t, display_order = 992)]
+    format: Asked,
+    /// Print JSON; short for --format json
+    #[arg(long, global = true, conflicts_with = "format", display_order = 993)]
+    json: bool,
+    /// Columns to print, in this order
+    ///
+    /// Applies to every command that prints rows, in every format.
+    #[arg(long, global = true, value_name = "COLUMNS", value_delimiter = ',', display_order = 994)]
+    columns: Vec<String>,
+    /// When to use color
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, display_order = 995)]
+    color: When,
+    /// Maximum time to wait for a lock, such as 10s or 2m
+    ///
+    /// The default is 5s. It is 5m for ingest without --watch, takeover, transfer, config import and
+    /// secrets import-fernet.
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration::duration, display_order = 996)]
     wait: Option<Duration>,
-    /// Log more: -v what is done, -vv how
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more: -v logs each step, -vv logs details
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 997)]
     verbose: u8,
-    /// Print data and errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Print only data and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 998)]
     quiet: bool,
-    /// Form of the log on stderr
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// Log format on stderr
+    #[arg(long, global = true, value_enum, default_value_t, display_order = 999)]
     log_format: LogFormat,
+    /// Print help; --help also shows examples
+    #[arg(short, long, global = true, action = ArgAction::Help, display_order = 1000)]
+    help: Option<bool>,
 }
 
+/// The words of `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum Asked {
+    /// A table for people
     #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON object per line
+    Jsonl,
+    /// CSV with a header
+    Csv,
+    #[value(hide = true)]
+    Mermaid,
+    #[value(hide = true)]
+    Dot,
+    #[value(hide = true)]
+    Markdown,
+}
+
+impl Asked {
+    /// Returns the diagram that only `schema` prints, and its word.
+    const fn diagram(self) -> Option<(Diagram, &'static str)> {
+        match self {
+            Self::Table | Self::Json | Self::Jsonl | Self::Csv => None,
+            Self::Mermaid => Some((Diagram::Mermaid, "mermaid")),
+            Self::Dot => Some((Diagram::Dot, "dot")),
+            Self::Markdown => Some((Diagram::Markdown, "markdown")),
+        }
+    }
+}
+
+/// How rows and objects are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
     Table,
     Json,
     Jsonl,
     Csv,
+}
+
+impl From<Asked> for Format {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Json => Self::Json,
+            Asked::Jsonl => Self::Jsonl,
+            Asked::Csv => Self::Csv,
+            Asked::Table | Asked::Mermaid | Asked::Dot | Asked::Markdown => Self::Table,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -113,164 +194,95 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the database, or bring it to the newest schema
+    /// Create the database, or migrate it to the current schema
     Init(init::Args),
-    /// What is in the database: versions, sizes, rows, pending work
-    Status(status::Args),
-    /// What is wrong with the database, or may soon be, and what mends it
-    Doctor(doctor::Args),
-    /// The schema's migrations
-    Migrate(migrate::Args),
-    /// Read files of videos into the database, or watch a folder for them
+    /// Read files of videos and statistics into the database
     Ingest(ingest::Args),
-    /// Write rows of tables as JSON Lines or CSV
-    Export(export::Args),
-    /// Discovered videos
+    /// Show versions, size, row counts and pending work
+    Status(status::Args),
+
+    /// List discovered videos and mark what became of them
     Videos(videos::Args),
-    /// Runs of the pipeline
+    /// Start pipeline runs and move them through their statuses
     Runs(runs::Args),
-    /// Reviews asked of a person
+    /// List the clips of a run
+    Clips(clips::Args),
+    /// List the scripts of a run
+    Scripts(scripts::Args),
+    /// List the shorts of a run
+    Shorts(shorts::Args),
+    /// Ask a person to review a run, and record the answer
     Reviews(reviews::Args),
-    /// Channels that videos are published on
-    Channels(channels::Args),
-    /// Presets for transforming videos
-    Presets(presets::Args),
-    /// Tracks that may replace the music of a video
-    Music(music::Args),
-    /// Videos that are trending on a platform
-    Trends(trends::Args),
-    /// The work queue
+    /// Enqueue, claim and finish jobs
     Jobs(jobs::Args),
-    /// Sealed credentials and settings, and their keys
-    Secrets(secrets::Args),
-    /// Errors of the pipelines
-    Errors(errors::Args),
-    /// Delete what is old: resolved errors, superfluous samples, finished jobs and runs
-    Prune(prune::Args),
-    /// Bring the planner's statistics up to date, and give back room
-    Optimize(optimize::Args),
-    /// Settings, and where they come from
+    /// Manage the channels that videos are published on
+    Channels(channels::Args),
+    /// Add source videos and move them to publication
+    SourceVideos(source_videos::Args),
+    /// Manage transformation presets
+    Presets(presets::Args),
+    /// Manage replacement music tracks
+    Music(music::Args),
+    /// Manage trending videos of other platforms
+    Trends(trends::Args),
+    /// Show statistics of videos and channels over time
+    Stats(stats::Args),
+
+    /// Show and change settings
     Config(config::Args),
-    /// Backups: make, list, verify, prune, and try them
+    /// Store encrypted credentials and manage their keys
+    Secrets(secrets::Args),
+
+    /// Check the database for problems
+    Doctor(doctor::Args),
+    /// Create, verify and prune backups
     Backup(backup::Args),
-    /// Put a backup in the place of the database, which is kept
+    /// Replace the database with a backup
     Restore(restore::Args),
-    /// Copy a database into another one, between SQLite and PostgreSQL
+    /// Delete old rows by the retention settings
+    Prune(prune::Args),
+    /// Update the query planner's statistics and reclaim space
+    Optimize(optimize::Args),
+    /// Write the rows of tables as JSON Lines or CSV
+    Export(export::Args),
+    /// Copy a database to another one, also between SQLite and PostgreSQL
     Transfer(transfer::Args),
-    /// Take over the database of a Python application
+    /// Import the database of a Python application
     Takeover(takeover::Args),
+    /// Apply, revert and inspect schema migrations
+    Migrate(migrate::Args),
+    /// Describe the tables of the database
+    Schema(schema::Args),
+    /// List, log and resolve errors of the pipelines
+    Errors(errors::Args),
+
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Print the man page, or write all man pages to a folder
+    Man(man::Args),
 }
 
-/// What a command works with.
-struct Context {
-    url: Option<String>,
-    config: Option<PathBuf>,
-    output: Output,
-    quiet: bool,
-}
-
-impl Context {
-    fn url(&self) -> Result<String> {
-        database_url(self.url.as_deref())
-    }
-
-    /// Says what was done, unless only data is wanted.
-    fn say(&mut self, text: &str) -> Result<()> {
-        if self.quiet { Ok(()) } else { self.output.text(text) }
-    }
-
-    /// [`say`](Self::say) in a line of text; for programs, the object that it is about.
-    fn done(&mut self, text: &str, object: &impl serde::Serialize) -> Result<()> {
-        match self.output.format {
-            Format::Table => self.say(&format!("{}\n", visible(text))),
-            _ => self.output.object(object),
-        }
-    }
-
-    /// Prints the rows of a list. If there are none, a person is told so on stderr: `none` says it.
-    fn list<'de, T: Serialize + Deserialize<'de>>(
-        &mut self,
-        rows: &[T],
-        shown: &[&str],
-        none: &str,
-    ) -> Result<()> {
-        self.list_or(rows, shown, || Ok(none.to_owned()))
-    }
-
-    /// [`list`](Self::list) with a text that has to be looked up.
-    fn list_or<'de, T: Serialize + Deserialize<'de>>(
-        &mut self,
-        rows: &[T],
-        shown: &[&str],
-        none: impl FnOnce() -> Result<String>,
-    ) -> Result<()> {
-        if !rows.is_empty() || self.output.format != Format::Table {
-            return self.output.rows(rows, shown);
-        }
-        if !self.quiet {
-            output::message(&output::visible(&none()?));
-        }
-        Ok(())
-    }
-
-    /// Progress by the rows of each table, on a terminal only.
-    fn rows_bar(&self) -> ProgressBar {
-        if self.quiet || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{msg:36} {wide_bar} {pos}/{len}  {per_sec}  {eta}");
-        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-    }
-
-    /// The settings of the database.
-    fn config(&self, db: &Database) -> Result<Config> {
-        Config::open_with(db, Options { file: self.config.clone(), ..Default::default() })
-    }
-
-    /// The database, which must be there and current.
-    fn database(&self) -> Result<Database> {
-        Database::connect(&self.url()?)
-    }
-}
-
-/// Reads the command line. Where it cannot be understood, or help is asked for, prints what clap says and ends the program.
-pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|mut error| {
-        for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-            if let Some(ContextValue::String(given)) = error.get(kind) {
-                let given = visible(&short(given));
-                error.insert(kind, ContextValue::String(given));
-            }
-        }
-        let said = error.render().to_string();
-        let shown = masks::without_passwords(&said);
-        if shown == said {
-            error.exit();
-        }
-        output::lines(&shown);
-        std::process::exit(error.exit_code())
-    })
-}
-
-/// Runs the command and says how it ended.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    let Cli { global, command } = cli;
+    let Cli { global, command, .. } = cli;
     #[cfg(feature = "sqlite")]
     viraldb::private::set_up_process();
     set_default_busy_timeout(global.wait.unwrap_or_else(|| command.wait()));
+    global.color.apply();
     logging::start(global.verbose, global.quiet, global.log_format);
     viraldb::config::use_file(global.config.clone());
+    let asked = if global.json { Asked::Json } else { global.format };
     let mut context = Context {
         url: global.database_url,
         config: global.config,
-        output: Output::new(global.format),
+        diagram: asked.diagram().map(|(diagram, _)| diagram),
+        output: Output::new(asked.into(), global.columns),
         quiet: global.quiet,
     };
     let id = CorrelationId::default();
     let result = correlation::unit_of_work(command.name(), id, || {
         tracing::info!("begins");
+        command.accepts(asked)?;
         let code = command.run(&mut context)?;
         tracing::info!("done");
         context.output.finish()?;
@@ -286,17 +298,28 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 }
 
 impl Command {
-    /// How long it waits for a lock unless `--wait` says otherwise. A command that brings in many rows is rarely run by
-    /// somebody who watches it, and more often at the same time as another of its kind.
+    /// How long the command waits for a lock without `--wait`. Imports wait longer: they often run unattended, and at the
+    /// same time as other imports.
     const fn wait(&self) -> Duration {
         Duration::from_secs(match self {
-            // A watch tries again, and is to end soon after it is told to.
+            // A watch retries by itself, and must stop soon after a signal.
             Self::Ingest(args) if args.is_watch() => 5,
             Self::Ingest(_) | Self::Takeover(_) | Self::Transfer(_) => 300,
             Self::Config(args) if args.is_import() => 300,
             Self::Secrets(args) if args.is_import() => 300,
             _ => 5,
         })
+    }
+
+    /// Rejects the output formats that only `schema` has.
+    fn accepts(&self, asked: Asked) -> Result<()> {
+        match asked.diagram() {
+            Some((_, word)) if !matches!(self, Self::Schema(_)) => {
+                let reason = "only `viraldb schema` has this format; use table, json, jsonl or csv";
+                Err(Error::invalid(format!("cannot print {} as {word};", self.name()), reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     const fn name(&self) -> &'static str {
@@ -324,6 +347,13 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Transfer(_) => "transfer",
             Self::Takeover(_) => "takeover",
+            Self::Clips(_) => "clips",
+            Self::Scripts(_) => "scripts",
+            Self::Shorts(_) => "shorts",
+            Self::SourceVideos(_) => "source-videos",
+            Self::Stats(_) => "stats",
+            Self::Schema(_) => "schema",
+            Self::Man(_) => "man",
             Self::Completions(_) => "completions",
         }
     }
@@ -353,15 +383,23 @@ impl Command {
             Self::Restore(args) => args.run(context),
             Self::Transfer(args) => args.run(context),
             Self::Takeover(args) => args.run(context),
+            Self::Clips(args) => args.run(context),
+            Self::Scripts(args) => args.run(context),
+            Self::Shorts(args) => args.run(context),
+            Self::SourceVideos(args) => args.run(context),
+            Self::Stats(args) => args.run(context),
+            Self::Schema(args) => args.run(context),
+            Self::Man(args) => args.run(context),
             Self::Completions(args) => args.run(context),
         }
     }
 }
 
-/// One line with the chain of causes, each once.
+/// Prints an error and its chain of causes on one line, without repeating a cause.
 fn report(error: &viraldb::Error) {
     let mut text = viraldb::private::quote::one_line(&error.to_string());
-    let mut cause = error.source();
+    // The message of a file already has that of the operating system.
+    let mut cause = if matches!(error, Error::Io { .. }) { None } else { error.source() };
     while let Some(error) = cause {
         let next = viraldb::private::quote::one_line(&error.to_string());
         if !text.contains(&next) {
@@ -370,14 +408,4 @@ fn report(error: &viraldb::Error) {
         cause = error.source();
     }
     output::message(&format!("error: {text}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn arguments_do_not_contradict_each_other() {
-        super::Cli::command().debug_assert();
-    }
 }

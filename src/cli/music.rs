@@ -6,8 +6,10 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
+use super::complete::music;
 use super::values::{OrNull, Paging, changed, given, json_or_null};
 use viraldb::Result;
+use viraldb::private::quote::counted;
 use viraldb::republishing::{Music, MusicChanges, MusicFilter, MusicId, NewMusic};
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +22,7 @@ pub(super) struct Args {
 enum Command {
     /// List tracks, newest first
     List {
-        /// Only those that may be used, or with =false those that may not
+        /// Show only active tracks, or with =false only inactive ones
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
         #[command(flatten)]
@@ -28,7 +30,8 @@ enum Command {
     },
     /// Show a track
     Show {
-        #[arg(value_name = "ID")]
+        /// Id of the track
+        #[arg(value_name = "ID", add = music())]
         id: MusicId,
     },
     /// Add a track and print its id
@@ -39,11 +42,12 @@ enum Command {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change what is named; an empty value, as in --artist "", takes it away
+    /// Change a track; an empty value, as in --artist "", clears a column
     #[command(override_usage = "viraldb music edit <ID> <OPTIONS>")]
     #[command(mut_group("track", |group| group.required(true).arg("name")))]
     Edit {
-        #[arg(value_name = "ID")]
+        /// Id of the track
+        #[arg(value_name = "ID", add = music())]
         id: MusicId,
         /// Title of the track
         #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
@@ -51,9 +55,10 @@ enum Command {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Delete a track; videos that it was chosen for are without one then
+    /// Delete a track; videos that use it keep no track
     Remove {
-        #[arg(value_name = "ID")]
+        /// Id of the track
+        #[arg(value_name = "ID", add = music())]
         id: MusicId,
     },
 }
@@ -61,13 +66,13 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(id = "track", multiple = true)]
 struct Fields {
-    /// Who plays it
+    /// Artist
     #[arg(long, value_name = "NAME")]
     artist: Option<OrNull<String>>,
     /// Spotify's id of the track
     #[arg(long, value_name = "ID")]
     spotify_id: Option<OrNull<String>>,
-    /// Spotify's address of the track
+    /// Spotify's URL of the track
     #[arg(long, value_name = "URL")]
     spotify_url: Option<OrNull<String>>,
     /// Path of the audio file
@@ -76,13 +81,13 @@ struct Fields {
     /// Size of the file in bytes
     #[arg(long, value_name = "N")]
     file_size: Option<OrNull<i64>>,
-    /// Length in seconds
+    /// Duration in seconds
     #[arg(long, value_name = "N")]
     duration: Option<OrNull<i32>>,
-    /// Whatever else is known about it: JSON, or @FILE
+    /// Further information, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     metadata: Option<OrNull<String>>,
-    /// Whether it may be used; true for a new track unless given
+    /// Allow the track to be used [default for a new track: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     active: Option<bool>,
 }
@@ -141,7 +146,7 @@ impl Args {
                     Music::delete(c, id)?;
                     Ok((track, videos))
                 })?;
-                let text = format!("removed {}; {videos} videos are without it", track.name);
+                let text = format!("removed {}; {} used it", track.name, counted(videos, "video"));
                 let removed = serde_json::json!({ "removed": id, "without": { "videos": videos } });
                 context.done(&text, &removed)?;
             }

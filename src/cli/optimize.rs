@@ -10,8 +10,9 @@ use viraldb::{DatabaseUrl, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Give free room back too. SQLite writes the whole file anew, and other programs cannot write until that is done;
-    /// PostgreSQL runs VACUUM
+    /// Also return free space to the file system
+    ///
+    /// SQLite rewrites the whole file, and other programs cannot write until this is done. PostgreSQL runs VACUUM.
     #[arg(long)]
     vacuum: bool,
 }
@@ -37,8 +38,7 @@ impl Args {
 fn for_people(optimized: &Optimized) -> String {
     let bytes = |bytes: i64| HumanBytes(u64::try_from(bytes).unwrap_or_default());
     let Optimized { database, vacuumed, bytes_before, bytes_after, .. } = optimized;
-    let what =
-        if *vacuumed { "vacuumed, statistics brought up to date" } else { "statistics brought up to date" };
+    let what = if *vacuumed { "vacuumed, statistics updated" } else { "statistics updated" };
     let mut text = format!("{database}: {what}\n");
     text += &format!("size       {} → {}\n", bytes(*bytes_before), bytes(*bytes_after));
     if let (Some(before), Some(after)) = (optimized.wal_bytes_before, optimized.wal_bytes_after) {
@@ -46,12 +46,13 @@ fn for_people(optimized: &Optimized) -> String {
     }
     if !optimized.wal_held_by.is_empty() {
         let who = optimized.wal_held_by.join(", ");
-        text +=
-            &format!("           not emptied: somebody reads an older state. The file is open in {who}\n");
+        text += &format!(
+            "           not emptied: another program reads an older snapshot. The file is open in {who}\n"
+        );
     }
     match optimized.free_bytes {
         Some(free) if free > 0 => {
-            text += &format!("free       {}; `viraldb optimize --vacuum` gives it back\n", bytes(free));
+            text += &format!("free       {}; `viraldb optimize --vacuum` returns it\n", bytes(free));
         }
         _ => {}
     }

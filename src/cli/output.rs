@@ -1,76 +1,98 @@
-//! Everything the command prints: data to stdout, messages to stderr. No other file writes to either.
+//! Everything that the command prints: data on stdout, messages on stderr. No other file writes to either.
 //!
-//! Whatever comes from data, files or arguments reaches a terminal without characters that would act on it: [`message`],
-//! [`Output::text`], [`Output::table`] and JSON escape them.
+//! [`message`], [`Output::text`], [`Output::table`] and JSON escape control characters of data, files and arguments, so that
+//! they cannot act on a terminal.
 //!
-//! A command's work never depends on whether somebody reads its output. When stdout cannot be written, the command goes
-//! on and the rest of its output is dropped; [`Output::finish`] reports the loss at the end, unless the reader closed
-//! the pipe. Messages that stderr does not take are dropped.
+//! A command does its work even if its output cannot be written. When stdout fails, the command continues and the rest of
+//! its output is dropped. [`Output::finish`] reports the loss at the end, unless the reader closed the pipe. Messages that
+//! cannot be written to stderr are dropped.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Format, closed, masks};
+use super::{Format, closed, color, masks};
 use viraldb::private::json_upsert::{cell, columns};
 pub(super) use viraldb::private::quote::visible;
-use viraldb::private::quote::{visible_json, visible_lines};
+use viraldb::private::quote::{quoted, visible_json, visible_lines};
 use viraldb::{Error, Result};
 
-/// The longest text a column of a table for people shows; the other formats show all.
+/// Maximum length of text in a table for people, in characters. The other formats print the full text.
 const WIDEST: usize = 48;
 
 pub(super) struct Output {
     pub(super) format: Format,
+    /// The columns that `--columns` chose. If empty, the command's own columns are printed.
+    columns: Vec<String>,
     out: BufWriter<Lossy<Stdout>>,
 }
 
-/// The longest line of a message, in characters: what is longer loses its middle.
+/// Maximum length of a message, in characters. The middle of a longer message is cut out.
 const LONGEST: usize = 1_000;
 
 impl Output {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, out: BufWriter::new(Lossy { to: Stdout, lost: None }) }
+    pub(super) fn new(format: Format, columns: Vec<String>) -> Self {
+        let columns = columns.iter().map(|name| name.trim().to_owned()).collect();
+        Self { format, columns, out: BufWriter::new(Lossy { to: Stdout, lost: None }) }
     }
 
-    /// Prints rows; a table for people shows only the columns that `shown` names.
+    /// Returns true if `--columns` chose columns.
+    pub(super) fn has_columns(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    /// Prints rows. A table for people has only the columns that `shown` names; `--columns` chooses them in every format.
+    ///
+    /// # Errors
+    /// `Invalid` if `--columns` names a column that the rows do not have.
     pub(super) fn rows<'de, T: Serialize + Deserialize<'de>>(
         &mut self,
         rows: &[T],
         shown: &[&str],
     ) -> Result<()> {
+        let chosen = self.columns.clone();
+        if !chosen.is_empty() {
+            check_columns(&chosen, columns::<T>())?;
+            let chosen: Vec<&str> = chosen.iter().map(String::as_str).collect();
+            let documents: Vec<_> = documents(rows)?.into_iter().map(|row| only(&chosen, row)).collect();
+            return self.documents(&documents, &chosen, &chosen);
+        }
         match self.format {
-            Format::Table => {
-                let documents = documents(rows)?;
-                self.table(
-                    shown,
-                    documents.iter().map(|row| shown.iter().map(|c| for_people(row.get(*c))).collect()),
-                )
-            }
+            // Serialize the rows directly, without a copy of each row.
             Format::Json => self.json(&rows),
             Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
-            Format::Csv => self.csv(columns::<T>(), true, &documents(rows)?),
+            _ => self.documents(&documents(rows)?, shown, columns::<T>()),
         }
     }
 
-    /// Prints rows that come one after another, and shows them at once: in JSON one a line. `is_first` says whether CSV still
-    /// needs its header.
+    fn documents(&mut self, rows: &[Map<String, Value>], shown: &[&str], all: &[&str]) -> Result<()> {
+        match self.format {
+            Format::Json => self.json(&rows),
+            Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
+            Format::Csv => self.csv(all, true, rows),
+            _ => self
+                .table(shown, rows.iter().map(|row| shown.iter().map(|c| for_people(row.get(*c))).collect())),
+        }
+    }
+
+    /// Prints rows that arrive over time, and flushes them: in JSON one per line. `is_first` is true if CSV still needs its
+    /// header.
     pub(super) fn stream<'de, T: Serialize + Deserialize<'de>>(
         &mut self,
         rows: &[T],
         is_first: bool,
     ) -> Result<()> {
         match self.format {
-            Format::Table | Format::Json | Format::Jsonl => rows.iter().try_for_each(|row| self.line(row))?,
             Format::Csv => self.csv(columns::<T>(), is_first, &documents(rows)?)?,
+            _ => rows.iter().try_for_each(|row| self.line(row))?,
         }
         self.flush();
         Ok(())
     }
 
-    /// Prints a table for people under a heading; nothing if there are no rows.
+    /// Prints a table for people under a heading, or nothing if there are no rows.
     pub(super) fn section<'de, T: Serialize + Deserialize<'de>>(
         &mut self,
         heading: &str,
@@ -84,26 +106,38 @@ impl Output {
         self.rows(rows, shown)
     }
 
-    /// Prints one object; in CSV it is a row.
+    /// Prints one object; in CSV it is one row.
     pub(super) fn object(&mut self, object: &impl Serialize) -> Result<()> {
         match self.format {
             Format::Json => self.json(object),
-            Format::Table | Format::Jsonl => self.line(object),
             Format::Csv if serde_json::to_value(object).is_ok_and(|value| value.is_null()) => Ok(()),
             Format::Csv => {
                 let documents = documents(std::slice::from_ref(object))?;
                 let columns: Vec<String> = documents.iter().flat_map(Map::keys).cloned().collect();
                 self.csv(&columns.iter().map(String::as_str).collect::<Vec<_>>(), true, &documents)
             }
+            _ => self.line(object),
         }
     }
 
-    /// Prints one row; for people each column on its line.
+    /// Prints one row; for people each column is on its own line.
+    ///
+    /// # Errors
+    /// `Invalid` if `--columns` names a column that the row does not have.
     pub(super) fn row(&mut self, row: &impl Serialize) -> Result<()> {
-        if self.format != Format::Table {
-            return self.object(row);
-        }
-        let columns = viraldb::private::json_upsert::from_row(row)?;
+        let columns = match self.columns.as_slice() {
+            [] if self.format != Format::Table => return self.object(row),
+            [] => viraldb::private::json_upsert::from_row(row)?,
+            chosen => {
+                let row = viraldb::private::json_upsert::from_row(row)?;
+                check_columns(chosen, &row.keys().map(String::as_str).collect::<Vec<_>>())?;
+                let row = only(&chosen.iter().map(String::as_str).collect::<Vec<_>>(), row);
+                if self.format != Format::Table {
+                    return self.object(&row);
+                }
+                row
+            }
+        };
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
             let value = visible(&viraldb::private::quote::one_line(&cell(Some(value))));
@@ -111,7 +145,7 @@ impl Output {
         })
     }
 
-    /// Returns a writer to stdout for a command that should stop when its output is lost.
+    /// Returns a writer to stdout that reports errors, for commands that stop when their output is lost.
     pub(super) fn data(&mut self) -> Data<'_> {
         Data(&mut self.out)
     }
@@ -121,23 +155,22 @@ impl Output {
         self.out.get_ref().lost.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Flushes output that somebody has to read, such as a token that exists nowhere else. `note` says what its loss
-    /// means.
+    /// Flushes output that must arrive, such as a token that exists nowhere else. `note` explains what its loss means.
     ///
     /// # Errors
-    /// `Io` if stdout could not be written, also because the reader closed the pipe.
+    /// `Io` if stdout could not be written, also if the reader closed the pipe.
     pub(super) fn deliver(&mut self, note: &str) -> Result<()> {
         self.data().flush().map_err(|error| failed(error).with(note))
     }
 
-    /// [`deliver`](Self::deliver)s the output and, if stdout is a file, waits until it is on the disk.
+    /// [Delivers](Self::deliver) the output and, if stdout is a file, syncs it to disk.
     ///
     /// # Errors
     /// `Io` as for `deliver`, and if the file cannot be synced.
     pub(super) fn store(&mut self, note: &str) -> Result<()> {
         self.deliver(note)?;
         match rustix::fs::fdatasync(io::stdout()) {
-            // A pipe, a terminal and most devices have no disk behind them.
+            // Pipes, terminals and most devices cannot be synced.
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOTSUP | rustix::io::Errno::ROFS) => {
                 Ok(())
             }
@@ -145,7 +178,7 @@ impl Output {
         }
     }
 
-    /// Prints bytes as they are.
+    /// Prints bytes unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(failed)
     }
@@ -155,16 +188,16 @@ impl Output {
         self.bytes(masks::without_passwords(&visible_lines(text)).as_bytes())
     }
 
-    /// Prints text that a program is to take as it is; a terminal gets it with what would act on it escaped.
+    /// Prints text unchanged for programs. On a terminal, control characters are escaped.
     pub(super) fn raw(&mut self, text: &str) -> Result<()> {
         if io::stdout().is_terminal() {
-            // It may be a secret that was asked for, so nothing in it is hidden.
+            // The user may have asked for a secret, so no passwords are masked.
             return self.bytes(visible_lines(text).as_bytes());
         }
         self.bytes(text.as_bytes())
     }
 
-    /// Prints a table for people; where it is too narrow for the longest words, each row by itself.
+    /// Prints a table for people. If the terminal is too narrow for the longest words, each row is printed as a block.
     pub(super) fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
         let mut table = Table::new();
         let rows: Vec<Vec<String>> = rows.collect();
@@ -175,14 +208,25 @@ impl Output {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header);
-        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
+        let has_color = color::on_stdout();
+        if has_color {
+            table.enforce_styling();
+        }
+        let cell = |(column, text): (&&str, &String)| {
+            let cell = Cell::new(visible(text));
+            match color::of_cell(column, text).filter(|_| has_color) {
+                Some(color) => cell.fg(color),
+                None => cell,
+            }
+        };
+        table.add_rows(rows.iter().map(|row| header.iter().zip(row).map(cell).collect::<Vec<_>>()));
         for line in table.lines() {
             writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
         }
         Ok(())
     }
 
-    /// Prints rows one below the other, each column on a line of its own.
+    /// Prints each row as a block, with one line per column.
     fn blocks(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
         let width = header.iter().map(|name| name.len()).max().unwrap_or_default();
         for (n, row) in rows.iter().enumerate() {
@@ -197,7 +241,7 @@ impl Output {
         Ok(())
     }
 
-    /// Shows what was printed so far while the command goes on. [`finish`](Self::finish) reports a loss.
+    /// Flushes the output while the command continues. [`finish`](Self::finish) reports errors.
     pub(super) fn flush(&mut self) {
         let _ = self.out.flush(); // `Lossy` keeps the error
     }
@@ -205,11 +249,11 @@ impl Output {
     /// Flushes the output at the end of a command.
     ///
     /// # Errors
-    /// `Io` if stdout could not be written, but not if the reader closed the pipe: it has what it wants.
+    /// `Io` if stdout could not be written. A reader that closed the pipe is not an error.
     pub(super) fn finish(&mut self) -> Result<()> {
         match self.data().flush() {
             Err(error) if !self.is_closed() => {
-                Err(failed(error).with("the command did its work, but its output is incomplete"))
+                Err(failed(error).with("the command succeeded, but its output is incomplete"))
             }
             _ => Ok(()),
         }
@@ -241,13 +285,29 @@ impl Output {
     }
 }
 
-/// The columns of a terminal that a table needs, so that no word is broken.
+/// Rejects a column that the rows do not have.
+fn check_columns(chosen: &[String], known: &[&str]) -> Result<()> {
+    match chosen.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(Error::invalid(
+            format!("unknown column {};", quoted(name)),
+            format!("expected {}", known.join(", ")),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Returns a row with only these columns, in this order.
+fn only(columns: &[&str], row: Map<String, Value>) -> Map<String, Value> {
+    columns.iter().map(|name| ((*name).to_owned(), row.get(*name).cloned().unwrap_or_default())).collect()
+}
+
+/// Returns the width that a table needs so that no word is broken.
 fn least_width(header: &[&str], rows: &[Vec<String>]) -> usize {
     let longest =
         |cell: &str| cell.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
     let of_column = |(n, name): (usize, &&str)| {
         let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| longest(cell)).max();
-        // A blank on each side.
+        // One space on each side.
         longest(name).max(cells.unwrap_or_default()) + 2
     };
     header.iter().enumerate().map(of_column).sum()
@@ -258,7 +318,7 @@ pub(super) fn message(line: &str) {
     write_message(&format!("{}\n", without_middle(visible(line))));
 }
 
-/// A line of a length that people read: a longer one shows where it begins and how it ends.
+/// Shortens a long line to its beginning and its end.
 fn without_middle(line: String) -> String {
     let count = line.chars().count();
     if count <= LONGEST {
@@ -274,7 +334,7 @@ pub(super) fn lines(text: &str) {
     write_message(&visible_lines(text));
 }
 
-/// Prints text for people on stderr that does not end its line.
+/// Prints text for people on stderr without a newline.
 pub(super) fn prompt(text: &str) {
     write_message(&visible(text));
 }
@@ -283,7 +343,7 @@ fn write_message(text: &str) {
     let _ = Messages.write_all(text.as_bytes()); // `Messages` reports no error
 }
 
-/// A writer to stderr that drops what stderr does not take.
+/// A writer to stderr that ignores errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Messages;
 
@@ -291,7 +351,7 @@ impl Write for Messages {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let shown = String::from_utf8_lossy(text);
         let shown = masks::without_passwords(&shown);
-        let _ = io::stderr().lock().write_all(shown.as_bytes()); // there is no other place to report it
+        let _ = io::stderr().lock().write_all(shown.as_bytes()); // an error cannot be reported anywhere
         Ok(text.len())
     }
 
@@ -300,7 +360,7 @@ impl Write for Messages {
     }
 }
 
-/// A writer of JSON that escapes what would act on a terminal. serde_json never writes a part of a character.
+/// A writer of JSON that escapes control characters. serde_json never splits a character between two writes.
 struct Visible<W>(W);
 
 impl<W: Write> Write for Visible<W> {
@@ -317,7 +377,7 @@ impl<W: Write> Write for Visible<W> {
     }
 }
 
-/// Stdout without what Rust does for it: a closed one is an error.
+/// Stdout without Rust's workaround for a closed stdout: here, writing to a closed stdout is an error.
 #[derive(Debug)]
 struct Stdout;
 
@@ -339,7 +399,7 @@ impl Write for Stdout {
     }
 }
 
-/// A writer that drops everything after the first error, and remembers that error.
+/// A writer that remembers the first error and drops everything after it.
 #[derive(Debug)]
 struct Lossy<W> {
     to: W,
@@ -371,7 +431,7 @@ impl<W: Write> Write for Lossy<W> {
     }
 }
 
-/// Stdout for what is written as it comes; it reports that stdout cannot be written.
+/// A writer to stdout that reports errors.
 pub(super) struct Data<'a>(&'a mut BufWriter<Lossy<Stdout>>);
 
 impl Data<'_> {
@@ -406,7 +466,7 @@ fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
     rows.iter().map(viraldb::private::json_upsert::from_row).collect()
 }
 
-/// A value in a table for people: fractions to two digits, long text cut.
+/// Returns a value for a table for people: fractions have two digits, and long text is cut.
 fn for_people(value: Option<&Value>) -> String {
     match value.and_then(Value::as_f64) {
         Some(number) if value.is_some_and(Value::is_f64) => format!("{number:.2}"),
@@ -414,7 +474,7 @@ fn for_people(value: Option<&Value>) -> String {
     }
 }
 
-/// The beginning of a long text, on one line.
+/// Returns the beginning of a long text, on one line.
 fn short(text: String) -> String {
     let text = visible(&viraldb::private::quote::one_line(&text));
     match text.char_indices().nth(WIDEST) {

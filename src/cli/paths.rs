@@ -1,5 +1,5 @@
-//! The paths of rows that `prune` deletes. They exist nowhere else afterwards, so they are written out before the
-//! transaction that deletes the rows commits.
+//! Writes the file paths in the rows that `prune` deletes. The paths exist nowhere else afterward, so viraldb writes them
+//! before it commits the transaction that deletes the rows.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -13,29 +13,29 @@ use viraldb::ops::Pruned;
 use viraldb::private::files::private;
 use viraldb::{Database, Error, Result};
 
-/// What an error says about the rows.
+/// The note that errors add about the rows.
 const NOT_DELETED: &str = "rows whose paths were not written were not deleted";
 
-/// How paths are written.
+/// The format in which paths are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// Each on a line; see [`line()`].
+    /// One path per line; see [`line()`].
     Lines,
-    /// Each as it is, with a NUL at its end.
+    /// Each path unchanged, followed by NUL.
     Null,
-    /// The list `files` of the one document.
+    /// A list `files` in a single JSON document.
     Json,
-    /// Each in an object on a line, `{"file":…}`.
+    /// One object per line, `{"file":…}`.
     Jsonl,
-    /// Each in a record that has only a column `file`.
+    /// One CSV record per path, with a value only in the column `file`.
     Csv,
 }
 
-/// The list of paths: in a file that was asked for, or on stdout.
+/// Writes the list of paths to the file that the user named, or to stdout.
 pub(super) struct Paths {
     form: Form,
     file: Option<List>,
-    /// How many were written.
+    /// Number of paths written.
     count: u64,
     is_dry_run: bool,
 }
@@ -47,8 +47,10 @@ struct List {
 }
 
 impl Paths {
+    /// Opens the list.
+    ///
     /// # Errors
-    /// `Invalid` if the file is one of the database, or holds paths in another form; `Io` if it cannot be written.
+    /// `Invalid` if the file belongs to the database or contains paths in another form; `Io` if it cannot be written.
     pub(super) fn new(
         format: Format,
         path: Option<PathBuf>,
@@ -71,7 +73,7 @@ impl Paths {
         Ok(Self { form, file, count: 0, is_dry_run })
     }
 
-    /// Writes paths, and returns when they are out of this process: in a file, also on its disk.
+    /// Writes paths, and returns when they have left this process. Paths in a file are then also on disk.
     pub(super) fn add(&mut self, output: &mut Output, paths: &[String]) -> Result<()> {
         let mut text = Vec::new();
         for path in paths {
@@ -80,7 +82,7 @@ impl Paths {
         }
         match &mut self.file {
             Some(list) => list.write(&text).map_err(|error| error.with(NOT_DELETED)),
-            // Nothing is lost with the output of a dry run.
+            // A dry run deletes nothing, so losing its output does no harm.
             None if self.is_dry_run => output.bytes(&text),
             None => output.bytes(&text).and_then(|()| output.store(NOT_DELETED)),
         }
@@ -104,7 +106,7 @@ impl Paths {
         }
     }
 
-    /// Prints the result after the paths; `pruned` is nothing if the prune failed.
+    /// Prints the result after the paths. `pruned` is `None` if the prune failed.
     pub(super) fn finish(
         self,
         output: &mut Output,
@@ -126,7 +128,7 @@ impl Paths {
                     .try_for_each(|table| output.text(&format!("{},{},\n", table.table, table.rows)))
             }
             (Format::Jsonl | Format::Csv, Some(pruned)) => output.rows(&pruned.tables, &[]),
-            // A program that reads paths would take the result for one.
+            // Print the result on stderr, because a program that reads paths would mistake it for a path.
             (Format::Table, Some(_)) if is_listed && self.form == Form::Null => {
                 for_people.iter().for_each(|text| message(text.trim_end()));
                 Ok(())
@@ -171,7 +173,7 @@ impl List {
             }
             (_, Some(_)) => b"\n",
         };
-        // Append: a list that an interrupted prune wrote is not lost to the next one.
+        // Append, so that the next prune does not overwrite the list of an interrupted one.
         let open = || {
             let file = private().append(true).create(true).open(&path)?;
             let is_regular = file.metadata()?.is_file();
@@ -188,7 +190,7 @@ impl List {
         Ok(list)
     }
 
-    /// Writes all of it, or nothing: half a path would be the path of something else.
+    /// Writes all of the text or none of it, because half a path could be the path of another file.
     fn write(&mut self, text: &[u8]) -> Result<()> {
         let failed = |error| Error::io(&self.path, error);
         let before = self.file.metadata().map_err(failed)?.len();
@@ -203,7 +205,7 @@ impl List {
     }
 }
 
-/// Brings the name of a new file to disk, where the file system can do that for a folder.
+/// Syncs a folder, so that the name of a new file is on disk. Some file systems cannot do this.
 fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
@@ -211,7 +213,7 @@ fn sync_folder(path: &Path) {
     }
 }
 
-/// The last byte of a file, if the file can be read and is not empty.
+/// Returns the last byte of a file, if the file can be read and is not empty.
 fn last_byte(path: &Path) -> Option<u8> {
     let is_file = path.metadata().is_ok_and(|file| file.is_file());
     let read = || {
@@ -222,13 +224,13 @@ fn last_byte(path: &Path) -> Option<u8> {
     if is_file { read().ok() } else { None }
 }
 
-/// Returns a path on one line. A path with a control character or a line separator, and one that begins with a quote,
-/// is written as a JSON string, so that a line is one path and no two paths have the same line.
+/// Returns a path as one line. A path that contains a control character or a line separator, or that begins with a quote,
+/// becomes a JSON string. So each line is one path, and different paths have different lines.
 fn line(path: &str) -> String {
     if path.starts_with('"') || path.contains(is_special) { quoted(path) } else { path.to_owned() }
 }
 
-/// Returns a text as a JSON string without a control character.
+/// Returns text as a JSON string without control characters.
 fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     for c in Value::from(text).to_string().chars() {
@@ -258,7 +260,7 @@ mod tests {
     use super::line;
 
     #[test]
-    fn a_line_is_one_path_and_says_which() {
+    fn each_line_is_one_path_and_can_be_read_back() {
         for path in ["/a/b c.mp4", "/ä/\u{1f3ac}.mp4", "\\n", "", "/a'b", "a\"b"] {
             assert_eq!(line(path), path);
         }

@@ -6,8 +6,10 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
+use super::complete::presets;
 use super::values::{OrNull, Paging, changed, given, json};
 use viraldb::Result;
+use viraldb::private::quote::counted;
 use viraldb::republishing::{
     NewTransformationPreset, TransformationPreset, TransformationPresetChanges, TransformationPresetFilter,
     TransformationPresetId,
@@ -23,7 +25,7 @@ pub(super) struct Args {
 enum Command {
     /// List presets, newest first
     List {
-        /// Only those that may be chosen, or with =false those that may not
+        /// Show only active presets, or with =false only inactive ones
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         active: Option<bool>,
         #[command(flatten)]
@@ -31,32 +33,35 @@ enum Command {
     },
     /// Show a preset
     Show {
-        #[arg(value_name = "ID")]
+        /// Id of the preset
+        #[arg(value_name = "ID", add = presets())]
         id: TransformationPresetId,
     },
     /// Add a preset and print its id
     Add {
-        /// Name people choose it by
+        /// Name of the preset
         #[arg(value_name = "NAME", value_parser = NonEmpty::new())]
         name: String,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change what is named; an empty value, as in --description "", takes it away
+    /// Change a preset; an empty value, as in --description "", clears a column
     #[command(override_usage = "viraldb presets edit <ID> <OPTIONS>")]
     #[command(mut_group("preset", |group| group.required(true).arg("name")))]
     Edit {
-        #[arg(value_name = "ID")]
+        /// Id of the preset
+        #[arg(value_name = "ID", add = presets())]
         id: TransformationPresetId,
-        /// Name people choose it by
+        /// Name of the preset
         #[arg(long, value_name = "NAME", value_parser = NonEmpty::new())]
         name: Option<String>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Delete a preset; channels and videos that refer to it are without one then
+    /// Delete a preset; channels and videos that use it keep no preset
     Remove {
-        #[arg(value_name = "ID")]
+        /// Id of the preset
+        #[arg(value_name = "ID", add = presets())]
         id: TransformationPresetId,
     },
 }
@@ -64,16 +69,16 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(id = "preset", multiple = true)]
 struct Fields {
-    /// What it does
+    /// Description of the preset
     #[arg(long, value_name = "TEXT")]
     description: Option<OrNull<String>>,
-    /// Parameters of the transformation: JSON, or @FILE; {} for a new preset unless given
+    /// Parameters of the transformation, as JSON or @FILE [default for a new preset: {}]
     #[arg(long, value_name = "JSON")]
     parameters: Option<String>,
-    /// Use it when none is chosen, in place of the one that is used so far
+    /// Make this preset the default, instead of the current default
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     default: Option<bool>,
-    /// Whether it may be chosen; true for a new preset unless given
+    /// Allow the preset to be chosen [default for a new preset: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     active: Option<bool>,
 }
@@ -86,8 +91,8 @@ impl Args {
         match self.command {
             Command::List { active, page } => {
                 let filter = TransformationPresetFilter { is_active: active };
-                let presets = db.read(|c| TransformationPreset::list(c, &filter, &page.into()))?;
-                context.list(&presets, LISTED, "no presets")?;
+                let found = db.read(|c| TransformationPreset::list(c, &filter, &page.into()))?;
+                context.list(&found, LISTED, "no presets")?;
             }
             Command::Show { id } => {
                 let preset = db.read(|c| TransformationPreset::find(c, id))?;
@@ -129,8 +134,10 @@ impl Args {
                     Ok((preset, uses))
                 })?;
                 let text = format!(
-                    "removed {}; {} channels and {} videos are without it",
-                    preset.name, uses.channels, uses.videos
+                    "removed {}; {} and {} used it",
+                    preset.name,
+                    counted(uses.channels, "channel"),
+                    counted(uses.videos, "video")
                 );
                 context.done(&text, &serde_json::json!({ "removed": id, "without": uses }))?;
             }

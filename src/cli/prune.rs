@@ -4,30 +4,35 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::Context;
 use super::paths::Paths;
+use super::words::words;
 use viraldb::Result;
 use viraldb::ops::{self, Part, Prune, Pruned, Pruning};
 
-/// How long rows are kept is said by the settings error_retention_days and archive_retention_days.
+/// The settings error_retention_days and archive_retention_days say how long rows are kept. viraldb deletes in small
+/// transactions. If prune is interrupted, run it again to continue.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only count what would go, and list its files
-    #[arg(long)]
+    /// Count the rows and list the files, but delete nothing
+    #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Most rows deleted in one transaction, where a run counts as one
+    /// Maximum number of rows per transaction; a run with all its rows counts as one
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
-    /// Only these, separated by commas: errors, analytics, jobs, runs, generation
-    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    /// Delete only these parts, separated by commas
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = words(Part::ALL, Part::as_str))]
     only: Vec<Part>,
-    /// Append the paths that deleted rows named to this file, one per line, instead of printing them. A path
-    /// that contains a control character is written as a JSON string. viraldb deletes none of these files
-    #[arg(long, value_name = "FILE")]
+    /// Append the paths of the deleted rows' files to this file, instead of printing them
+    ///
+    /// Each path is on its own line. A path with a control character is written as a JSON string. viraldb does not delete
+    /// these files.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Option<PathBuf>,
-    /// End each path with NUL instead of a newline, and quote nothing, for `xargs -0`
+    /// End each path with NUL instead of a newline, without quoting, for `xargs -0`
     #[arg(short = '0', long)]
     null: bool,
 }
@@ -51,7 +56,7 @@ impl Args {
         });
         bar.finish_and_clear();
         let text = pruned.as_ref().ok().filter(|_| !context.quiet).map(for_people);
-        // Also when it failed: what was deleted before is gone.
+        // Print the result even after a failure, because earlier transactions have deleted rows.
         paths.finish(&mut context.output, pruned.as_ref().ok(), text)?;
         pruned.map(|_| ExitCode::SUCCESS)
     }
@@ -71,13 +76,13 @@ fn for_people(pruned: &Pruned) -> String {
     };
     match pruned.file_count {
         0 => {}
-        1 => text += "1 file belonged to them; viraldb deletes none\n",
-        count => text += &format!("{count} files belonged to them; viraldb deletes none\n"),
+        1 => text += "1 file belonged to them; viraldb does not delete files\n",
+        count => text += &format!("{count} files belonged to them; viraldb does not delete files\n"),
     }
     text
 }
 
-/// Progress by rows, on a terminal only.
+/// Returns a progress indicator that counts rows. It is hidden when stderr is not a terminal.
 fn progress(context: &Context) -> ProgressBar {
     if context.quiet || !io::stderr().is_terminal() {
         ProgressBar::hidden()

@@ -1,4 +1,4 @@
-//! Rows that were not taken: kept in a file, and shown.
+//! Writes rejected rows to a file, and shows the first ones.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,25 +10,26 @@ use super::output;
 use viraldb::private::files::create_private;
 use viraldb::{Error, Result};
 
-/// Rows that are shown of each input.
+/// Number of rejected rows to show per input.
 const SHOWN: usize = 5;
 
-/// The file of rejected rows. What it held before is gone with the first of them, or when an input was read
-/// to its end, not before.
+/// The file for rejected rows. Its old contents are replaced when the first row is rejected, or when an input has been read
+/// to its end.
 pub(super) struct Rejects<'a> {
     path: &'a Path,
     file: Option<BufWriter<File>>,
 }
 
 impl<'a> Rejects<'a> {
-    /// `is_taken` says whether a path is one that is read, or the database's own.
+    /// Creates the value without opening the file. Fails if `is_taken` says that the path is an input or a file of the
+    /// database.
     pub(super) fn new(path: &'a Path, is_taken: impl Fn(&Path) -> bool) -> Result<Self> {
         let refused = |why: &str| Err(Error::invalid(format!("--rejects {}", path.display()), why));
         if path.as_os_str() == "-" {
-            return refused("names no file");
+            return refused("is standard output; name a file");
         }
         if is_taken(path) {
-            return refused("is a file that is to be read, or the database's own");
+            return refused("is an input or a file of the database; name another file");
         }
         Ok(Self { path, file: None })
     }
@@ -58,7 +59,7 @@ impl<'a> Rejects<'a> {
     }
 }
 
-/// The first rows that were rejected, for people.
+/// The first rejected rows, for people.
 #[derive(Default)]
 pub(super) struct Shown(Vec<String>);
 
@@ -69,7 +70,7 @@ impl Shown {
         }
     }
 
-    /// Prints them, how many more there are, and how to keep them.
+    /// Prints the rows, the number of further rows, and how to keep all of them.
     pub(super) fn print(&self, rejected: u64, are_kept: bool) {
         let hint = if are_kept { "" } else { " (keep rejected rows with --rejects FILE)" };
         let more = rejected.saturating_sub(self.0.len() as u64);

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use indicatif::HumanBytes;
 
 use super::backup::{Opening, Programs, advance, progress};
@@ -13,13 +14,13 @@ use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The backup; its manifest stands beside it
-    #[arg(value_name = "FILE")]
+    /// Backup file; its manifest must be in the same folder
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Do not ask
-    #[arg(long)]
+    /// Restore without asking
+    #[arg(short, long)]
     yes: bool,
-    /// On PostgreSQL: let all belong to who restores, and leave the rights of others out
+    /// PostgreSQL only: make the current user the owner of all objects, and restore no privileges
     #[arg(long)]
     no_owner: bool,
     #[command(flatten)]
@@ -33,7 +34,7 @@ impl Args {
         let url = context.url()?;
         let planned = backup::plan(&url, &self.file)?;
         if !self.yes && !agreed(&planned)? {
-            return Err(Error::invalid("the restore", "was not agreed to; nothing was changed"));
+            return Err(Error::invalid("the restore", "was declined; nothing was changed"));
         }
         let options = Restore {
             file: self.file,
@@ -59,17 +60,18 @@ impl Args {
             context.say(&format!("applied {name}\n"))?;
         }
         if let Some(kept) = &restored.kept {
-            context
-                .say(&format!("what stood there before is kept as {kept}; remove it when all is well\n"))?;
+            context.say(&format!(
+                "the former database is kept as {kept}; remove it when the restored one works\n"
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The longest answer that is read.
+/// Maximum length of an answer, in bytes.
 const ANSWER: u64 = 80;
 
-/// Shows what is replaced and asks.
+/// Shows what is replaced and asks for confirmation.
 fn agreed(planned: &Planned) -> Result<bool> {
     let Planned { backup, database, replaced_bytes, replaced_rows, .. } = planned;
     let of = match (&backup.database, backup.created_at, backup.rows) {
@@ -78,7 +80,7 @@ fn agreed(planned: &Planned) -> Result<bool> {
     };
     output::message(&format!("backup    {} ({of})", backup.file.display()));
     let replaced = match (replaced_bytes, replaced_rows) {
-        (None, _) => format!("nothing: {database} is not there yet"),
+        (None, _) => format!("nothing: {database} does not exist yet"),
         (Some(bytes), Some(rows)) => format!("{database} ({rows} rows, {})", HumanBytes(*bytes)),
         (Some(bytes), None) => format!("{database} ({}; its rows cannot be counted)", HumanBytes(*bytes)),
     };
@@ -86,7 +88,7 @@ fn agreed(planned: &Planned) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(Error::invalid(
             "the restore",
-            "has to be agreed to; give --yes where nobody can be asked",
+            "needs a confirmation, and standard input is not a terminal; confirm with --yes",
         ));
     }
     output::prompt("The current database is kept next to it. Continue? [y/N] ");

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Context;
+use super::complete::{niche, reviews, runs};
 use super::duration::duration;
 use super::values::{OfChannel, Paging, by_setting};
+use super::words::words;
 use viraldb::Result;
 use viraldb::compilation::{Overdue, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
 
@@ -21,41 +23,41 @@ pub(super) struct Args {
 enum Command {
     /// List reviews, newest first
     List {
-        /// Only of this run
-        #[arg(long, value_name = "ID", conflicts_with = "open")]
+        /// Show only reviews of this run
+        #[arg(long, value_name = "ID", conflicts_with = "open", add = runs())]
         run: Option<PipelineRunId>,
-        /// Only those that wait for an answer and are not held, longest waiting first
+        /// Show only reviews without an answer that are not held, longest waiting first
         #[arg(long, conflicts_with = "after")]
         open: bool,
         #[command(flatten)]
         page: Paging<ReviewLogId>,
     },
-    /// Ask for a review of a running run
+    /// Send a running run to review
     Send {
-        /// Number of the run
-        #[arg(value_name = "RUN")]
+        /// Id of the run
+        #[arg(value_name = "PIPELINE_RUN_ID", add = runs())]
         run: PipelineRunId,
     },
-    /// Answer a review, which moves its run
+    /// Record the answer to a review, and move its run accordingly
     Answer {
-        /// Number of the review
-        #[arg(value_name = "ID")]
+        /// Id of the review
+        #[arg(value_name = "ID", add = reviews())]
         id: ReviewLogId,
-        /// approve, reject, hold, skip or redo_script
-        #[arg(value_name = "ANSWER")]
-        action: String,
-        /// What comes with it: after skip the ranks of the clips, such as 4,7; else words
-        #[arg(value_name = "DETAIL")]
+        /// Answer
+        #[arg(value_name = "ACTION", value_parser = words(ReviewAction::ALL, ReviewAction::as_str))]
+        action: ReviewAction,
+        /// Details of the answer: for skip the ranks of the clips, such as 4,7; otherwise any text
+        #[arg(value_name = "RESPONSE_DETAIL")]
         detail: Vec<String>,
     },
-    /// Hold the reviews that nobody has answered in time
+    /// Hold the reviews that were not answered in time
     Hold {
         #[arg(long, value_name = "TIME", value_parser = duration, help = by_setting(
-            "Time a person has to answer, such as 4h", "review_timeout_hours"
+            "Time to answer, such as 4h", "review_timeout_hours"
         ))]
         after: Option<Duration>,
-        /// Only reviews of this niche's runs
-        #[arg(long, value_name = "NAME")]
+        /// Hold only reviews of runs of this niche
+        #[arg(long, value_name = "NICHE", add = niche())]
         niche: Option<String>,
         #[command(flatten)]
         of: OfChannel,
@@ -82,7 +84,6 @@ impl Args {
                 told(context, &review, "is open")?;
             }
             Command::Answer { id, action, detail } => {
-                let action: ReviewAction = action.parse()?;
                 let detail = (!detail.is_empty()).then(|| detail.join(" "));
                 let review = db.write(|c| ReviewLog::answer(c, id, action, detail.as_deref()))?;
                 told(context, &review, &format!("is answered: {action}"))?;

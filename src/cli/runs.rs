@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::complete::{niche, runs};
 use super::duration::duration;
 use super::output::{Output, visible};
 use super::values::{OfChannel, Paging, by_setting, none_in};
-use super::{Context, Format};
+use super::words::words;
+use super::{Context, Format, clips, scripts, shorts};
 use viraldb::compilation::{
     Choose, Clip, Cycle, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView,
 };
@@ -24,54 +26,54 @@ pub(super) struct Args {
 enum Command {
     /// List runs, newest first
     List {
-        /// Only of this niche
-        #[arg(long, value_name = "NAME")]
+        /// Show only runs of this niche
+        #[arg(long, value_name = "NICHE", add = niche())]
         niche: Option<String>,
-        /// Only with this status: pending, running, review, approved, uploaded or failed
-        #[arg(long, value_name = "STATUS")]
-        status: Option<String>,
+        /// Show only runs with this status
+        #[arg(long, value_name = "STATUS", value_parser = words(RunStatus::ALL, RunStatus::as_str))]
+        status: Option<RunStatus>,
         #[command(flatten)]
         page: Paging<PipelineRunId>,
     },
     /// Show a run with its clips, scripts, audio, shorts, reviews and errors
     Show {
-        /// Number of the run
-        #[arg(value_name = "ID")]
+        /// Id of the run
+        #[arg(value_name = "ID", add = runs())]
         id: PipelineRunId,
     },
-    /// Make the run of a niche for a cycle, unless it is there
+    /// Create the run of a niche for the current cycle, unless it exists
     Start {
-        /// The niche, such as gaming
-        #[arg(value_name = "NICHE")]
+        /// Niche, such as gaming
+        #[arg(value_name = "NICHE", add = niche())]
         niche: String,
         #[arg(long, value_name = "TIME", value_parser = duration, help = by_setting(
             "Length of the current cycle, such as 6h; cycles are counted from 1970-01-01 UTC", "cycle_hours"
         ))]
         cycle: Option<Duration>,
-        /// Start of another cycle, such as 2026-11-21T06:00:00Z
+        /// Start of the cycle, instead of the current one, such as 2026-11-21T06:00:00Z
         #[arg(long, value_name = "TIME", requires = "end")]
         start: Option<Timestamp>,
-        /// End of that cycle
+        /// End of the cycle
         #[arg(long, value_name = "TIME", requires = "start")]
         end: Option<Timestamp>,
         #[command(flatten)]
         of: OfChannel,
     },
-    /// Choose the best pending videos of its niche for a run; they count as used from then on
+    /// Choose the best pending videos of the niche for a run, and mark them as used
     Choose {
-        /// Number of the run
-        #[arg(value_name = "ID")]
+        /// Id of the run
+        #[arg(value_name = "ID", add = runs())]
         id: PipelineRunId,
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), help = by_setting(
-            "Maximum number of videos to choose; the default is a number of clips of the run", "max_clips"
+            "Maximum number of videos to choose, instead of the room that max_clips leaves", "max_clips"
         ))]
         limit: Option<i64>,
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), help = by_setting(
-            "Fail if the run would have fewer clips", "min_clips"
+            "Minimum number of clips of the run; fail if it would have fewer", "min_clips"
         ))]
         min_clips: Option<i64>,
         #[arg(long, value_name = "SCORE", help = by_setting(
-            "Minimum viral score; videos without one pass", "min_viral_score"
+            "Minimum viral score; videos without a score pass", "min_viral_score"
         ))]
         min_score: Option<f64>,
         #[command(flatten)]
@@ -79,20 +81,20 @@ enum Command {
     },
     /// Move a run to its next status
     Move {
-        /// Number of the run
-        #[arg(value_name = "ID")]
+        /// Id of the run
+        #[arg(value_name = "ID", add = runs())]
         id: PipelineRunId,
-        /// running, review, approved, uploaded, or failed
-        #[arg(value_name = "STATUS")]
-        status: String,
-        /// Why it failed
+        /// New status
+        #[arg(value_name = "STATUS", value_parser = words(RunStatus::ALL, RunStatus::as_str))]
+        status: RunStatus,
+        /// Why the run failed; only with failed
         #[arg(long, value_name = "TEXT")]
         error: Option<String>,
     },
     /// Put failed runs back to pending
     Retry {
-        /// Numbers of the runs
-        #[arg(value_name = "ID", required = true)]
+        /// Ids of the runs
+        #[arg(value_name = "ID", required = true, add = runs())]
         ids: Vec<PipelineRunId>,
     },
 }
@@ -105,7 +107,6 @@ impl Args {
         let db = context.database()?;
         match self.command {
             Command::List { niche, status, page } => {
-                let status = status.map(|word| word.parse::<RunStatus>()).transpose()?;
                 let filter = PipelineRunFilter { niche: niche.as_deref(), status };
                 let runs = db.read(|c| PipelineRun::list(c, &filter, &page.into()))?;
                 context.list_or(&runs, LISTED, || none_in(&db, niche.as_deref(), "no runs"))?;
@@ -127,19 +128,18 @@ impl Args {
             }
             Command::Choose { id, limit, min_clips, min_score, of } => {
                 let how = Choose { channel: of.id(&db)?, limit, min_clips, min_viral_score: min_score };
-                let clips = db.write(|c| Clip::choose_best(c, id, how))?;
+                let chosen = db.write(|c| Clip::choose_best(c, id, how))?;
                 context.list(
-                    &clips,
-                    CLIPS,
+                    &chosen,
+                    clips::SHOWN,
                     "no videos were chosen: the run has enough clips, or no video is good enough",
                 )?;
             }
-            Command::Move { id, status, error } => {
-                let to: RunStatus = status.parse()?;
+            Command::Move { id, status: to, error } => {
                 if error.is_some() && to != RunStatus::Failed {
                     return Err(Error::invalid(
                         "--error",
-                        format!("does not go with {to}, only with failed"),
+                        format!("is only for the status failed, not for {to}"),
                     ));
                 }
                 let run = db.write(|c| match (to, &error) {
@@ -167,16 +167,6 @@ fn line(run: &PipelineRun) -> String {
     format!("run {id} of {niche} ({cycle_start} to {cycle_end}) is {status}")
 }
 
-const CLIPS: &[&str] = &[
-    "id",
-    "rank_position",
-    "discovered_video_id",
-    "start_time_seconds",
-    "end_time_seconds",
-    "extraction_method",
-    "clip_file_path",
-];
-
 fn show(out: &mut Output, view: &RunView) -> Result<()> {
     let run = &view.run;
     out.text(&format!("{}\n", visible(&line(run))))?;
@@ -187,14 +177,14 @@ fn show(out: &mut Output, view: &RunView) -> Result<()> {
             out.text(&format!("{what}: {}\n", visible(text)))?;
         }
     }
-    out.section("clips", &view.clips, CLIPS)?;
-    out.section("scripts", &view.scripts, &["id", "generated_at", "llm_model_used", "opening_text"])?;
+    out.section("clips", &view.clips, clips::SHOWN)?;
+    out.section("scripts", &view.scripts, scripts::SHOWN)?;
     out.section(
         "audio",
         &view.tts_audio,
         &["id", "generated_at", "engine_used", "voice_profile", "audio_file_path"],
     )?;
-    out.section("shorts", &view.shorts, &["id", "clip_id", "status", "title", "youtube_url"])?;
+    out.section("shorts", &view.shorts, shorts::SHOWN)?;
     out.section(
         "reviews",
         &view.reviews,

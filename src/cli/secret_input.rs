@@ -1,4 +1,4 @@
-//! Secrets, typed at a terminal or read from a file.
+//! Secrets that are typed at a terminal or read from a file.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -8,22 +8,22 @@ use viraldb::private::bounded;
 use viraldb::secrets::Secret;
 use viraldb::{Error, Result};
 
-/// The secret that is to be set.
+/// Reads the secret to store.
 pub(super) fn secret(file: Option<&Path>) -> Result<Secret> {
     let secret = if file.is_none() && io::stdin().is_terminal() {
-        let typed = rpassword::prompt_password("secret (does not show): ");
+        let typed = rpassword::prompt_password("secret (input is hidden): ");
         typed.map_err(|error| Error::io("the terminal", error))?.into()
     } else {
-        // The most that is sealed, and the end of the line.
+        // The maximum length of a secret, and the end of the line.
         without_newline(read(file.unwrap_or(Path::new("-")), bounded::BY_HAND + 2)?)
     };
     if secret.reveal().is_empty() {
-        return Err(Error::invalid("the secret", "is empty; `viraldb secrets clear` takes one away"));
+        return Err(Error::invalid("the secret", "is empty; remove a secret with `viraldb secrets clear`"));
     }
     Ok(secret)
 }
 
-/// A text as a secret, without the end of its line.
+/// Converts text to a secret, without the newline at its end.
 pub(super) fn without_newline(mut text: String) -> Secret {
     if text.ends_with('\n') {
         text.pop();

@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::complete::channels;
 use super::secret_input::{secret, without_newline};
 use super::values::{find_channel, read, user};
 use super::{Context, Format};
@@ -23,37 +24,39 @@ pub(super) struct Args {
     command: Command,
 }
 
-/// Keys come from VIRALDB_KEY or the file that VIRALDB_KEY_FILE names.
+/// Keys come from VIRALDB_KEY, or from the file that VIRALDB_KEY_FILE names.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a key and print it
+    /// Generate a key and print it
     Keygen {
-        /// Write it to a new file that only you may read instead
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        /// Write the key to a new file that only you may read
+        #[arg(short, long, alias = "out", value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
     },
-    /// What is sealed, and under which keys
+    /// Show which values are encrypted, and with which keys
     Status,
-    /// Seal every value anew under the first key; run it again if it was stopped
+    /// Encrypt every value again with the first key
+    ///
+    /// If rotate is interrupted, run it again to continue.
     Rotate {
-        /// Values in each transaction
+        /// Values per transaction
         #[arg(long, value_name = "N", default_value_t = secrets::BATCH, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         batch: u32,
     },
-    /// Open every sealed value and name those that do not open; exit 4 if there are any
+    /// Decrypt every value; exit code 4 means that some cannot be decrypted
     Verify,
-    /// Seal a secret, read from standard input; one newline at its end is cut
+    /// Store a secret encrypted; it is read from standard input
     Set {
         #[command(flatten)]
         place: At,
-        /// Read it from this file instead
-        #[arg(long, value_name = "FILE")]
+        /// Read the secret from this file instead of standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         from_file: Option<PathBuf>,
-        /// A secret by mistake, which the error of an unknown argument would show
+        /// Catches a secret that was given as an argument; the error of an unknown argument would print it
         #[arg(hide = true)]
         stray: Option<String>,
     },
-    /// Say under which key a secret is sealed and whether it opens
+    /// Show the key of a secret and whether it can be decrypted
     Get {
         #[command(flatten)]
         place: At,
@@ -61,38 +64,38 @@ enum Command {
         #[arg(long)]
         reveal: bool,
     },
-    /// Take a secret away
+    /// Remove a secret
     Clear {
         #[command(flatten)]
         place: At,
     },
-    /// Seal anew what the Python applications sealed as Fernet tokens
+    /// Encrypt again what the Python applications stored as Fernet tokens
     ImportFernet {
-        /// File that holds their key; - is standard input
-        #[arg(long, value_name = "FILE")]
+        /// File with the key of the applications; - reads standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         key_file: PathBuf,
-        /// Their salt: text, or hex:… or base64:…
+        /// Salt of the applications: text, hex:… or base64:…
         #[arg(long, value_name = "SALT")]
         salt: String,
-        /// Only count what opens
-        #[arg(long)]
+        /// Count the tokens that can be decrypted, and change nothing
+        #[arg(short = 'n', long)]
         dry_run: bool,
     },
 }
 
-/// The place of a secret.
+/// Which secret.
 #[derive(Debug, clap::Args)]
 struct At {
-    /// Of this channel: its id, or YouTube's
-    #[arg(long, value_name = "ID", required_unless_present = "setting", requires = "of_channel")]
+    /// A secret of this channel, by its id or YouTube's
+    #[arg(long, value_name = "ID", add = channels(), required_unless_present = "setting", requires = "of_channel")]
     channel: Option<String>,
-    /// Its API credentials
+    /// The API credentials of the channel
     #[arg(long, group = "of_channel", requires = "channel")]
     credentials: bool,
-    /// The secret of its repository
+    /// The secret of the channel's GitHub repository
     #[arg(long, group = "of_channel", requires = "channel")]
     github_key: bool,
-    /// The setting with this key
+    /// A secret setting, by its key
     #[arg(long, value_name = "KEY", conflicts_with_all = ["channel", "of_channel"])]
     setting: Option<String>,
 }
@@ -109,10 +112,10 @@ impl At {
     }
 }
 
-const KEYS: &[&str] = &["key", "seals", "given", "values", "first used", "retired"];
-const COLUMNS: &[&str] = &["column", "sealed", "not sealed", "empty"];
+const KEYS: &[&str] = &["key", "encrypts", "given", "values", "first used", "retired"];
+const COLUMNS: &[&str] = &["column", "encrypted", "unencrypted", "empty"];
 
-/// What `verify` exits with when a value does not open, and `rotate` when one is left.
+/// Exit code of `verify` if a value cannot be decrypted, and of `rotate` if a value is left.
 const FAILED: u8 = 4;
 
 impl Args {
@@ -122,7 +125,7 @@ impl Args {
 
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         match self.command {
-            Command::Keygen { out } => keygen(context, out.as_deref())?,
+            Command::Keygen { output } => keygen(context, output.as_deref())?,
             Command::Status => {
                 let keyring = Keyring::from_env()?;
                 let status = context.database()?.read(|c| secrets::status(c, &keyring))?;
@@ -134,13 +137,13 @@ impl Args {
                 let bar = progress(context);
                 let resealed = secrets::rotate(&db, &keyring, batch, &mut |at| advance(&bar, at));
                 bar.finish_and_clear();
-                return report(context, "sealed anew", &resealed?);
+                return report(context, "encrypted again", &resealed?);
             }
             Command::Verify => return verify(context),
             Command::Set { place, from_file, stray } => {
                 if stray.is_some() {
                     let reason =
-                        "is no argument, which every user of the machine can see; give it on standard input";
+                        "must not be an argument, because other users can see it; give it on standard input";
                     return Err(Error::invalid("a secret", reason));
                 }
                 let keyring = Keyring::from_env()?;
@@ -158,7 +161,7 @@ impl Args {
                     Ok((place, key))
                 })?;
                 let said = json!({ "place": place.to_string(), "key": key });
-                context.done(&format!("set {place}, sealed with key {key}"), &said)?;
+                context.done(&format!("set {place}, encrypted with key {key}"), &said)?;
             }
             Command::Get { place, reveal } => {
                 let keyring = Keyring::from_env()?;
@@ -174,12 +177,12 @@ impl Args {
                 }
                 match (reveal, context.output.format) {
                     (true, Format::Table) => context.output.raw(&format!("{}\n", secret.reveal()))?,
-                    _ => context.done(&format!("{place} is {sealed}, and opens"), &said)?,
+                    _ => context.done(&format!("{place} is {sealed}, and can be decrypted"), &said)?,
                 }
             }
             Command::Clear { place } => {
                 let user = user()?;
-                // It needs no key; with one, the history tells which secret it was.
+                // The key is optional: with it, the history records which secret it was.
                 let keyring = Keyring::from_env().ok();
                 let (place, cleared) = context.database()?.write(|c| {
                     let place = place.find(c)?;
@@ -189,7 +192,7 @@ impl Args {
                     };
                     Ok((place, cleared))
                 })?;
-                let text = if cleared { "cleared" } else { "nothing in" };
+                let text = if cleared { "removed" } else { "nothing stored in" };
                 let said = json!({ "place": place.to_string(), "cleared": cleared });
                 context.done(&format!("{text} {place}"), &said)?;
             }
@@ -206,7 +209,7 @@ impl Args {
                 bar.finish_and_clear();
                 return report(
                     context,
-                    if dry_run { "would be sealed anew" } else { "sealed anew" },
+                    if dry_run { "would be encrypted again" } else { "encrypted again" },
                     &resealed?,
                 );
             }
@@ -223,12 +226,12 @@ fn keygen(context: &mut Context, out: Option<&Path>) -> Result<()> {
             Format::Table => context.output.raw(&format!("{}\n", text.reveal()))?,
             _ => context.output.object(&json!({ "id": key.id(), "key": text.reveal() }))?,
         }
-        return context.output.deliver("nobody has the key; run the command again");
+        return context.output.deliver("the key is lost; run the command again");
     };
     if let Ok(DatabaseUrl::File(database)) = context.url().and_then(|url| url.parse())
         && is_of_database(&database, path)
     {
-        let what = format!("--out {}", path.display());
+        let what = format!("--output {}", path.display());
         return Err(Error::invalid(what, "is a file of the database itself"));
     }
     key.write_new(path)?;
@@ -266,7 +269,7 @@ fn show(context: &mut Context, status: &Status) -> Result<()> {
 fn verify(context: &mut Context) -> Result<ExitCode> {
     let keyring = Keyring::from_env()?;
     let db = context.database()?;
-    // For people and as JSON Lines each is printed as it is found, however many there are.
+    // A table and JSON Lines print each failure at once, so memory does not grow with their number.
     let mut failures = Vec::new();
     let verified = secrets::verify(&db, &keyring, &mut |failure| match context.output.format {
         Format::Table => context.output.text(&format!("{}\n", line(&failure))),
@@ -277,7 +280,9 @@ fn verify(context: &mut Context) -> Result<ExitCode> {
         }
     })?;
     match context.output.format {
-        Format::Table => context.say(&format!("{} open, {} do not\n", verified.opened, verified.failed))?,
+        Format::Table => {
+            context.say(&format!("{} can be decrypted, {} cannot\n", verified.opened, verified.failed))?
+        }
         Format::Jsonl => {}
         Format::Csv => context.output.rows(&failures, &[])?,
         Format::Json => context
@@ -292,15 +297,15 @@ fn line(failure: &secrets::Failure) -> String {
     super::output::visible(&format!("{table}.{column} of {row} {reason}"))
 }
 
-/// What was sealed anew, and what could not be; exit 4 if there is any of these.
+/// Prints how many values were encrypted again, and which values could not be. Returns exit code 4 if any could not be.
 fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<ExitCode> {
     let Resealed { resealed: count, failed, failures, left, .. } = resealed;
     let mut text = format!("{count} {verb}");
     if *failed > 0 {
-        text += &format!(", {failed} left as they are, which do not open");
+        text += &format!(", {failed} unchanged because they cannot be decrypted");
     }
     if *left > 0 {
-        text += &format!(", {left} written by others meanwhile: run it again");
+        text += &format!(", {left} left because another program changed them; run the command again");
     }
     context.done(&text, resealed)?;
     if context.output.format == Format::Table {
@@ -308,13 +313,13 @@ fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<Exit
             context.output.text(&format!("  {}\n", line(failure)))?;
         }
         if *failed > failures.len() as u64 {
-            context.output.text("  and more: `viraldb secrets verify` names them all\n")?;
+            context.output.text("  and more; `viraldb secrets verify` lists all of them\n")?;
         }
     }
     Ok(if *failed == 0 && *left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-/// Progress by values, on a terminal only.
+/// Returns a progress bar that counts values. It is hidden when stderr is not a terminal.
 fn progress(context: &Context) -> ProgressBar {
     if context.quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -14,12 +14,12 @@ use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Add the size of each table and its indexes; on SQLite the whole file is read for it
+    /// Also show the size of each table and its indexes; on SQLite this reads the whole file
     #[arg(long)]
     sizes: bool,
 }
 
-/// What a status is printed from.
+/// The status as it is printed for programs.
 #[derive(serde::Serialize)]
 struct Document {
     #[serde(flatten)]
@@ -71,7 +71,7 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
         write!(out, " · WAL {}", HumanBytes(wal))?;
     }
     if let Some(rows) = status.unfinished_transfer {
-        write!(out, "\ntransfer         not ended, {rows} rows so far")?;
+        write!(out, "\ntransfer         unfinished, {rows} rows so far")?;
     }
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));

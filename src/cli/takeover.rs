@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::ValueHint;
 use indicatif::ProgressBar;
 
 use super::rejects::{Rejects, Shown};
+use super::words::words;
 use super::{Context, Format};
 use viraldb::ops::takeover::{self, Application, Options, Progress, Report};
 use viraldb::private::files::is_of_database;
@@ -13,30 +15,31 @@ use viraldb::private::quote::{short, visible};
 use viraldb::secrets::Keyring;
 use viraldb::{DatabaseUrl, Result};
 
-/// Known are viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. The source is only
-/// read. Credentials that it keeps unencrypted are sealed with the key of VIRALDB_KEY or VIRALDB_KEY_FILE, or left out.
+/// viraldb knows viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. It only reads the
+/// source. Credentials that the source keeps unencrypted are encrypted with the key of VIRALDB_KEY or VIRALDB_KEY_FILE.
+/// Without a key they are left out.
 ///
-/// Other programs can write to a SQLite target meanwhile. If the takeover is interrupted, run the same command again: it
-/// copies the rows that are missing.
+/// Other programs can write to the target at the same time. If the takeover is interrupted, run the same command again: it
+/// copies the missing rows.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The application's database: the path of a SQLite file, sqlite://PATH, or postgres://USER@HOST/NAME
+    /// Database of the application: a path, sqlite://PATH, or postgres://USER@HOST/NAME
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// The database to take it into, made or migrated if it has to be [default: the database of --database-url]
+    /// Database to import into; created or migrated if necessary [default: that of --database-url]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The application, if the tables do not tell: viral_channel, channel-manager, viralforge
-    #[arg(long, value_name = "NAME")]
+    /// Application, if viraldb does not recognize its tables
+    #[arg(long, value_name = "NAME", value_parser = words(Application::ALL, Application::as_str))]
     application: Option<Application>,
-    /// Keep rejected rows here, as JSON Lines
-    #[arg(long, value_name = "FILE")]
+    /// Write rejected rows to this file, as JSON Lines
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     rejects: Option<PathBuf>,
-    /// Take nothing if a row of the source is rejected
+    /// Import nothing if any row is rejected
     #[arg(long)]
     strict: bool,
-    /// Only say what would be taken
-    #[arg(long)]
+    /// Print what would be imported, and import nothing
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 
@@ -88,7 +91,7 @@ impl Args {
     }
 }
 
-/// The file that a source or a target is, if it is one.
+/// Returns the file of a source or a target on SQLite.
 fn file_of(name: &str) -> Option<PathBuf> {
     match name.parse() {
         Ok(DatabaseUrl::File(path)) => Some(path),
@@ -127,26 +130,26 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
     Ok(())
 }
 
-/// What else there is to know, for people.
+/// Further notes for people.
 fn notes(report: &Report) -> Vec<String> {
     let sum = |of: fn(&takeover::Taken) -> u64| report.tables.iter().map(of).sum::<u64>();
     let (emptied, sealed, withheld) = (sum(|t| t.emptied), sum(|t| t.sealed), sum(|t| t.withheld));
     let mut notes = Vec::new();
     if emptied > 0 {
-        notes.push(format!("{emptied} references to rows that are not there are empty now"));
+        notes.push(format!("{emptied} references to missing rows are NULL now"));
     }
     if sealed > 0 {
-        notes.push(format!("{sealed} credentials that were not encrypted are sealed now"));
+        notes.push(format!("{sealed} unencrypted credentials are encrypted now"));
     }
     if withheld > 0 {
         notes.push(format!(
-            "{withheld} credentials are left out, because they were not encrypted and there is no key to seal them; \
-             give one in VIRALDB_KEY, or set them with `viraldb secrets set`"
+            "{withheld} unencrypted credentials were left out, because no key was given to encrypt them; set VIRALDB_KEY and \
+             run the command again, or set them with `viraldb secrets set`"
         ));
     }
     if !report.left.is_empty() {
         let list: Vec<String> = report.left.iter().map(|name| visible(&short(name))).collect();
-        notes.push(format!("without a place here: {}", list.join(", ")));
+        notes.push(format!("not imported, because viraldb has no such table: {}", list.join(", ")));
     }
     notes
 }

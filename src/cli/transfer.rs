@@ -10,22 +10,22 @@ use viraldb::ops::transfer::{self, Existing, Options, Phase, Plan, Progress, Rep
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The database to copy; it is read at one moment and not changed
+    /// Database to copy; viraldb reads one snapshot of it and changes nothing
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The database to copy it to; made or migrated if it has to be
+    /// Database to copy to; created or migrated if necessary
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Go on with a transfer that was interrupted; a target that is a complete copy is left as it is
+    /// Continue an interrupted transfer; a target that is a complete copy is not changed
     #[arg(long, conflicts_with = "replace")]
     resume: bool,
-    /// Delete everything in the target first
+    /// Delete all rows of the target first
     #[arg(long)]
     replace: bool,
-    /// Only say what would be copied
-    #[arg(long)]
+    /// Print what would be copied, and copy nothing
+    #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Rows in each transaction
+    /// Rows per transaction
     #[arg(long, value_name = "N", default_value_t = transfer::BATCH, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch: u32,
 }

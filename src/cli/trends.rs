@@ -6,7 +6,9 @@ use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser as NonEmpty;
 
 use super::Context;
+use super::complete::trends;
 use super::values::{OrNull, Paging, changed, given, json_or_null};
+use super::words::words;
 use viraldb::Result;
 use viraldb::generation::{NewTrend, Platform, Trend, TrendChanges, TrendFilter, TrendId};
 
@@ -20,46 +22,49 @@ pub(super) struct Args {
 enum Command {
     /// List trends, newest first
     List {
-        /// Only of this platform: tiktok or youtube
-        #[arg(long, value_name = "PLATFORM")]
-        platform: Option<String>,
+        /// Show only trends of this platform
+        #[arg(long, value_name = "PLATFORM", value_parser = words(Platform::ALL, Platform::as_str))]
+        platform: Option<Platform>,
         #[command(flatten)]
         page: Paging<TrendId>,
     },
     /// Show a trend
     Show {
-        #[arg(value_name = "ID")]
+        /// Id of the trend
+        #[arg(value_name = "ID", add = trends())]
         id: TrendId,
     },
-    /// Add a trend and print its number
+    /// Add a trend and print its id
     Add {
-        /// tiktok or youtube
-        #[arg(value_name = "PLATFORM")]
-        platform: String,
-        /// The platform's id of the video
+        /// Platform of the video
+        #[arg(value_name = "PLATFORM", value_parser = words(Platform::ALL, Platform::as_str))]
+        platform: Platform,
+        /// Id of the video on its platform
         #[arg(value_name = "EXTERNAL_ID", allow_hyphen_values = true, value_parser = NonEmpty::new())]
         external_id: String,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change what is named; an empty value, as in --title "", takes it away
+    /// Change a trend; an empty value, as in --title "", clears a column
     #[command(override_usage = "viraldb trends edit <ID> <OPTIONS>")]
     #[command(mut_group("trend", |group| group.required(true).args(["platform", "external_id"])))]
     Edit {
-        #[arg(value_name = "ID")]
+        /// Id of the trend
+        #[arg(value_name = "ID", add = trends())]
         id: TrendId,
-        /// tiktok or youtube
-        #[arg(long, value_name = "PLATFORM")]
-        platform: Option<String>,
-        /// The platform's id of the video
+        /// Platform of the video
+        #[arg(long, value_name = "PLATFORM", value_parser = words(Platform::ALL, Platform::as_str))]
+        platform: Option<Platform>,
+        /// Id of the video on its platform
         #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = NonEmpty::new())]
         external_id: Option<String>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Delete a trend; nothing goes with it
+    /// Delete a trend
     Remove {
-        #[arg(value_name = "ID")]
+        /// Id of the trend
+        #[arg(value_name = "ID", add = trends())]
         id: TrendId,
     },
 }
@@ -67,34 +72,34 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(id = "trend", multiple = true)]
 struct Fields {
-    /// Title as the platform shows it
+    /// Title of the video
     #[arg(long, value_name = "TEXT")]
     title: Option<OrNull<String>>,
-    /// Who made it
+    /// Creator of the video
     #[arg(long, value_name = "NAME")]
     creator: Option<OrNull<String>>,
-    /// Its hashtags, an array of strings: JSON, or @FILE
+    /// Hashtags, as a JSON array of strings or @FILE
     #[arg(long, value_name = "JSON")]
     hashtags: Option<OrNull<String>>,
-    /// Views
+    /// Number of views
     #[arg(long, value_name = "N")]
     views: Option<OrNull<i64>>,
-    /// Likes
+    /// Number of likes
     #[arg(long, value_name = "N")]
     likes: Option<OrNull<i64>>,
-    /// Comments
+    /// Number of comments
     #[arg(long, value_name = "N")]
     comments: Option<OrNull<i64>>,
-    /// Shares
+    /// Number of shares
     #[arg(long, value_name = "N")]
     shares: Option<OrNull<i64>>,
-    /// Address of the video
+    /// URL of the video
     #[arg(long, value_name = "URL")]
     video_url: Option<OrNull<String>>,
-    /// Address of its picture
+    /// URL of the thumbnail
     #[arg(long, value_name = "URL")]
     thumbnail_url: Option<OrNull<String>>,
-    /// Whatever else is known about it: JSON, or @FILE
+    /// Further information, as JSON or @FILE
     #[arg(long, value_name = "JSON")]
     metadata: Option<OrNull<String>>,
 }
@@ -106,16 +111,15 @@ impl Args {
         let db = context.database()?;
         match self.command {
             Command::List { platform, page } => {
-                let filter = TrendFilter { platform: platform.map(|word| word.parse()).transpose()? };
-                let trends = db.read(|c| Trend::list(c, &filter, &page.into()))?;
-                context.list(&trends, LISTED, "no trends")?;
+                let filter = TrendFilter { platform };
+                let found = db.read(|c| Trend::list(c, &filter, &page.into()))?;
+                context.list(&found, LISTED, "no trends")?;
             }
             Command::Show { id } => {
                 let trend = db.read(|c| Trend::find(c, id))?;
                 context.output.row(&trend)?;
             }
             Command::Add { platform, external_id, fields } => {
-                let platform: Platform = platform.parse()?;
                 let new = NewTrend {
                     title: given(fields.title),
                     creator: given(fields.creator),
@@ -134,7 +138,7 @@ impl Args {
             }
             Command::Edit { id, platform, external_id, fields } => {
                 let changes = TrendChanges {
-                    platform: platform.map(|word| word.parse()).transpose()?,
+                    platform,
                     external_id: external_id.map(Into::into),
                     title: changed(fields.title),
                     creator: changed(fields.creator),

@@ -1,8 +1,9 @@
-//! Values of arguments: what `add` and `edit` take for columns, and pages of lists.
+//! Values of arguments: columns of `add` and `edit`, and pages of lists.
 
 use std::path::Path;
 use std::str::FromStr;
 
+use super::complete::channels;
 use viraldb::compilation::niches;
 use viraldb::config::Registry;
 use viraldb::private::bounded;
@@ -10,14 +11,14 @@ use viraldb::private::quote::{quoted, short};
 use viraldb::republishing::{Channel, ChannelId};
 use viraldb::{Database, DbConnection, Error, Json, Page, Result};
 
-/// Which page of a list to print.
+/// The page of a list to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct Paging<K: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static> {
-    /// Begin behind the row with this id
+    /// Continue after the row with this id
     #[arg(long, value_name = "ID", value_parser = str::parse::<K>)]
     pub(super) after: Option<K>,
-    /// Most rows to print
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+    /// Maximum number of rows to print
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
     pub(super) limit: i64,
 }
 
@@ -27,11 +28,19 @@ impl<K: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync> Fro
     }
 }
 
-/// The channel whose settings count.
+/// Parses a number of rows.
+pub(super) fn at_least_one(text: &str) -> Result<i64> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| Error::invalid(quoted(text), "is not a whole number of at least 1"))
+}
+
+/// The channel whose settings apply.
 #[derive(Debug, clap::Args)]
 pub(super) struct OfChannel {
-    /// Use the settings of this channel: its id, or YouTube's
-    #[arg(long, value_name = "ID")]
+    /// Use the settings of this channel, by its id or YouTube's
+    #[arg(long, value_name = "ID", add = channels())]
     pub(super) channel: Option<String>,
 }
 
@@ -41,21 +50,21 @@ impl OfChannel {
     }
 }
 
-/// The id of a channel that is named by its id or YouTube's.
+/// Returns the id of a channel that is given by its id or YouTube's.
 pub(super) fn channel_id(db: &Database, named: Option<&str>) -> Result<Option<ChannelId>> {
     let find = |id: &str| db.read_newest(|c| find_channel(c, id)).map(|channel| channel.id);
     named.map(find).transpose()
 }
 
-/// The help of an option whose default is a setting. The registry gives its default, so that both always agree.
+/// Returns the help of an option whose default is a setting. The default comes from the registry, so that both agree.
 pub(super) fn by_setting(help: &str, key: &str) -> String {
     let default =
         Registry::default().get(key).map_or_else(|error| error.to_string(), |key| key.default.to_string());
-    // A line of its own, so that clap does not wrap it.
+    // Put the default on its own line, so that clap does not wrap it.
     format!("{help}\n[default: setting {key}, {default}]")
 }
 
-/// A value for a column that may be NULL: an empty one is NULL.
+/// A value for a column that may be NULL: an empty argument means NULL.
 #[derive(Debug, Clone)]
 pub(super) struct OrNull<T>(pub(super) Option<T>);
 
@@ -67,17 +76,17 @@ impl<T: FromStr> FromStr for OrNull<T> {
     }
 }
 
-/// What a new row gets of it.
+/// Returns the value for a new row.
 pub(super) fn given<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<U> {
     value.and_then(|value| value.0).map(Into::into)
 }
 
-/// What a row is changed to.
+/// Returns the value for a changed row: `None` leaves the column alone, `Some(None)` makes it NULL.
 pub(super) fn changed<T, U: From<T>>(value: Option<OrNull<T>>) -> Option<Option<U>> {
     value.map(|value| value.0.map(Into::into))
 }
 
-/// The channel with this id, or with this id of YouTube's.
+/// Finds a channel by its id or by YouTube's.
 pub(super) fn find_channel(c: &mut DbConnection, id: &str) -> Result<Channel> {
     match id.parse() {
         Ok(id) => Channel::find(c, id),
@@ -85,15 +94,15 @@ pub(super) fn find_channel(c: &mut DbConnection, id: &str) -> Result<Channel> {
     }
 }
 
-/// Who is logged in.
+/// Returns the name of the current user.
 pub(super) fn user() -> Result<String> {
     Ok(viraldb::private::variable("USER")?.unwrap_or_else(|| "viraldb".to_owned()))
 }
 
-/// The longest document that is read from a file.
+/// Maximum size of a document that is read from a file, in bytes.
 const DOCUMENT: u64 = 16 << 20;
 
-/// Reads JSON, or behind an `@` the name of a file that holds it.
+/// Parses JSON. An argument that begins with `@` is the name of a file with the JSON.
 pub(super) fn json(text: String) -> Result<Json> {
     let (from, text) = match text.strip_prefix('@') {
         Some(path) => (path.to_owned(), read(Path::new(path), DOCUMENT)?),
@@ -101,15 +110,15 @@ pub(super) fn json(text: String) -> Result<Json> {
     };
     serde_json::from_str(&text)
         .map(Json)
-        .map_err(|error| Error::invalid(from, format!("is not JSON: {error}")))
+        .map_err(|error| Error::invalid(from, format!("is not valid JSON: {error}")))
 }
 
-/// [`json`] for a column that may be NULL.
+/// Parses JSON for a column that may be NULL.
 pub(super) fn json_or_null(value: OrNull<String>) -> Result<Option<Json>> {
     value.0.map(json).transpose()
 }
 
-/// The text of a file, of so many bytes at most; `-` is standard input.
+/// Reads a text file of at most `most` bytes; `-` is standard input.
 pub(super) fn read(path: &Path, most: u64) -> Result<String> {
     if path.as_os_str() == "-" {
         bounded::text(std::io::stdin().lock(), Path::new("standard input"), most)
@@ -118,7 +127,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<String> {
     }
 }
 
-/// The most niches to name.
+/// Maximum number of niches that a message names.
 pub(super) const NICHES: usize = 20;
 
 /// Returns the text for an empty list: `none`, and the known niches if `niche` is not one of them.

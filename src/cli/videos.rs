@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Context;
-use super::values::{Paging, none_in};
+use super::complete::{niche, videos};
+use super::values::{Paging, at_least_one, none_in};
+use super::words::processed;
 use viraldb::Result;
 use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 
@@ -19,32 +21,32 @@ pub(super) struct Args {
 enum Command {
     /// List videos, newest first
     List {
-        /// Only this niche
-        #[arg(long, value_name = "NAME")]
+        /// Show only videos of this niche
+        #[arg(long, value_name = "NICHE", add = niche())]
         niche: Option<String>,
-        /// Only this status: pending, used, skipped, rejected, or 0 to 3
-        #[arg(long, value_name = "STATUS", allow_hyphen_values = true)]
-        status: Option<String>,
+        /// Show only videos with this status
+        #[arg(long, value_name = "STATUS", value_parser = processed())]
+        status: Option<Processed>,
         #[command(flatten)]
         page: Paging<DiscoveredVideoId>,
     },
     /// List the pending videos of a niche, best first
     Pending {
-        /// The niche, such as gaming
-        #[arg(value_name = "NICHE")]
+        /// Niche, such as gaming
+        #[arg(value_name = "NICHE", add = niche())]
         niche: String,
-        /// Most rows to print
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        /// Maximum number of rows to print
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
         limit: i64,
     },
-    /// Set what became of a video
+    /// Mark a video as used, skipped, rejected or pending again
     Mark {
-        /// The platform's own id of the video
-        #[arg(value_name = "VIDEO_ID", allow_hyphen_values = true)]
+        /// Id of the video on its platform
+        #[arg(value_name = "VIDEO_ID", allow_hyphen_values = true, add = videos())]
         video_id: String,
-        /// pending, used, skipped, rejected, or 0 to 3
-        #[arg(value_name = "STATUS", allow_hyphen_values = true)]
-        status: String,
+        /// New status
+        #[arg(value_name = "STATUS", value_parser = processed())]
+        status: Processed,
     },
 }
 
@@ -56,8 +58,7 @@ impl Args {
         let db = context.database()?;
         match self.command {
             Command::List { niche, status, page } => {
-                let processed = status.map(|word| word.parse::<Processed>()).transpose()?;
-                let filter = DiscoveredVideoFilter { niche: niche.as_deref(), processed };
+                let filter = DiscoveredVideoFilter { niche: niche.as_deref(), processed: status };
                 let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &page.into()))?;
                 let none = || none_in(&db, niche.as_deref(), "no videos");
                 context.list_or(&videos, SHOWN, none)?;
@@ -68,7 +69,6 @@ impl Args {
                 context.list_or(&videos, SHOWN, none)?;
             }
             Command::Mark { video_id, status } => {
-                let status = status.parse()?;
                 let video = db.write(|c| DiscoveredVideo::mark(c, &video_id, status))?;
                 context.done(&format!("{} is {}", video.video_id, video.processed), &video)?;
             }

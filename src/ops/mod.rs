@@ -1,18 +1,20 @@
-//! What operators ask of a database and do to it.
+//! Operations: inspecting, maintaining, backing up and copying databases.
 //!
-//! | part | what it does |
+//! | item | purpose |
 //! |---|---|
-//! | [`status`], [`sizes`] | say what is in the database, and how much room each table takes |
-//! | [`doctor`], [`drift`] | look for what is wrong, and compare the schema with the migrations |
-//! | [`backup`] | makes backups, checks, lists and deletes them, and restores one |
-//! | [`prune`], [`optimize`] | delete what is old, and give back room |
-//! | [`export`] | writes rows of tables as JSON Lines or CSV |
-//! | [`transfer`](mod@transfer) | copies a database into another one, between SQLite and PostgreSQL |
-//! | [`takeover`](mod@takeover) | copies the database of a Python application into ours |
+//! | [`status`], [`sizes`] | show the contents of the database and the size of each table |
+//! | [`describe`](fn@describe) | describes the tables: columns, keys, indexes and comments, also as a diagram |
+//! | [`doctor`], [`drift`] | look for problems, and compare the schema with the migrations |
+//! | [`backup`] | creates, verifies, lists, deletes and restores backups |
+//! | [`prune`], [`optimize`] | delete old rows, and free disk space |
+//! | [`export`] | writes the rows of tables as JSON Lines or CSV |
+//! | [`transfer`](mod@transfer) | copies a database into another one, also between SQLite and PostgreSQL |
+//! | [`takeover`](mod@takeover) | copies the database of a Python application into a viraldb database |
 //!
-//! `workspace.rs` is the room that several of them need for temporary files.
+//! `workspace.rs` provides folders for temporary files to several of them.
 
 pub mod backup;
+mod describe;
 mod doctor;
 mod drift;
 mod export;
@@ -26,6 +28,10 @@ pub mod takeover;
 pub mod transfer;
 mod workspace;
 
+pub use describe::{
+    ColumnDescription, Domain, ForeignKey, IndexDescription, TableDescription, describe, dot, markdown,
+    mermaid,
+};
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
 pub use drift::{Difference, Object, drift};
 pub use export::{Destination, Export, Exported, Form, export};

@@ -1,4 +1,4 @@
-//! How much room each table takes.
+//! The size of each table.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -8,34 +8,35 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, Result};
 
-/// Room that a table takes, in bytes.
+/// The size of a table in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
 #[non_exhaustive]
 pub struct TableSize {
-    /// The table.
+    /// The table's name.
     #[diesel(sql_type = Text)]
     pub table: String,
-    /// The table and its indexes.
+    /// Size of the table and its indexes.
     #[diesel(sql_type = BigInt)]
     pub total_bytes: i64,
-    /// Its rows, with long values that stand apart.
+    /// Size of the rows, including long values that are stored separately.
     #[diesel(sql_type = BigInt)]
     pub table_bytes: i64,
-    /// Its indexes.
+    /// Size of the indexes.
     #[diesel(sql_type = BigInt)]
     pub index_bytes: i64,
 }
 
-/// What viraldb keeps for itself.
-const OWN: [&str; 3] = ["viraldb_migrations", "viraldb_config_changes", "viraldb_keys"];
+/// Tables that viraldb uses internally.
+pub(super) const OWN: [&str; 3] = ["viraldb_migrations", "viraldb_config_changes", "viraldb_keys"];
 
-/// The 22 tables, and those that viraldb keeps for itself.
+/// Returns the 22 data tables and the internal tables.
 pub(super) fn tables() -> impl Iterator<Item = &'static str> {
     crate::tables::tables().chain(OWN)
 }
 
-/// The size of each table and its indexes, the largest first. On SQLite this reads the whole file, page by page; what is
-/// left of its size is free pages and SQLite's own tables.
+/// Returns the size of each table and its indexes, the largest first.
+///
+/// On SQLite this reads every page of the file. The rest of the file's size is free pages and SQLite's internal tables.
 pub fn sizes(db: &Database) -> Result<Vec<TableSize>> {
     let names: Vec<String> = tables().map(|table| format!("('{table}')")).collect();
     let names = format!("WITH named (name) AS (VALUES {})", names.join(", "));

@@ -1,8 +1,7 @@
-//! Numbers that are measured again and again: what `analytics`, `channel_statistics` and
-//! `video_statistics` have in common.
+//! Time series of samples, in the tables `analytics`, `channel_statistics` and `video_statistics`.
 //!
-//! Each of these tables holds one series of samples for each video or channel. The functions stand with
-//! the rows: `latest_of` and `latest_of_all`, `growth` and `growth_of`, `thinned`, `thin`.
+//! Each of these tables holds one series of samples per video or channel. The functions are methods of the row types:
+//! `latest_of`, `latest_of_all`, `growth`, `growth_of`, `thinned` and `thin`.
 //!
 //! ```
 //! use viraldb::compilation::{Analytics, NewAnalytics};
@@ -32,7 +31,7 @@
 //! let mut thinning = Thinning::new(to, Every::Week, 1_000)?;
 //! let mut deleted = 0;
 //! while !thinning.is_done() {
-//!     deleted += db.write(|c| Analytics::thin(c, &mut thinning))?; // a short transaction each
+//!     deleted += db.write(|c| Analytics::thin(c, &mut thinning))?; // one short transaction per step
 //! }
 //! assert_eq!(deleted, 2);
 //! # Ok(())
@@ -40,19 +39,20 @@
 //! ```
 
 mod select;
+mod top;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::types::{Timestamp, portable};
 pub(crate) use select::{Select, Series};
+pub(crate) use top::top;
 
-/// Most rows of one step of [`Thinning`]: more would keep the row locks, or SQLite's write lock, for too
-/// long.
+/// Maximum number of rows in one step of [`Thinning`]. More would hold the row locks, or SQLite's write lock, for too long.
 const MOST: u32 = 10_000;
 
 portable! {
-    /// Length of a period, in UTC. The last sample of a period stands for it.
+    /// Length of a period in UTC. The last sample of a period represents the period.
     pub enum Every {
         Hour = "hour",
         Day = "day",
@@ -60,34 +60,36 @@ portable! {
     }
 }
 
-/// A row that was measured at a moment.
+/// A row with the time of its measurement.
 pub trait Sample {
-    /// The moment.
+    /// Returns when the row was measured.
     fn measured_at(&self) -> Timestamp;
 }
 
-/// How numbers grew between two samples: the last one at or before the beginning of a span, or else the
-/// first one in it, and the last one at or before its end. With one sample the two are the same.
+/// The growth of numbers between two samples of a time span.
+///
+/// The first sample is the last one at or before the beginning of the span, or else the first one within the span. The
+/// last sample is the last one at or before the end of the span. If there is only one sample, both are the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Growth<T> {
-    /// The sample to count from.
+    /// The sample at the start.
     pub first: T,
-    /// The sample to count to.
+    /// The sample at the end.
     pub last: T,
 }
 
 impl<T: Sample> Growth<T> {
-    /// Hours between the two samples, which is not always the length of the span that was asked for.
+    /// Returns the hours between the two samples, which can differ from the length of the requested span.
     pub fn hours(&self) -> f64 {
         self.last.measured_at().hours_since(self.first.measured_at())
     }
 
-    /// By how much a count grew; negative if it fell, `None` if one of the samples does not know it.
+    /// Returns by how much a count grew. The result is negative if it fell, and `None` if a sample lacks the count.
     pub fn of<N: Into<Option<i64>>>(&self, count: impl Fn(&T) -> N) -> Option<i64> {
         count(&self.last).into()?.checked_sub(count(&self.first).into()?)
     }
 
-    /// By how much a count grew in an hour; `None` too if no time lies between the samples.
+    /// Returns by how much a count grew per hour. Also returns `None` if no time passed between the samples.
     pub fn per_hour<N: Into<Option<i64>>>(&self, count: impl Fn(&T) -> N) -> Option<f64> {
         let hours = self.hours();
         self.of(count).filter(|_| hours > 0.0).map(|growth| growth as f64 / hours)
@@ -95,45 +97,45 @@ impl<T: Sample> Growth<T> {
 }
 
 impl<T> Growth<T> {
-    /// Rows that come as pairs, the first one before the last one.
+    /// Groups rows that come in pairs: the first sample, then the last one.
     pub(crate) fn of_pairs(rows: Vec<T>) -> Vec<Self> {
         let mut rows = rows.into_iter();
         std::iter::from_fn(|| Some(Self { first: rows.next()?, last: rows.next()? })).collect()
     }
 }
 
-/// The way through one table that leaves one sample for each period, the last, of all that are older than a
-/// moment. Each step is a `thin` of the table and deletes no more than `batch` rows.
+/// The state of thinning one table: of the samples older than a given time, only the last one of each period stays.
 ///
-/// The newest sample of a video or a channel is the last of its period, so it always stays.
+/// Each step is a call of `thin` on the row type and deletes at most `batch` rows. The newest sample of a video or channel
+/// is the last one of its period, so it always stays.
 #[derive(Debug, Clone)]
 pub struct Thinning {
     before: Timestamp,
     every: Every,
     batch: u32,
-    /// Video or channel to go on with.
+    /// The video or channel to continue with.
     subject: Option<String>,
     is_done: bool,
 }
 
 impl Thinning {
-    /// Thins what is older than `before` to one sample for each period, `batch` rows at a time.
+    /// Creates the state for thinning samples older than `before` to one per period, with at most `batch` rows per step.
     ///
     /// # Errors
-    /// `Invalid` if `batch` is not between 1 and 10,000.
+    /// `Invalid` if `batch` is not from 1 to 10,000.
     pub fn new(before: Timestamp, every: Every, batch: u32) -> Result<Self> {
         if !(1..=MOST).contains(&batch) {
-            return Err(Error::invalid("number of rows", format!("is not between 1 and {MOST}")));
+            return Err(Error::invalid("number of rows", format!("must be from 1 to {MOST}, got {batch}")));
         }
         Ok(Self { before, every, batch, subject: None, is_done: false })
     }
 
-    /// Whether the last step came to the end of the table.
+    /// Returns true if the last step reached the end of the table.
     pub const fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// Takes what a step found, and returns the rows to delete.
+    /// Records the rows that a step found, and returns the ids of the rows to delete.
     pub(crate) fn take<Id>(&mut self, found: Vec<(Id, String)>) -> Vec<Id> {
         self.is_done = found.len() < self.batch as usize;
         let (ids, mut subjects): (Vec<Id>, Vec<String>) = found.into_iter().unzip();
@@ -142,7 +144,14 @@ impl Thinning {
     }
 }
 
-/// Refuses a span that ends before it begins.
+/// Rejects a span that ends before it begins.
 fn check_span(from: Timestamp, to: Timestamp) -> Result<()> {
-    if from > to { Err(Error::invalid(format!("{from} to {to}"), "ends before it begins")) } else { Ok(()) }
+    if from > to {
+        Err(Error::invalid(
+            format!("the period from {from} to {to}"),
+            "ends before it begins; swap the two times",
+        ))
+    } else {
+        Ok(())
+    }
 }

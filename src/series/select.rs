@@ -1,7 +1,7 @@
-//! The statements over a series, the same for each of the tables.
+//! The SQL statements on a series, shared by all tables with samples.
 //!
-//! What is looked for is found by steps down the index of the series: it is not read through, however long
-//! it is. Only [`Which::Between`] reads what lies between.
+//! The statements jump from entry to entry in the index of the series, so they do not read a series completely, however
+//! long it is. Only [`Which::Between`] reads all rows of its span.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -20,40 +20,42 @@ use crate::types::sql::{Text, Timestamptz};
 
 /// A table of samples.
 pub(crate) trait Series: diesel::Table {
-    /// Its name.
+    /// Name of the table.
     const NAME: &'static str;
-    /// Column of what was measured.
+    /// The column with the video or channel that was measured.
     const SUBJECT: &'static str;
-    /// Type of that column on PostgreSQL.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // on SQLite it is text
+    /// The type of that column on PostgreSQL.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // always text on SQLite
     const SUBJECT_TYPE: &'static str;
-    /// Column of when it was measured.
+    /// The column with the time of the measurement.
     const TIME: &'static str;
-    /// The index that begins with these two.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL finds it
+    /// The index that begins with these two columns.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL chooses it without a hint
     const INDEX: &'static str;
 }
 
-/// Rows of a series.
+/// A query for rows of a series.
 pub(crate) struct Select<T: Series> {
     columns: T::AllColumns,
     which: Which,
 }
 
-/// Which rows.
+/// Which rows to select. A subject is the video or channel that was measured.
 enum Which {
-    /// The newest of each in a JSON array.
+    /// The newest row of each subject in a JSON array.
     LatestOf(String),
-    /// The newest of each behind this one.
+    /// The newest row of each subject after the given one, with a limit.
     LatestBehind(Option<String>, i64),
-    /// The first and the last of a span, for each in a JSON array; the moments right behind its two ends.
+    /// The first and the last row of a span, for each subject in a JSON array. The times are just after the two ends.
     Ends(String, Timestamp, Timestamp),
-    /// All of a span, or the last of each period.
+    /// All rows of a subject in a span, or only the last one of each period.
     Between(String, Timestamp, Timestamp, Option<Every>),
 }
 
-/// Each once, in the order given, as a JSON array: one parameter however many they are, so that the
-/// statement stays prepared and its plan does not depend on their number.
+/// Returns the distinct subjects as a JSON array, in the order given.
+///
+/// An array is a single parameter for any number of subjects. The prepared statement is therefore reused, and its plan does
+/// not depend on the number.
 fn listed(subjects: impl IntoIterator<Item: Display>) -> String {
     let mut seen = HashSet::new();
     let subjects = subjects.into_iter().map(|subject| subject.to_string());
@@ -65,29 +67,29 @@ impl<T: Series> Select<T> {
         Self { columns: T::all_columns(), which }
     }
 
-    /// The newest row of each, in the order given.
+    /// Selects the newest row of each subject, in the order given.
     pub fn latest_of(subjects: impl IntoIterator<Item: Display>) -> Self {
         Self::new(Which::LatestOf(listed(subjects)))
     }
 
-    /// The newest row of each there is, in their order.
+    /// Selects the newest row of each subject on a page of all subjects, ordered by subject.
     pub fn latest_of_all<K: Display>(page: &Page<K>) -> Self {
         Self::new(Which::LatestBehind(page.after.as_ref().map(ToString::to_string), page.at_most()))
     }
 
-    /// Two rows for each that was measured at or before `to`, in the order given; see [`super::Growth`].
+    /// Selects two rows for each subject measured at or before `to`, in the order given. See [`super::Growth`].
     pub fn ends(subjects: impl IntoIterator<Item: Display>, from: Timestamp, to: Timestamp) -> Result<Self> {
         check_span(from, to)?;
         let behind = |at| at + Duration::from_micros(1);
         Ok(Self::new(Which::Ends(listed(subjects), behind(from), behind(to))))
     }
 
-    /// The rows from `from` until before `to`, oldest first.
+    /// Selects the rows from `from` (inclusive) to `to` (exclusive), oldest first.
     pub fn between(subject: impl Display, from: Timestamp, to: Timestamp) -> Self {
         Self::new(Which::Between(subject.to_string(), from, to, None))
     }
 
-    /// The last row of each period from `from` until before `to`, oldest first.
+    /// Selects the last row of each period from `from` (inclusive) to `to` (exclusive), oldest first.
     pub fn thinned(subject: impl Display, from: Timestamp, to: Timestamp, every: Every) -> Result<Self> {
         check_span(from, to)?;
         Ok(Self::new(Which::Between(subject.to_string(), from, to, Some(every))))
@@ -95,21 +97,21 @@ impl<T: Series> Select<T> {
 }
 
 impl Thinning {
-    /// The rows of the next step: id and subject, in the order of the index.
+    /// Returns the query for the rows of the next step: id and subject, in index order.
     pub(crate) const fn next_rows<T: Series>(&self) -> Superfluous<'_, T> {
         Superfluous(self, std::marker::PhantomData)
     }
 
-    /// How many rows are left for all steps together.
+    /// Returns the query that counts the rows left for all remaining steps.
     pub(crate) const fn count<T: Series>(&self) -> CountSuperfluous<'_, T> {
         CountSuperfluous(self, std::marker::PhantomData)
     }
 }
 
-/// Rows that are not the last of their period.
+/// A query for rows that are not the last one of their period.
 pub(crate) struct Superfluous<'a, T>(&'a Thinning, std::marker::PhantomData<T>);
 
-/// How many these are.
+/// A query that counts these rows.
 pub(crate) struct CountSuperfluous<'a, T>(&'a Thinning, std::marker::PhantomData<T>);
 
 impl<T: Series> Query for Select<T> {
@@ -128,7 +130,7 @@ impl<T: Series, C> RunQueryDsl<C> for Select<T> {}
 impl<T: Series, C> RunQueryDsl<C> for Superfluous<'_, T> {}
 impl<T: Series, C> RunQueryDsl<C> for CountSuperfluous<'_, T> {}
 
-// The text varies, so it is found prepared by its text.
+// The SQL varies, so Diesel caches the prepared statements by their text.
 impl<T: Series> QueryId for Select<T> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -144,31 +146,31 @@ impl<T> QueryId for CountSuperfluous<'_, T> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// Where the engines differ.
+/// The SQL fragments that differ between the engines.
 trait Dialect: diesel::backend::Backend + HasSqlType<Timestamptz> {
-    /// Opens and closes `wanted (subject, place)` over a JSON array.
+    /// The SQL before and after the parameter of `wanted (subject, place)`, which reads a JSON array.
     const LIST: [&str; 2];
-    /// Before and behind a moment that `>=` and `<` compare with; what compares otherwise would miss it.
+    /// The SQL before and after a timestamp parameter. It is correct only for comparisons with `>=` and `<`.
     const EDGE: [&str; 2];
-    /// The window function `lead`, qualified where another schema could have one too.
+    /// The window function `lead`, qualified on engines where another schema could define one, too.
     const LEAD: &str;
 
-    /// The type of a subject in a CAST.
+    /// Returns the type of a subject in a CAST.
     fn subject_type<T: Series>() -> &'static str;
-    /// Tells the planner which index to take.
+    /// Returns the hint that tells the planner which index to use.
     fn by_index<T: Series>() -> String;
-    /// The rows that `picked` names, under the name of their table.
+    /// Returns the join with the rows that `picked` lists, under the name of their table.
     fn joined<T: Series>() -> String;
-    /// The period in which a moment lies.
+    /// Returns the expression for the period that contains a timestamp.
     fn period(every: Every, time: &str) -> String;
 }
 
 #[cfg(feature = "sqlite")]
 impl Dialect for diesel::sqlite::Sqlite {
     const LIST: [&str; 2] = ["SELECT value, key FROM json_each(", ")"];
-    // Other programs write moments with fewer digits, or none behind the second, and a shorter text comes
-    // first. The shortest text of a moment is at or before every other one of it, and behind those of all
-    // moments before.
+    // Other programs write timestamps with fewer fractional digits or none, and a shorter text sorts first. Therefore
+    // compare with the shortest text of a timestamp. It sorts at or before all other texts of the same timestamp, and after
+    // the texts of all earlier timestamps.
     const LEAD: &str = "lead";
     const EDGE: [&str; 2] = ["rtrim(rtrim(", ", '0'), '.')"];
 
@@ -176,12 +178,12 @@ impl Dialect for diesel::sqlite::Sqlite {
         "TEXT"
     }
 
-    // What it knows of the table, if anything, could let the planner take the index of the times.
+    // Without the hint, table statistics or their absence could make the planner choose the index on the timestamps.
     fn by_index<T: Series>() -> String {
         format!("INDEXED BY {}", T::INDEX)
     }
 
-    // CROSS JOIN keeps the order: each that is picked is looked up.
+    // CROSS JOIN keeps the order: SQLite looks up each picked row in turn.
     fn joined<T: Series>() -> String {
         let table = T::NAME;
         format!("CROSS JOIN {table} ON {table}.id = picked.id")
@@ -191,7 +193,7 @@ impl Dialect for diesel::sqlite::Sqlite {
         match every {
             Every::Hour => format!("substr({time}, 1, 13)"),
             Every::Day => format!("substr({time}, 1, 10)"),
-            // Six days back and on to the next Monday: never past the year 9999, as SQLite's days end there.
+            // Go back six days and then forward to the next Monday. This never passes the year 9999, SQLite's last year.
             Every::Week => format!("date(substr({time}, 1, 10), '-6 days', 'weekday 1')"),
         }
     }
@@ -214,7 +216,7 @@ impl Dialect for diesel::pg::Pg {
         String::new()
     }
 
-    // The LIMIT keeps the planner from reading the whole table for a long list.
+    // The LIMIT prevents the planner from reading the whole table for a long list.
     fn joined<T: Series>() -> String {
         let table = T::NAME;
         format!(
@@ -227,7 +229,7 @@ impl Dialect for diesel::pg::Pg {
     }
 }
 
-/// `wanted (subject, place)` from a JSON array.
+/// Writes `wanted (subject, place)` as a list of the subjects in a JSON array.
 fn wanted<'b, T: Series, DB: Dialect>(out: &mut AstPass<'_, 'b, DB>, subjects: &'b String) -> QueryResult<()>
 where
     String: ToSql<Text, DB>,
@@ -242,7 +244,7 @@ where
     Ok(())
 }
 
-/// `wanted (subject, place)` by steps from one to the next.
+/// Writes `wanted (subject, place)` as a recursive query that steps from one subject to the next.
 fn walk<'b, T: Series, DB: Dialect>(
     out: &mut AstPass<'_, 'b, DB>,
     after: &'b Option<String>,
@@ -275,7 +277,7 @@ where
     Ok(())
 }
 
-/// The id of the first row of the wanted one, or of the last (`DESC`), on one side of a moment or between two.
+/// Writes a subquery for the id of the first row of the wanted subject, or of the last one (`DESC`), within `bounds`.
 fn id<'b, T: Series, DB: Dialect>(
     out: &mut AstPass<'_, 'b, DB>,
     direction: &str,
@@ -296,7 +298,7 @@ where
     Ok(())
 }
 
-/// Compares a column with a moment, by `>=` or `<`.
+/// Writes a comparison of the time column with a timestamp, by `>=` or `<`.
 fn edge<'b, T: Series, DB: Dialect>(
     out: &mut AstPass<'_, 'b, DB>,
     compared: &str,
@@ -379,7 +381,7 @@ where
         let (subject, time, batch) = (T::SUBJECT, T::TIME, self.0.batch);
         out.push_sql(&format!("SELECT sample.id, CAST(sample.{subject} AS text)"));
         superfluous::<T, DB>(&mut out, self.0)?;
-        // A literal limit: SQLite prepares a statement with a bound one anew on each execution.
+        // The limit is a literal, because SQLite prepares a statement with a bound LIMIT again on each execution.
         out.push_sql(&format!(" ORDER BY sample.{subject}, sample.{time} LIMIT {batch}"));
         Ok(())
     }
@@ -396,7 +398,7 @@ where
     }
 }
 
-/// From which rows, and which of them.
+/// Writes the FROM and WHERE clauses for the rows that are not the last one of their period.
 fn superfluous<'b, T: Series, DB: Dialect>(
     out: &mut AstPass<'_, 'b, DB>,
     thinning: &'b Thinning,

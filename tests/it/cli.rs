@@ -1,7 +1,11 @@
-//! The command line as people and programs meet it.
+//! The command line, as people and programs use it.
 
+mod commands;
+pub mod help;
 mod hostile;
 mod lists;
+#[cfg(feature = "sqlite")]
+mod mistakes;
 mod streams;
 mod tables;
 mod urls;
@@ -21,13 +25,13 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A database that holds the sample.
+/// Creates the database with the sample rows.
 fn with_sample(t: &Scratch) {
     t.ok(&["init", "--sample"]);
 }
 
 both! {
-    fn init_makes_a_database_and_says_what_next(t) {
+    fn init_creates_a_database_and_prints_the_next_step(t) {
         let out = t.ok(&["init"]);
         assert!(out.starts_with("created "), "{out}");
         assert!(out.contains("22 tables, schema 2026-11-27-000005)"));
@@ -38,7 +42,7 @@ both! {
         assert_eq!((&object["tables"], &object["migrations_applied"]), (&22.into(), &Value::Array(vec![])));
     }
 
-    fn the_main_job_on_the_sample(t) {
+    fn sample_videos_can_be_listed_and_marked_used(t) {
         let out = t.ok(&["init", "--sample"]);
         assert!(out.contains("90 rows: 60 videos new, 0 updated, 90 snapshots, 0 rejected"), "{out}");
         let status = json(&t.ok(&["status", "--format", "json"]));
@@ -55,7 +59,7 @@ both! {
         assert_eq!((used.as_array().unwrap().len(), &used[0]["processed"]), (1, &1.into()));
     }
 
-    fn rows_print_in_every_format(t) {
+    fn lists_print_in_every_format(t) {
         with_sample(t);
         let all = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "1000"]));
         assert_eq!(all.as_array().unwrap().len(), 60);
@@ -67,11 +71,11 @@ both! {
         assert_eq!(header, all[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
         assert_eq!(reader.records().count(), 60);
         let none = t.ok(&["videos", "list", "--niche", "none", "--format", "csv"]);
-        assert_eq!(none.trim_end(), header.join(","), "an empty list still has its header");
+        assert_eq!(none.trim_end(), header.join(","), "an empty list must still have a header");
         assert_eq!(t.ok(&["videos", "list", "--niche", "none", "--format", "json"]).trim(), "[]");
         let table = t.ok(&["videos", "list", "--limit", "2"]);
         assert_eq!(table.lines().count(), 3);
-        // pages
+        // Fetch the list in pages of two.
         let first = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "2"]));
         let id = first[1]["id"].to_string();
         let second = json(&t.ok(&["videos", "list", "--format", "json", "--limit", "2", "--after", &id]));
@@ -84,7 +88,7 @@ both! {
         }
     }
 
-    fn errors_are_kept_listed_and_resolved(t) {
+    fn errors_are_logged_listed_and_resolved(t) {
         t.ok(&["init"]);
         let trace = t.file("trace.txt", "at a\nat b");
         let logged = json(&t.ok(&["errors", "log", "--module", "cut", "--type", "Timeout", "--stack-trace", trace.to_str().unwrap(), "late", "--format", "json"]));
@@ -99,15 +103,15 @@ both! {
         assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"])), Value::Array(vec![]));
         assert_eq!(json(&t.ok(&["errors", "list", "--all", "--format", "json"])).as_array().unwrap().len(), 3);
         let ran = t.run(&["errors", "resolve", "1", "99"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: no row 99 in error_log; `viraldb errors list` shows what there is\n"));
+        assert_eq!((ran.code, &*ran.err), (1, "error: row 99 not found in error_log; list the errors with `viraldb errors list`\n"));
         let ran = t.run(&["errors", "log", "--module", "", "--type", "T", "x"]);
         assert_eq!((ran.code, &*ran.err), (1, "error: module is empty\n"));
         let ran = t.run(&["errors", "log", "--module", "m", "--type", "T", "--run", "99", "x"]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("refers to a row that is not there"), "{}", ran.err);
+        assert!(ran.err.contains("refers to a row that does not exist"), "{}", ran.err);
     }
 
-    fn migrations_by_hand(t) {
+    fn migrate_commands_run_revert_and_redo(t) {
         assert_eq!(t.run(&["migrate", "check"]).code, 3);
         let sql = t.ok(&["migrate", "sql"]);
         assert!(sql.contains("CREATE TABLE clips") && sql.contains("CREATE TABLE job_videos"));
@@ -118,7 +122,7 @@ both! {
         let ran = t.run(&["migrate", "check"]);
         assert_eq!((ran.code, &*ran.out), (3, "pending\npending  2026-11-27-000005_safe_functions\n"));
         let ran = t.run(&["videos", "list"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: the database lacks 2026-11-27-000005_safe_functions: run `viraldb migrate run`\n"));
+        assert_eq!((ran.code, &*ran.err), (1, "error: the database has pending migrations: 2026-11-27-000005_safe_functions; run `viraldb migrate run`\n"));
         t.ok(&["migrate", "run"]);
         assert_eq!(t.ok(&["migrate", "redo", "--count", "2"]).lines().count(), 2);
         assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 5);
@@ -129,7 +133,7 @@ both! {
         assert!(states.as_array().unwrap().iter().all(|entry| entry["state"] == "pending"));
     }
 
-    fn check_tells_a_changed_and_a_newer_history(t) {
+    fn check_reports_modified_and_newer_history(t) {
         use viraldb::diesel::connection::SimpleConnection;
         let db = t.db();
         let run = |sql: &str| db.write(|c| Ok(c.batch_execute(sql)?)).unwrap();
@@ -143,10 +147,10 @@ both! {
         assert!(ran.out.contains("newer  2099-12-31-000001"), "{}", ran.out);
         let ran = t.run(&["status"]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("has schema 2099-12-31-000001, this viraldb knows up to 2026-11-27-000005"), "{}", ran.err);
+        assert!(ran.err.contains("has schema version 2099-12-31-000001, but this viraldb supports versions up to 2026-11-27-000005"), "{}", ran.err);
     }
 
-    fn ingest_from_files_and_standard_input(t) {
+    fn ingest_reads_files_and_stdin(t) {
         t.ok(&["init"]);
         let line = r#"{"video_id":"a","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"gaming"}"#;
         let file = t.file("one.jsonl", format!("{line}\n{{\"title\":1}}\n"));
@@ -163,15 +167,15 @@ both! {
         let ran = t.run(&["ingest", file.to_str().unwrap(), "--strict"]);
         assert_eq!(ran.code, 1);
         assert!(ran.err.contains("1 bad row, nothing was written"), "{}", ran.err);
-        // a wrong name among right ones changes nothing
+        // One missing file among existing ones prevents the whole ingest.
         let ran = t.run(&["ingest", t.file("two.jsonl", line.replace("\"a\"", "\"c\"")).to_str().unwrap(), "missing.csv"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: No such file or directory (os error 2)\n"));
-        assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: no row c in discovered_videos; `viraldb videos list` shows what there is\n");
+        assert_eq!((ran.code, &*ran.err), (1, "error: missing.csv: no such file or directory; check the path\n"));
+        assert_eq!(t.run(&["videos", "mark", "c", "used"]).err, "error: row c not found in discovered_videos; list the videos with `viraldb videos list`\n");
         assert_eq!(t.run(&["ingest", "one.jsonl", "--as", "nonsense"]).code, 2);
     }
 
-    /// A timer that runs it notices, and the rows come in the order of the file, whichever check refused them.
-    fn rejected_rows_are_an_exit_code_and_in_the_order_of_lines(t) {
+    /// The exit code lets a timer notice rejected rows. The rows are listed in file order, whichever check rejected them.
+    fn rejected_rows_exit_with_3_and_are_reported_in_line_order(t) {
         t.ok(&["init"]);
         let (no_job, bad) = (r#"{"job_id": 9999, "file_path": "f"}"#, r#"{"job_id": "x"}"#);
         t.file("none.jsonl", format!("{no_job}\n{bad}\n{no_job}\n{bad}\n"));
@@ -186,16 +190,22 @@ both! {
         assert_eq!(t.run(&["ingest", "good.jsonl", "none.jsonl", "--table", "jobs", "--format", "json"]).code, 3);
     }
 
-    fn a_word_outside_a_status_is_one_line_and_exit_1(t) {
+    fn unknown_status_is_rejected_with_the_known_ones_and_exit_code_2(t) {
         with_sample(t);
-        for args in [["videos", "mark", "x", "usd"], ["videos", "mark", "x", "4"], ["videos", "list", "--status", "-1"]] {
+        let known = "  [possible values: pending, used, skipped, rejected]\n\n";
+        for (args, expected) in [
+            (["videos", "mark", "x", "usd"], format!("error: invalid value 'usd' for '<STATUS>'\n{known}  tip: a similar value exists: 'used'\n\n")),
+            (["videos", "mark", "x", "4"], format!("error: invalid value '4' for '<STATUS>'\n{known}")),
+            (["videos", "list", "--status", "4"], format!("error: invalid value '4' for '--status <STATUS>'\n{known}")),
+            (["videos", "list", "--status", "-1"], "error: unexpected argument '-1' found\n\nUsage: viraldb videos list [OPTIONS]\n\n".to_owned()),
+        ] {
             let ran = t.run(&args);
-            assert_eq!((ran.code, ran.err.lines().count(), &*ran.out), (1, 1, ""), "{args:?} {}", ran.err);
-            assert!(ran.err.starts_with("error: ") && ran.err.contains("is none of"), "{}", ran.err);
+            let expected = format!("{expected}For more information, try '--help'.\n");
+            assert_eq!((ran.code, &*ran.err, &*ran.out), (2, &*expected, ""), "{args:?}");
         }
     }
 
-    fn logs_are_text_or_json_with_the_correlation_id(t) {
+    fn json_logs_carry_one_correlation_id(t) {
         let ran = t.run(&["-v", "--log-format", "json", "init"]);
         let lines: Vec<Value> = ran.err.lines().map(json).collect();
         assert!(!lines.is_empty(), "-v logs each migration");
@@ -204,11 +214,11 @@ both! {
         assert!(t.run(&["-q", "init"]).err.is_empty());
     }
 
-    fn a_job_that_another_program_left_processing_is_put_back_by_hand(t) {
+    fn job_left_processing_by_another_program_is_requeued_with_cancel_and_retry(t) {
         let db = t.db();
         let id = db.write(|c| make::video_job(c).insert(c)).unwrap().id.to_string();
         db.write(|c| make::execute(c, "UPDATE video_processing_jobs SET status = 'processing', started_at = '2020-01-01 00:00:00'")).unwrap();
-        assert_eq!(t.ok(&["jobs", "rescue"]), "0 back to work, 0 failed\n");
+        assert_eq!(t.ok(&["jobs", "rescue"]), "0 enqueued again, 0 failed\n");
         let listed = json(&t.ok(&["jobs", "list", "--status", "processing", "--format", "json"]));
         assert_eq!((&listed[0]["id"], &listed[0]["leased_by"]), (&Value::from(&*id), &Value::Null));
         t.ok(&["jobs", "cancel", &id]);
@@ -217,7 +227,7 @@ both! {
         assert_eq!(claimed[0]["id"], Value::from(&*id));
     }
 
-    fn a_closed_pipe_is_no_error(t) {
+    fn closed_pipe_is_not_an_error(t) {
         with_sample(t);
         for format in ["table", "json", "jsonl", "csv"] {
             let mut child = t.command(&["videos", "list", "--format", format, "--limit", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -227,7 +237,7 @@ both! {
         }
     }
 
-    fn what_came_in_before_a_file_that_fails_is_told(t) {
+    fn files_before_a_failing_file_are_reported(t) {
         t.ok(&["init"]);
         t.file("one.jsonl", "{\"theme\":\"a\"}\n");
         t.file("two.txt", "no format\n");
@@ -239,7 +249,7 @@ both! {
         }
     }
 
-    fn a_file_of_rejects_never_costs_another(t) {
+    fn rejects_file_never_overwrites_input_or_database(t) {
         t.ok(&["init"]);
         let input = t.file("in.jsonl", "{}\n");
         let of_the_database: &[&str] = if t.is_postgres { &[] } else { &["viral.db", "./viral.db-wal", "viral.db-shm"] };
@@ -249,7 +259,7 @@ both! {
             assert!(ran.err.starts_with("error: --rejects "), "{}", ran.err);
         }
         assert_eq!(std::fs::read_to_string(input).unwrap(), "{}\n");
-        // what was kept before is there until an input was read
+        // An existing rejects file is replaced only after an input was read.
         let kept = t.file("kept.jsonl", "before\n");
         t.file("empty.jsonl", "");
         assert_eq!(t.run(&["ingest", "empty.jsonl", "--rejects", "kept.jsonl"]).code, 1);
@@ -276,7 +286,7 @@ both! {
         assert_eq!((ran.code, ran.err.lines().count()), (1, 1));
     }
 
-    fn one_is_not_many(t) {
+    fn counts_of_one_are_singular(t) {
         t.ok(&["init"]);
         t.file("one.jsonl", "{\"theme\":\"one\"}\n");
         assert_eq!(t.ok(&["ingest", "one.jsonl", "--table", "jobs"]), "one.jsonl  1 row: 1 new in jobs, 0 updated, 0 rejected\n");
@@ -287,7 +297,7 @@ both! {
         assert!(t.run(&["ingest", "bad.jsonl", "--strict"]).err.contains("error: 1 bad row, nothing was written"));
     }
 
-    fn what_is_stored_does_not_steer_the_terminal(t) {
+    fn stored_text_cannot_control_the_terminal(t) {
         t.ok(&["init"]);
         let text = "red \u{1b}[31m bell \u{7} c1 \u{9b}2J";
         t.ok(&["errors", "log", "--module", "m", "--type", "t", text]);
@@ -296,20 +306,20 @@ both! {
         assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"]))[0]["error_message"], text);
     }
 
-    fn verbose_says_what_is_done(t) {
+    fn verbose_logs_progress(t) {
         t.ok(&["init"]);
         t.file("in.jsonl", "{}\n");
         let ran = t.run(&["-v", "--log-format", "json", "ingest", "in.jsonl"]);
         let lines: Vec<serde_json::Value> = ran.err.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.iter().any(|line| line["message"] == "stored so far" && line["rows"] == 1), "{}", ran.err);
         assert!(lines.iter().all(|line| line["span"]["unit"] == "ingest" && line["span"]["correlation_id"].is_string()), "{}", ran.err);
-        assert!(!t.run(&["-v", "ingest", "in.jsonl"]).err.contains('\u{1b}'), "no colours in a file");
+        assert!(!t.run(&["-v", "ingest", "in.jsonl"]).err.contains('\u{1b}'), "colors must not appear in a file");
     }
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_db() {
+fn database_comes_from_option_then_environment_then_dotenv_then_default() {
     let dir = tempfile::tempdir().unwrap();
     let made = |command: &mut std::process::Command| {
         let ran: Ran = command.output().unwrap().into();
@@ -331,11 +341,11 @@ fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_d
         ["given.db"]
     );
     assert_eq!(made(viraldb(dir.path(), &["init"]).env("DATABASE_URL", "")), ["dotenv.db"]);
-    // from a folder below, it is the same database
+    // In a subfolder, `.env` of the parent folder selects the same database.
     std::fs::create_dir(dir.path().join("below")).unwrap();
     assert_eq!(made(&mut viraldb(&dir.path().join("below"), &["init"])), ["dotenv.db"]);
     assert_eq!(std::fs::read_dir(dir.path().join("below")).unwrap().count(), 0);
-    // a line of another program's is no trouble, one that should name the database is
+    // An invalid line of another program is ignored. An invalid DATABASE_URL line is an error.
     std::fs::write(dir.path().join(".env"), "OTHER=a b c\nDATABASE_URL=sqlite://dotenv.db\n").unwrap();
     assert_eq!(made(&mut viraldb(dir.path(), &["init"])), ["dotenv.db"]);
     std::fs::write(dir.path().join(".env"), "DATABASE_URL=postgres://u:SECRET WORD@h/d\n").unwrap();
@@ -346,7 +356,7 @@ fn the_database_is_the_one_given_then_the_environments_then_dotenvs_then_viral_d
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn completions_for_every_shell() {
+fn completions_exist_for_every_shell() {
     let dir = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran: Ran = viraldb(dir.path(), &["completions", shell]).output().unwrap().into();

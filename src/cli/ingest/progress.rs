@@ -1,4 +1,4 @@
-//! Progress by bytes over all files, on a terminal only.
+//! Shows the progress in bytes over all files, on a terminal only.
 
 use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
@@ -8,13 +8,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::super::{Context, output};
 use viraldb::ingest::{Input, InputFile};
 
-/// One bar over the sizes of all files, as they are on the disk; a spinner where one of them has none, such as a pipe.
+/// A progress bar over the sizes of all files on disk, or a spinner if one of them has no size, such as a pipe.
 pub(super) struct Progress {
     bar: ProgressBar,
     files: usize,
-    /// How many files were begun.
+    /// Number of files that were begun.
     begun: usize,
-    /// Where the file that is read begins and ends on the bar, and where its next input begins.
+    /// The positions on the bar where the current file begins (`start`) and ends (`end`), and where its next input begins
+    /// (`at`).
     start: u64,
     end: u64,
     at: u64,
@@ -45,7 +46,7 @@ impl Progress {
         Self { bar, files: files.len(), begun: 0, start: 0, end: 0, at: 0 }
     }
 
-    /// Shows which file is read. The one before it counts as read, however much of it was.
+    /// Shows which file is being read. The previous file now counts as read completely.
     pub(super) fn begin(&mut self, file: &InputFile) {
         self.begun += 1;
         self.start = if file.size.is_some() { self.end } else { self.bar.position() };
@@ -57,7 +58,7 @@ impl Progress {
         self.bar.set_message(format!("{number}{name}"));
     }
 
-    /// Moves the bar while an input is read. A file of an archive moves it by what it takes up in the archive.
+    /// Moves the bar while an input is read. A file in an archive moves the bar by the bytes that it takes up in the archive.
     pub(super) fn reader(&mut self, input: Input) -> impl Read + Send + use<> {
         let on_disk = input.on_disk.unwrap_or_default();
         let counted = Counted {
@@ -72,7 +73,7 @@ impl Progress {
         counted
     }
 
-    /// Prints something without the bar.
+    /// Hides the bar while `print` runs.
     pub(super) fn hide<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
@@ -123,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_moves_by_what_files_take_up_on_the_disk() {
+    fn the_bar_moves_by_the_size_of_files_on_disk() {
         let bar = ProgressBar::hidden();
         let mut progress = Progress { bar: bar.clone(), files: 2, begun: 0, start: 0, end: 0, at: 0 };
         progress.begin(&file(Some(100)));
         assert_eq!((bar.message(), bar.position()), ("1/2 a\\u{1b}.zip".to_owned(), 0));
-        // Two files of an archive, of which the list takes 10 bytes.
+        // An archive with two files and a list of files that takes 10 bytes.
         let mut first = progress.reader(input(1_000, 40));
         assert_eq!(first.read(&mut [0; 500]).unwrap(), 500);
         assert_eq!(bar.position(), 20);

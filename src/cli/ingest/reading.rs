@@ -1,4 +1,4 @@
-//! Reads files and prints what came in.
+//! Reads files and prints the results.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,15 +8,15 @@ use super::super::rejects::{Rejects, Shown};
 use super::super::{Context, Format as OutputFormat};
 use super::Progress;
 use viraldb::ingest::{self, Format, Input, InputFile, Inputs, Options, Preview, Reject, Report, Watch};
-use viraldb::private::quote::{quoted, visible};
+use viraldb::private::quote::{counted, quoted, visible};
 use viraldb::{Database, Error, Result};
 
-/// Reads files with the same options, and keeps what came in.
+/// Reads files with the same options, and keeps their reports.
 pub(super) struct Reading<'a> {
     db: &'a Database,
     options: Options<'a>,
     kept: Option<Rejects<'a>>,
-    /// Whether a rejected row could not be kept.
+    /// True if a rejected row could not be written to the file of rejected rows.
     is_reject_lost: bool,
     pub(super) reports: Vec<Report>,
     /// The preview of each report of a dry run, unless it was printed already.
@@ -28,7 +28,7 @@ impl<'a> Reading<'a> {
         Self { db, options, kept, is_reject_lost: false, reports: Vec::new(), previews: Vec::new() }
     }
 
-    /// Returns true if a rejected row could not be kept.
+    /// Returns true if a rejected row could not be written to the file of rejected rows.
     pub(super) const fn is_reject_lost(&self) -> bool {
         self.is_reject_lost
     }
@@ -38,7 +38,7 @@ impl<'a> Reading<'a> {
         error.is_of_input() && !self.is_reject_lost
     }
 
-    /// Reads the inputs of a file. A watch that is stopped ends it early.
+    /// Reads the inputs of a file. If the watch is stopped, reading ends early.
     pub(super) fn file(
         &mut self,
         context: &mut Context,
@@ -77,7 +77,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads one input, and says what came in.
+    /// Reads one input, and prints its result.
     fn input(
         &mut self,
         context: &mut Context,
@@ -113,7 +113,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What a dry run prints for programs.
+/// The output of a dry run for programs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DryRun {
     file: String,
@@ -126,7 +126,7 @@ pub(super) struct DryRun {
     snapshots: u64,
     trends: u64,
     rejected: u64,
-    /// The name in the CSV of each column that is read.
+    /// The CSV column name for each viraldb column that is read.
     mapping: Map<String, Value>,
     first_rows: Vec<Map<String, Value>>,
 }
@@ -150,7 +150,7 @@ impl DryRun {
     }
 }
 
-/// How an input is understood, for people.
+/// Describes for people how viraldb interprets an input.
 fn preview_lines(name: &str, preview: &Preview) -> String {
     let Preview { format, table, mapping, rows, .. } = preview;
     let mut lines = format!("{}  dry run, nothing is written: {format} for {table}\n", visible(name));
@@ -165,7 +165,7 @@ fn preview_lines(name: &str, preview: &Preview) -> String {
     lines
 }
 
-/// What came in, for people.
+/// Returns a line for people with the result of an input.
 pub(in crate::cli) fn line(report: &Report) -> String {
     let rows = counted(report.rows, "row");
     let new = match &*report.table {
@@ -181,8 +181,4 @@ pub(in crate::cli) fn line(report: &Report) -> String {
         line += &format!(", {}", counted(report.trends, "trend"));
     }
     line + &format!(", {} rejected\n", report.rejected)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -10,7 +10,7 @@ use viraldb::ingest::{Options, Watch};
 use viraldb::private::quote::visible;
 
 impl Args {
-    /// Reads files as they come, until a signal stops it.
+    /// Reads files as they arrive, until a signal stops the watch.
     pub(super) fn watch(
         &self,
         context: &mut Context,
@@ -52,7 +52,7 @@ impl Args {
                         report(&error);
                     }
                 }
-                // Not an error: the signal asked for it.
+                // This is not an error: a signal stopped the watch.
                 Err(_) if watch.was_cut_short() => {
                     note(context, &file.path, "stopped before its end; the next watch reads it again");
                 }
@@ -71,7 +71,7 @@ impl Args {
     }
 }
 
-/// Says something about a file.
+/// Prints a note about a file.
 fn note(context: &Context, path: &Path, said: &str) {
     if !context.quiet {
         output::message(&format!("{}: {said}", visible(&path.display().to_string())));

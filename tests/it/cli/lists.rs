@@ -1,9 +1,9 @@
-//! Lists without rows: a person is told so on stderr, a program gets an empty list.
+//! Empty lists: people see a message on stderr, programs get an empty list on stdout.
 
 use crate::support::both;
 
 both! {
-    fn a_list_without_rows_says_so(t) {
+    fn empty_list_is_reported_on_stderr(t) {
         t.db();
         for (args, expected) in [
             (&["videos", "list"] as &[&str], "no videos"),
@@ -37,7 +37,7 @@ both! {
         }
     }
 
-    fn an_unknown_niche_is_named_with_the_known_ones(t) {
+    fn unknown_niche_is_reported_with_the_known_niches(t) {
         t.db();
         let run = |args: &[&str]| {
             let ran = t.run(args);
@@ -69,9 +69,9 @@ both! {
 }
 
 both! {
-    /// Where a table is too narrow for the longest words, each row stands by itself, and no word is broken. `script`
-    /// gives the command a terminal.
-    fn a_narrow_terminal_breaks_no_word(t) {
+    /// If the terminal is too narrow for a table, each row is printed as a block of lines, and no word is broken. The tool
+    /// `script` gives the command a terminal.
+    fn narrow_terminal_never_breaks_words(t) {
         t.ok(&["init", "--sample"]);
         let on = |columns: u32, args: &str| {
             let shown = format!("stty cols {columns} rows 24; {} {args}", env!("CARGO_BIN_EXE_viraldb"));
@@ -93,9 +93,9 @@ both! {
             assert_eq!(names(block), header, "{narrow}");
         }
         for (word, row) in wide.lines().skip(1).flat_map(str::split_whitespace).zip(0..) {
-            assert!(narrow.contains(word), "word {row} of the wide table is whole: {word} in {narrow}");
+            assert!(narrow.contains(word), "word {row} of the wide table is broken: {word} in {narrow}");
         }
-        // Wide enough for its words, it is a table still.
+        // A terminal that is wide enough for the words still gets a table.
         assert!(on(60, "jobs stats").lines().count() < 3);
     }
 }

@@ -1,4 +1,4 @@
-//! Output that nobody reads, or that cannot be written.
+//! Output that is not read or cannot be written.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -8,14 +8,14 @@ use super::json;
 use crate::make;
 use crate::support::{Ran, Scratch, both};
 
-/// The end of a pipe that nobody reads.
+/// Returns the write end of a pipe whose read end is closed.
 fn closed_pipe() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     writer.into()
 }
 
-/// A device that takes nothing, like a disk without room.
+/// Returns a device that accepts no bytes, like a full disk.
 fn full() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").unwrap().into()
 }
@@ -24,7 +24,7 @@ fn run(command: &mut Command) -> Ran {
     command.output().unwrap().into()
 }
 
-/// Runs a command as a shell does that redirects its stdout so.
+/// Runs `viraldb` in a shell with a redirected stdout.
 fn with_stdout(t: &Scratch, redirected: &str, args: &[&str]) -> Ran {
     let command = t.command(args);
     let mut shell = Command::new("sh");
@@ -35,7 +35,7 @@ fn with_stdout(t: &Scratch, redirected: &str, args: &[&str]) -> Ran {
     run(&mut shell)
 }
 
-/// Four files of fifty jobs.
+/// Writes four files of 50 jobs each and returns their paths.
 fn files(t: &Scratch) -> Vec<String> {
     (0..4).map(|file| t.file(&format!("g{file}.jsonl"), jobs(file, 50)).display().to_string()).collect()
 }
@@ -57,8 +57,8 @@ fn stored_jobs(t: &Scratch) -> u64 {
     tables.iter().find(|row| row["table"] == "jobs").unwrap()["rows"].as_u64().unwrap()
 }
 
-/// Reads a FIFO's first byte and leaves.
-fn fifo_whose_reader_dies(path: &Path) -> std::thread::JoinHandle<()> {
+/// Creates a FIFO and a thread that reads its first byte and then closes it.
+fn fifo_with_dying_reader(path: &Path) -> std::thread::JoinHandle<()> {
     use std::io::Read;
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     let path = path.to_owned();
@@ -69,7 +69,7 @@ fn fifo_whose_reader_dies(path: &Path) -> std::thread::JoinHandle<()> {
 }
 
 both! {
-    fn a_closed_pipe_does_not_stop_an_ingest(t) {
+    fn ingest_continues_after_a_closed_pipe(t) {
         t.ok(&["init"]);
         let files = files(t);
         for format in ["table", "jsonl"] {
@@ -79,24 +79,24 @@ both! {
         assert_eq!(stored_jobs(t), 200);
     }
 
-    fn a_full_stdout_does_not_stop_an_ingest_but_is_reported(t) {
+    fn ingest_continues_with_a_full_stdout_and_reports_it(t) {
         t.ok(&["init"]);
         let ran = run(t.command(&ingest(&files(t), &[])).stdout(full()));
         assert_eq!(ran.code, 1);
-        assert!(ran.err.starts_with("error: standard output: No space left on device"), "{}", ran.err);
-        assert!(ran.err.contains("the command did its work, but its output is incomplete"), "{}", ran.err);
+        assert!(ran.err.starts_with("error: standard output: no space left on device"), "{}", ran.err);
+        assert!(ran.err.contains("the command succeeded, but its output is incomplete"), "{}", ran.err);
         assert_eq!(stored_jobs(t), 200);
     }
 
-    /// Rust opens /dev/null for a closed stdout, and ignores that one is open for reading only.
-    fn a_closed_stdout_is_reported(t) {
+    /// Rust opens /dev/null if stdout is closed, and ignores errors if it is open for reading only.
+    fn closed_stdout_is_reported(t) {
         t.ok(&["init"]);
         for redirected in [">&-", "1</dev/null"] {
             let files = files(t);
             for args in [&["status"][..], &["secrets", "keygen"], &["config", "get", "min_clips"], &ingest(&files, &[])] {
                 let ran = with_stdout(t, redirected, args);
                 assert_eq!(ran.code, 1, "{redirected} {args:?}: {}", ran.err);
-                assert!(ran.err.starts_with("error: standard output: Bad file descriptor"), "{}", ran.err);
+                assert!(ran.err.starts_with("error: standard output: bad file descriptor"), "{}", ran.err);
             }
             assert_eq!(stored_jobs(t), 200);
             let quiet = with_stdout(t, redirected, &ingest(&files, &["--quiet"]));
@@ -105,18 +105,18 @@ both! {
         assert_eq!(with_stdout(t, ">/dev/null", &["videos", "list"]).code, 0);
     }
 
-    fn rejects_that_nobody_reads_are_an_error(t) {
+    fn unread_rejects_are_an_error(t) {
         t.ok(&["init"]);
         let fifo = t.path("rejects");
-        let reader = fifo_whose_reader_dies(&fifo);
+        let reader = fifo_with_dying_reader(&fifo);
         let bad = t.file("bad.jsonl", "{\"theme\":7}\n".repeat(20_000));
         let ran = t.run(&ingest(&[bad.display().to_string()], &["--rejects", &fifo.display().to_string()]));
         reader.join().unwrap();
         assert_eq!(ran.code, 1, "{}", ran.err);
-        assert!(ran.err.contains("Broken pipe"), "{}", ran.err);
+        assert!(ran.err.contains("broken pipe"), "{}", ran.err);
     }
 
-    fn changes_are_made_although_nobody_reads_the_output(t) {
+    fn changes_are_made_even_if_the_output_is_not_read(t) {
         t.ok(&["init", "--sample"]);
         let pending = json(&t.ok(&["videos", "list", "--status", "pending", "--format", "json"]));
         let id = pending[0]["video_id"].as_str().unwrap();
@@ -129,18 +129,18 @@ both! {
         assert_eq!(count(&["errors", "list", "--format", "json"]), 1);
     }
 
-    fn a_claim_that_nobody_reads_is_an_error(t) {
+    fn claim_without_reader_is_an_error(t) {
         let db = t.db();
         db.write(|c| make::video_job(c).insert(c).and(make::video_job(c).insert(c))).unwrap();
         for stdout in [closed_pipe(), full()] {
             let ran = run(t.command(&["jobs", "claim", "--worker", "w"]).stdout(stdout));
             assert_eq!(ran.code, 1);
-            let said = "the claimed jobs return to the queue when their leases expire";
+            let said = "the claimed jobs become due again when their leases expire";
             assert!(ran.err.contains(said), "{}", ran.err);
         }
     }
 
-    fn a_listing_whose_reader_leaves_ends_quietly(t) {
+    fn list_with_closed_pipe_ends_quietly(t) {
         t.ok(&["init", "--sample"]);
         for args in [&["videos", "list"] as &[&str], &["export", "analytics"], &["status"], &["completions", "bash"]] {
             let ran = run(t.command(args).stdout(closed_pipe()));
@@ -151,7 +151,7 @@ both! {
     }
 
     fn exit_codes_do_not_depend_on_readers(t) {
-        // No database: a check that fails, and an error.
+        // There is no database, so the first command is a failed check and the second an error.
         for (args, code) in [(&["migrate", "check"] as &[&str], t.run(&["migrate", "check"]).code), (&["videos", "list"], 1)] {
             assert_ne!(code, 0);
             assert_eq!(run(t.command(args).stdout(closed_pipe())).code, code, "{args:?}");
@@ -160,7 +160,7 @@ both! {
         }
     }
 
-    fn a_stderr_that_cannot_be_written_changes_nothing(t) {
+    fn unwritable_stderr_changes_nothing(t) {
         t.ok(&["init"]);
         let good = t.file("good.jsonl", jobs(0, 7));
         let bad = t.file("bad.jsonl", "{\"theme\":7}\n".repeat(9));
@@ -177,10 +177,10 @@ both! {
         assert_eq!(stored_jobs(t), 7);
     }
 
-    fn a_key_that_nobody_reads_is_an_error(t) {
+    fn keygen_without_reader_is_an_error(t) {
         let ran = run(t.command(&["secrets", "keygen"]).stdout(closed_pipe()));
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("nobody has the key"), "{}", ran.err);
+        assert!(ran.err.contains("the key is lost; run the command again"), "{}", ran.err);
     }
 }
 
@@ -199,8 +199,17 @@ fn only_the_output_module_prints() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let is_code =
-                |line: &&str| !line.trim_start().starts_with("//") && !line.contains("rustix::stdio::");
+            // The module of colors asks whether the streams are terminals, in one line each.
+            let asks = |line: &str| {
+                path.ends_with("src/cli/color.rs")
+                    && ["stdout", "stderr"].iter().any(|stream| {
+                        line.trim()
+                            == format!("anstream::AutoStream::choice(&io::{stream}()) != ColorChoice::Never")
+                    })
+            };
+            let is_code = |line: &&str| {
+                !line.trim_start().starts_with("//") && !line.contains("rustix::stdio::") && !asks(line)
+            };
             let code = text.lines().filter(is_code);
             let prints = ["println!", "print!(", "io::stdout()", "dbg!("];
             found.extend(
@@ -214,7 +223,7 @@ fn only_the_output_module_prints() {
 
 #[cfg(target_os = "linux")]
 both! {
-    fn an_input_without_an_end_is_refused_at_its_limit(t) {
+    fn endless_input_is_rejected_at_the_size_limit(t) {
         t.db();
         let zeros = || std::fs::File::open("/dev/zero").unwrap();
         let key = t.ok(&["secrets", "keygen"]).trim().to_owned();
@@ -230,7 +239,7 @@ both! {
         ] {
             let ran = t.command(args).env("VIRALDB_KEY", &key).stdin(zeros()).output().unwrap();
             let said = String::from_utf8_lossy(&ran.stderr);
-            assert!(ran.status.code() == Some(1) && said.contains("MiB, the most that is read here"), "{args:?}: {said}");
+            assert!(ran.status.code() == Some(1) && said.contains("MiB, the maximum size for this input"), "{args:?}: {said}");
         }
         let ran = t.command(&["secrets", "status"]).env("VIRALDB_KEY_FILE", "/dev/zero").output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr);

@@ -1,9 +1,9 @@
-//! URLs that are written wrong: no message shows their password.
+//! Malformed URLs: no message shows their password.
 
 use crate::support::{Ran, viraldb};
 
-/// Each contains the password hunter2 in a place where it may be taken for something else.
-const WRONG: [&str; 61] = [
+/// Each contains the password hunter2 where it may be mistaken for another part of the URL.
+const MALFORMED: [&str; 61] = [
     "postgres://me:hunter2@[::1/x",
     "postgres://me:hunter2@[::1]x/x",
     "postgres://me:hunter2@::1/x",
@@ -67,8 +67,8 @@ const WRONG: [&str; 61] = [
     "sqlite://x.db?key=hunter2",
 ];
 
-/// Every way in which a command takes a URL.
-fn ways(url: &str) -> Vec<Vec<&str>> {
+/// Returns commands that cover every way to pass a URL.
+fn commands_with_url(url: &str) -> Vec<Vec<&str>> {
     vec![
         vec!["init", "--database-url", url],
         vec!["transfer", "--from", url, "--to", "sqlite://new.db"],
@@ -91,12 +91,12 @@ fn require_hidden(what: &str, ran: Ran) {
 }
 
 #[test]
-fn a_password_in_a_malformed_url_is_never_printed() {
+fn malformed_url_never_shows_its_password() {
     let dir = tempfile::tempdir().unwrap();
     let there = viraldb(dir.path(), &["init", "--database-url", "sqlite://there.db"]).output().unwrap();
     assert!(there.status.success());
-    for url in WRONG {
-        for args in ways(url) {
+    for url in MALFORMED {
+        for args in commands_with_url(url) {
             require_hidden(&format!("{args:?}"), viraldb(dir.path(), &args).output().unwrap().into());
         }
         let mut command = viraldb(dir.path(), &["status"]);
@@ -113,7 +113,7 @@ fn a_password_in_a_malformed_url_is_never_printed() {
     }
 }
 
-/// URLs of a server, and texts that may be meant as one.
+/// URLs of a server, and texts that may be meant as a URL.
 const MISPLACED: [&str; 30] = [
     "postgres://me:hunter2@127.0.0.1:1/viral",
     "postgresql+asyncpg://me:hunter2@127.0.0.1:1/viral",
@@ -148,7 +148,7 @@ const MISPLACED: [&str; 30] = [
 ];
 
 #[test]
-fn a_url_in_another_place_does_not_show_its_password() {
+fn misplaced_url_never_shows_its_password() {
     let dir = tempfile::tempdir().unwrap();
     for url in MISPLACED {
         let (option, wait) = (format!("--database-url={url}"), format!("--wait={url}"));
@@ -175,9 +175,9 @@ fn a_url_in_another_place_does_not_show_its_password() {
     }
 }
 
-/// An argument that is not a URL is printed as given.
+/// An argument without a password is printed as given.
 #[test]
-fn an_argument_without_a_password_is_named() {
+fn argument_without_a_password_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     for (args, said) in [
         (&["ingest", "https://youtu.be/watch?v=abcdefg"][..], "https://youtu.be/watch?v=abcdefg"),
@@ -188,15 +188,15 @@ fn an_argument_without_a_password_is_named() {
         let ran: Ran = viraldb(dir.path(), args).output().unwrap().into();
         assert!(ran.code != 0 && ran.err.contains(said), "{args:?}: {}", ran.err);
     }
-    // A password that is a word of the message.
+    // The password is also a word of the message, which must not be masked.
     let mut command = viraldb(dir.path(), &["status", "--database-url", "none.db"]);
     let ran: Ran =
         command.env("DATABASE_URL", "postgres://me:viraldb@127.0.0.1:1/x").output().unwrap().into();
-    assert_eq!(ran.err, "error: none.db holds no viraldb database: run `viraldb init`\n");
+    assert_eq!(ran.err, "error: none.db: no viraldb database found; run `viraldb init` to create one\n");
 }
 
 #[test]
-fn a_wrong_url_is_refused_with_the_part_that_is_wrong() {
+fn malformed_url_error_names_the_wrong_part() {
     for (url, expected) in [
         (
             "postgres://me:hunter2@[::1/x",
@@ -219,7 +219,7 @@ fn a_wrong_url_is_refused_with_the_part_that_is_wrong() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn a_parameter_that_libpq_does_not_know_is_named() {
+fn unknown_libpq_parameter_is_named() {
     let said = |url: &str| url.parse::<viraldb::DatabaseUrl>().unwrap_err().to_string();
     assert_eq!(
         said("postgres://u:p@h/x?sslmod=require"),

@@ -8,7 +8,7 @@ use viraldb::diesel::connection::SimpleConnection;
 
 use crate::support::{Ran, both};
 
-/// Longer than commands wait unless told.
+/// Longer than commands wait by default.
 const HELD: Duration = Duration::from_millis(6_500);
 
 const LOG: [&str; 7] = ["errors", "log", "--module", "m", "--type", "t", "message"];
