@@ -1,4 +1,4 @@
-//! What the command says about bad input: lines of a terminal, in which nothing from the input does anything.
+//! Fuzzes the messages of the command about bad input. They must be safe to print: without control characters, and short.
 
 use std::process::{Command, Stdio};
 
@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use crate::mutate::{mutated, mutated_text, words};
 use crate::runner::{Outcome, expect, fuzz};
 
-/// The longest line on stderr.
+/// Maximum length of a line on stderr, in bytes.
 const LONGEST: usize = 1_000;
 
-/// Runs the command with this standard input, and checks its exit code and every line that it prints on stderr.
+/// Runs the command with the given standard input, and checks its exit code and every line that it prints on stderr.
 fn said(folder: &std::path::Path, args: &[&str], input: &[u8]) -> Outcome {
     let file = folder.join("input");
     std::fs::write(&file, input).unwrap();
@@ -31,17 +31,17 @@ fn said(folder: &std::path::Path, args: &[&str], input: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(&done.stderr);
     expect(code.is_some_and(|code| code <= 5), || format!("{args:?} ended with {}: {text}", done.status))?;
     expect(code != Some(1) || text.contains("error: "), || {
-        format!("{args:?} ended with 1 and said {text:?}")
+        format!("{args:?} ended with 1 and printed {text:?}")
     })?;
     text.lines().try_for_each(|line| {
-        expect(!line.contains(char::is_control), || format!("control characters: {line:?}"))?;
+        expect(!line.contains(char::is_control), || format!("a line has control characters: {line:?}"))?;
         expect(line.len() <= LONGEST, || {
-            format!("a line of {} bytes: {}", line.len(), line.chars().take(300).collect::<String>())
+            format!("a line has {} bytes: {}", line.len(), line.chars().take(300).collect::<String>())
         })
     })
 }
 
-/// An argument, which may be neither empty nor a flag, and has no NUL.
+/// Turns a text into an argument that is not empty, is not a flag and contains no NUL.
 fn argument(text: &str) -> String {
     format!("x{}", text.replace('\0', ""))
 }

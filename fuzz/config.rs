@@ -1,4 +1,4 @@
-//! Files that people and programs write: `.env`, TOML, manifests of backups.
+//! Fuzzes the parsers of files that people and programs write: `.env`, TOML and backup manifests.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,9 @@ use crate::runner::{check_message, expect, fuzz};
 
 const SECRET: &str = "s3cr3tPlanted";
 
-/// Runs a test again as a process of its own, without the variables that a `.env` file stands in for. True in that.
+/// Runs a test in a separate process without the environment variables that a `.env` file can set.
+///
+/// Returns true in that process, and false in the original one after the process has succeeded.
 fn is_alone(test: &str) -> bool {
     const MARK: &str = "VIRALDB_FUZZ_ALONE";
     if std::env::var_os(MARK).is_some() {
@@ -28,7 +30,7 @@ fn is_alone(test: &str) -> bool {
         .env_remove("VIRALDB_KEY_FILE")
         .status()
         .unwrap();
-    assert!(done.success(), "{test} alone: {done}");
+    assert!(done.success(), "{test} in a separate process: {done}");
     false
 }
 
@@ -49,7 +51,7 @@ fn dotenv() {
             format!("{mark}# a comment\nOTHER=1\n{export}DATABASE_URL={before}postgres://h/{path}{after}\n");
         std::fs::write(".env", text).unwrap();
         let expected = format!("postgres://h/{path}");
-        expect(url().as_deref() == Ok(&*expected), || format!("{:?} instead of {expected}", url()))
+        expect(url().as_deref() == Ok(&*expected), || format!("read {:?}, expected {expected}", url()))
     });
     let line = prop_oneof![
         Just(format!("VIRALDB_KEY={SECRET}")),
@@ -65,7 +67,7 @@ fn dotenv() {
         if let Err(message) = url() {
             check_message(&message, SECRET)?;
         }
-        // It may name a key, or not; its error shows none.
+        // The file may contain a valid key or not. An error must not show it.
         viraldb::secrets::Keyring::from_env()
             .map_or_else(|error| check_message(&error.to_string(), SECRET), |_| Ok(()))
     });

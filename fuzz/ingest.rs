@@ -1,4 +1,4 @@
-//! The formats that `ingest` reads: CSV, JSON Lines, and answers of APIs.
+//! Fuzzes the formats that `ingest` reads: CSV, JSON Lines and API responses.
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ use viraldb::ops::{Destination, Export, Form, export};
 use crate::mutate::{mutated, words};
 use crate::runner::{Outcome, check_message, expect, fuzz};
 
-/// A database in memory, and one more to compare with.
+/// Opens two in-memory databases whose contents can be compared.
 fn databases() -> [Database; 2] {
     [0, 1].map(|_| Database::open("sqlite::memory:").unwrap())
 }
@@ -24,7 +24,7 @@ fn empty(db: &Database) {
     db.write(|c| Ok(c.batch_execute(sql)?)).unwrap();
 }
 
-/// An input that arrives in pieces of these lengths, as from a pipe.
+/// An input that arrives in pieces of the given lengths, as from a pipe.
 struct Pieces<'a> {
     input: &'a [u8],
     lengths: std::iter::Cycle<std::vec::IntoIter<usize>>,
@@ -51,7 +51,7 @@ fn read(db: &Database, input: impl Read + Send, options: &Options<'_>) -> Ingest
     report.map(|report| (report, rejects)).map_err(|error| error.to_string())
 }
 
-/// All rows as text, without the numbers that the database gave them.
+/// Returns all rows as JSON, without the columns that differ from run to run.
 fn rows(db: &Database) -> Vec<Value> {
     let mut rows = Vec::new();
     for table in ["discovered_videos", "analytics", "trends", "error_log"] {
@@ -60,7 +60,7 @@ fn rows(db: &Database) -> Vec<Value> {
         export(db, &asked, Destination::Stream(&mut text), &mut |_, _| ()).unwrap();
         for line in String::from_utf8(text).unwrap().lines() {
             let mut row: Value = serde_json::from_str(line).unwrap();
-            // When it was read.
+            // These columns contain generated ids, the time of the ingest, or values that depend on that time.
             for column in [
                 "id",
                 "discovered_at",
@@ -78,7 +78,8 @@ fn rows(db: &Database) -> Vec<Value> {
     rows
 }
 
-/// Whole or in pieces, an input gives the same; every row is stored or rejected; reasons are short.
+/// Checks that an input gives the same result whole and in pieces, that all rejected rows are counted, and that the reasons
+/// are short.
 fn same_in_pieces(
     [one, two]: &[Database; 2],
     options: &Options<'_>,
@@ -87,16 +88,16 @@ fn same_in_pieces(
 ) -> Outcome {
     let whole = read(one, input, options);
     let pieces = read(two, Pieces { input, lengths: lengths.into_iter().cycle() }, options);
-    expect(whole == pieces, || format!("whole {whole:?}, in pieces {pieces:?}"))?;
+    expect(whole == pieces, || format!("whole: {whole:?}, in pieces: {pieces:?}"))?;
     let stored = [rows(one), rows(two)];
     empty(one);
     empty(two);
-    expect(stored[0] == stored[1], || format!("whole {:?}, in pieces {:?}", stored[0], stored[1]))?;
+    expect(stored[0] == stored[1], || format!("whole: {:?}, in pieces: {:?}", stored[0], stored[1]))?;
     match whole {
         Err(message) => check_message(&message, ""),
         Ok((report, rejects)) => {
             expect(report.rejected == rejects.len() as u64, || {
-                format!("{report:?} with {} rejects", rejects.len())
+                format!("{report:?}, but {} rows were rejected", rejects.len())
             })?;
             expect(report.rejected <= report.rows, || format!("{report:?}"))?;
             rejects.iter().try_for_each(|(_, reason, _)| check_message(reason, ""))
@@ -111,7 +112,7 @@ fn lengths() -> impl Strategy<Value = Vec<usize>> {
 const HEADER: &str = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,\
     likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description";
 
-/// Rows of the trending dataset: id, title, channel, views.
+/// Generates rows of the trending dataset: id, title, channel and views.
 fn trending() -> impl Strategy<Value = Vec<(String, String, String, u32)>> {
     vec(("[a-zA-Z0-9_-]{11}", words(), words(), any::<u32>()), 0..8)
 }
@@ -200,7 +201,7 @@ fn studio_and_any_csv() {
     });
 }
 
-/// Inputs that may be compressed, cut off, or damaged.
+/// Tests inputs that are compressed or in UTF-16, and may be damaged.
 #[test]
 fn packed() {
     use std::io::Write;
@@ -263,7 +264,7 @@ fn json() {
     fuzz("json lines of errors", (mutated(errors), lengths()), |(input, lengths)| {
         same_in_pieces(&databases, &errors_table, &input, lengths)
     });
-    // What `export` prints, `ingest` reads back.
+    // `ingest` must read back what `export` prints.
     fuzz("json lines, printed and read", vec(video(), 0..8), |documents| {
         let [one, two] = &databases;
         let print = |db: &Database| {
@@ -390,7 +391,7 @@ fn api_answers() {
     fuzz("videos of TikTok", (mutated(tiktok_dump()), lengths()), |(input, lengths)| {
         same_in_pieces(&databases, &tiktok, &input, lengths)
     });
-    // The format is recognized.
+    // Without a format, `ingest` recognizes it.
     let all = prop_oneof![
         answer(),
         info(),

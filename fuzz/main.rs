@@ -1,9 +1,10 @@
-//! Fuzzers of every parser, on stable Rust: `cargo test --test fuzz`.
+//! Fuzzers for every parser, on stable Rust: `cargo test --test fuzz`.
 //!
-//! Each test feeds one parser with inputs that it makes up and checks more than that nothing panics: what is printed
-//! reads back, input in small pieces gives the same result, errors are short and show no secret. Without variables a
-//! test tries a few inputs, always the same. `VIRALDB_FUZZ_SECONDS` says how long each test runs, and
-//! `VIRALDB_FUZZ_SEED` chooses other inputs. docs/RELIABILITY.md has the details.
+//! Each test generates inputs for one parser. It checks that nothing panics, and also that printed values can be read back,
+//! that input in small pieces gives the same result, and that errors are short and show no secret.
+//!
+//! By default a test tries a few inputs, always the same ones. `VIRALDB_FUZZ_SECONDS` sets how long each property runs, and
+//! `VIRALDB_FUZZ_SEED` selects other inputs. docs/src/reliability.md has the details.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 

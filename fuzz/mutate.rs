@@ -1,9 +1,9 @@
-//! Inputs that are almost right: valid ones, changed in a few places.
+//! Generates inputs that are almost valid: valid inputs with a few changes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A change of an input. Places are parts of its length, so that a change fits every input.
+/// A change to an input. Positions are fractions of its length, so that a change applies to every input.
 #[derive(Debug, Clone)]
 enum Edit {
     Insert(u16, Vec<u8>),
@@ -13,7 +13,7 @@ enum Edit {
     Flip(u16, u8),
 }
 
-/// What parsers trip over.
+/// Texts that often break parsers.
 const WORDS: [&[u8]; 24] = [
     b"\"",
     b"\"\"",
@@ -83,17 +83,17 @@ fn apply(mut input: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
     input
 }
 
-/// Inputs of a strategy, changed in up to four places.
+/// Returns the inputs of a strategy with up to four changes.
 pub fn mutated(base: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     (base, vec(edit(), 0..5)).prop_map(|(base, edits)| apply(base, &edits))
 }
 
-/// [`mutated`] for text.
+/// Does the same as [`mutated`] for text.
 pub fn mutated_text(base: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     mutated(base.prop_map(String::into_bytes)).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Text with what a user, a web page or an attacker may put into a field.
+/// Returns text as a user, a web page or an attacker might put it into a field.
 pub fn words() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-zA-Z0-9 ]{1,20}",

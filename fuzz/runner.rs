@@ -1,4 +1,4 @@
-//! Runs a property on many inputs, for as long as it is told.
+//! Runs a property on many inputs, for the requested time.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-/// Inputs that are tried in one go.
+/// Number of inputs in one round.
 const ROUND: u32 = 16;
-/// Inputs that are tried if no time is given.
+/// Number of inputs if no time is given.
 const FEW: u64 = 48;
-/// The longest message of an error.
+/// Maximum length of an error message, in bytes.
 const LONGEST: usize = 600;
 
 pub type Outcome = Result<(), TestCaseError>;
 
-/// Tries a property on inputs that `strategy` makes, and panics with the smallest input that breaks it.
+/// Checks a property on inputs that `strategy` generates, and panics with the smallest input that violates it.
 pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) -> Outcome) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("VIRALDB_FUZZ_SEED").unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) ->
         TestRunner::new_with_rng(config.clone(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let (begun, tried) = (Instant::now(), Cell::new(0_u64));
     loop {
-        // A runner tries its number of inputs once, so each round has a new one.
+        // A runner stops after its number of inputs, so each round needs a new one.
         let mut runner = TestRunner::new_with_rng(config.clone(), seeds.new_rng());
         let done = runner.run(&strategy, |input| {
             tried.set(tried.get() + 1);
@@ -51,18 +51,18 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: S, property: impl Fn(S::Value) ->
     println!("{name}: {} inputs in {:.1} s, seed {seed}", tried.get(), begun.elapsed().as_secs_f64());
 }
 
-/// Fails unless something holds.
+/// Returns a failure with `text` unless `holds` is true.
 pub fn expect(holds: bool, text: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(TestCaseError::fail(text())) }
 }
 
-/// What every message of an error must be: short, and without the secret.
+/// Checks that an error message is short and does not contain the secret.
 pub fn check_message(message: &str, secret: &str) -> Outcome {
     expect(secret.is_empty() || !message.contains(secret), || {
         format!("the message shows the secret {secret:?}: {message}")
     })?;
     expect(message.len() <= LONGEST, || {
         let begin: String = message.chars().take(200).collect();
-        format!("a message of {} bytes: {begin}", message.len())
+        format!("the message has {} bytes: {begin}", message.len())
     })
 }

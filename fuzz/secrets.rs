@@ -1,4 +1,4 @@
-//! Sealed values, Fernet tokens, keys.
+//! Fuzzes the parsers of encrypted values, Fernet tokens and keys.
 
 use proptest::prelude::*;
 use viraldb::republishing::ChannelId;
@@ -32,12 +32,12 @@ fn sealed_values() {
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
         expect(opened.reveal() == secret, || format!("{secret:?} became {:?}", opened.reveal()))?;
         let elsewhere = secrets::open(&keyring, &place(n + 1), &sealed);
-        expect(elsewhere.is_err(), || format!("{sealed} opens in another place"))
+        expect(elsewhere.is_err(), || format!("{sealed} was decrypted for another row"))
     });
     let sealed = seal(1, SECRET);
     fuzz("sealed values that were changed", mutated_text(Just(sealed.clone())), |text| {
         match secrets::open(&keyring, &place(1), &text) {
-            Ok(_) => expect(text == sealed, || format!("{text} opens")),
+            Ok(_) => expect(text == sealed, || format!("a changed value was decrypted: {text}")),
             Err(error) => check_message(&error.to_string(), SECRET),
         }
     });
@@ -62,7 +62,9 @@ fn fernet() {
     }
     let texts: Vec<String> = tokens.iter().map(|(token, _)| token.clone()).collect();
     fuzz("tokens that were changed", mutated_text(proptest::sample::select(texts.clone())), |text| {
-        expect(key.open(&text).is_none() || texts.contains(&text), || format!("{text} opens"))
+        expect(key.open(&text).is_none() || texts.contains(&text), || {
+            format!("a changed token was decrypted: {text}")
+        })
     });
     fuzz(
         "salts",
@@ -82,7 +84,7 @@ fn keys() {
             .reveal()
             .parse()
             .map_err(|error: viraldb::Error| TestCaseError::fail(error.to_string()))?;
-        expect(again.id() == key.id(), || "a key reads as another one".to_owned())
+        expect(again.id() == key.id(), || "a key was read back as another key".to_owned())
     });
     let text = made()["envelope"]["key"].as_str().unwrap().to_owned();
     let part: String = text.chars().take(16).collect();

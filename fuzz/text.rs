@@ -1,4 +1,4 @@
-//! Short texts: URLs, lengths of time, times.
+//! Fuzzes the parsers of short texts: URLs, durations and timestamps.
 
 use proptest::prelude::*;
 use viraldb::{DatabaseUrl, Timestamp};
@@ -7,10 +7,10 @@ use crate::duration::duration;
 use crate::mutate::mutated_text;
 use crate::runner::{check_message, expect, fuzz};
 
-/// A password that appears nowhere by chance.
+/// A password that does not occur in other texts by chance.
 const SECRET: &str = "s3cr3tPlanted";
 
-/// What a URL prints as, or the message of its error.
+/// Returns the printed form of a URL, or the message of its error.
 fn shown(url: &str) -> String {
     url.parse::<DatabaseUrl>().map_or_else(|error| error.to_string(), |url| format!("{url} {url:?}"))
 }
@@ -24,7 +24,7 @@ fn urls() {
         Just("postgresql+psycopg://")
     ];
     let part = "[a-z0-9%._\\[\\]:/?=&,+-]{0,12}";
-    // A password where libpq looks for one.
+    // The password is where libpq expects it.
     let given = (scheme, "[a-z]{0,6}", "[a-zA-Z0-9%!$*]{0,6}", part, part)
         .prop_map(|(scheme, user, more, host, rest)| format!("{scheme}{user}:{SECRET}{more}@{host}/{rest}"));
     fuzz("urls with a password", given, |url| check_message(&shown(&url), SECRET));
@@ -42,17 +42,17 @@ fn urls() {
     ];
     fuzz("urls, printed and read", mutated_text(base), |text| {
         let Ok(url) = text.parse::<DatabaseUrl>() else { return check_message(&shown(&text), "") };
-        // A masked password is another one, and a path that ends otherwise needs its scheme.
+        // Add the scheme, because viraldb recognizes a path without one only by its extension.
         let printed = match &url {
-            // Only a path without scheme may have a question mark.
+            // Only a path without a scheme may contain a question mark.
             DatabaseUrl::File(path) if path.display().to_string().contains('?') => path.display().to_string(),
-            // A third slash means the root folder to viraldb, and this folder to SQLAlchemy.
+            // To viraldb a third slash means the root folder. To SQLAlchemy it means the current folder.
             DatabaseUrl::File(path) if path.is_absolute() => format!("sqlite:///{}", path.display()),
             DatabaseUrl::File(path) => format!("sqlite://{}", path.display()),
             DatabaseUrl::Memory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(_) => url.to_string(),
         };
-        // A parameter that is unknown is not printed, neither its name nor its value.
+        // The name and value of an unknown parameter are masked, so the URL cannot be read back.
         if printed.split(['?', '&']).any(|parameter| parameter == "***") {
             return check_message(&printed, "");
         }
@@ -61,11 +61,11 @@ fn urls() {
             DatabaseUrl::Postgres(_) => again.to_string() == printed,
             _ => *again == url,
         });
-        expect(is_same, || format!("{printed:?} reads back as {again:?}"))
+        expect(is_same, || format!("{printed:?} was read back as {again:?}"))
     });
 }
 
-/// A length of time as the command line reads it, in the form of its Debug.
+/// Parses a duration like the command line, and returns its `Debug` form.
 fn length(text: &str) -> Result<String, String> {
     duration(text).map(|read| format!("{read:?}")).map_err(|error| error.to_string())
 }
@@ -77,7 +77,7 @@ fn durations() {
         let (unit, seconds) = units[unit];
         let expected = format!("{:?}", std::time::Duration::from_secs(count * seconds));
         let read = length(&format!("{count}{unit}"));
-        expect(read.as_deref() == Ok(&*expected), || format!("{count}{unit} is {read:?}"))
+        expect(read.as_deref() == Ok(&*expected), || format!("{count}{unit} was read as {read:?}"))
     });
     let pairs = (1..1_000_u64, 0..60_u64, 0..60_u64).prop_map(|(hours, minutes, seconds)| {
         (format!("{hours}h {minutes}m {seconds}s"), hours * 3_600 + minutes * 60 + seconds)
@@ -85,7 +85,7 @@ fn durations() {
     fuzz("lengths of time in parts", pairs, |(text, seconds)| {
         let expected = format!("{:?}", std::time::Duration::from_secs(seconds));
         let read = length(&text);
-        expect(read.as_deref() == Ok(&*expected), || format!("{text} is {read:?}"))
+        expect(read.as_deref() == Ok(&*expected), || format!("{text} was read as {read:?}"))
     });
     let base = prop_oneof![
         Just("1h 30m".to_owned()),
@@ -101,7 +101,7 @@ fn durations() {
 
 #[test]
 fn times() {
-    // From the year 1 to 9999.
+    // Timestamps from the year 1 to 9999.
     let moments = (-62_135_596_800_i64..253_402_300_799, 0..1_000_000_u32);
     fuzz("times, printed and read", (moments, -1_439..1_440_i32), |((seconds, micros), minutes)| {
         let moment = chrono::DateTime::from_timestamp(seconds, micros * 1_000).unwrap();
@@ -109,13 +109,13 @@ fn times() {
         let again: Timestamp =
             time.to_string().parse().map_err(|error| TestCaseError::fail(format!("{time}: {error}")))?;
         expect(again == time, || format!("{time} became {again}"))?;
-        // The same moment as other clocks write it.
+        // Read the same timestamp with another UTC offset.
         let offset = chrono::FixedOffset::east_opt(minutes * 60).unwrap();
         let text = moment.with_timezone(&offset).to_rfc3339();
         if text.len() == "2026-11-21T08:30:00+00:00".len() {
             let again: Timestamp =
                 text.parse().map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
-            expect(again == time, || format!("{text} became {again} instead of {time}"))?;
+            expect(again == time, || format!("{text} became {again}, expected {time}"))?;
         }
         Ok(())
     });
@@ -131,7 +131,7 @@ fn times() {
         Ok(time) => {
             let again = time.to_string().parse::<Timestamp>();
             expect(again.as_ref().is_ok_and(|again| *again == time), || {
-                format!("{text} is {time}, which reads as {again:?}")
+                format!("{text} was read as {time}, which was read back as {again:?}")
             })
         }
     });

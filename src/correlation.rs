@@ -1,5 +1,6 @@
-//! One id for all that one command run or unit of work leaves behind: in the log as a field of its
-//! span, in `error_log` as `correlation_id`.
+//! One id for everything that a command run or a unit of work leaves in the log and in `error_log`.
+//!
+//! In the log the id is a field of the span, in `error_log` it is the column `correlation_id`.
 
 use std::cell::Cell;
 
@@ -9,13 +10,14 @@ use crate::types::CorrelationId;
 
 thread_local! { static CURRENT: Cell<Option<CorrelationId>> = const { Cell::new(None) }; }
 
-/// The id of the unit of work under way on this thread, if one is.
+/// Returns the id of the current unit of work on this thread, if there is one.
 pub fn current() -> Option<CorrelationId> {
     CURRENT.get()
 }
 
-/// Runs `work` as a unit of work with this id, in a span that carries it. Units may be nested; the inner
-/// one's id holds while it runs.
+/// Runs `work` as a unit of work with this id, in a span that carries the id.
+///
+/// Units may be nested. While an inner unit runs, its id is the current one.
 ///
 /// ```
 /// use viraldb::{CorrelationId, correlation};
@@ -28,8 +30,10 @@ pub fn unit_of_work<T>(name: &str, id: CorrelationId, work: impl FnOnce() -> T) 
     span(name, id).in_scope(|| within(Some(id), work))
 }
 
-/// [`unit_of_work`] for a future: the id and the span are there whenever it is polled, on whatever thread,
-/// and follow what it does through an [`AsyncDatabase`](crate::AsyncDatabase).
+/// Runs a future as a unit of work, like [`unit_of_work`].
+///
+/// The id and the span are set whenever the future is polled, on any thread. They also apply to the closures that the
+/// future passes to an [`AsyncDatabase`](crate::AsyncDatabase).
 ///
 /// ```
 /// use viraldb::{AsyncDatabase, CorrelationId, correlation};
@@ -56,7 +60,7 @@ fn span(name: &str, id: CorrelationId) -> tracing::Span {
     info_span!("unit_of_work", unit = name, correlation_id = %id)
 }
 
-/// Runs `work` with this id as the current one.
+/// Runs `work` with `id` as the current id.
 pub(crate) fn within<T>(id: Option<CorrelationId>, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<CorrelationId>);
     impl Drop for Restore {

@@ -1,16 +1,18 @@
-//! Five functions under the names that code written for such pipelines already calls.
+//! Five functions under the names that existing pipeline code already calls.
 
 use crate::compilation::{DiscoveredVideo, ErrorLog, NewErrorLog, PipelineRunId};
 use crate::error::require;
 use crate::{Database, DbConnection, Result, Session};
 
-/// Opens the database and makes it current; [`Database::open`].
+/// Opens the database and migrates it to the current schema version. See [`Database::open`].
 pub fn init_db(url: &str) -> Result<Database> {
     Database::open(url)
 }
 
-/// A connection of one's own; [`Database::session`]. The functions below take it, and the connection of
-/// a `read` or `write` just as well.
+/// Opens a dedicated connection. See [`Database::session`].
+///
+/// The functions [`get_pending_videos`], [`mark_video_processed`] and [`log_error`] take it. They also accept the connection
+/// that `read` and `write` pass to their closures.
 ///
 /// ```
 /// use viraldb::{get_pending_videos, get_session, init_db, log_error};
@@ -27,18 +29,18 @@ pub fn get_session(db: &Database) -> Result<Session> {
     db.session()
 }
 
-/// All pending videos of a niche, best first; [`DiscoveredVideo::pending`] takes a limit.
+/// Returns all pending videos of a niche, best first. [`DiscoveredVideo::pending`] takes a limit.
 ///
 /// # Errors
-/// `Invalid` for an empty niche.
+/// `Invalid` if `niche` is empty.
 pub fn get_pending_videos(session: &mut DbConnection, niche: &str) -> Result<Vec<DiscoveredVideo>> {
     DiscoveredVideo::pending(session, niche, i64::MAX)
 }
 
-/// Sets what became of the video with the platform's own id: 0 pending, 1 used, 2 skipped, 3 rejected.
+/// Sets the status of a video: 0 pending, 1 used, 2 skipped, 3 rejected. `video_id` is the id on the video's platform.
 ///
 /// # Errors
-/// `Invalid` for any other status and for an empty id, `NotFound` for an unknown video.
+/// `Invalid` for any other status or an empty id, `NotFound` for an unknown video.
 pub fn mark_video_processed(
     session: &mut DbConnection,
     video_id: &str,
@@ -48,10 +50,10 @@ pub fn mark_video_processed(
     DiscoveredVideo::mark(session, video_id, status.try_into()?)
 }
 
-/// Keeps an error, with the correlation id of the unit of work that is under way, and returns the row.
+/// Inserts a row into `error_log`, with the correlation id of the current unit of work, and returns the row.
 ///
 /// # Errors
-/// `Invalid` if `module`, `error_type` or `message` is empty, or if there is no such run.
+/// `Invalid` if `module`, `error_type` or `message` is empty, or if the run does not exist.
 pub fn log_error(
     session: &mut DbConnection,
     module: &str,

@@ -1,13 +1,13 @@
-//! Tables of a program's own in one query with ours.
+//! Macros that let a program's tables appear in one query with the tables of viraldb.
 //!
-//! Diesel's macros of the same names implement traits for wrappers of both tables, which Rust allows only in the crate
-//! that has both tables. These implement what one of the two crates may.
+//! Diesel's macros of the same names also implement traits for wrappers around both tables. Rust allows that only in a
+//! crate that defines both tables, so the macros here implement just the part that the program's crate may implement.
 
-/// Allows a table of your own in one query with tables of viraldb: in a join with an explicit `ON`, in a subquery, in
+/// Allows your table to appear in one query with tables of viraldb: in a join with an explicit `ON`, in a subquery, or in
 /// `EXISTS`.
 ///
-/// The first table is yours, those after it are viraldb's. For two tables of your own use Diesel's macro of the same name.
-/// With [`joinable!`](crate::joinable) the pair is allowed already.
+/// The first table is yours; the others belong to viraldb. For two tables of your own, use Diesel's macro of the same name.
+/// [`joinable!`](crate::joinable) already includes this macro for its pair of tables.
 ///
 /// ```
 /// use viraldb::diesel::prelude::*;
@@ -45,7 +45,7 @@ macro_rules! allow_tables_to_appear_in_same_query {
     };
 }
 
-/// What PostgreSQL's `ONLY` and `TABLESAMPLE` need beside a table of another crate.
+/// Implements the traits that PostgreSQL's `ONLY` and `TABLESAMPLE` need next to a table of another crate.
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 #[macro_export]
@@ -76,7 +76,7 @@ macro_rules! __allow_with_only {
     };
 }
 
-/// SQLite has neither.
+/// Does nothing: SQLite has neither `ONLY` nor `TABLESAMPLE`.
 #[cfg(not(feature = "postgres"))]
 #[doc(hidden)]
 #[macro_export]
@@ -84,10 +84,10 @@ macro_rules! __allow_with_only {
     ($own:ident, $($other:ident)::+) => {};
 }
 
-/// Joins a table of your own to a table of viraldb by a foreign key, so that `inner_join` and `left_join` need no `ON`.
+/// Joins your table to a table of viraldb by a foreign key, so that `inner_join` and `left_join` need no `ON`.
 ///
-/// Says what `diesel::joinable!` and [`allow_tables_to_appear_in_same_query!`] say together. Where two columns refer to
-/// the same table, use the latter and write `.on(…)`.
+/// Combines `diesel::joinable!` and [`allow_tables_to_appear_in_same_query!`]. If two columns of your table refer to the
+/// same table, use `allow_tables_to_appear_in_same_query!` instead and write `.on(…)`.
 ///
 /// ```
 /// use viraldb::diesel::prelude::*;

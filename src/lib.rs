@@ -1,9 +1,9 @@
 //! The database layer of automated short-video channels.
 //!
-//! viraldb holds what such a channel knows — discovered videos, runs, clips, scripts, channels, jobs,
-//! statistics, reviews, settings, secrets, errors — in one file on a laptop (SQLite) or in PostgreSQL in
-//! production, with the same code and the same tables. There are three ways to it: typed models and
-//! functions, one's own Diesel queries against [`schema`], and the command `viraldb`.
+//! viraldb stores the data of these channels: discovered videos, runs, clips, scripts, jobs, statistics, reviews,
+//! settings, secrets, errors and the channels themselves. The same code and the same tables work with one SQLite file on a
+//! laptop and with PostgreSQL in production. You can use typed models and functions, your own Diesel queries against
+//! [`schema`], or the `viraldb` command.
 //!
 //! ```
 //! use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, Processed};
@@ -23,7 +23,7 @@
 //! let best = db.read(|c| DiscoveredVideo::pending(c, "gaming", 15))?; // a read-only connection
 //! db.write(|c| DiscoveredVideo::mark(c, &best[0].video_id, Processed::Used))?;
 //!
-//! // one's own Diesel
+//! // your own Diesel query
 //! use viraldb::schema::discovered_videos::dsl::*;
 //! let titles: Vec<String> =
 //!     db.read(|c| Ok(discovered_videos.filter(view_count.gt(1_000_000)).select(title).load(c)?))?;
@@ -32,41 +32,46 @@
 //! # }
 //! ```
 //!
-//! # What programs do with it
+//! # What you can do with it
 //!
-//! - **Store and find rows**: each of the 22 tables has a struct with `find`, `list`, `count`, `exists` and `delete`, a `New…` struct
-//!   with `insert`, and a `…Changes` struct with `update`, in [`compilation`], [`republishing`] and [`generation`].
-//! - **Their own queries and tables**: [`schema`] for Diesel, [`joinable!`] for tables of your own, [`on_backend!`] for what only one
-//!   engine has. `examples/own_tables` has migrations of its own in the same database.
-//! - **Distribute work**: [`queue::enqueue`], and [`queue::Worker`] or [`queue::claim`] in any number of processes.
-//! - **Read files and streams**: `ingest::ingest` for files of YouTube, TikTok and yt-dlp, `ingest::ingest_records` for what a
-//!   program has itself.
-//! - **Settings and secrets**: [`config::Config`] says which value counts and why, [`secrets`] encrypts credentials.
+//! - **Store and find rows.** Each of the 22 tables has a struct with `find`, `list`, `count`, `exists` and `delete`, a
+//!   `New…` struct with `insert`, and a `…Changes` struct with `update`. They are in [`compilation`], [`republishing`] and
+//!   [`generation`].
+//! - **Write your own queries and tables.** Use [`schema`] for Diesel queries, [`joinable!`] to join your own tables, and
+//!   [`on_backend!`] for SQL that only one engine supports. `examples/own_tables` keeps its own migrations in the same
+//!   database.
+//! - **Distribute work.** Call [`queue::enqueue`] to add jobs, and run [`queue::Worker`] or [`queue::claim`] in any number of
+//!   processes.
+//! - **Read files and streams.** `ingest::ingest` reads files from YouTube, TikTok and yt-dlp. `ingest::ingest_records`
+//!   takes records that your program already has.
+//! - **Manage settings and secrets.** [`config::Config`] tells you which value is in effect and why. [`secrets`] encrypts
+//!   credentials.
 //!
-//! `ops` has what operators do: backup, restore, doctor, prune, transfer. Errors say by [`Error::kind`] what a program can do about them.
+//! `ops` contains the operator's tasks, such as backup, restore, doctor, prune and transfer. [`Error::kind`] tells your
+//! program how it can handle an error.
 //!
 //! # Features
 //!
-//! | feature | holds | default |
+//! | feature | contents | default |
 //! |---|---|---|
-//! | `sqlite` | SQLite, compiled in | yes |
-//! | `postgres` | PostgreSQL through the system's libpq | |
-//! | `async` | `AsyncDatabase`, for programs that run on tokio | |
-//! | `ingest` | [`ingest`]: files in the formats of the field | through `cli` |
+//! | `sqlite` | SQLite, bundled | yes |
+//! | `postgres` | PostgreSQL, through the system's libpq | |
+//! | `async` | `AsyncDatabase`, for programs that use tokio | |
+//! | `ingest` | [`ingest`]: reads files from YouTube, TikTok and yt-dlp | through `cli` |
 //! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
-//! | `cli` | the command `viraldb`; implies `ingest` and `ops` | yes |
+//! | `cli` | the `viraldb` command; implies `ingest` and `ops` | yes |
 //!
-//! Models, migrations, queries, the queue, the configuration and secrets are always there. A program that needs no more
-//! builds a third of the crates with `default-features = false, features = ["sqlite"]`.
+//! Models, migrations, queries, the queue, configuration and secrets are always included. If your program needs only these,
+//! set `default-features = false, features = ["sqlite"]`. It then builds a third of the crates.
 
-// What only the features of the command use is there without them, too: a `cfg` on each such item would hide the code. With
-// the command, nothing may be unused.
+// Items that only the command uses are also compiled without the feature `cli`, because a `cfg` on each item would clutter
+// the code. With the feature `cli`, the compiler still reports unused items.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-compile_error!("viraldb needs an engine: enable the feature `sqlite`, `postgres` or both");
+compile_error!("viraldb needs a database engine: enable the feature `sqlite`, `postgres` or both");
 
 mod bounded;
 pub mod compilation;
@@ -88,8 +93,8 @@ pub mod private;
 pub mod queue;
 mod quote;
 pub mod republishing;
-#[rustfmt::skip] // as `diesel print-schema` prints it
-#[allow(missing_docs)] // its docs are the comments in the database
+#[rustfmt::skip] // keep the layout that `diesel print-schema` prints
+#[allow(missing_docs)] // the docs come from the comments in the database
 pub mod schema;
 pub mod secrets;
 pub mod series;
@@ -103,11 +108,20 @@ pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upsert
 pub use error::{Error, ErrorKind, Result};
 pub use helpers::{get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 pub use types::{ConfigValue, CorrelationId, Json, Timestamp};
-/// The crates whose types stand in signatures, in the version that viraldb was built with.
+/// The crates whose types appear in public signatures, in the versions that viraldb was built with.
 #[doc(no_inline)]
 pub use {chrono, diesel, serde_json, uuid};
 
-/// Runs the README's example with the doc tests.
+/// Runs the README's example as a doc test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Runs the Rust examples in the how-to guides as doc tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../docs/src/how-to/own-tables.md")]
+    struct OwnTables;
+    #[doc = include_str!("../docs/src/how-to/workers.md")]
+    struct Workers;
+}

@@ -1,13 +1,15 @@
-//! Values in messages: cut to a readable length, and without characters that a terminal would act on.
+//! Formatting of values in messages: shortened to a readable length, with terminal control characters escaped; and counts
+//! with their nouns.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use serde_json::Value;
 
-/// Most characters of a value that a message quotes.
+/// Maximum number of characters of a value that a message quotes.
 const MOST: usize = 80;
 
-/// Quotes a value, such as `"a\nb"`; of a long one, the beginning and "…".
+/// Quotes a value, such as `"a\nb"`. A long value is cut off and ends with "…".
 pub fn quoted(text: &str) -> String {
     match cut(text) {
         Some(beginning) => {
@@ -19,12 +21,17 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Joins the lines of a message.
+/// Returns a count with its noun: `1 video`, `2 videos`.
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == N::from(1) { "" } else { "s" })
+}
+
+/// Joins the lines of a message into one.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// [`quoted`] for a value of JSON.
+/// Quotes a JSON value, like [`quoted`]; only strings get quotation marks.
 pub(crate) fn quoted_json(value: &Value) -> String {
     match value {
         Value::String(text) => quoted(text),
@@ -32,15 +39,17 @@ pub(crate) fn quoted_json(value: &Value) -> String {
     }
 }
 
-/// A name or a value without quotes; of a long one, the beginning and "…".
+/// Shortens a name or a value without quoting it. A long one is cut off and ends with "…".
 pub fn short(text: &str) -> String {
     cut(text).map_or_else(|| text.to_owned(), |beginning| format!("{beginning}…"))
 }
 
-/// A message of another library, with the values that it quotes cut. Between the first and the last of each kind of
-/// quotation marks stands what it quotes: a value may hold quotation marks of its own.
+/// Shortens the values that a message of another library quotes.
+///
+/// A value may itself contain quotation marks. The quoted value is therefore everything between the first and the last
+/// quotation mark of a kind.
 pub(crate) fn cut_quotes(message: &str) -> String {
-    // What serde and PostgreSQL write around a value, and not around a name of the schema.
+    // The text that serde and PostgreSQL write around a value, but not around a name of the schema.
     const MARKS: [(&str, &[&str]); 5] = [
         ("`", &["`, expected", "`, there are no fields", "`"]),
         ("string \"", &["\", expected", "\""]),
@@ -61,29 +70,34 @@ pub(crate) fn cut_quotes(message: &str) -> String {
     message
 }
 
-/// The first characters of a text that is longer.
+/// Returns the first [`MOST`] characters of a longer text, or `None` if the text fits.
 fn cut(text: &str) -> Option<&str> {
     let (end, _) = text.char_indices().nth(MOST)?;
     text.get(..end)
 }
 
-/// Text for a terminal: a character that could tell it to do something, or change the order of the others, is written as
-/// its escape, such as `\u{1b}` or `\n`.
+/// Makes text safe to print on a terminal.
+///
+/// Control characters and characters that change the text direction are written as escapes, such as `\u{1b}` or `\n`.
 pub fn visible(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// [`visible`] for text of several lines, which keeps the ends of lines and tabs.
+/// Makes text of several lines safe to print, like [`visible`], but keeps line breaks and tabs.
 pub fn visible_lines(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// [`visible_lines`] for a line of the log, which may have colors of its own: what writes them has escaped the ESC of data.
+/// Makes a log line safe to print, like [`visible_lines`].
+///
+/// With `has_colors`, ESC characters stay: they belong to the colors, and the log writer has already escaped those in data.
 pub fn visible_log(text: &str, has_colors: bool) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t') || (has_colors && c == '\u{1b}'))
 }
 
-/// JSON in which these characters are escaped in JSON's own way, so that a program reads the same.
+/// Makes JSON safe to print on a terminal.
+///
+/// The characters that [`visible`] escapes become JSON escapes, except line breaks. A program reads the same document.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     let is_escaped = |c| acts(c) && c != '\n';
     if !json.contains(is_escaped) {
@@ -101,8 +115,7 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     visible
 }
 
-/// Returns true for the control characters C0, DEL and C1, separators of lines, marks of direction, and the byte-order
-/// mark.
+/// Returns true for C0 and C1 control characters, DEL, Unicode line separators, direction marks, and the byte-order mark.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -113,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_values_are_cut_at_a_character() {
+    fn long_values_are_cut_at_a_character_boundary() {
         let exact = "é".repeat(80);
         assert_eq!(quoted(&exact), format!("\"{exact}\""));
         assert_eq!(quoted(&format!("{exact}x")), format!("\"{exact}…\""));
@@ -124,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn values_in_messages_of_others_are_cut() {
+    fn long_values_in_messages_of_other_libraries_are_cut() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Row {
@@ -158,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_acts_on_a_terminal_is_left() {
+    fn terminal_control_characters_are_escaped() {
         let text = "a\u{1b}[31m\u{7f}\u{9b}2J\u{202e}\u{2028}\r\n\tß🎬";
         assert_eq!(visible(text), "a\\u{1b}[31m\\u{7f}\\u{9b}2J\\u{202e}\\u{2028}\\r\\n\\tß🎬");
         assert_eq!(visible_lines("a\n\tb\r"), "a\n\tb\\r");

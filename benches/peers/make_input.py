@@ -10,8 +10,8 @@ The same arguments always give the same bytes. OUT may be "-" for standard outpu
     jsonl-analytics  JSON Lines for `viraldb ingest --as jsonl --table analytics`
     jsonl-jobs       JSON Lines for `viraldb ingest --as jsonl --table jobs`
 
-Every row is a different video, and all formats with the same seed name the same videos in the same order. --later makes
-the same videos come back DAYS days later with higher counts, as on a later day's trending list.
+Every row is a different video. With the same seed, all formats contain the same videos in the same order. --later writes
+the same videos as they appear DAYS days later, with higher counts.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 
 FIRST_DAY = datetime(2020, 8, 12)
 ROWS_PER_WRITE = 2_000
-AGES = 200  # different ages of videos on one day
+AGES = 200  # number of different ages of videos on one day
 MASK = 2**64 - 1
 
 CATEGORIES = {
@@ -48,7 +48,7 @@ SITES = ["https://twitter.com/", "https://www.instagram.com/", "https://www.face
 
 
 class Pools:
-    """Titles, tags, descriptions and channels that the rows are put together from."""
+    """Titles, tags, descriptions and channels that are combined into rows."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -88,7 +88,7 @@ class Pools:
         return text + self.rng.choice([".", "!", " ▶ ", " 🔥"]) if text else text
 
     def ending(self):
-        # Most line breaks are a line feed; a few descriptions were pasted from Windows.
+        # Most line breaks are line feeds, but a few descriptions were pasted from Windows.
         line = "\r\n" if self.rng.random() < 0.02 else "\n"
         lines = [line] if self.rng.random() < 0.4 else [" "]
         for _ in range(self.rng.randint(0, 3)):
@@ -104,9 +104,9 @@ class Pools:
 
 
 def video_ids(seed):
-    """Yields ids of 11 characters, like YouTube's. They look random, but none comes twice for the same seed.
+    """Yields ids of 11 characters, like YouTube's. They look random, but no id repeats for the same seed.
 
-    This is the SplitMix64 generator. It maps each count to another number of 64 bits, which make 11 characters.
+    This is the SplitMix64 generator. It maps each count to a different 64-bit number, which is encoded in 11 characters.
     """
     state = random.Random(seed).getrandbits(64)
     while True:
@@ -117,8 +117,8 @@ def video_ids(seed):
 
 
 def views_from(rng, later):
-    """Returns a function that makes view counts: most are modest, a few are huge. Counts grow with `later` days."""
-    # The pool spares the costly exponential in each row. The low digits differ from row to row.
+    """Returns a function that generates view counts. Most are modest and a few are huge. They grow with `later` days."""
+    # The pool avoids an expensive exponential for each row. The low digits still differ from row to row.
     pool = [int(rng.lognormvariate(13.3, 1.3)) + 1_000 for _ in range(10_000)]
     uniform = rng.random
     growth = 1 + later / 10
@@ -131,7 +131,7 @@ def views_from(rng, later):
 
 
 def days(rows, later):
-    """Yields the day of each row. Days rise through the file, with at least 200 rows each, and at most 1,000 days."""
+    """Yields the day of each row, in ascending order. There are at most 1,000 days with at least 200 rows each."""
     per_day = max(200, -(-rows // 1_000))
     for n in range(rows):
         if n % per_day == 0:
@@ -144,17 +144,17 @@ def csv_text(text):
 
 
 def json_text(text):
-    """Returns the text as JSON, without the quotes around it."""
+    """Returns the text as a JSON string without the surrounding quotes."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def ages(rng):
-    """Returns the ages of videos on a trending list: seconds from publication to the day, up to four days."""
+    """Returns the ages of videos on a trending list: the seconds from publication to the day, at most four days."""
     return [rng.randrange(3_600, 4 * 86_400) for _ in range(AGES)]
 
 
 class Published:
-    """Gives the time of publication for a day. The texts for one day are made once and used for all of its rows."""
+    """Returns publication times for a day. The texts for one day are created once and used for all of its rows."""
 
     def __init__(self, rng, later):
         self.ages = ages(rng)
@@ -164,7 +164,7 @@ class Published:
     def of(self, day):
         if day != self.day:
             self.day = day
-            first = day - self.later  # the video is the same, so its publication does not move
+            first = day - self.later  # the publication time of a video does not change
             self.texts = [f"{first - timedelta(seconds=age):%Y-%m-%dT%H:%M:%SZ}" for age in self.ages]
             self.day_text = f"{day:%Y-%m-%d}T00:00:00Z"
             self.seconds = int((first - datetime(1970, 1, 1)).total_seconds())
@@ -192,7 +192,7 @@ def trending(rows, seed, later):
         at = published.of(day)
         views = views_of()
         channel = uniform()
-        # A channel keeps its category, as most do.
+        # A channel always has the same category, like most real channels.
         category = categories[int(channel * n_categories)]
         no_comments = uniform() < 0.016
         comments = 0 if no_comments else views // 140
@@ -323,8 +323,8 @@ def main():
     parser.add_argument("format", choices=FORMATS)
     parser.add_argument("rows", type=int)
     parser.add_argument("out")
-    parser.add_argument("--seed", type=int, default=1, help="another seed names other videos [default: 1]")
-    parser.add_argument("--later", type=int, default=0, metavar="DAYS", help="the same videos, DAYS days later")
+    parser.add_argument("--seed", type=int, default=1, help="seed that selects the videos [default: 1]")
+    parser.add_argument("--later", type=int, default=0, metavar="DAYS", help="write the same videos DAYS days later")
     args = parser.parse_args()
 
     out = sys.stdout.buffer if args.out == "-" else open(args.out, "wb")

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Writes to a SQLite database while something else does, and measures how long each write takes.
+"""Writes to a SQLite database while another program uses it, and measures how long each write takes.
 
     python neighbor.py DB SECONDS
 
-Two processes each insert one row into error_log, in a transaction of its own, pause for 1 ms, and go on until SECONDS
-have passed. They use Python's sqlite3 with its default timeout of 5 seconds, as another application on the same file
-would. A SIGTERM ends the measurement early; the result is printed all the same.
+Two processes each insert one row into error_log in its own transaction, pause for 1 ms, and repeat until SECONDS have
+passed. They use Python's sqlite3 with its default timeout of 5 seconds, like another application on the same file. A
+SIGTERM ends the measurement early, and the result is still printed.
 
 Prints one JSON line: the number of successful writes, the median, 99th percentile and maximum of all attempts in
-milliseconds, and the number of attempts that failed with "database is locked". A failed attempt counts with the time
-it waited.
+milliseconds, and the number of attempts that failed with "database is locked". The time of a failed attempt is the time
+that it waited.
 """
 
 import argparse
@@ -26,11 +26,11 @@ PAUSE = 0.001
 
 
 def write(path, seconds, barrier, stop, results):
-    """Inserts rows until the time is up; sends back the milliseconds of each attempt and the failures."""
-    # The parent decides when to stop.
+    """Inserts rows until the time is up. Sends back the milliseconds of each attempt and the number of failures."""
+    # Ignore the signals, because the parent decides when to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Autocommit: the INSERT is a transaction of its own.
+    # Use autocommit, so that each INSERT is its own transaction.
     connection = sqlite3.connect(path, timeout=5, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -66,7 +66,7 @@ def main():
     args = parser.parse_args()
     path = args.db.removeprefix("sqlite:///")
     if not os.path.exists(path):
-        parser.error(f"there is no database {path}")  # sqlite3 would make an empty one
+        parser.error(f"the database {path} does not exist")  # sqlite3 would create an empty one
 
     stop = multiprocessing.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -76,7 +76,7 @@ def main():
         receive, send = multiprocessing.Pipe(duplex=False)
         writer = multiprocessing.Process(target=write, args=(path, args.seconds, barrier, stop, send))
         writer.start()
-        send.close()  # so that a writer that dies ends the wait for its result
+        send.close()  # so that recv() fails instead of waiting forever if a writer dies
         pipes.append(receive)
         writers.append(writer)
 

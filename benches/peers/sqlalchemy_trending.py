@@ -3,10 +3,10 @@
 
     python sqlalchemy_trending.py URL FILE [--update]
 
-URL is sqlite:///path.db or postgresql://…; `viraldb init` must have made the tables. Known videos are skipped. With
+URL is sqlite:///path.db or postgresql://…. Create the tables with `viraldb init` first. Known videos are skipped. With
 --update their counts are updated instead. Snapshots that are already in analytics are skipped in both cases.
 
-Prints one JSON line with the numbers of rows and the seconds the load took, without the start of Python.
+Prints one JSON line with the numbers of rows and the duration of the load in seconds, without the start of Python.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def connect(url):
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection, _record):
-        # The same settings as viraldb's connections, so that neither side has an advantage.
+        # Use the same settings as viraldb's connections, so that neither side has an advantage.
         cursor = connection.cursor()
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32000"):
             cursor.execute(f"PRAGMA {pragma}")
@@ -166,7 +166,7 @@ class Loader:
             try:
                 video, snapshot = convert(row)
             except (AttributeError, TypeError, ValueError):
-                self.report["rejected"] += 1  # such as a last row that was cut off
+                self.report["rejected"] += 1  # for example a truncated last row
                 continue
             chunk_videos.append(video)
             snapshots.setdefault((snapshot["youtube_video_id"], snapshot["measured_at"]), snapshot)
@@ -181,10 +181,10 @@ class Loader:
                 self.report["snapshots"] += self.execute(connection, self.insert_snapshots, new)
 
     def execute(self, connection, statement, rows):
-        """Executes an INSERT of many rows; returns how many it inserted or updated.
+        """Executes an INSERT of many rows and returns the number of inserted or updated rows.
 
-        Without RETURNING, SQLAlchemy hands the rows to the driver's executemany. psycopg sends them in a pipeline. That
-        takes half the time of "insertmanyvalues", the INSERTs of many rows that SQLAlchemy makes with RETURNING.
+        Without RETURNING, SQLAlchemy passes the rows to the driver's executemany, and psycopg sends them in a pipeline.
+        That takes half the time of "insertmanyvalues", the multi-row INSERTs that SQLAlchemy uses with RETURNING.
         """
         return connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
 
@@ -200,7 +200,7 @@ class Loader:
         )
         if self.is_postgres:
             return {(video_id, measured_at) for video_id, measured_at in found}
-        utc = times[0].tzinfo  # SQLite gives times back without a zone
+        utc = times[0].tzinfo  # SQLite returns times without a time zone
         return {(video_id, measured_at.replace(tzinfo=utc)) for video_id, measured_at in found}
 
 

@@ -1,4 +1,4 @@
-//! Backups of a large file while another thread writes, and reading one again.
+//! Measures backups of a large file while another thread writes, and the verification of a backup.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,15 +14,15 @@ use crate::measure::{Asked, Line};
 use crate::rows;
 use crate::sqlite::Scratch;
 
-const BACKUP: &str = "sqlite backup beside a writer";
-const COPY: &str = "sqlite backup beside a writer, its copying";
+const BACKUP: &str = "sqlite backup during writes";
+const COPY: &str = "sqlite backup during writes, only copying";
 const INTO: &str = "sqlite VACUUM INTO, against the backup API";
-const P99: &str = "sqlite backup, p99 of the writer";
+const P99: &str = "sqlite backup, p99 of concurrent writes";
 const VERIFY: &str = "verify of a backup, against sha256sum";
 
 /// Rows that make about 1 GB.
 const ROWS: u64 = 2_000_000;
-/// The writer is steady: one row, and a rest.
+/// The pause of the writer after each row.
 const REST: Duration = Duration::from_millis(2);
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
@@ -108,7 +108,7 @@ fn fill(db: &Database, count: u64) {
     }
 }
 
-/// The backup API by itself, all in one step.
+/// Copies the database with SQLite's backup API in one step.
 fn bare(from: &Path, to: &Path) {
     let from = Connection::open(from).unwrap();
     let mut to = Connection::open(to).unwrap();
@@ -116,7 +116,7 @@ fn bare(from: &Path, to: &Path) {
     assert_eq!(backup.step(-1).unwrap(), rusqlite::backup::StepResult::Done);
 }
 
-/// How long the work takes while a thread writes a row again and again, and the 99th percentile of its writes.
+/// Runs `work` while a thread repeatedly writes a row. Returns the time of the work and the 99th percentile of the writes.
 fn beside_a_writer(db: &Database, work: impl FnOnce()) -> (Duration, Duration) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! Whole commands as users run them: a file from the disk, a process, the rows in the database when it ends. The rivals
-//! are Python scripts in benches/peers, whole processes as well.
+//! Measures complete commands as users run them: a process reads a file from the disk and stores its rows in the database.
+//! The rivals are the Python scripts in benches/peers, which also run as complete processes.
 //!
-//! They need a Python with benches/peers/requirements.txt installed: the one that `VIRALDB_BENCH_PYTHON` names, or
-//! python3. Without it these lines are left out, and say so.
+//! They need a Python with benches/peers/requirements.txt installed: `VIRALDB_BENCH_PYTHON`, or else python3. Without it
+//! these lines are skipped with a message.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ const NEW_POSTGRES: &str = "command: trending CSV, new, postgres";
 const SETTINGS: &[&str] = &["shared_buffers=256MB", "max_wal_size=4GB"];
 const API: &str = "command: API JSON Lines, new, sqlite";
 
-/// Formats, their options, and what each line of them is called: against sqlite-utils, and growth on each engine.
+/// The formats, their options, and the names of their lines: against sqlite-utils, and growth on each engine.
 const FORMATS: [(&str, &[&str], [&str; 3]); 6] = [
     (
         "trending",
@@ -94,8 +94,8 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     }
     let Some(python) = python() else {
         eprintln!(
-            "  commands: left out, because there is no Python with benches/peers/requirements.txt; install it into a \
-             virtual environment, and name its python in VIRALDB_BENCH_PYTHON"
+            "  commands: skipped, because Python lacks the packages of benches/peers/requirements.txt; install them into a \
+             virtual environment and set VIRALDB_BENCH_PYTHON to its python"
         );
         return Vec::new();
     };
@@ -131,7 +131,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     lines
 }
 
-/// A Python that has what the rivals need.
+/// Returns a Python that has the packages that the rivals need.
 fn python() -> Option<String> {
     let python = std::env::var("VIRALDB_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_all = Command::new(&python)
@@ -146,7 +146,7 @@ fn peer(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(name)
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command that must succeed.
 fn run(command: &mut Command) {
     let status = command.stdout(Stdio::null()).status().unwrap();
     assert!(status.success(), "{command:?}");
@@ -162,7 +162,7 @@ struct Place {
 }
 
 impl Place {
-    /// A file of so many rows.
+    /// Returns a file with the given number of rows, and creates it if necessary.
     fn input(&self, format: &str, rows: u64) -> String {
         let file = self.dir.path().join(format!("{format}-{rows}"));
         if !file.exists() {
@@ -174,7 +174,7 @@ impl Place {
         file.display().to_string()
     }
 
-    /// An empty database of viraldb's in a file.
+    /// Creates an empty viraldb database in a file.
     fn database(&self, name: &str) -> (PathBuf, String) {
         let path = self.dir.path().join(format!("{name}.db"));
         for ending in ["", "-wal", "-shm"] {
@@ -185,7 +185,7 @@ impl Place {
         (path, url)
     }
 
-    /// An empty database of viraldb's on a server.
+    /// Creates an empty viraldb database on a server.
     #[cfg(feature = "postgres")]
     fn on(&self, server: &Server) -> String {
         static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -230,7 +230,7 @@ impl Place {
         line
     }
 
-    /// The rival inserts rows that were read before into the same tables, all in one transaction.
+    /// Compares with a rival that inserts rows that are already parsed into the same table in one transaction.
     fn api(&self, asked: &Asked) -> Line {
         let count = asked.rows(1_000_000);
         let file = self.input("api", count);
@@ -267,7 +267,7 @@ impl Place {
         line
     }
 
-    /// A hundred times the rows; the rival is a hundred times the time for the first of them.
+    /// Compares the time for all rows with a hundred times the time for a hundredth of the rows.
     fn growth(
         &self,
         asked: &Asked,
@@ -291,7 +291,7 @@ impl Place {
     }
 }
 
-/// A URL of a server on a socket as SQLAlchemy takes it: with the folder of the socket as a parameter.
+/// Returns the URL of a server on a Unix socket for SQLAlchemy, which expects the socket's folder as a parameter.
 #[cfg(feature = "postgres")]
 fn for_sqlalchemy(url: &str) -> String {
     let rest = url.trim_start_matches("postgres://");
@@ -300,8 +300,7 @@ fn for_sqlalchemy(url: &str) -> String {
     format!("postgresql://{user}@/{name}?host={}", host.replace("%2F", "/"))
 }
 
-/// Inserts the videos of one database into another, in one transaction, and returns how long that took without reading
-/// them.
+/// Inserts the videos of one database into another in one transaction. Returns the time without reading them.
 fn bare(from: &Path, to: &Path) -> Duration {
     let from = Connection::open(from).unwrap();
     let mut rows = from.prepare(&format!("SELECT {COLUMNS} FROM discovered_videos ORDER BY id")).unwrap();

@@ -1,4 +1,4 @@
-//! Lookups of settings against a hash map of the same keys, and secrets against the same text written plain.
+//! Compares lookups of settings with a hash map of the same keys, and writes of secrets with writes of plain text.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -39,12 +39,12 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     lines
 }
 
-/// The texts of one round, 500 bytes each.
+/// Returns the texts of one round, 500 bytes each.
 fn texts(count: u64) -> Vec<String> {
     (0..count).map(|n| format!("{n:0500}")).collect()
 }
 
-/// 500 bytes, one transaction each; the rival writes them as they are.
+/// Seals and writes 500 bytes in each transaction. The rival writes plain text.
 fn seal(asked: &Asked) -> Line {
     let count = asked.rows(5_000);
     let mut line = Line::new(SEAL, Some(0.7), count);
@@ -82,7 +82,7 @@ fn seal(asked: &Asked) -> Line {
     line
 }
 
-/// The same on PostgreSQL, a statement each, as the rival does it.
+/// Does the same on PostgreSQL, with one statement for each text, like the rival.
 #[cfg(feature = "postgres")]
 fn seal_on_postgres(asked: &Asked) -> Line {
     let count = asked.rows(5_000);

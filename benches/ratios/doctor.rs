@@ -1,4 +1,4 @@
-//! The doctor against SQLite's own quick check and a count of every table.
+//! Compares the doctor with SQLite's quick check and a row count of every table.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     if asked.wants(DOCTOR) { vec![doctor(asked)] } else { Vec::new() }
 }
 
-/// Half of the rows are videos, and half clips, each of which refers to a video and to a run.
+/// Measures the doctor. Half of the rows are videos and half are clips, each of which refers to a video and to a run.
 fn doctor(asked: &Asked) -> Line {
     let count = asked.rows(1_000_000);
     let scratch = Scratch::new();
@@ -57,7 +57,7 @@ fn fill(scratch: &Scratch, count: u64) {
     .unwrap();
 }
 
-/// What an operator would do by hand.
+/// Does what an operator would do by hand.
 fn check_and_count(scratch: &Scratch) {
     let conn = rival(&scratch.path);
     let says: String = conn.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();

@@ -1,4 +1,4 @@
-//! A worker that has nothing to do: how soon it begins a job that is put in, and what waiting costs.
+//! Measures an idle worker: how soon it starts a new job, and how much CPU time it uses while it waits.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ use crate::rows::Random;
 use crate::sqlite::Scratch;
 
 const SQLITE: [&str; 2] =
-    ["sqlite idle worker, p99 to begin a job", "sqlite idle worker, processor time a second"];
-/// How often a worker looks whether the file has changed, unless told.
+    ["sqlite idle worker, p99 to start a job", "sqlite idle worker, CPU time per second"];
+/// The default interval at which a worker checks whether the file has changed.
 const POLL: Duration = Duration::from_millis(25);
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
@@ -32,7 +32,7 @@ fn jobs(asked: &Asked) -> u64 {
     asked.rows(1_000_000).div_ceil(1_000).min(1_000)
 }
 
-/// Puts a job in and returns its id, and the moment at which that was done.
+/// Enqueues a job and returns its id and the time at which it was enqueued.
 fn put(db: &Database, video: &Video) -> (String, SystemTime) {
     let job = NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download);
     let job = db.write(|c| queue::enqueue(c, &job)).unwrap().unwrap();
@@ -44,7 +44,7 @@ fn p99(mut waits: Vec<Duration>) -> Duration {
     waits[waits.len() * 99 / 100]
 }
 
-/// The worker is another process; the target is twice its poll, and a hundredth of a core.
+/// Measures a worker in another process. The targets are twice its poll interval and one hundredth of a core.
 fn sqlite(asked: &Asked) -> [Line; 2] {
     let scratch = Scratch::new();
     let db = scratch.open();
@@ -80,7 +80,7 @@ fn sqlite(asked: &Asked) -> [Line; 2] {
     [begins, costs]
 }
 
-/// What a process has used, as the system counts it: in hundredths of a second.
+/// Returns the CPU time of a process, which the kernel counts in hundredths of a second.
 fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let after_name = stat.rsplit_once(')').unwrap().1;
@@ -89,7 +89,7 @@ fn processor_time(process: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// The child's part: works until its input is closed.
+/// Runs in the child process: works on jobs until its input is closed.
 pub fn child(path: &str) {
     let db = Database::open(path).unwrap();
     let worker = Worker::new(&db, Claim::new("idle")).concurrency(1);
@@ -119,9 +119,9 @@ mod postgres {
     use super::*;
     use crate::server::Server;
 
-    const NAME: &str = "postgres idle worker, p99 to begin a job";
+    const NAME: &str = "postgres idle worker, p99 to start a job";
 
-    /// The target is ten times what a bare notification takes.
+    /// Measures a worker thread. The target is ten times the time of a bare notification.
     pub fn lines(asked: &Asked) -> Vec<Line> {
         if !asked.wants(NAME) {
             return Vec::new();
@@ -155,7 +155,7 @@ mod postgres {
         p99
     }
 
-    /// From one connection to another, which waits for its socket.
+    /// Measures a bare notification from one connection to another, which waits for data on its socket.
     fn bare(asked: &Asked, url: &str) -> Duration {
         let mut sender = PgConnection::establish(url).unwrap();
         let (send, ready) = mpsc::channel();
@@ -188,7 +188,7 @@ mod postgres {
     impl Listener {
         fn new(url: &str) -> Self {
             let url = std::ffi::CString::new(url).unwrap();
-            // SAFETY: the texts end in NUL and live through the calls.
+            // SAFETY: the texts end in NUL and outlive the calls.
             unsafe {
                 let conn = pq_sys::PQconnectdb(url.as_ptr());
                 let result = pq_sys::PQexec(conn, c"LISTEN bare".as_ptr());
@@ -199,7 +199,7 @@ mod postgres {
         }
 
         fn hear(&self) {
-            // SAFETY: the connection is open and used by this thread only; a notification is freed once.
+            // SAFETY: the connection is open and used by this thread only, and a notification is freed once.
             unsafe {
                 loop {
                     let notify = pq_sys::PQnotifies(self.0);
@@ -217,7 +217,7 @@ mod postgres {
 
     impl Drop for Listener {
         fn drop(&mut self) {
-            // SAFETY: this was its last use.
+            // SAFETY: the connection is not used after this.
             unsafe { pq_sys::PQfinish(self.0) };
         }
     }

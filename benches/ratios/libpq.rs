@@ -1,22 +1,22 @@
-//! The rival on PostgreSQL: statements prepared through libpq itself, values as text.
+//! The rival on PostgreSQL: statements that are prepared directly through libpq, with values as text.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use pq_sys as pq;
 
-/// A connection with its prepared statements, each a transaction of its own.
+/// A connection with prepared statements. Each execution is a separate transaction.
 pub struct Rival(*mut pq::PGconn);
 
-// SAFETY: each is used by one thread at a time.
+// SAFETY: each connection is used by only one thread at the same time.
 unsafe impl Send for Rival {}
 unsafe impl Sync for Rival {}
 
 impl Rival {
-    /// Connects, and prepares statements under their names.
+    /// Connects and prepares the named statements.
     pub fn new(url: &str, statements: &[(&str, &str)]) -> Self {
         let url = CString::new(url).unwrap();
-        // SAFETY: all texts end in NUL and live through the calls.
+        // SAFETY: all texts end in NUL and outlive the calls.
         unsafe {
             let conn = pq::PQconnectdb(url.as_ptr());
             assert!(pq::PQstatus(conn) == pq::ConnStatusType::CONNECTION_OK);
@@ -30,13 +30,13 @@ impl Rival {
         }
     }
 
-    /// Runs a statement and returns its rows, every column, as text.
+    /// Runs a statement and returns all columns of its rows as text.
     pub fn run(&self, name: &str, values: &[&str]) -> Vec<Vec<Option<String>>> {
         let name = CString::new(name).unwrap();
         let values: Vec<CString> = values.iter().map(|value| CString::new(*value).unwrap()).collect();
         let pointers: Vec<*const c_char> = values.iter().map(|value| value.as_ptr()).collect();
-        // SAFETY: all texts end in NUL and live through the call; the result is cleared once, after its last
-        // use, and indexes stay within what it says of itself.
+        // SAFETY: all texts end in NUL and outlive the call. The result is cleared once, after its last use, and the indexes
+        // stay within the numbers of rows and columns that it reports.
         unsafe {
             let result = pq::PQexecPrepared(
                 self.0,
@@ -74,7 +74,7 @@ impl Rival {
 
 impl Drop for Rival {
     fn drop(&mut self) {
-        // SAFETY: this was its last use.
+        // SAFETY: the connection is not used after this.
         unsafe { pq::PQfinish(self.0) };
     }
 }

@@ -1,12 +1,14 @@
-//! viraldb against hand-written code on the same engine, as ratios: `cargo bench`.
+//! Compares viraldb with hand-written code on the same engine and prints ratios: `cargo bench`.
 //!
-//! `cargo bench -- lookup` measures the lines whose name contains `lookup`; `--rows N` and `--rounds N`
-//! change how much. Ours and the rival take turns in one process, on databases that viraldb's own
-//! migrations made, with the same settings and the same rows. A ratio is the rival's time divided by
-//! ours, its median over the rounds; docs/PERFORMANCE.md has the targets and what was reached.
+//! `cargo bench -- lookup` measures only the lines whose name contains `lookup`. `--rows N` and `--rounds N` change the
+//! number of rows and rounds. viraldb and its rival take turns in one process. Both use databases that viraldb's
+//! migrations created, with the same settings and the same rows.
+//!
+//! A ratio is the rival's time divided by viraldb's time. The median over the rounds is reported. docs/src/performance.md lists
+//! the targets and results.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
-#![allow(unsafe_code)] // SQLite is asked how often it prepared its statements
+#![allow(unsafe_code)] // needed to ask SQLite how often it prepared its statements
 
 mod backup;
 mod commands;

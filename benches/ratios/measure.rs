@@ -1,17 +1,16 @@
-//! What was asked for, the clock, and the table of results.
+//! The arguments, the clock and the table of results.
 
 use std::time::{Duration, Instant};
 
-/// What the command line asked for.
+/// The arguments of the command line.
 pub struct Asked {
-    /// Only lines whose name contains one of these are measured; all, if there is none.
+    /// Measure only lines whose name contains one of these texts, or all lines if there are no texts.
     filters: Vec<String>,
     rows: Option<u64>,
     rounds: Option<usize>,
-    /// Whether this is `cargo bench`. Otherwise it is `cargo test --benches`, which only wants to know
-    /// that all of this runs.
+    /// True for `cargo bench`. Otherwise `cargo test --benches` only checks that all benchmarks run.
     is_bench: bool,
-    /// This process is a child of the benchmark, and this is its part.
+    /// The task of this process, if it is a child of the benchmark.
     pub child: Option<String>,
 }
 
@@ -19,7 +18,7 @@ impl Asked {
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut asked = Self { filters: Vec::new(), rows: None, rounds: None, is_bench: false, child: None };
         while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             let number =
                 |text: String| text.replace('_', "").parse().map_err(|error| format!("{text}: {error}"));
             match arg.as_str() {
@@ -29,7 +28,7 @@ impl Asked {
                 "--child" => asked.child = Some(value()?),
                 _ if arg.starts_with('-') => {
                     return Err(format!(
-                        "{arg} is unknown; there are --rows N, --rounds N and parts of names"
+                        "unknown option {arg}; expected --rows N, --rounds N or parts of names"
                     ));
                 }
                 _ => asked.filters.push(arg),
@@ -55,8 +54,8 @@ impl Asked {
     }
 }
 
-/// How long `work` takes. What earlier work left in memory goes to the disk first, so that nobody pays for
-/// another.
+/// Measures how long `work` takes. Writes the dirty pages of earlier work to the disk first, so that they do not slow down
+/// this measurement.
 pub fn time<T>(work: impl FnOnce() -> T) -> Duration {
     let _ = std::process::Command::new("sync").status();
     let start = Instant::now();
@@ -64,12 +63,12 @@ pub fn time<T>(work: impl FnOnce() -> T) -> Duration {
     start.elapsed()
 }
 
-/// One line of the table: our time and the rival's, round by round.
+/// One line of the table: viraldb's time and the rival's time for each round.
 pub struct Line {
     pub name: &'static str,
-    /// The least ratio that will do; `None` for a line that is only there to know.
+    /// The minimum ratio, or `None` for a line that is only informative.
     pub target: Option<f64>,
-    /// What is timed: so many of these in each round.
+    /// The number of timed operations in each round.
     pub count: u64,
     pub rounds: Vec<(Duration, Duration)>,
     pub note: String,
@@ -85,7 +84,7 @@ impl Line {
         self.rounds.push((ours, rival));
     }
 
-    /// Prints the ratios of throughput: 1 is as fast as the rival, 2 twice as fast.
+    /// Prints the throughput ratios: 1 is as fast as the rival, and 2 is twice as fast.
     pub fn print(&self) {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / self.count as f64;
         let ratios = sorted(self.rounds.iter().map(|(ours, rival)| rival.as_secs_f64() / ours.as_secs_f64()));
@@ -106,7 +105,7 @@ impl Line {
     pub fn print_header() {
         println!(
             "{:<44} {:>6} {:>6} {:>11} {:>9} {:>9}",
-            "throughput, the rival's being 1", "target", "median", "range", "ours µs", "rival µs"
+            "throughput relative to the rival", "target", "median", "range", "ours µs", "rival µs"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! How far the memory of a process grows while it ingests rows that come one chunk at a time.
+//! Measures how much the memory of a process grows while it ingests rows in chunks.
 
 use std::fs;
 use std::process::Command;
@@ -11,11 +11,11 @@ use crate::rows;
 use crate::sqlite::CHUNK;
 
 const WHOLE: &str = "sqlite memory, one write";
-const CHUNKS: &str = "sqlite memory, one write a chunk";
-/// KiB.
+const CHUNKS: &str = "sqlite memory, one write per chunk";
+/// Maximum growth in KiB.
 const MOST: u64 = 64 * 1024;
 
-/// Measures in children of their own, where nothing else has taken memory before.
+/// Measures in child processes, where nothing else has used memory before.
 pub fn print(asked: &Asked) {
     for name in [WHOLE, CHUNKS] {
         if !asked.wants(name) {
@@ -44,14 +44,14 @@ pub fn print(asked: &Asked) {
     }
 }
 
-/// The child's part: ingests, and prints by how many KiB its memory had grown at its peak.
+/// Runs in the child process: ingests rows and prints the peak growth of its memory in KiB.
 pub fn child(url: &str, asked: &Asked) {
     let db = Database::open(url).unwrap();
     let count = asked.rows(1_000_000);
     let chunks = (0..count).step_by(CHUNK).map(|start| {
         (start..(start + CHUNK as u64).min(count)).map(rows::row).collect::<Vec<NewDiscoveredVideo<'_>>>()
     });
-    // 5 sets the peak back to what is in use now.
+    // Writing 5 resets the peak to the current memory use.
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = kib("VmRSS:");
     if asked.wants(WHOLE) {

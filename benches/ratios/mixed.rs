@@ -1,5 +1,5 @@
-//! Many who read and write one SQLite file at once, as threads and as processes: how much they get done, and
-//! how long a write takes, against connections with nothing but `busy_timeout` and BEGIN IMMEDIATE.
+//! Measures threads and processes that read and write one SQLite file concurrently: their throughput and the duration of
+//! their writes. The rival is plain connections with only `busy_timeout` and BEGIN IMMEDIATE.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -40,16 +40,16 @@ enum How {
     Plain,
 }
 
-/// What was done in some time.
+/// The work that was done in a given time.
 #[derive(Default)]
 struct Done {
-    /// How long each write took, in microseconds, waiting included. There is one read for each.
+    /// The duration of each write in microseconds, including the time it waited. There is one read for each write.
     writes: Vec<u32>,
-    /// Writes that gave up because the file was locked.
+    /// The number of writes that gave up because the file was locked.
     busy: u64,
 }
 
-/// Four rounds, 60 s of each side together. The rival of the throughput is one of ours that works alone.
+/// Measures four rounds, 60 s in all for each side. For the throughput, the rival is one viraldb thread that works alone.
 fn measure(
     asked: &Asked,
     [throughput, p99, longest]: [&'static str; 3],
@@ -87,7 +87,7 @@ fn measure(
     }
     lines[2].add(micros(worst), micros(worst_plain));
     assert_eq!(busy, 0, "BUSY reached a caller");
-    lines[2].note = format!("gave up: {busy}, plain {busy_plain}");
+    lines[2].note = format!("writes that gave up: ours {busy}, rival {busy_plain}");
     lines.into()
 }
 
@@ -114,7 +114,7 @@ fn threads(how: How, path: &str, count: u64, time: Duration) -> Done {
     sum(parts)
 }
 
-/// Each is this program again, with one thread.
+/// Runs four child processes of this program, each with one thread.
 fn processes(how: How, path: &str, time: Duration) -> Done {
     let how = match how {
         How::Ours => "ours",
@@ -134,7 +134,7 @@ fn processes(how: How, path: &str, time: Duration) -> Done {
         .collect();
     let mut line = String::new();
     for (_, out) in &mut children {
-        assert_ne!(out.read_line(&mut line).unwrap(), 0, "a child did not begin");
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "a child did not start");
     }
     for (child, _) in &mut children {
         child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
@@ -146,7 +146,7 @@ fn processes(how: How, path: &str, time: Duration) -> Done {
         assert!(child.wait().unwrap().success());
         Done { writes, busy }
     };
-    // All are read at once, so that none waits with a full pipe.
+    // Read from all children concurrently, so that none of them blocks on a full pipe.
     let parts = std::thread::scope(|scope| {
         let readers: Vec<_> = children.into_iter().map(|child| scope.spawn(move || part(child))).collect();
         readers.into_iter().map(|reader| reader.join().unwrap()).collect()
@@ -154,7 +154,7 @@ fn processes(how: How, path: &str, time: Duration) -> Done {
     sum(parts)
 }
 
-/// The child's part.
+/// Runs in a child process.
 pub fn child(task: &str) {
     let [how, seed, millis, path] = task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
     let (seed, time) = (seed.parse().unwrap(), Duration::from_millis(millis.parse().unwrap()));
@@ -179,7 +179,7 @@ fn sum(parts: Vec<Done>) -> Done {
     })
 }
 
-/// Marks one video and finds another, by turns, for so long.
+/// Alternately marks one video and finds another one, for the given time.
 fn for_so_long(
     seed: u64,
     time: Duration,

@@ -1,4 +1,4 @@
-//! viraldb against COPY, the fastest way into PostgreSQL: binary, written by hand.
+//! Compares viraldb with hand-written binary COPY, the fastest way to load rows into PostgreSQL.
 
 use std::io::{self, Write};
 
@@ -15,11 +15,11 @@ use crate::server::Server;
 use crate::sqlite::{one_write, write_a_chunk};
 
 const NEW: &str = "postgres ingest new, one write";
-const NEW_CHUNKS: &str = "postgres ingest new, one write a chunk";
+const NEW_CHUNKS: &str = "postgres ingest new, one write per chunk";
 const CHANGED: &str = "postgres ingest changed, one write";
 const SAME: &str = "postgres ingest unchanged, one write";
 
-/// 2000-01-01, where PostgreSQL counts from, in microseconds of Unix time.
+/// 2000-01-01, PostgreSQL's epoch, in microseconds of Unix time.
 const EPOCH: i64 = 946_684_800_000_000;
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
@@ -68,14 +68,14 @@ fn empty(conn: &mut PgConnection) {
     settle(conn);
 }
 
-/// What the server does later anyway is not to fall into the next measurement.
+/// Makes the server do its deferred work now, so that it does not affect the next measurement.
 fn settle(conn: &mut PgConnection) {
     conn.batch_execute("VACUUM (ANALYZE) discovered_videos").unwrap();
     conn.batch_execute("CHECKPOINT").unwrap();
 }
 
 fn copy(conn: &mut PgConnection, rows: &[NewDiscoveredVideo<'_>]) {
-    #[rustfmt::skip] // one tuple, whose parts belong together
+    #[rustfmt::skip] // keep the tuple compact
     let columns = (
         v::video_id, v::title, v::channel_name, v::channel_id, v::url, v::category_id, v::duration_seconds,
         v::view_count, v::like_count, v::comment_count, v::view_velocity, v::viral_score, v::niche,
@@ -92,7 +92,7 @@ fn copy(conn: &mut PgConnection, rows: &[NewDiscoveredVideo<'_>]) {
 fn write(out: &mut dyn Write, rows: &[NewDiscoveredVideo<'_>]) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(72 * 1024);
     buffer.extend(b"PGCOPY\n\xff\r\n\0");
-    buffer.extend([0; 8]); // no flags, nothing more in the header
+    buffer.extend([0; 8]); // no flags and an empty header extension
     for row in rows {
         buffer.extend(17_i16.to_be_bytes());
         for text in [&row.video_id, &row.title, &row.channel_name, &row.channel_id, &row.url] {
@@ -133,7 +133,7 @@ fn field(buffer: &mut Vec<u8>, value: Option<impl AsRef<[u8]>>) {
     }
 }
 
-/// Diesel wants an error that its own and ours fit into.
+/// An error of Diesel or of writing. Diesel requires one error type for both.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
     #[error(transparent)]

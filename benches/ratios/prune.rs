@@ -1,4 +1,4 @@
-//! How long a write takes while `ops::prune` deletes, against how long it takes alone.
+//! Compares the duration of writes during `ops::prune` with that of writes without it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use crate::rows::{self, Random};
 use crate::server::Server;
 use crate::sqlite::Scratch;
 
-const SQLITE: &str = "sqlite prune, p99 of a write beside it";
+const SQLITE: &str = "sqlite prune, p99 of concurrent writes";
 #[cfg(feature = "postgres")]
-const POSTGRES: &str = "postgres prune, p99 of a write beside it";
+const POSTGRES: &str = "postgres prune, p99 of concurrent writes";
 const VIDEOS: u64 = 10_000;
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
@@ -34,10 +34,10 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     lines
 }
 
-/// Three rounds of 10 s alone and 10 s beside a prune that never runs out of rows.
+/// Measures three rounds of 10 s of writes alone and 10 s of writes during a prune that never runs out of rows.
 fn measure(asked: &Asked, name: &'static str, open: &dyn Fn() -> Database) -> Line {
     let time = Duration::from_millis(asked.rows(1_000_000) / 100).min(Duration::from_secs(10));
-    // As two programs: on SQLite each has a writer of its own.
+    // Open the database twice, like two programs: on SQLite each has its own writer.
     let (writer, pruner) = (open(), open());
     let videos: Vec<NewDiscoveredVideo<'_>> = (0..VIDEOS).map(rows::row).collect();
     writer.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &videos)).unwrap();
@@ -58,7 +58,7 @@ fn measure(asked: &Asked, name: &'static str, open: &dyn Fn() -> Database) -> Li
                     let is_over = stop.load(Ordering::Relaxed);
                     if is_over { Err(Error::invalid("the time", "is over")) } else { Ok(()) }
                 });
-                assert!(ended.is_err() || time < Duration::from_secs(1), "nothing was left to prune");
+                assert!(ended.is_err() || time < Duration::from_secs(1), "the prune ran out of rows");
                 done
             });
             let measured = p99(&writer, round as u64, time);
@@ -71,14 +71,14 @@ fn measure(asked: &Asked, name: &'static str, open: &dyn Fn() -> Database) -> Li
     }
     let seconds = time.as_secs_f64() * line.rounds.len() as f64;
     line.note = format!(
-        "{:.0} rows a second pruned beside {:.0} writes",
+        "{:.0} rows pruned and {:.0} writes per second",
         gone as f64 / seconds,
         writes as f64 / seconds
     );
     line
 }
 
-/// So many errors that are to go.
+/// Adds `count` errors that are old enough to be pruned.
 fn fill(db: &Database, count: u64, how: &Prune) {
     let error = |n: u64| NewErrorLog {
         module: "cut".into(),
@@ -94,7 +94,7 @@ fn fill(db: &Database, count: u64, how: &Prune) {
     }
 }
 
-/// The 99th percentile of writes that follow each other for so long, and how many there were.
+/// Writes one row after another for the given time. Returns the 99th percentile and the number of the writes.
 fn p99(db: &Database, seed: u64, time: Duration) -> (Duration, u64) {
     let mut random = Random::new(seed + 1);
     let mut took = Vec::new();

@@ -1,4 +1,4 @@
-//! The queue against hand-written statements: jobs are claimed and completed until none is left.
+//! Compares the queue with hand-written statements: jobs are claimed and completed until none is left.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     lines
 }
 
-/// The video that all jobs are about.
+/// Inserts the video that all jobs refer to.
 pub fn video(db: &Database) -> Video {
     db.write(|c| {
         let channel = NewChannel::default().insert(c)?;
@@ -53,8 +53,7 @@ pub fn enqueue(db: &Database, video: &Video, count: u64) {
     assert_eq!(db.write(|c| queue::enqueue_many(c, &rows)).unwrap() as u64, count);
 }
 
-/// Claims and completes until nothing is left; returns how many jobs there were. `write` is what each of the
-/// two is done in.
+/// Claims and completes jobs until none is left, and returns their number. Each claim and each completion runs in a `write`.
 fn work(at_once: u32, mut write: impl FnMut(&mut dyn FnMut(&mut DbConnection) -> Result<()>)) -> u64 {
     let claim = Claim::new("w").types([JobType::Download]).at_most(at_once).lease(LEASE);
     let mut done = 0;
@@ -89,7 +88,7 @@ fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
     line
 }
 
-/// Two prepared statements, the limit a literal; all columns of a job are read.
+/// Does the same with two prepared statements. The limit is a literal, and all columns of a job are read.
 fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
     let claim = format!(
         "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ?1, \
@@ -135,8 +134,8 @@ fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
     }
 }
 
-/// A claim beside so many finished jobs and as many of the future, against a claim in a table of nothing
-/// else. The rival's time is that of the empty table.
+/// Compares claims in a table with many finished and many future jobs with claims in a table without them. The rival's time
+/// is that of the table without them.
 fn full_table(
     asked: &Asked,
     name: &'static str,
@@ -159,13 +158,13 @@ fn full_table(
     line
 }
 
-/// Claims one by one until nothing is due, which is asked once too; completes nothing.
+/// Claims jobs one by one until none is due, including the last claim that finds none. Completes no jobs.
 fn claim_all(db: &Database) -> u64 {
     let claim = Claim::new("w").lease(LEASE);
     (0..).find(|_| db.write(|c| queue::claim(c, &claim)).unwrap().is_empty()).unwrap()
 }
 
-/// Half finished, half of the future, in the same order of priorities as [`enqueue`] makes.
+/// Adds `many` finished and `many` future jobs, with the same priorities as in [`enqueue`].
 fn fill(db: &Database, many: u64, numbers: &str, id: &str, future: &str) {
     let numbers = numbers.replace("{many}", &many.to_string());
     for (status, run_at) in [("completed", "v.created_at"), ("queued", future)] {
@@ -249,7 +248,7 @@ mod postgres {
                 session.batch_execute("VACUUM ANALYZE video_processing_jobs").unwrap();
                 session.batch_execute("CHECKPOINT").unwrap();
             }
-            // Each worker keeps a session, as the rival keeps a connection: a statement is a transaction.
+            // Each worker keeps a session, as the rival keeps a connection. Each statement is one transaction.
             let ours = |_: &mut ()| {
                 together(
                     |_| {
@@ -266,7 +265,7 @@ mod postgres {
         line
     }
 
-    /// All workers begin at once; all jobs are done when the last has ended.
+    /// Starts all workers at the same time and returns the time until the last one has finished.
     fn together(work: impl Fn(usize) -> u64 + Sync, count: u64) -> Duration {
         let barrier = Barrier::new(WORKERS + 1);
         std::thread::scope(|scope| {
@@ -290,7 +289,7 @@ mod postgres {
     const CLAIM: &str = "claim";
     const COMPLETE: &str = "complete";
 
-    /// Two prepared statements, each a transaction of its own.
+    /// Opens a connection with two prepared statements. Each execution is a separate transaction.
     fn rival(url: &str, at_once: u32) -> Rival {
         let claim = format!(
             "WITH taken AS (SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') \

@@ -1,4 +1,4 @@
-//! Rows such as a channel finds them. Row `n` is the same in every run.
+//! Realistic rows for the benchmarks. Row `n` is the same in every run.
 
 use viraldb::compilation::NewDiscoveredVideo;
 use viraldb::types::Timestamp;
@@ -48,7 +48,7 @@ const START: i64 = 1_767_225_600_000_000;
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of a seed; seeds one apart have nothing in common.
+    /// Creates a generator for a seed. Adjacent seeds yield unrelated numbers.
     pub fn new(seed: u64) -> Self {
         Self(scatter(seed).max(1))
     }
@@ -73,7 +73,7 @@ impl Random {
     }
 }
 
-/// A bijection, so that no two rows get the same id: the finalizer of splitmix64.
+/// Mixes a number with the finalizer of splitmix64. It is a bijection, so no two rows get the same id.
 fn scatter(number: u64) -> u64 {
     let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -90,12 +90,12 @@ fn letters(mut bits: u128, count: usize) -> String {
     text
 }
 
-/// The platform's id of row `n`: 11 letters, as YouTube's.
+/// Returns the platform's id of row `n`: 11 characters, like YouTube's ids.
 pub fn video_id(n: u64) -> String {
     letters(scatter(n).into(), 11)
 }
 
-/// Row `n`.
+/// Returns row `n`.
 pub fn row(n: u64) -> NewDiscoveredVideo<'static> {
     let mut random = Random::new(n ^ 0x5eed);
     let video_id = video_id(n);
@@ -132,18 +132,18 @@ pub fn row(n: u64) -> NewDiscoveredVideo<'static> {
     }
 }
 
-/// About one every 2.5 seconds, a million in a month, never two at once.
+/// Returns the timestamp of row `n`: about one row every 2.5 seconds, a million in a month, and never two at the same time.
 fn moment(n: u64, random: &mut Random) -> Timestamp {
     let micros = START + n as i64 * 2_500_000 + random.below(2_500_000) as i64;
     chrono::DateTime::from_timestamp_micros(micros).unwrap().into()
 }
 
-/// The first `count` rows.
+/// Returns the first `count` rows.
 pub fn rows(count: u64) -> Vec<NewDiscoveredVideo<'static>> {
     (0..count).map(row).collect()
 }
 
-/// The same videos seen again with `more` views, likes and comments each.
+/// Adds `more` views, likes and comments to each video, as if it was seen again.
 pub fn grow(rows: &mut [NewDiscoveredVideo<'_>], more: i64) {
     for row in rows {
         for count in [&mut row.view_count, &mut row.like_count, &mut row.comment_count].into_iter().flatten()

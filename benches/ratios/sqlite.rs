@@ -1,4 +1,4 @@
-//! viraldb against rusqlite: prepared statements, the same settings, the same values in and out.
+//! Compares viraldb with rusqlite and prepared statements, with the same settings and values.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,15 +14,15 @@ use viraldb::{Database, Upserted};
 use crate::measure::{Asked, Line, time};
 use crate::rows::{self, NICHES, Random};
 
-/// Rows that viraldb is given at a time.
+/// The number of rows that are passed to viraldb in one call.
 pub const CHUNK: usize = 5_000;
 
 const NEW: &str = "sqlite ingest new, one write";
-const NEW_CHUNKS: &str = "sqlite ingest new, one write a chunk";
+const NEW_CHUNKS: &str = "sqlite ingest new, one write per chunk";
 const CHANGED: &str = "sqlite ingest changed, one write";
-const CHANGED_CHUNKS: &str = "sqlite ingest changed, one write a chunk";
+const CHANGED_CHUNKS: &str = "sqlite ingest changed, one write per chunk";
 const SAME: &str = "sqlite ingest unchanged, one write";
-const SAME_CHUNKS: &str = "sqlite ingest unchanged, one write a chunk";
+const SAME_CHUNKS: &str = "sqlite ingest unchanged, one write per chunk";
 const LOOKUP: &str = "sqlite lookup by video_id";
 const PENDING: &str = "sqlite pending, 1,000 of a niche";
 
@@ -41,7 +41,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     lines
 }
 
-/// A database that viraldb's migrations made, in a folder that goes away with it.
+/// A database that viraldb's migrations created, in a temporary folder that is deleted when it is dropped.
 pub struct Scratch {
     pub path: PathBuf,
     _dir: TempDir,
@@ -60,7 +60,7 @@ impl Scratch {
     }
 }
 
-/// The rival's connection, with viraldb's settings; see `src/db/sqlite.rs`.
+/// Opens a connection of the rival with viraldb's settings; see `src/db/sqlite.rs`.
 pub fn rival(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(
@@ -75,8 +75,8 @@ pub fn rival(path: &Path) -> Connection {
     conn
 }
 
-/// One side at a time has its database open: all connections of a process share one page cache, and who
-/// comes first would keep the others out of it.
+/// Measures ingests. Only one side has its database open: all connections of a process share one page cache, and the first
+/// one would fill it.
 fn ingest(asked: &Asked) -> Vec<Line> {
     let count = asked.rows(1_000_000);
     let line = |name, target| Line::new(name, target, count);
@@ -100,7 +100,7 @@ fn ingest(asked: &Asked) -> Vec<Line> {
     whole.into_iter().chain(chunks).collect()
 }
 
-/// New rows, the same rows with other counts, and just the same rows.
+/// The times for new rows, for the same rows with changed counts, and for unchanged rows.
 type Times = [Duration; 3];
 
 fn ours(
@@ -152,7 +152,7 @@ fn hand(rows: &mut Vec<NewDiscoveredVideo<'_>>) -> Times {
 /// The rival for new rows: one prepared insert, one transaction.
 const INSERT: &str = "";
 
-/// The rival for rows that are there.
+/// The rival for rows that exist already.
 const UPSERT: &str = "ON CONFLICT (video_id) DO UPDATE SET view_count = excluded.view_count, \
                       like_count = excluded.like_count, comment_count = excluded.comment_count";
 
@@ -192,7 +192,7 @@ fn execute(conn: &mut Connection, rows: &[NewDiscoveredVideo<'_>], on_conflict: 
     transaction.commit().unwrap();
 }
 
-/// Chrono's quickest way to the text that viraldb keeps; `format` takes far longer.
+/// Formats a timestamp as viraldb stores it, in chrono's fastest way. `format` takes far longer.
 pub fn to_text(at: Timestamp) -> String {
     let mut text = at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     text.pop();
@@ -200,13 +200,13 @@ pub fn to_text(at: Timestamp) -> String {
     text
 }
 
-/// What a program of its own reads a row into.
+/// The struct into which a hand-written program reads a row.
 mod plain {
     use viraldb::Timestamp;
     use viraldb::compilation::{ContentIdRisk, DiscoveredVideoId, Processed};
 
     #[derive(Debug)]
-    #[allow(dead_code)] // they are printed
+    #[allow(dead_code)] // the fields are only printed
     pub struct DiscoveredVideo {
         pub id: DiscoveredVideoId,
         pub video_id: String,
@@ -256,7 +256,7 @@ pub fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<plain::DiscoveredVideo>
     })
 }
 
-/// Both sides read one file.
+/// Measures reads. Both sides read the same file.
 fn reads(asked: &Asked) -> Vec<Line> {
     let count = asked.rows(1_000_000);
     let scratch = Scratch::new();
@@ -299,7 +299,7 @@ fn lookup(asked: &Asked, db: &Database, conn: &Connection, count: u64) -> Line {
         );
         line.add(ours, hand);
     }
-    line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
+    line.note = format!("statements prepared again: {}", handles::prepared_again() - before);
     line
 }
 
@@ -329,11 +329,11 @@ fn pending(asked: &Asked, db: &Database, conn: &Connection) -> Line {
         );
         line.add(ours, hand);
     }
-    line.note = format!("prepared again after the first: {}", handles::prepared_again() - before);
+    line.note = format!("statements prepared again: {}", handles::prepared_again() - before);
     line
 }
 
-/// Who begins changes from round to round, and each begins with an empty page cache, which all
+/// Runs both sides. The order alternates from round to round, and each side starts with an empty page cache, which all
 /// connections of the process share.
 pub fn in_turns<S, T>(
     round: usize,
@@ -353,7 +353,7 @@ pub fn in_turns<S, T>(
     }
 }
 
-/// Diesel shows no handle of a connection; an auto-extension sees each one as it opens.
+/// Diesel does not expose the handle of a connection, so an auto-extension records each one when it is opened.
 mod handles {
     use super::*;
 
@@ -368,19 +368,19 @@ mod handles {
         ffi::SQLITE_OK
     }
 
-    /// From here on every connection is kept in mind. It must not close before the last count.
+    /// Records every connection from now on. The connections must stay open until the last call of [`prepared_again`].
     pub fn watch() {
-        // SAFETY: registering is thread-safe and the function lives as long as the process.
+        // SAFETY: registering is thread-safe, and the function exists as long as the process.
         unsafe { ffi::sqlite3_auto_extension(Some(on_open)) };
     }
 
-    /// Gives back all memory of pages that are not in use.
+    /// Releases the memory of all cached pages that are not in use.
     pub fn empty_page_cache() {
-        // SAFETY: takes a number, and SQLite locks what it touches.
+        // SAFETY: the function takes a number, and SQLite locks the data that it changes.
         unsafe { ffi::sqlite3_release_memory(i32::MAX) };
     }
 
-    /// How often SQLite prepared a statement of these connections a second time.
+    /// Returns how often SQLite has prepared statements of the recorded connections again.
     pub fn prepared_again() -> i32 {
         let open = OPEN.lock().unwrap();
         assert!(!open.is_empty(), "no connection was opened");
@@ -388,8 +388,8 @@ mod handles {
         for db in &*open {
             let mut statement = std::ptr::null_mut();
             loop {
-                // SAFETY: the pool keeps its connections open as long as the database, which the caller
-                // holds, and nobody runs a statement on them meanwhile.
+                // SAFETY: the caller holds the database, whose pool keeps the connections open, and no other thread runs a
+                // statement on them.
                 unsafe {
                     statement = ffi::sqlite3_next_stmt(*db as *mut ffi::sqlite3, statement);
                     if statement.is_null() {

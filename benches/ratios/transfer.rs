@@ -1,4 +1,4 @@
-//! A transfer from SQLite to PostgreSQL, against COPY of the same rows from CSV that is there already.
+//! Compares a transfer from SQLite to PostgreSQL with COPY of the same rows from CSV in memory.
 
 use std::io::{self, Write};
 
@@ -60,7 +60,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
     vec![there, back]
 }
 
-/// A SQLite file with so many videos and so many samples.
+/// Creates a SQLite file with `count` videos and `count` snapshots.
 fn fill(url: &str, count: u64) {
     let db = Database::open(url).unwrap();
     for start in (0..count).step_by(CHUNK) {
@@ -96,7 +96,7 @@ fn empty(conn: &mut PgConnection) {
     conn.batch_execute("CHECKPOINT").unwrap();
 }
 
-/// The rows of a table as CSV, from PostgreSQL itself; on a connection of its own, which serves nothing else after that.
+/// Returns the rows of a table as CSV from PostgreSQL, through a separate connection that is closed afterwards.
 fn csv_of(url: &str, table: impl CopyTarget) -> Vec<u8> {
     let mut conn = PgConnection::establish(url).unwrap();
     let mut csv = Vec::new();
@@ -121,7 +121,7 @@ where
         })
 }
 
-/// Diesel wants an error that its own and that of writing fit into.
+/// An error of Diesel or of writing. Diesel requires one error type for both.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
     #[error(transparent)]

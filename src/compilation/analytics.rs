@@ -1,4 +1,4 @@
-//! Numbers of a YouTube video at one moment.
+//! Analytics: metrics of a YouTube video at one point in time.
 
 mod fill;
 mod insert_new;
@@ -13,23 +13,23 @@ use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt, require_indexable};
 use crate::schema::analytics;
-use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning, top};
 use crate::types::sql::Int4;
 use crate::types::{AnalyticsId, Timestamp};
 
-/// One row of `analytics`: the numbers of a video at one time.
+/// One row of `analytics`: the metrics of a video at one point in time.
 ///
-/// Counts are totals since the video was published. Reports by day (YouTube Studio's `Chart data.csv`, the dimension `day` of
-/// the Analytics API) are the exception: their rows have the numbers of that day alone. Do not compute growth from both.
+/// Counts are totals since the video was published. The exceptions are reports by day: YouTube Studio's `Chart data.csv` and
+/// the dimension `day` of the Analytics API. Their rows have the counts of that day alone. Do not compute growth from both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = analytics, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct Analytics {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: AnalyticsId,
     /// YouTube's id of the measured video.
     pub youtube_video_id: String,
-    /// When it was measured.
+    /// When the video was measured.
     pub measured_at: Timestamp,
     /// Views so far.
     pub view_count: Option<i64>,
@@ -37,22 +37,21 @@ pub struct Analytics {
     pub like_count: Option<i64>,
     /// Comments so far.
     pub comment_count: Option<i64>,
-    /// Mean time a viewer stays, in seconds.
+    /// Average view duration in seconds.
     pub average_view_duration_seconds: Option<f64>,
-    /// Clicks per impression as a share from 0 to 1: 0.052 is what YouTube Studio shows as 5.20 %.
+    /// Clicks per impression, from 0 to 1. YouTube Studio shows 0.052 as 5.20%.
     pub click_through_rate: Option<f64>,
-    /// Subscribers won, or lost when negative.
+    /// Subscribers gained; negative if more were lost.
     pub subscriber_gain: Option<i32>,
     /// Estimated revenue in US dollars.
     pub estimated_revenue_usd: Option<f64>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Analytics`].
+/// A row to insert: `None` means the column's default. See [`Analytics`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = analytics)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewAnalytics<'a> {
     pub id: Option<AnalyticsId>,
     pub youtube_video_id: Cow<'a, str>,
@@ -66,11 +65,10 @@ pub struct NewAnalytics<'a> {
     pub estimated_revenue_usd: Option<f64>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Analytics`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Analytics`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = analytics)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct AnalyticsChanges<'a> {
     pub youtube_video_id: Option<Cow<'a, str>>,
     pub measured_at: Option<Timestamp>,
@@ -83,15 +81,15 @@ pub struct AnalyticsChanges<'a> {
     pub estimated_revenue_usd: Option<Option<f64>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct AnalyticsFilter<'a> {
     pub youtube_video_id: Option<&'a str>,
 }
 
 impl AnalyticsFilter<'_> {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> analytics::BoxedQuery<'_, MultiBackend> {
         let mut query = analytics::table.into_boxed();
         if let Some(youtube_video_id) = self.youtube_video_id {
@@ -102,12 +100,12 @@ impl AnalyticsFilter<'_> {
 }
 
 impl Analytics {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: AnalyticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("analytics", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &AnalyticsFilter<'_>,
@@ -125,19 +123,19 @@ impl Analytics {
             .of("analytics", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("analytics", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("analytics", "")?;
         Ok(row.is_some())
     }
 
-    /// The newest numbers of a video, if it was ever measured.
+    /// Returns the newest sample of a video, or `None` if it was never measured.
     pub fn latest(conn: &mut DbConnection, youtube_video_id: &str) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -149,7 +147,7 @@ impl Analytics {
         .of("analytics", youtube_video_id)
     }
 
-    /// The numbers of a video from `from` until before `to`, oldest first.
+    /// Returns the samples of a video from `from` (inclusive) to `to` (exclusive), oldest first.
     pub fn series(
         conn: &mut DbConnection,
         youtube_video_id: &str,
@@ -160,21 +158,23 @@ impl Analytics {
         on_backend!(conn, |c| select.load(c)).of("analytics", youtube_video_id)
     }
 
-    /// The newest numbers of each of these videos, in the order given, each once; without those that were
-    /// never measured. One statement, whatever their number.
+    /// Returns the newest sample of each of these videos, in one statement.
+    ///
+    /// Results are in the order of `youtube_video_ids`, without duplicates. A video that was never measured is left out.
     pub fn latest_of(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<Self>> {
         let select = Select::<analytics::table>::latest_of(youtube_video_ids);
         on_backend!(conn, |c| select.load(c)).of("analytics", "")
     }
 
-    /// The newest numbers of every video that was ever measured, in the order of their ids; a page begins
-    /// behind a video. One statement, which does not read the series.
+    /// Returns one page of the newest samples of all videos that were ever measured, ordered by the id of the video.
+    ///
+    /// One statement reads only the newest samples. `page.after` is the id of a video.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
         let select = Select::<analytics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("analytics", "")
     }
 
-    /// How the numbers of a video grew from one moment to another; `None` if it was not measured by `to`.
+    /// Returns how the numbers of a video grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -187,8 +187,9 @@ impl Analytics {
         Ok(Self::growth_of(conn, &[youtube_video_id], from, to)?.pop())
     }
 
-    /// [`Self::growth`] of each of these videos, in the order given, each once; without those that were not
-    /// measured by `to`. One statement, whatever their number.
+    /// Returns the [`growth`](Self::growth) of each of these videos, in one statement.
+    ///
+    /// Results are in the order of `youtube_video_ids`, without duplicates. A video that was not measured by `to` is left out.
     pub fn growth_of(
         conn: &mut DbConnection,
         youtube_video_ids: &[&str],
@@ -199,7 +200,30 @@ impl Analytics {
         on_backend!(conn, |c| select.load(c)).of("analytics", "").map(Growth::of_pairs)
     }
 
-    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    /// Returns the growth of the `limit` videos whose views grew most between two points in time, the largest growth first.
+    ///
+    /// Reads two statements per thousand videos: the time grows with the number of videos, not with the length of their
+    /// series.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn top_growth(
+        conn: &mut DbConnection,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Growth<Self>>> {
+        let step = |page: &Page<String>| {
+            let newest = Self::latest_of_all(conn, page)?;
+            let keys: Vec<String> = newest.into_iter().map(|row| row.youtube_video_id).collect();
+            let ids: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let growth = Self::growth_of(conn, &ids, from, to)?;
+            Ok((keys, growth))
+        };
+        top(limit, step, |growth| growth.of(|row| row.view_count))
+    }
+
+    /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -214,18 +238,19 @@ impl Analytics {
         on_backend!(conn, |c| select.load(c)).of("analytics", youtube_video_id)
     }
 
-    /// When each of these videos was last measured; without those that never were. One look at the index for each,
-    /// however long its series is.
+    /// Returns when each of these videos was last measured. A video that was never measured is left out.
+    ///
+    /// The query searches the index once for each video, however many samples it has.
     pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
         Ok(insert_new::newest(conn, youtube_video_ids)?.into_iter().collect())
     }
 
-    /// [`Self::newest`], to look them up in.
+    /// Returns the same as [`Self::newest`], as a map.
     pub(crate) fn newest_of(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Newest> {
         insert_new::newest(conn, youtube_video_ids)
     }
 
-    /// One step of a thinning; returns how many rows it deleted.
+    /// Runs one step of a thinning and returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -235,38 +260,38 @@ impl Analytics {
         })
     }
 
-    /// The rows that the next step of a thinning is to delete.
+    /// Returns the rows that the next step of a thinning must delete.
     pub(crate) fn superfluous(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<Vec<AnalyticsId>> {
         let found: Vec<(AnalyticsId, String)> =
             on_backend!(conn, |c| thinning.next_rows::<analytics::table>().load(c)).of("analytics", "")?;
         Ok(thinning.take(found))
     }
 
-    /// How many rows the steps of a thinning have left to delete.
+    /// Returns how many rows the remaining steps of a thinning will delete.
     pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
         on_backend!(conn, |c| thinning.count::<analytics::table>().get_result(c)).of("analytics", "")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: AnalyticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(analytics::table.find(id)).execute(c)).of("analytics", id)
     }
 }
 
 impl<'a> NewAnalytics<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(youtube_video_id: impl Into<Cow<'a, str>>) -> Self {
         Self { youtube_video_id: youtube_video_id.into(), ..Self::default() }
     }
 }
 
 impl NewAnalytics<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("youtube_video_id", Some(&self.youtube_video_id))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Analytics> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(analytics::table)
@@ -276,16 +301,16 @@ impl NewAnalytics<'_> {
         .of("analytics", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, analytics::table, "analytics", rows)
     }
 
-    /// Inserts those that do not stand there yet, by `youtube_video_id` and `measured_at`, and returns
-    /// their count. `id` is not used here: the database numbers new rows.
+    /// Inserts the rows that do not exist yet, matched by `youtube_video_id` and `measured_at`, and returns their count.
     ///
-    /// This is the fast way in for many rows, a few thousand at a time.
+    /// `id` is ignored: the database assigns the ids of new rows. This is the fastest way to store many rows. Pass a few
+    /// thousand per call.
     pub fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         conn.atomically(|conn| {
             let ids: Vec<&str> = rows.iter().map(|row| &*row.youtube_video_id).collect();
@@ -295,8 +320,8 @@ impl NewAnalytics<'_> {
         })
     }
 
-    /// [`Self::insert_new_many`] within the transaction that is open, which has to be rolled back if this fails. `newest`
-    /// tells when the videos were last measured.
+    /// Does the work of [`Self::insert_new_many`] in the open transaction, which must be rolled back if this fails.
+    /// `newest` contains when each video was last measured.
     pub(crate) fn put_new_many<'r>(
         conn: &mut DbConnection,
         rows: impl ExactSizeIterator<Item = &'r NewAnalytics<'r>>,
@@ -305,8 +330,8 @@ impl NewAnalytics<'_> {
         insert_new::put(conn, rows, newest)
     }
 
-    /// Inserts the rows that are not there yet, by `youtube_video_id` and `measured_at`, in the transaction that is open. A
-    /// row that is there keeps its numbers, and gets those that it does not have.
+    /// Inserts the rows that do not exist yet, matched by `youtube_video_id` and `measured_at`, in the open transaction. An
+    /// existing row keeps its numbers and gets those that it lacks.
     pub(crate) fn insert_or_fill_many(conn: &mut DbConnection, rows: &[&Self]) -> Result<Upserted> {
         fill::put(conn, rows)
     }
@@ -332,7 +357,7 @@ impl Document for NewAnalytics<'static> {
 }
 
 impl AnalyticsChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: AnalyticsId) -> Result<Analytics> {
         require_indexable("youtube_video_id", self.youtube_video_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(analytics::table.find(id))

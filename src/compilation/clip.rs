@@ -1,4 +1,4 @@
-//! Pieces cut from discovered videos for one run.
+//! Clips: pieces cut from discovered videos for a run.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -25,34 +25,33 @@ use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId};
 #[diesel(belongs_to(DiscoveredVideo, foreign_key = discovered_video_id))]
 #[non_exhaustive]
 pub struct Clip {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: ClipId,
-    /// Run the clip was cut for.
+    /// Run that the clip belongs to.
     pub pipeline_run_id: PipelineRunId,
-    /// Video it was cut from.
+    /// Video that the clip was cut from.
     pub discovered_video_id: DiscoveredVideoId,
-    /// Place in the run; 1 is the most viral.
+    /// Rank in the run; 1 is the most viral.
     pub rank_position: i32,
-    /// Where it starts in the source, in seconds.
+    /// Start of the clip in the source video, in seconds.
     pub start_time_seconds: f64,
-    /// Where it ends in the source, in seconds.
+    /// End of the clip in the source video, in seconds.
     pub end_time_seconds: f64,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub clip_duration_seconds: f64,
-    /// How it was chosen: most_replayed, transcript, audio_energy, scene_detection.
+    /// How the piece was chosen: most_replayed, transcript, audio_energy, scene_detection.
     pub extraction_method: Option<String>,
-    /// Path of the cut file.
+    /// Path of the clip file.
     pub clip_file_path: Option<String>,
     /// Risk of a Content ID claim.
     pub content_id_risk: ContentIdRisk,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Clip`].
+/// A row to insert: `None` means the column's default. See [`Clip`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = clips)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewClip<'a> {
     pub id: Option<ClipId>,
     pub pipeline_run_id: PipelineRunId,
@@ -66,11 +65,10 @@ pub struct NewClip<'a> {
     pub content_id_risk: Option<ContentIdRisk>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Clip`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Clip`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = clips)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ClipChanges<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub discovered_video_id: Option<DiscoveredVideoId>,
@@ -83,29 +81,29 @@ pub struct ClipChanges<'a> {
     pub content_id_risk: Option<ContentIdRisk>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ClipFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub discovered_video_id: Option<DiscoveredVideoId>,
 }
 
-/// How many videos [`Clip::choose_best`] chooses, and which. Each `None` means the setting.
+/// How many videos [`Clip::choose_best`] chooses, and which ones. A setting supplies each value that is `None`.
 ///
-/// A number alone is a maximum, with no minimum: `Clip::choose_best(conn, run, 5)` chooses up to five videos, by the
-/// setting `min_viral_score`.
+/// A number alone is a maximum without a minimum: `Clip::choose_best(conn, run, 5)` chooses up to five videos that reach
+/// the setting `min_viral_score`.
 #[derive(Debug, Clone, Default)]
 pub struct Choose {
-    /// The channel whose settings count. `None`: the settings for all channels.
+    /// The channel whose settings apply. `None`: the settings for all channels.
     pub channel: Option<ChannelId>,
-    /// Maximum number of videos to choose, from 0 to 1,000. `None`: as many as bring the run to `max_clips` clips.
+    /// Maximum number of videos to choose, from 0 to 1,000. `None`: as many as bring the run to `max_clips` (a setting).
     pub limit: Option<i64>,
-    /// Minimum number of clips that the run must have afterwards. `None`: the setting `min_clips`, or fewer if `limit`
-    /// is given and allows only fewer.
+    /// Minimum number of clips that the run must have afterward. `None`: the setting `min_clips`, or fewer if `limit`
+    /// allows only fewer.
     pub min_clips: Option<i64>,
-    /// Minimum viral score of a video. Videos without a score pass, after those with one. `None`: the setting
-    /// `min_viral_score`.
+    /// Minimum viral score of a video. `None`: the setting `min_viral_score`. Videos without a score are also chosen, after
+    /// the others.
     pub min_viral_score: Option<f64>,
 }
 
@@ -116,7 +114,7 @@ impl From<i64> for Choose {
 }
 
 impl ClipFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> clips::BoxedQuery<'_, MultiBackend> {
         let mut query = clips::table.into_boxed();
         if let Some(pipeline_run_id) = self.pipeline_run_id {
@@ -130,12 +128,12 @@ impl ClipFilter {
 }
 
 impl Clip {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ClipId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("clips", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ClipFilter, page: &Page<ClipId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -149,19 +147,19 @@ impl Clip {
             .of("clips", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ClipFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("clips", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ClipFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("clips", "")?;
         Ok(row.is_some())
     }
 
-    /// The clips of a run by rank, the most viral first.
+    /// Returns the clips of a run by rank, the most viral first.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -172,7 +170,9 @@ impl Clip {
         .of("clips", run)
     }
 
-    /// The clips of each of these runs by rank, the most viral first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of clips for each of these runs, by rank. The lists are in the order of `runs`.
+    ///
+    /// One query loads the clips of up to 30,000 runs.
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -183,12 +183,15 @@ impl Clip {
         })
     }
 
-    /// Chooses videos for a run, the best first: they become clips, ranked behind those it has, and are used
-    /// from then on, so that no other run takes them. A clip is all of its video until it is cut.
+    /// Chooses videos for a run. Pass the best video first.
+    ///
+    /// Each video becomes a clip, ranked after the clips that the run has, and is marked as used, so that no other run
+    /// chooses it. A clip covers its whole video until it is cut.
     ///
     /// # Errors
-    /// `Invalid`, and nothing is chosen, if one of them is not pending any more: read what is pending again; or for
-    /// more than 1,000.
+    /// - `NotFound` if the run does not exist.
+    /// - `Invalid` if the run is neither pending nor running, for more than 1,000 videos, and if a video is no longer pending
+    ///   or was given twice. Then nothing is chosen; read the pending videos again.
     pub fn choose(
         conn: &mut DbConnection,
         run: PipelineRunId,
@@ -196,6 +199,8 @@ impl Clip {
     ) -> Result<Vec<Self>> {
         check_number(i64::try_from(videos.len()).unwrap_or(i64::MAX))?;
         conn.atomically(|conn| {
+            // Two concurrent calls for one run would otherwise give the same rank to two clips on PostgreSQL.
+            lock(conn, run)?;
             let ids: Vec<DiscoveredVideoId> = videos.iter().map(|video| video.id).collect();
             let pending = || {
                 discovered_videos::table
@@ -212,22 +217,23 @@ impl Clip {
             .of("discovered_videos", "")?
             .into_iter()
             .collect();
-            // What is taken out here was pending, and is given once.
+            // `remove` succeeds only for a pending video, and only for its first occurrence.
             let taken: Vec<&str> =
                 videos.iter().filter(|video| !free.remove(&video.id)).map(|video| &*video.video_id).collect();
             if !taken.is_empty() {
                 return Err(Error::invalid(
                     format!("discovered_videos {}", taken.join(", ")),
-                    "are not pending any more, or are given twice; read what is pending and choose again",
+                    "are no longer pending or were given twice; read the pending videos and choose again",
                 ));
             }
             cut(conn, run, videos)
         })
     }
 
-    /// Chooses the best pending videos of the run's niche, as [`choose`](Self::choose) does. Two runs that choose at
-    /// once take different ones. How many, and how good they must be, the settings `min_clips`, `max_clips` and
-    /// `min_viral_score` say, unless `how` does.
+    /// Chooses the best pending videos of the run's niche; see [`choose`](Self::choose) for the effect.
+    ///
+    /// The settings `min_clips`, `max_clips` and `min_viral_score` determine how many videos are chosen and how high their
+    /// score must be, unless `how` specifies it. Two runs that choose concurrently get different videos.
     ///
     /// ```
     /// use viraldb::compilation::{Choose, Clip, Cycle, PipelineRun};
@@ -243,8 +249,11 @@ impl Clip {
     /// ```
     ///
     /// # Errors
-    /// `NotFound` if there is no such run or channel. `Invalid`, and nothing is chosen, if the run is neither pending nor
-    /// running, if it would have too few clips, for a limit of more than 1,000, or if a setting cannot be read.
+    /// - `NotFound` if the run or the channel does not exist.
+    /// - `Invalid` if the run is neither pending nor running, if it would have too few clips, if the limit is not from 0 to
+    ///   1,000, or if a setting cannot be read.
+    ///
+    /// After an error nothing is chosen.
     pub fn choose_best(
         conn: &mut DbConnection,
         run: PipelineRunId,
@@ -265,13 +274,13 @@ impl Clip {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
     }
 }
 
-/// What a choice comes to by the settings.
+/// The limits of a choice, with the settings filled in.
 struct Bounds {
     limit: i64,
     min_clips: i64,
@@ -279,7 +288,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Reads what is not given from the settings. The run has `there` clips already.
+    /// Reads the values that `how` does not give from the settings. The run already has `there` clips.
     fn of(conn: &mut DbConnection, how: &Choose, there: i64) -> Result<Self> {
         const KEYS: [&str; 3] = ["max_clips", "min_clips", "min_viral_score"];
         let Choose { channel, limit, min_clips, min_viral_score } = *how;
@@ -302,7 +311,7 @@ impl Bounds {
             return Err(Error::invalid(
                 format!("the minimum of {min_clips} clips"),
                 format!(
-                    "is above the setting max_clips, {}; change max_clips or min_clips with `viraldb config set`, or give \
+                    "is above the setting max_clips, {}; change max_clips or min_clips with `viraldb config set`, or pass \
                      a limit",
                     current.get::<i64>(channel, "max_clips")?
                 ),
@@ -320,7 +329,7 @@ impl Bounds {
         Error::invalid(
             format!("run {run}"),
             format!(
-                "would have {clips} {}, and at least {min_clips} are required; nothing was chosen: discover more videos of \
+                "would have {clips} {}, but at least {min_clips} are required; nothing was chosen: discover more videos of \
                  {niche}, lower the setting min_viral_score ({min_viral_score}) or min_clips, or choose again with a lower \
                  minimum (`viraldb runs choose {run} --min-clips {clips}`)",
                 if clips == 1 { "clip" } else { "clips" }
@@ -334,26 +343,28 @@ fn count(conn: &mut DbConnection, run: PipelineRunId) -> Result<i64> {
         .of("clips", run)
 }
 
-/// More than a video of any length shows.
+/// Rejects a number of videos outside 0 to 1,000. No compilation needs more.
 fn check_number(videos: i64) -> Result<()> {
     match videos {
         0..=1_000 => Ok(()),
-        _ => Err(Error::invalid(format!("{videos} videos"), "cannot be chosen at a time; 1,000 can")),
+        _ => Err(Error::invalid("number of videos", format!("must be from 0 to 1,000, got {videos}"))),
     }
 }
 
-/// The run, for which nobody else chooses until the transaction ends.
+/// Returns the run and locks it, so that no other transaction chooses videos for it. Rejects a run that is neither pending
+/// nor running.
 fn lock(conn: &mut DbConnection, run: PipelineRunId) -> Result<PipelineRun> {
     let run = PipelineRun::lock(conn, run)?;
     match run.status {
         RunStatus::Pending | RunStatus::Running => Ok(run),
-        status => {
-            Err(Error::invalid(format!("run {}", run.id), format!("is {status} and chooses no videos")))
-        }
+        status => Err(Error::invalid(
+            format!("run {}", run.id),
+            format!("is {status}; only a pending or running run can choose videos"),
+        )),
     }
 }
 
-/// Makes clips of videos that are ours to take, and marks these as used.
+/// Turns pending videos into clips of a run and marks the videos as used. The caller has locked the videos.
 fn cut(conn: &mut DbConnection, run: PipelineRunId, videos: &[DiscoveredVideo]) -> Result<Vec<Clip>> {
     let last: Option<i32> = on_backend!(&mut *conn, |c| clips::table
         .filter(clips::pipeline_run_id.eq(run))
@@ -386,7 +397,8 @@ fn cut(conn: &mut DbConnection, run: PipelineRunId, videos: &[DiscoveredVideo]) 
 }
 
 impl<'a> NewClip<'a> {
-    /// A clip of a video from one second to another; its length is what lies between. Every other column is left to its default.
+    /// Creates a clip of a video from its start and end in seconds, and computes the duration. Every other column gets its
+    /// default.
     pub fn new(
         pipeline_run_id: PipelineRunId,
         discovered_video_id: DiscoveredVideoId,
@@ -407,7 +419,7 @@ impl<'a> NewClip<'a> {
 }
 
 impl NewClip<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Clip> {
         on_backend!(conn, |c| diesel::insert_into(clips::table)
             .values(self)
@@ -416,7 +428,7 @@ impl NewClip<'_> {
         .of("clips", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, clips::table, "clips", rows)
     }
@@ -427,7 +439,7 @@ impl Document for NewClip<'static> {
 }
 
 impl ClipChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ClipId) -> Result<Clip> {
         on_backend!(conn, |c| diesel::update(clips::table.find(id))
             .set(self)

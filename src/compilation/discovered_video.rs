@@ -1,4 +1,4 @@
-//! Videos found on a platform, waiting to be cut into a compilation.
+//! Videos discovered on a platform that can be cut into a compilation.
 
 mod upsert;
 
@@ -25,21 +25,21 @@ use crate::types::{DiscoveredVideoId, Timestamp, portable};
 #[diesel(table_name = discovered_videos, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct DiscoveredVideo {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: DiscoveredVideoId,
-    /// The platform's own id of the video.
+    /// The platform's id of the video. Unique.
     pub video_id: String,
-    /// Title as the platform showed it.
+    /// Title on the platform.
     pub title: String,
-    /// Name of the channel that published it.
+    /// Name of the channel that published the video.
     pub channel_name: String,
     /// The platform's id of that channel.
     pub channel_id: String,
-    /// Address of the video.
+    /// URL of the video.
     pub url: String,
-    /// The platform's category number; 20 is YouTube's gaming.
+    /// The platform's category number; 20 is gaming on YouTube.
     pub category_id: Option<i32>,
-    /// Length in seconds.
+    /// Duration in seconds.
     pub duration_seconds: Option<i32>,
     /// Views when last seen.
     pub view_count: Option<i64>,
@@ -49,26 +49,25 @@ pub struct DiscoveredVideo {
     pub comment_count: Option<i64>,
     /// Views per hour since publication, measured at discovery.
     pub view_velocity: Option<f64>,
-    /// Score given by the pipeline; higher is better.
+    /// Score that the pipeline assigned; higher is better.
     pub viral_score: Option<f64>,
-    /// Subject the video belongs to, such as gaming.
+    /// Subject of the video, such as gaming.
     pub niche: String,
-    /// Where it was found: youtube_trending, youtube_api, yt_dlp, reddit, …
+    /// Source of the video: youtube_trending, youtube_api, yt_dlp, reddit, …
     pub discovery_source: Option<String>,
-    /// When it was first seen.
+    /// When the video was first seen.
     pub discovered_at: Timestamp,
-    /// 0 pending, 1 used, 2 skipped, 3 rejected.
+    /// Whether the video was used: 0 pending, 1 used, 2 skipped, 3 rejected.
     pub processed: Processed,
     /// Risk of a Content ID claim.
     pub content_id_risk: ContentIdRisk,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`DiscoveredVideo`].
+/// A row to insert: `None` means the column's default. See [`DiscoveredVideo`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = discovered_videos)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewDiscoveredVideo<'a> {
     pub id: Option<DiscoveredVideoId>,
     pub video_id: Cow<'a, str>,
@@ -90,11 +89,10 @@ pub struct NewDiscoveredVideo<'a> {
     pub content_id_risk: Option<ContentIdRisk>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`DiscoveredVideo`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`DiscoveredVideo`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = discovered_videos)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct DiscoveredVideoChanges<'a> {
     pub video_id: Option<Cow<'a, str>>,
     pub title: Option<Cow<'a, str>>,
@@ -115,22 +113,24 @@ pub struct DiscoveredVideoChanges<'a> {
     pub content_id_risk: Option<ContentIdRisk>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct DiscoveredVideoFilter<'a> {
     pub niche: Option<&'a str>,
     pub processed: Option<Processed>,
 }
 
-/// Whether a video waits to be used. A literal, not a bound 0: only so can SQLite tell that the index
-/// over pending videos serves.
+/// Returns the condition that a video is pending.
+///
+/// The 0 is a literal, because SQLite does not use the partial index of pending videos for a bound value.
 fn is_pending() -> SqlLiteral<Bool> {
     sql::<Bool>("discovered_videos.processed = 0")
 }
 
-/// The order of `idx_discovered_videos_pending`, then views; SQLite and PostgreSQL put NULL in different
-/// places unless told.
+/// Returns the order of `idx_discovered_videos_pending`, then by views.
+///
+/// `NULLS LAST` is explicit because SQLite and PostgreSQL sort NULL differently by default.
 fn best_first() -> SqlLiteral<Untyped> {
     sql::<Untyped>(
         "discovered_videos.viral_score DESC NULLS LAST, discovered_videos.view_velocity DESC NULLS LAST, \
@@ -139,7 +139,7 @@ fn best_first() -> SqlLiteral<Untyped> {
 }
 
 impl DiscoveredVideoFilter<'_> {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> discovered_videos::BoxedQuery<'_, MultiBackend> {
         let mut query = discovered_videos::table.into_boxed();
         if let Some(niche) = self.niche {
@@ -153,12 +153,12 @@ impl DiscoveredVideoFilter<'_> {
 }
 
 impl DiscoveredVideo {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("discovered_videos", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &DiscoveredVideoFilter<'_>,
@@ -176,26 +176,27 @@ impl DiscoveredVideo {
             .of("discovered_videos", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("discovered_videos", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("discovered_videos", "")?;
         Ok(row.is_some())
     }
 
-    /// The video with the platform's own id; `NotFound` if there is none.
+    /// Returns the video with the platform's id, or `NotFound` if it does not exist.
     pub fn find_by_video_id(conn: &mut DbConnection, video_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().filter(discovered_videos::video_id.eq(video_id)).first(c))
             .of("discovered_videos", video_id)
     }
 
-    /// The pending videos of a niche, best first: by `viral_score`, then `view_velocity`, then
-    /// `view_count`, videos without a number behind those with one.
+    /// Returns the pending videos of a niche, best first.
+    ///
+    /// The order is `viral_score`, then `view_velocity`, then `view_count`, each descending with NULL last.
     ///
     /// # Errors
     /// `Invalid` for an empty niche.
@@ -212,8 +213,10 @@ impl DiscoveredVideo {
         .of("discovered_videos", niche)
     }
 
-    /// The pending videos of a niche, best first, for the transaction that is open to take: another one that
-    /// asks meanwhile is given others. A video with a score below `min_score` is left out, one without a score is not.
+    /// Returns the pending videos of a niche, best first, and locks them for the open transaction. A concurrent
+    /// transaction gets other videos.
+    ///
+    /// Videos with a score below `min_score` are left out. Videos without a score are included, after the others.
     pub(super) fn take_pending(
         conn: &mut DbConnection,
         niche: &str,
@@ -234,7 +237,7 @@ impl DiscoveredVideo {
             postgres => |c| scored().select(Self::as_select()).for_update().skip_locked().load(c),
         )
         .of("discovered_videos", niche)?;
-        // A statement of its own, so that neither reads the videos in between, whose score is too low.
+        // A second statement, so that neither one reads the videos in between, whose scores are too low.
         let left = limit - taken.len() as i64;
         if left > 0 {
             let unscored = || best(left).filter(discovered_videos::viral_score.is_null());
@@ -249,7 +252,7 @@ impl DiscoveredVideo {
         Ok(taken)
     }
 
-    /// How many videos are pending in each niche, by niche.
+    /// Returns the number of pending videos for each niche, ordered by niche.
     pub fn count_pending(conn: &mut DbConnection) -> Result<Vec<(String, i64)>> {
         on_backend!(conn, |c| {
             discovered_videos::table
@@ -262,7 +265,7 @@ impl DiscoveredVideo {
         .of("discovered_videos", "")
     }
 
-    /// Sets what became of the video with the platform's own id; `NotFound` if there is none.
+    /// Sets the status of the video with the platform's id and returns it, or `NotFound` if it does not exist.
     pub fn mark(conn: &mut DbConnection, video_id: &str, status: Processed) -> Result<Self> {
         struct Mark;
         on_backend!(conn, |c| {
@@ -275,7 +278,7 @@ impl DiscoveredVideo {
         .of("discovered_videos", video_id)
     }
 
-    /// Sets what became of many videos, and returns how many there are.
+    /// Sets the status of many videos and returns how many of them exist.
     pub fn mark_many(
         conn: &mut DbConnection,
         ids: impl IntoIterator<Item = DiscoveredVideoId>,
@@ -295,7 +298,7 @@ impl DiscoveredVideo {
         })
     }
 
-    /// When each of these videos was first seen, by the platform's own id; without those that never were.
+    /// Returns the platform's id and `discovered_at` of each of these videos that exists.
     pub fn discovered(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
         let mut found = Vec::new();
         for video_ids in video_ids.chunks(IDS) {
@@ -311,7 +314,7 @@ impl DiscoveredVideo {
         Ok(found)
     }
 
-    /// The largest id that a row has; 0 if there is none.
+    /// Returns the largest id in the table, or 0 if the table is empty.
     pub(crate) fn largest_id(conn: &mut DbConnection) -> Result<i64> {
         let largest: Option<i64> = on_backend!(conn, |c| discovered_videos::table
             .select(diesel::dsl::max(discovered_videos::id))
@@ -320,12 +323,12 @@ impl DiscoveredVideo {
         Ok(largest.unwrap_or_default())
     }
 
-    /// What is known of those of these videos that are there.
+    /// Looks up which of these videos exist and what their rows contain.
     pub(crate) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<KnownVideos> {
         upsert::known(conn, video_ids)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(discovered_videos::table.find(id)).execute(c))
             .of("discovered_videos", id)
@@ -333,20 +336,21 @@ impl DiscoveredVideo {
 }
 
 impl<'a> NewDiscoveredVideo<'a> {
-    /// The key of the video on its platform, and the niche it was found in. Every other column is left to its default.
+    /// Creates a row from the platform's id of the video and the niche. `title`, `channel_name`, `channel_id` and `url`
+    /// are empty, and every other column gets its default.
     pub fn new(video_id: impl Into<Cow<'a, str>>, niche: impl Into<Cow<'a, str>>) -> Self {
         Self { video_id: video_id.into(), niche: niche.into(), ..Self::default() }
     }
 }
 
 impl NewDiscoveredVideo<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     pub(crate) fn require_indexable(&self) -> Result<()> {
         require_indexable("video_id", Some(&self.video_id))?;
         require_indexable("niche", Some(&self.niche))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(discovered_videos::table)
@@ -356,31 +360,34 @@ impl NewDiscoveredVideo<'_> {
         .of("discovered_videos", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, discovered_videos::table, "discovered_videos", rows)
     }
 
-    /// Inserts the video, or updates the counts of the one with this `video_id`, and returns it.
+    /// Inserts the video or, if the `video_id` exists, updates its counts, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
         Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
         DiscoveredVideo::find_by_video_id(conn, &self.video_id)
     }
 
-    /// Inserts the videos that are new and updates those seen before, by `video_id`.
+    /// Inserts new videos and updates existing ones, matched by `video_id`.
     ///
-    /// A video seen before gets the counts and the score that are `Some`, and a category and a length if
-    /// it had none; all else it keeps, above all `discovered_at`, `processed` and `niche`. A video that
-    /// comes twice is taken as seen again. `id` is not used here: the database numbers new rows.
+    /// An existing video gets the counts and the score that are `Some`. It gets a category and a duration only if it had
+    /// none. Every other column stays, including `discovered_at`, `processed` and `niche`.
     ///
-    /// This is the fast way in for many rows, a few thousand at a time.
+    /// If a video occurs twice in `rows`, the second occurrence updates the first. `id` is ignored: the database assigns
+    /// the ids of new rows.
+    ///
+    /// This is the fastest way to store many rows. Pass a few thousand per call.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
 
-    /// [`Self::insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
-    /// A caller that has looked the rows up already gives what is [`known`](DiscoveredVideo::known) of them.
+    /// Does the work of [`Self::insert_or_update_many`] in the open transaction, which must be rolled back if this fails.
+    ///
+    /// Pass `known` if [`DiscoveredVideo::known`] has already looked up the rows.
     pub(crate) fn put_many<'r>(
         conn: &mut DbConnection,
         rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,
@@ -402,7 +409,7 @@ impl Document for NewDiscoveredVideo<'static> {
 }
 
 impl DiscoveredVideoChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<DiscoveredVideo> {
         require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(discovered_videos::table.find(id))

@@ -1,4 +1,4 @@
-//! Errors of the pipelines, kept until somebody resolves them.
+//! Pipeline errors, kept until someone resolves them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,32 +22,31 @@ use crate::types::{CorrelationId, ErrorLogId, PipelineRunId, Timestamp};
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[non_exhaustive]
 pub struct ErrorLog {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: ErrorLogId,
-    /// Run it happened in.
+    /// Run in which the error happened.
     pub pipeline_run_id: Option<PipelineRunId>,
-    /// Part of the program it happened in.
+    /// Module of the program in which the error happened.
     pub module: String,
     /// Kind of error, such as TimeoutError.
     pub error_type: String,
-    /// What went wrong.
+    /// Error message.
     pub error_message: String,
-    /// Stack trace, where there is one.
+    /// Stack trace, if available.
     pub stack_trace: Option<String>,
-    /// When it happened.
+    /// When the error happened.
     pub occurred_at: Timestamp,
-    /// Whether somebody has dealt with it.
+    /// Whether the error is resolved.
     pub resolved: bool,
-    /// Unit of work it happened in; also in the log.
+    /// Id of the unit of work in which the error happened. The log contains the same id.
     pub correlation_id: Option<CorrelationId>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`ErrorLog`].
+/// A row to insert: `None` means the column's default. See [`ErrorLog`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = error_log)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewErrorLog<'a> {
     pub id: Option<ErrorLogId>,
     pub pipeline_run_id: Option<PipelineRunId>,
@@ -60,11 +59,10 @@ pub struct NewErrorLog<'a> {
     pub correlation_id: Option<CorrelationId>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`ErrorLog`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`ErrorLog`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = error_log)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ErrorLogChanges<'a> {
     pub pipeline_run_id: Option<Option<PipelineRunId>>,
     pub module: Option<Cow<'a, str>>,
@@ -76,17 +74,21 @@ pub struct ErrorLogChanges<'a> {
     pub correlation_id: Option<Option<CorrelationId>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ErrorLogFilter<'a> {
     pub module: Option<&'a str>,
     pub resolved: Option<bool>,
     pub pipeline_run_id: Option<PipelineRunId>,
+    /// Only errors that occurred at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only errors that occurred before this time.
+    pub until: Option<Timestamp>,
 }
 
 impl ErrorLogFilter<'_> {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> error_log::BoxedQuery<'_, MultiBackend> {
         let mut query = error_log::table.into_boxed();
         if let Some(module) = self.module {
@@ -98,17 +100,23 @@ impl ErrorLogFilter<'_> {
         if let Some(pipeline_run_id) = self.pipeline_run_id {
             query = query.filter(error_log::pipeline_run_id.eq(pipeline_run_id));
         }
+        if let Some(since) = self.since {
+            query = query.filter(error_log::occurred_at.ge(since));
+        }
+        if let Some(until) = self.until {
+            query = query.filter(error_log::occurred_at.lt(until));
+        }
         query
     }
 }
 
 impl ErrorLog {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("error_log", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ErrorLogFilter<'_>,
@@ -126,19 +134,19 @@ impl ErrorLog {
             .of("error_log", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("error_log", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("error_log", "")?;
         Ok(row.is_some())
     }
 
-    /// The errors nobody has dealt with, of one module or of all, newest first.
+    /// Returns one page of the unresolved errors of one module, or of all modules, newest first.
     pub fn unresolved(
         conn: &mut DbConnection,
         module: Option<&str>,
@@ -147,13 +155,15 @@ impl ErrorLog {
         Self::list(conn, &ErrorLogFilter { module, resolved: Some(false), ..Default::default() }, page)
     }
 
-    /// Marks an error as dealt with; `NotFound` if there is none.
+    /// Marks an error as resolved and returns it, or `NotFound` if it does not exist.
     pub fn resolve(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
         ErrorLogChanges { resolved: Some(true), ..Default::default() }.update(conn, id)
     }
 
-    /// Marks errors as dealt with and returns their count; `NotFound`, and nothing is changed, if one of
-    /// them is not there.
+    /// Marks errors as resolved and returns their count.
+    ///
+    /// # Errors
+    /// `NotFound` if one of them does not exist. Then no error is changed.
     pub fn resolve_many(conn: &mut DbConnection, ids: &[ErrorLogId]) -> Result<usize> {
         conn.atomically(|conn| {
             let mut known = HashSet::new();
@@ -174,7 +184,7 @@ impl ErrorLog {
         })
     }
 
-    /// Marks every unresolved error of a module as dealt with and returns how many there were.
+    /// Marks every unresolved error of a module as resolved and returns how many there were.
     pub fn resolve_module(conn: &mut DbConnection, module: &str) -> Result<usize> {
         require("module", module)?;
         on_backend!(conn, |c| {
@@ -187,20 +197,20 @@ impl ErrorLog {
         .of("error_log", module)
     }
 
-    /// How many errors nobody has dealt with.
+    /// Returns the number of unresolved errors.
     pub fn count_unresolved(conn: &mut DbConnection) -> Result<i64> {
         on_backend!(conn, |c| error_log::table.filter(error_log::resolved.eq(false)).count().get_result(c))
             .of("error_log", "")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ErrorLogId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(error_log::table.find(id)).execute(c)).of("error_log", id)
     }
 }
 
 impl<'a> NewErrorLog<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(
         module: impl Into<Cow<'a, str>>,
         error_type: impl Into<Cow<'a, str>>,
@@ -216,12 +226,12 @@ impl<'a> NewErrorLog<'a> {
 }
 
 impl NewErrorLog<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("module", Some(&self.module))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ErrorLog> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(error_log::table)
@@ -231,7 +241,7 @@ impl NewErrorLog<'_> {
         .of("error_log", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, error_log::table, "error_log", rows)
@@ -244,7 +254,7 @@ impl Document for NewErrorLog<'static> {
 }
 
 impl ErrorLogChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ErrorLogId) -> Result<ErrorLog> {
         require_indexable("module", self.module.as_ref())?;
         on_backend!(conn, |c| diesel::update(error_log::table.find(id))

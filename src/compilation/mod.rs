@@ -1,4 +1,4 @@
-//! Compilation: clips of discovered videos compiled into one video and its shorts.
+//! Compilation: a pipeline cuts clips from discovered videos and compiles them into one video and its shorts.
 
 mod analytics;
 mod clip;

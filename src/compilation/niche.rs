@@ -1,4 +1,4 @@
-//! The niches that videos were discovered for.
+//! The niches of the discovered videos.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -14,8 +14,9 @@ struct Niche {
     niche: String,
 }
 
-/// Returns the niches that have discovered videos, in the order of their names, at most `limit` of them. It reads one
-/// entry of an index for each niche, however many videos there are.
+/// Returns up to `limit` niches that have discovered videos, ordered by name.
+///
+/// The query reads one index entry for each niche, however many videos there are.
 ///
 /// # Errors
 /// `Database` if the query fails.

@@ -1,4 +1,4 @@
-//! One cycle of a niche, from choosing its videos to the upload.
+//! Pipeline runs: one cycle of a niche, from choosing videos to the upload.
 
 mod lifecycle;
 
@@ -21,42 +21,41 @@ pub use lifecycle::Cycle;
 #[diesel(table_name = pipeline_runs, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct PipelineRun {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: PipelineRunId,
-    /// Subject of the run.
+    /// Subject of the run, such as gaming.
     pub niche: String,
-    /// Start of the cycle the run covers.
+    /// Start of the cycle that the run covers.
     pub cycle_start: Timestamp,
-    /// End of that cycle; not before its start.
+    /// End of the cycle; never before its start.
     pub cycle_end: Timestamp,
-    /// How far the run is.
+    /// Status of the run.
     pub status: RunStatus,
-    /// When work began.
+    /// When work on the run began.
     pub started_at: Option<Timestamp>,
-    /// When work ended, well or badly.
+    /// When work on the run ended, whether it succeeded or failed.
     pub completed_at: Option<Timestamp>,
     /// Path of the finished video.
     pub video_file_path: Option<String>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub video_duration_seconds: Option<f64>,
-    /// Its size in bytes.
+    /// File size in bytes.
     pub video_file_size_bytes: Option<i64>,
-    /// YouTube's id after the upload.
+    /// YouTube's id of the uploaded video.
     pub youtube_video_id: Option<String>,
-    /// YouTube's address after the upload.
+    /// URL of the uploaded video on YouTube.
     pub youtube_url: Option<String>,
     /// Why the run failed.
     pub error_message: Option<String>,
-    /// How often the run was tried again.
+    /// How many times the run was retried.
     pub retry_count: i32,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`PipelineRun`].
+/// A row to insert: `None` means the column's default. See [`PipelineRun`] for the fields.
 #[derive(Debug, Clone, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = pipeline_runs)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewPipelineRun<'a> {
     pub id: Option<PipelineRunId>,
     pub niche: Cow<'a, str>,
@@ -74,11 +73,10 @@ pub struct NewPipelineRun<'a> {
     pub retry_count: Option<i32>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`PipelineRun`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`PipelineRun`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = pipeline_runs)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct PipelineRunChanges<'a> {
     pub niche: Option<Cow<'a, str>>,
     pub cycle_start: Option<Timestamp>,
@@ -95,16 +93,16 @@ pub struct PipelineRunChanges<'a> {
     pub retry_count: Option<i32>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct PipelineRunFilter<'a> {
     pub niche: Option<&'a str>,
     pub status: Option<RunStatus>,
 }
 
 impl PipelineRunFilter<'_> {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> pipeline_runs::BoxedQuery<'_, MultiBackend> {
         let mut query = pipeline_runs::table.into_boxed();
         if let Some(niche) = self.niche {
@@ -118,12 +116,12 @@ impl PipelineRunFilter<'_> {
 }
 
 impl PipelineRun {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("pipeline_runs", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &PipelineRunFilter<'_>,
@@ -141,19 +139,19 @@ impl PipelineRun {
             .of("pipeline_runs", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("pipeline_runs", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("pipeline_runs", "")?;
         Ok(row.is_some())
     }
 
-    /// The runs with a status, newest first.
+    /// Returns one page of the runs with this status, newest first.
     pub fn with_status(
         conn: &mut DbConnection,
         status: RunStatus,
@@ -162,7 +160,7 @@ impl PipelineRun {
         Self::list(conn, &PipelineRunFilter { status: Some(status), ..Default::default() }, page)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: PipelineRunId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(pipeline_runs::table.find(id)).execute(c))
             .of("pipeline_runs", id)
@@ -170,7 +168,7 @@ impl PipelineRun {
 }
 
 impl<'a> NewPipelineRun<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(niche: impl Into<Cow<'a, str>>, cycle_start: Timestamp, cycle_end: Timestamp) -> Self {
         Self {
             id: None,
@@ -192,12 +190,12 @@ impl<'a> NewPipelineRun<'a> {
 }
 
 impl NewPipelineRun<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("niche", Some(&self.niche))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<PipelineRun> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(pipeline_runs::table)
@@ -207,7 +205,7 @@ impl NewPipelineRun<'_> {
         .of("pipeline_runs", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, pipeline_runs::table, "pipeline_runs", rows)
@@ -226,8 +224,9 @@ impl Document for NewPipelineRun<'static> {
 }
 
 impl PipelineRunChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none. A status is written as it is
-    /// given; [`PipelineRun::move_to`] holds to the order.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    ///
+    /// Any status is accepted. Use [`PipelineRun::move_to`] to enforce the order of statuses.
     pub fn update(&self, conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
         require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(pipeline_runs::table.find(id))
@@ -239,7 +238,7 @@ impl PipelineRunChanges<'_> {
 }
 
 portable! {
-    /// How far the run is.
+    /// Status of a pipeline run.
     pub enum RunStatus {
         Pending = "pending",
         Running = "running",

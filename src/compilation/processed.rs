@@ -1,4 +1,4 @@
-//! What becomes of a discovered video.
+//! The status of a discovered video.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 use crate::types::unknown_word;
 use crate::{Error, Result};
 
-/// What became of a discovered video.
+/// Whether a discovered video was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Integer)]
 #[serde(try_from = "i32", into = "i32")]
 #[repr(i32)]
 pub enum Processed {
-    /// Waits to be used.
+    /// Not used yet.
     Pending = 0,
-    /// Went into a compilation.
+    /// Used in a compilation.
     Used = 1,
-    /// Was passed over this time.
+    /// Passed over, for example left out in a review.
     Skipped = 2,
-    /// Is not to be used.
+    /// Must not be used.
     Rejected = 3,
 }
 
 impl Processed {
-    /// Every status, in the order of the schema's CHECK.
+    /// Every status, in the order of the CHECK constraint.
     pub const ALL: &'static [Self] = &[Self::Pending, Self::Used, Self::Skipped, Self::Rejected];
 
-    /// The status as people write it.
+    /// Returns the name of the status.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -57,8 +57,10 @@ impl TryFrom<i32> for Processed {
         let known = Self::ALL.iter().find(|status| **status as i32 == number);
         known.copied().ok_or_else(|| {
             Error::invalid(
-                format!("status {number}"),
-                "is none of 0 (pending), 1 (used), 2 (skipped), 3 (rejected)",
+                "",
+                format!(
+                    "unknown status {number}; expected 0 (pending), 1 (used), 2 (skipped) or 3 (rejected)"
+                ),
             )
         })
     }
@@ -73,7 +75,7 @@ impl fmt::Display for Processed {
 impl FromStr for Processed {
     type Err = Error;
 
-    /// Reads the word or the number.
+    /// Parses the name or the number.
     fn from_str(text: &str) -> Result<Self> {
         if let Ok(number) = text.parse::<i32>() {
             return number.try_into();

@@ -1,4 +1,4 @@
-//! Reviews asked of a person, and the answers.
+//! Reviews that a person is asked for, and the answers.
 
 mod lifecycle;
 
@@ -26,28 +26,27 @@ pub use lifecycle::Overdue;
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[non_exhaustive]
 pub struct ReviewLog {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: ReviewLogId,
     /// Run under review.
     pub pipeline_run_id: PipelineRunId,
-    /// When the review was asked for.
+    /// When the review was requested.
     pub sent_at: Timestamp,
-    /// When the person answered.
+    /// When a person answered.
     pub responded_at: Option<Timestamp>,
-    /// The answer; none while the review is open.
+    /// The answer, or `None` while the review is open.
     pub action: Option<ReviewAction>,
-    /// What came with the answer, such as skip 4,7.
+    /// Details of the answer, such as `skip 4,7`.
     pub response_detail: Option<String>,
-    /// Whether it was held because nobody answered in time.
+    /// Whether the review was held because no one answered in time.
     pub auto_held: bool,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`ReviewLog`].
+/// A row to insert: `None` means the column's default. See [`ReviewLog`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = review_log)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewReviewLog<'a> {
     pub id: Option<ReviewLogId>,
     pub pipeline_run_id: PipelineRunId,
@@ -58,11 +57,10 @@ pub struct NewReviewLog<'a> {
     pub auto_held: Option<bool>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`ReviewLog`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`ReviewLog`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = review_log)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ReviewLogChanges<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub sent_at: Option<Timestamp>,
@@ -72,15 +70,15 @@ pub struct ReviewLogChanges<'a> {
     pub auto_held: Option<bool>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ReviewLogFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
 impl ReviewLogFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> review_log::BoxedQuery<'_, MultiBackend> {
         let mut query = review_log::table.into_boxed();
         if let Some(pipeline_run_id) = self.pipeline_run_id {
@@ -91,12 +89,12 @@ impl ReviewLogFilter {
 }
 
 impl ReviewLog {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ReviewLogId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("review_log", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ReviewLogFilter,
@@ -114,20 +112,21 @@ impl ReviewLog {
             .of("review_log", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("review_log", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("review_log", "")?;
         Ok(row.is_some())
     }
 
-    /// The reviews that wait for an answer, longest waiting first: neither answered nor held, and the last one of
-    /// a run that is under review.
+    /// Returns the open reviews, the longest waiting first.
+    ///
+    /// A review is open if it was neither answered nor held, its run is under review, and the run has no newer review.
     pub fn open(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         let newer = diesel::alias!(review_log as newer);
         on_backend!(conn, |c| {
@@ -148,21 +147,21 @@ impl ReviewLog {
         .of("review_log", "")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ReviewLogId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(review_log::table.find(id)).execute(c)).of("review_log", id)
     }
 }
 
 impl<'a> NewReviewLog<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(pipeline_run_id: PipelineRunId) -> Self {
         Self { pipeline_run_id, ..Self::default() }
     }
 }
 
 impl NewReviewLog<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ReviewLog> {
         on_backend!(conn, |c| diesel::insert_into(review_log::table)
             .values(self)
@@ -171,7 +170,7 @@ impl NewReviewLog<'_> {
         .of("review_log", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, review_log::table, "review_log", rows)
     }
@@ -189,7 +188,7 @@ impl Document for NewReviewLog<'static> {
 }
 
 impl ReviewLogChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ReviewLogId) -> Result<ReviewLog> {
         on_backend!(conn, |c| diesel::update(review_log::table.find(id))
             .set(self)
@@ -200,7 +199,7 @@ impl ReviewLogChanges<'_> {
 }
 
 portable! {
-    /// The answer; none while the review is open.
+    /// The answer to a review.
     pub enum ReviewAction {
         Approve = "approve",
         Reject = "reject",

@@ -1,4 +1,4 @@
-//! A run with all that belongs to it.
+//! A run with everything that belongs to it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,35 +9,36 @@ use crate::db::{DbConnection, Page};
 use crate::error::Result;
 use crate::types::PipelineRunId;
 
-/// A run with all that belongs to it.
+/// A run with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunView {
-    /// The run itself.
+    /// The run.
     pub run: PipelineRun,
-    /// Its clips by rank, the most viral first.
+    /// Clips by rank, the most viral first.
     pub clips: Vec<Clip>,
-    /// What was written for it, oldest first: the last counts.
+    /// Scripts, oldest first. The last one is current.
     pub scripts: Vec<Script>,
-    /// What was spoken for it, oldest first: the last counts.
+    /// Voice recordings, oldest first. The last one is current.
     pub tts_audio: Vec<TtsAudio>,
-    /// Its shorts, oldest first.
+    /// Shorts, oldest first.
     pub shorts: Vec<Short>,
-    /// Its reviews, newest first.
+    /// Reviews, newest first.
     pub reviews: Vec<ReviewLog>,
-    /// Its errors, newest first, at most [`RunView::ERRORS`].
+    /// Errors, newest first, at most [`RunView::ERRORS`].
     pub errors: Vec<ErrorLog>,
 }
 
 impl RunView {
-    /// Most errors that a view holds.
+    /// Maximum number of errors in a view.
     pub const ERRORS: i64 = 100;
 }
 
 impl PipelineRun {
-    /// The run with all that belongs to it, as it was at one moment, by seven queries; `NotFound` if there is none.
+    /// Returns the run with everything that belongs to it, or `NotFound` if the run does not exist.
     ///
-    /// On PostgreSQL, a transaction that writes sees each of the seven by itself; see [`DbConnection::snapshot`].
+    /// The seven queries read one snapshot. The exception is a PostgreSQL transaction that writes, where each query may
+    /// see newer data; see [`DbConnection::snapshot`].
     pub fn view(conn: &mut DbConnection, id: PipelineRunId) -> Result<RunView> {
         let reviews = ReviewLogFilter { pipeline_run_id: Some(id) };
         let errors = ErrorLogFilter { pipeline_run_id: Some(id), ..Default::default() };

@@ -1,4 +1,4 @@
-//! Words written by a language model for one run.
+//! Scripts that a language model wrote for a run.
 
 use std::borrow::Cow;
 
@@ -21,32 +21,31 @@ use crate::types::{Json, PipelineRunId, ScriptId, Timestamp};
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[non_exhaustive]
 pub struct Script {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: ScriptId,
-    /// Run the script was written for.
+    /// Run that the script belongs to.
     pub pipeline_run_id: PipelineRunId,
-    /// Words before the first clip.
+    /// Text before the first clip.
     pub opening_text: Option<String>,
-    /// Words after the last clip.
+    /// Text after the last clip.
     pub closing_text: Option<String>,
     /// The whole script, clip by clip.
     pub full_script_json: Option<Json>,
     /// Length of the script in characters.
     pub total_char_count: Option<i32>,
-    /// Length when spoken, in seconds.
+    /// Estimated duration when spoken, in seconds.
     pub estimated_duration_seconds: Option<f64>,
-    /// Model that wrote it.
+    /// Language model that wrote the script.
     pub llm_model_used: Option<String>,
-    /// When it was written.
+    /// When the script was written.
     pub generated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Script`].
+/// A row to insert: `None` means the column's default. See [`Script`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = scripts)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewScript<'a> {
     pub id: Option<ScriptId>,
     pub pipeline_run_id: PipelineRunId,
@@ -59,11 +58,10 @@ pub struct NewScript<'a> {
     pub generated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Script`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Script`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = scripts)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ScriptChanges<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub opening_text: Option<Option<Cow<'a, str>>>,
@@ -75,15 +73,15 @@ pub struct ScriptChanges<'a> {
     pub generated_at: Option<Timestamp>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ScriptFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
 impl ScriptFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> scripts::BoxedQuery<'_, MultiBackend> {
         let mut query = scripts::table.into_boxed();
         if let Some(pipeline_run_id) = self.pipeline_run_id {
@@ -94,12 +92,12 @@ impl ScriptFilter {
 }
 
 impl Script {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ScriptId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("scripts", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ScriptFilter, page: &Page<ScriptId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -113,19 +111,19 @@ impl Script {
             .of("scripts", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("scripts", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("scripts", "")?;
         Ok(row.is_some())
     }
 
-    /// The scripts of a run, oldest first.
+    /// Returns the scripts of a run, oldest first.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(scripts::pipeline_run_id.eq(run))
@@ -134,7 +132,9 @@ impl Script {
         .of("scripts", run)
     }
 
-    /// The scripts of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of scripts for each of these runs, oldest first. The lists are in the order of `runs`.
+    ///
+    /// One query loads the scripts of up to 30,000 runs.
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -145,21 +145,21 @@ impl Script {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ScriptId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(scripts::table.find(id)).execute(c)).of("scripts", id)
     }
 }
 
 impl<'a> NewScript<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(pipeline_run_id: PipelineRunId) -> Self {
         Self { pipeline_run_id, ..Self::default() }
     }
 }
 
 impl NewScript<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Script> {
         on_backend!(conn, |c| diesel::insert_into(scripts::table)
             .values(self)
@@ -168,7 +168,7 @@ impl NewScript<'_> {
         .of("scripts", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, scripts::table, "scripts", rows)
     }
@@ -186,7 +186,7 @@ impl Document for NewScript<'static> {
 }
 
 impl ScriptChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ScriptId) -> Result<Script> {
         on_backend!(conn, |c| diesel::update(scripts::table.find(id))
             .set(self)

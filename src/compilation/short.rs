@@ -1,4 +1,4 @@
-//! Short videos made from a run, one for a clip.
+//! Shorts: short videos made from the clips of a run.
 
 use std::borrow::Cow;
 
@@ -22,36 +22,35 @@ use crate::types::{ClipId, PipelineRunId, ShortId, Timestamp, portable};
 #[diesel(belongs_to(Clip, foreign_key = clip_id))]
 #[non_exhaustive]
 pub struct Short {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: ShortId,
-    /// Run the short belongs to.
+    /// Run that the short belongs to.
     pub pipeline_run_id: PipelineRunId,
-    /// Clip it was made from.
+    /// Clip that the short was made from.
     pub clip_id: Option<ClipId>,
-    /// Path of the file.
+    /// Path of the video file.
     pub file_path: Option<String>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub duration_seconds: Option<f64>,
     /// Title for the upload.
     pub title: Option<String>,
     /// Description for the upload.
     pub description: Option<String>,
-    /// YouTube's id after the upload.
+    /// YouTube's id of the uploaded short.
     pub youtube_video_id: Option<String>,
-    /// YouTube's address after the upload.
+    /// URL of the uploaded short on YouTube.
     pub youtube_url: Option<String>,
-    /// How far the short is.
+    /// Status of the short.
     pub status: ShortStatus,
-    /// When it was uploaded.
+    /// When the short was uploaded.
     pub uploaded_at: Option<Timestamp>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Short`].
+/// A row to insert: `None` means the column's default. See [`Short`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = shorts)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewShort<'a> {
     pub id: Option<ShortId>,
     pub pipeline_run_id: PipelineRunId,
@@ -66,11 +65,10 @@ pub struct NewShort<'a> {
     pub uploaded_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Short`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Short`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = shorts)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ShortChanges<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub clip_id: Option<Option<ClipId>>,
@@ -84,16 +82,16 @@ pub struct ShortChanges<'a> {
     pub uploaded_at: Option<Option<Timestamp>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ShortFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub status: Option<ShortStatus>,
 }
 
 impl ShortFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> shorts::BoxedQuery<'_, MultiBackend> {
         let mut query = shorts::table.into_boxed();
         if let Some(pipeline_run_id) = self.pipeline_run_id {
@@ -107,12 +105,12 @@ impl ShortFilter {
 }
 
 impl Short {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ShortId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("shorts", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &ShortFilter, page: &Page<ShortId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -126,25 +124,27 @@ impl Short {
             .of("shorts", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ShortFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("shorts", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ShortFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("shorts", "")?;
         Ok(row.is_some())
     }
 
-    /// The shorts of a run, oldest first.
+    /// Returns the shorts of a run, oldest first.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(shorts::pipeline_run_id.eq(run)).order(shorts::id).load(c))
             .of("shorts", run)
     }
 
-    /// The shorts of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of shorts for each of these runs, oldest first. The lists are in the order of `runs`.
+    ///
+    /// One query loads the shorts of up to 30,000 runs.
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -155,21 +155,21 @@ impl Short {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ShortId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(shorts::table.find(id)).execute(c)).of("shorts", id)
     }
 }
 
 impl<'a> NewShort<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(pipeline_run_id: PipelineRunId) -> Self {
         Self { pipeline_run_id, ..Self::default() }
     }
 }
 
 impl NewShort<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Short> {
         on_backend!(conn, |c| diesel::insert_into(shorts::table)
             .values(self)
@@ -178,7 +178,7 @@ impl NewShort<'_> {
         .of("shorts", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, shorts::table, "shorts", rows)
     }
@@ -190,7 +190,7 @@ impl Document for NewShort<'static> {
 }
 
 impl ShortChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ShortId) -> Result<Short> {
         on_backend!(conn, |c| diesel::update(shorts::table.find(id))
             .set(self)
@@ -201,7 +201,7 @@ impl ShortChanges<'_> {
 }
 
 portable! {
-    /// How far the short is.
+    /// Status of a short.
     pub enum ShortStatus {
         Pending = "pending",
         Review = "review",

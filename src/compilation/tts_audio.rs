@@ -1,4 +1,4 @@
-//! Voice recordings made of a run's script.
+//! Voice recordings of a run's script, made by text-to-speech.
 
 use std::borrow::Cow;
 
@@ -21,28 +21,27 @@ use crate::types::{PipelineRunId, Timestamp, TtsAudioId};
 #[diesel(belongs_to(PipelineRun, foreign_key = pipeline_run_id))]
 #[non_exhaustive]
 pub struct TtsAudio {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: TtsAudioId,
-    /// Run the voice was made for.
+    /// Run that the recording belongs to.
     pub pipeline_run_id: PipelineRunId,
-    /// Speech engine that made it.
+    /// Speech engine that made the recording.
     pub engine_used: String,
-    /// Voice of that engine.
+    /// Voice profile of the engine.
     pub voice_profile: Option<String>,
     /// Path of the audio file.
     pub audio_file_path: Option<String>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub duration_seconds: Option<f64>,
-    /// When it was made.
+    /// When the recording was made.
     pub generated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`TtsAudio`].
+/// A row to insert: `None` means the column's default. See [`TtsAudio`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = tts_audio)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewTtsAudio<'a> {
     pub id: Option<TtsAudioId>,
     pub pipeline_run_id: PipelineRunId,
@@ -53,11 +52,10 @@ pub struct NewTtsAudio<'a> {
     pub generated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`TtsAudio`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`TtsAudio`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = tts_audio)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TtsAudioChanges<'a> {
     pub pipeline_run_id: Option<PipelineRunId>,
     pub engine_used: Option<Cow<'a, str>>,
@@ -67,15 +65,15 @@ pub struct TtsAudioChanges<'a> {
     pub generated_at: Option<Timestamp>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TtsAudioFilter {
     pub pipeline_run_id: Option<PipelineRunId>,
 }
 
 impl TtsAudioFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> tts_audio::BoxedQuery<'_, MultiBackend> {
         let mut query = tts_audio::table.into_boxed();
         if let Some(pipeline_run_id) = self.pipeline_run_id {
@@ -86,12 +84,12 @@ impl TtsAudioFilter {
 }
 
 impl TtsAudio {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: TtsAudioId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("tts_audio", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &TtsAudioFilter,
@@ -109,19 +107,19 @@ impl TtsAudio {
             .of("tts_audio", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("tts_audio", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("tts_audio", "")?;
         Ok(row.is_some())
     }
 
-    /// The recordings of a run, oldest first.
+    /// Returns the recordings of a run, oldest first.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(tts_audio::pipeline_run_id.eq(run))
@@ -130,7 +128,9 @@ impl TtsAudio {
         .of("tts_audio", run)
     }
 
-    /// The recordings of each of these runs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of recordings for each of these runs, oldest first. The lists are in the order of `runs`.
+    ///
+    /// One query loads the recordings of up to 30,000 runs.
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -141,21 +141,21 @@ impl TtsAudio {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: TtsAudioId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(tts_audio::table.find(id)).execute(c)).of("tts_audio", id)
     }
 }
 
 impl<'a> NewTtsAudio<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(pipeline_run_id: PipelineRunId, engine_used: impl Into<Cow<'a, str>>) -> Self {
         Self { pipeline_run_id, engine_used: engine_used.into(), ..Self::default() }
     }
 }
 
 impl NewTtsAudio<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<TtsAudio> {
         on_backend!(conn, |c| diesel::insert_into(tts_audio::table)
             .values(self)
@@ -164,7 +164,7 @@ impl NewTtsAudio<'_> {
         .of("tts_audio", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, tts_audio::table, "tts_audio", rows)
     }
@@ -176,7 +176,7 @@ impl Document for NewTtsAudio<'static> {
 }
 
 impl TtsAudioChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: TtsAudioId) -> Result<TtsAudio> {
         on_backend!(conn, |c| diesel::update(tts_audio::table.find(id))
             .set(self)

@@ -1,4 +1,4 @@
-//! Changes of settings, and what becomes of them.
+//! Changes of settings, and their history.
 
 use std::borrow::Cow;
 use std::sync::PoisonError;
@@ -22,19 +22,19 @@ use crate::republishing::{Channel, ChannelChanges, ChannelId, NewSystemConfigura
 use crate::schema::{system_configuration, viraldb_config_changes};
 use crate::types::{ConfigChangeId, ConfigValue, Json, Timestamp, portable};
 
-/// Where a setting is changed: one of the layers that are in the database.
+/// The layer in which to change a setting. Only the layers in the database can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// `system_configuration`.
     System,
     /// `config_overrides`.
     Override,
-    /// `channels.settings` of a channel.
+    /// `channels.settings` of one channel.
     Channel(ChannelId),
 }
 
 impl Scope {
-    /// The layer.
+    /// Returns the layer.
     pub const fn layer(self) -> Layer {
         match self {
             Self::System => Layer::System,
@@ -43,7 +43,7 @@ impl Scope {
         }
     }
 
-    /// The layer, as a change has it.
+    /// Returns the layer, as [`Change`] records it.
     const fn changed(self) -> ChangedLayer {
         match self {
             Self::System => ChangedLayer::System,
@@ -52,7 +52,7 @@ impl Scope {
         }
     }
 
-    /// The channel, if it is of one.
+    /// Returns the channel, if the scope is one channel.
     pub const fn channel(self) -> Option<ChannelId> {
         match self {
             Self::Channel(id) => Some(id),
@@ -75,21 +75,21 @@ portable! {
 #[diesel(table_name = viraldb_config_changes, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct Change {
-    /// A later change has a higher one.
+    /// The change's id. Later changes have higher ids.
     pub id: ConfigChangeId,
-    /// When.
+    /// When the setting was changed.
     pub changed_at: Timestamp,
-    /// Who.
+    /// Who changed it.
     pub changed_by: String,
     /// Name of the setting.
     pub key: String,
-    /// Where.
+    /// The layer in which it was changed.
     pub layer: ChangedLayer,
-    /// The channel, if it was changed for one; it may be gone by now.
+    /// The channel, if the setting was changed for one channel. The channel may have been deleted since.
     pub channel_id: Option<ChannelId>,
-    /// The value before, as JSON, a secret as its fingerprint; none if there was none.
+    /// The value before as JSON, or the fingerprint of a secret; `None` if the layer had no value.
     pub old_value: Option<String>,
-    /// The value after, as JSON, a secret as its fingerprint; none if it was taken away.
+    /// The value after as JSON, or the fingerprint of a secret; `None` if the value was removed.
     pub new_value: Option<String>,
 }
 
@@ -105,7 +105,7 @@ struct NewChange<'a> {
 }
 
 impl Change {
-    /// What became of a setting, newest first.
+    /// Returns one page of the changes of a setting, newest first.
     pub fn of_key(conn: &mut DbConnection, key: &str, page: &Page<ConfigChangeId>) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             let mut query = Self::query().filter(viraldb_config_changes::key.eq(key)).into_boxed::<Backend>();
@@ -119,28 +119,32 @@ impl Change {
 }
 
 impl Config {
-    /// Changes a setting and keeps who changed it from what to what. Who sets what is there already changes
-    /// nothing, and nothing is kept of it.
+    /// Changes a setting, and records who changed it and both values.
+    ///
+    /// Setting the current value again changes and records nothing.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known, for a value that it cannot have, for a channel's value of a
-    /// setting that has none, for a secret, and a setting that is sealed, which go by [`Config::set_secret`], and if `by` is
-    /// empty; `NotFound` if there is no such channel.
+    /// `NotFound` if the channel does not exist, and `Invalid` in these cases:
+    ///
+    /// - the setting is unknown, or does not accept the value
+    /// - the scope is a channel, but the setting is not per channel
+    /// - the setting is a secret or its value is encrypted; use [`Config::set_secret`]
+    /// - `by` is empty
     pub fn set(&self, scope: Scope, key: &str, value: &Value, by: &str) -> Result<()> {
         self.set_many(scope, [(key, value)], by)
     }
 
-    /// Changes several settings at once, or none if one of them cannot be.
+    /// Changes several settings at once, or none of them if one change is invalid.
     ///
     /// # Errors
-    /// As [`Config::set`].
+    /// The errors of [`Config::set`].
     pub fn set_many<'a>(
         &self,
         scope: Scope,
         settings: impl IntoIterator<Item = (&'a str, &'a Value)>,
         by: &str,
     ) -> Result<()> {
-        require("who changes it", by)?;
+        require("the author of the change", by)?;
         let settings: Vec<(&Key, Value)> = settings
             .into_iter()
             .map(|(key, value)| {
@@ -148,7 +152,7 @@ impl Config {
                 if key.secret {
                     return Err(Error::invalid(
                         key.name.as_ref(),
-                        "is a secret: set it with `Config::set_secret`, or `viraldb config set KEY --secret`",
+                        "is a secret; set it with `Config::set_secret` or `viraldb config set KEY --secret`",
                     ));
                 }
                 Ok((key, key.read(value, "")?))
@@ -162,14 +166,15 @@ impl Config {
         })
     }
 
-    /// Takes a setting out of a layer, so that the next weaker one counts, and keeps who did; says whether there
-    /// was one.
+    /// Removes a setting from a layer, so that the next weaker layer applies, and records who removed it.
+    ///
+    /// Returns true if the layer had a value.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known and if `by` is empty, `NotFound` if there is no such channel.
+    /// `Invalid` for an unknown setting and if `by` is empty, `NotFound` if the channel does not exist.
     pub fn unset(&self, scope: Scope, key: &str, by: &str) -> Result<bool> {
-        require("who changes it", by)?;
-        // Also from where it should not stand: another program may have put it there.
+        require("the author of the change", by)?;
+        // Allow layers that do not apply to the setting: another program may have written it there.
         let key = self.0.registry.get(key)?;
         self.change(|conn| {
             let old = self.write(conn, scope, key, None, by)?;
@@ -179,11 +184,12 @@ impl Config {
         })
     }
 
-    /// What became of a setting, newest first; of one that is a secret now, what stood there in the clear shows as
-    /// `***`.
+    /// Returns one page of the changes of a setting, newest first.
+    ///
+    /// If the setting is a secret now, earlier plaintext values are shown as `***`.
     ///
     /// # Errors
-    /// `Invalid` for a setting that neither is known nor was ever changed.
+    /// `Invalid` for a setting that is unknown and was never changed.
     pub fn history(&self, key: &str, page: &Page<ConfigChangeId>) -> Result<Vec<Change>> {
         let mut changes = self.0.db.read_newest(|c| Change::of_key(c, key, page))?;
         match self.0.registry.get(key) {
@@ -191,7 +197,7 @@ impl Config {
             Ok(key) if key.secret => {
                 let values =
                     changes.iter_mut().flat_map(|change| [&mut change.old_value, &mut change.new_value]);
-                // A fingerprint is no JSON, which a value is.
+                // Values are JSON, but fingerprints are not.
                 let is_value = |text: &&mut String| serde_json::from_str::<IgnoredAny>(text).is_ok();
                 values.flatten().filter(is_value).for_each(|value| *value = MASK.to_owned());
             }
@@ -205,25 +211,22 @@ impl Config {
         if matches!(scope, Scope::Channel(_)) && !key.per_channel {
             return Err(Error::invalid(
                 key.name.as_ref(),
-                "is for all channels; no channel has one of its own",
+                "applies to all channels; it cannot be set for one channel",
             ));
         }
         if !key.counts_in(scope.layer()) {
-            return Err(Error::invalid(
-                key.name.as_ref(),
-                "counts for a channel only: set it with --channel",
-            ));
+            return Err(Error::invalid(key.name.as_ref(), "can only be set for a channel; use --channel"));
         }
         if key.secret && scope != Scope::System {
             return Err(Error::invalid(
                 key.name.as_ref(),
-                "is a secret, which only system_configuration keeps",
+                "is a secret; secrets can only be stored in system_configuration",
             ));
         }
         Ok(key)
     }
 
-    /// Changes the database, and reads it anew. The change is made even if it cannot be read: the next look does.
+    /// Changes the database, then reloads the settings. If reloading fails, the change stays and the next check reloads.
     pub(super) fn change<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let value = self.0.db.write(|conn| {
             begin(conn)?;
@@ -231,14 +234,13 @@ impl Config {
         })?;
         let mut waker = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.reload() {
-            tracing::warn!("settings were changed, and are not read anew yet: {error}");
+            tracing::warn!("the settings were changed, but this process could not reload them yet: {error}");
             *waker = None;
         }
         Ok(value)
     }
 
-    /// Writes a value, or takes it away, and returns what was there, as JSON; of a secret only its fingerprint, or
-    /// that it was.
+    /// Writes or removes a value and returns the old value as JSON. For a secret, it returns the fingerprint or a mask.
     fn write(
         &self,
         conn: &mut DbConnection,
@@ -273,7 +275,7 @@ impl Config {
             Scope::System => {
                 let old = found(SystemConfiguration::find(conn, name))?;
                 match value {
-                    // What is sealed would stand there for all to see.
+                    // Overwriting an encrypted value this way would store the new one as plaintext.
                     Some(_) if old.as_ref().is_some_and(|old| old.encrypted) => {
                         return Err(Error::invalid(name, SEALED));
                     }
@@ -317,7 +319,7 @@ impl Config {
     }
 }
 
-/// Refuses to put in the clear, where it would be stronger, what is sealed in `system_configuration`.
+/// Rejects settings whose value in `system_configuration` is encrypted: a plaintext value in a stronger layer would win.
 pub(super) fn refuse_sealed(conn: &mut DbConnection, names: &[&str]) -> Result<()> {
     let rows = SystemConfiguration::find_many(conn, names)?;
     match rows.into_iter().find(|row| row.encrypted) {
@@ -326,9 +328,9 @@ pub(super) fn refuse_sealed(conn: &mut DbConnection, names: &[&str]) -> Result<(
     }
 }
 
-const SEALED: &str = "is sealed: seal the new value with --secret, or unset it first";
+const SEALED: &str = "is encrypted; encrypt the new value with --secret, or unset the setting first";
 
-/// What an override says, as JSON; of a secret only that it was.
+/// Returns the value of an override as JSON, or a mask for a secret.
 fn as_json(key: &Key, text: &str) -> String {
     if key.secret {
         return MASK.to_owned();
@@ -337,7 +339,7 @@ fn as_json(key: &Key, text: &str) -> String {
     key.read(&value, "").unwrap_or(value).to_string()
 }
 
-/// A row that may be missing.
+/// Turns `NotFound` into `None`.
 pub(super) fn found<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(row) => Ok(Some(row)),
@@ -346,7 +348,7 @@ pub(super) fn found<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// A value as a layer of text keeps it: other programs read it there as it is.
+/// Returns a value as `config_overrides` stores it: text stays unquoted, because other programs read it there.
 fn to_text(value: &Value, kind: &Kind) -> String {
     match (value, kind) {
         (Value::String(text), Kind::Text | Kind::Word { .. }) => text.clone(),
@@ -354,7 +356,7 @@ fn to_text(value: &Value, kind: &Kind) -> String {
     }
 }
 
-/// Lets one change at a time go on, so that what it finds there is what it changes. SQLite has one writer.
+/// Serializes changes, so that each change sees the values that it replaces. SQLite allows only one writer anyway.
 pub(super) fn begin(conn: &mut DbConnection) -> Result<()> {
     on_backend!(
         conn,
@@ -364,7 +366,7 @@ pub(super) fn begin(conn: &mut DbConnection) -> Result<()> {
     .of("viraldb_config_changes", "")
 }
 
-/// Keeps a change, unless it is none.
+/// Records a change in the history, unless both values are the same.
 pub(super) fn keep(
     conn: &mut DbConnection,
     scope: Scope,
@@ -389,10 +391,10 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// [`set_default_configs`], which does not ask to write where all of them are there already.
+/// Runs [`set_default_configs`], but takes no write lock if all defaults exist already. Returns the number of rows written.
 pub fn complete_default_configs(db: &Database) -> Result<usize> {
     if db.history()?.transferred.is_some() {
-        return Ok(0); // they come with the transfer, which a row of ours would stop
+        return Ok(0); // the transfer brings them, and would fail on rows that exist already
     }
     let there: Vec<String> = db.read_newest(|conn| {
         on_backend!(conn, |c| system_configuration::table.select(system_configuration::key).load(c))
@@ -403,8 +405,9 @@ pub fn complete_default_configs(db: &Database) -> Result<usize> {
     if registry.iter().any(is_missing) { db.write(set_default_configs) } else { Ok(0) }
 }
 
-/// Writes the defaults of viraldb's settings into `system_configuration`, where no row of the key is, and returns how
-/// many it wrote. What is there is left alone, whoever wrote it.
+/// Writes the defaults of viraldb's settings into `system_configuration` and returns the number of rows written.
+///
+/// Existing rows are never changed, no matter which program wrote them.
 pub fn set_default_configs(conn: &mut DbConnection) -> Result<usize> {
     let registry = Registry::default();
     let rows: Vec<NewSystemConfiguration<'_>> = registry

@@ -1,4 +1,4 @@
-//! What a channel begins with, by what it is for.
+//! New channels: their initial documents, which depend on the kind of the channel.
 
 use serde_json::{Value, json};
 
@@ -13,22 +13,22 @@ use crate::error::{Error, Result, require};
 use crate::republishing::{Channel, ChannelChanges, ChannelId, NewChannel};
 use crate::types::Json;
 
-/// The documents of a new channel, as `channels` keeps them.
+/// The initial documents of a new channel, as the table `channels` stores them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelDefaults {
-    /// When videos are published: `frequency` as `default_posting_frequency` has it, `times` of the day as HH:MM,
-    /// and the `timezone` they are in.
+    /// When videos are published: `frequency` (a value of `default_posting_frequency`), `times` of the day as HH:MM, and
+    /// their `timezone`.
     pub posting_schedule: Json,
-    /// Which source videos suit it: `min_resolution`, `min_duration` and `max_duration` in seconds, `min_views`,
-    /// `languages` (none is any), `exclude_keywords`.
+    /// Which source videos the channel accepts: `min_resolution`, `min_duration` and `max_duration` in seconds, `min_views`,
+    /// `languages` (an empty list accepts all), and `exclude_keywords`.
     pub content_filters: Json,
-    /// How titles, descriptions and tags are made; `{title}`, `{creator}` and `{source_url}` stand for those of
-    /// the source.
+    /// Templates for titles, descriptions and tags. `{title}`, `{creator}` and `{source_url}` stand for the values of the
+    /// source video.
     pub metadata_template: Json,
 }
 
 impl ChannelDefaults {
-    /// Those of a kind, or of a channel of none, with these two settings.
+    /// Returns the documents for a kind, or for a channel without a kind, with these two settings.
     fn new(kind: Option<ChannelKind>, frequency: &Value, min_resolution: &Value) -> Self {
         let (times, durations, title, description) = match kind {
             Some(ChannelKind::Compilation) => {
@@ -55,12 +55,14 @@ impl ChannelDefaults {
 }
 
 impl Config {
-    /// Returns the documents of a new channel with these settings, among them its `kind`. The settings
-    /// `default_posting_frequency` and `default_min_resolution` go into them: the channel's own, or those for all channels.
-    /// The defaults of a kind win over a setting for all channels that is at its default, as `init` writes it.
+    /// Returns the documents of a new channel with these settings, which may include its `kind`.
+    ///
+    /// The documents contain the settings `default_posting_frequency` and `default_min_resolution`: the channel's own, or
+    /// those for all channels. `init` writes defaults as settings for all channels, so the defaults of a kind win over a
+    /// setting for all channels that has its default value.
     ///
     /// # Errors
-    /// `Invalid` for settings that are not an object, and for a value that a setting cannot have.
+    /// `Invalid` if the settings are not an object or contain an invalid value.
     pub fn channel_defaults(&self, settings: &Json) -> Result<ChannelDefaults> {
         self.check_settings(settings)?;
         let channel = OfChannel { id: ChannelId::default(), settings: &settings.0 };
@@ -78,8 +80,7 @@ impl Config {
         Ok(ChannelDefaults::new(kind, &frequency, &min_resolution))
     }
 
-    /// Returns a new channel with its settings, and with the documents that these make:
-    /// see [`channel_defaults`](Self::channel_defaults).
+    /// Returns a new channel with these settings and the documents of [`channel_defaults`](Self::channel_defaults).
     ///
     /// ```
     /// use serde_json::json;
@@ -97,7 +98,7 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// Those of [`channel_defaults`](Self::channel_defaults).
+    /// The errors of [`channel_defaults`](Self::channel_defaults).
     pub fn new_channel<'a>(
         &self,
         name: &'a str,
@@ -116,14 +117,19 @@ impl Config {
         })
     }
 
-    /// Inserts a channel whose settings can be, and keeps who set which.
+    /// Inserts a channel after checking its settings, and records who set each of them.
+    ///
+    /// Unknown names are allowed, because other programs store their settings there too.
     ///
     /// # Errors
-    /// `Invalid` for settings that are no object, or that hold a value which the setting cannot have, a secret, or a setting
-    /// that no channel has of its own or that is sealed for all; names that are not known are let in, as other programs keep settings there. Those of
-    /// [`NewChannel::insert`], and `Invalid` if `by` is empty.
+    /// The errors of [`NewChannel::insert`], and `Invalid` in these cases:
+    ///
+    /// - the settings are not an object
+    /// - a setting is a secret, is not per channel, or has an encrypted value for all channels
+    /// - a setting does not accept its value
+    /// - `by` is empty
     pub fn add_channel(&self, channel: &NewChannel<'_>, by: &str) -> Result<Channel> {
-        require("who changes it", by)?;
+        require("the author of the change", by)?;
         let settings = channel.settings.as_ref();
         settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
         self.change(|conn| {
@@ -134,12 +140,12 @@ impl Config {
         })
     }
 
-    /// Changes a channel, whose settings can be afterwards, and keeps who changed which from what to what.
+    /// Changes a channel after checking its settings, and records who changed each setting, with both values.
     ///
     /// # Errors
-    /// As [`Config::add_channel`], and `NotFound` if there is no such channel.
+    /// The errors of [`Config::add_channel`], and `NotFound` if the channel does not exist.
     pub fn edit_channel(&self, id: ChannelId, changes: &ChannelChanges<'_>, by: &str) -> Result<Channel> {
-        require("who changes it", by)?;
+        require("the author of the change", by)?;
         let settings = changes.settings.as_ref();
         settings.map_or(Ok(()), |settings| self.check_settings(settings))?;
         self.change(|conn| {

@@ -1,4 +1,4 @@
-//! Settings changed by an operator at run time.
+//! Overrides: settings that an operator changed at run time.
 
 use std::borrow::Cow;
 
@@ -12,27 +12,26 @@ use crate::schema::config_overrides;
 use crate::types::Timestamp;
 use crate::types::sql::Int4;
 
-/// One row of `config_overrides`.
+/// A row of `config_overrides`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = config_overrides, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct ConfigOverride {
     /// Name of the setting.
     pub key: String,
-    /// Its value, as text.
+    /// The setting's value, as text.
     pub value: String,
-    /// When it was last changed.
+    /// When the row was last changed.
     pub updated_at: Timestamp,
-    /// Who changed it.
+    /// Who last changed the row.
     pub updated_by: String,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`ConfigOverride`].
+/// A row to insert: `None` means the column's default. See [`ConfigOverride`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
 #[diesel(table_name = config_overrides, primary_key(key))]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewConfigOverride<'a> {
     pub key: Cow<'a, str>,
     pub value: Cow<'a, str>,
@@ -40,25 +39,24 @@ pub struct NewConfigOverride<'a> {
     pub updated_by: Option<Cow<'a, str>>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`ConfigOverride`].
+/// Changes to a row: `None` keeps the stored value. See [`ConfigOverride`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = config_overrides)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ConfigOverrideChanges<'a> {
     pub value: Option<Cow<'a, str>>,
     pub updated_by: Option<Cow<'a, str>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ConfigOverrideFilter<'a> {
     pub updated_by: Option<&'a str>,
 }
 
 impl ConfigOverrideFilter<'_> {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> config_overrides::BoxedQuery<'_, MultiBackend> {
         let mut query = config_overrides::table.into_boxed();
         if let Some(updated_by) = self.updated_by {
@@ -69,18 +67,18 @@ impl ConfigOverrideFilter<'_> {
 }
 
 impl ConfigOverride {
-    /// The row with this key; `NotFound` if there is none.
+    /// Returns the row with this key, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("config_overrides", key)
     }
 
-    /// The rows with these keys, as far as there are any, in no order.
+    /// Returns the rows with these keys that exist, in no particular order.
     pub(crate) fn find_many(conn: &mut DbConnection, keys: &[&str]) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(config_overrides::key.eq_any(keys)).load(c))
             .of("config_overrides", "")
     }
 
-    /// Rows in the order of their keys.
+    /// Returns one page of the matching rows, ordered by key.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ConfigOverrideFilter<'_>,
@@ -98,19 +96,19 @@ impl ConfigOverride {
             .of("config_overrides", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("config_overrides", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("config_overrides", "")?;
         Ok(row.is_some())
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(config_overrides::table.find(key)).execute(c))
             .of("config_overrides", key)
@@ -118,19 +116,19 @@ impl ConfigOverride {
 }
 
 impl<'a> NewConfigOverride<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
         Self { key: key.into(), value: value.into(), ..Self::default() }
     }
 }
 
 impl NewConfigOverride<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("key", Some(&self.key))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(config_overrides::table)
@@ -140,13 +138,13 @@ impl NewConfigOverride<'_> {
         .of("config_overrides", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, config_overrides::table, "config_overrides", rows)
     }
 
-    /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
+    /// Inserts the row or, if the key exists, updates the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -175,7 +173,7 @@ impl Document for NewConfigOverride<'static> {
 }
 
 impl ConfigOverrideChanges<'_> {
-    /// Changes the row with this key and returns it; `NotFound` if there is none.
+    /// Updates the row with this key and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<ConfigOverride> {
         on_backend!(conn, |c| diesel::update(config_overrides::table.find(key))
             .set((self, config_overrides::updated_at.eq(Timestamp::now())))

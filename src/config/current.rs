@@ -1,7 +1,7 @@
-//! Settings as the open transaction sees them, for the functions of viraldb that obey them.
+//! Settings as the open transaction sees them, for viraldb functions that use settings.
 //!
-//! A [`Config`](super::Config) reads by its own connections. It does not see what the transaction has written, and on a
-//! SQLite database in memory it would wait for the transaction that asks.
+//! A [`Config`](super::Config) uses connections of its own, so it does not see uncommitted changes of the transaction.
+//! With an in-memory SQLite database it would also wait for that transaction and deadlock.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::republishing::{Channel, ChannelId};
 use crate::types::Json;
 use crate::{DbConnection, Error, Result};
 
-/// The environment and the files, as this process found them.
+/// The environment and the files, as this process read them.
 struct Process {
     file: Option<PathBuf>,
-    /// `None` until a function asks for a setting.
+    /// `None` until a function first asks for a setting.
     fixed: Option<Arc<Fixed>>,
 }
 
@@ -26,11 +26,11 @@ static PROCESS: Mutex<Process> = Mutex::new(Process { file: None, fixed: None })
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::default);
 
-/// Names the configuration file of this process, as `--config` does for the command.
+/// Sets the configuration file of this process, as `--config` does for the command.
 ///
-/// Functions such as [`queue::enqueue`](crate::queue::enqueue) obey settings and take no [`Config`](super::Config). They
-/// read the environment and the configuration file once in each process, when one of them first asks for a setting. Call
-/// this function before, when the program starts. With `None`, viraldb looks for the file as
+/// Functions such as [`queue::enqueue`](crate::queue::enqueue) use settings but take no [`Config`](super::Config). They
+/// read the environment and the configuration file once per process, when one of them first asks for a setting. Call
+/// `use_file` before that, when the program starts. With `None`, viraldb looks for the file as
 /// [`Config::open`](super::Config::open) does.
 pub fn use_file(file: Option<PathBuf>) {
     *PROCESS.lock().unwrap_or_else(PoisonError::into_inner) = Process { file, fixed: None };
@@ -45,7 +45,7 @@ fn fixed() -> Result<Arc<Fixed>> {
     Ok(Arc::clone(process.fixed.insert(fixed)))
 }
 
-/// Some of viraldb's settings, as one transaction sees them.
+/// A part of viraldb's settings, as one transaction sees them.
 pub(crate) struct Current {
     fixed: Arc<Fixed>,
     stored: Stored,
@@ -53,7 +53,7 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Reads these settings, for all channels and for those that are named, as far as they exist.
+    /// Reads these settings, for all channels and for the given channels that exist.
     pub(crate) fn read(
         conn: &mut DbConnection,
         channels: impl IntoIterator<Item = ChannelId>,
@@ -66,7 +66,7 @@ impl Current {
         Ok(Self { fixed, stored, channels: Channel::settings_of_many(conn, &channels)? })
     }
 
-    /// Returns true if the channel was named and exists.
+    /// Returns true if the channel was among the given channels and exists.
     pub(crate) fn knows(&self, channel: ChannelId) -> bool {
         self.channels.contains_key(&channel)
     }
@@ -74,7 +74,7 @@ impl Current {
     /// Returns a setting for a channel, or for all channels.
     ///
     /// # Errors
-    /// As [`Config::get`](super::Config::get), and `NotFound` if the channel does not exist.
+    /// The errors of [`Config::get`](super::Config::get), and `NotFound` if the channel does not exist.
     pub(crate) fn get<T: DeserializeOwned>(&self, channel: Option<ChannelId>, key: &str) -> Result<T> {
         let key = REGISTRY.get(key)?;
         let channel = match channel {

@@ -1,22 +1,22 @@
-//! Documents with dotted names in them.
+//! JSON documents whose members have dotted names.
 
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// The members of a document, which is none if there is nothing.
+/// Returns the members of a document. A null document becomes an empty object.
 ///
 /// # Errors
-/// `Invalid` with the place for one that is no object.
+/// `Invalid` with the location if the document is not an object.
 pub(super) fn members<'a>(document: &'a mut Value, place: &str) -> Result<&'a mut Map<String, Value>> {
     if document.is_null() {
         *document = Value::Object(Map::new());
     }
-    document.as_object_mut().ok_or_else(|| Error::invalid(place, "is no object, so it can hold no settings"))
+    document.as_object_mut().ok_or_else(|| Error::invalid(place, "is not a JSON object"))
 }
 
-/// Puts a value under a dotted name: nested, unless something that is no object stands on the way; then under the
-/// whole name.
+/// Inserts a value under a dotted name. The value is nested, unless a non-object is in the way. In that case the whole
+/// dotted name becomes the member's name.
 pub(super) fn put(document: &mut Map<String, Value>, name: &str, value: Value) {
     match name.split_once('.') {
         Some((first, rest)) if can_nest(document, name) => {
@@ -37,7 +37,7 @@ fn can_nest(document: &Map<String, Value>, name: &str) -> bool {
     }
 }
 
-/// Takes the values under a dotted name away, written at once and nested, with the objects that this leaves empty.
+/// Removes the values under a dotted name, both the dotted and the nested form, and objects that become empty.
 pub(super) fn take(document: &mut Map<String, Value>, name: &str) {
     document.shift_remove(name);
     if let Some((first, rest)) = name.split_once('.')
@@ -51,12 +51,12 @@ pub(super) fn take(document: &mut Map<String, Value>, name: &str) {
     }
 }
 
-/// A value of a document by its dotted name, written at once or nested.
+/// Returns the value under a dotted name, in the dotted or the nested form.
 pub(super) fn inside<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     document.get(name).or_else(|| name.split('.').try_fold(document, |inner, part| inner.get(part)))
 }
 
-/// The dotted names of a document's values: of those that `is_whole` says of, or that are no objects.
+/// Returns the dotted names of a document's values. Nested objects are descended into unless `is_whole` returns true.
 pub(super) fn names(document: &Map<String, Value>, is_whole: &impl Fn(&str) -> bool) -> Vec<String> {
     fn walk(
         inner: &Map<String, Value>,
@@ -92,7 +92,7 @@ mod tests {
         let mut document = object(json!({ "b": 1, "c": { "x": [1] } }));
         put(&mut document, "a.b.c", json!(2));
         put(&mut document, "a.d", json!(3));
-        put(&mut document, "b.x", json!(4)); // does not take the place of what stands there
+        put(&mut document, "b.x", json!(4)); // must not replace the existing value
         put(&mut document, "c.x.y", json!(5));
         let whole =
             json!({ "b": 1, "c": { "x": [1] }, "a": { "b": { "c": 2 }, "d": 3 }, "b.x": 4, "c.x.y": 5 });
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn names_end_where_a_setting_does() {
+    fn names_stop_at_whole_settings() {
         let document = object(json!({ "a": { "b": 1, "c": { "d": 2 } }, "e": { "f": 3 } }));
         assert_eq!(names(&document, &|name| name == "e"), ["a.b", "a.c.d", "e"]);
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
-        assert!(members(&mut json!([1]), "x").unwrap_err().to_string().starts_with("x is no object"));
+    fn non_objects_are_rejected() {
+        assert!(members(&mut json!([1]), "x").unwrap_err().to_string().starts_with("x is not a JSON object"));
         assert!(members(&mut Value::Null, "x").unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Which layers a setting stands in, and which of them wins.
+//! Which layers have a value for a setting, and which layer wins.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,66 +12,66 @@ use crate::republishing::{Channel, ChannelId};
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
-/// A setting with all its layers.
+/// A setting with its value in every layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Explained {
-    /// Its name.
+    /// The setting's name.
     pub key: String,
-    /// What it comes to; null if no layer has a value, or if the one that wins cannot be. A secret shows as `***`.
+    /// The effective value. It is null if no layer has a value or if the winning value is invalid. A secret is `***`.
     pub value: Value,
-    /// Which layer wins.
+    /// The layer that wins.
     pub layer: Option<Layer>,
-    /// Why it cannot be, if the layer that wins has what cannot be.
+    /// Why the winning value is invalid, if it is.
     pub error: Option<String>,
-    /// What it is for.
+    /// What the setting is for.
     pub help: String,
-    /// Who reads it: commands and functions of viraldb, or `applications only`.
+    /// The viraldb commands and functions that read the setting, or `applications only`.
     #[serde(default)]
     pub read_by: String,
-    /// All layers, the strongest first.
+    /// All layers in order of precedence, the strongest first.
     pub layers: Vec<LayerValue>,
 }
 
-/// What one layer says of a setting.
+/// The value of a setting in one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LayerValue {
     /// The layer.
     pub layer: Layer,
-    /// Its value as it stands there; none if it has none. A secret shows as `***`.
+    /// The layer's value as stored, or `None` if the layer has no value. A secret is `***`.
     pub value: Option<Value>,
-    /// Where it stands.
+    /// Where the value is stored, such as a table, a file with a line, or a variable.
     pub place: Option<String>,
-    /// Who set it, if that is kept.
+    /// Who set the value, if the layer records it.
     pub set_by: Option<String>,
-    /// When it was set, if that is kept.
+    /// When the value was set, if the layer records it.
     pub set_at: Option<Timestamp>,
-    /// Whether it is the one that counts.
+    /// Whether this layer wins.
     pub wins: bool,
-    /// Why it cannot be, if so.
+    /// Why the value is invalid, if it is.
     pub error: Option<String>,
 }
 
 impl Config {
-    /// Every layer of a setting, for all channels or for one, and which of them wins.
+    /// Returns every layer of a setting, for all channels or for one channel, and which layer wins.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known, `NotFound` if there is no such channel.
+    /// `Invalid` for an unknown setting, `NotFound` if the channel does not exist.
     pub fn explain(&self, key: &str, channel: Option<ChannelId>) -> Result<Explained> {
         let key = self.0.registry.get(key)?;
         self.layered(channel, |layers| explained(key, layers))
     }
 
-    /// Every setting that is known with all its layers, by name.
+    /// Returns every known setting with all its layers, ordered by name.
     ///
     /// # Errors
-    /// `NotFound` if there is no such channel.
+    /// `NotFound` if the channel does not exist.
     pub fn list(&self, channel: Option<ChannelId>) -> Result<Vec<Explained>> {
         self.layered(channel, |layers| self.0.registry.iter().map(|key| explained(key, layers)).collect())
     }
 
-    /// All layers as they are in the database now, at one moment.
+    /// Passes all layers to `show`, with the stored ones read from one snapshot of the database.
     pub(super) fn layered<T>(
         &self,
         channel: Option<ChannelId>,

@@ -1,4 +1,4 @@
-//! The configuration file.
+//! The configuration file `viraldb.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,36 +10,37 @@ use toml::de::{DeTable, DeValue};
 use super::registry::Key;
 use crate::environment::{self, DotEnv};
 use crate::quote::{cut_quotes, short};
+use crate::types::any_of;
 use crate::{Error, Result, bounded};
 
-/// Name of the file, here and in the user's configuration folder.
+/// Name of the file, in the current folder and in the user's configuration folder.
 const NAME: &str = "viraldb.toml";
 
-/// The table that declares settings of other programs.
+/// Name of the table that declares settings of other programs.
 const REGISTRY: &str = "registry";
 
-/// A configuration file, with the line of each setting.
+/// A parsed configuration file, with the line of each setting.
 #[derive(Debug, Clone, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
-    /// By dotted name; a table stands in it too, for a setting that is a document.
+    /// The entries by dotted name. Tables are entries too, because a JSON setting may be a table.
     pub(super) entries: BTreeMap<String, Entry>,
-    /// The settings that it declares.
+    /// The settings that the file declares in `[registry]`.
     pub(super) keys: Vec<Key>,
 }
 
-/// A setting of the file.
+/// An entry of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) value: Value,
     pub(super) line: usize,
-    /// Whether it is no table.
+    /// True unless the entry is a table.
     pub(super) is_leaf: bool,
 }
 
 impl File {
-    /// Reads the one that is to be used: `given`, else that of `VIRALDB_CONFIG`, else `viraldb.toml` here, else
-    /// that in the user's configuration folder; an empty one if there is none.
+    /// Reads the first of these files: `given`, the one that `VIRALDB_CONFIG` names, `viraldb.toml` in the current folder,
+    /// and `viraldb/viraldb.toml` in the user's configuration folder. Without a file, the result is empty.
     pub(super) fn read(given: Option<&Path>, dotenv: &DotEnv) -> Result<Self> {
         let named = match given {
             Some(path) => Some(path.to_owned()),
@@ -47,7 +48,7 @@ impl File {
                 .map(PathBuf::from)
                 .or_else(|| dotenv.values.get("VIRALDB_CONFIG").map(|path| dotenv.resolve(Path::new(path)))),
         };
-        // A file that was named must exist.
+        // A file that was named explicitly must exist.
         if let Some(path) = named {
             let text = bounded::file(&path, bounded::BY_HAND)?;
             return Self::of(path, &text);
@@ -66,7 +67,7 @@ impl File {
         let mut entries = parse(text).map_err(|(line, reason)| {
             Error::invalid(
                 format!("{}:{line}", path.display()),
-                format!("is not TOML: {}", cut_quotes(&reason)),
+                format!("is not valid TOML: {}", cut_quotes(&reason)),
             )
         })?;
         let declared = entries.get(REGISTRY).map(|entry| entry.value.clone());
@@ -82,35 +83,35 @@ impl File {
         Ok(Self { path, entries, keys })
     }
 
-    /// Where a setting stands.
+    /// Returns the file and line of an entry, for messages.
     pub(super) fn place(&self, entry: &Entry) -> String {
         format!("{}:{}", self.path.display(), entry.line)
     }
 }
 
-/// What the declaration of a setting may say.
+/// Fields allowed in the declaration of a setting.
 const FIELDS: [&str; 8] = ["type", "min", "max", "words", "default", "per_channel", "secret", "help"];
 
-/// The settings that a `[registry]` declares, each as a table of what [`Key`] has.
+/// Parses the settings that `[registry]` declares, each a table with the fields of [`Key`].
 fn keys(declared: Value) -> Result<Vec<Key>, String> {
     let Value::Object(declared) = declared else {
-        return Err("is no table of settings".to_owned());
+        return Err("is not a table of settings".to_owned());
     };
     declared
         .into_iter()
         .map(|(name, mut key)| {
-            let fields = key.as_object_mut().ok_or(format!("{} is not a table; say at least its type", short(&name)))?;
+            let fields = key.as_object_mut().ok_or(format!("{} is not a table; it needs at least a type", short(&name)))?;
             if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
                 let (name, unknown) = (short(&name), short(unknown));
                 return Err(format!(
-                    "{name}: {unknown} is none of {}; a name with dots stands in quotes, as [registry.\"{name}.{unknown}\"]",
-                    FIELDS.join(", ")
+                    "{name}: unknown field {unknown}; expected {}; quote a name that has dots: [registry.\"{name}.{unknown}\"]",
+                    any_of(&FIELDS)
                 ));
             }
             for truth in ["per_channel", "secret"] {
-                // The error of serde would show what stands there.
+                // An error from serde would show the value, which may be a secret.
                 if fields.get(truth).is_some_and(|value| !value.is_boolean()) {
-                    return Err(format!("{}: {truth} is not true or false", short(&name)));
+                    return Err(format!("{}: {truth} must be true or false", short(&name)));
                 }
             }
             fields.insert("name".to_owned(), name.clone().into());
@@ -119,7 +120,7 @@ fn keys(declared: Value) -> Result<Vec<Key>, String> {
         .collect()
 }
 
-/// The settings of a TOML text, or the line and the reason why it is none.
+/// Parses the settings of a TOML text. The error is the line and the reason.
 pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Entry>, (usize, String)> {
     let ends: Vec<usize> =
         text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
@@ -147,7 +148,7 @@ fn flatten(
         if let Some(other) = entries.get(&key) {
             return Err((
                 entry.line.max(other.line),
-                format!("{} is there twice, in quotes and nested", short(&key)),
+                format!("{} is set twice, in quotes and nested", short(&key)),
             ));
         }
         entries.insert(key, entry);
@@ -155,7 +156,7 @@ fn flatten(
     Ok(())
 }
 
-/// The same value in JSON; dates, and numbers that JSON does not have, as text.
+/// Converts a value to JSON. Dates, and numbers that JSON cannot represent, become text.
 fn json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.as_ref().into(),
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_know_their_lines() {
+    fn entries_have_their_lines() {
         let entries =
             parse("# ours\nmax_clips = 12\n\n[uploader]\nretry = { times = 3, wait = 1.5 }\non = true\n")
                 .unwrap();
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_toml_is_told_with_its_line() {
+    fn invalid_toml_is_reported_with_its_line() {
         let (line, reason) = parse("a = 1\nb = = 2\n").unwrap_err();
         assert_eq!(line, 2, "{reason}");
         assert!(parse("a = 1\na = 2\n").is_err());

@@ -1,4 +1,4 @@
-//! Settings as a TOML text, to take elsewhere.
+//! Import and export of settings as TOML.
 
 use serde_json::{Map, Value};
 
@@ -8,11 +8,12 @@ use crate::quote::cut_quotes;
 use crate::{Error, Result};
 
 impl Config {
-    /// The settings of one layer as TOML, those only that are known. Secrets, and documents with null in them, which TOML
-    /// has not, are left out and named in a comment.
+    /// Returns the known settings of one layer as TOML.
+    ///
+    /// Secrets and values that contain null, which TOML cannot represent, are left out. A comment names them.
     ///
     /// # Errors
-    /// `NotFound` if there is no such channel.
+    /// `NotFound` if the channel does not exist.
     pub fn export(&self, scope: Scope) -> Result<String> {
         let (mut exported, mut secret, mut with_null) = (Map::new(), Vec::new(), Vec::new());
         self.layered(scope.channel(), |layers| {
@@ -21,7 +22,7 @@ impl Config {
                     None => {}
                     Some(found) if found.sealed.is_some() || key.secret => secret.push(key.name.as_ref()),
                     Some(found) if has_null(&found.value) => with_null.push(key.name.as_ref()),
-                    // What cannot be is exported as it stands, for somebody to mend.
+                    // Export invalid values unchanged, so that somebody can correct them.
                     Some(found) => {
                         let value = key.read(&found.value, &found.place).unwrap_or(found.value);
                         document::put(&mut exported, &key.name, value);
@@ -30,24 +31,25 @@ impl Config {
             }
         })?;
         let mut text = String::new();
-        for (names, why) in [(secret, "secret"), (with_null, "with null, which TOML has not")] {
+        for (names, why) in [(secret, "secret"), (with_null, "contains null, which TOML does not support")] {
             if !names.is_empty() {
-                text += &format!("# {why}, and left out: {}\n", names.join(", "));
+                text += &format!("# not exported ({why}): {}\n", names.join(", "));
             }
         }
         let settings = toml::to_string(&exported)
-            .map_err(|error| Error::invalid("the settings", format!("do not go into TOML: {error}")))?;
+            .map_err(|error| Error::invalid("the settings", format!("cannot be written as TOML: {error}")))?;
         Ok(text + &settings)
     }
 
-    /// Sets what a TOML text says, all of it or nothing, and returns how many settings it has. `name` says in errors
-    /// where the text comes from.
+    /// Sets all settings of a TOML text, or none of them if one is invalid. Returns the number of settings.
+    ///
+    /// Errors name the source of the text, which is `name`.
     ///
     /// # Errors
-    /// As [`Config::set`], and `Invalid` for a text that is not TOML, with the line.
+    /// The errors of [`Config::set`], and `Invalid` with the line number if the text is not valid TOML.
     pub fn import(&self, scope: Scope, name: &str, text: &str, by: &str) -> Result<usize> {
         let entries = file::parse(text).map_err(|(line, reason)| {
-            Error::invalid(format!("{name}:{line}"), format!("is not TOML: {}", cut_quotes(&reason)))
+            Error::invalid(format!("{name}:{line}"), format!("is not valid TOML: {}", cut_quotes(&reason)))
         })?;
         let is_part = |entry: &str| {
             self.0

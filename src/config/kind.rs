@@ -1,42 +1,44 @@
-//! What a setting may be: its type, and the range or the words of its values.
+//! The type of a setting, with the range or the words that limit its values.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a setting may be.
+use crate::types::any_of;
+
+/// The type of a setting and the values that it accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Kind {
-    /// true or false; in text also 1, yes, on, 0, no, off.
+    /// A boolean. As text, also `1`, `yes`, `on`, `0`, `no` and `off`.
     Bool,
     /// A whole number within a range, both ends included.
     Integer {
-        /// Least.
+        /// Minimum.
         #[serde(default = "lowest")]
         min: i64,
-        /// Most.
+        /// Maximum.
         #[serde(default = "highest")]
         max: i64,
     },
     /// A number within a range, both ends included.
     Number {
-        /// Least.
+        /// Minimum.
         #[serde(default = "lowest_number")]
         min: f64,
-        /// Most.
+        /// Maximum.
         #[serde(default = "highest_number")]
         max: f64,
     },
     /// Any text.
     Text,
-    /// One of some words.
+    /// One of a fixed set of words.
     Word {
-        /// The words.
+        /// The allowed words.
         words: Cow<'static, [Cow<'static, str>]>,
     },
-    /// Any JSON.
+    /// Any JSON value.
     Json,
 }
 
@@ -57,12 +59,12 @@ const fn highest_number() -> f64 {
 }
 
 impl Kind {
-    /// One of these words.
+    /// Returns the kind that accepts only these words.
     pub const fn words(words: &'static [Cow<'static, str>]) -> Self {
         Self::Word { words: Cow::Borrowed(words) }
     }
 
-    /// Whether no value is one of it.
+    /// Returns true if no value can satisfy this kind.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Integer { min, max } => min > max,
@@ -72,14 +74,14 @@ impl Kind {
         }
     }
 
-    /// The value in its one form, if it can be one of this setting; else what it should be.
+    /// Returns the value in its canonical form, or an error that says what the setting expects.
     pub(super) fn read(&self, value: &Value) -> Result<Value, String> {
-        // Environments, overrides and other programs' columns hold text.
+        // The environment, overrides and columns written by other programs hold text.
         let value = match (value, self) {
             (Value::String(text), Self::Bool | Self::Integer { .. } | Self::Number { .. }) => {
                 &of_text(text.trim(), self)
             }
-            // Bare text that another program wrote reads as JSON where it can be.
+            // Bare text that another program wrote is parsed as JSON if it is valid JSON.
             (Value::Number(number), Self::Bool) => &of_text(&number.to_string(), self),
             (Value::Number(_) | Value::Bool(_), Self::Text | Self::Word { .. }) => {
                 &Value::String(value.to_string())
@@ -98,11 +100,11 @@ impl Kind {
             }
             Self::Json => true,
         };
-        if fits { Ok(value.clone()) } else { Err(format!("is not {self}")) }
+        if fits { Ok(value.clone()) } else { Err(format!("must be {self}")) }
     }
 }
 
-/// A number or a truth in text, which may stand in quotes: some programs write JSON where text is meant.
+/// Parses a number or a boolean from text. The text may be in quotes, because some programs write JSON strings.
 fn of_text(text: &str, kind: &Kind) -> Value {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(text, str::trim);
     match (kind, text.to_ascii_lowercase().as_str()) {
@@ -115,7 +117,7 @@ fn of_text(text: &str, kind: &Kind) -> Value {
     }
 }
 
-/// What a value has to be, behind "is not".
+/// Describes the expected value; messages put "must be" before it.
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -127,8 +129,11 @@ impl std::fmt::Display for Kind {
             Self::Number { min, max } if (*min, *max) == (f64::MIN, f64::MAX) => f.write_str("a number"),
             Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Text => f.write_str("text"),
-            Self::Word { words } if words.is_empty() => f.write_str("one of no words"),
-            Self::Word { words } => write!(f, "one of {}", words.join(", ")),
+            Self::Word { words } if words.is_empty() => f.write_str("one of an empty list of words"),
+            Self::Word { words } => {
+                let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+                f.write_str(&any_of(&words))
+            }
             Self::Json => f.write_str("JSON"),
         }
     }

@@ -1,4 +1,4 @@
-//! The layers of a setting, and which of them wins.
+//! The layers of a setting, and which layer wins.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ use crate::environment::{self, DotEnv};
 use crate::republishing::{ChannelId, SystemConfiguration};
 use crate::{DbConnection, Error, Result};
 
-/// What does not change while the program runs.
+/// The layers that do not change while the program runs.
 #[derive(Clone)]
 pub(super) struct Fixed {
     pub(super) environment: BTreeMap<String, String>,
@@ -28,16 +28,16 @@ impl Fixed {
         let (mut environment, mut dotenv) = (environment::variables(PREFIX)?, DotEnv::read_if_possible()?);
         let file = File::read(file, &dotenv)?;
         if dotenv.has_bad_line {
-            tracing::warn!("{} has a line that cannot be read, and is left out", dotenv.file.display());
+            tracing::warn!("skipped a line of {} that cannot be parsed", dotenv.file.display());
         }
-        // Keys are not kept longer than they are needed.
+        // Drop the other variables: encryption keys must not stay in memory longer than they are needed.
         let is_ours = |name: &String| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str());
         environment.retain(|name, _| is_ours(name));
         dotenv.values.retain(|name, _| is_ours(name));
         Ok(Self { environment, file, dotenv })
     }
 
-    /// The variables that may be settings, with where each stands.
+    /// Returns the variables that may be settings, each with its source.
     pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let real = self.environment.keys().map(|name| (name.clone(), "the environment".to_owned()));
         let file = self.dotenv.file.display().to_string();
@@ -45,7 +45,7 @@ impl Fixed {
     }
 }
 
-/// What the database says for all channels.
+/// The settings that the database stores for all channels.
 #[derive(Default)]
 pub(super) struct Stored {
     pub(super) overrides: HashMap<String, ConfigOverride>,
@@ -53,7 +53,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// What the database says of these settings, by the open transaction if there is one.
+    /// Reads these settings from the database, in the open transaction if there is one.
     pub(super) fn read(conn: &mut DbConnection, keys: &[&str]) -> Result<Self> {
         let overrides = ConfigOverride::find_many(conn, keys)?;
         let system = SystemConfiguration::find_many(conn, keys)?;
@@ -77,16 +77,16 @@ impl OfChannel<'_> {
     }
 }
 
-/// A value that one layer has.
+/// The value of a setting in one layer.
 pub(super) struct Found<'a> {
     pub(super) value: Value,
-    /// Where it stands, for people.
+    /// Where the value is stored, for messages.
     pub(super) place: String,
-    /// The row of `system_configuration` whose value is sealed.
+    /// The row of `system_configuration`, if its value is encrypted.
     pub(super) sealed: Option<&'a SystemConfiguration>,
 }
 
-/// Everything that is looked at.
+/// All sources of settings, for one channel or for all channels.
 #[derive(Clone, Copy)]
 pub(super) struct Layers<'a> {
     pub(super) fixed: &'a Fixed,
@@ -95,18 +95,18 @@ pub(super) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    /// The strongest layer that has a value, and the value.
+    /// Returns the strongest layer that has a value, and that value.
     pub(super) fn winner(&self, key: &Key) -> Option<(Layer, Found<'a>)> {
         Layer::ALL.iter().find_map(|layer| self.look(*layer, key).map(|found| (*layer, found)))
     }
 
-    /// What a layer has.
+    /// Returns a layer's value, if it has one.
     pub(super) fn look(&self, layer: Layer, key: &Key) -> Option<Found<'a>> {
         if !key.counts_in(layer) {
             return None;
         }
         let name = key.name.as_ref();
-        // Null is no value, except of a document.
+        // Null means no value, except for JSON settings.
         let found = |value: Value, place: String| {
             (!value.is_null() || key.kind == Kind::Json).then_some(Found { value, place, sealed: None })
         };
@@ -115,12 +115,15 @@ impl<'a> Layers<'a> {
             Layer::Environment => {
                 let variable = variable_of(name);
                 let text = self.fixed.environment.get(&variable)?;
-                found(key.of_text(text), format!("{variable} of the environment"))
+                found(key.of_text(text), format!("environment variable {variable}"))
             }
             Layer::DotEnv => {
                 let variable = variable_of(name);
                 let text = self.fixed.dotenv.values.get(&variable)?;
-                found(key.of_text(text), format!("{variable} of {}", self.fixed.dotenv.file.display()))
+                found(
+                    key.of_text(text),
+                    format!("variable {variable} of {}", self.fixed.dotenv.file.display()),
+                )
             }
             Layer::Channel => {
                 let channel = own?;
@@ -158,13 +161,13 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// What a setting comes to, kept until something changes.
+/// The effective value of a setting, cached until something changes.
 pub(super) enum Resolved {
-    /// Its value; null if nothing says any.
+    /// The value and where it comes from; null if no layer has a value.
     Value(Value, String),
-    /// It is sealed, and opened only for whoever asks for a secret.
+    /// The value is encrypted. viraldb decrypts it only when a caller asks for the secret.
     Sealed,
-    /// The strongest layer has what the setting cannot be.
+    /// The strongest layer holds an invalid value.
     Bad { what: String, reason: String },
 }
 

@@ -1,21 +1,21 @@
-//! Settings, and which of the places they can stand in wins.
+//! Settings in eight layers.
 //!
-//! A setting is looked for in eight layers, the strongest first:
+//! viraldb looks for a setting in these layers, in this order. The first layer that has a value wins:
 //!
-//! 1. the environment: `VIRALDB_` and the key in upper case, `__` for a dot
-//! 2. the nearest `.env` file, from the current folder up, by the same names
-//! 3. `channels.settings` of the channel that is asked for
-//! 4. `config_overrides`: what an operator changed at run time
-//! 5. `system_configuration`, whose values may be sealed
-//! 6. the configuration file: the one given, else that of `VIRALDB_CONFIG`, else `viraldb.toml` here, else
-//!    `viraldb/viraldb.toml` in the user's configuration folder
+//! 1. the environment: `VIRALDB_` and the key in upper case, with `__` for a dot
+//! 2. the nearest `.env` file, from the current folder up, with the same names
+//! 3. `channels.settings` of the requested channel
+//! 4. `config_overrides`: changes that an operator made at run time
+//! 5. `system_configuration`, whose values may be encrypted
+//! 6. the configuration file: the first of the given file, the file that `VIRALDB_CONFIG` names, `viraldb.toml` in the current
+//!    folder, and `viraldb/viraldb.toml` in the user's configuration folder
 //! 7. the default of the channel's kind
 //! 8. the default
 //!
-//! The first that has a value wins, and if the setting cannot have it, reading is an error that names the place: no
-//! weaker layer stands in. Layers 1, 2 and 6 are read once, when the [`Config`] is opened.
+//! If the winning value is invalid, reading the setting fails with an error that names the layer. viraldb never falls back
+//! to a weaker layer. Layers 1, 2 and 6 are read once, when the [`Config`] is opened.
 //!
-//! Programs add settings of their own to the [`Registry`]. Those that come by the command line declare them in the
+//! Rust programs add their own settings to the [`Registry`]. Programs that use the command line declare them in the
 //! configuration file:
 //!
 //! ```toml
@@ -83,25 +83,25 @@ pub use validate::{Problem, Severity};
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};
 use typed::Node;
 
-/// How often it is looked whether somebody else has changed a setting.
+/// Interval of the checks for changes made by other programs.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How a [`Config`] is opened; `Options::default()` is what [`Config::open`] uses.
+/// Options for opening a [`Config`]. [`Config::open`] uses `Options::default()`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The settings that are known; those of viraldb unless told.
+    /// The known settings. The default is those of viraldb.
     pub registry: Registry,
-    /// The configuration file, in place of the one that is looked for. It has to be there.
+    /// The configuration file, which must exist. With `None`, viraldb looks for one.
     pub file: Option<PathBuf>,
-    /// The keys that open secrets; those of the environment unless told, read when a secret is asked for.
+    /// The keys that decrypt secrets. With `None`, viraldb reads the keys of the environment when a secret is requested.
     pub keyring: Option<Arc<Keyring>>,
 }
 
-/// The settings of one database. Cloning it is cheap; all clones share what is kept in memory.
+/// The settings of one database. Clones are cheap and share one cache.
 ///
-/// A lookup asks the database nothing while nobody changes a setting: values are kept, and read anew after a
-/// change through this `Config` at once, after others' within a second. While the database does not answer, the
-/// values stay as they were.
+/// Lookups use cached values and do not query the database. The cache is reloaded immediately after a change through this
+/// `Config`, and within a second after a change by another program. While the database does not answer, lookups return the
+/// cached values.
 ///
 /// ```
 /// use viraldb::config::{Config, Scope};
@@ -124,25 +124,25 @@ struct Inner {
     keyring: Option<Arc<Keyring>>,
     fixed: Fixed,
     started: Instant,
-    /// When it is to be looked next, in milliseconds from `started`.
+    /// Time of the next check for changes, in milliseconds since `started`.
     look_at: AtomicU64,
-    /// `None` until the next look makes one.
+    /// `None` after an error, until the next check creates a new one.
     waker: Mutex<Option<Waker>>,
     kept: RwLock<Kept>,
 }
 
-/// What is kept in memory until something changes.
+/// The cache, valid until a setting changes.
 #[derive(Default)]
 struct Kept {
-    /// Counts the readings.
+    /// Incremented by each reload.
     reading: u64,
     stored: Stored,
     of_all: HashMap<String, Resolved>,
-    /// Of each channel that was asked for, what differs from `of_all`.
+    /// The settings that differ from `of_all`, for each channel requested so far.
     of_channels: HashMap<ChannelId, HashMap<String, Resolved>>,
 }
 
-/// The settings as they hold for all channels, or for one.
+/// The settings for all channels, or for one channel.
 struct Settings<'a> {
     of_all: &'a HashMap<String, Resolved>,
     own: Option<&'a HashMap<String, Resolved>>,
@@ -155,23 +155,24 @@ impl<'a> Settings<'a> {
 }
 
 impl Config {
-    /// The settings of a database, by the environment and the configuration file as they are now.
+    /// Opens the settings of a database, and reads the environment, `.env` and the configuration file.
     ///
     /// # Errors
-    /// `Io` and `Invalid` for a file that cannot be read, and those of the database.
+    /// `Io` and `Invalid` for a file that cannot be read, and the errors of the database.
     pub fn open(db: &Database) -> Result<Self> {
         Self::open_with(db, Options::default())
     }
 
-    /// [`Config::open`] with options.
+    /// Opens the settings of a database with options; see [`Config::open`].
     pub fn open_with(db: &Database, options: Options) -> Result<Self> {
         let Options { registry, file, keyring } = options;
         let mut fixed = Fixed::read(file.as_deref())?;
-        // What a program knows itself, it need not be told. What viraldb knows, nobody declares.
+        // Skip declarations of settings that the program added itself. Declarations of viraldb's settings stay, so that
+        // adding them fails.
         let (mut declared, of_viraldb) = (std::mem::take(&mut fixed.file.keys), Registry::default());
         declared.retain(|key| !registry.contains(&key.name) || of_viraldb.contains(&key.name));
         let registry = registry.with(declared)?;
-        // Listening comes before looking, so that what comes between is not missed.
+        // Listen before loading, so that a change made in between is not missed.
         let waker = Waker::new(db, Topic::Config, LOOK)?;
         let config = Self(Arc::new(Inner {
             db: db.clone(),
@@ -187,16 +188,20 @@ impl Config {
         Ok(config)
     }
 
-    /// The settings that are known.
+    /// Returns the known settings.
     pub fn registry(&self) -> &Registry {
         &self.0.registry
     }
 
-    /// A setting for all channels.
+    /// Returns a setting for all channels.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known, with the nearest names; for a value that cannot be, with the
-    /// place it stands in; for one that is no `T`, as 300 is no `u8`; for a secret.
+    /// `Invalid` in these cases:
+    ///
+    /// - the setting is unknown; the message suggests similar names
+    /// - the value is invalid; the message says where it is stored
+    /// - the value cannot be converted to `T`, for example 300 to `u8`
+    /// - the setting is a secret
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         self.look();
         let kept = self.kept();
@@ -206,10 +211,10 @@ impl Config {
         }
     }
 
-    /// A setting for a channel.
+    /// Returns a setting for one channel.
     ///
     /// # Errors
-    /// As [`Config::get`], and `NotFound` if there is no such channel.
+    /// The errors of [`Config::get`], and `NotFound` if the channel does not exist.
     pub fn get_for<T: DeserializeOwned>(&self, channel: ChannelId, key: &str) -> Result<T> {
         self.of_channel(channel, |settings| match settings.get(key) {
             Some(resolved) => read(key, resolved),
@@ -217,8 +222,10 @@ impl Config {
         })
     }
 
-    /// All settings at once that a struct has fields for; dots nest. Secrets are left out, and settings without a value.
-    /// Of those that the struct has no field for, none can be in the way; so it may not deny unknown fields.
+    /// Returns the settings that the struct `T` has fields for; dots in names become nested structs.
+    ///
+    /// Secrets and settings without a value are left out. All other settings are offered to serde, so `T` must not use
+    /// `deny_unknown_fields`. Invalid values of settings without a field in `T` are ignored.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -238,7 +245,7 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// As [`Config::get_for`].
+    /// The errors of [`Config::get_for`].
     pub fn all<T: DeserializeOwned>(&self, channel: Option<ChannelId>) -> Result<T> {
         match channel {
             Some(channel) => self.of_channel(channel, |settings| self.document(settings)),
@@ -264,17 +271,17 @@ impl Config {
                 Some(Resolved::Bad { what, reason }) => Error::invalid(what, reason),
                 Some(Resolved::Value(_, place)) => Error::invalid(
                     format!("{key} in {place}"),
-                    format!("does not fit: {}", cut_quotes(&error.into_inner().to_string())),
+                    format!("cannot be converted: {}", cut_quotes(&error.into_inner().to_string())),
                 ),
                 _ => Error::invalid(
                     key,
-                    format!("does not fit: {}", cut_quotes(&error.into_inner().to_string())),
+                    format!("cannot be converted: {}", cut_quotes(&error.into_inner().to_string())),
                 ),
             }
         })
     }
 
-    /// Asks for the settings of a channel, which are read if nobody has asked since the last change.
+    /// Passes the settings of a channel to `ask`. They are read from the database unless they are cached.
     fn of_channel<T>(&self, channel: ChannelId, ask: impl Fn(&Settings<'_>) -> Result<T>) -> Result<T> {
         self.look();
         let kept = self.kept();
@@ -301,14 +308,14 @@ impl Config {
         );
         own.shrink_to_fit();
         let answer = ask(&Settings { of_all: &kept.of_all, own: Some(&own) });
-        // What was changed meanwhile may be what was just read.
+        // A reload in the meantime may have made the settings just read outdated, so do not cache them then.
         if kept.reading == reading {
             kept.of_channels.insert(channel, own);
         }
         answer
     }
 
-    /// Nothing in it is half done after a panic: it is replaced whole.
+    /// Returns the cache. A poisoned lock is harmless, because the cache is always replaced as a whole.
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.0.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -318,12 +325,12 @@ impl Config {
             Err(error) => error,
             Ok(key) => Error::invalid(
                 key.name.as_ref(),
-                "is a secret: ask `Config::secret` for it, or `viraldb config get KEY --reveal`",
+                "is a secret; read it with `Config::secret` or `viraldb config get KEY --reveal`",
             ),
         }
     }
 
-    /// What settings come to, without the secrets among them.
+    /// Returns the effective values of settings, except secrets.
     fn resolved<'a>(
         &self,
         keys: impl Iterator<Item = &'a Key>,
@@ -334,8 +341,8 @@ impl Config {
             .collect()
     }
 
-    /// Looks whether somebody else has changed a setting, if the last look is long enough ago and no other thread is
-    /// looking.
+    /// Reloads the settings if another program changed one. Does nothing if the last check was less than [`LOOK`] ago or
+    /// another thread is checking.
     fn look(&self) {
         let inner = &*self.0;
         let now = inner.started.elapsed().as_millis() as u64;
@@ -353,13 +360,13 @@ impl Config {
             none => Waker::new(&inner.db, Topic::Config, LOOK).map(|waker| none.insert(waker)).map(|_| true),
         };
         if let Err(error) = looked.and_then(|changed| if changed { self.reload() } else { Ok(()) }) {
-            tracing::warn!("settings stay as they were: {error}");
+            tracing::warn!("cannot check for changed settings; using the values read last: {error}");
             *waker = None;
         }
     }
 
-    /// Reads what the database says, and resolves all settings anew. Whoever calls it has the waker, so that an
-    /// older reading never comes after a newer one.
+    /// Reads the settings from the database and resolves all of them again. The caller must hold the waker, so that an
+    /// older state never replaces a newer one.
     fn reload(&self) -> Result<()> {
         let stored = self.0.db.read_newest(|conn| self.stored(conn))?;
         let layers = Layers { fixed: &self.0.fixed, stored: &stored, channel: None };
@@ -369,7 +376,7 @@ impl Config {
         Ok(())
     }
 
-    /// What the database says of the settings that are known, for all channels, at one moment.
+    /// Reads the known settings for all channels from one snapshot of the database.
     fn stored(&self, conn: &mut DbConnection) -> Result<Stored> {
         let keys: Vec<&str> = self.0.registry.iter().map(|key| key.name.as_ref()).collect();
         conn.snapshot(|conn| Stored::read(conn, &keys))
@@ -382,19 +389,19 @@ impl fmt::Debug for Config {
     }
 }
 
-/// A resolved value as what is wanted of it.
+/// Converts an effective value to the requested type.
 fn read<T: DeserializeOwned>(key: &str, resolved: &Resolved) -> Result<T> {
     match resolved {
         Resolved::Value(value, place) => T::deserialize(value).map_err(|error| match value {
             Value::Null => Error::invalid(key, "has no value in any layer"),
             value => Error::invalid(
                 format!("{key} {} in {place}", quoted_json(value)),
-                format!("does not fit: {}", cut_quotes(&error.to_string())),
+                format!("cannot be converted: {}", cut_quotes(&error.to_string())),
             ),
         }),
         Resolved::Sealed => Err(Error::invalid(
             key,
-            "is sealed: ask `Config::secret` for it, or `viraldb config get KEY --reveal`",
+            "is encrypted; read it with `Config::secret` or `viraldb config get KEY --reveal`",
         )),
         Resolved::Bad { what, reason } => Err(Error::invalid(what, reason)),
     }

@@ -1,4 +1,4 @@
-//! The settings there are: their names, defaults, and who may see and change them.
+//! The registry of known settings: their names, types, defaults and layers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::layer::{Layer, OTHERS, variable_of};
 use crate::quote::{quoted, short};
 use crate::{Error, Result};
 
-/// A setting that is known.
+/// The declaration of a known setting.
 ///
 /// ```
 /// use viraldb::config::{Key, Kind};
@@ -24,33 +24,33 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
-    /// Its name; dots nest.
+    /// The setting's name. Dots separate its levels, as in `uploader.timeout`.
     pub name: Cow<'static, str>,
-    /// What it may be.
+    /// The values that the setting accepts.
     #[serde(flatten)]
     pub kind: Kind,
-    /// Its value where nothing else is said; null is none.
+    /// The value used if no layer sets one; null means no default.
     #[serde(default)]
     pub default: Value,
-    /// Whether a channel may have a value of its own.
+    /// Whether a channel may have its own value.
     #[serde(default)]
     pub per_channel: bool,
-    /// Whether it is sealed in the database and never shown.
+    /// Whether the setting is a secret: encrypted in the database and never shown.
     #[serde(default)]
     pub secret: bool,
-    /// What it is for, in a line.
+    /// What the setting is for, in one line.
     #[serde(default)]
     pub help: Cow<'static, str>,
-    /// The commands and functions of viraldb that obey it, such as `runs start`. Empty if only applications read it.
+    /// The viraldb commands and functions that use the setting, such as `runs start`. Empty if only applications read it.
     #[serde(default)]
     pub read_by: Cow<'static, str>,
-    /// The layers that count, if not all do.
+    /// The layers that apply. `None` means that all layers apply.
     #[serde(skip)]
     pub(super) only: Option<&'static [Layer]>,
 }
 
 impl Key {
-    /// A setting of the whole system that anybody may see.
+    /// Returns a setting that applies to all channels and is not a secret.
     pub fn new(name: impl Into<Cow<'static, str>>, kind: Kind, default: impl Into<Value>) -> Self {
         Self {
             name: name.into(),
@@ -64,54 +64,55 @@ impl Key {
         }
     }
 
-    /// Lets only these layers count, and the default.
+    /// Limits the setting to these layers and the default.
     const fn only(mut self, layers: &'static [Layer]) -> Self {
         self.only = Some(layers);
         self
     }
 
-    /// Whether a layer counts.
+    /// Returns true if a layer applies to this setting.
     pub(super) fn counts_in(&self, layer: Layer) -> bool {
         self.only.is_none_or(|only| only.contains(&layer) || layer == Layer::Default)
     }
 
-    /// A secret: text that is sealed in the database and never shown, with no default.
+    /// Returns a secret setting: a text setting without a default. viraldb encrypts its value in the database and never shows
+    /// it.
     pub fn secret(name: impl Into<Cow<'static, str>>) -> Self {
         Self { secret: true, ..Self::new(name, Kind::Text, Value::Null) }
     }
 
-    /// Lets channels have values of their own.
+    /// Allows each channel to have its own value.
     #[must_use]
     pub const fn per_channel(mut self) -> Self {
         self.per_channel = true;
         self
     }
 
-    /// Says what it is for.
+    /// Sets the help text.
     #[must_use]
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = help.into();
         self
     }
 
-    /// Names the commands and functions that obey it.
+    /// Sets the names of the commands and functions that use the setting.
     #[must_use]
     pub fn read_by(mut self, read_by: impl Into<Cow<'static, str>>) -> Self {
         self.read_by = read_by.into();
         self
     }
 
-    /// Returns true if viraldb itself does not read the setting: it keeps the value for applications.
+    /// Returns true if viraldb only stores the setting for applications and does not read it.
     pub fn is_for_applications(&self) -> bool {
         self.read_by.is_empty()
     }
 
-    /// Returns who reads it, for people: `applications only`, or the commands and functions.
+    /// Returns the readers for display: the commands and functions, or `applications only`.
     pub fn readers(&self) -> &str {
         if self.is_for_applications() { "applications only" } else { &self.read_by }
     }
 
-    /// Adds to the help that only applications read it, if so.
+    /// Adds a note to the help if only applications read the setting.
     fn said_for_applications(mut self) -> Self {
         if self.is_for_applications() {
             self.help = format!("{}; read by {}", self.help, self.readers()).into();
@@ -119,7 +120,8 @@ impl Key {
         self
     }
 
-    /// A value as people and layers of text write it: as it is, or as JSON for a setting that is a document.
+    /// Converts text to a value. For a JSON setting, parses the text as JSON if possible. In all other cases, the value is the
+    /// text itself.
     pub fn of_text(&self, text: &str) -> Value {
         match self.kind {
             Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
@@ -127,37 +129,44 @@ impl Key {
         }
     }
 
-    /// The value in its one form: what is text elsewhere becomes a number or a truth.
+    /// Returns the value in its canonical form. For example, text becomes a number if the setting is a number, and a boolean if
+    /// the setting is a boolean.
     ///
     /// # Errors
-    /// `Invalid`: the value, which a secret's does not show, its place unless that is empty, and what it should be.
+    /// `Invalid` if the setting does not accept the value. The message contains the expected values, the value (unless the
+    /// setting is a secret) and `place` (unless `place` is empty).
     pub fn read(&self, value: &Value, place: &str) -> Result<Value> {
         self.kind.read(value).map_err(|reason| {
-            let shown = if self.secret { "a value".to_owned() } else { short(&value.to_string()) };
+            let shown =
+                if self.secret { String::new() } else { format!(", got {}", short(&value.to_string())) };
             let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
-            Error::invalid(format!("{} {shown}{place}", self.name), reason)
+            Error::invalid(format!("{}{place}", self.name), format!("{reason}{shown}"))
         })
     }
 }
 
-/// The settings that are known: those of viraldb, and those that a program adds.
+/// The known settings: viraldb's own settings, and the settings that a program adds.
 #[derive(Debug, Clone)]
 pub struct Registry(BTreeMap<Cow<'static, str>, Key>);
 
 impl Default for Registry {
-    /// The settings of viraldb.
+    /// Returns viraldb's own settings.
     fn default() -> Self {
         Self(built_in().into_iter().map(|key| (key.name.clone(), key)).collect())
     }
 }
 
 impl Registry {
-    /// Adds settings of one's own.
+    /// Adds your program's settings.
     ///
     /// # Errors
-    /// `Invalid` if one is known already or is a part of another, as `a.b` is of `a`; if its name is none
-    /// (lower-case letters, digits and `_`, in parts joined by dots) or its variable has another meaning; if its range
-    /// or its words leave no value, or its default is none of them; if a secret is not text or has a default.
+    /// `Invalid` if for one of the settings:
+    ///
+    /// - the name is already known, or is nested with another name, such as `a.b` with `a`
+    /// - the name is invalid (parts of lowercase letters, digits and `_`, joined by dots), or its environment variable has
+    ///   another meaning
+    /// - the range or the list of words is empty, so that no value is valid, or the default is not a valid value
+    /// - the setting is a secret and has a default, is not text, or is per channel
     pub fn with(mut self, keys: impl IntoIterator<Item = Key>) -> Result<Self> {
         for key in keys {
             let invalid =
@@ -170,15 +179,16 @@ impl Registry {
             };
             if !key.name.split('.').all(is_part) {
                 return invalid(
-                    "is no name: lower-case letters, digits and single _ in parts joined by dots".to_owned(),
+                    "is not a valid name; use lowercase letters, digits, single underscores and dots"
+                        .to_owned(),
                 );
             }
             let variable = variable_of(&key.name);
             if OTHERS.contains(&variable.as_str()) {
-                return invalid(format!("cannot be: {variable} has another meaning"));
+                return invalid(format!("is not allowed: viraldb uses {variable} for another purpose"));
             }
             if self.0.contains_key(&key.name) {
-                return invalid("is known already".to_owned());
+                return invalid("already exists".to_owned());
             }
             let is_inside = |inner: &str, outer: &str| {
                 inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
@@ -186,52 +196,52 @@ impl Registry {
             if let Some(other) =
                 self.0.keys().find(|other| is_inside(other, &key.name) || is_inside(&key.name, other))
             {
-                return invalid(format!("and {other:?} cannot both be: one is a part of the other"));
+                return invalid(format!("conflicts with {other:?}: one name contains the other"));
             }
             if key.secret && (key.kind != Kind::Text || key.per_channel) {
-                return invalid("is a secret, which is text and for all channels".to_owned());
+                return invalid("is a secret, so it must be text and cannot be per channel".to_owned());
             }
             if key.secret && !key.default.is_null() {
-                return invalid("is a secret, which has no default".to_owned());
+                return invalid("is a secret, so it cannot have a default".to_owned());
             }
             if key.kind.is_empty() {
-                return invalid(format!("can have no value: none is {}", key.kind));
+                return invalid(format!("rejects every value, because no value is {}", key.kind));
             }
             if !key.default.is_null() {
-                key.read(&key.default, "its default")?;
+                key.read(&key.default, "the default")?;
             }
             self.0.insert(key.name.clone(), key);
         }
         Ok(self)
     }
 
-    /// The setting of this name.
+    /// Returns the setting with this name.
     ///
     /// # Errors
-    /// `Invalid` with the nearest known names if there is none.
+    /// `Invalid` for an unknown name, with the most similar known names.
     pub fn get(&self, name: &str) -> Result<&Key> {
         self.0.get(name).ok_or_else(|| {
             let nearest = self.nearest(name);
             let hint = if nearest.is_empty() {
-                "is not known; `viraldb config list` shows those that are".to_owned()
+                "run `viraldb config list` to see all settings".to_owned()
             } else {
-                format!("is not known; the nearest: {}", nearest.join(", "))
+                format!("did you mean {}?", nearest.join(" or "))
             };
-            Error::invalid(format!("setting {}", quoted(name)), hint)
+            Error::invalid("", format!("unknown setting {}; {hint}", quoted(name)))
         })
     }
 
-    /// Whether there is a setting of this name.
+    /// Returns true if a setting with this name is known.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// All settings, by name.
+    /// Returns all settings, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.values()
     }
 
-    /// At most three names that may have been meant, the likeliest first.
+    /// Returns up to three similar names, the most similar first.
     fn nearest(&self, name: &str) -> Vec<&str> {
         let name = name.to_lowercase();
         let mut near: Vec<(f64, &str)> = self
@@ -268,8 +278,8 @@ const CHANNEL_KINDS: &[Cow<'static, str>] = &[
     Cow::Borrowed(ChannelKind::Generation.as_str()),
 ];
 
-/// The settings of viraldb. The defaults are those that pipelines of this kind have been run with; the ranges
-/// keep out what can only be a slip of the hand.
+/// Returns viraldb's own settings. The defaults are values that pipelines of this kind have used. The ranges reject only
+/// obvious typos.
 fn built_in() -> Vec<Key> {
     let flag = |name: &'static str| Key::new(name, Kind::Bool, false);
     let count = |name: &'static str, default: i64, min: i64, max: i64| {
@@ -278,76 +288,76 @@ fn built_in() -> Vec<Key> {
     let keys = vec![
         Key::new("default_posting_frequency", Kind::words(FREQUENCIES), "daily")
             .per_channel()
-            .help("How often a channel publishes; channels added later start with it")
+            .help("How often a channel publishes; new channels start with this value")
             .read_by("channels add"),
         Key::new("default_min_resolution", Kind::words(RESOLUTIONS), "720p")
             .per_channel()
-            .help("Minimum resolution of source videos; channels added later start with it")
+            .help("Minimum resolution of source videos; new channels start with this value")
             .read_by("channels add"),
         count("max_concurrent_jobs", 5, 1, 1_000)
-            .help("Maximum number of jobs that a worker runs at the same time")
+            .help("Maximum number of jobs that a worker runs concurrently")
             .read_by("queue::Worker"),
         count("default_retry_attempts", 3, 1, 100)
             .per_channel()
-            .help("Number of attempts of a job before it fails")
+            .help("Maximum number of attempts before a job fails")
             .read_by("jobs enqueue, queue::enqueue"),
         flag("orchestration_running").help("Whether the orchestrator is running"),
         flag("orchestration_paused")
-            .help("Start no runs: viraldb creates no run and moves no pending run to running")
+            .help("Pause the orchestrator: viraldb creates no runs and starts no pending runs")
             .read_by("runs start, runs move"),
         flag("queue_paused")
             .only(&[Layer::Override, Layer::System])
-            .help("Whether workers take no jobs; counts in the database only, where claims look")
+            .help("Pause the queue: workers claim no new jobs. Takes effect only when set in the database")
             .read_by("jobs claim, queue::claim"),
         count("max_concurrent_runs", 2, 1, 100)
-            .help("Maximum number of runs that are running at the same time")
+            .help("Maximum number of runs that run concurrently")
             .read_by("runs move"),
-        count("max_concurrent_downloads", 3, 1, 100).help("Maximum number of downloads at the same time"),
-        count("max_concurrent_renders", 1, 1, 100).help("Maximum number of renders at the same time"),
+        count("max_concurrent_downloads", 3, 1, 100).help("Maximum number of concurrent downloads"),
+        count("max_concurrent_renders", 1, 1, 100).help("Maximum number of concurrent renders"),
         count("cycle_hours", 6, 1, 744)
             .per_channel()
-            .help("Hours from one run of a niche to the next")
+            .help("Hours between two runs of a niche")
             .read_by("runs start, doctor"),
         count("min_clips", 8, 1, 100)
             .per_channel()
-            .help("Fewest clips of a compilation")
+            .help("Minimum number of clips in a compilation")
             .read_by("runs choose"),
         count("max_clips", 10, 1, 100)
             .per_channel()
-            .help("Most clips of a compilation")
+            .help("Maximum number of clips in a compilation")
             .read_by("runs choose"),
-        count("clip_duration_min", 12, 1, 3_600).per_channel().help("Seconds of the shortest clip"),
-        count("clip_duration_max", 25, 1, 3_600).per_channel().help("Seconds of the longest clip"),
+        count("clip_duration_min", 12, 1, 3_600).per_channel().help("Minimum duration of a clip in seconds"),
+        count("clip_duration_max", 25, 1, 3_600).per_channel().help("Maximum duration of a clip in seconds"),
         Key::new("min_viral_score", Kind::Number { min: 0.0, max: 1.0 }, 0.6)
             .per_channel()
             .help("Minimum viral score of a clip, from 0 to 1; videos without a score pass")
             .read_by("runs choose"),
         count("target_duration_min", 480, 1, 43_200)
             .per_channel()
-            .help("Seconds of the shortest compilation"),
-        count("target_duration_max", 600, 1, 43_200).per_channel().help("Seconds of the longest compilation"),
+            .help("Minimum duration of a compilation in seconds"),
+        count("target_duration_max", 600, 1, 43_200)
+            .per_channel()
+            .help("Maximum duration of a compilation in seconds"),
         count("review_timeout_hours", 4, 1, 744)
             .per_channel()
-            .help("Hours after which a review without an answer is held")
+            .help("Hours until a review without an answer is put on hold")
             .read_by("reviews hold"),
         count("archive_retention_days", 30, 1, 36_500)
-            .help("Days that finished runs and jobs are kept")
+            .help("Days to keep finished runs and jobs")
             .read_by("prune"),
-        count("error_retention_days", 90, 1, 36_500)
-            .help("Days that resolved errors are kept")
-            .read_by("prune"),
-        count("analytics_poll_hours", 6, 1, 744).help("Hours from one sample of the numbers to the next"),
-        count("backup_keep", 7, 1, 10_000).help("Backups that are kept").read_by("backup prune"),
+        count("error_retention_days", 90, 1, 36_500).help("Days to keep resolved errors").read_by("prune"),
+        count("analytics_poll_hours", 6, 1, 744).help("Hours between two samples of the analytics"),
+        count("backup_keep", 7, 1, 10_000).help("Number of backups to keep").read_by("backup prune"),
         Key::new("kind", Kind::words(CHANNEL_KINDS), Value::Null)
             .per_channel()
             .only(&[Layer::Channel])
-            .help("What a channel is for; gives it defaults of its own")
+            .help("Kind of a channel; selects its defaults")
             .read_by("every setting of the channel"),
     ];
     keys.into_iter().map(Key::said_for_applications).collect()
 }
 
-/// Pairs of which the first may not be above the second.
+/// Pairs of settings whose first value must not be greater than the second.
 pub(super) const ORDERED: [(&str, &str); 3] = [
     ("min_clips", "max_clips"),
     ("clip_duration_min", "clip_duration_max"),
@@ -361,7 +371,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_reads_as_what_the_setting_is() {
+    fn text_is_converted_to_the_type_of_the_setting() {
         let registry = Registry::default();
         let read = |name: &str, value: Value| {
             registry.get(name).unwrap().read(&value, "x").map_err(|e| e.to_string())
@@ -398,12 +408,12 @@ mod tests {
         }
         assert_eq!(
             read("max_concurrent_jobs", json!("many")).unwrap_err(),
-            "max_concurrent_jobs \"many\" in x is not a whole number from 1 to 1000"
+            "max_concurrent_jobs in x must be a whole number from 1 to 1000, got \"many\""
         );
     }
 
     #[test]
-    fn defaults_are_values() {
+    fn defaults_are_valid_values() {
         for key in Registry::default().iter().filter(|key| !key.default.is_null()) {
             assert_eq!(key.read(&key.default, "x").unwrap(), key.default);
             assert!(!key.help.is_empty());
@@ -411,10 +421,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_its_neighbours() {
+    fn an_unknown_name_gets_suggestions() {
         let said = |name| Registry::default().get(name).unwrap_err().to_string();
         assert!(
-            said("max_concurent_jobs").contains("the nearest: max_concurrent_jobs"),
+            said("max_concurent_jobs").contains("did you mean max_concurrent_jobs"),
             "{}",
             said("max_concurent_jobs")
         );
@@ -422,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_defaults_of_ones_own_are_checked() {
+    fn names_and_defaults_of_added_settings_are_checked() {
         let with = |key| Registry::default().with([key]).map(drop).map_err(|error| error.to_string());
         assert!(with(Key::new("uploader.retry_2", Kind::Text, "x")).is_ok());
         for name in [
@@ -443,7 +453,7 @@ mod tests {
         }
         let two = [Key::new("a.b.c", Kind::Text, "x"), Key::new("a.b", Kind::Json, Value::Null)];
         let error = Registry::default().with(two).unwrap_err().to_string();
-        assert!(error.contains("one is a part of the other"), "{error}");
+        assert!(error.contains("one name contains the other"), "{error}");
         assert!(with(Key::new("a", Kind::Integer { min: 1, max: 2 }, 3)).is_err());
         assert!(with(Key::new("a", Kind::Integer { min: 2, max: 1 }, Value::Null)).is_err());
         assert!(with(Key::new("a", Kind::Number { min: 0.2, max: 0.1 }, Value::Null)).is_err());

@@ -1,4 +1,4 @@
-//! Settings that are secrets.
+//! Secret settings: reading, encrypting and removing them.
 
 use std::sync::Arc;
 
@@ -16,12 +16,13 @@ use crate::schema::viraldb_config_changes as changes;
 use crate::secrets::{self, KeyId, Keyring, Place, Secret};
 
 impl Config {
-    /// A secret, or any setting whose value is sealed: of the strongest layer, opened if it stands in
-    /// `system_configuration`.
+    /// Returns a secret, or any setting with an encrypted value, from the strongest layer that has it.
+    ///
+    /// A value in `system_configuration` is decrypted.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known or is not text; [`Error::SecretNotSet`] if no layer has it; those of
-    /// [`secrets::open`], and of [`Keyring::from_env`] unless the options had a keyring.
+    /// `Invalid` for a setting that is unknown or is not text; [`Error::SecretNotSet`] if no layer has a value; the errors of
+    /// [`secrets::open`], and of [`Keyring::from_env`] unless the options have a keyring.
     pub fn secret(&self, key: &str) -> Result<Secret> {
         let key = self.0.registry.get(key)?;
         self.look();
@@ -31,41 +32,44 @@ impl Config {
             None => Err(Error::SecretNotSet { at: key.name.to_string() }),
             Some((_, Found { sealed: Some(row), .. })) => {
                 let row = row.clone();
-                drop(kept); // nobody waits for files of keys
+                drop(kept); // do not hold the lock while reading key files
                 open(&*self.keyring()?, &row)
             }
             Some((_, found)) => match key.read(&found.value, &found.place)? {
                 serde_json::Value::String(text) => Ok(text.into()),
-                _ => Err(Error::invalid(key.name.as_ref(), "is not text; ask for it with `get`")),
+                _ => Err(Error::invalid(key.name.as_ref(), "is not text; read it with `get`")),
             },
         }
     }
 
-    /// Seals a setting under the first key and writes it to `system_configuration`; keeps who did, and the
-    /// fingerprints of the old and the new value in place of the values.
+    /// Encrypts a setting with the first key and writes it to `system_configuration`.
+    ///
+    /// The history records who changed it, and the fingerprints of the old and the new value instead of the values.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is not known or is not text, and if `by` is empty; those of [`secrets::set`], and of
-    /// [`Keyring::from_env`] unless the options had a keyring.
+    /// `Invalid` for a setting that is unknown or is not text, and if `by` is empty; the errors of [`secrets::set`] and of
+    /// [`Keyring::from_env`] unless the options have a keyring.
     pub fn set_secret(&self, key: &str, secret: &Secret, by: &str) -> Result<()> {
-        require("who changes it", by)?;
+        require("the author of the change", by)?;
         let key = self.changeable(Scope::System, key)?;
         let keyring = self.keyring()?;
         self.change(|conn| set_sealed(conn, &keyring, &self.0.registry, &key.name, secret, by).map(drop))
     }
 
-    /// The keys of the options, else those of the environment, which are read when they are needed: who asks for no
-    /// secret needs none.
+    /// Returns the keyring from the options, or from the environment. The environment is read only when a secret is
+    /// used, so programs without secrets need no keys.
     pub(super) fn keyring(&self) -> Result<Arc<Keyring>> {
         self.0.keyring.clone().map_or_else(|| Keyring::from_env().map(Arc::new), Ok)
     }
 }
 
-/// Seals a setting, known or not, in the transaction of `conn`, and keeps who did. Returns the key's id.
+/// Encrypts and stores a setting in the transaction of `conn`, and records who changed it. Returns the key's id.
+///
+/// The setting need not be known to `registry`.
 ///
 /// # Errors
-/// Those of [`secrets::set`]; `Invalid` for a setting that `registry` knows to be no text, for one that an override has in
-/// the clear, and if `key` or `by` is empty.
+/// The errors of [`secrets::set`]; `Invalid` for a setting that is not text according to `registry`, for one that has a
+/// plaintext override, and if `key` or `by` is empty.
 pub fn set_sealed(
     conn: &mut DbConnection,
     keyring: &Keyring,
@@ -74,17 +78,18 @@ pub fn set_sealed(
     secret: &Secret,
     by: &str,
 ) -> Result<KeyId> {
-    require("who changes it", by)?;
+    require("the author of the change", by)?;
     require("the name of the setting", key)?;
-    // Nobody could read one that is a number or a truth: a paused queue would go on.
+    // Reject settings that are not text: workers could not read an encrypted `queue_paused`, so a paused queue would keep
+    // running.
     if registry.get(key).is_ok_and(|key| key.kind != super::Kind::Text) {
-        return Err(Error::invalid(key, "is not text, and only text is sealed"));
+        return Err(Error::invalid(key, "is not text; only text settings can be encrypted"));
     }
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {
         begin(conn)?;
         if found(ConfigOverride::find(conn, key))?.is_some() {
-            let reason = "stands in config_overrides too, in the clear and stronger: unset it there first, with --override";
+            let reason = "also has a plaintext value in config_overrides, which would win; unset that first with --override";
             return Err(Error::invalid(key, reason));
         }
         let old = found(SystemConfiguration::find(conn, key))?;
@@ -96,9 +101,9 @@ pub fn set_sealed(
     })
 }
 
-/// Takes out of the history what stood there in the clear: it may have been the secret.
+/// Masks plaintext values of a setting in the history, because they may have been the secret.
 fn forget(conn: &mut DbConnection, key: &str) -> Result<()> {
-    // Text in JSON begins with a quote, which no fingerprint does.
+    // JSON strings begin with a quotation mark, but fingerprints do not.
     let of_key = || changes::table.filter(changes::key.eq(key));
     on_backend!(&mut *conn, |c| diesel::update(of_key().filter(changes::old_value.like("\"%")))
         .set(changes::old_value.eq(MASK))
@@ -111,13 +116,14 @@ fn forget(conn: &mut DbConnection, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes a sealed setting away, in the transaction of `conn`, and keeps who did; says whether there was one. It needs no
-/// key; with that of the secret, the history shows its fingerprint.
+/// Removes an encrypted setting in the transaction of `conn`, and records who did. Returns true if it was set.
+///
+/// No key is needed. With the key of the secret, the history shows its fingerprint.
 ///
 /// # Errors
-/// Those of [`secrets::clear`], and `Invalid` if `by` is empty.
+/// The errors of [`secrets::clear`], and `Invalid` if `by` is empty.
 pub fn clear_sealed(conn: &mut DbConnection, keyring: Option<&Keyring>, key: &str, by: &str) -> Result<bool> {
-    require("who changes it", by)?;
+    require("the author of the change", by)?;
     let place = Place::Setting(key.to_owned());
     conn.atomically(|conn| {
         begin(conn)?;

@@ -1,4 +1,4 @@
-//! All settings at once, as serde reads them into a struct.
+//! A tree of all settings that serde deserializes into a struct.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,19 @@ use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-/// A setting, or the settings whose names begin alike. One that cannot be read is an error for whoever has a field for
-/// it, and for nobody else.
+/// A setting, or a group of settings whose names share a prefix.
+///
+/// A setting that cannot be read is an error only if the target struct has a field for it.
 #[derive(Debug, Clone)]
 pub(super) enum Node<'a> {
     Value(&'a Value),
-    /// What cannot be, and why.
+    /// An invalid setting: its name and value, and the reason.
     Bad(&'a str, &'a str),
     Group(BTreeMap<&'a str, Node<'a>>),
 }
 
 impl<'a> Node<'a> {
-    /// Puts a setting under its dotted name. No name is a part of another; see [`super::Registry::with`].
+    /// Adds a setting under its dotted name. No name is a prefix of another; see [`super::Registry::with`].
     pub(super) fn put(&mut self, name: &'a str, node: Self) {
         if let Self::Group(members) = self {
             match name.split_once('.') {

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, in any layer and of any channel.
+//! Validation of the settings in all layers and of all channels.
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,41 +13,50 @@ use crate::republishing::ChannelId;
 use crate::schema::{channels, config_overrides, system_configuration};
 use crate::types::Json;
 
-/// Channels that are looked at at a time.
+/// Channels read per query.
 const CHANNELS: i64 = 100;
 
-/// Problems after which no further channels are looked at.
+/// Number of problems after which validation stops.
 const MOST: usize = 10_000;
 
-/// Unknown names of a table that are told.
+/// Maximum number of unknown names reported per table.
 const TOLD: usize = 1_000;
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Something has no effect, which may not be what was meant.
+    /// A setting has no effect, or might not have the intended effect.
     Warning,
     /// A setting cannot be read.
     Error,
 }
 
-/// Something that is wrong with the settings.
+/// A problem with the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Where it stands.
+    /// Where the problem is, such as a file with a line, a variable or a table.
     pub place: String,
-    /// What is wrong, and what would be right.
+    /// A description of the problem and how to correct it.
     pub problem: String,
 }
 
 impl Config {
-    /// Everything that is wrong in any layer, of all channels too. Errors are values that cannot be, or should be sealed and
-    /// are not, and settings of a channel that are no object. Warnings are names that are not known, secrets that stand somewhere in the
-    /// clear, lines of the file that a stronger layer keeps from having any effect, lines of `.env` that cannot be read, and
-    /// pairs of which the least is above the most.
+    /// Returns all problems in all layers, including the settings of every channel.
+    ///
+    /// Errors are:
+    /// - invalid values
+    /// - values that are marked as encrypted but are not, or that are encrypted but not text
+    /// - settings of a channel that are not a JSON object
+    ///
+    /// Warnings are:
+    /// - unknown names
+    /// - secrets stored as plaintext
+    /// - entries of the configuration file without effect, because a stronger layer wins or the layer does not apply
+    /// - a `.env` file, or lines of it, that cannot be parsed
+    /// - pairs whose minimum is greater than the maximum
     pub fn validate(&self) -> Result<Vec<Problem>> {
         let (stored, unknown_rows) = self
             .0
@@ -62,13 +71,13 @@ impl Config {
                 .extend(Layer::ALL.iter().filter_map(|layer| wrong(key, *layer, of_all.look(*layer, key)?)));
             let entry = fixed.file.entries.get(key.name.as_ref());
             if let Some(entry) = entry.filter(|_| !key.counts_in(Layer::File)) {
-                problems.push(warning(fixed.file.place(entry), format!("{} does not count there", key.name)));
+                problems.push(warning(fixed.file.place(entry), format!("{} has no effect there", key.name)));
             } else if let (Some((winner, found)), Some(entry)) = (of_all.winner(key), entry)
                 && winner != Layer::File
             {
                 problems.push(warning(
                     fixed.file.place(entry),
-                    format!("{} has no effect: {} is stronger", key.name, found.place),
+                    format!("{} has no effect: {} overrides it", key.name, found.place),
                 ));
             }
         }
@@ -79,7 +88,10 @@ impl Config {
             let Some((last, _)) = page.last() else { return Ok(problems) };
             after = Some(*last);
             if problems.len() > MOST {
-                problems.push(warning("the settings".to_owned(), "are wrong in more places".to_owned()));
+                problems.push(warning(
+                    "the settings".to_owned(),
+                    "have more problems than are listed here".to_owned(),
+                ));
                 return Ok(problems);
             }
             for (id, settings) in &page {
@@ -98,7 +110,7 @@ impl Config {
     ) {
         let place = format!("channels.settings of {id}");
         let Some(members) = settings.0.as_object() else {
-            let problem = "is no object, so it holds no settings".to_owned();
+            let problem = "is not a JSON object".to_owned();
             return problems.push(Problem { severity: Severity::Error, place, problem });
         };
         let registry = &self.0.registry;
@@ -112,26 +124,26 @@ impl Config {
         problems.extend(self.disordered(layers, &format!("for channel {id}")));
     }
 
-    /// Names in the environment and the files that are of no setting, and lines that are none.
+    /// Returns problems with the environment and the files: names of unknown settings, and lines that cannot be parsed.
     fn unknown_names(&self) -> Vec<Problem> {
         let registry = &self.0.registry;
         let fixed = &self.0.fixed;
         let variables = fixed.variables().filter_map(|(variable, place)| {
-            let (key, place) = (key_of(&variable), format!("{variable} of {place}"));
+            let (key, place) = (key_of(&variable), format!("{variable} in {place}"));
             match registry.get(&key) {
                 Err(_) => Some(self.unknown_name(&key, place)),
                 Ok(key) if !key.counts_in(Layer::Environment) => {
-                    Some(warning(place, format!("{} does not count there", key.name)))
+                    Some(warning(place, format!("{} has no effect there", key.name)))
                 }
                 Ok(key) => {
                     let right = variable_of(&key.name);
                     (right != variable)
-                        .then(|| warning(place, format!("has no effect: {} is set by {right}", key.name)))
+                        .then(|| warning(place, format!("has no effect; use {right} to set {}", key.name)))
                 }
             }
         });
         let is_known = |name: &str| {
-            // A part of a document is its setting's.
+            // A member of a JSON setting belongs to that setting.
             let is_part =
                 |key: &Key| name.strip_prefix(key.name.as_ref()).is_some_and(|rest| rest.starts_with('.'));
             registry.contains(name) || registry.iter().any(is_part)
@@ -139,17 +151,17 @@ impl Config {
         let file = fixed.file.entries.iter().filter(|(name, entry)| entry.is_leaf && !is_known(name));
         let file = file.map(|(name, entry)| self.unknown_name(name, fixed.file.place(entry)));
         let bad_line = fixed.dotenv.has_bad_line.then(|| {
-            let problem = "has a line that cannot be read; put values with spaces in quotes";
+            let problem = "has a line that cannot be parsed; put values with spaces in quotes";
             warning(fixed.dotenv.file.display().to_string(), problem.to_owned())
         });
         let unread = fixed.dotenv.unread.as_ref();
-        let unread = unread.map(|why| {
-            warning(".env".to_owned(), format!("cannot be read, and nothing of it counts: {why}"))
-        });
+        let unread = unread
+            .map(|why| warning(".env".to_owned(), format!("cannot be read, so all of it is ignored: {why}")));
         variables.chain(file).chain(bad_line).chain(unread).collect()
     }
 
-    /// Rows of the two tables that are of no setting. A sealed one is a secret that its program reads by name.
+    /// Returns a problem for each row of the two tables whose setting is unknown. Encrypted rows are skipped: they are
+    /// secrets that programs read by name.
     fn unknown_rows(&self, conn: &mut DbConnection) -> Result<Vec<Problem>> {
         let known: Vec<&str> = self.0.registry.iter().map(|key| key.name.as_ref()).collect();
         let most = TOLD as i64 + 1;
@@ -176,7 +188,10 @@ impl Config {
             let told = keys.iter().take(TOLD);
             problems.extend(told.map(|key| self.unknown_name(key, format!("{table} {key}"))));
             if keys.len() > TOLD {
-                problems.push(warning(table.to_owned(), "has more settings that are not known".to_owned()));
+                problems.push(warning(
+                    table.to_owned(),
+                    "has more unknown settings than are listed here".to_owned(),
+                ));
             }
         }
         Ok(problems)
@@ -185,12 +200,12 @@ impl Config {
     fn unknown_name(&self, name: &str, place: String) -> Problem {
         let problem = self.0.registry.get(name).map_or_else(
             |error| error.to_string(),
-            |key| format!("setting {:?} is for all channels; no channel has one of its own", key.name),
+            |key| format!("setting {:?} applies to all channels; it cannot be set for one channel", key.name),
         );
         warning(place, problem)
     }
 
-    /// Pairs whose first is above the second.
+    /// Returns a problem for each pair whose first value is greater than the second.
     fn disordered(&self, layers: &Layers<'_>, whom: &str) -> Vec<Problem> {
         let number = |name: &str| {
             let key = self.0.registry.get(name).ok()?;
@@ -202,7 +217,7 @@ impl Config {
             .filter_map(|(least, most)| Some((least, most, number(least)?, number(most)?)))
             .filter(|(_, _, low, high)| low > high)
             .map(|(least, most, low, high)| {
-                warning(whom.to_owned(), format!("{least} is {low}, which is above {most}, {high}"))
+                warning(whom.to_owned(), format!("{least} is {low}, which is greater than {most} ({high})"))
             })
             .collect()
     }
@@ -212,30 +227,30 @@ fn warning(place: String, problem: String) -> Problem {
     Problem { severity: Severity::Warning, place, problem }
 }
 
-/// What is wrong with a value.
+/// Returns the problem with a value, if there is one.
 fn wrong(key: &Key, layer: Layer, found: Found<'_>) -> Option<Problem> {
     let Found { value, place, sealed } = found;
     let error = |problem: String| Some(Problem { severity: Severity::Error, place: place.clone(), problem });
     match sealed {
         Some(_) if key.kind != super::Kind::Text => {
-            error(format!("{} is sealed, and no text, so that nobody can read it: unset it", key.name))
+            error(format!("{} is encrypted, but only text settings can be; unset it", key.name))
         }
         Some(row) if crate::secrets::key_id(row.value.clone().into_sealed().as_text()).is_none() => {
-            error(format!("{} is marked as encrypted and is not sealed: set it with --secret", key.name))
+            error(format!("{} is marked as encrypted but is not; set it with --secret", key.name))
         }
         Some(_) => None,
         None => match key.read(&value, &place) {
             Err(problem) => error(problem.to_string()),
-            // The environment is where secrets come from that are not in the database.
+            // Plaintext secrets in the environment are fine: that is where secrets outside the database come from.
             Ok(_) if key.secret && !matches!(layer, Layer::Environment | Layer::DotEnv) => {
-                Some(warning(place, format!("{} is a secret and stands there in the clear", key.name)))
+                Some(warning(place, format!("{} is a secret but is stored as plaintext", key.name)))
             }
             Ok(_) => None,
         },
     }
 }
 
-/// Channels in the order of their ids, with their settings.
+/// Returns a page of channels with their settings, ordered by id (keyset pagination).
 fn channel_settings(conn: &mut DbConnection, after: Option<ChannelId>) -> Result<Vec<(ChannelId, Json)>> {
     on_backend!(conn, |c| {
         let mut query = channels::table.select((channels::id, channels::settings)).into_boxed::<Backend>();

@@ -1,4 +1,4 @@
-//! The async face: the same closures over the same connections, on threads that may block.
+//! The async API: runs the same closures on the same connections, on threads that may block.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -10,17 +10,15 @@ use tracing::Span;
 use super::{Database, DbConnection, Options};
 use crate::{Error, Result, correlation};
 
-/// A [`Database`] for programs that run on tokio; cloning it is cheap, so it is at home in a web server's
-/// state.
+/// A [`Database`] for programs that run on tokio. Cloning it is cheap, so it can be part of a web server's state.
 ///
-/// Each method takes the closure that [`Database`] takes, and runs it on one of tokio's blocking threads,
-/// in the caller's span and [unit of work](correlation). No more of them run at a time than there are
-/// connections; the others wait their turn without a thread, in the order they came, for as long as the
-/// caller waits. Writers on SQLite wait apart, so that readers go on.
+/// Each method takes the same closure as the method of [`Database`]. It runs the closure on one of tokio's blocking threads,
+/// in the caller's span and [unit of work](correlation). At most as many closures run concurrently as there are connections.
+/// Further calls wait in order, without a thread, for as long as the caller awaits them. Writers on SQLite wait in a separate
+/// queue, so that they do not delay readers.
 ///
-/// A future may be dropped at any time. Its closure then either never starts, or runs to its end: it
-/// commits or rolls back, and its connection goes back to the others. A closure's panic goes on in the
-/// task that awaits it.
+/// A future may be dropped at any time. Its closure then either never starts or runs to its end: it commits or rolls back, and
+/// its connection returns to the pool. A panic in a closure resumes in the task that awaits it.
 ///
 /// The futures borrow nothing, so they may be spawned. They panic outside a tokio runtime.
 ///
@@ -36,7 +34,7 @@ use crate::{Error, Result, correlation};
 /// for video in pending {
 ///     db.write(move |c| DiscoveredVideo::mark(c, &video.video_id, Processed::Used)).await?;
 /// }
-/// db.run(queue::rescue_all).await?; // what takes the whole `Database`
+/// db.run(queue::rescue_all).await?; // `run` is for functions that take the whole `Database`
 /// # Ok(())
 /// # }
 /// ```
@@ -44,31 +42,31 @@ use crate::{Error, Result, correlation};
 pub struct AsyncDatabase(Database);
 
 impl AsyncDatabase {
-    /// [`Database::open`].
+    /// The async version of [`Database::open`].
     pub fn open(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
         let url = url.to_owned();
         on_thread(None, move || Database::open(&url).map(Self))
     }
 
-    /// [`Database::open_with`].
+    /// The async version of [`Database::open_with`].
     pub fn open_with(url: &str, options: &Options) -> impl Future<Output = Result<Self>> + Send + use<> {
         let (url, options) = (url.to_owned(), options.clone());
         on_thread(None, move || Database::open_with(&url, &options).map(Self))
     }
 
-    /// [`Database::connect`].
+    /// The async version of [`Database::connect`].
     pub fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
         let url = url.to_owned();
         on_thread(None, move || Database::connect(&url).map(Self))
     }
 
-    /// [`Database::connect_with`].
+    /// The async version of [`Database::connect_with`].
     pub fn connect_with(url: &str, options: &Options) -> impl Future<Output = Result<Self>> + Send + use<> {
         let (url, options) = (url.to_owned(), options.clone());
         on_thread(None, move || Database::connect_with(&url, &options).map(Self))
     }
 
-    /// [`Database::read`].
+    /// The async version of [`Database::read`].
     pub fn read<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -78,7 +76,7 @@ impl AsyncDatabase {
         on_thread(Some(&self.0.permits().reads), move || db.read(work))
     }
 
-    /// [`Database::read_newest`].
+    /// The async version of [`Database::read_newest`].
     pub fn read_newest<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -88,7 +86,7 @@ impl AsyncDatabase {
         on_thread(Some(&self.0.permits().reads), move || db.read_newest(work))
     }
 
-    /// [`Database::write`].
+    /// The async version of [`Database::write`].
     pub fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -98,19 +96,19 @@ impl AsyncDatabase {
         on_thread(Some(&self.0.permits().writes), move || db.write(work))
     }
 
-    /// [`Database::ping`].
+    /// The async version of [`Database::ping`].
     pub fn ping(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         self.run(Database::ping)
     }
 
-    /// [`Database::close`].
+    /// The async version of [`Database::close`].
     pub fn close(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         let db = self.0.clone();
         on_thread(None, move || db.close())
     }
 
-    /// Gives `work` the whole database, for functions that read and write several times or open a
-    /// connection of their own. It should hold one connection at a time.
+    /// Runs `work` with the whole database, for functions that read and write several times or open their own connection.
+    /// `work` should use only one connection at a time.
     pub fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -120,21 +118,21 @@ impl AsyncDatabase {
         on_thread(Some(&self.0.permits().runs), move || work(&db))
     }
 
-    /// The database itself, for code that may block.
+    /// Returns the blocking [`Database`], for code that may block.
     pub fn database(&self) -> &Database {
         &self.0
     }
 }
 
 impl From<Database> for AsyncDatabase {
-    /// All that are made from one database share its connections and take turns.
+    /// Wraps a database. All wrappers of the same database share its connections and its limits on concurrent closures.
     fn from(db: Database) -> Self {
         Self(db)
     }
 }
 
-/// Runs `work` on a thread that may block, as soon as there is a permit. The thread keeps the permit until
-/// the work is over, whatever becomes of the future.
+/// Runs `work` on a blocking thread as soon as a permit is available. The thread keeps the permit until `work` returns, even
+/// if the future is dropped.
 fn on_thread<T, F>(
     permits: Option<&Arc<Semaphore>>,
     work: F,
@@ -158,7 +156,7 @@ where
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime was shut down before the work began.
+                // The runtime was shut down before `work` started.
                 Err(error) => Err(Error::other(error)),
             },
         }

@@ -1,11 +1,11 @@
-//! Storing many rows of which some may be refused.
+//! Stores batches of rows, some of which may be rejected.
 
 use std::ops::Range;
 
 use crate::{DbConnection, Result};
 
-/// Stores `count` rows at once by `store`, or, if one of them is refused, each half by itself, down to the row.
-/// Returns the place of each that is refused, and why.
+/// Stores `count` rows with one call of `store`. If a row is rejected, stores each half separately, down to single rows.
+/// Returns the index of each rejected row and the reason.
 pub(crate) fn store_or_bisect(
     conn: &mut DbConnection,
     count: usize,

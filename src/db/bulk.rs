@@ -1,9 +1,9 @@
-//! Many rows, written in chunks that leave room for other writers.
+//! Bulk writes in chunks that let other writers proceed.
 //!
-//! SQLite has one write lock for the whole file. A large transaction is cheap for the program that writes it, because each
-//! changed page goes into the write-ahead log only once. Every other writer has to wait for it. So a chunk is long while
-//! nobody else writes. As soon as somebody does, it is short and followed by a rest. On PostgreSQL writers do not wait for
-//! each other, so a chunk is as large as the caller makes it.
+//! SQLite has one write lock for the whole file. A large transaction is efficient for the program that writes it, because
+//! each changed page is written to the write-ahead log only once. But every other writer has to wait for it. So chunks are
+//! long while no other connection writes. As soon as another connection writes, chunks are short and followed by a rest. On
+//! PostgreSQL writers do not wait for each other, so the caller decides how large a chunk is.
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -18,17 +18,17 @@ use sqlite::Own;
 use super::{Database, DbConnection};
 use crate::Result;
 
-/// How much of the database a bulk write leaves to others.
+/// How much time a bulk write leaves to other writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Somebody waits for the result: while others write, each gets about half of the time.
+    /// For work whose result a user waits for: while other connections write, the bulk write uses about half of the time.
     Brisk,
-    /// Housekeeping that nobody waits for: others hardly notice it.
+    /// For background work such as pruning: other writers are hardly delayed.
     Gentle,
 }
 
 impl Manner {
-    /// How long a chunk takes on PostgreSQL.
+    /// Returns the target duration of a chunk on PostgreSQL.
     const fn on_postgres(self) -> Duration {
         match self {
             Self::Brisk => Duration::from_secs(1),
@@ -36,8 +36,8 @@ impl Manner {
         }
     }
 
-    /// Rows that a chunk of [`Bulk::write_next`] has at least. A transaction takes a millisecond or two by itself, as long as a
-    /// gentle chunk may: with fewer rows it would hardly get on.
+    /// Returns the minimum number of rows in a chunk of [`Bulk::write_next`]. An empty transaction already takes a millisecond
+    /// or two, as long as a gentle chunk may take. With fewer rows a gentle bulk write would make hardly any progress.
     const fn fewest(self) -> usize {
         match self {
             Self::Brisk => 1,
@@ -49,24 +49,25 @@ impl Manner {
 /// The longest rest after a chunk on PostgreSQL.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// Rows of the first chunk of [`Bulk::write_next`].
+/// The number of rows in the first chunk of [`Bulk::write_next`].
 const FIRST_ROWS: usize = 50;
 
-/// Rows that a short chunk begins with: others are waiting, and it is not known yet how long a row takes.
+/// The number of rows in the first batch of a short chunk. It is small because others are waiting and the time per row is
+/// still unknown.
 const FIRST_BATCH: usize = 500;
 
-/// The smallest batch within a chunk.
+/// The minimum number of rows in a batch within a chunk.
 const SMALLEST_BATCH: usize = 50;
 
 /// Writes many rows, chunk by chunk.
 pub(crate) struct Bulk<'a> {
     db: &'a Database,
     manner: Manner,
-    /// How long the last chunk took, without the wait for the lock.
+    /// The duration of the last chunk, without the wait for the lock.
     took: Duration,
-    /// Until when the next chunk rests. On PostgreSQL only; [`Own`] has its own.
+    /// The earliest start of the next chunk. Used only on PostgreSQL; on SQLite [`Own`] keeps this time.
     rests_until: Instant,
-    /// Rows of the next chunk of [`write_next`](Self::write_next).
+    /// The number of rows in the next chunk of [`write_next`](Self::write_next).
     rows: usize,
     #[cfg(feature = "sqlite")]
     own: Option<Own>,
@@ -75,20 +76,20 @@ pub(crate) struct Bulk<'a> {
 /// A chunk that is being written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chunk {
-    /// When it began, and when it must end.
+    /// The start of the chunk, and the time when it must end.
     time: Option<(Instant, Instant)>,
-    /// Whether others write.
+    /// True if the chunk must be short because other connections write.
     is_short: bool,
 }
 
 impl Chunk {
-    /// Returns true if the chunk has held the lock for as long as it may. What is left belongs in the next one.
+    /// Returns true if the chunk has held the lock for as long as it may. The remaining rows belong in the next chunk.
     pub(crate) fn is_over(self) -> bool {
         self.time.is_some_and(|(_, end)| Instant::now() >= end)
     }
 
-    /// Returns how many rows to write before looking at the time again, after `written` rows of this chunk. A short chunk
-    /// begins with few rows and continues with as many as still fit.
+    /// Returns how many rows to write before checking the time again, after `written` rows of this chunk. A short chunk
+    /// starts with few rows and continues with as many as fit into the remaining time.
     pub(crate) fn next_batch(self, written: usize, at_most: usize) -> usize {
         match self.time {
             Some((begun, end)) if self.is_short => {
@@ -99,7 +100,7 @@ impl Chunk {
     }
 }
 
-/// How many rows fit into the time that is left, if `written` rows took so long.
+/// Estimates how many rows fit into the time `left`, if `written` rows took the time `took`.
 fn fitting(written: usize, took: Duration, left: Duration) -> usize {
     if written == 0 {
         return FIRST_BATCH;
@@ -124,14 +125,14 @@ impl<'a> Bulk<'a> {
         })
     }
 
-    /// How many rows the next chunk is to have, if the last one had so many: as many as fit into the time for which it may
-    /// hold the lock, and at most twice as many.
+    /// Returns the number of rows for the next chunk, if the last chunk had `last` rows: as many as fit into the time for
+    /// which it may hold the lock, but at most `2 * last`.
     pub(crate) fn next_rows(&self, last: usize) -> usize {
         let fits = last as f64 * self.hold().as_secs_f64() / self.took.as_secs_f64().max(1e-6);
         (fits as usize).min(last * 2)
     }
 
-    /// How long the next chunk may hold the lock.
+    /// Returns how long the next chunk may hold the lock.
     fn hold(&self) -> Duration {
         #[cfg(feature = "sqlite")]
         if let Some(own) = &self.own {
@@ -140,8 +141,8 @@ impl<'a> Bulk<'a> {
         self.manner.on_postgres()
     }
 
-    /// Takes the next rows off `left`, at most `most`, and runs `work` on them in a transaction. Returns `None` if none
-    /// are left.
+    /// Removes the next rows from the front of `left`, at most `most`, and runs `work` on them in a transaction. Returns `None`
+    /// if `left` is empty.
     pub(crate) fn write_next<'r, R, T>(
         &mut self,
         left: &mut &'r [R],
@@ -155,7 +156,7 @@ impl<'a> Bulk<'a> {
         }
         let done = self.write(|conn, _| work(conn, next))?;
         *left = rest;
-        // The last few rows of a page say little about how many fit, unless they took too long.
+        // The last few rows of a page do not show how many rows fit, unless they took too long.
         self.rows = if next.len() == rows || self.took > self.hold() {
             self.next_rows(next.len()).max(self.manner.fewest())
         } else {
@@ -164,12 +165,12 @@ impl<'a> Bulk<'a> {
         Ok(Some(done))
     }
 
-    /// Runs `work` in a transaction. It is to look at the chunk now and then, and to come back soon once that is over.
+    /// Runs `work` in a transaction. `work` should check the chunk regularly and return soon after the chunk is over.
     /// An error rolls all of it back.
     pub(crate) fn write<T>(&mut self, work: impl FnOnce(&mut DbConnection, Chunk) -> Result<T>) -> Result<T> {
         let mut begun = Instant::now();
         let work = |conn: &mut DbConnection, chunk: Chunk| {
-            begun = Instant::now(); // without the time for which others had the lock
+            begun = Instant::now(); // do not count the wait for the lock
             work(conn, chunk)
         };
         #[cfg(feature = "sqlite")]
@@ -182,7 +183,7 @@ impl<'a> Bulk<'a> {
         let done = self.db.write(|conn| work(conn, Chunk { time: None, is_short: false }))?;
         self.took = begun.elapsed();
         if self.manner == Manner::Gentle {
-            // Others wait for the processor and the disk only, so it rests for as long as it worked.
+            // Other sessions wait only for the CPU and the disk, so rest for as long as the chunk took.
             self.rests_until = Instant::now() + self.took.min(LONGEST_REST);
         }
         Ok(done)
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_chunk_begins_with_few_rows_and_grows_as_far_as_its_time_allows() {
+    fn a_short_chunk_starts_with_few_rows_and_grows_as_far_as_its_time_allows() {
         let now = Instant::now();
         let chunk = |is_short| Chunk { time: Some((now, now + Duration::from_secs(60))), is_short };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a database says of its own tables.
+//! Queries the catalog of a database.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -7,8 +7,8 @@ use super::{DbConnection, on_backend};
 use crate::Result;
 use crate::error::ResultExt;
 
-/// Whether the database has a table of this name. On PostgreSQL only the schema of viraldb's tables counts, and no later one
-/// of `search_path`.
+/// Returns true if the database has a table of this name. On PostgreSQL only the schema of viraldb's tables is searched, not
+/// the later schemas of `search_path`.
 pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {
@@ -22,7 +22,7 @@ pub(crate) fn has_table(conn: &mut DbConnection, name: &str) -> Result<bool> {
             )
             .bind::<Text, _>(name)
             .get_result(c),
-        // Not `to_regclass`: within a transaction it may still say what it found before this waited for a lock.
+        // Do not use `to_regclass`: within a transaction it may still return the result from before a wait for a lock.
         postgres => |c| diesel::sql_query(format!(
                 "SELECT count(*) AS count FROM pg_class WHERE relname = $1 AND relnamespace = {}",
                 super::postgres::HERE

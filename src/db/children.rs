@@ -1,11 +1,12 @@
-//! The rows that belong to others.
+//! Loads the child rows of many parents.
 
 use diesel::associations::GroupedBy;
 
 use super::IDS;
 use crate::error::Result;
 
-/// The children of each of these parents, in the order in which `load` gives them. It is asked once for [`IDS`] parents.
+/// Returns the children of each parent, in the order in which `load` returns them. `load` is called once for every [`IDS`]
+/// parents.
 pub(crate) fn children<'p, P, C>(
     parents: &'p [P],
     load: impl FnMut(&'p [P]) -> Result<Vec<C>>,

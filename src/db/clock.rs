@@ -1,7 +1,7 @@
-//! The clock of the database, as an expression of both engines.
+//! The clock of the database, as a Diesel expression for both engines.
 //!
-//! On PostgreSQL it is the server's at the start of the statement, so that workers on several machines share
-//! one clock. A SQLite file is shared by processes of one machine: there it is the system's.
+//! On PostgreSQL it is the server's time at the start of the statement, so that workers on several machines share one clock.
+//! On SQLite it is the system time, because a SQLite file is shared only by processes on one machine.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::DbConnection;
 use crate::types::Timestamp;
 use crate::types::sql::Timestamptz;
 
-/// This moment.
+/// Returns the current time as an expression.
 pub(crate) fn now() -> Moment {
     after(Duration::ZERO)
 }
 
-/// So long after this moment.
+/// Returns the current time plus `wait` as an expression.
 pub(crate) fn after(wait: Duration) -> Moment {
     Moment { at: Timestamp::now() + wait, seconds: wait.as_secs_f64() }
 }
 
-/// A moment as SQL, which `<` and `>=` compare with a column.
+/// Returns a timestamp as SQL, for comparison with a column by `<` or `>=`.
 ///
-/// On SQLite other programs write moments with fewer digits, and a shorter text comes first; so it is the shortest of
-/// the moment.
+/// SQLite compares timestamps as text. Other programs write fewer fractional digits, and a shorter text sorts first. So this
+/// returns the shortest text of the timestamp.
 pub(crate) fn literal(conn: &DbConnection, at: Timestamp) -> String {
     match conn {
         #[cfg(feature = "sqlite")]
@@ -39,12 +39,12 @@ pub(crate) fn literal(conn: &DbConnection, at: Timestamp) -> String {
     }
 }
 
-/// See [`now`] and [`after`].
+/// The expression that [`now`] and [`after`] return.
 #[derive(Debug, Clone, Copy, QueryId)]
 pub(crate) struct Moment {
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL adds
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL uses its own clock
     at: Timestamp,
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // SQLite is given the sum
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))] // on SQLite `at` already includes the wait
     seconds: f64,
 }
 

@@ -1,4 +1,4 @@
-//! One connection, on either engine.
+//! A connection to either engine.
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
 #[cfg(feature = "postgres")]
@@ -10,11 +10,11 @@ use crate::Result;
 
 /// A connection to SQLite or to PostgreSQL.
 ///
-/// It is a Diesel connection itself, so one's own queries against [`crate::schema`] run on it. There
-/// Diesel has limits that viraldb's own functions do not have: no `ON CONFLICT`, no insert of a slice,
-/// no `as_returning()`, and the SQL is built anew on each call. [`on_backend!`](crate::on_backend) goes past them.
+/// It is a Diesel connection, so your own queries against [`crate::schema`] run on it. Such queries have limits that viraldb's
+/// own functions do not have: Diesel supports no `ON CONFLICT`, no inserts of slices and no `as_returning()` there, and it
+/// builds the SQL again on each call. [`on_backend!`](crate::on_backend) avoids these limits.
 #[derive(diesel::MultiConnection)]
-#[allow(missing_docs)] // the variants say it
+#[allow(missing_docs)] // the names of the variants are clear
 pub enum DbConnection {
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteConnection),
@@ -22,7 +22,7 @@ pub enum DbConnection {
     Postgres(PgConnection),
 }
 
-/// Which engine it is on.
+/// Prints the engine.
 impl std::fmt::Debug for DbConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -34,12 +34,12 @@ impl std::fmt::Debug for DbConnection {
     }
 }
 
-/// Runs Diesel code with the connection of the engine it is on, so that all of Diesel's query builder is there:
-/// `ON CONFLICT`, `RETURNING`, slices. Diesel also keeps the prepared statements of such code.
+/// Runs Diesel code with the connection type of the engine, so that Diesel's whole query builder is available:
+/// `ON CONFLICT`, `RETURNING`, slices. Diesel also caches the prepared statements of such code.
 ///
-/// One closure is compiled once for each engine, with that engine's connection type. Two closures give each engine its own
-/// code; both are written also where a program is built for one engine only, and the other one is left out. `Backend`
-/// names Diesel's backend inside.
+/// A single closure is compiled once for each engine, with that engine's connection type. With two closures, each engine has
+/// its own code. Write both closures even if your program is built for one engine only; the other one is left out. Inside the
+/// closures, `Backend` is Diesel's backend of the engine.
 ///
 /// ```
 /// use viraldb::diesel::prelude::*;
@@ -50,13 +50,13 @@ impl std::fmt::Debug for DbConnection {
 /// let db = Database::open("sqlite::memory:")?;
 /// let paths = ["a.mp3", "b.mp3"];
 ///
-/// // A slice: each row a tuple of columns.
+/// // Insert a slice; each row is a tuple of columns.
 /// let rows: Vec<_> =
 ///     paths.iter().map(|path| (music::id.eq(viraldb::republishing::MusicId::default()), music::name.eq(path), music::file_path.eq(path))).collect();
 /// let inserted = db.write(|c| Ok(on_backend!(c, |c| diesel::insert_into(music::table).values(&rows).execute(c))?))?;
 /// assert_eq!(inserted, 2);
 ///
-/// // RETURNING
+/// // Use RETURNING.
 /// let name: String = db.write(|c| {
 ///     Ok(on_backend!(c, |c| diesel::update(music::table.filter(music::file_path.eq("a.mp3")))
 ///         .set(music::name.eq("Waltz"))
@@ -65,7 +65,7 @@ impl std::fmt::Debug for DbConnection {
 /// })?;
 /// assert_eq!(name, "Waltz");
 ///
-/// // Code of its own for each engine
+/// // Use different code for each engine.
 /// let version: String = db.read(|c| {
 ///     Ok(on_backend!(
 ///         c,
@@ -87,7 +87,7 @@ macro_rules! on_backend {
     };
 }
 
-// A `cfg` within the macro would ask for the features of the crate that uses it.
+// A `cfg` inside the macro would check the features of the crate that uses the macro, so define the macro once per feature set.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[doc(hidden)]
 #[macro_export]
@@ -140,8 +140,8 @@ macro_rules! __match_engine {
 pub(crate) use on_backend;
 
 impl DbConnection {
-    /// Runs `work` so that all of it happens or nothing: in a transaction of its own, IMMEDIATE on
-    /// SQLite, or in a savepoint of the transaction that is open already.
+    /// Runs `work` atomically: in a new transaction (IMMEDIATE on SQLite), or in a savepoint if a transaction is already open.
+    /// If `work` fails, everything it did is rolled back.
     pub fn atomically<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let begin = match self {
             #[cfg(feature = "sqlite")]
@@ -153,9 +153,9 @@ impl DbConnection {
         self.finish(work)
     }
 
-    /// Runs `work`, which only reads, so that all of it sees one moment: in a transaction of its own, or in the
-    /// one that is open already. That is of one moment on SQLite and in a [`read`](crate::Database::read); in a
-    /// `write` on PostgreSQL each statement sees what was committed when it began.
+    /// Runs `work`, which must only read, on one snapshot of the database: in a new transaction, or in the transaction that is
+    /// already open. An open transaction is a snapshot on SQLite and in a [`read`](crate::Database::read). In a `write` on
+    /// PostgreSQL it is not: there each statement sees the rows that were committed when the statement started.
     pub fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.is_dirty() {
             return work(self);
@@ -170,8 +170,8 @@ impl DbConnection {
         self.finish(work)
     }
 
-    /// Makes queries of the open transaction fail where PostgreSQL's row-level security would leave rows out. Without
-    /// this, a copy of a table silently lacks the rows that a policy hides.
+    /// Makes queries of the open transaction fail if PostgreSQL's row-level security would hide rows. Without this, a copy of a
+    /// table would silently lack the hidden rows.
     pub(crate) fn refuse_hidden_rows(&mut self) -> Result<()> {
         on_backend!(
             self,
@@ -181,7 +181,7 @@ impl DbConnection {
         Ok(())
     }
 
-    /// Opens a transaction with `sql`, or a savepoint in the one that is open.
+    /// Opens a transaction with `sql`, or a savepoint if a transaction is already open.
     pub(crate) fn begin(&mut self, sql: &str) -> Result<()> {
         on_backend!(self, |c| match AnsiTransactionManager::transaction_manager_status_mut(c) {
             TransactionManagerStatus::Valid(status) if status.transaction_depth().is_none() => {
@@ -192,7 +192,7 @@ impl DbConnection {
         Ok(())
     }
 
-    /// Runs `work` in the transaction that `begin` opened; commits, or rolls back if `work` fails.
+    /// Runs `work` in the transaction that `begin` opened. Commits it, or rolls it back if `work` fails.
     pub(crate) fn finish<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         match work(self) {
             Ok(value) => {
@@ -200,15 +200,14 @@ impl DbConnection {
                 Ok(value)
             }
             Err(error) => {
-                // The first error is the one to report; a connection that cannot roll back is known
-                // as broken from here on.
+                // Report the first error. If the rollback fails, the transaction manager marks the connection as broken.
                 let _ = on_backend!(self, |c| AnsiTransactionManager::rollback_transaction(c));
                 Err(error)
             }
         }
     }
 
-    /// Whether a transaction is open, or was left in a state that nobody knows.
+    /// Returns true if a transaction is open or its state is unknown after an error.
     pub(crate) fn is_dirty(&mut self) -> bool {
         on_backend!(self, |c| match AnsiTransactionManager::transaction_manager_status_mut(c) {
             TransactionManagerStatus::Valid(status) => status.transaction_depth().is_some(),
@@ -217,8 +216,8 @@ impl DbConnection {
     }
 }
 
-/// Lets one transaction at a time look up which rows are known and insert the others: nobody may come between. On SQLite
-/// the transaction itself does.
+/// Takes the ingest lock until the transaction ends, so that no other transaction inserts rows between the lookup of known
+/// rows and the insert of new ones. On SQLite the write transaction itself is such a lock.
 pub(crate) fn lock_ingest(conn: &mut DbConnection) -> Result<()> {
     on_backend!(
         conn,
@@ -228,42 +227,42 @@ pub(crate) fn lock_ingest(conn: &mut DbConnection) -> Result<()> {
     Ok(())
 }
 
-/// A page of a list: at most `limit` rows, beginning behind the row whose key is `after`.
+/// One page of results: up to `limit` rows after the row with key `after` (keyset pagination).
 ///
-/// Pages hold while rows come and go, and a later page costs no more than the first.
+/// Pages stay consistent while rows are inserted and deleted, and a later page costs no more than the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<K> {
-    /// Key of the last row of the page before; `None` is the first page.
+    /// The key of the last row of the previous page; `None` for the first page.
     pub after: Option<K>,
-    /// Most rows to return; none if it is negative.
+    /// The maximum number of rows; a negative limit returns no rows.
     pub limit: i64,
 }
 
 impl<K> Page<K> {
-    /// The first page.
+    /// Returns the first page.
     pub const fn first(limit: i64) -> Self {
         Self { after: None, limit }
     }
 
-    /// The page behind the row with this key.
+    /// Returns the page after the row with this key.
     pub const fn after(key: K, limit: i64) -> Self {
         Self { after: Some(key), limit }
     }
 
-    /// The limit for both engines: a negative one is all rows to SQLite and an error to PostgreSQL.
+    /// Returns the limit for SQL, at least 0. A negative limit would mean all rows to SQLite and an error to PostgreSQL.
     pub(crate) fn at_most(&self) -> i64 {
         self.limit.max(0)
     }
 }
 
-/// What became of rows that were inserted or, where their key was known, updated.
+/// The result of an upsert: rows that were inserted, or updated if their key already existed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Upserted {
-    /// Rows that were not there.
+    /// The number of inserted rows.
     pub new: usize,
-    /// Rows that were there and are changed.
+    /// The number of existing rows that were changed.
     pub updated: usize,
-    /// Rows that were there just so.
+    /// The number of existing rows that already had the given values.
     pub unchanged: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The database: opened once, shared by all threads, read and written through two verbs.
+//! The database handle: opened once, shared by all threads, used through `read` and `write`.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -30,9 +30,9 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     main: Source,
-    /// Where `read` reads, if not there.
+    /// The replica that `read` uses, if there is one.
     replica: Option<Replica>,
-    /// SQLite has one writer at a time.
+    /// The only connection that writes to SQLite; `None` on PostgreSQL.
     #[cfg(feature = "sqlite")]
     writer: Option<Writer>,
     #[cfg(feature = "async")]
@@ -40,14 +40,15 @@ struct Inner {
 }
 
 impl Database {
-    /// Connects, applies pending migrations under a lock, checks the history, and returns.
+    /// Opens a database: connects, checks its migration history, and applies pending migrations under a lock.
     ///
-    /// A SQLite file that is not there is made, readable by its owner only.
+    /// If the SQLite file does not exist, viraldb creates it so that only its owner can read it.
     ///
     /// # Errors
-    /// [`Error::SchemaNewer`] and [`Error::SchemaModified`] if the database is not this program's,
-    /// [`Error::UnsupportedUrl`], [`Error::Unusable`], [`Error::Busy`], [`Error::Io`] if it cannot be
-    /// opened, or the replica that `VIRALDB_READ_URL` names.
+    /// - [`Error::SchemaNewer`] and [`Error::SchemaModified`] if the migrations applied to the database differ from those of
+    ///   this program.
+    /// - [`Error::UnsupportedUrl`], [`Error::Unusable`], [`Error::Disconnected`], [`Error::Busy`] and [`Error::Io`] if viraldb
+    ///   cannot open the database or the replica that `VIRALDB_READ_URL` names.
     ///
     /// ```
     /// # fn main() -> viraldb::Result<()> {
@@ -61,31 +62,33 @@ impl Database {
         Self::open_with(url, &Options::from_environment()?)
     }
 
-    /// [`Database::open`] with options.
+    /// Opens a database with options; see [`Database::open`].
     pub fn open_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
-        let (_made, history) = opener.made(|conn| migrate::prepare(conn, &opener.url))?; // a database in memory is gone with its last connection
+        // Keep this connection open, because an in-memory database disappears when its last connection closes.
+        let (_made, history) = opener.made(|conn| migrate::prepare(conn, &opener.url))?;
         warn_of_transfer(&opener, &history);
         Self::with(opener)
     }
 
-    /// [`Database::open`] for the transfer that the database holds, which need not be told of it.
+    /// Opens the target database of a transfer, without the warning about an unfinished transfer.
     pub(crate) fn open_for_transfer(url: &str) -> Result<Self> {
         let opener = Opener::new(url.parse()?, &Options::default())?;
         let (_made, _) = opener.made(|conn| migrate::prepare(conn, &opener.url))?;
         Self::with(opener)
     }
 
-    /// Connects without changing anything, except that a SQLite file which has lost write-ahead logging gets it back.
+    /// Connects to a database without applying migrations or changing anything else, with one exception: if a SQLite file has
+    /// lost write-ahead logging, viraldb turns it back on.
     ///
     /// # Errors
-    /// [`Error::NotInitialised`] if there is no viraldb database, [`Error::SchemaPending`] if it is
-    /// older than this program, and those of [`Database::open`].
+    /// [`Error::NotInitialised`] if there is no viraldb database, [`Error::SchemaPending`] if migrations are pending, and the
+    /// errors of [`Database::open`].
     pub fn connect(url: &str) -> Result<Self> {
         Self::connect_with(url, &Options::from_environment()?)
     }
 
-    /// [`Database::connect`] with options.
+    /// Connects to a database with options; see [`Database::connect`].
     pub fn connect_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
         let history = opener.history()?;
@@ -93,7 +96,7 @@ impl Database {
             return Err(opener.not_initialised());
         }
         if let Err(error) = history.require_current() {
-            // Those that are pending may have no room.
+            // If tables of another program block the pending migrations, report that instead, because `migrate run` would fail.
             return Err(match error {
                 Error::SchemaPending(_) => opener.no_room().unwrap_or(error),
                 error => error,
@@ -125,12 +128,12 @@ impl Database {
         })))
     }
 
-    /// Where the database is; prints with the password masked.
+    /// Returns the URL of the database. When you print the URL, its password is masked.
     pub fn url(&self) -> &DatabaseUrl {
         &self.0.main.opener().url
     }
 
-    /// The migrations and how far the database is with them.
+    /// Returns the migration history: all migrations, and which of them are applied to the database.
     pub fn history(&self) -> Result<migrate::History> {
         self.0.main.opener().history()
     }
@@ -140,13 +143,14 @@ impl Database {
         &self.0.permits
     }
 
-    /// A connection of its own that only reads.
+    /// Opens a separate read-only connection.
     #[cfg(feature = "sqlite")]
     pub(crate) fn reader(&self) -> Result<DbConnection> {
         self.0.main.opener().reader()
     }
 
-    /// A connection of its own that only reads, to a database in whatever state; `None` if there is no such file.
+    /// Opens a separate read-only connection to a database, whatever its schema version. Returns `None` if the SQLite file does
+    /// not exist.
     pub(crate) fn look_at(url: &str) -> Result<Option<DbConnection>> {
         match Opener::new(url.parse()?, &Options::default())?.reader() {
             Ok(conn) => Ok(Some(conn)),
@@ -155,14 +159,14 @@ impl Database {
         }
     }
 
-    /// The size of SQLite's write-ahead log in bytes; nothing for a database without one.
+    /// Returns the size of SQLite's write-ahead log in bytes, or `None` if the database is not a SQLite file.
     pub(crate) fn wal_bytes(&self) -> Option<u64> {
         let DatabaseUrl::File(path) = self.url() else { return None };
         Some(std::fs::metadata(super::beside(path, "-wal")).map_or(0, |file| file.len()))
     }
 
-    /// Empties SQLite's write-ahead log if nobody reads or writes at this moment, and says whether it did. It waits for
-    /// nobody.
+    /// Empties SQLite's write-ahead log if no other connection is reading or writing, and returns whether it did. Never waits
+    /// for a lock.
     pub(crate) fn empty_wal(&self) -> Result<bool> {
         if self.wal_bytes().is_none_or(|bytes| bytes == 0) {
             return Ok(false);
@@ -175,7 +179,7 @@ impl Database {
             let is_empty = super::on_backend!(
                 &mut conn,
                 sqlite => |c| {
-                    // First without the writer's lock, so that it is held for a moment only.
+                    // Copy most pages without the write lock first, so that the lock is held only briefly.
                     Ok::<_, Error>(Checkpoint::passive(c)?.is_whole() && Checkpoint::truncate(c)?.busy == 0)
                 },
                 postgres => |_c| Ok(false)
@@ -186,23 +190,25 @@ impl Database {
         Ok(false)
     }
 
-    /// An error of a [`session`](Self::session), as [`read`](Self::read) and [`write`](Self::write) give theirs.
+    /// Adds the name of the database to an error from a [`session`](Self::session), as [`read`](Self::read) and
+    /// [`write`](Self::write) do.
     pub(crate) fn explained(&self, error: Error) -> Error {
         self.0.main.opener().explained(error)
     }
 
-    /// How long locks are waited for.
+    /// Returns how long connections wait for a lock.
     #[cfg(feature = "sqlite")]
     pub(crate) fn busy_timeout(&self) -> Duration {
         self.0.main.opener().busy_timeout()
     }
 
-    /// Whether a path is the file of the database, or one that SQLite keeps beside it; nobody may write there.
+    /// Returns true if a path is the database file or one of the files that SQLite keeps next to it. Programs must not write
+    /// other data there.
     pub fn is_own_file(&self, path: &Path) -> bool {
         matches!(self.url(), DatabaseUrl::File(file) if super::files::is_of_database(file, path))
     }
 
-    /// Returns the identities of the files of a SQLite database, so that many paths can be compared with them.
+    /// Returns the identities of the files of a SQLite database, so that the caller can compare many paths with them.
     pub(crate) fn own_files(&self) -> Vec<Identity> {
         match self.url() {
             DatabaseUrl::File(file) => super::files::identities_of_database(file),
@@ -210,17 +216,17 @@ impl Database {
         }
     }
 
-    /// Reads. On SQLite the connection cannot write; on PostgreSQL it is a READ ONLY transaction.
+    /// Runs `work` on a read-only connection. On PostgreSQL, `work` runs in a READ ONLY transaction.
     ///
-    /// On PostgreSQL all statements of `work` see one moment, that of the first; on SQLite each sees what was
-    /// committed when it began. Several that belong together go into [`DbConnection::snapshot`], which gives them
-    /// one moment on either engine.
+    /// On PostgreSQL all statements of `work` see the same snapshot, taken at the first statement. On SQLite each statement
+    /// sees the rows that were committed when the statement started. Use [`DbConnection::snapshot`] for statements that must
+    /// see the same snapshot on either engine.
     ///
-    /// With a replica ([`Options::read_url`]) it reads there, and what was written last may not have come there yet.
+    /// If there is a replica ([`Options::read_url`]), `work` runs there and might not see the latest writes yet.
     ///
     /// # Errors
-    /// Those of `work`, and [`Error::Unusable`] if the replica was promoted meanwhile: its rows go their own way from
-    /// then on. That is noticed within five seconds.
+    /// The errors of `work`, and [`Error::Unusable`] if the replica was promoted, because its rows then differ from those of
+    /// the primary. viraldb notices a promotion within five seconds.
     pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         match &self.0.replica {
             Some(replica) => replica.read(&self.0.main, work),
@@ -228,15 +234,15 @@ impl Database {
         }
     }
 
-    /// [`read`](Self::read), of what was written last: never on a replica.
+    /// Runs `work` like [`read`](Self::read), but never on a replica, so that it sees the latest writes.
     pub fn read_newest<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         self.0.main.read(work)
     }
 
-    /// Writes, in one transaction: IMMEDIATE on SQLite. An error rolls all of it back.
+    /// Runs `work` in one write transaction (IMMEDIATE on SQLite). Commits it, or rolls it back if `work` fails.
     ///
     /// # Errors
-    /// Those of `work`, and `Invalid` on SQLite for a write within a write of the same thread.
+    /// The errors of `work`, and on SQLite `Invalid` if `work` itself calls `write`.
     pub fn write<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
@@ -254,8 +260,9 @@ impl Database {
             .map_err(|error| self.0.main.opener().explained(error))
     }
 
-    /// Returns when the database has answered, for a health check: the server or the file, and the replica if there is
-    /// one. It takes a connection as [`read`](Self::read) does, and no lock.
+    /// Checks that the server or file answers, and the replica if there is one. Use this for health checks.
+    ///
+    /// The check uses a pooled connection, as [`read`](Self::read) does, and takes no lock.
     ///
     /// # Errors
     /// [`Error::Disconnected`], [`Error::Unusable`] or [`Error::Busy`].
@@ -265,10 +272,10 @@ impl Database {
         if self.0.replica.is_some() { self.read(answer) } else { Ok(()) }
     }
 
-    /// The connections to the main server or file, for metrics.
+    /// Returns the number of connections to the main server or file, for metrics.
     ///
-    /// How long queries take is what Diesel's instrumentation tells:
-    /// `diesel::connection::set_default_instrumentation` holds for every connection that is opened afterwards.
+    /// To measure queries, use Diesel's instrumentation: `diesel::connection::set_default_instrumentation` applies to every
+    /// connection that is opened afterward.
     ///
     /// ```
     /// # fn main() -> viraldb::Result<()> {
@@ -283,16 +290,15 @@ impl Database {
         self.0.main.connections()
     }
 
-    /// Closes all connections, of all clones, and returns when they are closed: a SQLite file then has no `-wal` beside
-    /// it unless another program has it open, and may be moved. What is called on the database afterwards fails.
+    /// Closes all connections of this database and its clones, and returns when they are closed. A SQLite database then has no
+    /// `-wal` file and can be moved, unless another program has the database open. Later calls on this database fail.
     ///
-    /// Reads and writes that are under way end first, and on PostgreSQL sessions; on SQLite a [`session`](Self::session)
-    /// keeps its own connection until it is dropped. Without `close`, the connections are closed when the last
-    /// clone is dropped.
+    /// `close` waits for running reads and writes, and on PostgreSQL for sessions. On SQLite a [`session`](Self::session) keeps
+    /// its own connection until it is dropped. Without `close`, the connections are closed when the last clone is dropped.
     ///
     /// # Errors
-    /// [`Error::Busy`] if some are still in use after [`Options::busy_timeout`]. They are closed when they are given back.
-    /// `Invalid` within a write of the same thread.
+    /// [`Error::Busy`] if connections are still in use after [`Options::busy_timeout`]; each of them is closed when it is
+    /// returned. `Invalid` if `close` is called inside a write on the same thread.
     pub fn close(&self) -> Result<()> {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
@@ -306,21 +312,22 @@ impl Database {
             return Ok(());
         }
         let reason = format!(
-            "{in_use} of its connections were in use for too long; they are closed when they are given back"
+            "{in_use} of its connections were in use for too long; they are closed as soon as they are returned"
         );
         Err(Error::Busy { database: self.url().to_string(), reason })
     }
 
-    /// Refuses a write within a write of the same thread.
+    /// Fails if this thread is already inside a write.
     #[cfg(feature = "sqlite")]
     pub(super) fn require_no_write(&self) -> Result<()> {
         self.0.writer.as_ref().map_or(Ok(()), Writer::require_no_write)
     }
 
-    /// A connection of one's own, which reads and writes; each write outside a transaction is one of
-    /// its own, and each read sees what was committed when it began. [`DbConnection::snapshot`] and
-    /// [`DbConnection::atomically`] are its transactions. It is alive when it is handed out; whoever keeps it sees
-    /// it die.
+    /// Returns a dedicated connection for reading and writing.
+    ///
+    /// Outside a transaction each write commits by itself, and each read sees the rows that were committed when the read
+    /// started. Use [`DbConnection::snapshot`] and [`DbConnection::atomically`] for transactions. viraldb checks the connection
+    /// before returning it, but does not replace a connection that is lost later.
     pub fn session(&self) -> Result<Session> {
         if self.0.main.is_closed() {
             return Err(self.0.main.opener().closed());
@@ -338,7 +345,7 @@ impl Database {
     }
 }
 
-/// Who opens a database into which a transfer is under way would take it for whole.
+/// Warns that the database contains an unfinished transfer, because the database would otherwise look complete.
 fn warn_of_transfer(opener: &Opener, history: &migrate::History) {
     if let Some(copied) = history.transferred {
         tracing::warn!("{} {}", opener.url, unfinished::reason(copied, &opener.url));
@@ -351,7 +358,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A connection of one's own; see [`Database::session`]. It is used as a [`DbConnection`].
+/// A dedicated connection; see [`Database::session`]. It dereferences to [`DbConnection`].
 pub struct Session(Held);
 
 enum Held {

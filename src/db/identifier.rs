@@ -1,6 +1,6 @@
-//! Names in SQL.
+//! Quoting of SQL identifiers.
 
-/// Returns a name as an identifier of SQL.
+/// Returns a name as a quoted SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

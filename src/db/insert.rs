@@ -1,4 +1,4 @@
-//! Many rows of one table at once.
+//! Inserts many rows into one table.
 
 use diesel::prelude::*;
 use diesel::query_builder::InsertStatement;
@@ -7,8 +7,9 @@ use diesel::query_dsl::methods::ExecuteDsl;
 use super::{DbConnection, on_backend};
 use crate::error::{Result, ResultExt};
 
-/// Inserts all rows, or none if one of them does not fit, and returns their count: on SQLite one by one, because a
-/// VALUES list of varying length is never kept prepared; on PostgreSQL many with each statement.
+/// Inserts all rows, or none if one of them is rejected, and returns their count. On SQLite rows are inserted one by one,
+/// because a VALUES list of varying length is never cached as a prepared statement. On PostgreSQL each statement inserts many
+/// rows.
 pub(crate) fn insert_many<'a, T, R>(
     conn: &mut DbConnection,
     table: T,
@@ -33,7 +34,7 @@ where
     })
 }
 
-/// What `T` takes on SQLite; anything, if the engine is not compiled in.
+/// A row that can be inserted into `T` on SQLite. Every type is one if SQLite is not compiled in.
 pub(crate) trait OnSqlite<T> {
     #[cfg(feature = "sqlite")]
     fn insert_on_sqlite(self, table: T, conn: &mut SqliteConnection) -> QueryResult<usize>;
@@ -52,7 +53,7 @@ where
 #[cfg(not(feature = "sqlite"))]
 impl<T, R> OnSqlite<T> for R {}
 
-/// What `T` takes on PostgreSQL; anything, if the engine is not compiled in.
+/// Rows that can be inserted into `T` on PostgreSQL. Every type is one if PostgreSQL is not compiled in.
 pub(crate) trait OnPostgres<T> {
     #[cfg(feature = "postgres")]
     fn insert_on_postgres(self, table: T, conn: &mut PgConnection) -> QueryResult<usize>;

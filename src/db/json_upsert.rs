@@ -1,7 +1,7 @@
-//! Rows as JSON documents: the way in for rows whose columns are known only at run time.
+//! Upserts rows given as JSON documents, for rows whose columns are known only at run time.
 //!
-//! One statement takes a whole batch: SQLite takes the documents apart with `json_each`, PostgreSQL with
-//! `jsonb_populate_recordset`, and each column goes in as the type it has there.
+//! One statement stores a whole batch. SQLite splits the documents into rows with `json_each`, PostgreSQL with
+//! `jsonb_populate_recordset`. Each value is converted to the type of its column.
 
 mod given;
 mod ids;
@@ -24,24 +24,24 @@ pub(crate) use self::seen::Seen;
 use super::{DbConnection, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 
-/// What has to be known of a table to take documents into it.
+/// The properties of a table that are needed to store documents in it.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub name: &'static str,
     pub id: Id,
-    /// Columns that name a row when `id` is not given; empty if there are none.
+    /// The columns that identify a row if `id` is not given; empty if there are none.
     pub key: &'static [&'static str],
-    /// Columns that a row keeps once it is there.
+    /// The columns that an upsert does not change in an existing row.
     pub keep: &'static [&'static str],
-    /// Columns that hold JSON.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows
+    /// The columns that contain JSON.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows the types
     pub json: &'static [&'static str],
-    /// Columns that hold a moment.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows
+    /// The columns that contain a timestamp.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows the types
     pub times: &'static [&'static str],
 }
 
-/// Columns of JSON that every row has to give: there `null` is a document as any other, elsewhere it is nothing.
+/// The required JSON columns. In these columns `null` is a JSON value; in all others it means that no value is given.
 const GIVEN: [(&str, &str); 6] = [
     ("channels", "content_filters"),
     ("channels", "metadata_template"),
@@ -51,8 +51,8 @@ const GIVEN: [(&str, &str); 6] = [
     ("transformation_presets", "parameters"),
 ];
 
-/// Tables whose rows need no value at all, and the columns that tell a row with values of its own from one of nothing
-/// but defaults. Every other table has a required column, so a document without values is rejected before it comes here.
+/// The tables without required columns, each with the columns that are NULL in a row that has only default values. Every
+/// other table has a required column, so a document without values is rejected earlier.
 const NOTHING_REQUIRED: [(&str, &[&str]); 2] = [
     ("jobs", &["stage", "theme", "error_message", "metadata"]),
     (
@@ -72,26 +72,26 @@ const NOTHING_REQUIRED: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Whether a value of a document is nothing.
+/// Returns true if a value of a document counts as not given.
 pub(crate) fn is_nothing(table: &str, column: &str, value: &Value) -> bool {
     value.is_null() && !GIVEN.contains(&(table, column))
 }
 
-/// What numbers the rows of a table.
+/// How the rows of a table get their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
-    /// The database counts.
+    /// The database assigns increasing numbers.
     Number,
-    /// We do, with UUIDs of version 7.
+    /// viraldb generates UUIDs of version 7.
     Uuid,
-    /// The table has a key of words and no `id`.
+    /// The table has a text key and no `id`.
     Key,
 }
 
-/// A struct of new rows that serde can read from a document of its columns.
+/// A struct for new rows that serde can deserialize from a document of its columns.
 pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     const TABLE: Table;
-    /// Columns whose text serde does not show.
+    /// The encrypted columns, whose text serde does not serialize.
     const SEALED: &'static [&'static str] = &[];
 
     /// Inserts or updates documents of this table; see [`upsert`].
@@ -104,16 +104,16 @@ pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
     }
 }
 
-/// A row as a document.
+/// Converts a row to a document.
 pub fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(row) {
         Ok(Value::Object(document)) => Ok(document),
-        Ok(other) => Err(Error::invalid(other.to_string(), "is no row")),
+        Ok(other) => Err(Error::invalid(other.to_string(), "is not a row")),
         Err(error) => Err(Error::other(error)),
     }
 }
 
-/// Columns of any table that hold text of any length and have an index.
+/// The indexed text columns of all tables whose length no constraint limits.
 const INDEXED: [&str; 9] = [
     "external_id",
     "key",
@@ -126,14 +126,16 @@ const INDEXED: [&str; 9] = [
     "youtube_video_id",
 ];
 
-/// Inserts documents, or updates the rows whose key they give. A document without a key is inserted
-/// unless a row stands there that is the same in every column the document gives. A document without values is inserted
-/// with the defaults of its columns, unless a row without values of its own is there.
+/// Inserts documents, or updates the rows with the same key.
 ///
-/// All documents must be valid for the table; `null` is the same as nothing, but for [`GIVEN`]. On PostgreSQL whoever calls holds the
-/// lock of ingest: rows are written in the order given, and another's may be the reverse.
+/// - A document without a key is inserted, unless a row exists that has the same values in all columns of the document.
+/// - A document without values is inserted with the defaults of its columns, unless a row with only default values exists.
+/// - A `null` counts as not given, except in the columns of [`GIVEN`].
 ///
-/// It works within the transaction that is open, which has to be rolled back if this fails.
+/// All documents must be valid for the table. On PostgreSQL the caller must hold the ingest lock: rows are written in the order
+/// given, and another transaction that writes them in another order would cause a deadlock.
+///
+/// This runs in the open transaction, which the caller must roll back on an error.
 pub(crate) fn upsert(
     conn: &mut DbConnection,
     table: &Table,
@@ -150,7 +152,7 @@ pub(crate) fn upsert(
     for row in &rows {
         by_columns.entry(columns_of(table, row)).or_default().push(row);
     }
-    // A fixed order, so that two writers do not wait for each other.
+    // Write the groups in a fixed order, so that two writers do not deadlock.
     let mut groups: Vec<_> = by_columns.into_iter().collect();
     groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let mut all = Upserted::default();
@@ -166,11 +168,11 @@ pub(crate) fn upsert(
     Ok(all)
 }
 
-/// The one document without values that [`distinct`] has left, as a row of defaults.
+/// Inserts a row with only default values, for the one document without values that [`distinct`] has kept.
 fn insert_defaults(conn: &mut DbConnection, table: &Table) -> Result<Upserted> {
     let Table { name, .. } = table;
     let Some((_, columns)) = NOTHING_REQUIRED.iter().find(|(known, _)| known == name) else {
-        return Err(Error::invalid("the row", "has no value")); // never stored as if it had some
+        return Err(Error::invalid("the row", "has no values")); // such a table has required columns
     };
     let nothing: Vec<String> = columns.iter().map(|c| format!("\"{c}\" IS NULL")).collect();
     let first = columns.first().copied().unwrap_or_default();
@@ -182,7 +184,7 @@ fn insert_defaults(conn: &mut DbConnection, table: &Table) -> Result<Upserted> {
     Ok(Upserted { new, updated: 0, unchanged: 1 - new })
 }
 
-/// Documents that give the same columns, in one statement.
+/// Stores documents that give the same columns, with one statement.
 fn upsert_alike(
     conn: &mut DbConnection,
     table: &Table,
@@ -213,7 +215,7 @@ fn upsert_alike(
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
         columns.iter().map(|c| form(c)).collect::<Vec<_>>().join(glue)
     };
-    // PostgreSQL takes a document that is null for nothing.
+    // PostgreSQL converts a JSON null to an SQL NULL, so put the JSON null back into required JSON columns.
     let new = |c: &str| {
         if GIVEN.contains(&(name, c)) {
             format!("coalesce(new.\"{c}\", 'null')")
@@ -221,7 +223,7 @@ fn upsert_alike(
             format!("new.\"{c}\"")
         }
     };
-    // None of them is NULL, and an index or a hash finds what is equal.
+    // Use `=`: no given value is NULL, and `=` can use an index or a hash.
     let same = |c: &str| format!("old.\"{c}\" = {}", new(c));
 
     let mut known = 0;
@@ -277,7 +279,7 @@ fn upsert_alike(
     Ok(Upserted { new, updated, unchanged: count - new - updated })
 }
 
-/// The columns that a document gives, in order.
+/// Returns the columns that a document gives, sorted.
 fn columns_of<'r>(table: &Table, row: &'r Map<String, Value>) -> Vec<&'r str> {
     let mut columns: Vec<&str> =
         row.iter().filter(|(k, v)| !is_nothing(table.name, k, v)).map(|(k, _)| &**k).collect();
@@ -285,7 +287,7 @@ fn columns_of<'r>(table: &Table, row: &'r Map<String, Value>) -> Vec<&'r str> {
     columns
 }
 
-/// The columns that name the row of a document which gives these columns; none if nothing names it.
+/// Returns the columns that identify the row of a document which gives these columns, or none if the document has no key.
 fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
     match columns {
         columns if columns.contains(&"id") => &["id"],
@@ -294,8 +296,8 @@ fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
     }
 }
 
-/// The documents, those of one row as one: the last one counts, but for what a row keeps once it is there,
-/// and gives what it does not say from those before.
+/// Merges the documents of the same row into one. Later values replace earlier ones, except in the columns of
+/// [`Table::keep`], where the first value is kept.
 fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
     let mut places = HashMap::with_capacity(rows.len());
     let mut distinct: Vec<Cow<'r, Map<String, Value>>> = Vec::with_capacity(rows.len());
@@ -336,7 +338,7 @@ fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, given: &Given
     Ok(usize::try_from(row.count).unwrap_or_default())
 }
 
-/// Moves PostgreSQL's sequence past ids that were given, never back; SQLite does so by itself.
+/// Advances PostgreSQL's sequence past the ids that were given; it never moves back. SQLite does this by itself.
 fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
     on_backend!(
         conn,
@@ -353,7 +355,7 @@ fn count_past_ids(conn: &mut DbConnection, table: &Table) -> Result<()> {
     .map(drop)
 }
 
-/// A value as text: nothing for null, JSON for what is nested.
+/// Returns a value as the text of a table cell: empty for null, JSON for arrays and objects.
 pub fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -362,8 +364,8 @@ pub fn cell(value: Option<&Value>) -> String {
     }
 }
 
-/// The names of a row's columns, also when there is no row: serde's derive tells them to whoever asks
-/// it to read the struct.
+/// Returns the column names of a row type, without a row. serde's derived code passes the field names to any deserializer
+/// that is asked for the struct.
 pub fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     struct Ask<'a>(&'a mut &'static [&'static str]);
 
@@ -391,7 +393,7 @@ pub fn columns<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     }
 
     let mut names: &'static [&'static str] = &[];
-    // It always fails, having told the names.
+    // This always fails, but sets the names first.
     let _ = T::deserialize(Ask(&mut names)).is_ok();
     names
 }

@@ -1,7 +1,7 @@
-//! Waiting for notifications of PostgreSQL without asking again and again.
+//! Waits for PostgreSQL notifications without polling.
 //!
-//! Diesel hands out notifications that have arrived, but shows no socket to wait on; so this is a
-//! connection of its own, through the same libpq.
+//! Diesel returns notifications that have arrived, but does not expose the socket to wait on. So this opens a separate
+//! connection with the same libpq.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
@@ -17,36 +17,36 @@ use crate::{Error, Result};
 /// A connection that listens on one channel.
 pub(crate) struct Listener {
     conn: NonNull<PGconn>,
-    /// For its secrets, which no message may quote.
+    /// Needed to remove the URL's secrets from messages.
     url: String,
 }
 
-// SAFETY: libpq lets a connection be used from any thread, by one at a time; `wait` takes `&mut self`.
+// SAFETY: libpq allows a connection to be used from any thread, but by only one thread at a time; `wait` takes `&mut self`.
 #[allow(unsafe_code)]
 unsafe impl Send for Listener {}
 
 #[allow(unsafe_code)]
 impl Listener {
-    /// Connects and listens. `channel` is a word of ours: the name of the channel in `public`, and the beginning of its
-    /// name in another schema.
+    /// Connects and listens. `channel` is a constant of viraldb: the name of the channel in `public`, and the prefix of its
+    /// name in any other schema. It must be a plain SQL identifier.
     pub(crate) fn open(url: &str, channel: &str) -> Result<Self> {
         let no_text = |error: std::ffi::NulError| unusable(error.to_string());
         let text = CString::new(postgres::with_settings(url)).map_err(no_text)?;
-        // Only the server knows its hash. What it makes of it is a word again: letters, digits and _.
+        // Only the server can compute the hash in the channel name. The name contains only letters, digits and _.
         let own = super::migrate::channel_of(channel, "current_schema()::pg_catalog.text");
         let ask = format!("SELECT CASE current_schema() WHEN 'public' THEN '{channel}' ELSE {own} END");
         let ask = CString::new(ask).map_err(no_text)?;
-        // SAFETY: the text ends in NUL and lives through the call; NULL means that memory was short.
+        // SAFETY: the text ends in NUL and outlives the call. The result is NULL if memory is exhausted.
         let conn = unsafe { pq_sys::PQconnectdb(text.as_ptr()) };
         if !conn.is_null() {
-            // SAFETY: the connection is open, and the function needs no data of ours.
+            // SAFETY: the connection is open, and the callback needs no data.
             unsafe {
                 pq_sys::PQsetNoticeProcessor(conn, Some(super::notices::log_notice), std::ptr::null_mut())
             };
         }
         let listener = NonNull::new(conn)
             .map(|conn| Self { conn, url: url.to_owned() })
-            .ok_or_else(|| unusable("no memory".to_owned()))?;
+            .ok_or_else(|| unusable("out of memory".to_owned()))?;
         // SAFETY: the connection is open until `listener` is dropped.
         if unsafe { pq_sys::PQstatus(conn) } != ConnStatusType::CONNECTION_OK {
             return Err(listener.lost());
@@ -56,10 +56,10 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Runs a statement and returns its first value; an empty text if it has none.
+    /// Runs a statement and returns its first value, or an empty string if the statement returns no rows.
     fn ask(&self, statement: &CStr) -> Result<String> {
-        // SAFETY: the connection is open, the text lives through the call, the value is copied, and the result is cleared
-        // once, after its last use.
+        // SAFETY: the connection is open, the text outlives the call, the value is copied, and the result is cleared once,
+        // after its last use.
         let value = unsafe {
             let result = pq_sys::PQexec(self.conn.as_ptr(), statement.as_ptr());
             let value = match pq_sys::PQresultStatus(result) {
@@ -75,12 +75,12 @@ impl Listener {
         value.ok_or_else(|| self.lost())
     }
 
-    /// Waits until a notification has come, at most for so long; says whether one has.
+    /// Waits for a notification, at most for `timeout`. Returns true if one arrived.
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<bool> {
         if self.has_come()? {
             return Ok(true);
         }
-        // SAFETY: the connection is open, and its socket stays so until `self` is dropped.
+        // SAFETY: the connection is open, and its socket stays open until `self` is dropped.
         let socket = unsafe {
             let socket = pq_sys::PQsocket(self.conn.as_ptr());
             if socket < 0 {
@@ -96,7 +96,7 @@ impl Listener {
         }
     }
 
-    /// Takes what has arrived.
+    /// Consumes the notifications that have arrived. Returns true if there were any.
     fn has_come(&mut self) -> Result<bool> {
         let mut has_come = false;
         // SAFETY: the connection is open; each notification is freed once, after its last use.
@@ -112,9 +112,9 @@ impl Listener {
         Ok(has_come)
     }
 
-    /// What libpq said last.
+    /// Returns the last error of libpq.
     fn lost(&self) -> Error {
-        // SAFETY: libpq gives text that ends in NUL and lives as long as the connection is left alone.
+        // SAFETY: libpq returns a text that ends in NUL and stays valid until the connection is used again.
         let message = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.conn.as_ptr())) };
         postgres::no_connection(&self.url, &message.to_string_lossy())
     }

@@ -1,4 +1,4 @@
-//! Connections, transactions, migrations: all that knows which engine it is on.
+//! Connections, transactions and migrations: all code that depends on the database engine.
 
 #[cfg(feature = "async")]
 mod async_database;
@@ -7,7 +7,7 @@ mod bulk;
 pub(crate) mod catalog;
 mod children;
 pub(crate) mod clock;
-#[allow(missing_docs)] // Diesel's derive makes public items without docs
+#[allow(missing_docs)] // Diesel's derive generates public items without docs
 mod connection;
 mod database;
 pub(crate) mod files;
@@ -56,5 +56,5 @@ pub use pool::Connections;
 pub(crate) use url::schema;
 pub use url::{DatabaseUrl, database_url};
 
-/// How many ids a query looks for at once: SQLite binds 32,766 values at most.
+/// The maximum number of ids in one query. SQLite binds at most 32,766 values.
 pub(crate) const IDS: usize = 30_000;

@@ -1,5 +1,4 @@
-//! What a PostgreSQL server says beside its answers: it goes into the log. libpq would print it on stderr, which belongs
-//! to the program.
+//! Logs the notices of PostgreSQL servers. Without this, libpq would print them on the stderr of the program.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_void};
@@ -7,24 +6,24 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::quote::one_line;
 
-/// Logs a notice; for `PQsetNoticeProcessor`.
+/// Logs a notice; the callback for `PQsetNoticeProcessor`.
 #[allow(unsafe_code)]
 pub(super) unsafe extern "C" fn log_notice(_: *mut c_void, message: *const c_char) {
     if message.is_null() {
         return;
     }
-    // SAFETY: libpq passes text that ends in NUL and lives through the call.
+    // SAFETY: libpq passes a text that ends in NUL and outlives the call.
     let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
     tracing::info!("the server says: {}", one_line(&message));
 }
 
-/// Notices that were logged as warnings.
+/// The notices that were already logged as warnings.
 static LOGGED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
-/// Most that are remembered.
+/// The maximum number of remembered notices.
 const MOST: usize = 100;
 
-/// Logs what libpq would have printed while it connects; each connection says the same, and it is a warning once.
+/// Logs what libpq prints while it connects. Each connection gets the same notices, so only the first one is a warning.
 fn log_printed(text: &str) {
     let text = one_line(text);
     let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,11 +35,11 @@ fn log_printed(text: &str) {
     }
 }
 
-/// Has what C libraries write on their stderr logged, for the rest of the process.
+/// Redirects C's `stderr` to the log, for the rest of the process.
 ///
-/// A connection's notices can be handled once it is open. What the server says before that, such as that the library
-/// which sorts text has changed, libpq prints on C's `stderr`, and there is no other way to get at it. Rust's stderr is
-/// another, and stays as it is.
+/// A notice callback can be set only after a connection is open. libpq prints earlier notices on C's `stderr`, such as a
+/// warning that the collation library has changed, and offers no other way to receive them. Rust's stderr is a separate
+/// stream and does not change.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 pub fn catch_printed() {
@@ -62,18 +61,18 @@ pub fn catch_printed() {
     }
 
     unsafe extern "C" fn write(_: *mut c_void, text: *const c_char, size: usize) -> isize {
-        // SAFETY: glibc passes `size` bytes that live through the call.
+        // SAFETY: glibc passes `size` bytes that outlive the call.
         let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), size) };
         log_printed(&String::from_utf8_lossy(bytes));
         isize::try_from(size).unwrap_or(isize::MAX)
     }
 
-    /// `_IONBF`: what is printed at once comes at once, also if it is several lines.
+    /// `_IONBF`: text that is printed with one call arrives in one call, even if it has several lines.
     const UNBUFFERED: i32 = 2;
 
     let functions = Functions { read: null_mut(), write, seek: null_mut(), close: null_mut() };
-    // SAFETY: the command calls this once, before it starts a thread or opens a connection; the stream lives as long as
-    // the process, and nothing of ours uses C's stderr.
+    // SAFETY: the command calls this once, before it starts a thread or opens a connection. The stream lives as long as the
+    // process, and viraldb itself does not use C's stderr.
     unsafe {
         let stream = fopencookie(null_mut(), c"w".as_ptr(), functions);
         if !stream.is_null() && setvbuf(stream, null_mut(), UNBUFFERED, 0) == 0 {
@@ -82,6 +81,6 @@ pub fn catch_printed() {
     }
 }
 
-/// Elsewhere libpq prints.
+/// Does nothing: on other platforms libpq prints on stderr.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn catch_printed() {}

@@ -1,4 +1,4 @@
-//! How connections to one database are opened, for the pool and for ourselves.
+//! Opens connections to a database, for the pool and for viraldb's own use.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::sqlite::{self, Access, Place};
 use super::{DatabaseUrl, DbConnection};
 use crate::{Error, Result};
 
-/// Opens connections to one database, for the pool and for ourselves.
+/// Opens connections to one database, for the pool and for viraldb's own use.
 #[derive(Clone)]
 pub(crate) struct Opener {
     pub(crate) url: DatabaseUrl,
@@ -38,7 +38,7 @@ impl Opener {
             _ => {}
         }
         if options.connections == 0 {
-            return Err(Error::invalid("connections", "is 0; at least one is needed"));
+            return Err(Error::invalid("connections", "must be at least 1, got 0"));
         }
         let busy_timeout = in_range(options.busy_timeout);
         Ok(Self {
@@ -52,13 +52,13 @@ impl Opener {
         })
     }
 
-    /// How long a lock is waited for.
+    /// Returns how long connections wait for a lock.
     pub(crate) const fn busy_timeout(&self) -> Duration {
         self.options.busy_timeout
     }
 
-    /// Runs `work` on a connection for the one who migrates, and returns both. A SQLite file that is not
-    /// there is made, and is gone again if `work` fails before anything is in it.
+    /// Runs `work` on a connection for migrations and returns the connection with the result. If the SQLite file does not
+    /// exist, it is created; it is deleted again if `work` fails and leaves it without a migration.
     pub(crate) fn made<T>(
         &self,
         work: impl FnOnce(&mut DbConnection) -> Result<T>,
@@ -68,7 +68,7 @@ impl Opener {
         if let DatabaseUrl::File(path) = &self.url {
             let is_new = sqlite::create(path)?;
             let result = self.in_wal().and_then(done);
-            // A lock shows that somebody else uses the file by now.
+            // If the file is locked, another program already uses it, so keep it.
             if is_new
                 && matches!(&result, Err(error) if !matches!(error, Error::Busy { .. }))
                 && !self.history().is_ok_and(|history| history.is_initialised())
@@ -80,8 +80,8 @@ impl Opener {
         self.for_migration().and_then(done).map_err(|error| self.explained(error))
     }
 
-    /// A connection that writes, to a file with write-ahead logging from now on. A file of another program, in which
-    /// ours have no room, stays as it is.
+    /// Opens a write connection and turns on write-ahead logging. If the file has conflicting tables of another program, this
+    /// fails before it changes the file.
     #[cfg(feature = "sqlite")]
     fn in_wal(&self) -> Result<DbConnection> {
         let mut conn = self.unchanged(Access::Write)?;
@@ -94,31 +94,33 @@ impl Opener {
         Ok(conn)
     }
 
-    /// The migrations and how far this database is with them. Writes nothing.
+    /// Returns the migrations and which of them are applied to this database. Writes nothing.
     pub(crate) fn history(&self) -> Result<History> {
         let mut conn = self.reader()?;
         History::read(&mut conn).map_err(|error| self.explained(error))
     }
 
-    /// Why a database without a migration of ours is none of viraldb's: nothing is in it, or somebody else's tables, among
-    /// which ours have no room.
+    /// Returns the error for a database without viraldb's migrations: it contains conflicting tables of another program, or it
+    /// is not initialized.
     pub(crate) fn not_initialised(&self) -> Error {
         self.no_room().unwrap_or_else(|| Error::NotInitialised(self.url.to_string()))
     }
 
-    /// What keeps pending migrations from being applied, if it is somebody else's tables, or that they cannot be looked at.
+    /// Returns the error that would stop pending migrations: tables of another program have the same names, or the tables
+    /// cannot be read. Returns `None` if there is no conflict.
     pub(crate) fn no_room(&self) -> Option<Error> {
         let room = self.reader().and_then(|mut conn| room::require_names(&mut conn));
         room.err().map(|error| self.explained(error))
     }
 
-    /// The error of a database that this program has closed.
+    /// Returns the error for a database that this program has closed.
     pub(super) fn closed(&self) -> Error {
         let reason = "was closed by this program; open it again".to_owned();
         Error::Unusable { database: self.url.to_string(), reason }
     }
 
-    /// A connection that only reads, as far as the engine can hold it to that.
+    /// Opens a connection for reading. SQLite enforces that it is read-only; PostgreSQL does so only within a READ ONLY
+    /// transaction.
     pub(crate) fn reader(&self) -> Result<DbConnection> {
         #[cfg(feature = "sqlite")]
         if !matches!(self.url, DatabaseUrl::Postgres(_)) {
@@ -127,7 +129,7 @@ impl Opener {
         self.for_migration()
     }
 
-    /// A connection outside the pool, for the one who migrates.
+    /// Opens a connection outside the pool, for migrations.
     pub(crate) fn for_migration(&self) -> Result<DbConnection> {
         match &self.url {
             #[cfg(feature = "postgres")]
@@ -137,22 +139,22 @@ impl Opener {
             #[cfg(feature = "sqlite")]
             _ => self.establish(Access::Write),
             #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-            #[allow(unreachable_patterns)] // `new` let only the compiled engine through
+            #[allow(unreachable_patterns)] // `new` has already rejected the other engine
             _ => Err(Error::UnsupportedUrl {
                 url: self.url.to_string(),
-                reason: "is of another engine".to_owned(),
+                reason: "this viraldb was built without its database engine".to_owned(),
             }),
         }
     }
 
-    /// A connection to a SQLite file that waits for no lock.
+    /// Opens a connection to a SQLite file that does not wait for locks.
     #[cfg(feature = "sqlite")]
     pub(super) fn impatient(&self) -> Result<DbConnection> {
         let options = Options { busy_timeout: Duration::from_millis(1), ..self.options.clone() };
         Self { options, ..self.clone() }.establish(Access::Write)
     }
 
-    /// A connection. One that writes sets write-ahead logging again if the file has lost it.
+    /// Opens a connection. A write connection turns on write-ahead logging again if the file has lost it.
     #[cfg(feature = "sqlite")]
     pub(super) fn establish(&self, access: Access) -> Result<DbConnection> {
         let mut conn = self.unchanged(access)?;
@@ -164,7 +166,7 @@ impl Opener {
         Ok(conn)
     }
 
-    /// A connection to a file that stays in its journal mode.
+    /// Opens a connection without changing the journal mode of the file.
     #[cfg(feature = "sqlite")]
     fn unchanged(&self, access: Access) -> Result<DbConnection> {
         if let Place::File(path) = &self.place {
@@ -175,7 +177,7 @@ impl Opener {
             .map_err(|error| self.explained(error))
     }
 
-    /// Names the database, and who holds it when it is locked.
+    /// Adds the name of the database to an error, and for a locked SQLite file the programs that have it open.
     pub(crate) fn explained(&self, error: Error) -> Error {
         #[cfg(feature = "sqlite")]
         if let (Error::Busy { database, .. }, DatabaseUrl::File(path)) = (&error, &self.url)
@@ -186,18 +188,18 @@ impl Opener {
         error.in_database(&self.url)
     }
 
-    /// Who to look for when a file stays locked.
+    /// Returns the error for a locked file, with the programs that have it open.
     #[cfg(feature = "sqlite")]
     fn busy(&self, path: &std::path::Path) -> Error {
         let holders = sqlite::holders(path);
         let who = match holders.as_slice() {
-            [] => format!("`fuser -v {}` names who has it open", path.display()),
+            [] => format!("find it with `fuser -v {}`", path.display()),
             holders => format!("open in {}", holders.join(", ")),
         };
         Error::Busy {
             database: path.display().to_string(),
             reason: format!(
-                "another program held its write lock for {:?}; {who}; wait longer with --wait TIME, or \
+                "another program held the write lock for {:?}; {who}; wait longer with --wait TIME, or \
                  Options::busy_timeout",
                 self.options.busy_timeout
             ),

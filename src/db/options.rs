@@ -1,4 +1,4 @@
-//! How a database is opened.
+//! The options for opening a database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use crate::Result;
 use crate::environment::{self, DotEnv};
 
-/// How a database is opened; [`Options::from_environment`] is what [`Database::open`](crate::Database::open) uses.
+/// The options for opening a database. [`Database::open`](crate::Database::open) uses [`Options::from_environment`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Most connections at a time: readers on SQLite, all on PostgreSQL. At least 1; 8 unless told.
+    /// The maximum number of open connections: readers on SQLite, all connections on PostgreSQL. At least 1; the default is 8.
     pub connections: u32,
-    /// How long to wait for another program's lock, and for a free connection: SQLite's write lock, and PostgreSQL's
-    /// `lock_timeout` in `read` and `write`. From 1 millisecond to 24 days; a shorter or longer time counts as these.
-    /// 5 seconds unless told. The command sets it with `--wait`.
+    /// How long to wait for a free connection and for locks of other programs: SQLite's write lock, and on PostgreSQL the
+    /// `lock_timeout` in `read` and `write`. Times outside 1 millisecond to 24 days are clamped to this range. The default is
+    /// 5 seconds. The command line sets it with `--wait`.
     pub busy_timeout: Duration,
-    /// Where [`Database::read`](crate::Database::read) reads on PostgreSQL: a streaming replica of the same server, which may be a moment
-    /// behind, or that server itself. SQLite has none, and takes no notice. `None` unless told.
+    /// The URL that [`Database::read`](crate::Database::read) uses on PostgreSQL: a streaming replica of the same server, which
+    /// may lag slightly, or that server itself. Ignored on SQLite. The default is `None`.
     pub read_url: Option<String>,
 }
 
 impl Options {
-    /// As usual, with the `read_url` that `VIRALDB_READ_URL` names in the environment, or in a `.env` file here or
-    /// above.
+    /// Returns the default options, with `read_url` set from `VIRALDB_READ_URL` in the environment, or in a `.env` file in the
+    /// current folder or a parent folder.
     ///
     /// # Errors
-    /// `Invalid` for a `.env` that cannot be read.
+    /// `Invalid` if the `.env` file cannot be read.
     pub fn from_environment() -> Result<Self> {
         let read_url = match environment::variable(READ_URL)? {
             Some(url) => Some(url),
@@ -35,7 +35,7 @@ impl Options {
     }
 }
 
-/// The variable that names the replica.
+/// The environment variable with the URL of the replica.
 pub(super) const READ_URL: &str = "VIRALDB_READ_URL";
 
 impl Default for Options {
@@ -44,21 +44,21 @@ impl Default for Options {
     }
 }
 
-/// What `default_busy_timeout` returns, in milliseconds.
+/// The value of `default_busy_timeout` in milliseconds.
 static BUSY_TIMEOUT: AtomicU64 = AtomicU64::new(5_000);
 
-/// How long a lock is waited for where `Options::busy_timeout` does not say: 5 seconds, or as long as the command was
-/// told with `--wait`.
+/// Returns the default of `Options::busy_timeout`: 5 seconds, or the value of the command's `--wait`.
 pub(crate) fn default_busy_timeout() -> Duration {
     Duration::from_millis(BUSY_TIMEOUT.load(Ordering::Relaxed))
 }
 
-/// Changes the default of `Options::busy_timeout` for the whole process, from 1 millisecond to 24 days. Only the command line does.
+/// Sets the default of `Options::busy_timeout` for the whole process, from 1 millisecond to 24 days. Only the command line uses
+/// this.
 pub fn set_default_busy_timeout(wait: Duration) {
     BUSY_TIMEOUT.store(in_range(wait).as_millis() as u64, Ordering::Relaxed);
 }
 
-/// PostgreSQL takes its lock_timeout as an int of milliseconds, and 0 as for ever.
+/// Clamps a timeout to the range of PostgreSQL's lock_timeout: an int of milliseconds, where 0 would mean no timeout.
 pub(super) fn in_range(wait: Duration) -> Duration {
     wait.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64))
 }

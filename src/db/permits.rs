@@ -1,10 +1,10 @@
-//! How many threads of an async program work on the database at once.
+//! Limits how many threads of an async program use the database concurrently.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Who may have a thread: as many as find a connection.
+/// The permits for threads: one for each connection, so that no thread waits for a connection.
 pub(super) struct Permits {
     pub(super) reads: Arc<Semaphore>,
     pub(super) writes: Arc<Semaphore>,
@@ -12,8 +12,8 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// On PostgreSQL all share the pool. On SQLite writers have one connection beside it, and what runs
-    /// with the whole database may wait for either, so it takes no reader's turn meanwhile.
+    /// Creates the permits. On PostgreSQL all calls share the connections of the pool. On SQLite writers share one separate
+    /// connection. There `run` has its own permits: its closure may wait for the writer, and should not block readers then.
     pub(super) fn new(connections: u32, one_writer: bool) -> Self {
         let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let all = permits(connections as usize);

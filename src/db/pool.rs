@@ -1,8 +1,8 @@
-//! A pool of connections without threads of its own.
+//! A connection pool without background threads.
 //!
-//! The thread that asks for a connection opens it, and the thread that drops the pool closes what is left. When a call
-//! has returned, nothing is still being opened or closed: on SQLite, closing the last connection removes the
-//! write-ahead log, so a caller may look at the folder or move the file at once.
+//! The thread that asks for a connection opens it, and the thread that drops the pool closes the remaining ones. So when a call
+//! returns, no connection is still being opened or closed. On SQLite, closing the last connection removes the write-ahead log,
+//! so the caller can inspect the folder or move the file immediately.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,39 +12,39 @@ use super::opener::Opener;
 use super::{DatabaseUrl, DbConnection};
 use crate::{Error, Result};
 
-/// The pause after a connection could not be opened. It doubles up to [`LONGEST_PAUSE`].
+/// The pause after a failed attempt to open a connection. It doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
-/// How long connections that cannot be opened are tried again, however long locks are waited for: a server that is
-/// down is reported soon.
+/// How long to keep trying to open a connection, even if `busy_timeout` is longer, so that a server that is down is reported
+/// soon.
 const LONGEST_TRY: Duration = Duration::from_secs(5);
 
 /// Up to `Options::connections` connections to one database, opened when they are needed.
 pub(super) struct Pool {
     pub(super) opener: Opener,
     state: Mutex<State>,
-    /// Signaled when a connection came back or was closed.
+    /// Signaled when a connection was returned or closed.
     changed: Condvar,
 }
 
-/// The connections that a [`Database`](super::Database) lends, at one moment. On SQLite these are the readers: the one
-/// that writes is apart.
+/// The number of connections in the pool of a [`Database`](super::Database). On SQLite these are the readers; the write
+/// connection is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connections {
-    /// Most that are open at a time: `Options::connections`.
+    /// The maximum number of open connections: `Options::connections`.
     pub most: u32,
-    /// Those that are open or being opened.
+    /// The connections that are open or being opened.
     pub open: u32,
-    /// Those of them that nobody uses.
+    /// The open connections that are not in use.
     pub idle: u32,
 }
 
 #[derive(Default)]
 struct State {
     idle: Vec<DbConnection>,
-    /// Connections that are open or being opened, idle ones included.
+    /// The connections that are open or being opened, including idle ones.
     open: u32,
     is_closed: bool,
 }
@@ -54,7 +54,7 @@ impl Pool {
         Arc::new(Self { opener, state: Mutex::default(), changed: Condvar::new() })
     }
 
-    /// The maximum number of open connections.
+    /// Returns the maximum number of open connections.
     pub(super) const fn size(&self) -> u32 {
         self.opener.options.connections
     }
@@ -63,7 +63,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an idle connection, or opens one, or waits for one to come back.
+    /// Takes an idle connection, opens one, or waits until one is returned.
     ///
     /// # Errors
     /// After `Options::busy_timeout`: `Busy` if all are in use. After that or after 5 seconds, whichever is shorter: the
@@ -89,7 +89,7 @@ impl Pool {
                 match self.opener.reader() {
                     Ok(conn) => return Ok(self.lend(conn)),
                     Err(error) if self.is_worth_retrying() => {
-                        tracing::warn!("a connection could not be opened: {error}");
+                        tracing::warn!("cannot open a connection, trying again: {error}");
                         failed = Some(error);
                     }
                     Err(error) => {
@@ -113,7 +113,7 @@ impl Pool {
         Pooled { conn: Some(conn), is_broken: false, pool: Arc::clone(self) }
     }
 
-    /// A server may be restarting. SQLite has waited for its locks already when it reports an error.
+    /// Returns true for a server, which may be restarting. SQLite has already waited for its locks when it reports an error.
     const fn is_worth_retrying(&self) -> bool {
         matches!(self.opener.url, DatabaseUrl::Postgres(_))
     }
@@ -121,11 +121,14 @@ impl Pool {
     fn all_in_use(&self) -> Error {
         Error::Busy {
             database: self.opener.url.to_string(),
-            reason: format!("all {} connections were in use for too long", self.size()),
+            reason: match self.size() {
+                1 => "its only connection was in use for too long".to_owned(),
+                size => format!("all {size} connections were in use for too long"),
+            },
         }
     }
 
-    /// The connections as they are now.
+    /// Returns the current number of connections.
     pub(super) fn connections(&self) -> Connections {
         let state = self.state();
         Connections {
@@ -139,8 +142,8 @@ impl Pool {
         self.state().is_closed
     }
 
-    /// Closes the connections, and lends none from now on. Waits for those that are lent, at most so long; each of them
-    /// is closed when it comes back. Returns how many are still lent.
+    /// Closes the idle connections and lends no more. Waits up to `wait` for the connections in use, each of which is closed
+    /// when it is returned. Returns how many are still in use.
     pub(super) fn close(&self, wait: Duration) -> u32 {
         let deadline = Instant::now() + wait;
         let mut state = self.state();
@@ -160,14 +163,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for the next caller. `None` is one that was closed.
+    /// Returns a connection to the pool. `None` stands for a connection that was closed.
     fn put_back(&self, conn: Option<DbConnection>) {
         let mut state = self.state();
         match conn {
             Some(conn) if !state.is_closed => state.idle.push(conn),
             last => {
                 drop(state);
-                drop(last); // before anybody is told that it is closed
+                drop(last); // close it before other threads are notified
                 state = self.state();
                 state.open -= 1;
             }
@@ -178,16 +181,16 @@ impl Pool {
     }
 }
 
-/// A connection taken from the pool. It goes back when it is dropped.
+/// A connection taken from the pool. It returns to the pool when it is dropped.
 pub(super) struct Pooled {
-    /// Empty only while it is dropped.
+    /// `None` only during the drop.
     conn: Option<DbConnection>,
     is_broken: bool,
     pool: Arc<Pool>,
 }
 
 impl Pooled {
-    /// Commits what `work` did in the open transaction, or rolls it back if `work` fails.
+    /// Runs `work` in the open transaction. Commits it, or rolls it back if `work` fails.
     pub(super) fn finish<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let result = (**self).finish(work);
         #[cfg(feature = "postgres")]
@@ -209,7 +212,7 @@ impl Deref for Pooled {
     fn deref(&self) -> &DbConnection {
         match &self.conn {
             Some(conn) => conn,
-            None => unreachable!("a connection is given back only when its holder is dropped"),
+            None => unreachable!("a connection is returned only when its holder is dropped"),
         }
     }
 }
@@ -218,7 +221,7 @@ impl DerefMut for Pooled {
     fn deref_mut(&mut self) -> &mut DbConnection {
         match &mut self.conn {
             Some(conn) => conn,
-            None => unreachable!("a connection is given back only when its holder is dropped"),
+            None => unreachable!("a connection is returned only when its holder is dropped"),
         }
     }
 }

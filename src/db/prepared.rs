@@ -1,18 +1,18 @@
-//! Statements that are kept prepared.
+//! Statements that Diesel caches as prepared statements.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::query_dsl::RunQueryDsl;
 
-/// A statement whose text is always the same, and which is therefore kept prepared.
+/// A statement whose text is always the same, so that Diesel may cache it.
 ///
-/// Diesel prepares each UPDATE and each INSERT with an upsert or a default anew, because it cannot know how many
-/// texts there will be. `Name` is a type that stands for one text, so that Diesel need not build it to find the
-/// prepared statement; each place that makes such a statement needs a name of its own.
+/// By default Diesel prepares each UPDATE again, and each INSERT with an upsert or a default, because it cannot know how many
+/// different texts there are. `Name` is a type that identifies the text, so that Diesel finds the prepared statement without
+/// building the SQL. Each statement in the code needs a distinct `Name`.
 ///
-/// An UPDATE has to return something: `load` and `get_result` ask this type whether the statement may be kept,
-/// `execute` asks Diesel's.
+/// An UPDATE must have a RETURNING clause: `load` and `get_result` ask this type whether the statement may be cached, but
+/// `execute` asks Diesel's type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prepared<Name, Statement>(pub(crate) Name, pub(crate) Statement);
 

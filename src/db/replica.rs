@@ -1,4 +1,4 @@
-//! Reading on a streaming replica, as long as it is one.
+//! Reads from a streaming replica, and checks that it still is one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::source::Source;
 use super::{DatabaseUrl, DbConnection, on_backend};
 use crate::{Error, Result};
 
-/// How often it is asked whether it is one still: one that was promoted answers as before, and keeps its connections.
+/// How often to check that the server is still a replica. After a promotion it keeps its connections and answers as before.
 const ASK: Duration = Duration::from_secs(5);
 
-/// A replica of the server that is written to.
+/// A replica of the primary server.
 pub(super) struct Replica {
     source: Source,
     asked: Mutex<Asked>,
@@ -23,12 +23,12 @@ pub(super) struct Replica {
 
 struct Asked {
     at: Instant,
-    /// Whether it was none then; it is asked each time from then on.
+    /// True if the last check failed; then every read checks again.
     is_refused: bool,
 }
 
 impl Replica {
-    /// The one that the options name, if they name one. Of SQLite there is none.
+    /// Opens the replica named in the options. Returns `None` if the options name none, or on SQLite.
     pub(super) fn of(main: &Source) -> Result<Option<Self>> {
         let (Some(url), DatabaseUrl::Postgres(_)) = (&main.opener().options.read_url, &main.opener().url)
         else {
@@ -58,12 +58,12 @@ impl Replica {
         self.source.read(work)
     }
 
-    /// [`Pool::close`](super::pool::Pool::close).
+    /// Closes the connections; see [`Pool::close`](super::pool::Pool::close).
     pub(super) fn close(&self, wait: Duration) -> u32 {
         self.source.close(wait)
     }
 
-    /// Whether it is to be asked. While one thread does, the others read.
+    /// Returns true if the calling thread should check the replica. Other threads keep reading meanwhile.
     fn is_due(&self) -> bool {
         let mut asked = self.asked();
         let is_due = asked.is_refused || asked.at.elapsed() >= ASK;
@@ -77,8 +77,8 @@ impl Replica {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses one that has gone its own way. While the primary does not answer, nobody can tell, and there is no other
-    /// way to go.
+    /// Rejects a server that was promoted. If the primary does not answer, this cannot be decided, so reads continue on the
+    /// replica: there is no other server to read from.
     fn ask(&self, main: &Source) -> Result<()> {
         let found = self.source.read(Identity::of)?;
         if !found.is_standby {
@@ -86,32 +86,34 @@ impl Replica {
                 Ok(primary) => {
                     found.beside(&primary).require(&self.source.opener().url, &main.opener().url)?
                 }
-                Err(error) => tracing::warn!("the replica was promoted, or is the primary: {error}"),
+                Err(error) => tracing::warn!(
+                    "cannot tell whether the replica was promoted or is the primary itself: {error}"
+                ),
             }
         }
         Ok(())
     }
 }
 
-/// The URL of a replica of `main`.
+/// Parses the URL of a replica of `main`.
 pub(crate) fn parse(url: &str, main: &DatabaseUrl) -> Result<DatabaseUrl> {
     match url.parse()? {
         url @ DatabaseUrl::Postgres(_) => Ok(url),
         url => Err(Error::Unusable {
             database: url.to_string(),
-            reason: format!("{READ_URL} has to name a replica of {main}"),
+            reason: format!("is not a PostgreSQL server; {READ_URL} must be the URL of a replica of {main}"),
         }),
     }
 }
 
-/// What a server says of itself.
+/// The properties of a server that tell whether it is a replica.
 #[derive(QueryableByName)]
 pub(crate) struct Identity {
-    /// What a server and its replicas have in common, and no other has. With the schema: a URL without `?schema=` would
-    /// read another viraldb of the same database.
+    /// Identifies a server together with its replicas, and the database and schema. The schema is included because a URL
+    /// without `?schema=` would read a different viraldb in the same database.
     #[diesel(sql_type = Text)]
     origin: String,
-    /// What is of this server only.
+    /// The start time, which distinguishes a server from its replicas.
     #[diesel(sql_type = Text)]
     started: String,
     #[diesel(sql_type = Bool)]
@@ -126,7 +128,7 @@ impl Identity {
         Ok(on_backend!(conn, |c| diesel::sql_query(asked).get_result(c))?)
     }
 
-    /// What it is to a primary.
+    /// Compares this server with the primary.
     pub(crate) fn beside(&self, primary: &Self) -> Standing {
         match self {
             _ if self.origin != primary.origin => Standing::Stranger,
@@ -138,37 +140,37 @@ impl Identity {
     }
 }
 
-/// What a server is to a primary.
+/// The relation of a server to the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It follows.
+    /// The server is a replica of the primary.
     Replica,
-    /// It is the primary itself, as where a URL of several hosts finds no other.
+    /// The server is the primary itself, for example because a URL with several hosts found no replica.
     Primary,
-    /// It has the rows up to some moment, and its own from there on.
+    /// The server was promoted: it has the same rows up to that time, and different rows since.
     Apart,
-    /// It takes writes, and the other one takes none.
+    /// The server accepts writes, but the supposed primary is a replica.
     Exchanged,
-    /// It has another origin, or it is another database.
+    /// The server has a different origin, or it is a different database or schema.
     Stranger,
 }
 
 impl Standing {
-    /// Refuses what has other rows than the primary.
+    /// Rejects a server whose rows differ from those of the primary.
     pub(crate) fn require(self, url: &DatabaseUrl, primary: &DatabaseUrl) -> Result<()> {
         let reason = match self {
             Self::Replica | Self::Primary => return Ok(()),
             Self::Stranger => {
                 format!(
-                    "is not a replica of {primary}, as {READ_URL} says, or names another database or schema of it"
+                    "is not a replica of {primary}, or is a different database or schema; correct {READ_URL}"
                 )
             }
             Self::Exchanged => {
-                format!("takes writes, and {primary} follows another server: exchange the two URLs")
+                format!("accepts writes, but {primary} is a replica; swap the two URLs")
             }
             Self::Apart => format!(
-                "is no longer a replica of {primary}, as {READ_URL} says: it was promoted, and its rows go their own \
-                 way; name another, or take {READ_URL} away"
+                "is no longer a replica of {primary}: it was promoted, and its rows differ from now on; set {READ_URL} \
+                 to another replica, or unset it"
             ),
         };
         Err(Error::Unusable { database: url.to_string(), reason })

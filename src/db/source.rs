@@ -1,4 +1,4 @@
-//! One server or file, and how it is read.
+//! A server or file, and reads from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::opener::Opener;
 use super::pool::{Connections, Pool, Pooled};
 use crate::Result;
 
-/// One server or file, and the connections to it: readers on SQLite, all connections on PostgreSQL.
+/// A server or file with its connection pool: the readers on SQLite, all connections on PostgreSQL.
 pub(super) struct Source(Arc<Pool>);
 
 impl Source {
@@ -50,16 +50,16 @@ impl Source {
         result.map_err(|error| self.opener().explained(error.in_read()))
     }
 
-    /// A connection with a transaction begun, in which a lock is waited for no longer than we were told;
-    /// PgBouncer keeps no setting longer than a transaction.
+    /// Takes a connection and begins a transaction that waits for locks at most for `busy_timeout`. The timeout is set for the
+    /// transaction only, because PgBouncer keeps no setting for longer.
     pub(super) fn begun(&self, sql: &str) -> Result<Pooled> {
         let wait = self.opener().options.busy_timeout.as_millis();
         let sql = format!("{sql}; SET LOCAL lock_timeout = {wait}");
         self.alive(|conn| conn.begin(&sql))
     }
 
-    /// A connection that answers what is done on it first. Pooled ones may have died since their last use, and are
-    /// given up then, each for another one.
+    /// Takes a connection on which `first` succeeds. A pooled connection may have been lost since its last use; then it is
+    /// closed and another one is tried.
     pub(super) fn alive(&self, first: impl Fn(&mut DbConnection) -> Result<()>) -> Result<Pooled> {
         let mut tries = self.0.size() + 1;
         loop {

@@ -1,4 +1,4 @@
-//! What only SQLite needs: how its connections are opened.
+//! SQLite only: connections, write-ahead logging and catalog queries.
 
 use std::cell::Cell;
 use std::fs;
@@ -15,43 +15,42 @@ use super::files::{self, beside};
 use crate::error::CANNOT_BE_OPENED;
 use crate::{Error, Result};
 
-/// Before 3.51.3 a reset of the WAL could corrupt the file.
+/// The first SQLite version in which a reset of the write-ahead log cannot corrupt the file: 3.51.3.
 const OLDEST_SAFE: i32 = 3_051_003;
 
-/// How large the write-ahead log may stay, in bytes, once it has been copied into the database: the next writer cuts
-/// off the rest. SQLite begins the log anew after 4 MiB unless somebody reads on.
+/// The maximum size of the write-ahead log in bytes after it was copied into the database; the next writer truncates the rest.
+/// SQLite restarts the log after 4 MiB, unless a reader still needs it.
 pub(crate) const LOG_LIMIT: u64 = 64 << 20;
 
-/// How a connection is used.
+/// The access mode of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     Write,
 }
 
-/// Where the database is, as SQLite takes it.
+/// The location of a SQLite database.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     File(PathBuf),
-    /// A database in memory that all connections to this name share.
+    /// A database in memory, shared by all connections with this name.
     Memory(String),
 }
 
 thread_local! {
-    /// How long a connection that this thread is opening is to wait for locks.
+    /// The busy timeout of the connection that this thread is opening.
     static OPENING: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Sets what Diesel has no way to set, because it shows no raw handle, on a connection that we are opening.
+/// Configures new connections in ways that Diesel does not offer, because it does not expose the raw handle.
 ///
-/// - The query planner's stability guarantee. Without it SQLite 3.53 prepares a statement anew on every
-///   execution when its LIMIT is a bound parameter, and Diesel always binds it: a point lookup takes three
-///   times as long.
-/// - How it waits for a lock. SQLite's own way sleeps longer and longer, up to 100 ms, and who has waited
-///   longest asks least often: one write of many may wait for seconds.
+/// - It turns on the query planner stability guarantee. Without it, SQLite 3.53 prepares a statement again on every execution
+///   if its LIMIT is a bound parameter, and Diesel always binds the LIMIT. A point lookup would take three times as long.
+/// - It sets the busy handler. SQLite's default handler sleeps longer and longer, up to 100 ms, so the connection that has
+///   waited longest retries least often. With many writers, one of them may wait for seconds.
 ///
-/// This runs as an auto-extension, for every connection of the process, and acts only while [`establish`] is
-/// opening one on this thread.
+/// This runs as an auto-extension for every connection of the process, but acts only while [`establish`] is opening a
+/// connection on the same thread.
 #[allow(unsafe_code)]
 mod at_open {
     use std::ffi::{c_char, c_int, c_void};
@@ -65,16 +64,15 @@ mod at_open {
     ) -> c_int {
         let Some(busy_timeout) = OPENING.get() else { return ffi::SQLITE_OK };
         let millis = std::ptr::without_provenance_mut(busy_timeout.as_millis() as usize);
-        // SAFETY: `db` is the open connection SQLite hands to an auto-extension. The handler is a function,
-        // and its argument is a number that it never takes for an address. The two arguments at the end are
-        // those that this setting takes.
+        // SAFETY: `db` is the open connection that SQLite passes to an auto-extension. The argument of the busy handler is a
+        // number that is never dereferenced. `SQLITE_DBCONFIG_ENABLE_QPSG` takes an int and a pointer that may be NULL.
         unsafe {
             ffi::sqlite3_busy_handler(db, Some(wait_for_lock), millis);
             ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1_i32, std::ptr::null_mut::<i32>())
         }
     }
 
-    /// Called again and again while another connection holds the lock; 0 gives up.
+    /// The busy handler: SQLite calls it repeatedly while another connection holds the lock. Returning 0 gives up.
     unsafe extern "C" fn wait_for_lock(millis: *mut c_void, asked_before: c_int) -> c_int {
         thread_local! { static SINCE: Cell<Option<Instant>> = const { Cell::new(None) }; }
         let now = Instant::now();
@@ -93,18 +91,18 @@ mod at_open {
     pub(super) fn register() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // SAFETY: registering is thread-safe and the function lives as long as the process.
+            // SAFETY: registration is thread-safe, and the function is valid for the whole process.
             unsafe { ffi::sqlite3_auto_extension(Some(on_open)) };
         });
     }
 
-    /// Has SQLite neither lock each connection at each call nor count the memory of all of them, which takes a tenth of
-    /// the time of a load. Diesel and rusqlite let one thread at a time have a connection anyway.
+    /// Turns off SQLite's mutex on each connection and its memory statistics, which together take a tenth of the time of a bulk
+    /// load. The mutex is not needed, because Diesel and rusqlite allow only one thread at a time to use a connection.
     ///
-    /// This is for the whole process and has to come before all else, so only the command does it. SQLite refuses it
-    /// later on, and works as usual.
+    /// The settings apply to the whole process and must be made before any other call of SQLite, so only the command line makes
+    /// them. If they come later, SQLite rejects them and works as usual.
     pub(super) fn without_needless_locks() {
-        // SAFETY: the two options take these arguments. Nothing else of SQLite runs yet.
+        // SAFETY: the two options take these arguments, and no other SQLite function has been called yet.
         unsafe {
             ffi::sqlite3_config(ffi::SQLITE_CONFIG_MULTITHREAD);
             ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0_i32);
@@ -112,17 +110,19 @@ mod at_open {
     }
 
     pub(super) fn library_version() -> i32 {
-        // SAFETY: takes nothing and touches nothing.
+        // SAFETY: the function takes no arguments and has no side effects.
         unsafe { ffi::sqlite3_libversion_number() }
     }
 }
 
-/// How long to sleep before asking for a lock again, after having waited for it so long, and with so long left to wait.
+/// Returns how long to sleep before the next attempt to take a lock, given the time already waited and the time left.
 ///
-/// Long at first, because a lock that changes hands after each write costs everybody more than one that is
-/// kept for many. After 200 ms twice a millisecond, so that nobody waits for ever. After 600 ms, when many wait or
-/// somebody is holding the lock on purpose, less often again: the sooner a connection would give up, the more often it
-/// asks. So one that waits for five seconds gets its turn among many that may wait for minutes.
+/// - During the first 200 ms the pause is long, because a lock that moves to another connection after each write costs
+///   everyone more than a lock that is kept for several writes.
+/// - From 200 ms to 600 ms the lock is tried twice a millisecond, so that no connection waits forever.
+/// - After 600 ms, many connections are waiting or a program holds the lock on purpose, so the pause grows again. It is shorter
+///   the sooner the connection would give up. So a connection with a timeout of five seconds gets its turn among many that
+///   may wait for minutes.
 fn pause(waited: Duration, left: Duration) -> Duration {
     match waited.as_millis() {
         0..200 => Duration::from_millis(40),
@@ -131,22 +131,23 @@ fn pause(waited: Duration, left: Duration) -> Duration {
     }
 }
 
-/// Sets SQLite up for a process in which every connection is ours; see `at_open`.
+/// Configures SQLite for a process in which viraldb opens every connection; see `at_open`.
 pub fn set_up_process() {
     at_open::without_needless_locks();
 }
 
-/// Whether the SQLite that is built in cannot corrupt a write-ahead log.
+/// Returns true if the bundled SQLite is new enough that it cannot corrupt a database in WAL mode.
 pub(crate) fn is_safe() -> bool {
     at_open::library_version() >= OLDEST_SAFE
 }
 
-/// Opens a connection with our settings. It never creates a file; see [`create`].
+/// Opens a connection with viraldb's settings. It never creates a file; see [`create`].
 pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -> Result<SqliteConnection> {
     if !is_safe() {
         return Err(Error::Unusable {
             database: String::new(),
-            reason: "this program was built with a SQLite older than 3.51.3, which can corrupt a WAL; build it anew"
+            reason: "this program was built with a SQLite older than 3.51.3, which can corrupt the database in WAL mode; \
+                     rebuild it with a newer SQLite"
                 .to_owned(),
         });
     }
@@ -165,7 +166,7 @@ pub(crate) fn establish(place: &Place, access: Access, busy_timeout: Duration) -
     );
     match (open(&name, &settings, busy_timeout), path) {
         (Err(Error::Unusable { reason, .. }), Some(path))
-            if [CANNOT_BE_OPENED, "may not be written"].iter().any(|known| reason.starts_with(known)) =>
+            if [CANNOT_BE_OPENED, "is read-only"].iter().any(|known| reason.starts_with(known)) =>
         {
             match in_sealed_folder(path) {
                 Some(name) => open(&name?, &settings, busy_timeout),
@@ -183,30 +184,31 @@ pub(super) fn open(name: &str, settings: &str, busy_timeout: Duration) -> Result
     OPENING.set(None);
     let mut conn = conn.map_err(|error| Error::Unusable {
         database: String::new(),
-        reason: format!("{CANNOT_BE_OPENED}, {error}; look at the permissions of the file and of its folder"),
+        reason: format!("{CANNOT_BE_OPENED}: {error}; check the permissions of the file and of its folder"),
     })?;
-    // The wait for locks is set already: each line may meet another program's.
+    // The busy handler is already set, because each of these statements may run into a lock of another program.
     conn.batch_execute(settings)?;
     Ok(conn)
 }
 
-/// The name of a file that SQLite cannot open because it may not put the index of the write-ahead log
-/// beside it. Where nobody can write, on a read-only mount, `immutable` does without one.
+/// Returns a URI for a file that SQLite cannot open because it cannot create the index of the write-ahead log in the folder.
+/// On a read-only mount no program can write, so the option `immutable` opens the file without an index. Returns `None` if the
+/// folder is not the problem.
 fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     let probe = beside(path, &format!("-{}", uuid::Uuid::now_v7()));
     match fs::File::create_new(&probe) {
         Ok(_) => {
-            let _ = fs::remove_file(&probe); // ours and empty
+            let _ = fs::remove_file(&probe); // created above, and empty
             return None;
         }
         Err(error) if error.kind() == ReadOnlyFilesystem => {}
-        // Others may write there, and what they write would be read half.
+        // Other users may write to the folder, and `immutable` would then read inconsistent data.
         Err(error) if error.kind() == PermissionDenied => {
             return Some(Err(why_not(
                 path,
-                "can be read only where its folder may be written, or while a program that writes has it open; \
-                 change the permissions of the folder"
+                "cannot be read: SQLite needs write access to the folder, unless a program that writes has the file \
+                 open; change the permissions of the folder"
                     .to_owned(),
             )));
         }
@@ -215,26 +217,26 @@ fn in_sealed_folder(path: &Path) -> Option<Result<String>> {
     if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
         return Some(Err(Error::Unusable {
             database: String::new(),
-            reason: "its last changes stand in the -wal file beside it, which can only be read where its folder may \
-                     be written; copy both to such a folder"
+            reason: "its latest changes are in the -wal file, which SQLite can read only in a writable folder; copy \
+                     both files to such a folder"
                 .to_owned(),
         }));
     }
     Some(uri_name(path).map(|name| format!("file:{name}?immutable=1")))
 }
 
-/// What the system says of a file that SQLite could not open, and has no words of its own for.
+/// Returns the system's error for a file that SQLite could not open, or `reason` if the file itself can be opened.
 fn why_not(path: &Path, reason: String) -> Error {
     match fs::File::open(path) {
         Err(error) => Error::io(path, error),
         Ok(file) => {
-            std::mem::forget(file); // see `look_at`
+            std::mem::forget(file); // closing it would drop this process's locks; see `look_at`
             Error::Unusable { database: String::new(), reason }
         }
     }
 }
 
-/// Makes an empty file that only its owner may read, unless one is there; says whether it did.
+/// Creates an empty file that only its owner may read, unless it exists. Returns true if it was created.
 pub(crate) fn create(path: &Path) -> Result<bool> {
     if path.exists() {
         return Ok(false);
@@ -246,18 +248,18 @@ pub(crate) fn create(path: &Path) -> Result<bool> {
     }
 }
 
-/// Takes away a file that [`create`] made and nothing came into, with what SQLite put beside it.
+/// Deletes a file that [`create`] created and that is still empty, and the files that SQLite created next to it.
 pub(crate) fn remove(path: &Path) {
     for ending in files::ENDINGS {
-        let _ = fs::remove_file(beside(path, ending)); // most are not there
+        let _ = fs::remove_file(beside(path, ending)); // most of them do not exist
     }
 }
 
-/// Says what stands in the way of opening a file, in words that SQLite does not have.
+/// Checks that a path is a regular file, with clearer errors than SQLite's.
 ///
-/// It does not open the file: closing it again would take from this process all the locks that its other
-/// connections hold on it, as POSIX has it. Then the next program that closes the database, unless its SQLite
-/// is new enough to notice, takes their write-ahead log away, and what they write is lost.
+/// This does not open the file. POSIX releases all locks of a process on a file when the process closes any descriptor of it,
+/// including the locks of other SQLite connections. The next program that closes the database would then delete the
+/// write-ahead log that is still in use, unless its SQLite is new enough to notice, and later writes would be lost.
 pub(crate) fn look_at(path: &Path) -> Result<()> {
     let unusable = |reason: String| Err(Error::Unusable { database: path.display().to_string(), reason });
     let metadata = match fs::metadata(path) {
@@ -265,7 +267,7 @@ pub(crate) fn look_at(path: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return match fs::read_link(path) {
                 Ok(target) => unusable(format!(
-                    "is a link to {}, which is not there; make it or remove the link",
+                    "is a link to {}, which does not exist; create that file or remove the link",
                     target.display()
                 )),
                 Err(_) => Err(Error::NotInitialised(path.display().to_string())),
@@ -274,7 +276,7 @@ pub(crate) fn look_at(path: &Path) -> Result<()> {
         Err(error) => return Err(Error::io(path, error)),
     };
     if metadata.is_dir() {
-        return unusable("is a directory; name a file in it, such as viral.db".to_owned());
+        return unusable("is a folder; name a file in it, such as viral.db".to_owned());
     }
     if !metadata.is_file() {
         return unusable("is a device, a pipe or a socket; name a file, such as viral.db".to_owned());
@@ -282,8 +284,8 @@ pub(crate) fn look_at(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sets write-ahead logging, which the file remembers. SQLite does not wait for other connections
-/// here, whatever the timeout, so we do.
+/// Turns on write-ahead logging, which is stored in the file. SQLite ignores the busy timeout for this change, so this function
+/// waits for other connections itself.
 pub(crate) fn set_wal(conn: &mut SqliteConnection, busy_timeout: Duration) -> Result<()> {
     let deadline = Instant::now() + busy_timeout;
     loop {
@@ -300,49 +302,53 @@ pub(crate) fn set_wal(conn: &mut SqliteConnection, busy_timeout: Duration) -> Re
     }
 }
 
-/// Sets write-ahead logging again if a file has lost it: a killed restore, or another program, may have turned it off.
-/// Then every write would fail while somebody reads.
+/// Turns on write-ahead logging again if a file has lost it. A killed restore or another program may have turned it off; then
+/// every write would fail while another connection reads.
 ///
-/// Nothing waits for this. SQLite refuses the change while another connection uses the file, and wherever the file
-/// is read-only. The file then works as it is, and the next one who opens it tries again.
+/// This does not wait. SQLite rejects the change while another connection uses the file, or if the file is read-only. The file
+/// still works then, and the next program that opens it tries again.
 pub(crate) fn restore_wal(conn: &mut SqliteConnection, path: &Path) {
-    // A connection keeps the time that it waits for locks, so the change needs one of its own.
+    // The busy timeout is fixed when a connection is opened, so use a separate connection that does not wait.
     let change = |path| open(&file_name(path)?, "PRAGMA journal_mode = WAL", Duration::ZERO).map(drop);
     match pragma(conn, "journal_mode") {
         Ok(mode) if mode == "wal" => {}
         Ok(_) => match change(path) {
-            Ok(()) => tracing::info!("{} had lost write-ahead logging and has it again", path.display()),
-            Err(error) => tracing::debug!("{} stays without write-ahead logging: {error}", path.display()),
+            Ok(()) => tracing::info!("{} had lost write-ahead logging; turned it on again", path.display()),
+            Err(error) => {
+                tracing::debug!("cannot turn on write-ahead logging for {}: {error}", path.display())
+            }
         },
-        // The first statement meets the same error, and reports it.
-        Err(error) => tracing::debug!("the journal mode of {} is unknown: {error}", path.display()),
+        // The first statement will fail with the same error and report it.
+        Err(error) => tracing::debug!("cannot read the journal mode of {}: {error}", path.display()),
     }
 }
 
-/// What a checkpoint did: pages in the write-ahead log, and how many of them are in the database now.
+/// The result of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub(crate) struct Checkpoint {
-    /// 1 if another connection kept it from its end.
+    /// 1 if another connection prevented the checkpoint from completing.
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) busy: i32,
+    /// The number of pages in the write-ahead log.
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) log: i32,
+    /// The number of these pages that are copied into the database.
     #[diesel(sql_type = diesel::sql_types::Integer)]
     pub(crate) checkpointed: i32,
 }
 
 impl Checkpoint {
-    /// Copies pages of the log into the database, as many as no reader needs there. It waits for nobody.
+    /// Copies as many pages of the log into the database as readers permit. Never waits.
     pub(crate) fn passive(conn: &mut SqliteConnection) -> QueryResult<Self> {
         diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(conn)
     }
 
-    /// Copies the log and empties its file. It waits for readers and the writer as long as the connection may.
+    /// Copies the whole log into the database and truncates its file. Waits for readers and the writer, up to the busy timeout.
     pub(crate) fn truncate(conn: &mut SqliteConnection) -> QueryResult<Self> {
         diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn)
     }
 
-    /// Whether the whole log is in the database.
+    /// Returns true if the whole log is copied into the database.
     pub(crate) const fn is_whole(self) -> bool {
         self.checkpointed >= self.log
     }
@@ -353,17 +359,17 @@ impl Checkpoint {
 pub(crate) struct Column {
     #[diesel(sql_type = Text)]
     pub(crate) name: String,
-    /// Its type.
+    /// The declared type.
     #[diesel(sql_type = Text)]
     pub(crate) kind: String,
 }
 
-/// The columns of a table.
+/// Returns the columns of a table.
 pub(crate) fn columns(conn: &mut SqliteConnection, table: &str) -> QueryResult<Vec<Column>> {
     diesel::sql_query("SELECT name, type AS kind FROM pragma_table_info(?)").bind::<Text, _>(table).load(conn)
 }
 
-/// The columns of each index over all rows of a table, in order. An expression has no name.
+/// Returns the columns of each index of a table, in order, except partial indexes. An indexed expression has an empty name.
 pub(crate) fn indexes(conn: &mut SqliteConnection, table: &str) -> QueryResult<Vec<Vec<String>>> {
     #[derive(QueryableByName)]
     struct Part {
@@ -383,12 +389,12 @@ pub(crate) fn indexes(conn: &mut SqliteConnection, table: &str) -> QueryResult<V
     Ok(indexes.map(|index| index.iter().map(|part| part.column.clone()).collect()).collect())
 }
 
-/// A list as one parameter, for `json_each`: so a statement stays prepared however long the list is.
+/// Serializes a list to one parameter for `json_each`, so that the statement is the same for lists of any length.
 pub(crate) fn json_list(list: &impl serde::Serialize) -> QueryResult<String> {
     serde_json::to_string(list).map_err(|error| diesel::result::Error::SerializationError(error.into()))
 }
 
-/// The value of a pragma, as text.
+/// Returns the value of a pragma as text.
 pub(crate) fn pragma(conn: &mut SqliteConnection, name: &str) -> QueryResult<String> {
     #[derive(QueryableByName)]
     struct Row {
@@ -400,22 +406,23 @@ pub(crate) fn pragma(conn: &mut SqliteConnection, name: &str) -> QueryResult<Str
         .map(|row| row.value)
 }
 
-/// The file as SQLite is to open it: a name that begins like a URI or an option is a file all the same.
+/// Returns the name to pass to SQLite. A relative name gets the prefix `./`, so that a name like `file:x` or `:memory:` is not
+/// interpreted as a URI or an option.
 fn file_name(path: &Path) -> Result<String> {
     let Some(name) = path.to_str() else {
         return Err(Error::Unusable {
             database: path.display().to_string(),
-            reason: "the name of the file is not UTF-8".to_owned(),
+            reason: "the file name is not valid UTF-8; rename the file".to_owned(),
         });
     };
     let plain = path.is_absolute() || name.starts_with("./") || name.starts_with("../");
     Ok(if plain { name.to_owned() } else { format!("./{name}") })
 }
 
-/// The same in a URI.
+/// Returns the path of a file for a `file:` URI, percent-encoded.
 pub(super) fn uri_name(path: &Path) -> Result<String> {
     let name = file_name(path)?;
-    // Two slashes at the beginning would name a host.
+    // Two slashes at the beginning would start a host name.
     let slashes = name.len() - name.trim_start_matches('/').len();
     Ok(name.bytes().skip(slashes.saturating_sub(1)).fold(String::new(), |mut text, byte| {
         match byte {
@@ -426,7 +433,7 @@ pub(super) fn uri_name(path: &Path) -> Result<String> {
     }))
 }
 
-/// Programs that have the file open, as far as this system lets us see them.
+/// Returns the programs that have the file open, as far as `/proc` and the permissions show them.
 pub(crate) fn holders(path: &Path) -> Vec<String> {
     let Ok(path) = path.canonicalize() else { return Vec::new() };
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };

@@ -1,5 +1,8 @@
-//! A transfer into a database that has not ended: who opens the database is told, and nothing is mended or backed up until
-//! it has. A takeover that has not ended is reported by `doctor` only, because other programs may use the database meanwhile.
+//! Unfinished transfers and takeovers.
+//!
+//! Opening a database with an unfinished transfer logs a warning, and the database is not repaired or backed up until the
+//! transfer is complete. An unfinished takeover is reported only by `doctor`, because other programs may use the database
+//! meanwhile.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -9,14 +12,14 @@ use super::{DatabaseUrl, DbConnection, on_backend};
 use crate::error::ResultExt;
 use crate::{Error, Result};
 
-/// The table of a transfer that is under way, or was interrupted: a row for each table that it copies.
+/// The table of a transfer that is running or was interrupted: one row for each table that it copies.
 pub(crate) const TRANSFER: &str = "viraldb_transfer";
 
 /// The table of takeovers that are running or were interrupted: one row for each application. Only SQLite has it, because
 /// a takeover into PostgreSQL is one transaction.
 pub(crate) const TAKEOVER: &str = "viraldb_takeover";
 
-/// A takeover that has not ended.
+/// An unfinished takeover.
 #[derive(Debug, QueryableByName)]
 pub(crate) struct Takeover {
     /// The application whose database is taken over.
@@ -25,13 +28,13 @@ pub(crate) struct Takeover {
     /// The source, its password masked.
     #[diesel(sql_type = Text)]
     pub(crate) source: String,
-    /// The largest id of each numbered table that the takeover has reserved, as a JSON object.
+    /// The largest id that the takeover has reserved in each table with numeric ids, as a JSON object.
     #[diesel(sql_type = Text)]
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // only a takeover into SQLite goes on
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // only a takeover into SQLite can be resumed
     pub(crate) last_ids: String,
 }
 
-/// Returns the takeovers that have not ended.
+/// Returns the unfinished takeovers.
 pub(crate) fn takeovers(conn: &mut DbConnection) -> Result<Vec<Takeover>> {
     if !has_table(conn, TAKEOVER)? {
         return Ok(Vec::new());
@@ -40,7 +43,7 @@ pub(crate) fn takeovers(conn: &mut DbConnection) -> Result<Vec<Takeover>> {
     on_backend!(conn, |c| diesel::sql_query(sql).load(c)).of(TAKEOVER, "")
 }
 
-/// How many rows a transfer that has not ended has copied; `None` if there is no such transfer.
+/// Returns how many rows an unfinished transfer has copied so far, or `None` if there is no unfinished transfer.
 pub(crate) fn copied(conn: &mut DbConnection) -> Result<Option<u64>> {
     #[derive(QueryableByName)]
     struct Row {
@@ -55,22 +58,22 @@ pub(crate) fn copied(conn: &mut DbConnection) -> Result<Option<u64>> {
     Ok(Some(u64::try_from(row.rows).unwrap_or_default()))
 }
 
-/// What is to be said of one, and what to do.
+/// Describes an unfinished transfer and how to complete it.
 pub(crate) fn reason(copied: u64, url: &DatabaseUrl) -> String {
-    format!("holds a transfer that has not ended, {copied} rows so far: {}", mend(url))
+    format!("contains an unfinished transfer, {copied} rows so far; {}", mend(url))
 }
 
-/// What ends it.
+/// Returns the commands that complete an unfinished transfer.
 pub(crate) fn mend(url: &DatabaseUrl) -> String {
     format!(
-        "viraldb transfer --from SOURCE --to {url} --resume goes on with it, --replace in its place begins anew"
+        "resume it with `viraldb transfer --from SOURCE --to {url} --resume`, or start over with --replace instead"
     )
 }
 
-/// Refuses a database with one.
+/// Rejects a database with an unfinished transfer.
 ///
 /// # Errors
-/// [`Error::Unusable`].
+/// [`Error::Unusable`] if there is an unfinished transfer.
 pub(crate) fn require_none(copied: Option<u64>, url: &DatabaseUrl) -> Result<()> {
     match copied {
         Some(copied) => Err(Error::Unusable { database: url.to_string(), reason: reason(copied, url) }),

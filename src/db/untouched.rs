@@ -1,4 +1,4 @@
-//! How a SQLite file is read that must stay as it is, with everything beside it.
+//! Reads a SQLite file without changing it or any file next to it.
 
 use std::fs;
 use std::io::Read;
@@ -11,26 +11,26 @@ use super::files::beside;
 use super::sqlite::{open, uri_name};
 use crate::{Error, Result};
 
-/// A file that must stay as it is while it is read.
+/// A file that is read without being changed.
 pub(crate) struct Untouched {
-    /// What it looked like, if SQLite does not watch over those who write to it.
+    /// The state of the file when it was opened; `None` if SQLite's locks protect the read.
     as_it_was: Option<Looks>,
-    /// Where the copy is that is read instead.
+    /// The folder of the copy that is read instead of the file.
     _copy: Option<tempfile::TempDir>,
 }
 
-/// What a file looks like, and the log beside it: how large they are, and when they last changed.
+/// The sizes and modification times of a database file and of its write-ahead log.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Looks {
     path: PathBuf,
     sizes: [Option<(u64, Option<SystemTime>)>; 2],
 }
 
-/// Opens a file only to read it: neither it nor anything beside it changes, nor does a write-ahead log go into it.
+/// Opens a file for reading without changing it or the files next to it. A write-ahead log is not copied into the file.
 ///
-/// A file with write-ahead logging wants an index of the log beside it, which SQLite would make and leave there. Where
-/// there is none, nobody has the file open: without a log it is read as a file that never changes, and with one a copy of
-/// both is read. [`Looks::check`] says whether somebody came meanwhile.
+/// A file with write-ahead logging needs an index of the log, which SQLite would create and leave in the folder. If there is no
+/// index, no program has the file open. Then a file without a log is read as `immutable`, and for a file with a log, a copy of
+/// both is read. [`Looks::check`] detects a program that wrote to the file meanwhile.
 pub(crate) fn establish(path: &Path) -> Result<(SqliteConnection, Untouched)> {
     let timeout = super::default_busy_timeout();
     let [log, index] = ["-wal", "-shm"].map(|ending| beside(path, ending));
@@ -44,22 +44,24 @@ pub(crate) fn establish(path: &Path) -> Result<(SqliteConnection, Untouched)> {
         from = folder.path().join("copy.db");
         for (original, to) in [(path, &from), (&log, &beside(&from, "-wal"))] {
             fs::copy(original, to).map_err(|error| {
-                let copied =
-                    format!("a copy of {} is read, because its log may not be touched", original.display());
-                Error::io(to, error).with(&format!("{copied}; TMPDIR names the folder"))
+                let copied = format!(
+                    "viraldb reads a copy of {} so that the file stays unchanged",
+                    original.display()
+                );
+                Error::io(to, error).with(&format!("{copied}; choose the folder for the copy with TMPDIR"))
             })?;
         }
         copy = Some(folder);
     } else if is_alone {
         how = "immutable=1";
     }
-    // So that the first look into the file is here.
+    // The SELECT accesses the file, so that its errors occur here.
     let settings = "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; SELECT 1 FROM sqlite_schema LIMIT 1";
     let conn = open(&format!("file:{}?{how}", uri_name(&from)?), settings, timeout).map_err(|error| match error {
         Error::Unusable { database, .. } if beside(path, "-journal").exists() => Error::Unusable {
             database,
-            reason: "a program was stopped while it wrote to it, and left a -journal beside it; open it once with that \
-                     program, which takes back what was half written"
+            reason: "a program was interrupted while it wrote to the file, and left a -journal file; open the database once \
+                     with that program, which rolls back the unfinished write"
                 .to_owned(),
         },
         error => error,
@@ -68,7 +70,7 @@ pub(crate) fn establish(path: &Path) -> Result<(SqliteConnection, Untouched)> {
 }
 
 impl Untouched {
-    /// What the file looked like when it was opened; nothing, if SQLite keeps others from writing to it.
+    /// Returns the state of the file when it was opened, or `None` if SQLite's locks protect the read.
     pub(crate) fn look(&self) -> Option<Looks> {
         self.as_it_was.clone()
     }
@@ -80,24 +82,27 @@ impl Looks {
         Self { path: path.to_owned(), sizes: [look(path), look(&beside(path, "-wal"))] }
     }
 
-    /// Whether what was read may have been written to meanwhile.
+    /// Checks that the file has not changed since it was opened.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the file or its log has changed.
     pub(crate) fn check(&self) -> Result<()> {
         if *self == Self::of(&self.path) {
             return Ok(());
         }
         Err(Error::Busy {
             database: self.path.display().to_string(),
-            reason: "a program wrote to it while it was read; run this again".to_owned(),
+            reason: "another program wrote to the file while viraldb was reading it; try again".to_owned(),
         })
     }
 }
 
-/// Whether a file has write-ahead logging, which two bytes of its header tell.
+/// Returns true if a file has write-ahead logging, according to two bytes of its header.
 pub(crate) fn is_logged(path: &Path) -> Result<bool> {
     let mut header = Vec::new();
     let mut file = fs::File::open(path).map_err(|error| Error::io(path, error))?;
     let read = file.by_ref().take(20).read_to_end(&mut header);
-    std::mem::forget(file); // see [`super::sqlite::look_at`]
+    std::mem::forget(file); // closing it would drop this process's locks; see `super::sqlite::look_at`
     read.map_err(|error| Error::io(path, error))?;
     Ok(header.get(18..20) == Some(&[2, 2]))
 }

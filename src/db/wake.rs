@@ -1,5 +1,5 @@
-//! Waiting until somebody has changed the queue or the settings: a notification on PostgreSQL, a look at the
-//! file's version on SQLite. Behind a pooler nobody can tell, and something counts as changed twice a second.
+//! Waits for changes of the queue or the settings: by notifications on PostgreSQL, by polling the version of the file on
+//! SQLite. A pooler passes on no notifications, so there a change is assumed twice a second.
 
 use std::time::Duration;
 #[cfg(feature = "postgres")]
@@ -10,7 +10,8 @@ use crate::Result;
 #[cfg(feature = "postgres")]
 use crate::error::SERVER_IS_READ_ONLY;
 
-/// What is waited for on PostgreSQL: the channel that triggers notify, one for each schema. On SQLite any change wakes.
+/// The changes to wait for on PostgreSQL, where triggers notify one channel for each topic and schema. On SQLite any change
+/// wakes the waiter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Topic {
     Jobs,
@@ -27,24 +28,24 @@ impl Topic {
     }
 }
 
-/// Waits for changes. What happens between two waits wakes the later one.
+/// Waits for changes. A change between two waits wakes the second one.
 pub(crate) enum Waker {
-    /// SQLite says that somebody else has written by another number, whatever they wrote.
+    /// SQLite's `data_version` changes after any write of another connection.
     #[cfg(feature = "sqlite")]
     File { conn: Box<super::DbConnection>, seen: i32, poll: Duration },
     #[cfg(feature = "postgres")]
     Server(super::listen::Listener),
-    /// A pooler hands no notifications on, and whoever listened there would leave a session that listens to others.
+    /// A pooler passes on no notifications, and a LISTEN would stay in a session that the pooler then gives to other clients.
     #[cfg(feature = "postgres")]
     Pooler { next: Instant },
 }
 
-/// How often something counts as changed where nobody can tell.
+/// How often a change is assumed if changes cannot be detected.
 #[cfg(feature = "postgres")]
 const UNTOLD: Duration = Duration::from_millis(500);
 
 impl Waker {
-    /// On SQLite the file is looked at every `poll`.
+    /// Starts to watch for changes. On SQLite the file is checked every `poll`.
     pub(crate) fn new(
         db: &Database,
         #[allow(unused)] topic: Topic,
@@ -56,7 +57,7 @@ impl Waker {
                 return Ok(Self::Pooler { next: Instant::now() + UNTOLD });
             }
             return match super::listen::Listener::open(url, topic.channel()) {
-                // Nor does a replica.
+                // A replica does not support LISTEN either.
                 Err(crate::Error::Unusable { reason, .. }) if reason == SERVER_IS_READ_ONLY => {
                     Ok(Self::Pooler { next: Instant::now() + UNTOLD })
                 }
@@ -70,10 +71,10 @@ impl Waker {
             Ok(Self::File { conn, seen, poll })
         }
         #[cfg(not(feature = "sqlite"))]
-        Err(crate::Error::invalid("the database", "is of an engine that is not compiled in"))
+        Err(crate::Error::invalid("the database", "needs an engine that this viraldb was built without"))
     }
 
-    /// Waits for a change, at most for so long; says whether there was one.
+    /// Waits for a change, at most for `timeout`. Returns true if there was one.
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<bool> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -108,7 +109,7 @@ impl Waker {
     }
 }
 
-/// A number that changes when another connection has written.
+/// Returns SQLite's `data_version`, which changes when another connection has written.
 #[cfg(feature = "sqlite")]
 pub(super) fn version(conn: &mut super::DbConnection) -> Result<i32> {
     use diesel::prelude::*;

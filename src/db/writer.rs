@@ -1,4 +1,4 @@
-//! SQLite's one writer.
+//! The single write connection of a SQLite database.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::DbConnection;
 use crate::{Error, Result};
 
-/// The one connection that writes.
+/// The only connection that writes.
 pub(super) struct Writer {
     /// `None` after [`Writer::close`].
     conn: Mutex<Option<DbConnection>>,
@@ -16,9 +16,9 @@ pub(super) struct Writer {
 
 #[derive(Default)]
 struct State {
-    /// The thread that has the connection.
+    /// The thread that is using the connection.
     thread: Option<ThreadId>,
-    /// When a thread gave up because another program held the file's lock.
+    /// The last time a thread gave up because another program held the file's lock.
     gave_up: Option<Instant>,
 }
 
@@ -31,28 +31,27 @@ impl Writer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses a write of a thread that has the connection already.
+    /// Fails if the current thread is already inside a write.
     pub(super) fn require_no_write(&self) -> Result<()> {
         if self.state().thread == Some(std::thread::current().id()) {
             return Err(Error::invalid(
                 "a write within a write",
-                "would wait for itself; use the connection that the outer one was given",
+                "would wait for itself forever; use the connection of the outer write",
             ));
         }
         Ok(())
     }
 
-    /// Closes it, when the thread that has it is done. No thread gets it any more.
+    /// Closes the connection after the current write. Later calls of [`take`](Self::take) return `None`.
     pub(super) fn close(&self) {
         *self.conn.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.conn.clear_poison();
     }
 
-    /// Takes it; `None` if it is closed. A panic in the middle of a write poisons it; the next one has `establish` make a new connection.
+    /// Takes the connection, or returns `None` if it is closed. Waits while another thread is using it.
     ///
-    /// Who finds it taken waits. If the one before gave up on that
-    /// lock meanwhile, after `busy_timeout`, who has waited half as long gives up too: else each thread would wait
-    /// after all others.
+    /// If a thread has given up on the file's lock after `busy_timeout`, every thread that has waited at least half as long
+    /// gives up, too. Otherwise the waits of all threads would add up. If a write panicked, `establish` opens a new connection.
     pub(super) fn take(
         &self,
         busy_timeout: Duration,
@@ -86,11 +85,12 @@ impl Writer {
     }
 }
 
-/// How long to sleep before trying again, after having waited so long for a thread of ours, which keeps the writer no
-/// longer than it must.
+/// Returns how long to sleep before the next attempt to take the connection, given the time already waited for another thread
+/// of this program.
 ///
-/// Short at first: most writes are over by then. Then long, for the reason for which the lock of the file is waited for
-/// so; and after 40 ms ten times a millisecond, so that nobody waits for ever.
+/// The pause is short for the first 400 µs, because most writes are finished by then. Then it is long, because a connection
+/// that changes hands after each write is slow; see the busy handler in `sqlite`. After 40 ms the connection is tried ten
+/// times a millisecond, so that no thread waits forever.
 const fn pause(waited: Duration) -> Duration {
     match waited.as_micros() {
         0..400 | 40_000.. => Duration::from_micros(100),
@@ -98,7 +98,7 @@ const fn pause(waited: Duration) -> Duration {
     }
 }
 
-/// The writer while a thread has it.
+/// The write connection while a thread is using it.
 pub(super) struct Writing<'a> {
     conn: MutexGuard<'a, Option<DbConnection>>,
     writer: &'a Writer,
@@ -107,7 +107,7 @@ pub(super) struct Writing<'a> {
 impl Writing<'_> {
     /// Runs `work` in a transaction.
     pub(super) fn atomically<T>(mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
-        let Some(conn) = self.conn.as_mut() else { unreachable!("who takes the writer has its connection") };
+        let Some(conn) = self.conn.as_mut() else { unreachable!("a taken writer always has its connection") };
         let result = conn.atomically(work);
         if matches!(result, Err(Error::Busy { .. })) {
             self.writer.state().gave_up = Some(Instant::now());

@@ -1,4 +1,4 @@
-//! What the databases say, in words of ours: once for the whole crate.
+//! Maps the errors of Diesel and of the databases to [`Error`], for the whole crate.
 
 use std::fmt::Display;
 
@@ -14,7 +14,7 @@ impl From<Diesel> for Error {
     }
 }
 
-/// Says which table and key an error of Diesel's is about.
+/// Adds the table and the key to a Diesel error.
 pub(crate) trait ResultExt<T> {
     fn of(self, table: &'static str, key: impl Display) -> Result<T>;
 }
@@ -25,11 +25,11 @@ impl<T> ResultExt<T> for diesel::QueryResult<T> {
     }
 }
 
-/// Maps what Diesel says, once for the whole crate.
+/// Maps a Diesel error to an [`Error`].
 fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
     let what = short(format!("{table} {key}").trim());
     match source {
-        // The connection was lost before.
+        // The connection was already lost before this command.
         Diesel::DatabaseError(Kind::UnableToSendCommand, info) => {
             Error::Database { table, source: Diesel::DatabaseError(Kind::ClosedConnection, info) }
         }
@@ -43,18 +43,18 @@ fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
         Diesel::DatabaseError(Kind::ForeignKeyViolation, info) => Error::invalid(
             what,
             format!(
-                "refers to a row that is not there, or is referred to by one that is ({})",
+                "refers to a row that does not exist, or another row still refers to it ({})",
                 details(info.as_ref())
             ),
         ),
         Diesel::DatabaseError(Kind::CheckViolation | Kind::NotNullViolation, info) => {
-            Error::invalid(what, format!("does not fit: {}", details(info.as_ref())))
+            Error::invalid(what, format!("is invalid: {}", details(info.as_ref())))
         }
         Diesel::DatabaseError(Kind::SerializationFailure, info) => {
             Error::Busy { database: String::new(), reason: format!("{}; try again", info.message()) }
         }
         Diesel::DatabaseError(_, info) if is_of_value(info.message()) => {
-            Error::invalid(what, format!("does not fit: {}", details(info.as_ref())))
+            Error::invalid(what, format!("is invalid: {}", details(info.as_ref())))
         }
         Diesel::DatabaseError(_, ref info) => match known_trouble(info.message()) {
             Some(error) => error,
@@ -64,8 +64,8 @@ fn map(source: Diesel, table: &'static str, key: impl Display) -> Error {
     }
 }
 
-/// What the database said, on one line. PostgreSQL would add all values of a row that fails a check, of which one may
-/// be a secret.
+/// Returns the message of the database on one line. PostgreSQL's detail "Failing row contains" is left out, because it
+/// quotes all values of the row, and one of them may be a secret.
 fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
     let text = match info.details().filter(|details| !details.starts_with("Failing row contains")) {
         Some(details) => format!("{}: {}", cut_quotes(info.message()), cut_quotes(details)),
@@ -74,7 +74,8 @@ fn details(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
     one_line(&text)
 }
 
-/// PostgreSQL names the constraint; SQLite names its columns, from which our names follow.
+/// Returns the name of the violated unique constraint. PostgreSQL reports the name. SQLite reports only the columns, so the
+/// name is derived from them by the naming scheme of viraldb's migrations.
 fn unique_constraint(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> String {
     if let Some(name) = info.constraint_name() {
         return name.to_owned();
@@ -93,7 +94,7 @@ fn unique_constraint(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> Str
     }
 }
 
-/// Whether PostgreSQL refuses a value that no constraint speaks of; Diesel has no kind for these.
+/// Returns true if PostgreSQL rejects a value for a reason other than a constraint. Diesel has no error kind for these.
 fn is_of_value(message: &str) -> bool {
     [
         "invalid byte sequence for encoding",
@@ -111,75 +112,77 @@ fn is_of_value(message: &str) -> bool {
         || message.starts_with("index row ")
 }
 
-/// How the reason begins when SQLite may not open a file, or one that it needs beside it.
+/// The beginning of the reason if SQLite cannot open a database file or one of the files next to it.
 pub(crate) const CANNOT_BE_OPENED: &str = "cannot be opened";
 
-/// The reason when SQLite finds no room.
-pub(crate) const DISK_FULL: &str = "the disk is full, or a row has the largest id there is and none is left; what \
-                                    was not committed is undone. Make room and try again";
+/// The reason if SQLite reports a full disk. SQLite reports the same error if a table has used up all row ids.
+pub(crate) const DISK_FULL: &str = "the disk is full, or the table has no row ids left; uncommitted changes were rolled \
+                                    back; make room and try again";
 
-/// The reason when the system refuses SQLite a read or a write: for some of them it does so because there is no room.
+/// The reason if SQLite cannot read or write a file. Some operations fail this way when the disk is full.
 pub(crate) const DISK_ERROR: &str =
-    "the disk reported an error, or is full; what was not committed is undone. Make room and try again";
+    "the disk reported an error, or is full; uncommitted changes were rolled back; make room and try again";
 
-/// The reason when a file may not be written.
+/// The reason if a file cannot be written.
 pub(super) const FILE_IS_READ_ONLY: &str =
-    "may not be written: change the permissions of the file and of its folder";
+    "is read-only; change the permissions of the file and of its folder";
 
-/// The reason when a server takes no writes.
-pub(crate) const SERVER_IS_READ_ONLY: &str = "the server takes no writes: it is a replica, or \
+/// The reason if a server accepts no writes.
+pub(crate) const SERVER_IS_READ_ONLY: &str = "the server is read-only: it is a replica, or \
      default_transaction_read_only is on; connect to the primary";
 
-/// Whether PostgreSQL, or one of its programs, found no room: what the system said is in the message, or that half a page
-/// was written.
+/// Returns true if PostgreSQL or one of its programs ran out of disk space. The message then quotes the error of the
+/// operating system, or reports that only a part of a page was written.
 pub(crate) fn found_no_room(message: &str) -> bool {
     ["No space left on device", "Disk quota exceeded", ": wrote only "]
         .iter()
         .any(|known| message.contains(known))
 }
 
-/// Troubles of a SQLite file and of a PostgreSQL server that a person can do something about.
+/// Returns an error with instructions for common problems of SQLite files and PostgreSQL servers that the user can fix.
 fn known_trouble(message: &str) -> Option<Error> {
     let unusable =
         |reason: &str| Some(Error::Unusable { database: String::new(), reason: reason.to_owned() });
     match message {
         "database is locked" | "database table is locked" => Some(Error::Busy {
             database: String::new(),
-            reason: "another program kept its write lock for longer than we wait; `fuser -v FILE` names it"
+            reason: "another program held the write lock for too long; find it with `fuser -v FILE`"
                 .to_owned(),
         }),
         "deadlock detected" => Some(Error::Busy {
             database: String::new(),
-            reason: "two sessions waited for each other, and this one was stopped; try again".to_owned(),
+            reason:
+                "the server ended a deadlock with another session by rolling back this transaction; try again"
+                    .to_owned(),
         }),
         "canceling statement due to lock timeout" => Some(Error::Busy {
             database: String::new(),
-            reason:
-                "another session kept a lock for longer than we wait; pg_stat_activity and pg_locks name it"
-                    .to_owned(),
+            reason: "another session held a lock for too long; find it in pg_stat_activity and pg_locks"
+                .to_owned(),
         }),
         "file is not a database" | "file is encrypted or is not a database" => {
-            unusable("is no SQLite database; give the path of one, or of a file that is not there yet")
+            unusable("is not a SQLite database; name a SQLite database or a file that does not exist yet")
         }
         "attempt to write a readonly database" => unusable(FILE_IS_READ_ONLY),
         "unable to open database file" => {
-            unusable(&format!("{CANNOT_BE_OPENED}; look at the permissions of the file and of its folder"))
+            unusable(&format!("{CANNOT_BE_OPENED}; check the permissions of the file and of its folder"))
         }
         "database or disk is full" => unusable(DISK_FULL),
-        "database disk image is malformed" => unusable("is damaged; restore a backup"),
+        "database disk image is malformed" => unusable("is damaged; restore it from a backup"),
         "disk I/O error" => unusable(DISK_ERROR),
         m if found_no_room(m) => unusable(&format!(
-            "the server's disk is full: {}; what was not committed is undone. Make room and try again",
+            "the server's disk is full: {}; uncommitted changes were rolled back; make room and try again",
             one_line(m)
         )),
         m if m.starts_with("query would be affected by row-level security policy") => unusable(&format!(
-            "{}, so rows would be missing without notice; connect as the owner of the tables, or as a role with BYPASSRLS",
+            "{}, which would silently hide rows from viraldb; connect as the owner of the tables, or as a role with BYPASSRLS",
             one_line(m)
         )),
-        // The pooler's next session has not prepared what the last one has, or another program has under that name.
+        // The pooler handed out a session that has not prepared this statement, or that has prepared a statement of another
+        // program under the same name.
         m if m.contains("prepared statement \"__diesel_stmt_") => unusable(
-            "each transaction gets another session, as behind PgBouncer in transaction mode; say so in the URL: \
-                 pgbouncer=true",
+            "each transaction runs in a different session, as with PgBouncer in transaction mode; add pgbouncer=true \
+                 to the URL",
         ),
         m if m.contains("read-only transaction") || m.contains("during recovery") => {
             unusable(SERVER_IS_READ_ONLY)
@@ -193,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pooler_that_nobody_told_us_of_is_named() {
+    fn an_undeclared_pooler_is_reported_with_the_url_parameter() {
         for message in [
             "prepared statement \"__diesel_stmt_1\" already exists",
             "prepared statement \"__diesel_stmt_12\" does not exist",
@@ -201,22 +204,22 @@ mod tests {
         ] {
             let error = Diesel::DatabaseError(Kind::Unknown, Box::new(message.to_owned()));
             let said = map(error, "clips", "7").to_string();
-            assert!(said.ends_with("say so in the URL: pgbouncer=true"), "{said}");
+            assert!(said.ends_with("add pgbouncer=true to the URL"), "{said}");
         }
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn messages_leave_out_unknown_tables_and_keys() {
         let said = |kind, table, key| {
             map(Diesel::DatabaseError(kind, Box::new("m".to_owned())), table, key).to_string()
         };
-        assert_eq!(Error::from(Diesel::NotFound).to_string(), "no such row");
-        assert_eq!(map(Diesel::NotFound, "clips", "").to_string(), "no such row in clips");
-        assert_eq!(map(Diesel::NotFound, "clips", 7).to_string(), "no row 7 in clips");
-        assert_eq!(said(Kind::UniqueViolation, "", ""), "the table already has such a row (m): m");
-        assert_eq!(said(Kind::UniqueViolation, "clips", ""), "clips already has such a row (m): m");
-        assert_eq!(said(Kind::CheckViolation, "", ""), "does not fit: m");
-        assert_eq!(said(Kind::CheckViolation, "clips", "7"), "clips 7 does not fit: m");
+        assert_eq!(Error::from(Diesel::NotFound).to_string(), "row not found");
+        assert_eq!(map(Diesel::NotFound, "jobs", "").to_string(), "row not found in jobs");
+        assert_eq!(map(Diesel::NotFound, "jobs", 7).to_string(), "row 7 not found in jobs");
+        assert_eq!(said(Kind::UniqueViolation, "", ""), "the table already has a row with this key (m): m");
+        assert_eq!(said(Kind::UniqueViolation, "clips", ""), "clips already has a row with this key (m): m");
+        assert_eq!(said(Kind::CheckViolation, "", ""), "is invalid: m");
+        assert_eq!(said(Kind::CheckViolation, "clips", "7"), "clips 7 is invalid: m");
         assert_eq!(map(Diesel::QueryBuilderError("q".into()), "", "").to_string(), "q");
     }
 }

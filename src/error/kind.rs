@@ -1,8 +1,8 @@
-//! What kind of error it is, for a program that decides by it.
+//! The kinds of errors, for programs that branch on them.
 
 use super::Error;
 
-/// The kind of an [`Error`]. A program branches on it, and shows the error itself to a person.
+/// The kind of an [`Error`]. Programs branch on the kind and show the error itself to people.
 ///
 /// ```
 /// use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoId};
@@ -23,30 +23,30 @@ pub enum ErrorKind {
     NotFound,
     /// Another row has the same unique key.
     Conflict,
-    /// A value, an argument or an input is not accepted, or refers to a row that does not exist.
+    /// A value, an argument or an input is invalid, or refers to a row that does not exist.
     Invalid,
-    /// This worker has lost the job: its lease expired, or the job was given to another worker.
+    /// This worker has lost the job: its lease expired, or another worker claimed the job.
     LeaseLost,
-    /// Another program holds a lock, or the server stopped one of two transactions.
+    /// Another program holds a lock, or the server rolled back the transaction because of a conflict with another one.
     Busy,
-    /// The server cannot be reached, or it ended the connection.
+    /// The server cannot be reached, or it closed the connection.
     Disconnected,
-    /// The database does not have the schema of this program: it is older, newer, changed, or not there.
+    /// The schema of the database is not the one this program needs: it is older, newer, modified, or missing.
     Schema,
     /// The database cannot be opened or written.
     Unusable,
     /// A file cannot be read or written.
     Io,
-    /// A secret cannot be sealed or opened.
+    /// A secret cannot be encrypted or decrypted, or is not set.
     Secret,
-    /// Anything else that the database reports.
+    /// Any other error of the database.
     Database,
-    /// An error of the caller's own.
+    /// An error of the caller, from a closure given to `read` or `write`.
     Other,
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
@@ -70,21 +70,22 @@ impl Error {
         }
     }
 
-    /// Whether the row does not exist.
+    /// Returns true if the row does not exist.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Whether another row has the same unique key.
+    /// Returns true if another row has the same unique key.
     pub const fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict { .. })
     }
 
-    /// Whether the same call may succeed a moment later: somebody held a lock, the server stopped one of two transactions,
-    /// or the connection was lost.
+    /// Returns true if the same call may succeed when it is retried: another program held a lock, the server rolled back the
+    /// transaction because of a conflict, or the connection was lost.
     ///
-    /// A `write` that fails so has changed nothing, except where the connection was lost while it committed: then nobody
-    /// knows. A write that is repeated after [`ErrorKind::Disconnected`] should therefore be one that may happen twice.
+    /// A `write` that fails with such an error has changed nothing, with one exception. If the connection was lost during the
+    /// commit, it is unknown whether the transaction was committed. Retry a write after [`ErrorKind::Disconnected`] only if
+    /// it is safe to apply it twice.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Disconnected { .. })
     }
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locks_and_lost_connections_are_worth_another_try() {
+    fn locks_and_lost_connections_are_retryable() {
         let (database, reason) = (String::new(), String::new());
         let busy = Error::Busy { database: database.clone(), reason: reason.clone() };
         assert_eq!((busy.kind(), busy.is_retryable()), (ErrorKind::Busy, true));

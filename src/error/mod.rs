@@ -1,4 +1,4 @@
-//! The one error of the crate.
+//! The error type of the crate.
 
 mod database;
 mod kind;
@@ -17,93 +17,92 @@ pub(crate) use database::{CANNOT_BE_OPENED, DISK_ERROR, DISK_FULL};
 pub(crate) use database::{ResultExt, SERVER_IS_READ_ONLY};
 pub use kind::ErrorKind;
 
-/// What every function of the crate returns.
+/// The result type of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, on which table and key, and what to do next.
+/// An error of the crate: what failed, on which table and key, and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The row is not there.
-    #[error("no {}{}{}{table}{}", if key.is_empty() { "such row" } else { "row " }, short(key), if table.is_empty() { "" } else { " in " }, listed_by(table))]
+    /// The row does not exist.
+    #[error("{}{} not found{}{table}{}", if key.is_empty() { "row" } else { "row " }, short(key), if table.is_empty() { "" } else { " in " }, listed_by(table))]
     NotFound {
-        /// Table it was looked for in.
+        /// The table that was searched.
         table: &'static str,
-        /// Key it was looked for by.
+        /// The key of the missing row.
         key: String,
     },
 
-    /// Another row stands where this one would.
-    #[error("{} already has such a row ({constraint}): {message}", if table.is_empty() { "the table" } else { table })]
+    /// Another row already has the same unique key.
+    #[error("{} already has a row with this key ({constraint}): {message}", if table.is_empty() { "the table" } else { table })]
     Conflict {
-        /// Table of the row.
+        /// The table of the row.
         table: &'static str,
-        /// Name of the unique constraint, the same on both engines.
+        /// The name of the unique constraint, the same on both engines.
         constraint: String,
-        /// What the database said.
+        /// The message of the database.
         message: String,
     },
 
-    /// A value that cannot be.
+    /// A value is invalid.
     #[error("{what}{}{reason}", if what.is_empty() { "" } else { " " })]
     Invalid {
-        /// The value, or where it stands.
+        /// The value, or the field or row that contains it.
         what: String,
-        /// Why it cannot be.
+        /// Why the value is invalid.
         reason: String,
     },
 
-    /// The claim of a job is over: its lease has expired, or the job was finished or given to another.
-    #[error(
-        "the lease of job {job} is lost: it expired, or the job is another worker's by now; stop working on it"
-    )]
+    /// The worker no longer owns the job: its lease expired, or the job was finished or claimed by another worker.
+    #[error("lease lost for job {job}: it expired or another worker claimed the job; stop working on it")]
     LeaseLost {
-        /// Key of the job.
+        /// The id of the job.
         job: uuid::Uuid,
     },
 
-    /// Somebody else held the database for longer than we wait.
+    /// Another program or session held a lock for too long, or the server rolled back the transaction because of a conflict.
     #[error("{database} is locked: {reason}")]
     Busy {
         /// The database, its password masked.
         database: String,
-        /// Who may hold it, and what to do.
+        /// Who may hold the lock, and what to do.
         reason: String,
     },
 
-    /// The database was made by a newer viraldb.
+    /// The database was created or migrated by a newer viraldb.
     #[error(
-        "the database has schema {database}, this viraldb knows up to {binary}: use the viraldb that made it, or a newer one"
+        "the database has schema version {database}, but this viraldb supports versions up to {binary}; use the viraldb that \
+         migrated the database, or a newer one"
     )]
     SchemaNewer {
-        /// Newest schema version of the database.
+        /// The newest schema version of the database.
         database: String,
-        /// Newest schema version of this program.
+        /// The newest schema version that this program supports.
         binary: String,
     },
 
-    /// The migrations that made the database are not those of this program.
-    #[error("the history of the schema differs: {}", .0.join("; "))]
+    /// The migrations applied to the database differ from those of this program.
+    #[error("the migrations of the database differ from those of this viraldb: {}", .0.join("; "))]
     SchemaModified(Vec<String>),
 
-    /// The database is older than this program and may not be changed here.
-    #[error("the database lacks {}: run `viraldb migrate run`", .0.join(", "))]
+    /// Migrations are pending, and this call does not apply them.
+    #[error("the database has pending migrations: {}; run `viraldb migrate run`", .0.join(", "))]
     SchemaPending(Vec<String>),
 
-    /// There is no viraldb database there.
-    #[error("{0} holds no viraldb database: run `viraldb init`")]
+    /// The file or server has no viraldb database.
+    #[error("{0}: no viraldb database found; run `viraldb init` to create one")]
     NotInitialised(String),
 
-    /// The URL names nothing that can be opened.
+    /// The URL is invalid or not supported.
     #[error("{url}: {reason}")]
     UnsupportedUrl {
         /// The URL, its password masked.
         url: String,
-        /// What would be right.
+        /// Why it is not supported, and what to write.
         reason: String,
     },
 
-    /// The database cannot be opened, or cannot be written.
+    /// The database cannot be opened or written.
     #[error("{database}: {reason}")]
     Unusable {
         /// The database, its password masked.
@@ -112,102 +111,104 @@ pub enum Error {
         reason: String,
     },
 
-    /// The server cannot be reached, or it ended the connection.
+    /// The server cannot be reached, or it closed the connection.
     #[error("{database}: {reason}")]
     Disconnected {
         /// The database, its password masked.
         database: String,
-        /// What is known of it, and what to do.
+        /// The message of the server or of libpq, and what to do.
         reason: String,
     },
 
-    /// A file could not be read or written.
-    #[error("{}: {source}{}", path.display(), if is_full(source) { "; make room and try again" } else { "" })]
+    /// A file cannot be read or written.
+    #[error("{}: {}{}", path.display(), of_system(source), to_do(source))]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
-    /// Bad rows in the input of a strict ingest; nothing was written.
+    /// The input of a strict ingest has bad rows; nothing was written.
     #[error(
         "{rejected} bad row{}, nothing was written; the first: {first}", if *rejected == 1 { "" } else { "s" }
     )]
     Rejected {
-        /// How many.
+        /// The number of bad rows.
         rejected: u64,
-        /// The first, with file, line and reason.
+        /// The first bad row: its file, line and reason.
         first: String,
     },
 
-    /// A secret is sealed under a key that was not given, or there is no key to seal it with.
+    /// The key that a secret is encrypted with was not given, or there is no key to encrypt it with.
     #[error("{at} {}", key_missing(needed, given))]
     SecretKeyMissing {
-        /// The place of the secret.
+        /// The column and row, or the setting, of the secret.
         at: String,
-        /// The ids of the keys of which one is needed; empty if any would do.
+        /// The ids of the keys, one of which is needed; empty if any key would do.
         needed: Vec<String>,
         /// The ids of the keys that were given.
         given: Vec<String>,
     },
 
-    /// A sealed text does not open under its key.
+    /// An encrypted text cannot be decrypted with its key.
     #[error(
-        "{at} does not open: it was damaged, or copied from another place; set the secret anew, or restore it from a backup"
+        "{at} cannot be decrypted: it is damaged or was copied from another row or column; set the secret again, or restore it \
+         from a backup"
     )]
     SecretDamaged {
-        /// The place of the secret.
+        /// The column and row, or the setting, of the secret.
         at: String,
     },
 
-    /// What stands where a sealed text should is none.
-    #[error("{at} is not sealed: {reason}")]
+    /// The stored value is not encrypted by viraldb.
+    #[error("{at} is not encrypted: {reason}")]
     SecretNotSealed {
-        /// The place of the secret.
+        /// The column and row, or the setting, of the secret.
         at: String,
-        /// What it is, and what to do.
+        /// What the value is, and what to do.
         reason: String,
     },
 
-    /// There is no secret.
-    #[error("{at} holds no secret; set one with `viraldb secrets set`")]
+    /// The secret is not set.
+    #[error("{at} has no secret; set one with `viraldb secrets set`")]
     SecretNotSet {
-        /// The place of the secret.
+        /// The column and row, or the setting, of the secret.
         at: String,
     },
 
-    /// Anything else the database said.
+    /// Any other error of the database.
     #[error("{table}{}{source}", if table.is_empty() { "" } else { ": " })]
     Database {
-        /// Table it was said of, or nothing.
+        /// The table of the query; empty if it is unknown.
         table: &'static str,
-        /// What Diesel said.
+        /// The error of Diesel.
         source: Diesel,
     },
 
-    /// An error of the caller's own, from a closure given to `read` or `write`.
+    /// An error of the caller, from a closure given to `read` or `write`.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// An [`Error::Invalid`]: reads as `what reason`.
+    /// Creates an [`Error::Invalid`], whose message is `what reason`.
     pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Other`], for a closure of `read` or `write` that has an error of its own: `.map_err(Error::other)`.
+    /// Creates an [`Error::Other`]. A closure of `read` or `write` wraps errors of other types with
+    /// `.map_err(Error::other)`.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }
 
-    /// An [`Error::Io`] on a file.
+    /// Creates an [`Error::Io`] for a file.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
 
-    /// Adds a note to an error that gives a reason.
+    /// Appends a note to the reason of the error. Variants without a reason stay unchanged.
     pub fn with(mut self, note: &str) -> Self {
         match &mut self {
             Self::Invalid { reason, .. }
@@ -217,14 +218,16 @@ impl Error {
                 *reason = format!("{reason}; {note}");
             }
             Self::Io { source, .. } => {
-                *source = std::io::Error::new(source.kind(), format!("{source}; {note}"));
+                // The message keeps what to do, except what the variant adds again by the kind.
+                let to_do = if is_full(source) { "" } else { to_do(source) };
+                *source = std::io::Error::new(source.kind(), format!("{}{to_do}; {note}", of_system(source)));
             }
             _ => {}
         }
         self
     }
 
-    /// Whether it is about one row only, so that other rows may still fit, and this one never will.
+    /// Returns true if the error concerns a single row: other rows may still be stored, but this row never will be.
     pub(crate) fn is_of_row(&self) -> bool {
         matches!(
             self,
@@ -232,12 +235,12 @@ impl Error {
         )
     }
 
-    /// Whether it is about the file that was read, so that other files may still be read and stored.
+    /// Returns true if the error concerns the input file, so that other files may still be read and stored.
     pub fn is_of_input(&self) -> bool {
         self.is_of_row() || matches!(self, Self::Io { .. } | Self::Rejected { .. })
     }
 
-    /// Whether the connection is gone, so that another one may still serve.
+    /// Returns true if the connection is lost, so that a new connection may still work.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_lost_connection(&self) -> bool {
         matches!(
@@ -249,21 +252,21 @@ impl Error {
         )
     }
 
-    /// The error of a `read`: there the caller is to blame for a write, not the file or the server.
+    /// Adapts an error from `read`: if a write failed there, the caller is at fault, not the file or the server.
     pub(crate) fn in_read(mut self) -> Self {
         match &mut self {
-            // One that names its database comes from another one, which was written to meanwhile.
+            // An error that already names its database comes from a different database, to which the closure wrote.
             Self::Unusable { database, reason }
                 if database.is_empty() && [SERVER_IS_READ_ONLY, FILE_IS_READ_ONLY].contains(&&**reason) =>
             {
-                *reason = "may not be written within `read`; use `write`".to_owned();
+                *reason = "is read-only within `read`; use `write`".to_owned();
             }
             _ => {}
         }
         self
     }
 
-    /// Names the database in an error that could not know it.
+    /// Adds the name of the database to an error that does not name one yet.
     pub(crate) fn in_database(self, name: &impl Display) -> Self {
         match self {
             Self::Busy { database, reason } if database.is_empty() => {
@@ -279,56 +282,86 @@ impl Error {
                 lost(name, &one_line(info.message()))
             }
             Self::Database { source: Diesel::BrokenTransactionManager, .. } => {
-                lost(name, "it broke off within a transaction")
+                lost(name, "it ended in the middle of a transaction")
             }
             other => other,
         }
     }
 }
 
-/// The error of a connection that a server has ended.
+/// Returns the error for a lost connection to a server.
 fn lost(name: &impl Display, why: &str) -> Error {
     Error::Disconnected {
         database: name.to_string(),
         reason: format!(
-            "the connection was lost: {why}; the server's log says why. What was not committed is undone: try again when \
-             it is back"
+            "the connection was lost: {why}; uncommitted changes were rolled back; check the server's log, and try again \
+             when the server is up"
         ),
     }
 }
 
-/// Whether a file could not be written because there is no room for it.
+/// Returns the message of the operating system in lower case, without its number.
+fn of_system(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match (error.raw_os_error(), text.rsplit_once(" (os error ")) {
+        (Some(_), Some((message, _))) => {
+            let mut chars = message.chars();
+            chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+        }
+        _ => text,
+    }
+}
+
+/// Returns what to do about an error of the operating system.
+fn to_do(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AlreadyExists, NotFound, PermissionDenied};
+    match error.kind() {
+        _ if is_full(error) => "; make room and try again",
+        _ if error.raw_os_error().is_none() => "", // an error of viraldb's own says what to do
+        NotFound => "; check the path",
+        PermissionDenied => "; check the permissions of the file and of its folder",
+        AlreadyExists => "; choose another name",
+        _ => "",
+    }
+}
+
+/// Returns true if a file could not be written because the disk, the quota or the file size limit is exhausted.
 fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// Which keys are needed, which were given, and how to give others.
+/// Says which keys are needed, which were given, and how to give a key.
 fn key_missing(needed: &[String], given: &[String]) -> String {
     let why = match needed {
-        [] => "needs a key".to_owned(),
+        [] => "needs an encryption key".to_owned(),
         [id] => format!("needs key {id}"),
         ids => format!("needs one of the keys {}", ids.join(", ")),
     };
     let given = match given {
-        [] => "none was given".to_owned(),
-        ids => format!("given: {}", ids.join(", ")),
+        [] => "but none was given".to_owned(),
+        ids => format!("but only these were given: {}", ids.join(", ")),
     };
-    let make = if needed.is_empty() { "; `viraldb secrets keygen` makes one" } else { "" };
+    let make = if needed.is_empty() { "; create one with `viraldb secrets keygen`" } else { "" };
     format!("{why}, {given}; set VIRALDB_KEY or VIRALDB_KEY_FILE{make}")
 }
 
-/// The command that lists the rows of a table, for somebody who asked for one that is not there.
+/// Returns a hint with the command that lists the rows of a table, for an error about a missing row.
 fn listed_by(table: &str) -> &'static str {
     match table {
-        "channels" => "; `viraldb channels list` shows what there is",
-        "discovered_videos" => "; `viraldb videos list` shows what there is",
-        "error_log" => "; `viraldb errors list` shows what there is",
-        "music" => "; `viraldb music list` shows what there is",
-        "pipeline_runs" => "; `viraldb runs list` shows what there is",
-        "transformation_presets" => "; `viraldb presets list` shows what there is",
-        "trends" => "; `viraldb trends list` shows what there is",
-        "video_processing_jobs" => "; `viraldb jobs list` shows what there is",
+        "clips" => "; list the clips with `viraldb clips list`",
+        "channels" => "; list the channels with `viraldb channels list`",
+        "discovered_videos" => "; list the videos with `viraldb videos list`",
+        "error_log" => "; list the errors with `viraldb errors list`",
+        "music" => "; list the music with `viraldb music list`",
+        "pipeline_runs" => "; list the runs with `viraldb runs list`",
+        "review_log" => "; list the reviews with `viraldb reviews list`",
+        "scripts" => "; list the scripts with `viraldb scripts list`",
+        "shorts" => "; list the shorts with `viraldb shorts list`",
+        "transformation_presets" => "; list the presets with `viraldb presets list`",
+        "trends" => "; list the trends with `viraldb trends list`",
+        "video_processing_jobs" => "; list the jobs with `viraldb jobs list`",
+        "videos" => "; list the source videos with `viraldb source-videos list`",
         _ => "",
     }
 }
@@ -339,21 +372,21 @@ impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
     }
 }
 
-/// Most bytes of a text in a column that has an index. PostgreSQL's B-tree takes 2,704 bytes for each row; a moment that
-/// stands beside the text, and what the server adds, are part of them. SQLite would take more.
+/// The maximum length in bytes of a text in an indexed column. An entry of PostgreSQL's B-tree has at most 2,704 bytes,
+/// including a timestamp in the same index and the overhead of the server. SQLite has no such limit.
 const MOST_INDEXED: usize = 2_600;
 
-/// Refuses a text that one of the engines could not keep in an index.
+/// Rejects a text that is too long for an index on either engine.
 pub(crate) fn require_indexable(column: &str, text: Option<&(impl AsRef<str> + ?Sized)>) -> Result<()> {
     match text.map(|text| text.as_ref().len()).filter(|length| *length > MOST_INDEXED) {
         Some(length) => {
-            Err(Error::invalid(column, format!("has {length} bytes; an index takes {MOST_INDEXED} at most")))
+            Err(Error::invalid(column, format!("has {length} bytes; the maximum is {MOST_INDEXED}")))
         }
         None => Ok(()),
     }
 }
 
-/// Refuses an empty field.
+/// Rejects an empty or blank field.
 pub(crate) fn require(field: &str, value: &str) -> Result<()> {
     if value.trim().is_empty() { Err(Error::invalid(field, "is empty")) } else { Ok(()) }
 }

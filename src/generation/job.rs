@@ -18,30 +18,29 @@ use crate::types::{JobId, Json, Timestamp, portable};
 #[diesel(table_name = jobs, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct Job {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: JobId,
-    /// How far the job is.
+    /// Status of the job.
     pub status: JobStatus,
-    /// What it is doing.
+    /// Current stage of the work.
     pub stage: Option<String>,
-    /// What the videos are to be about.
+    /// Topic of the videos.
     pub theme: Option<String>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Option<Timestamp>,
-    /// Why it failed.
+    /// Why the job failed.
     pub error_message: Option<String>,
-    /// Whatever else is known about it.
+    /// Additional data.
     pub metadata: Option<Json>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Job`].
+/// A row to insert: `None` means the column's default. See [`Job`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = jobs)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewJob<'a> {
     pub id: Option<JobId>,
     pub status: Option<JobStatus>,
@@ -53,11 +52,10 @@ pub struct NewJob<'a> {
     pub metadata: Option<Json>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Job`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Job`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = jobs)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobChanges<'a> {
     pub status: Option<JobStatus>,
     pub stage: Option<Option<Cow<'a, str>>>,
@@ -66,15 +64,15 @@ pub struct JobChanges<'a> {
     pub metadata: Option<Option<Json>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobFilter {
     pub status: Option<JobStatus>,
 }
 
 impl JobFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> jobs::BoxedQuery<'_, MultiBackend> {
         let mut query = jobs::table.into_boxed();
         if let Some(status) = self.status {
@@ -85,12 +83,12 @@ impl JobFilter {
 }
 
 impl Job {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("jobs", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -99,53 +97,53 @@ impl Job {
         query.select(Self::as_select()).order(jobs::id.desc()).limit(page.at_most()).load(conn).of("jobs", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &JobFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("jobs", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &JobFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("jobs", "")?;
         Ok(row.is_some())
     }
 
-    /// Begins a pending job; it keeps the stage it was in before a retry, to go on from there.
+    /// Starts a pending job. The job keeps the stage it had before a retry, so it can continue from there.
     ///
-    /// Like each of the moves that follow, it is one statement: of two callers at once one makes the move,
-    /// and the other is told that the job is not where it would have to be.
+    /// Like each of the following status changes, this is one statement. If two callers run it concurrently, one succeeds
+    /// and the other gets `Invalid`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it is not pending.
+    /// `NotFound` if the job does not exist; `Invalid` if it is not pending. Then nothing is changed.
     pub fn start(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change = JobChanges { status: Some(JobStatus::Running), ..Default::default() };
-        change.update_if(conn, id, &[JobStatus::Pending], "only a pending job becomes running")
+        change.update_if(conn, id, &[JobStatus::Pending], "only a pending job can become running")
     }
 
-    /// Notes which stage a running job has come to.
+    /// Records the stage that a running job has reached.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it is not running or the stage has no name.
+    /// `NotFound` if the job does not exist; `Invalid` if it is not running or `stage` is empty. Then nothing is changed.
     pub fn advance(conn: &mut DbConnection, id: JobId, stage: &str) -> Result<Self> {
         require("stage", stage)?;
         let change = JobChanges { stage: Some(Some(stage.into())), ..Default::default() };
-        change.update_if(conn, id, &[JobStatus::Running], "only a running job comes to another stage")
+        change.update_if(conn, id, &[JobStatus::Running], "only a running job can change its stage")
     }
 
-    /// Ends a running job as completed.
+    /// Marks a running job as completed.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it is not running.
+    /// `NotFound` if the job does not exist; `Invalid` if it is not running. Then nothing is changed.
     pub fn complete(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change = JobChanges { status: Some(JobStatus::Completed), ..Default::default() };
-        change.update_if(conn, id, &[JobStatus::Running], "only a running job becomes completed")
+        change.update_if(conn, id, &[JobStatus::Running], "only a running job can become completed")
     }
 
-    /// Ends a pending or running job as failed, in the stage it is in, and notes why.
+    /// Marks a pending or running job as failed and records the message. The job keeps its stage.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it has ended or the message is empty.
+    /// `NotFound` if the job does not exist; `Invalid` if it has already ended or `message` is empty. Then nothing is changed.
     pub fn fail(conn: &mut DbConnection, id: JobId, message: &str) -> Result<Self> {
         require("error_message", message)?;
         let change = JobChanges {
@@ -154,34 +152,34 @@ impl Job {
             ..Default::default()
         };
         let unfinished = [JobStatus::Pending, JobStatus::Running];
-        change.update_if(conn, id, &unfinished, "only a pending or running job becomes failed")
+        change.update_if(conn, id, &unfinished, "only a pending or running job can become failed")
     }
 
-    /// Makes a failed job pending again; why it failed is forgotten, its stage is kept.
+    /// Makes a failed job pending again. The error message is cleared; the stage is kept.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it has not failed.
+    /// `NotFound` if the job does not exist; `Invalid` if it has not failed. Then nothing is changed.
     pub fn retry(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change =
             JobChanges { status: Some(JobStatus::Pending), error_message: Some(None), ..Default::default() };
-        change.update_if(conn, id, &[JobStatus::Failed], "only a failed job becomes pending")
+        change.update_if(conn, id, &[JobStatus::Failed], "only a failed job can become pending")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: JobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(jobs::table.find(id)).execute(c)).of("jobs", id)
     }
 }
 
 impl<'a> NewJob<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl NewJob<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Job> {
         on_backend!(conn, |c| diesel::insert_into(jobs::table)
             .values(self)
@@ -190,7 +188,7 @@ impl NewJob<'_> {
         .of("jobs", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, jobs::table, "jobs", rows)
     }
@@ -208,7 +206,7 @@ impl Document for NewJob<'static> {
 }
 
 impl JobChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: JobId) -> Result<Job> {
         on_backend!(conn, |c| diesel::update(jobs::table.find(id))
             .set((self, jobs::updated_at.eq(Timestamp::now())))
@@ -217,7 +215,7 @@ impl JobChanges<'_> {
         .of("jobs", id)
     }
 
-    /// Changes the job if it has one of these states; `Invalid` with the rule if it has another one.
+    /// Updates the job if its status is one of `from`. Otherwise returns `Invalid` with the rule.
     fn update_if(&self, conn: &mut DbConnection, id: JobId, from: &[JobStatus], rule: &str) -> Result<Job> {
         let moved = on_backend!(&mut *conn, |c| diesel::update(
             jobs::table.filter(jobs::id.eq(id).and(jobs::status.eq_any(from)))
@@ -238,7 +236,7 @@ impl JobChanges<'_> {
 }
 
 portable! {
-    /// How far the job is.
+    /// Status of a generation job.
     pub enum JobStatus {
         Pending = "pending",
         Running = "running",

@@ -1,4 +1,4 @@
-//! Scripts a job wrote, with the prompt its video is generated from.
+//! Scripts that a job wrote, each with the prompt that its video is generated from.
 
 use std::borrow::Cow;
 
@@ -21,34 +21,33 @@ use crate::types::{JobId, JobScriptId, Json, Timestamp};
 #[diesel(belongs_to(Job, foreign_key = job_id))]
 #[non_exhaustive]
 pub struct JobScript {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: JobScriptId,
-    /// Job that wrote it.
+    /// Job that wrote the script.
     pub job_id: Option<JobId>,
-    /// Prompt for the video model.
+    /// Prompt for the model that generates the video.
     pub video_prompt: String,
-    /// The scenes, in order.
+    /// Scenes, in order.
     pub scenes: Json,
-    /// Text shown over the video.
+    /// Text to show over the video.
     pub text_overlays: Option<Json>,
-    /// Words spoken over the video.
+    /// Text to speak over the video.
     pub voiceover_script: Option<String>,
     /// Title for publication.
     pub title: Option<String>,
     /// Description for publication.
     pub description: Option<String>,
-    /// Hashtags for publication, an array of strings.
+    /// Hashtags for publication: an array of strings.
     pub hashtags: Option<Json>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`JobScript`].
+/// A row to insert: `None` means the column's default. See [`JobScript`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = job_scripts)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewJobScript<'a> {
     pub id: Option<JobScriptId>,
     pub job_id: Option<JobId>,
@@ -62,11 +61,10 @@ pub struct NewJobScript<'a> {
     pub created_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`JobScript`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`JobScript`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = job_scripts)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobScriptChanges<'a> {
     pub job_id: Option<Option<JobId>>,
     pub video_prompt: Option<Cow<'a, str>>,
@@ -78,15 +76,15 @@ pub struct JobScriptChanges<'a> {
     pub hashtags: Option<Option<Json>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobScriptFilter {
     pub job_id: Option<JobId>,
 }
 
 impl JobScriptFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> job_scripts::BoxedQuery<'_, MultiBackend> {
         let mut query = job_scripts::table.into_boxed();
         if let Some(job_id) = self.job_id {
@@ -97,12 +95,12 @@ impl JobScriptFilter {
 }
 
 impl JobScript {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: JobScriptId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_scripts", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &JobScriptFilter,
@@ -120,19 +118,19 @@ impl JobScript {
             .of("job_scripts", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("job_scripts", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_scripts", "")?;
         Ok(row.is_some())
     }
 
-    /// The scripts of a job, oldest first.
+    /// Returns the scripts of a job, oldest first.
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(job_scripts::job_id.eq(job))
@@ -141,7 +139,9 @@ impl JobScript {
         .of("job_scripts", job)
     }
 
-    /// The scripts of each of these jobs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of scripts for each of these jobs, oldest first. The lists are in the order of `jobs`.
+    ///
+    /// One query loads the scripts of up to 30,000 jobs.
     pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
         children(jobs, |jobs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
@@ -152,21 +152,21 @@ impl JobScript {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: JobScriptId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(job_scripts::table.find(id)).execute(c)).of("job_scripts", id)
     }
 }
 
 impl<'a> NewJobScript<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(video_prompt: impl Into<Cow<'a, str>>, scenes: Json) -> Self {
         Self { video_prompt: video_prompt.into(), scenes, ..Self::default() }
     }
 }
 
 impl NewJobScript<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobScript> {
         on_backend!(conn, |c| diesel::insert_into(job_scripts::table)
             .values(self)
@@ -175,7 +175,7 @@ impl NewJobScript<'_> {
         .of("job_scripts", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, job_scripts::table, "job_scripts", rows)
     }
@@ -193,7 +193,7 @@ impl Document for NewJobScript<'static> {
 }
 
 impl JobScriptChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: JobScriptId) -> Result<JobScript> {
         on_backend!(conn, |c| diesel::update(job_scripts::table.find(id))
             .set(self)

@@ -1,4 +1,4 @@
-//! Videos a job generated, and whether a person approved them.
+//! Videos that a job generated, and whether a person approved them.
 
 use std::borrow::Cow;
 
@@ -23,40 +23,39 @@ use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 #[diesel(belongs_to(JobScript, foreign_key = script_id))]
 #[non_exhaustive]
 pub struct JobVideo {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: JobVideoId,
-    /// Job that generated it.
+    /// Job that generated the video.
     pub job_id: Option<JobId>,
-    /// Script it was generated from.
+    /// Script that the video was generated from.
     pub script_id: Option<JobScriptId>,
-    /// How far the video is.
+    /// Status of the video.
     pub status: JobVideoStatus,
-    /// Path of the file.
+    /// Path of the video file.
     pub file_path: Option<String>,
-    /// Path of its picture.
+    /// Path of the thumbnail.
     pub thumbnail_path: Option<String>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub duration_seconds: Option<f64>,
-    /// What its generation cost, in US dollars.
+    /// Cost of the generation in US dollars.
     pub cost_usd: Option<f64>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
-    /// When a person approved or rejected it; the status says which.
+    /// When a person approved or rejected the video.
     pub approved_at: Option<Timestamp>,
-    /// When it was published.
+    /// When the video was published.
     pub published_at: Option<Timestamp>,
-    /// Where it was published.
+    /// URL of the published video.
     pub published_url: Option<String>,
-    /// Whatever else is known about it.
+    /// Additional data.
     pub metadata: Option<Json>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`JobVideo`].
+/// A row to insert: `None` means the column's default. See [`JobVideo`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = job_videos)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewJobVideo<'a> {
     pub id: Option<JobVideoId>,
     pub job_id: Option<JobId>,
@@ -73,11 +72,10 @@ pub struct NewJobVideo<'a> {
     pub metadata: Option<Json>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`JobVideo`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`JobVideo`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = job_videos)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobVideoChanges<'a> {
     pub job_id: Option<Option<JobId>>,
     pub script_id: Option<Option<JobScriptId>>,
@@ -92,16 +90,16 @@ pub struct JobVideoChanges<'a> {
     pub metadata: Option<Option<Json>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct JobVideoFilter {
     pub job_id: Option<JobId>,
     pub status: Option<JobVideoStatus>,
 }
 
 impl JobVideoFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> job_videos::BoxedQuery<'_, MultiBackend> {
         let mut query = job_videos::table.into_boxed();
         if let Some(job_id) = self.job_id {
@@ -115,12 +113,12 @@ impl JobVideoFilter {
 }
 
 impl JobVideo {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_videos", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(
         conn: &mut DbConnection,
         filter: &JobVideoFilter,
@@ -138,25 +136,27 @@ impl JobVideo {
             .of("job_videos", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("job_videos", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_videos", "")?;
         Ok(row.is_some())
     }
 
-    /// The videos of a job, oldest first.
+    /// Returns the videos of a job, oldest first.
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(job_videos::job_id.eq(job)).order(job_videos::id).load(c))
             .of("job_videos", job)
     }
 
-    /// The videos of each of these jobs, oldest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of videos for each of these jobs, oldest first. The lists are in the order of `jobs`.
+    ///
+    /// One query loads the videos of up to 30,000 jobs.
     pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
         children(jobs, |jobs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
@@ -167,21 +167,21 @@ impl JobVideo {
         })
     }
 
-    /// A person's yes to a generated video; `approved_at` is the time of the answer.
+    /// Approves a generated video and sets `approved_at`.
     ///
-    /// Like each of the moves that follow, it is one statement: of two callers at once one makes the move,
-    /// and the other is told that the video is not where it would have to be.
+    /// Like each of the following status changes, this is one statement. If two callers run it concurrently, one succeeds
+    /// and the other gets `Invalid`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it was answered before.
+    /// `NotFound` if the video does not exist; `Invalid` if it was already approved or rejected. Then nothing is changed.
     pub fn approve(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         Self::answer(conn, id, JobVideoStatus::Approved)
     }
 
-    /// A person's no to a generated video; `approved_at` is the time of the answer here too.
+    /// Rejects a generated video. This also sets `approved_at`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it was answered before.
+    /// `NotFound` if the video does not exist; `Invalid` if it was already approved or rejected. Then nothing is changed.
     pub fn reject(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         Self::answer(conn, id, JobVideoStatus::Rejected)
     }
@@ -194,14 +194,14 @@ impl JobVideo {
             .get_result(c)
             .optional())
         .of("job_videos", id)?;
-        let rule = format!("only a generated video becomes {answer}");
+        let rule = format!("only a generated video can become {answer}");
         answered.map_or_else(|| Err(Self::not_now(conn, id, &rule)), Ok)
     }
 
-    /// Notes where an approved video was published; `published_at` is now.
+    /// Marks an approved video as published, records its URL, and sets `published_at` to now.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, and nothing is changed, if it is not approved or the URL is empty.
+    /// `NotFound` if the video does not exist; `Invalid` if it is not approved or `url` is empty. Then nothing is changed.
     pub fn publish(conn: &mut DbConnection, id: JobVideoId, url: &str) -> Result<Self> {
         require("published_url", url)?;
         let approved = job_videos::id.eq(id).and(job_videos::status.eq(JobVideoStatus::Approved));
@@ -215,10 +215,11 @@ impl JobVideo {
             .get_result(c)
             .optional())
         .of("job_videos", id)?;
-        published.map_or_else(|| Err(Self::not_now(conn, id, "only an approved video becomes published")), Ok)
+        published
+            .map_or_else(|| Err(Self::not_now(conn, id, "only an approved video can become published")), Ok)
     }
 
-    /// Why a video was not there to be changed.
+    /// Returns the error for a video that was not updated: `NotFound`, or `Invalid` with the rule.
     fn not_now(conn: &mut DbConnection, id: JobVideoId, rule: &str) -> Error {
         match Self::find(conn, id) {
             Ok(video) => Error::invalid(format!("job video {id}"), format!("is {}; {rule}", video.status)),
@@ -226,21 +227,21 @@ impl JobVideo {
         }
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: JobVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(job_videos::table.find(id)).execute(c)).of("job_videos", id)
     }
 }
 
 impl<'a> NewJobVideo<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl NewJobVideo<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobVideo> {
         on_backend!(conn, |c| diesel::insert_into(job_videos::table)
             .values(self)
@@ -249,7 +250,7 @@ impl NewJobVideo<'_> {
         .of("job_videos", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, job_videos::table, "job_videos", rows)
     }
@@ -267,7 +268,7 @@ impl Document for NewJobVideo<'static> {
 }
 
 impl JobVideoChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: JobVideoId) -> Result<JobVideo> {
         on_backend!(conn, |c| diesel::update(job_videos::table.find(id))
             .set(self)
@@ -278,7 +279,7 @@ impl JobVideoChanges<'_> {
 }
 
 portable! {
-    /// How far the video is.
+    /// Status of a generated video.
     pub enum JobVideoStatus {
         Generated = "generated",
         Approved = "approved",

@@ -7,22 +7,23 @@ use crate::db::{DbConnection, Page};
 use crate::error::Result;
 use crate::types::JobId;
 
-/// A job with everything it has, as it was at one moment (see [`DbConnection::snapshot`]), in three queries for
-/// 30,000 jobs.
+/// A job with its scripts and videos.
+///
+/// All of it is read from one snapshot; see [`DbConnection::snapshot`]. Three queries load up to 30,000 jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JobView {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
-    /// The scripts it wrote, oldest first.
+    /// Scripts that the job wrote, oldest first.
     pub scripts: Vec<JobScript>,
-    /// The videos it generated, oldest first.
+    /// Videos that the job generated, oldest first.
     pub videos: Vec<JobVideo>,
 }
 
 impl JobView {
-    /// The job with this id; `NotFound` if there is none.
+    /// Returns the job with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         conn.snapshot(|conn| {
             let job = Job::find(conn, id)?;
@@ -32,7 +33,7 @@ impl JobView {
         })
     }
 
-    /// Jobs, newest first, as [`Job::list`] gives them.
+    /// Returns one page of the matching jobs, newest first, like [`Job::list`].
     pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
         conn.snapshot(|conn| {
             let jobs = Job::list(conn, filter, page)?;

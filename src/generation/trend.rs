@@ -22,17 +22,17 @@ use crate::types::{Json, Timestamp, TrendId, portable};
 #[diesel(table_name = trends, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct Trend {
-    /// Number the database gives it.
+    /// Primary key, assigned by the database.
     pub id: TrendId,
-    /// Platform it trends on.
+    /// Platform on which the video is trending.
     pub platform: Platform,
-    /// The platform's id of the video.
+    /// The platform's id of the video. Unique.
     pub external_id: String,
-    /// Title as the platform showed it.
+    /// Title on the platform.
     pub title: Option<String>,
-    /// Who made it.
+    /// Creator of the video.
     pub creator: Option<String>,
-    /// Its hashtags, an array of strings.
+    /// Hashtags: an array of strings.
     pub hashtags: Option<Json>,
     /// Views when last seen.
     pub views: Option<i64>,
@@ -42,22 +42,21 @@ pub struct Trend {
     pub comments: Option<i64>,
     /// Shares when last seen.
     pub shares: Option<i64>,
-    /// Address of the video.
+    /// URL of the video.
     pub video_url: Option<String>,
-    /// Address of its picture.
+    /// URL of the thumbnail.
     pub thumbnail_url: Option<String>,
-    /// When what it holds was collected.
+    /// When the values of the row were collected.
     pub collected_at: Timestamp,
-    /// Whatever else is known about it.
+    /// Additional data.
     pub metadata: Option<Json>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Trend`].
+/// A row to insert: `None` means the column's default. See [`Trend`] for the fields.
 #[derive(Debug, Clone, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = trends)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewTrend<'a> {
     pub id: Option<TrendId>,
     pub platform: Platform,
@@ -75,11 +74,10 @@ pub struct NewTrend<'a> {
     pub metadata: Option<Json>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Trend`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Trend`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = trends)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TrendChanges<'a> {
     pub platform: Option<Platform>,
     pub external_id: Option<Cow<'a, str>>,
@@ -96,15 +94,15 @@ pub struct TrendChanges<'a> {
     pub metadata: Option<Option<Json>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TrendFilter {
     pub platform: Option<Platform>,
 }
 
 impl TrendFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> trends::BoxedQuery<'_, MultiBackend> {
         let mut query = trends::table.into_boxed();
         if let Some(platform) = self.platform {
@@ -115,12 +113,12 @@ impl TrendFilter {
 }
 
 impl Trend {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: TrendId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("trends", id)
     }
 
-    /// Rows, newest first.
+    /// Returns one page of the matching rows, newest first.
     pub fn list(conn: &mut DbConnection, filter: &TrendFilter, page: &Page<TrendId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -134,25 +132,25 @@ impl Trend {
             .of("trends", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &TrendFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("trends", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &TrendFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("trends", "")?;
         Ok(row.is_some())
     }
 
-    /// The trend with the platform's own id; `NotFound` if there is none.
+    /// Returns the trend with the platform's id, or `NotFound` if it does not exist.
     pub fn find_by_external_id(conn: &mut DbConnection, external_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().filter(trends::external_id.eq(external_id)).first(c))
             .of("trends", external_id)
     }
 
-    /// When what these trends hold was collected, by the platform's own id; without those that are not there.
+    /// Returns the platform's id and `collected_at` of each of these trends that exists.
     pub(crate) fn collected(
         conn: &mut DbConnection,
         external_ids: &[&str],
@@ -171,7 +169,7 @@ impl Trend {
         Ok(found)
     }
 
-    /// The trends of a platform, most viewed first, those without a count last.
+    /// Returns the trends of a platform, most viewed first. Those without a view count come last.
     pub fn most_viewed(conn: &mut DbConnection, platform: Platform, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -183,14 +181,14 @@ impl Trend {
         .of("trends", platform)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: TrendId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(trends::table.find(id)).execute(c)).of("trends", id)
     }
 }
 
 impl<'a> NewTrend<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(platform: Platform, external_id: impl Into<Cow<'a, str>>) -> Self {
         Self {
             id: None,
@@ -212,12 +210,12 @@ impl<'a> NewTrend<'a> {
 }
 
 impl NewTrend<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     pub(crate) fn require_indexable(&self) -> Result<()> {
         require_indexable("external_id", Some(&self.external_id))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Trend> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(trends::table)
@@ -227,29 +225,30 @@ impl NewTrend<'_> {
         .of("trends", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, trends::table, "trends", rows)
     }
 
-    /// Inserts the trend, or updates the one with this `external_id` with what is `Some`, and returns it.
+    /// Inserts the trend or, if the `external_id` exists, updates it with the values that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Trend> {
         Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
         Trend::find_by_external_id(conn, &self.external_id)
     }
 
-    /// Inserts the trends that are new and updates those collected before, by `external_id`, with what is
-    /// `Some`. `id` is not used here: the database numbers new rows.
+    /// Inserts new trends and updates existing ones, matched by `external_id`, with the values that are `Some`.
     ///
-    /// Rows are taken in the order of their `collected_at`, whatever their order here. One that was collected before
-    /// what the trend holds only fills in what is not known: no count is set back by it. A trend's `collected_at`
-    /// moves on when something of it changes.
+    /// Rows are applied in the order of their `collected_at`, whatever their order in `rows`. A row that was collected before
+    /// the stored values only fills in columns that are NULL, so it never replaces a newer count. If a row changes a trend,
+    /// `collected_at` is updated too, but never to an earlier time.
+    ///
+    /// `id` is ignored: the database assigns the ids of new rows.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
 
-    /// [`Self::insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
+    /// Does the work of [`Self::insert_or_update_many`] in the open transaction, which must be rolled back if this fails.
     pub(crate) fn put_many<'r>(
         conn: &mut DbConnection,
         rows: impl Iterator<Item = &'r NewTrend<'r>>,
@@ -268,7 +267,7 @@ impl Document for NewTrend<'static> {
         times: &["collected_at"],
     };
 
-    /// A document that gives an `id` is written as it stands; any other is a trend collected again.
+    /// Stores a document that has an `id` unchanged. Any other document is merged like a newly collected trend.
     fn store(
         conn: &mut DbConnection,
         documents: &[&Map<String, Value>],
@@ -286,7 +285,7 @@ impl Document for NewTrend<'static> {
 }
 
 impl TrendChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: TrendId) -> Result<Trend> {
         on_backend!(conn, |c| diesel::update(trends::table.find(id))
             .set(self)
@@ -297,7 +296,7 @@ impl TrendChanges<'_> {
 }
 
 portable! {
-    /// Platform it trends on.
+    /// Platform on which a video is trending.
     pub enum Platform {
         Tiktok = "tiktok",
         Youtube = "youtube",

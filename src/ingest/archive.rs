@@ -1,4 +1,4 @@
-//! The inputs that a file holds: itself, or the files of a ZIP archive.
+//! The inputs in a file: the file itself, or the files of a ZIP archive.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
@@ -16,13 +16,13 @@ use crate::{Error, Result, Timestamp};
 
 /// One input for [`ingest`](super::ingest).
 pub struct Input {
-    /// Its name; that of a file in an archive is `archive.zip/Table data.csv`.
+    /// Name of the input. A file in an archive has a name such as `archive.zip/Table data.csv`.
     pub name: String,
-    /// Bytes to read, if they are known.
+    /// Number of bytes to read, if known.
     pub length: Option<u64>,
-    /// Bytes that the input takes up on the disk, if they are known. In a ZIP archive they are fewer than `length`.
+    /// Number of bytes on disk, if known. For a compressed file in a ZIP archive this is usually less than `length`.
     pub on_disk: Option<u64>,
-    /// What it holds.
+    /// Reads the content of the input.
     pub read: Box<dyn Read + Send>,
 }
 
@@ -40,32 +40,32 @@ impl std::fmt::Debug for Input {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Its name, as [`Input::name`].
+    /// Name of the file, in the form of [`Input::name`].
     pub name: String,
-    /// Why viraldb does not read it.
+    /// Why viraldb skips the file.
     pub reason: String,
 }
 
-/// The inputs of a file, and the files of its archive that are not.
+/// The inputs of a file, and the skipped files of its archive.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Inputs {
-    /// What [`ingest`](super::ingest) can read, in the order of the archive.
+    /// The inputs for [`ingest`](super::ingest), in the order of the archive.
     pub inputs: Vec<Input>,
-    /// What is left out.
+    /// The files of the archive that are skipped.
     pub skipped: Vec<Skipped>,
-    /// When the file was last modified, for [`Options::modified`](super::Options::modified). A pipe has no such time.
+    /// Modification time of the file, for [`Options::modified`](super::Options::modified). `None` for a pipe.
     pub modified: Option<Timestamp>,
 }
 
-/// Lists the inputs that a file holds: the file itself or, if it is a ZIP archive, each CSV or JSON file in it.
+/// Lists the inputs in a file: the file itself or, if it is a ZIP archive, each CSV or JSON file in it.
 ///
-/// An archive that arrives through a pipe is copied to a temporary file first, because its list of files is at its end.
-/// Inputs are unpacked as they are read, so memory does not grow with them.
+/// An archive that arrives through a pipe is first copied to a temporary file, because a ZIP archive lists its files at the
+/// end. Inputs are unpacked while they are read, so memory use does not grow with their size.
 ///
 /// # Errors
-/// `Io` if the file cannot be read; `Invalid` for an archive that is damaged, encrypted, compressed in another way than
-/// by deflate, or without a CSV or JSON file.
+/// `Io` if the file cannot be read. `Invalid` if the archive is damaged or encrypted, uses a compression other than deflate,
+/// or contains no CSV or JSON file.
 ///
 /// ```no_run
 /// use viraldb::{Database, ingest};
@@ -112,20 +112,20 @@ pub fn inputs(name: &str, mut file: File) -> Result<Inputs> {
     Ok(Inputs { inputs: vec![input], modified, ..Inputs::default() })
 }
 
-/// Turns a time of the file system into one that the database can keep.
+/// Converts a file system time to a timestamp, if the database can store it.
 fn timestamp(time: SystemTime) -> Option<Timestamp> {
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     let time = DateTime::from_timestamp(since.as_secs().try_into().ok()?, since.subsec_nanos())?;
     (time.year() <= 9999).then(|| time.into())
 }
 
-/// The files of an archive.
+/// Lists the files of an archive.
 fn files(archive: &str, file: File) -> Result<Inputs> {
     let bad = |error: zip::result::ZipError| match error {
         zip::result::ZipError::Io(error) => Error::io(archive, error),
         error => Error::invalid(
             archive,
-            format!("is a ZIP archive that is damaged or not complete ({error}); get it again"),
+            format!("is a damaged or incomplete ZIP archive ({error}); get a new copy of it"),
         ),
     };
     let place = Place { file: Arc::new(Mutex::new(file)), at: 0 };
@@ -147,19 +147,23 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
         }
         let method = entry.compression();
         if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
-            let reason = format!("is compressed by {method}, and viraldb reads deflate; unpack it first");
+            let reason = format!(
+                "is compressed with {method}, but viraldb reads only deflate; unpack the archive first"
+            );
             return Err(Error::invalid(name, reason));
         }
         let part = Part {
             file: Arc::clone(&place.file),
-            at: entry.data_start().ok_or_else(|| Error::invalid(&*name, "has no data in its archive"))?,
+            at: entry.data_start().ok_or_else(|| {
+                Error::invalid(&*name, "has no data in its archive; get a new copy of the archive")
+            })?,
             packed: entry.compressed_size(),
             size: entry.size(),
             crc: entry.crc32(),
             is_deflated: method == CompressionMethod::Deflated,
         };
         let mut head = Vec::new();
-        // Corrupt data is reported when the file is ingested.
+        // Ignore corrupt data here: it is reported when the file is ingested.
         let _ = part.open().take(names::HEAD).read_to_end(&mut head).is_ok();
         if names::is_totals(&name, &head) {
             found.skipped.push(Skipped { name, reason: studio::TOTALS.to_owned() });
@@ -170,14 +174,17 @@ fn files(archive: &str, file: File) -> Result<Inputs> {
     }
     if found.inputs.is_empty() {
         let names: Vec<&str> = found.skipped.iter().map(|skipped| &*skipped.name).take(5).collect();
-        let has =
-            if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) };
-        return Err(Error::invalid(archive, format!("holds no CSV or JSON file of rows: {has}")));
+        let has = if names.is_empty() {
+            "it is empty".to_owned()
+        } else {
+            format!("it contains {}", names.join(", "))
+        };
+        return Err(Error::invalid(archive, format!("contains no CSV or JSON file with rows: {has}")));
     }
     Ok(found)
 }
 
-/// A place in a file that several readers share.
+/// A read position in a file that several readers share.
 #[derive(Clone)]
 struct Place {
     file: Arc<Mutex<File>>,
@@ -205,12 +212,13 @@ impl Seek for Place {
     }
 }
 
-/// Where the data of one file of an archive is.
+/// The location of the data of one file in an archive.
 struct Part {
     file: Arc<Mutex<File>>,
     at: u64,
-    /// Bytes in the archive, and bytes of the file.
+    /// Compressed size in bytes.
     packed: u64,
+    /// Uncompressed size in bytes.
     size: u64,
     crc: u32,
     is_deflated: bool,
@@ -226,7 +234,7 @@ impl Part {
     }
 }
 
-/// A file of an archive whose buffers are made when it is read: an archive may have thousands.
+/// A file of an archive. Its buffers are allocated on the first read, because an archive may contain thousands of files.
 struct Unopened {
     part: Part,
     data: Option<Entry>,
@@ -238,10 +246,10 @@ impl Read for Unopened {
     }
 }
 
-/// The data of one file of an archive, checked against the length and checksum that the archive has for it.
+/// The data of one file of an archive, checked against the length and checksum stored in the archive.
 struct Entry {
     data: Box<dyn Read + Send>,
-    /// Bytes that are still to come.
+    /// Number of bytes still expected.
     left: u64,
     crc: Crc,
     expected: u32,
@@ -255,14 +263,16 @@ impl Read for Entry {
             _ => error,
         })?;
         self.crc.update(out.get(..count).unwrap_or_default());
-        self.left =
-            self.left.checked_sub(count as u64).ok_or_else(|| corrupt("it is longer than it should be"))?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| corrupt("it is longer than the archive says"))?;
         if count == 0 && !out.is_empty() {
             if self.left > 0 {
                 return Err(cut_off("ZIP"));
             }
             if self.crc.sum() != self.expected {
-                return Err(corrupt("its checksum differs"));
+                return Err(corrupt("checksum mismatch"));
             }
         }
         Ok(count)
@@ -270,7 +280,10 @@ impl Read for Entry {
 }
 
 fn corrupt(reason: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("the ZIP data is corrupt ({reason}); get the file again"))
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!("the ZIP data is corrupt ({reason}); get a new copy of the file"),
+    )
 }
 
 #[cfg(test)]
@@ -323,7 +336,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_archive_gives_its_csv_and_json_files() {
+    fn archive_lists_its_csv_and_json_files() {
         let bytes = zip(&FILES);
         let found = open(&bytes).unwrap();
         let skipped: Vec<_> = found.skipped.iter().map(|s| (&*s.name, &*s.reason)).collect();
@@ -341,7 +354,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_archive_in_a_pipe_is_copied_first() {
+    fn piped_archive_is_copied_to_a_temporary_file() {
         let (read, mut write) = io::pipe().unwrap();
         let bytes = zip(&FILES);
         let writer = std::thread::spawn(move || write.write_all(&bytes).unwrap());
@@ -356,19 +369,19 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_archive_is_said_to_be() {
+    fn damaged_archives_are_reported() {
         let text = "a,b\n".repeat(5_000);
         let bytes = zip(&[("a.csv", &text), ("b.csv", &text)]);
         let said = open(&bytes[..bytes.len() / 2]).err().unwrap().to_string();
-        assert!(said.contains("is a ZIP archive that is damaged or not complete"), "{said}");
+        assert!(said.contains("is a damaged or incomplete ZIP archive"), "{said}");
         let mut corrupt = bytes.clone();
-        let at = bytes.len() - 300; // in b.csv, which is stored
+        let at = bytes.len() - 300; // inside b.csv, which is stored without compression
         corrupt[at] ^= 1;
         let found = contents(open(&corrupt).unwrap());
         assert_eq!(found[0].1, text);
-        assert!(found[1].1.contains("the ZIP data is corrupt (its checksum differs)"), "{}", found[1].1);
+        assert!(found[1].1.contains("the ZIP data is corrupt (checksum mismatch)"), "{}", found[1].1);
         let said = open(&zip(&[("a.png", "")])).err().unwrap().to_string();
-        assert_eq!(said, "a.zip holds no CSV or JSON file of rows: it has a.zip/a.png");
+        assert_eq!(said, "a.zip contains no CSV or JSON file with rows: it contains a.zip/a.png");
         assert!(open(&zip(&[])).err().unwrap().to_string().ends_with("it is empty"));
     }
 }

@@ -1,51 +1,51 @@
-//! What a format of JSON does with the documents that `json` reads.
+//! Conversion of the documents that `json` reads, one implementation per JSON format.
 
 use serde_json::Value;
 
 use super::found::Found;
 
-/// Turns the items of one format into rows.
+/// Converts the items of one format to rows.
 pub(super) trait Convert {
-    /// Returns true if the field of this name holds a list of items.
+    /// Returns true if the field with this name contains a list of items.
     fn is_list(&self, field: &str) -> bool;
 
-    /// Turns one item into what it becomes, or says why it cannot.
+    /// Converts one item, or returns the reason why it cannot be converted.
     fn item(&mut self, item: &Value) -> Result<Found, String>;
 
-    /// Called where a document begins that may hold a list.
+    /// Called at the start of a document that may contain a list.
     fn begin(&mut self) {}
 
-    /// Called with each field of a document that stands before its list.
+    /// Called for each field of a document that precedes its list.
     fn field(&mut self, _name: &str, _value: &Value) {}
 
-    /// Says what to do with a list that begins here.
+    /// Returns what to do with the list that begins now.
     fn list(&self) -> List {
         List::Convert
     }
 
-    /// Converts a document that has no list; `None` if there is nothing in it.
+    /// Converts a document without a list. Returns `None` if the document contains no data.
     fn without_list(&mut self, document: &Value) -> Option<Result<Found, String>> {
         Some(self.item(document))
     }
 }
 
-/// What to do with a list of items.
+/// How to handle a list of items.
 pub(super) enum List {
-    /// Convert its items.
+    /// Convert the items.
     Convert,
-    /// Keep its items until the end of their document, because a later field says how to read them.
+    /// Keep the items until the end of their document, because a later field says how to read them.
     Keep,
-    /// Reject it as a whole.
+    /// Reject the whole list for this reason.
     Reject(String),
 }
 
-/// A format whose items are the same wherever they stand.
+/// A format whose items are converted independently of their document.
 pub(super) struct Each<F> {
     lists: &'static [&'static str],
     item: F,
 }
 
-/// Converts items by themselves; they stand in lists of these names.
+/// Returns a converter that converts each item on its own. `lists` are the names of the fields that contain lists of items.
 pub(super) fn each<F>(lists: &'static [&'static str], item: F) -> Each<F>
 where
     F: FnMut(&Value) -> Result<Found, String>,

@@ -1,40 +1,42 @@
-//! The records of a CSV file, one by one. None is longer than a record may be, and one that has swallowed
-//! the rows behind it, because of a stray quote, ends before the next good row.
+//! Reads the records of a CSV file one by one. The length of a record is limited. If a stray quote makes a record swallow
+//! the rows after it, the record is ended before the next good row.
 
 use std::io::{self, BufRead};
 
 use csv::ByteRecord;
 use csv_core::ReadRecordResult;
 
-/// The longest record, in bytes. The texts of a video together have a hundredth of it.
+/// Maximum length of a record in bytes. All texts of a video together have about a hundredth of that.
 const LONGEST: usize = 1024 * 1024;
 
-/// How much is looked through for the next good row before a bad record is given up, in bytes.
+/// Maximum number of bytes to search for the next good row after a bad record.
 const SEARCHED: usize = 16 * LONGEST;
 
-const NO_END: &str = "a quoted field does not end where its row does";
+const NO_END: &str = "a quoted field runs past the end of its row";
 
-/// How a record ends: at the end of a line outside of quotes, at the end of the input inside of them, or not
-/// as long as a record may be.
+/// How a record ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
+    /// At the end of a line, outside of quotes.
     Whole,
+    /// At the end of the input, inside quotes.
     CutOff,
+    /// Not within the maximum length.
     TooLong,
 }
 
-/// A record, and what it becomes.
+/// A record and the result of checking it.
 pub(super) struct Taken<T> {
     pub(super) record: ByteRecord,
-    /// Line it begins on, from 1.
+    /// Line on which the record begins, counted from 1.
     pub(super) line: u64,
     pub(super) found: Result<T, String>,
-    /// Its quotes are of no use: the text of it is its only field.
+    /// True if the quotes are unusable. The only field is then the whole text of the record.
     pub(super) is_text: bool,
 }
 
-/// Whether each field that begins with a quote ends with one. The reader of `csv_core` also takes text
-/// behind the closing quote, which in a record of several lines is the quote of a later row's field.
+/// Returns true if each field that begins with a quote also ends with one. `csv_core` also accepts text after the closing
+/// quote. In a record of several lines, that quote may belong to a field of a later row.
 fn is_well_quoted(record: &[u8], delimiter: u8) -> bool {
     let mut bytes = record.iter().copied().peekable();
     let mut begins = true;
@@ -54,15 +56,16 @@ fn is_well_quoted(record: &[u8], delimiter: u8) -> bool {
     true
 }
 
+/// Reads records from an input.
 pub(super) struct Records<R> {
     input: R,
     core: csv_core::Reader,
     delimiter: u8,
-    /// What was read; the next record begins at `at`.
+    /// The text that was read. The next record begins at `at`.
     text: Vec<u8>,
     at: usize,
     line: u64,
-    /// The fields of the record that was taken apart last, and where each ends.
+    /// The fields of the record that was parsed last, and the end of each field.
     fields: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -81,8 +84,8 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// The next record; nothing behind the last one. One of several lines that is bad ends before the next
-    /// line at which a good one begins.
+    /// Returns the next record, or `None` after the last one. A bad record of several lines is ended before the next line
+    /// on which a good record begins.
     pub(super) fn next<T>(
         &mut self,
         check: &dyn Fn(&ByteRecord) -> Result<T, String>,
@@ -104,7 +107,7 @@ impl<R: BufRead> Records<R> {
                 Ok(found)
             }),
             End::CutOff => Err("the file ends inside a quoted field".to_owned()),
-            End::TooLong => Err(String::new()), // said below
+            End::TooLong => Err(String::new()), // the reason is set below
         };
         let next = if found.is_ok() { None } else { self.next_good(place, check)? };
         if next.is_none() && end != End::TooLong {
@@ -120,13 +123,13 @@ impl<R: BufRead> Records<R> {
         Ok(Some(Taken { record, line, found: Err(NO_END.to_owned()), is_text: true }))
     }
 
-    /// Takes the record apart that begins at a place, and says where it ends.
+    /// Parses the record that begins at `from`, and returns it with how and where it ends.
     fn take_apart(&mut self, from: usize) -> io::Result<(ByteRecord, End, usize)> {
         self.core.reset();
         let (mut place, mut out, mut count) = (from, 0, 0);
         let end = loop {
             let at_end = place == self.text.len() && !self.read_more()?;
-            // The end of the input is the end of a line.
+            // Treat the end of the input as the end of a line.
             let text = if at_end { b"\n" } else { self.text.get(place..).unwrap_or_default() };
             let (result, read, written, ended) = self.core.read_record(
                 text,
@@ -163,7 +166,8 @@ impl<R: BufRead> Records<R> {
         Ok((record, end, place))
     }
 
-    /// Where, at a line within the record that ends at `end`, the next good one begins.
+    /// Returns the start of the first line within the current record at which a good record begins. The current record ends
+    /// at `end`.
     fn next_good<T>(
         &mut self,
         end: usize,
@@ -187,13 +191,14 @@ impl<R: BufRead> Records<R> {
         Ok(None)
     }
 
+    /// Advances to a position and counts the lines on the way.
     fn go_to(&mut self, place: usize) {
         let passed = self.text.get(self.at..place).unwrap_or_default();
         self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.at = place;
     }
 
-    /// Whether there is anything behind the empty lines.
+    /// Skips empty lines. Returns false at the end of the input.
     fn skip_empty_lines(&mut self) -> io::Result<bool> {
         loop {
             match self.text.get(self.at) {
@@ -209,7 +214,7 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// Goes behind the end of the line.
+    /// Skips the rest of the line.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
@@ -225,13 +230,13 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// Drops what lies behind us.
+    /// Drops the text before the current position.
     fn forget(&mut self) {
         self.text.drain(..self.at);
         self.at = 0;
     }
 
-    /// Whether there was more.
+    /// Reads more text. Returns false at the end of the input.
     fn read_more(&mut self) -> io::Result<bool> {
         let more = self.input.fill_buf()?;
         let length = more.len();

@@ -1,4 +1,4 @@
-//! Any CSV as rows of a table: its columns are found by their names, or named with `--map`.
+//! Reads any CSV as rows of a table. Columns are found by their names, or mapped with `--map`.
 
 use std::io::BufRead;
 
@@ -12,17 +12,17 @@ use crate::quote::quoted;
 use crate::tables::{Kind, Target};
 use crate::{Error, Result};
 
-/// Rows that are looked at to tell which mark separates fractions.
+/// Number of rows that are sampled to find the decimal mark.
 const SAMPLE: usize = 200;
 
-/// A column of the table that a column of the CSV is for.
+/// A table column that is filled from a CSV column.
 struct Column {
     name: &'static str,
     kind: Kind,
     place: usize,
 }
 
-/// Which columns of the CSV are read, and how the file writes numbers.
+/// The CSV columns to read, and the decimal mark of the file.
 pub(super) struct Layout {
     pub(super) target: &'static Target,
     header: Header,
@@ -45,7 +45,7 @@ impl Layout {
         for name in known {
             let place = match header.mapped(input, map, name)? {
                 Some(place) => Some(place),
-                // A file of somebody else has ids of its own.
+                // A mapped file comes from another program, so its ids are not viraldb ids.
                 None if *name == "id" && !map.is_empty() => None,
                 None => header.find(&[name]),
             };
@@ -55,8 +55,8 @@ impl Layout {
         }
         if columns.is_empty() {
             let reason = format!(
-                "has no column of {}: its columns are {}, and those of the table {}; say which is which with --map \
-                 COLUMN=CSV_COLUMN, or choose another table with --table",
+                "has no columns that match table {}: its columns are {}; the table's columns are {}; map columns with \
+                 --map COLUMN=CSV_COLUMN, or choose another table with --table",
                 target.name(),
                 header.list(),
                 known.join(", ")
@@ -67,14 +67,14 @@ impl Layout {
         Ok(Self { target, header, columns, decimal })
     }
 
-    /// Which column of the CSV becomes which of the table.
+    /// Returns pairs of table column and CSV column.
     pub(super) fn mapping(&self) -> Vec<(String, String)> {
         let pair = |column: &Column| (column.name.to_owned(), self.header.name(column.place).to_owned());
         self.columns.iter().map(pair).collect()
     }
 }
 
-/// The mark that separates fractions: what most numbers of the first rows show, else what goes with the delimiter.
+/// Returns the decimal mark that most numbers of the first rows show. If they show none, the delimiter decides.
 fn decimal(head: &[u8], header: &Header, columns: &[Column]) -> Decimal {
     let (mut points, mut commas) = (0, 0);
     tabular::sample(head, header, SAMPLE, &mut |fields| {
@@ -86,7 +86,7 @@ fn decimal(head: &[u8], header: &Header, columns: &[Column]) -> Decimal {
             }
         }
     });
-    // Spreadsheets delimit by semicolons where the comma is taken.
+    // Spreadsheets use semicolons as delimiters where the comma is the decimal mark.
     if commas > points || (commas == points && header.delimiter == b';') {
         Decimal::Comma
     } else {
@@ -123,7 +123,7 @@ fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Res
     Ok(Found { document: Some(document), ..Default::default() })
 }
 
-/// The value of a field; nothing for an empty one. An error says what the field is not.
+/// Converts a field. Returns `None` for an empty field. The error names the expected type, such as "a whole number".
 fn value(kind: Kind, field: &str, decimal: Decimal) -> Result<Option<Value>, &'static str> {
     let text = field.trim();
     if text.is_empty() {
@@ -143,8 +143,8 @@ fn value(kind: Kind, field: &str, decimal: Decimal) -> Result<Option<Value>, &'s
     Ok(Some(value))
 }
 
-/// Fills in what a table of videos made by hand rarely has: the address of a YouTube video follows from its id, the niche
-/// from its category, and the channel may be unknown.
+/// Fills in columns that a hand-made table of videos usually lacks. The URL of a YouTube video is built from its id, the
+/// niche from its category. An unknown channel is empty.
 fn complete_video(document: &mut Map<String, Value>, given_niche: Option<&str>) {
     let mut set = |column: &str, value: &str| {
         document.entry(column).or_insert_with(|| value.into());
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_become_what_their_column_takes() {
+    fn fields_are_converted_to_their_column_type() {
         let text = "platform,external_id,title,views,hashtags,collected_at\ntiktok,7300000000000000001,123,5,\"[\"\"a\"\",1]\",2026-05-01\n";
         let row = rows(text, "trends", &[]).unwrap().remove(0).unwrap();
         assert_eq!((&row["external_id"], &row["views"]), (&"7300000000000000001".into(), &5.into()));
@@ -229,17 +229,17 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_are_not_there_are_named_with_those_that_are() {
+    fn unknown_columns_are_reported_with_the_available_ones() {
         let said = rows("a,b\n", "clips", &[]).unwrap_err();
         assert!(
             said.starts_with(
-                "in has no column of clips: its columns are \"a\", \"b\", and those of the table id,"
+                "in has no columns that match table clips: its columns are \"a\", \"b\"; the table's columns are id,"
             ),
             "{said}"
         );
         let said = rows("a,b\n", "clips", &[("colour", "a")]).unwrap_err();
         assert!(said.starts_with("--map \"colour\" is not a column of clips; its columns are id,"), "{said}");
         let said = rows("a,b\n", "music", &[("artist", "c")]).unwrap_err();
-        assert_eq!(said, "in has no column \"c\", which --map names; its columns are \"a\", \"b\"");
+        assert_eq!(said, "in has no column \"c\", which --map refers to; its columns are \"a\", \"b\"");
     }
 }

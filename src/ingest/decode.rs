@@ -1,5 +1,5 @@
-//! Unpacks an input while it is read: gzip and zstd, recognized by their first bytes, and UTF-16 with a byte-order
-//! mark. Everything streams, so a small file that unpacks to a huge one needs no more memory than any other.
+//! Decodes an input while it is read: gzip and zstd, recognized by their first bytes, and UTF-16 with a byte-order mark.
+//! Everything is streamed, so a small file that unpacks to a huge one needs no more memory than any other.
 
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
-/// How many times an input may be compressed.
+/// Maximum number of times that an input may be compressed.
 const MOST_LAYERS: usize = 3;
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
@@ -17,17 +17,17 @@ const UTF16_LE_MARK: &[u8] = &[0xff, 0xfe];
 const UTF16_BE_MARK: &[u8] = &[0xfe, 0xff];
 const UTF32_LE_MARK: &[u8] = &[0xff, 0xfe, 0, 0];
 
-/// How a ZIP archive begins: with a file, or with the end of an empty archive.
+/// First bytes of a ZIP archive: those of a file entry, or those of the end record of an empty archive.
 pub(super) const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
-/// A byte that no UTF-8 text has. It stands for what was not valid in UTF-16, so that only its row is rejected.
+/// A byte that never occurs in UTF-8. It replaces invalid UTF-16, so that only the affected row is rejected.
 const NOT_UTF8: u8 = 0xff;
 
 /// Returns the text of an input as UTF-8 without a byte-order mark, unpacked if it is compressed.
 ///
 /// # Errors
-/// `Io` if the input cannot be read; `Invalid` for a ZIP archive, for UTF-32, and for an input that is compressed more
-/// than three times. The reader itself fails where compressed data is corrupt or cut off.
+/// `Io` if the input cannot be read. `Invalid` for a ZIP archive, for UTF-32, and for an input that is compressed more than
+/// three times. The returned reader fails if compressed data is corrupt or cut off.
 pub(super) fn plain<'a>(name: &str, input: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
     let mut input: Box<dyn Read + Send + 'a> = Box::new(input);
     for _ in 0..=MOST_LAYERS {
@@ -37,7 +37,7 @@ pub(super) fn plain<'a>(name: &str, input: impl Read + Send + 'a) -> Result<Box<
         if ZIP.into_iter().any(begins) {
             return Err(Error::invalid(
                 name,
-                "is a ZIP archive; ingest its files one by one, as viraldb::ingest::inputs lists them",
+                "is a ZIP archive; unpack it first, or list its files with viraldb::ingest::inputs and ingest each one",
             ));
         }
         if begins(UTF32_LE_MARK) {
@@ -60,17 +60,17 @@ pub(super) fn plain<'a>(name: &str, input: impl Read + Send + 'a) -> Result<Box<
     Err(Error::invalid(name, format!("is compressed more than {MOST_LAYERS} times")))
 }
 
-/// Reads the first bytes, by which an input is recognized.
+/// Reads the first bytes, which identify the encoding of an input.
 fn peek(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(4);
     input.take(4).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// Marks the errors of the packed input, so that a disk that cannot be read is not taken for corrupt data.
+/// Marks read errors of the compressed input, so that a failing disk is not mistaken for corrupt data.
 struct Packed<R>(R);
 
-/// An error of the packed input.
+/// A read error of the compressed input.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct PackedError(#[source] io::Error);
@@ -78,13 +78,13 @@ struct PackedError(#[source] io::Error);
 impl<R: Read> Read for Packed<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.0.read(out).map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => error, // the reader tries again
+            ErrorKind::Interrupted => error, // the caller tries again
             kind => io::Error::new(kind, PackedError(error)),
         })
     }
 }
 
-/// Says of an error of a decoder what it means for the file.
+/// Translates errors of a decoder to what they mean for the file.
 struct Unpacked<R> {
     kind: &'static str,
     inner: R,
@@ -102,28 +102,28 @@ impl<R: Read> Read for Unpacked<R> {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => cut_off(kind),
                 Err(error) => io::Error::new(
                     ErrorKind::InvalidData,
-                    format!("the {kind} data is corrupt ({error}); get the file again"),
+                    format!("the {kind} data is corrupt ({error}); get a new copy of the file"),
                 ),
             }
         })
     }
 }
 
-/// Compressed data that ends too early.
+/// Returns the error for compressed data that ends too early.
 pub(super) fn cut_off(kind: &str) -> io::Error {
-    let said = format!("the {kind} data is cut off: the file is not complete; get it again");
+    let said = format!("the {kind} data is cut off: the file is incomplete; get a complete copy");
     io::Error::new(ErrorKind::UnexpectedEof, said)
 }
 
-/// Turns UTF-16 into UTF-8.
+/// Converts UTF-16 to UTF-8.
 struct Utf16<R> {
     input: BufReader<R>,
     is_big_endian: bool,
-    /// The first byte of a unit whose second one has not been read.
+    /// The first byte of a code unit whose second byte has not been read yet.
     odd: Option<u8>,
-    /// The first half of a surrogate pair.
+    /// The first half of a surrogate pair whose second half has not been read yet.
     high: Option<u16>,
-    /// Text that nobody has read yet, from `at`.
+    /// Decoded text. The part from `at` on has not been returned yet.
     text: Vec<u8>,
     at: usize,
     is_at_end: bool,
@@ -163,6 +163,7 @@ impl<R: Read> Utf16<R> {
         Ok(())
     }
 
+    /// Decodes one code unit.
     fn add(&mut self, unit: u16) {
         let high = self.high.take();
         if matches!(unit, 0xd800..=0xdbff) {
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     fn unpack(bytes: &[u8]) -> String {
-        // In pieces of one byte, as the worst of pipes has them.
+        // Return one byte per read, like the worst possible pipe.
         struct Slow<'a>(&'a [u8]);
         impl Read for Slow<'_> {
             fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_encoding_gives_the_same_text() {
+    fn every_encoding_decodes_to_the_same_text() {
         let text = "id,title\n1,ß 🎬 日本\n";
         let zstd = zstd::encode_all(text.as_bytes(), 1).unwrap();
         let members = [gzip(b"id,title\n"), gzip("1,ß 🎬 日本\n".as_bytes())].concat();
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_data_is_said_to_be_cut_off_or_corrupt() {
+    fn bad_data_is_reported_as_cut_off_or_corrupt() {
         let noise: Vec<u8> =
             (0..50_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_of_characters_are_not_utf8() {
+    fn unpaired_surrogates_become_invalid_utf8() {
         let read = |units: &[u16], odd: &[u8]| {
             let mut bytes: Vec<u8> =
                 [&[0xfeff], units].concat().iter().flat_map(|u| u.to_le_bytes()).collect();
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_input_stays_what_it_is() {
+    fn input_errors_are_passed_through_unchanged() {
         struct Dead;
         impl Read for Dead {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

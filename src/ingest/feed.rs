@@ -1,4 +1,4 @@
-//! Rows that a program has itself, instead of a file of them.
+//! Ingests rows that a program supplies directly, without a file.
 
 use std::io::{self, Read};
 
@@ -13,16 +13,16 @@ use crate::generation::NewTrend;
 use crate::tables::{NUL, has_nul};
 use crate::{Database, Result};
 
-/// What a program knows of one video, for [`ingest_records`]. Each part is optional and is stored in a table of its own.
+/// Data of one video for [`ingest_records`]. Each part is optional and is stored in a separate table.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Record {
-    /// The row of `discovered_videos`. Its counts replace those that the database has unless these are newer.
+    /// The row for `discovered_videos`. Its counts replace the stored ones, unless the stored ones are newer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<NewDiscoveredVideo<'static>>,
-    /// The row of `analytics`, which is inserted unless there is one for the same video and time.
+    /// The row for `analytics`. It is inserted unless one with the same video and time exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<NewAnalytics<'static>>,
-    /// The row of `trends`, which is inserted or brought up to date.
+    /// The row for `trends`. It is inserted or updated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trend: Option<NewTrend<'static>>,
 }
@@ -46,7 +46,7 @@ impl From<NewTrend<'static>> for Record {
 }
 
 impl Record {
-    /// Says why a record cannot be stored, if it cannot.
+    /// Returns the reason why the record cannot be stored, or `None` if it can.
     fn fault(&self) -> Option<String> {
         let ids = [
             ("video.video_id", self.video.as_ref().map(|video| &video.video_id)),
@@ -54,7 +54,7 @@ impl Record {
             ("trend.external_id", self.trend.as_ref().map(|trend| &trend.external_id)),
         ];
         if ids.iter().all(|(_, id)| id.is_none()) {
-            return Some("the record has no video, no snapshot and no trend".to_owned());
+            return Some("the record has no video, snapshot or trend".to_owned());
         }
         if let Some((name, _)) = ids.iter().find(|(_, id)| id.is_some_and(|id| id.is_empty())) {
             return Some(format!("{name} is empty"));
@@ -66,15 +66,16 @@ impl Record {
     }
 }
 
-/// Stores records as they come from an iterator, and reports as [`ingest`] does; `reject` is told of each bad record,
-/// whose `line` is its number, counted from 1.
+/// Stores records from an iterator and returns a report, like [`ingest`]. Calls `reject` for each bad record; its `line` is
+/// the number of the record, counted from 1.
 ///
-/// The iterator is asked for records on a thread of its own while others are stored, and no faster than they are stored:
-/// memory does not grow with their number. Of `options` only `strict` and `dry_run` matter. Storing the same records
-/// again changes nothing, if videos and snapshots say their times (`discovered_at`, `measured_at`).
+/// A separate thread calls the iterator while earlier records are stored. It waits when storing is slower, so memory use
+/// does not grow with the number of records. Only `strict` and `dry_run` of `options` are used. Storing the same records
+/// again changes nothing if videos and snapshots have times (`discovered_at`, `measured_at`).
 ///
 /// # Errors
-/// `Rejected` if `strict` and a record is bad. The error says how many records were stored before it.
+/// `Rejected` if `strict` is set and a record is bad; nothing is stored then. Without `strict`, the error of a database that
+/// fails partway says how many records were stored before.
 ///
 /// ```
 /// use viraldb::compilation::{NewAnalytics, NewDiscoveredVideo};
@@ -137,14 +138,14 @@ where
     run(db, &Source::Records, "records", name, options, reject, read)
 }
 
-/// How many bytes of a file a record counts as. Files of videos have about as many for each row.
+/// Assumed size of a record in bytes of input. Files of videos have about as many bytes per row.
 const RECORD: usize = 640;
 
-/// Stores JSON values as they come from an iterator: items or whole answers of a format that [`ingest`] reads, or rows for
-/// `options.table`. Everything else is as in [`ingest`]; the `line` of a bad value is its number, counted from 1.
+/// Stores JSON values from an iterator. The values are items or whole responses of a format that [`ingest`] reads, or rows
+/// for `options.table`. Otherwise it works like [`ingest`]. The `line` of a bad value is its number, counted from 1.
 ///
 /// # Errors
-/// As [`ingest`].
+/// The errors of [`ingest`].
 ///
 /// ```
 /// use serde_json::json;
@@ -174,12 +175,12 @@ where
     ingest(db, name, lines, options, reject)
 }
 
-/// Values as JSON Lines.
+/// Reads values as JSON Lines.
 struct Lines<I> {
     values: I,
-    /// The value that is read at present.
+    /// The current value as text.
     line: Vec<u8>,
-    /// How many bytes of it were read.
+    /// Number of bytes of `line` that were read.
     read: usize,
 }
 

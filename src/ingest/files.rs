@@ -1,4 +1,4 @@
-//! The files to ingest: those that are named, those in a folder, and those that match a pattern.
+//! Finds the files to ingest: named files, files in folders, and files that match a pattern.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
@@ -20,13 +20,13 @@ use crate::{Database, Error, Result, bounded};
 /// A file to ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
-    /// Where it is; `-` is standard input.
+    /// Path of the file. `-` is standard input.
     pub path: PathBuf,
-    /// Its size on the disk in bytes. Standard input, pipes and devices have none.
+    /// Size on disk in bytes. `None` for standard input, pipes and devices.
     pub size: Option<u64>,
-    /// When it was last modified.
+    /// Modification time. `None` for standard input, pipes and devices.
     pub modified: Option<SystemTime>,
-    /// True if it was named itself, false if a folder or a pattern led to it.
+    /// True if the file was named explicitly, false if it was found through a folder or a pattern.
     pub is_named: bool,
 }
 
@@ -34,33 +34,33 @@ pub struct InputFile {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Files {
-    /// The files, each once, in the order of the names; those of a folder are sorted by name.
+    /// The files without duplicates, in the order of the given names. Files of a folder are sorted by name.
     pub files: Vec<InputFile>,
-    /// How many files of folders were left out because viraldb does not read files with such names. Hidden files do not
-    /// count.
+    /// Number of files in folders that were skipped because viraldb does not read files with such names. Hidden files are
+    /// not counted.
     pub left_out: u64,
-    /// Folders that could not be listed, and links in them that lead nowhere.
+    /// Errors for folders that could not be listed and for broken links in them.
     pub failures: Vec<Error>,
-    /// The folders whose files are read.
+    /// The folders that were searched.
     folders: Vec<PathBuf>,
 }
 
-/// Finds the files that names lead to. No file is opened.
+/// Finds the files for a list of names. No file is opened.
 ///
-/// - The name of a file leads to that file, and `-` to standard input.
-/// - A folder leads to the files in it and in its folders that ingest reads by their names: `.csv`, `.tsv`, `.txt`,
-///   `.json`, `.jsonl`, `.ndjson`, also with `.gz` or `.zst`, and `.zip`.
-/// - Where no file has the name, it is a pattern: `*` and `?` match within a name, `**` matches folders of any depth,
-///   `[a-z]` one character and `{a,b}` either text. A pattern takes whatever file it matches and, unless it has `**`, the
-///   files of a folder that it matches.
+/// - The name of a file selects that file, and `-` selects standard input.
+/// - A folder selects the files in it and in its subfolders that have one of these extensions: `.csv`, `.tsv`, `.txt`,
+///   `.json`, `.jsonl` or `.ndjson`, optionally followed by `.gz` or `.zst`, and `.zip`.
+/// - A name that does not exist is treated as a pattern. `*` and `?` match within a file name, `**` matches folders of any
+///   depth, `[a-z]` matches one character, and `{a,b}` matches either text. A pattern selects every file that it matches.
+///   Unless it contains `**`, it also selects the files of each folder that it matches.
 ///
-/// Folders and patterns leave out hidden files (`.name`, `~name`) and files that another program is still writing
-/// (`.part`, `.tmp`, `.crdownload`). A file that several names or links lead to is listed once. Links to folders are
+/// Folders and patterns skip hidden files (`.name`, `~name`) and files that another program is still writing (`.part`,
+/// `.tmp`, `.crdownload`). A file that is found through several names or links is listed once. Links to folders are
 /// followed, except in a pattern with `**`.
 ///
 /// # Errors
-/// `Io` if a file that is named does not exist or may not be read; `Invalid` for a folder without files to read, and for a pattern that
-/// matches none.
+/// `Io` if a named file does not exist or cannot be read. `Invalid` if a folder contains no files to read, or if a pattern
+/// is invalid or matches no files.
 ///
 /// ```no_run
 /// use viraldb::{Database, ingest};
@@ -83,7 +83,7 @@ pub fn files(paths: &[impl AsRef<Path>]) -> Result<Files> {
     Ok(search.found)
 }
 
-/// Finds the files of a folder, which may be none, except some files and folders.
+/// Finds the files of a folder, except the given files and folders. An empty result is not an error.
 pub(super) fn in_folder(folder: &Path, except: impl Iterator<Item = Identity>) -> Files {
     let mut search = Search { left_out: except.collect(), ..Search::default() };
     search.folder(folder);
@@ -93,11 +93,11 @@ pub(super) fn in_folder(folder: &Path, except: impl Iterator<Item = Identity>) -
 impl InputFile {
     /// Opens the file and lists its inputs.
     ///
-    /// The totals of YouTube Studio, which cannot be ingested, are skipped unless the file was named itself: they are part
-    /// of every unpacked export.
+    /// Channel totals from YouTube Studio cannot be ingested. A file with totals is skipped unless it was named explicitly,
+    /// because every unpacked export contains one.
     ///
     /// # Errors
-    /// Those of [`inputs`]; `Invalid` for a SQLite database.
+    /// The errors of [`inputs`], and `Invalid` for a SQLite database.
     pub fn open(&self) -> Result<Inputs> {
         let unreadable = |error| Error::io(&self.path, error);
         if self.is_stdin() {
@@ -134,11 +134,13 @@ impl InputFile {
 }
 
 impl Files {
-    /// Leaves out the files of the database that folders and patterns led to, and checks that the named files can be
-    /// opened, so that a wrong name changes nothing. No file stays open.
+    /// Removes the database's own files that folders and patterns found, and checks that the named files can be opened.
+    ///
+    /// Call it before you ingest the first file, so that a wrong name is reported before anything changes. No file stays
+    /// open.
     ///
     /// # Errors
-    /// `Invalid` if one of the named files belongs to the database, or is a SQLite database; `Io` if one cannot be opened.
+    /// `Invalid` if a named file belongs to the database or is a SQLite database. `Io` if a named file cannot be opened.
     pub fn leave_out_own(&mut self, db: &Database) -> Result<()> {
         let own = db.own_files();
         let is_own = |file: &InputFile| identity(&file.path).is_some_and(|file| own.contains(&file));
@@ -149,7 +151,7 @@ impl Files {
                     "is a file of the database itself",
                 ));
             }
-            // A pipe is opened once only, when it is read.
+            // A pipe can be opened only once, so wait until it is read.
             if file.size.is_some() {
                 drop::<File>(bounded::open(&file.path)?);
             }
@@ -158,7 +160,7 @@ impl Files {
         Ok(())
     }
 
-    /// Returns true if a path leads to one of the files, also through a link, or to where standard input comes from.
+    /// Returns true if a path refers to one of the files, directly or through a link, or to the file that is standard input.
     pub fn has(&self, path: &Path) -> bool {
         let Some(given) = identity(path) else { return false };
         self.files.iter().any(|file| {
@@ -170,7 +172,7 @@ impl Files {
         })
     }
 
-    /// Returns true if a file at this path would be read when the same names are read again, because of its folder.
+    /// Returns true if a new file at this path would be found by another search, because its folder was searched.
     pub fn would_have(&self, path: &Path) -> bool {
         self.folders.iter().any(|folder| is_read_within(folder, path))
     }
@@ -180,7 +182,7 @@ fn is_missing(error: &walkdir::Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Returns true if a file of this path would be read when its folder is.
+/// Returns true if a search of `folder` would find a file at this path.
 pub(super) fn is_read_within(folder: &Path, path: &Path) -> bool {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let has_name = path.file_name().is_some_and(|name| names::is_read(name) && !names::is_hidden(name));
@@ -189,15 +191,15 @@ pub(super) fn is_read_within(folder: &Path, path: &Path) -> bool {
     has_name && parent.strip_prefix(folder).is_ok_and(is_reached)
 }
 
-/// Collects files, each once.
+/// Collects files without duplicates.
 #[derive(Default)]
 struct Search {
     found: Files,
-    /// Where in `found` a file is.
+    /// The index in `found` of each file.
     places: HashMap<Identity, usize>,
     has_stdin: bool,
-    /// Files and folders that are not to be found, and the folders that were entered: one that several links lead to is read
-    /// once, so that loops end.
+    /// Files and folders to skip, and the folders that were entered already. Each folder is entered once, even if several
+    /// links point to it, so that loops of links end.
     left_out: HashSet<Identity>,
 }
 
@@ -213,7 +215,7 @@ impl Search {
         match (fs::metadata(path), path.to_str()) {
             (Ok(metadata), _) if metadata.is_dir() => self.named_folder(path),
             (Ok(metadata), _) => {
-                // Opening the file would do as well, but closing one of an open SQLite database drops its locks.
+                // Check access without opening: closing a file of an open SQLite database would drop its locks.
                 accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)
                     .map_err(|error| Error::io(path, error.into()))?;
                 self.take(path.to_owned(), &metadata, true);
@@ -234,13 +236,13 @@ impl Search {
             return Ok(());
         }
         let reason = format!(
-            "holds no file to read; a folder is searched for {}. Name a file to read it anyway",
+            "contains no files to ingest; viraldb searches folders for {}; name a file explicitly to read it anyway",
             names::endings()
         );
         Err(Error::invalid(folder.display().to_string(), reason))
     }
 
-    /// Adds the files of a folder, and returns how many there are, also if they were found before.
+    /// Adds the files of a folder and returns their number, including files that were found before.
     fn folder(&mut self, folder: &Path) -> usize {
         self.found.folders.push(folder.to_owned());
         let mut count = 0;
@@ -260,7 +262,7 @@ impl Search {
                     walk.skip_current_dir();
                 }
             } else if is_left_out {
-                // Nobody expects a hidden file to be read.
+                // Do not count hidden files as skipped, because users do not expect them to be read.
             } else if entry.file_type().is_file() && names::is_read(entry.file_name()) {
                 count += self.found_file(entry);
             } else {
@@ -279,14 +281,14 @@ impl Search {
         while let Some(entry) = walk.next() {
             let entry = match entry {
                 Ok(entry) => entry,
-                // The folder that the pattern begins with does not exist, so that nothing matches.
+                // The first folder of the pattern does not exist, so nothing matches.
                 Err(error) if error.depth() == 0 && is_missing(&error) => continue,
                 Err(error) => {
                     self.failed(error);
                     continue;
                 }
             };
-            // `**` follows no links to folders, and links to files only here.
+            // With `**` the walk follows no links. Links to files are resolved below.
             let is_dir = entry.file_type().is_dir();
             let is_match = pattern.matches(&entry);
             if is_dir && (pattern.leaves_out(&entry) || (is_match && !pattern.is_recursive)) {
@@ -313,7 +315,8 @@ impl Search {
         if count > 0 || self.found.failures.len() > failures {
             return Ok(());
         }
-        let reason = "is not a file, and no file matches it as a pattern; check the folder and the ending";
+        let reason =
+            "is not a file, and as a pattern it matches no files; check the folder and the file extension";
         Err(Error::invalid(quoted(&pattern.text), reason))
     }
 
@@ -330,7 +333,7 @@ impl Search {
         }
     }
 
-    /// Adds a file, unless it is there already. A file that is named as well counts as named.
+    /// Adds a file unless it was added before. A file that is both named and found in a folder counts as named.
     fn take(&mut self, path: PathBuf, metadata: &Metadata, is_named: bool) {
         let file = InputFile::new(path, metadata, is_named);
         let known = identity_of(metadata, &file.path).filter(|_| metadata.is_file());
@@ -347,8 +350,8 @@ impl Search {
         }
     }
 
-    /// Keeps what could not be listed. A loop of links costs no file, and neither does a link that leads nowhere if its name
-    /// is one that is left out.
+    /// Records an entry that could not be listed. Loops of links are ignored, because every file in them is found anyway.
+    /// Broken links are ignored if their name would be skipped.
     fn failed(&mut self, error: walkdir::Error) {
         if error.loop_ancestor().is_some() {
             return;

@@ -1,4 +1,4 @@
-//! What a row of a source becomes, and how the values that several formats share are read.
+//! The result of converting a row of a source, and functions that read values shared by several formats.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::quote::{quoted_json, short};
 use crate::republishing::NewChannelStatistics;
 use crate::{Result, Timestamp};
 
-/// What one row of a source becomes.
+/// The database rows that one row of a source is converted to.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) video: Option<NewDiscoveredVideo<'static>>,
@@ -17,18 +17,18 @@ pub(super) struct Found {
     pub(super) trend: Option<Box<NewTrend<'static>>>,
     pub(super) document: Option<Map<String, Value>>,
     pub(super) channel: Option<Box<ChannelSample>>,
-    /// How the time of its counts is known.
+    /// The origin of the measurement time.
     pub(super) timing: Timing,
 }
 
 impl Found {
-    /// Whether the row says itself when its counts were measured, or the user does.
+    /// Returns true if the row or the user gave the measurement time of its counts.
     pub(super) fn says_when(&self) -> bool {
         self.timing == Timing::Said
     }
 }
 
-/// Numbers of a channel, which the database knows by YouTube's id.
+/// Statistics of a channel, identified by its YouTube id.
 #[derive(Debug)]
 pub(super) struct ChannelSample {
     pub(super) youtube_id: String,
@@ -36,20 +36,20 @@ pub(super) struct ChannelSample {
     pub(super) numbers: NewChannelStatistics,
 }
 
-/// How the time is known at which counts were measured.
+/// The origin of the measurement time of counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Timing {
-    /// The row says it, or the user.
+    /// The row or the user gave it.
     #[default]
     Said,
     /// It is the modification time of the file.
     File,
-    /// It is not known; the counts are taken to be those of now.
+    /// It is unknown, so the current time is used.
     Now,
 }
 
-/// When the counts of an input were measured that say no time themselves. One time for the whole input, so that its
-/// rows do not differ by when they were read.
+/// The measurement time of counts that have no time of their own. It is the same for the whole input, so that it does not
+/// depend on when each row was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct When {
     pub(super) at: Timestamp,
@@ -61,25 +61,26 @@ impl When {
         let now = Timestamp::now();
         match (options.measured_at, options.modified) {
             (Some(at), _) => Self { at, timing: Timing::Said },
-            // A clock that is wrong must not make counts newer than all that follow.
+            // Limit to now: a wrong clock must not make these counts newer than all later ones.
             (None, Some(at)) => Self { at: at.min(now), timing: Timing::File },
             (None, None) => Self { at: now, timing: Timing::Now },
         }
     }
 }
 
-/// A row of a source: where it stands, what it becomes or why it is bad, and what it says itself, for when
-/// it is rejected, by us or by the database.
+/// A row of a source: its line, the converted row or the reason why it is bad, and the original row in case viraldb or the
+/// database rejects it.
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) found: Result<Found, String>,
     pub(super) raw: Raw,
-    /// Bytes of it in the input, more or less.
+    /// Approximate number of bytes of the row in the input.
     pub(super) size: usize,
 }
 
 impl Row {
-    /// About half the bytes of memory that the row takes: its text, which is kept for a reject, and what it becomes.
+    /// Estimates about half the memory of the row in bytes: its text, which is kept in case it is rejected, and the converted
+    /// row.
     pub(super) fn weight(&self) -> usize {
         let document = self.found.as_ref().ok().and_then(|found| found.document.as_ref());
         let values = document.map_or(0, |document| document.values().map(count_values).sum());
@@ -95,15 +96,15 @@ fn count_values(value: &Value) -> usize {
     }
 }
 
-/// Tells the row as it was given.
+/// Returns the original row.
 pub(super) type Raw = Box<dyn FnOnce() -> Value + Send>;
 
-/// Takes the rows of a source one by one.
+/// Receives the rows of a source one by one.
 pub(super) type Sink<'a> = dyn FnMut(Row) -> Result<()> + 'a;
 
-/// A count that may come as a number or as the text of one.
+/// Reads a count: a whole number of at least 0, as a number or as text.
 pub(super) fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
-    let bad = || format!("{field} is no count: {}", quoted_json(value));
+    let bad = || format!("{field} is not a count: {}", quoted_json(value));
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => whole(number.as_i64(), number.as_f64()).map(Some).ok_or_else(bad),
@@ -115,7 +116,7 @@ pub(super) fn count(field: &str, value: &Value) -> Result<Option<i64>, String> {
     }
 }
 
-/// A whole number that may be negative.
+/// Reads a whole number that may be negative.
 pub(super) fn signed(field: &str, value: &Value) -> Result<Option<i64>, String> {
     match value.as_i64() {
         Some(number) => Ok(Some(number)),
@@ -123,7 +124,7 @@ pub(super) fn signed(field: &str, value: &Value) -> Result<Option<i64>, String> 
     }
 }
 
-/// A number that may come as text.
+/// Reads a number, which may be given as text.
 pub(super) fn decimal(field: &str, value: &Value) -> Result<Option<f64>, String> {
     let number = match value {
         Value::Null => return Ok(None),
@@ -137,25 +138,25 @@ pub(super) fn decimal(field: &str, value: &Value) -> Result<Option<f64>, String>
         .ok_or_else(|| format!("{field} is not a number: {}", quoted_json(value)))
 }
 
-/// What an API of Google says if it answers with an error.
+/// Returns the error message if a Google API responded with an error.
 pub(super) fn api_error(item: &Value) -> Option<String> {
     let error = item.get("error")?;
-    let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason");
+    let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason given");
     Some(format!(
-        "is an error of the API: {} ({})",
+        "is an API error: {} ({})",
         short(&crate::quote::one_line(said("/message"))),
         short(said("/errors/0/reason"))
     ))
 }
 
-/// The words of a text that begin with a hash, without it.
+/// Returns the hashtags in a text without the `#`.
 pub(super) fn hashtags_in(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || c == ',')
         .filter(|word| word.starts_with('#'))
         .flat_map(|word| word.split('#').filter(|tag| !tag.is_empty()))
 }
 
-/// A number that is whole and not negative, also when it is written with a fraction of nothing.
+/// Returns a whole number of at least 0. A zero fraction, as in `7.0`, is accepted.
 #[allow(clippy::cast_possible_truncation)] // within ±2^53, where a float is exact
 pub(super) fn whole(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
     integer
@@ -163,8 +164,8 @@ pub(super) fn whole(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
         .filter(|n| *n >= 0)
 }
 
-/// Views per hour from publication to discovery; none if either is unknown, or if the video came out
-/// after the day whose list it is on began.
+/// Returns the views per hour from publication to discovery. Returns `None` if the views or the publication time are
+/// unknown, or if the video was published after `discovered`, which may be the start of a day.
 #[allow(clippy::cast_precision_loss)] // a rate needs no more digits
 pub(super) fn view_velocity(
     views: Option<i64>,

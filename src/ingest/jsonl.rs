@@ -1,4 +1,4 @@
-//! JSON Lines of our own column names, for any table.
+//! Reads JSON Lines with viraldb's own column names, for any table.
 
 use std::io::{BufRead, Read};
 
@@ -9,10 +9,10 @@ use crate::quote::cut_quotes;
 use crate::tables::{NUL, Target, has_nul};
 use crate::{Error, Result};
 
-/// The longest line that is read, in bytes; a longer one is a bad row.
+/// Maximum length of a line in bytes. A longer line is a bad row.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// Reads lines; `niche` is that of the rows which name none.
+/// Reads the lines. `niche` is the default for rows without a niche.
 pub(super) fn read(
     input: &mut impl BufRead,
     target: &Target,
@@ -51,7 +51,7 @@ pub(super) fn read(
                 target.check(value)
             }
             Err(error) => Err(match std::str::from_utf8(text) {
-                Ok(_) => format!("is no JSON: {}", cut_quotes(&error.to_string())),
+                Ok(_) => format!("is not valid JSON: {}", cut_quotes(&error.to_string())),
                 Err(_) => "is not UTF-8".to_owned(),
             }),
         };

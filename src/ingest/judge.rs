@@ -1,4 +1,4 @@
-//! Which counts are newer than what is known.
+//! Decides which counts are newer than the stored ones.
 
 use std::collections::HashMap;
 
@@ -6,22 +6,22 @@ use super::found::{Found, Timing};
 use crate::Timestamp;
 use crate::compilation::{KnownVideos, NewDiscoveredVideo, Newest};
 
-/// What is to become of the counts of a row.
+/// How to store the counts of a row.
 #[derive(Clone, Copy)]
 pub(super) struct Judged {
-    /// They are older than those that are known, or known already.
+    /// True if the counts are older than the stored ones, or are stored already.
     pub(super) is_old: bool,
-    /// They are a snapshot.
+    /// True if the counts are stored as a snapshot.
     pub(super) is_snapshot: bool,
 }
 
-/// What is known of the counts of a video.
+/// The known counts of a video.
 #[derive(Default)]
 struct State {
-    /// When it was first seen; none if it is new.
+    /// When the video was discovered. `None` for a new video.
     discovered: Option<Timestamp>,
     counts: [Option<i64>; 3],
-    /// When the newest counts that are known were measured.
+    /// Measurement time of the newest known counts.
     newest: Option<Timestamp>,
 }
 
@@ -36,15 +36,15 @@ impl State {
     }
 }
 
-/// Judges the counts of rows.
+/// Decides how to store the counts of rows.
 ///
-/// Counts do not go into a video if they were measured before those that the database has, or are known already: an old
-/// file adds snapshots, and does not set the video back. The newest counts of a YouTube video are as old as its newest
-/// snapshot, and those of a TikTok video as its trend. For videos of other sites no time is kept, so fewer views than
-/// there are count as older.
+/// Counts that were measured before the stored ones, or that are stored already, do not update a video. An old file therefore
+/// adds snapshots but does not revert the video. The counts of a YouTube video have the time of its newest snapshot, and
+/// those of a TikTok video have the time of its trend. viraldb stores no measurement time for videos from other sites, so
+/// counts with fewer views than the stored ones are treated as older.
 ///
-/// A row without a time of its own is a snapshot only if it changes the counts of a video, so that reading it again
-/// changes nothing. Rows count one after the other, so that it does not matter how they are divided into batches.
+/// A row without its own time becomes a snapshot only if it changes the counts of a video, so that reading it again changes
+/// nothing. Each row updates the known state for the rows after it, so the division into batches does not matter.
 pub(super) fn judge(rows: &[Found], known: &KnownVideos, newest: &Newest, collected: &Newest) -> Vec<Judged> {
     let mut states: HashMap<&str, State> = HashMap::with_capacity(rows.len());
     let judge = |row| judge_row(row, &mut states, |id| State::of(id, known, newest, collected));

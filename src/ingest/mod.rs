@@ -1,9 +1,9 @@
-//! Real data comes in: files and streams in the formats of the field, read row by row, stored in
-//! batches, so that memory does not grow with the input.
+//! Ingests files and streams: viraldb reads them row by row and stores the rows in batches, so memory use does not grow
+//! with the input.
 //!
-//! Each format's file turns its rows into what the tables take; `source` recognises formats, `store` writes
-//! a batch, and this file makes batches and keeps count. A row that cannot be stored is rejected with its
-//! line and the reason, and the others go in.
+//! Each format has a file that converts its rows for the tables. `source` recognizes formats, `store` writes a batch, and
+//! `writer` makes batches and counts rows. A row that cannot be stored is rejected with its line and the reason; the other
+//! rows are stored.
 
 mod archive;
 mod convert;
@@ -57,11 +57,11 @@ use crate::tables::check_table;
 use crate::types::portable;
 use crate::{Database, Error, Result, Timestamp};
 
-/// How much of the input is looked at to recognise its format, in bytes.
+/// Number of bytes at the start of the input that are read to recognize its format.
 const HEAD: usize = 64 * 1024;
 
 portable! {
-    /// The formats that can be read.
+    /// The supported input formats.
     pub enum Format {
         YoutubeTrending = "youtube-trending",
         YoutubeStudio = "youtube-studio",
@@ -76,96 +76,97 @@ portable! {
     }
 }
 
-/// How to read.
+/// Options for reading an input.
 #[derive(Debug, Clone, Default)]
 pub struct Options<'a> {
-    /// Format of the input; recognised from its beginning when not given.
+    /// Format of the input. By default viraldb recognizes it from the beginning of the input.
     pub format: Option<Format>,
-    /// Niche of the videos; from their category when not given. In `jsonl` and `csv` it is that of the videos which
-    /// name none.
+    /// Niche of the videos. By default it follows from their category. In `jsonl` and `csv` it applies only to videos
+    /// without a niche.
     pub niche: Option<&'a str>,
-    /// Table that the rows of `jsonl` or `csv` are for; `discovered_videos` when not given.
+    /// Table for the rows of `jsonl` or `csv`. The default is `discovered_videos`.
     pub table: Option<&'a str>,
-    /// Columns of a CSV: the name of ours, and the name in the CSV. They win over the names that viraldb knows.
+    /// CSV column mapping: pairs of viraldb column and CSV column. It overrides the names that viraldb knows.
     pub map: &'a [(String, String)],
-    /// When the numbers were measured that say no time themselves.
+    /// Measurement time of numbers that have no time of their own.
     pub measured_at: Option<Timestamp>,
-    /// When the input was last modified: the time of such numbers if `measured_at` is not given. Without both it is now.
+    /// Modification time of the input, used for such numbers if `measured_at` is not set. Without both, the current time
+    /// is used.
     pub modified: Option<Timestamp>,
-    /// Write nothing if any row is bad.
+    /// Writes nothing if any row is bad.
     pub strict: bool,
-    /// Write nothing at all: each batch is stored and rolled back, and the counts are of what would have changed. A video
-    /// of several batches counts in each. `strict` is not looked at.
+    /// Writes nothing at all: each batch is stored and rolled back, and the report counts the rows that would have changed.
+    /// A video in several batches counts once in each. `strict` is ignored.
     pub dry_run: bool,
-    /// The keys; the first encrypts what rows of `channels` and `system_configuration` have in the clear where encrypted
-    /// values belong. Without any these rows are rejected.
+    /// The encryption keys. The first one encrypts secrets that rows of `channels` and `system_configuration` contain in
+    /// the clear. Without a key, such rows are rejected.
     pub keyring: Option<&'a Keyring>,
 }
 
 impl Options<'_> {
-    /// Checks what does not depend on an input, before many are read.
+    /// Checks the options that do not depend on an input. Call it once before you read many inputs.
     ///
     /// # Errors
-    /// `Invalid` for an empty niche and for an unknown table.
+    /// `Invalid` if the niche is empty or the table is unknown.
     pub fn check(&self) -> Result<()> {
         self.niche.map_or(Ok(()), |niche| require("niche", niche))?;
         self.table.map_or(Ok(()), check_table)
     }
 }
 
-/// What came in.
+/// The result of an ingest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Name of the input.
     pub file: String,
-    /// Its format.
+    /// Format of the input.
     pub format: String,
-    /// Rows read, good and bad.
+    /// Number of rows read, both good and bad.
     pub rows: u64,
-    /// Table that the counts of new, updated and unchanged rows are of.
+    /// Table that the `new`, `updated` and `unchanged` counts refer to.
     pub table: String,
-    /// Rows of it that were not there.
+    /// Number of rows inserted into `table`.
     pub new: u64,
-    /// Rows of it that were there and have changed. A video that the input names several times counts once if it is new;
-    /// any other row counts once in each batch of up to 5,000 rows.
+    /// Number of existing rows of `table` that changed. A video that occurs several times in the input counts once if it
+    /// is new. Any other row counts once per batch of up to 5,000 rows.
     pub updated: u64,
-    /// Rows of it that were there just so.
+    /// Number of existing rows of `table` that did not change.
     pub unchanged: u64,
-    /// Rows of `analytics` that were not there.
+    /// Number of rows inserted into `analytics`.
     pub snapshots: u64,
-    /// Rows of `trends` that were not there or have changed.
+    /// Number of rows inserted or changed in `trends`.
     pub trends: u64,
-    /// Bad rows.
+    /// Number of rejected rows.
     pub rejected: u64,
 }
 
-/// A bad row.
+/// A rejected row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Reject {
     /// Name of the input.
     pub file: String,
-    /// Line the row begins on, from 1.
+    /// Line on which the row begins, counted from 1.
     pub line: u64,
-    /// Why it is bad.
+    /// Why the row was rejected.
     pub reason: String,
-    /// The row: a JSON document, or the text of it.
+    /// The row as a JSON document, or its text.
     pub row: Value,
 }
 
-/// Reads `input` into the database and says what came in; `reject` is told of each bad row.
+/// Reads `input` into the database and returns a report. Calls `reject` for each bad row.
 ///
-/// An input that is compressed with gzip or zstd, or is UTF-16 with a byte-order mark, is read as what it holds; for a ZIP
-/// archive see [`inputs`].
+/// Input that is compressed with gzip or zstd, or that is UTF-16 with a byte-order mark, is decoded first. For ZIP archives
+/// see [`inputs`].
 ///
-/// Running the same input twice changes nothing. Rows are read on a thread of their own, and stored in chunks of one
-/// transaction each; with `strict` all are stored in one. On SQLite a chunk is short while others write, and between
-/// chunks they come to their turn.
+/// Ingesting the same input twice changes nothing. A separate thread reads the rows. They are stored in chunks of one
+/// transaction each, or all in one transaction with `strict`. On SQLite, chunks are short while other processes write, so
+/// that those can write between two chunks.
 ///
 /// # Errors
-/// `Invalid` if the format is not recognised or the input is not of the format given; `Rejected` if
-/// `strict` and a row is bad.
+/// `Invalid` if the format is not recognized, or if the input does not have the given format. `Rejected` if `strict` is set
+/// and a row is bad.
 ///
 /// ```
 /// use viraldb::{Database, ingest};
@@ -194,8 +195,8 @@ pub fn ingest(
     options.check()?;
     let mut input = BufReader::with_capacity(HEAD, decode::plain(name, input)?);
     let mut head = Vec::new();
-    // Also when the format is given: a pipe hands on little at once, and whether lines are documents shows
-    // in several of them.
+    // Read the head even if the format is given: a pipe returns little data per read, and several lines are needed to
+    // tell whether each line is a document.
     input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(|error| Error::io(name, error))?;
     let (source, format) = Source::of(name, &head, options)?;
     let mut input = head.chain(input);
@@ -203,7 +204,7 @@ pub fn ingest(
     run(db, &source, format.as_str(), name, options, reject, read)
 }
 
-/// Stores what `read` hands to its sink, and reports.
+/// Stores the rows that `read` passes to its sink, and returns the report.
 fn run(
     db: &Database,
     source: &Source,
@@ -232,9 +233,9 @@ fn run(
     })
     .map_err(|error| match writer.committed {
         _ if options.strict || options.dry_run => error,
-        0 if matches!(error, Error::Io { .. }) => error.with(&format!("no row of {name} is in the database")),
+        0 if matches!(error, Error::Io { .. }) => error.with(&format!("no rows of {name} were stored")),
         0 => error,
-        rows => error.with(&format!("{rows} rows of {name} are in the database, and stay")),
+        rows => error.with(&format!("{rows} rows of {name} are already stored and are kept")),
     })?;
     Ok(writer.report)
 }

@@ -1,4 +1,4 @@
-//! Moves files into another folder without replacing one that is there.
+//! Moves files to another folder without replacing existing files.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use super::names;
 use crate::{Error, Result};
 
-/// How many names are tried for a file: a folder with so many of one name is not what anybody wants.
+/// Maximum number of names to try for a file.
 const MOST_NAMES: u32 = 100_000;
 
-/// Moves a file to a path, or to a free one like it, and returns where it is now. `a.csv` becomes `a-1.csv` if there is an
-/// `a.csv`. On another file system it is copied and then removed, and so is a link: its target may be relative.
+/// Moves a file to a path, or to a similar path that is free, and returns the new path. `a.csv` becomes `a-1.csv` if
+/// `a.csv` exists.
+///
+/// If the path is on another file system, the file is copied and then removed. The same is done for a link, because its
+/// target may be relative.
 pub(super) fn move_file(from: &Path, to: &Path) -> Result<PathBuf> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
@@ -24,16 +27,16 @@ pub(super) fn move_file(from: &Path, to: &Path) -> Result<PathBuf> {
         moved => moved.map_err(|error| Error::io(from, error)),
     };
     if let Err(error) = moved {
-        // It is empty and our own.
+        // Remove the new file. It is empty or a copy, and the original still exists.
         return Err(match fs::remove_file(&to) {
             Ok(()) => error,
-            Err(left) => error.with(&format!("an empty file {} is left: {left}", to.display())),
+            Err(left) => error.with(&format!("cannot remove the new file {}: {left}", to.display())),
         });
     }
     Ok(to)
 }
 
-/// Creates an empty file under the first free name, so that no other program takes the name meanwhile.
+/// Reserves the first free name by creating an empty file, so that no other program can take the name.
 fn reserve(wanted: &Path) -> Result<PathBuf> {
     let name = wanted.file_name().unwrap_or_default();
     for number in 0..MOST_NAMES {
@@ -55,10 +58,10 @@ fn reserve(wanted: &Path) -> Result<PathBuf> {
             Err(error) => return Err(Error::io(path, error)),
         }
     }
-    Err(Error::io(wanted, io::ErrorKind::AlreadyExists.into()).with("remove old files from the folder"))
+    Err(Error::io(wanted, io::ErrorKind::AlreadyExists.into()).with("remove old files from its folder"))
 }
 
-/// Copies a file over the empty one that was reserved for it, and removes it. The copy gets its name when it is complete.
+/// Copies a file over the reserved empty file, then removes the original. The copy is renamed only when it is complete.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let failed = |error| Error::io(to, error);
     let folder = to.parent().unwrap_or(Path::new("."));
@@ -72,8 +75,10 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     copy.as_file().sync_all().map_err(failed)?;
     copy.persist(to).map_err(|error| failed(error.error))?;
-    fs::remove_file(from)
-        .map_err(|error| Error::io(from, error).with(&format!("it was copied to {}", to.display())))
+    fs::remove_file(from).map_err(|error| {
+        Error::io(from, error)
+            .with(&format!("cannot remove the original after copying it to {}", to.display()))
+    })
 }
 
 #[cfg(test)]
@@ -81,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moved_file_replaces_no_other() {
+    fn moving_never_replaces_an_existing_file() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("a.csv.gz"), dir.path().join("done/x/a.csv.gz"));
         for (text, name) in [("1", "a.csv.gz"), ("2", "a-1.csv.gz"), ("3", "a-2.csv.gz")] {
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copied_file_keeps_its_time_and_is_removed() {
+    fn copying_keeps_the_modification_time_and_removes_the_original() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("a.csv"), dir.path().join("b.csv"));
         fs::write(&from, "rows").unwrap();
@@ -111,7 +116,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_becomes_the_file_it_leads_to() {
+    fn moving_a_link_copies_its_target() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("real.csv"), "rows").unwrap();
         let link = dir.path().join("link.csv");

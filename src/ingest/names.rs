@@ -1,26 +1,26 @@
-//! Which files are read, by their names, and the totals of YouTube Studio by what they hold.
+//! Decides by name which files are read, and recognizes YouTube Studio totals by their content.
 
 use std::ffi::OsStr;
 use std::io::Read;
 
 use super::{decode, studio};
 
-/// How much of a file is looked at to tell whether it holds totals, in bytes.
+/// Number of bytes at the start of a file that are read to recognize totals.
 pub(super) const HEAD: u64 = 16 * 1024;
 
-/// How names of files end that are read, without [`PACKED`].
+/// Extensions of the files that are read, without [`PACKED`].
 const READ: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"];
 
-/// How names of compressed files end.
+/// Extensions of compressed files.
 const PACKED: [&str; 2] = [".gz", ".zst"];
 
-/// How names of archives end. An archive within an archive is not read.
+/// Extension of archives. An archive inside an archive is not read.
 const ARCHIVE: &str = ".zip";
 
-/// How names of files end that another program is still writing.
+/// Extensions of files that another program is still writing.
 const UNFINISHED: [&str; 3] = [".part", ".tmp", ".crdownload"];
 
-/// Says why a file of an archive is not read.
+/// Returns the reason why a file of an archive is skipped, or `None` if it is read.
 pub(super) fn reason_to_skip(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
     let file = lower.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -35,8 +35,8 @@ pub(super) fn reason_to_skip(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns true for a file or folder that a search in a folder leaves out: a hidden one, or a lock or copy that an
-/// office program keeps next to a document.
+/// Returns true for a file or folder that a folder search skips: a hidden one, or a lock file or copy that an office
+/// program keeps next to a document.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
         || name.as_encoded_bytes().starts_with(b"~")
@@ -49,44 +49,45 @@ pub(super) fn is_unfinished(name: &OsStr) -> bool {
     UNFINISHED.iter().any(|ending| lower.ends_with(ending))
 }
 
-/// Returns true for a file that is read when its folder is.
+/// Returns true for a file that a folder search reads.
 pub(super) fn is_read(name: &OsStr) -> bool {
     let lower = name.to_string_lossy().to_lowercase();
     is_rows(&lower) || lower.ends_with(ARCHIVE)
 }
 
-/// The endings that [`is_read`] knows, for messages.
+/// Lists the extensions that [`is_read`] accepts, for messages.
 pub(super) fn endings() -> String {
     let packed = PACKED.join(" or ");
-    format!("{} and {ARCHIVE} files, also with {packed}", READ.join(", "))
+    format!("{} files (optionally with {packed}) and {ARCHIVE} archives", READ.join(", "))
 }
 
-/// Returns true for the totals of YouTube Studio, whatever their name is in the language of the account.
+/// Returns true for YouTube Studio totals. They are recognized by content, because their name depends on the language of the
+/// account.
 pub(super) fn is_totals(name: &str, head: &[u8]) -> bool {
     let mut text = Vec::new();
     match decode::plain(name, head) {
-        // The head of a compressed file is cut off.
+        // Ignore the error at the end: the head of a compressed file is always cut off.
         Ok(read) => drop(read.take(HEAD).read_to_end(&mut text).is_ok()),
         Err(_) => return false,
     }
     studio::is_totals(&text)
 }
 
-/// Splits a name before the endings by which viraldb knows the file: `a.b.csv.gz` is `a.b` and `.csv.gz`.
+/// Splits a file name before its extensions: `a.b.csv.gz` becomes `a.b` and `.csv.gz`.
 pub(super) fn split(name: &str) -> (&str, &str) {
-    let lower = name.to_ascii_lowercase(); // of the same length as the name
+    let lower = name.to_ascii_lowercase(); // ASCII lowercasing keeps the length
     let unpacked = PACKED.iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
     let stem = unpacked.rfind('.').filter(|at| *at > 0).unwrap_or(unpacked.len());
     name.split_at_checked(stem).unwrap_or((name, ""))
 }
 
-/// Returns true for a name in lower case of a file of rows.
+/// Returns true for the lowercase name of a file with rows.
 fn is_rows(lower: &str) -> bool {
     let unpacked = PACKED.iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(lower);
     READ.iter().any(|ending| unpacked.ends_with(ending))
 }
 
-/// Returns true for the name in lower case that YouTube Studio gives the totals in English.
+/// Returns true for the lowercase English name of YouTube Studio totals.
 fn file_is_totals(lower: &str) -> bool {
     PACKED.iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(lower) == "totals.csv"
 }
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_split_before_their_endings() {
+    fn names_are_split_before_their_extensions() {
         for (name, parts) in [
             ("a.csv", ("a", ".csv")),
             ("a.b.CSV.gz", ("a.b", ".CSV.gz")),

@@ -1,8 +1,8 @@
-//! The niche a video belongs to when nobody says which.
+//! The default niche of a video, based on its category.
 
 use std::borrow::Cow;
 
-/// The niche that was given, or that of a category.
+/// Returns the given niche, or the niche of a category.
 pub(super) fn of(given: Option<&str>, category: Option<i32>) -> Cow<'static, str> {
     match given {
         Some(given) => given.to_owned().into(),
@@ -10,7 +10,7 @@ pub(super) fn of(given: Option<&str>, category: Option<i32>) -> Cow<'static, str
     }
 }
 
-/// By the number of YouTube's category, as `videoCategories.list` of its Data API names them.
+/// Returns the niche of a YouTube category number, as in `videoCategories.list` of the YouTube Data API.
 const fn of_category(category: i32) -> &'static str {
     match category {
         1 | 18 | 30..=33 | 35..=42 | 44 => "film",
@@ -32,7 +32,7 @@ const fn of_category(category: i32) -> &'static str {
     }
 }
 
-/// YouTube's category of a name, as yt-dlp gives it.
+/// Returns the YouTube category number for a category name from yt-dlp.
 pub(super) fn category_of_name(name: &str) -> Option<i32> {
     Some(match name {
         "Film & Animation" => 1,

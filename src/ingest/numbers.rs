@@ -1,6 +1,6 @@
-//! Numbers as people and spreadsheets write them: `9,700`, `9.700`, `9 700`, `9'700`, `5,20 %`, `1:02:03`.
+//! Reads numbers as people and spreadsheets write them: `9,700`, `9.700`, `9 700`, `9'700`, `5,20 %`, `1:02:03`.
 
-/// What stands between whole and fraction.
+/// The decimal mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decimal {
     Point,
@@ -22,8 +22,8 @@ impl Decimal {
         }
     }
 
-    /// What a number of a column says about the file: a number such as `1,5` or `1.234,5` has one reading only.
-    /// `1,234` says nothing, except in a column of counts, where it is a separator of thousands.
+    /// Returns the decimal mark that a number implies. A number such as `1,5` or `1.234,5` has only one meaning. `1,234` is
+    /// ambiguous and gives `None`, except in a column of counts, where the comma must separate thousands.
     pub(super) fn shown_by(text: &str, is_count: bool) -> Option<Self> {
         let digits = Digits::of(text)?;
         let last = digits.last_mark()?;
@@ -35,7 +35,7 @@ impl Decimal {
     }
 }
 
-/// A number taken apart at the characters between its digits.
+/// A number, split at the characters between its digits.
 struct Digits<'a> {
     is_negative: bool,
     groups: Vec<&'a str>,
@@ -64,7 +64,7 @@ impl<'a> Digits<'a> {
         }
     }
 
-    /// Whether all marks separate thousands, also as in India.
+    /// Returns true if all marks separate thousands. Indian grouping, as in `12,34,567`, is accepted.
     fn is_grouped(&self) -> bool {
         is_grouped(&self.groups, &self.marks)
     }
@@ -88,7 +88,7 @@ const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{2007}' | '\u{2009}' | '\u{202f}')
 }
 
-/// A whole number with separators of thousands of any kind, also with a fraction of nothing.
+/// Reads a whole number with any kind of thousands separator. A zero fraction is accepted.
 pub(super) fn whole(text: &str) -> Option<i64> {
     let digits = Digits::of(text)?;
     let groups = if digits.is_grouped() {
@@ -102,11 +102,11 @@ pub(super) fn whole(text: &str) -> Option<i64> {
         }
         groups
     };
-    // A single group may be of any length.
+    // Without thousands separators the number is a single group, which may have any length.
     format!("{}{}", digits.sign(), groups.concat()).parse().ok()
 }
 
-/// A number that may have a fraction, as text that Rust reads.
+/// Rewrites a number, which may have a fraction, as text that Rust can parse.
 fn normalized(text: &str, decimal: Decimal) -> Option<String> {
     let digits = Digits::of(text)?;
     let sign = digits.sign();
@@ -124,21 +124,21 @@ fn normalized(text: &str, decimal: Decimal) -> Option<String> {
         .then(|| format!("{sign}{}.{fraction}", groups.concat()))
 }
 
-/// A number that may have a fraction.
+/// Reads a number that may have a fraction.
 pub(super) fn real(text: &str, decimal: Decimal) -> Option<f64> {
     let plain = text.trim().parse().ok().filter(|_| text.contains(['e', 'E']));
     let number = plain.or_else(|| normalized(text, decimal)?.parse().ok())?;
     f64::is_finite(number).then_some(number)
 }
 
-/// A percentage as a share: 5.20 is 0.052.
+/// Reads a percentage as a fraction of 1: `5.20` becomes 0.052.
 pub(super) fn share(text: &str, decimal: Decimal) -> Option<f64> {
-    // Moves the point in the text, because 5.2 / 100.0 is not the number nearest to 0.052.
+    // Scale in the text, because 5.2 / 100.0 is not the float nearest to 0.052.
     let number: f64 = format!("{}e-2", normalized(text, decimal)?).parse().ok()?;
     number.is_finite().then_some(number)
 }
 
-/// Seconds of a length such as `0:31`, `1:02:03` or `31`.
+/// Reads a duration such as `0:31`, `1:02:03` or `31` and returns its seconds.
 pub(super) fn seconds(text: &str, decimal: Decimal) -> Option<f64> {
     let mut parts = text.trim().rsplit(':');
     let mut total = real(parts.next()?, decimal).filter(|seconds| *seconds >= 0.0)?;
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_have_separators_of_any_locale() {
+    fn counts_accept_separators_of_any_locale() {
         for text in [
             "9700",
             "9,700",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_follows_the_mark_of_the_file() {
+    fn decimals_use_the_mark_of_the_file() {
         use Decimal::{Comma, Point};
         for (text, decimal, number) in [
             ("140.2", Point, 140.2),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_seconds() {
+    fn durations_are_read_as_seconds() {
         for (text, length) in [
             ("0:31", 31.0),
             ("1:02:03", 3723.0),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn some_numbers_show_what_the_decimal_mark_is() {
+    fn some_numbers_reveal_the_decimal_mark() {
         use Decimal::{Comma, Point};
         for (text, is_count, shown) in [
             ("9,700", true, Some(Point)),

@@ -1,33 +1,35 @@
-//! Reading and writing at the same time: one thread takes the input apart, the other stores what is found.
+//! Reads and writes concurrently: one thread parses the input, and the other one stores the rows.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use super::found::{Found, Raw, Row, Sink};
 use crate::{Error, Result};
 
-/// Rows that are handed over at once, and the weight after which fewer are.
+/// Maximum number of rows in a block.
 const ROWS: usize = 250;
+
+/// Weight at which a block is full even with fewer rows.
 const WEIGHT: usize = 256 * 1024;
 
-/// How many times as many may wait between the two threads.
+/// Maximum number of blocks that wait between the two threads.
 const WAITING: usize = 10;
 
-/// Rows that were read, and the sum of their weights.
+/// A block of rows that were read, and the sum of their weights.
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) rows: Vec<Row>,
     pub(super) weight: usize,
 }
 
-/// Rows that are stored, for the thread that reads to drop.
+/// Stored rows, which the reader thread drops.
 pub(super) type Done = (Vec<Found>, Vec<Option<(u64, Raw)>>);
 
-/// Runs `read` on a thread of its own, while `write` takes the blocks of rows that it finds.
+/// Runs `read` on a separate thread while `write` receives the blocks of rows that it reads.
 ///
-/// Rows that are stored come back, for the thread that reads to drop them.
+/// `write` sends stored rows back, so that the reader thread drops them.
 ///
-/// If `write` fails, that is the error, and reading stops with the next block. If reading fails, `write` is given what
-/// was read before.
+/// If `write` fails, its error is returned, and reading stops with the next block. If reading fails, `write` still receives
+/// the rows that were read before the error.
 pub(super) fn run<T>(
     read: impl FnOnce(&mut Sink<'_>) -> Result<()> + Send,
     write: impl FnOnce(&Receiver<Block>, Sender<Done>) -> Result<T>,
@@ -38,7 +40,7 @@ pub(super) fn run<T>(
         let reader = std::thread::Builder::new()
             .name("reader".to_owned())
             .spawn_scoped(scope, move || read_blocks(read, &sender, &stored))
-            .map_err(|error| Error::io("a thread that reads", error))?;
+            .map_err(|error| Error::io("the reader thread", error))?;
         let written = write(&blocks, done);
         drop(blocks);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -59,16 +61,16 @@ fn read_blocks(
         if block.rows.len() < ROWS && block.weight < WEIGHT {
             return Ok(());
         }
-        // The writer has less time than we have, and memory is given back faster by the thread that asked for it.
+        // Drop stored rows here: the writer is the bottleneck, and freeing memory is faster on the thread that allocated it.
         stored.try_iter().for_each(drop);
         send(sender, &mut block)
     });
-    // What was read before an error is stored, too.
+    // Rows that were read before an error are stored as well.
     let rest = if block.rows.is_empty() { Ok(()) } else { send(sender, &mut block) };
     read.and(rest)
 }
 
 fn send(sender: &SyncSender<Block>, block: &mut Block) -> Result<()> {
-    // The writer is gone only if it has failed, and says why itself.
+    // The writer stops receiving only after it failed, and then its own error is reported.
     sender.send(std::mem::take(block)).map_err(|_| Error::other("the rows could not be stored"))
 }

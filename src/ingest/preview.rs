@@ -1,4 +1,4 @@
-//! What an ingest would do: how an input is understood, and a run that is undone.
+//! Shows what an ingest would do: how an input is interpreted, and a dry run that is rolled back.
 
 use std::io::{Cursor, Read};
 
@@ -12,29 +12,29 @@ use crate::db::json_upsert;
 use crate::secrets::has_sealed_columns;
 use crate::{Database, DbConnection, Error, Result};
 
-/// How many rows are shown.
+/// Number of rows in a preview.
 const SHOWN: usize = 3;
 
-/// How an input is understood.
+/// How viraldb interprets an input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Preview {
-    /// Its format.
+    /// Format of the input.
     pub format: Format,
-    /// Table that the counts of a [`Report`](super::Report) would be of.
+    /// Table that the counts of a [`Report`](super::Report) would refer to.
     pub table: String,
-    /// Columns of a CSV that are read: what each becomes, and its name in the file. Empty for other formats.
+    /// The CSV columns that are read: pairs of viraldb column and column name in the file. Empty for other formats.
     pub mapping: Vec<(String, String)>,
-    /// The first three rows as they would be stored, each by its table. Values of tables with encrypted columns are not
-    /// shown.
+    /// Up to three rows as they would be stored. Each one maps table names to rows. Values of tables with encrypted columns
+    /// are hidden.
     pub rows: Vec<Map<String, Value>>,
 }
 
-/// Tells how `input` is understood, and returns an input that reads the same from its beginning. Only its first 64 KiB
-/// are looked at.
+/// Returns how viraldb interprets `input`, and a reader that returns the whole input again from the beginning. Only the
+/// first 64 KiB are examined.
 ///
 /// # Errors
-/// As [`ingest`](super::ingest) before it reads rows.
+/// The errors that [`ingest`](super::ingest) returns before it reads rows.
 ///
 /// ```
 /// use viraldb::ingest::{Options, preview};
@@ -72,7 +72,7 @@ pub fn preview<'a>(
     Ok((preview, Box::new(Cursor::new(head).chain(input))))
 }
 
-/// What a row becomes, by table.
+/// Returns the rows that a source row is converted to, by table.
 fn shown(found: Found, source: &Source) -> Result<Map<String, Value>> {
     let mut tables = Map::new();
     let mut add = |table: &str, mut row: Map<String, Value>| {
@@ -101,7 +101,7 @@ fn shown(found: Found, source: &Source) -> Result<Map<String, Value>> {
     Ok(tables)
 }
 
-/// Runs a piece of work in a transaction and rolls it back.
+/// Runs `work` in a transaction and rolls the transaction back.
 pub(super) fn undo(db: &Database, work: &mut dyn FnMut(&mut DbConnection) -> Result<()>) -> Result<()> {
     let mut is_done = false;
     let ended = db.write(|conn| {
@@ -112,7 +112,7 @@ pub(super) fn undo(db: &Database, work: &mut dyn FnMut(&mut DbConnection) -> Res
     if is_done { Ok(()) } else { ended }
 }
 
-/// Ends what is not to go on; nobody sees it.
+/// The error that stops a preview or rolls back a dry run. It is never shown.
 fn undone() -> Error {
     Error::invalid("the dry run", "was undone")
 }

@@ -1,26 +1,26 @@
-//! Recognizes a format of JSON by the keys at its beginning, and says what it saw if it does not.
+//! Recognizes a JSON format by the keys at its beginning. If that fails, the error lists the keys.
 
 use super::Format;
 use crate::compilation::NewDiscoveredVideo;
 use crate::quote::short;
 use crate::{Error, Result};
 
-/// A key of an object, by where it stands.
+/// A key of an object and its position.
 #[derive(Debug, PartialEq, Eq)]
 struct Key<'a> {
-    /// Objects that it is in.
+    /// Number of enclosing objects.
     depth: usize,
-    /// Number of the outermost object that it is in, from 1.
+    /// Number of the outermost enclosing object, counted from 1.
     object: usize,
     name: &'a str,
-    /// Its value, if that is text without an end of line.
+    /// The value, if it is text without a line end.
     text: Option<&'a str>,
-    /// The value begins with these bytes, without white space.
+    /// The first two bytes of the value, ignoring whitespace.
     start: [u8; 2],
 }
 
-/// Reads the keys of JSON that may be cut off or broken. Text that holds an end of line ends there, and so does all that
-/// is open: the next line may be a document of its own.
+/// Reads the keys of JSON that may be cut off or broken. A string that contains a line end is ended there, and so are all
+/// open objects and lists, because the next line may be a new document.
 fn keys(json: &str) -> Vec<Key<'_>> {
     let bytes = json.as_bytes();
     let next = |from: usize| {
@@ -30,7 +30,7 @@ fn keys(json: &str) -> Vec<Key<'_>> {
     let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
     let mut keys: Vec<Key<'_>> = Vec::new();
     let (mut open, mut depth, mut object) = (Vec::new(), 0, 0);
-    let mut is_value = false; // of the last key
+    let mut is_value = false; // true directly before the value of the last key
     let mut at = 0;
     while at < bytes.len() {
         match byte(at) {
@@ -77,7 +77,7 @@ fn keys(json: &str) -> Vec<Key<'_>> {
     keys
 }
 
-/// Keys that documents of a format have, to find the one that is closest.
+/// Typical keys of each format, used to find the closest format.
 const TYPICAL: [(Format, &[&str]); 6] = [
     (
         Format::YoutubeApi,
@@ -133,10 +133,10 @@ const TYPICAL: [(Format, &[&str]); 6] = [
     (Format::Takeout, &["header", "title", "titleUrl", "subtitles", "time", "products"]),
 ];
 
-/// The most keys that a message names.
+/// Maximum number of keys in a message.
 const NAMED: usize = 8;
 
-/// The format of JSON that begins with `head`.
+/// Returns the format of JSON that begins with `head`.
 pub(super) fn format(name: &str, head: &str) -> Result<Format> {
     let keys = keys(head);
     if let Some(format) = recognize(head, &keys) {
@@ -155,7 +155,7 @@ pub(super) fn format(name: &str, head: &str) -> Result<Format> {
     let named: Vec<String> = first.iter().map(|key| format!("\"{}\"", short(key))).collect();
     let closest = match closest {
         Some((_, format)) => format!("the closest format is {format}"),
-        None => "they are like those of no format that viraldb reads".to_owned(),
+        None => "no format that viraldb reads has similar keys".to_owned(),
     };
     let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
     Err(Error::invalid(
@@ -190,7 +190,7 @@ fn recognize(head: &str, keys: &[Key<'_>]) -> Option<Format> {
     if keys.first().is_some_and(is_error) {
         return Some(Format::YoutubeApi);
     }
-    // A list such as formats may come before all else, and be longer than the head.
+    // A list such as formats may come first and be longer than the head, so check keys at any depth.
     if any(&["extractor", "format_id", "extractor_key", "webpage_url", "ie_key", "_type", "entries"]) {
         return Some(Format::YtDlp);
     }
@@ -221,7 +221,7 @@ fn recognize(head: &str, keys: &[Key<'_>]) -> Option<Format> {
     is_ours.then_some(Format::Jsonl)
 }
 
-/// The columns of `discovered_videos`, which JSON Lines are for if nothing else is said.
+/// Returns the columns of `discovered_videos`, the default table for JSON Lines.
 fn columns() -> Vec<String> {
     match serde_json::to_value(NewDiscoveredVideo::default()) {
         Ok(serde_json::Value::Object(row)) => row.into_iter().map(|(column, _)| column).collect(),
@@ -229,7 +229,7 @@ fn columns() -> Vec<String> {
     }
 }
 
-/// How many of the keys are typical ones, or are written much like one.
+/// Counts the keys that equal or resemble a typical key.
 fn likeness(keys: &[&str], typical: &[&str]) -> usize {
     let plain = |key: &str| key.replace(['_', '-', '.'], "").to_lowercase();
     let typical: Vec<String> = typical.iter().map(|key| plain(key)).collect();
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_by_where_they_stand() {
+    fn keys_record_their_depth_and_object() {
         let names = |json: &'static str| {
             keys(json).iter().map(|key| (key.depth, key.object, key.name)).collect::<Vec<_>>()
         };
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_told_by_their_content() {
+    fn formats_are_recognized_by_their_content() {
         let cases = [
             (r#"{"kind":"youtubeAnalytics#resultTable","columnHeaders":[]}"#, Format::YoutubeAnalytics),
             (r#"[{"columnHeaders":[{"name":"video"}],"rows":[]}]"#, Format::YoutubeAnalytics),
@@ -309,12 +309,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_recognized_is_named_with_the_closest_format() {
+    fn unrecognized_json_reports_its_keys_and_the_closest_format() {
         let said = |json: &str| format("in.json", json).unwrap_err().to_string();
         let message = said(r#"{"id":1,"webpageUrl":"u","uploadDate":"d","viewcount":1}"#);
         assert!(message.contains(r#"its first keys are "id", "webpageUrl", "uploadDate", "viewcount"; the closest format is yt-dlp"#), "{message}");
         let message = said(r#"[{"foo":{"a":1},"bar":2}]"#);
-        assert!(message.contains(r#"its first keys are "foo", "bar"; they are like"#), "{message}");
+        assert!(
+            message.contains(r#"its first keys are "foo", "bar"; no format that viraldb reads"#),
+            "{message}"
+        );
         assert!(said(r#"{"Video ID":"x"}"#).contains("--as youtube-trending|"));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the rows come from: which format an input has, and who reads it.
+//! Recognizes the format of an input and selects the reader for it.
 
 use std::io::BufRead;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::tables::{Target, table};
 use crate::{Error, Result, Timestamp};
 
-/// Where the rows come from.
+/// A source of rows.
 pub(super) enum Source {
     YoutubeTrending(youtube_trending::Layout),
     YoutubeStudio(studio::Layout),
@@ -23,12 +23,12 @@ pub(super) enum Source {
     Tiktok(When),
     Jsonl(&'static Target),
     Csv(csv_table::Layout),
-    /// Not a file: a program hands in what it knows of videos.
+    /// Not a file: a program supplies records of videos.
     Records,
 }
 
 impl Source {
-    /// The source of an input that begins with `head`.
+    /// Returns the source and the format of an input that begins with `head`.
     pub(super) fn of(name: &str, head: &[u8], options: &Options<'_>) -> Result<(Self, Format)> {
         let format = match options.format {
             Some(format) => format,
@@ -36,11 +36,12 @@ impl Source {
         };
         let is_csv = matches!(format, Format::YoutubeTrending | Format::YoutubeStudio | Format::Csv);
         if !is_csv && !options.map.is_empty() {
-            return Err(Error::invalid("--map", format!("is for CSV, and {name} is {format}")));
+            return Err(Error::invalid("--map", format!("works only with CSV, but {name} is {format}")));
         }
         if options.table.is_some() && !matches!(format, Format::Jsonl | Format::Csv) {
-            let reason =
-                format!("goes with jsonl or csv, and {name} is {format}; add --as csv to read it as a table");
+            let reason = format!(
+                "works only with jsonl or csv, but {name} is {format}; add --as csv to read it as a table"
+            );
             return Err(Error::invalid("--table", reason));
         }
         let table = || table(options.table.unwrap_or("discovered_videos"));
@@ -64,13 +65,13 @@ impl Source {
             Format::Takeout => return Err(takeout::refuse(name)),
         };
         if options.niche.is_some() && source.table() != "discovered_videos" {
-            let reason = format!("goes with videos, and the rows are for {}", source.table());
+            let reason = format!("applies only to videos, but the rows are for {}", source.table());
             return Err(Error::invalid("--niche", reason));
         }
         Ok((source, format))
     }
 
-    /// The table that the counts of new, updated and unchanged rows are of.
+    /// Returns the table that the counts of new, updated and unchanged rows refer to.
     pub(super) fn table(&self) -> &'static str {
         match self {
             Self::YoutubeStudio(_) | Self::YoutubeAnalytics(_) => "analytics",
@@ -79,7 +80,7 @@ impl Source {
         }
     }
 
-    /// The table whose rows come as documents of its columns.
+    /// Returns the target table if rows are converted to documents of its columns.
     pub(super) fn target(&self) -> Option<&'static Target> {
         match self {
             Self::Jsonl(target) => Some(target),
@@ -88,7 +89,7 @@ impl Source {
         }
     }
 
-    /// Which column of a CSV becomes which of ours; empty for other formats.
+    /// Returns pairs of a viraldb column and the CSV column that fills it. Empty for other formats.
     pub(super) fn mapping(&self) -> Vec<(String, String)> {
         match self {
             Self::YoutubeTrending(layout) => layout.mapping(),
@@ -98,7 +99,7 @@ impl Source {
         }
     }
 
-    /// Hands each row of the input to `sink`.
+    /// Passes each row of the input to `sink`.
     pub(super) fn read(
         &self,
         name: &str,
@@ -126,12 +127,12 @@ impl Source {
                 json::read(input, &mut each(tiktok::LISTS, |item| tiktok::found(item, niche, *when)), sink)
             }
             Self::Jsonl(target) => jsonl::read(input, target, niche, sink),
-            Self::Records => Ok(()), // they do not come from an input
+            Self::Records => Ok(()), // records do not come from an input
         }
     }
 }
 
-/// Recognises a format by how it begins.
+/// Recognizes the format of an input by its beginning.
 fn recognise(name: &str, head: &[u8], options: &Options<'_>) -> Result<Format> {
     let text = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head));
     let text = text.trim_start();
@@ -149,7 +150,10 @@ fn recognise_csv(name: &str, head: &[u8], is_empty: bool, options: &Options<'_>)
     let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
     let known = known.join("|");
     if is_empty {
-        return Err(Error::invalid(name, format!("is empty; name it with --as {known}")));
+        return Err(Error::invalid(
+            name,
+            format!("is empty, so its format cannot be recognized; choose one with --as {known}"),
+        ));
     }
     let header = Header::of(name, head)?;
     if youtube_trending::is_header(&header) {
@@ -164,7 +168,7 @@ fn recognise_csv(name: &str, head: &[u8], is_empty: bool, options: &Options<'_>)
     if studio::is_totals_header(&header) {
         return Err(Error::invalid(name, format!("cannot be ingested: {}", studio::TOTALS)));
     }
-    // The share of its columns that a format lacks, in thousandths, without which floats would be compared.
+    // Compare the share of missing columns, in thousandths to avoid comparing floats.
     let closest = [
         (Format::YoutubeTrending, youtube_trending::lacks(&header)),
         (Format::YoutubeStudio, studio::lacks(&header)),
@@ -176,10 +180,10 @@ fn recognise_csv(name: &str, head: &[u8], is_empty: bool, options: &Options<'_>)
         format!("; the closest format is {format}, which also needs {}", lacking.join(", "))
     });
     Err(Error::invalid(
-        name,
+        format!("cannot recognize the format of {name}:"),
         format!(
-            "is of no format we recognise: its first columns are {}{closest}; say which column is which with --map \
-             COLUMN=CSV_COLUMN, read it into a table with --as csv --table TABLE, or name its format with --as {known}",
+            "its first columns are {}{closest}; map columns with --map COLUMN=CSV_COLUMN, read it into a table with \
+             --as csv --table TABLE, or choose a format with --as {known}",
             header.list()
         ),
     ))

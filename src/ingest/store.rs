@@ -1,4 +1,4 @@
-//! Stores what the rows of a batch become.
+//! Stores the converted rows of a batch.
 
 use super::found::Found;
 use super::judge::{Judged, judge};
@@ -11,7 +11,7 @@ use crate::republishing::NewChannelStatistics;
 use crate::secrets::{self, Keyring};
 use crate::{DbConnection, Result, Upserted};
 
-/// What one batch changed.
+/// Counts of the rows that a batch changed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stored {
     pub(super) rows: Upserted,
@@ -37,8 +37,8 @@ impl Stored {
     }
 }
 
-/// Encrypts what documents have in the clear where encrypted values belong. A document that cannot be stored so is taken
-/// out of its row; returns its place, and why.
+/// Encrypts secrets that documents contain in the clear. A document that cannot be encrypted is removed from its row.
+/// Returns the index of each such row and the reason.
 pub(super) fn seal(
     conn: &mut DbConnection,
     keyring: Option<&Keyring>,
@@ -62,8 +62,8 @@ pub(super) fn seal(
     Ok(refused)
 }
 
-/// Stores rows within the transaction that is open, which has to be rolled back if this fails. Videos with an id above
-/// `largest_id` are new since the ingest began.
+/// Stores rows in the open transaction. The caller must roll back the transaction if this fails. Videos with an id above
+/// `largest_id` were inserted by this ingest.
 pub(super) fn store(
     conn: &mut DbConnection,
     source: &Source,
@@ -103,7 +103,7 @@ fn store_videos(conn: &mut DbConnection, rows: &[Found], largest_id: i64) -> Res
         let video = found.video.as_ref()?;
         if judged.is_old { old.next() } else { Some(video) }
     });
-    // A video that this ingest has inserted before was counted then.
+    // Videos that this ingest inserted earlier were counted then, so do not count them again.
     let is_counted =
         |video: &&NewDiscoveredVideo<'_>| known.get(&*video.video_id).is_some_and(|v| v.id() > largest_id);
     let (counted, videos): (Vec<_>, Vec<_>) = videos.partition(is_counted);
@@ -126,13 +126,13 @@ fn store_videos(conn: &mut DbConnection, rows: &[Found], largest_id: i64) -> Res
     Ok(stored)
 }
 
-/// What is known of the videos.
+/// Returns the stored data of the videos.
 fn known(conn: &mut DbConnection, rows: &[Found]) -> Result<KnownVideos> {
     let ids: Vec<&str> = rows.iter().filter_map(|found| Some(&*found.video.as_ref()?.video_id)).collect();
     DiscoveredVideo::known(conn, &ids)
 }
 
-/// When the videos were last measured of which there may be a snapshot to store.
+/// Returns the time of the newest snapshot of each video for which a snapshot may be stored.
 fn newest(conn: &mut DbConnection, rows: &[Found], known: &KnownVideos) -> Result<Newest> {
     let snapshots =
         rows.iter().filter_map(|found| Some((found, &*found.snapshot.as_ref()?.youtube_video_id)));
@@ -141,7 +141,7 @@ fn newest(conn: &mut DbConnection, rows: &[Found], known: &KnownVideos) -> Resul
     if ids.is_empty() { Ok(Newest::new()) } else { Analytics::newest_of(conn, &ids) }
 }
 
-/// When the trends were last collected whose videos are known.
+/// Returns when the trends of known videos were last collected.
 fn collected(conn: &mut DbConnection, rows: &[Found], known: &KnownVideos) -> Result<Newest> {
     let ids = rows.iter().filter_map(|found| Some(&*found.trend.as_ref()?.external_id));
     let ids: Vec<&str> = ids.filter(|id| known.contains_key(*id)).collect();

@@ -1,4 +1,4 @@
-//! CSV in general: the delimiter, the names in the header, and rows as fields that can be looked up by column.
+//! Reads CSV in general: the delimiter, the names in the header, and rows with fields that can be looked up by column.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use crate::quote::quoted;
 use crate::tables::NUL;
 use crate::{Error, Result};
 
-/// Delimiters that are recognized. Of two that are equally frequent in a header, the first is taken.
+/// The recognized delimiters. If two are equally frequent in a header, the first one in this list is used.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// Most characters of a name in a list of a message, and most bytes of the list.
+/// Maximum number of characters of a column name in a message.
 const LONGEST_NAME: usize = 20;
+
+/// Maximum number of bytes of a list of column names in a message.
 const LONGEST_LIST: usize = 160;
 
 /// The header of a CSV.
@@ -24,7 +26,7 @@ const LONGEST_LIST: usize = 160;
 pub(super) struct Header {
     pub(super) delimiter: u8,
     pub(super) names: Arc<StringRecord>,
-    /// Records before the first row: the header and, in files of Excel, a line such as `sep=;` before it.
+    /// Number of records before the first row: the header and, in files from Excel, a line such as `sep=;` before it.
     records: usize,
 }
 
@@ -45,7 +47,7 @@ impl Header {
         Ok(Self { delimiter, names: Arc::new(names), records: 1 + usize::from(sep.is_some()) })
     }
 
-    /// The place of the first column that has one of these names.
+    /// Returns the index of the column that has one of these names. Earlier names win.
     pub(super) fn find(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| {
             let wanted = key(name);
@@ -53,10 +55,10 @@ impl Header {
         })
     }
 
-    /// The place of the column that `--map` gives for a table column.
+    /// Returns the index of the CSV column that `--map` assigns to a table column, or `None` if it assigns none.
     ///
     /// # Errors
-    /// `Invalid` if the CSV does not have it.
+    /// `Invalid` if the CSV does not have the column.
     pub(super) fn mapped(
         &self,
         input: &str,
@@ -66,11 +68,11 @@ impl Header {
         let Some((_, csv_column)) = map.iter().rev().find(|(table, _)| table == table_column) else {
             return Ok(None);
         };
-        // As it is written first: names may differ in nothing but their case.
+        // Try the exact name first, because two names may differ only in case.
         let place = self.names.iter().position(|name| name == csv_column);
         place.or_else(|| self.find(&[csv_column])).map(Some).ok_or_else(|| {
             let reason = format!(
-                "has no column {}, which --map names; its columns are {}",
+                "has no column {}, which --map refers to; its columns are {}",
                 quoted(csv_column),
                 self.list()
             );
@@ -78,12 +80,12 @@ impl Header {
         })
     }
 
-    /// The name of a column.
+    /// Returns the name of a column.
     pub(super) fn name(&self, place: usize) -> &str {
         self.names.get(place).unwrap_or_default().trim()
     }
 
-    /// The first names, for messages: as many as fit in a line or two.
+    /// Lists the first column names for messages, as many as fit in a line or two.
     pub(super) fn list(&self) -> String {
         let mut list = String::new();
         for (place, name) in self.names.iter().enumerate() {
@@ -99,7 +101,10 @@ impl Header {
     }
 }
 
-/// Refuses a `--map` that names a column which the target does not have.
+/// Checks that the target has all columns in `--map`.
+///
+/// # Errors
+/// `Invalid` if it lacks one.
 pub(super) fn check_map<'a>(
     map: &[(String, String)],
     target: &str,
@@ -115,12 +120,12 @@ pub(super) fn check_map<'a>(
     }
 }
 
-/// A name of a column as it is compared: without case, spaces, underscores, and whatever else is not a letter or a digit.
+/// Normalizes a column name for comparison: lowercase, with only letters and digits.
 pub(super) fn key(name: &str) -> String {
     name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// The line with which Excel says the delimiter, and the rest.
+/// Splits off the line with which Excel sets the delimiter. Returns the delimiter and the rest.
 fn split_sep(head: &[u8]) -> Option<(u8, &[u8])> {
     let rest = head.strip_prefix(b"sep=").or_else(|| head.strip_prefix(b"SEP="))?;
     let (sep, rest) = rest.split_first()?;
@@ -128,7 +133,7 @@ fn split_sep(head: &[u8]) -> Option<(u8, &[u8])> {
     Some((*sep, rest))
 }
 
-/// The delimiter that is most frequent outside of quotes in the first line.
+/// Returns the delimiter that is most frequent in the first line, outside of quotes.
 fn delimiter(head: &[u8]) -> u8 {
     let mut counts = [0_usize; DELIMITERS.len()];
     let mut is_quoted = false;
@@ -151,7 +156,7 @@ fn delimiter(head: &[u8]) -> u8 {
     DELIMITERS.get(first).copied().unwrap_or(b',')
 }
 
-/// The fields of a row, all of them UTF-8 and without NUL.
+/// The fields of a row. All of them are UTF-8 and without NUL characters.
 pub(super) struct Fields<'a> {
     record: &'a ByteRecord,
 }
@@ -170,22 +175,22 @@ impl<'a> Fields<'a> {
         Ok(Self { record })
     }
 
-    /// The text of a field, without white space around it.
+    /// Returns the text of a field without surrounding whitespace.
     pub(super) fn text(&self, place: usize) -> &'a str {
         self.whole_text(place).trim()
     }
 
-    /// The text of a field as it is.
+    /// Returns the unchanged text of a field.
     pub(super) fn whole_text(&self, place: usize) -> &'a str {
         self.record.get(place).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default()
     }
 }
 
-/// The first rows that `head` holds in whole, for telling how the file writes numbers.
+/// Passes the first complete rows of `head` to `see`, so that the caller can find the decimal mark.
 pub(super) fn sample(head: &[u8], header: &Header, most: usize, see: &mut dyn FnMut(&Fields<'_>)) {
     let mut records = Records::new(head, header.delimiter);
     for number in 0..header.records + most {
-        // A slice does not fail.
+        // Reading from a slice cannot fail.
         let Ok(Some(taken)) = records.next(&|_| Ok(())) else { return };
         if number >= header.records
             && let Ok(fields) = Fields::new(&taken.record, header)
@@ -195,10 +200,10 @@ pub(super) fn sample(head: &[u8], header: &Header, most: usize, see: &mut dyn Fn
     }
 }
 
-/// Turns a row into what it becomes, or says why it cannot; `None` skips the row.
+/// Converts a row, or returns the reason why it cannot be converted. `None` skips the row.
 pub(super) type Convert<'a> = dyn Fn(&Fields<'_>) -> Result<Option<Found>, String> + 'a;
 
-/// Hands each row to `sink`.
+/// Passes each row to `sink`.
 pub(super) fn read(
     name: &str,
     input: &mut impl BufRead,
@@ -232,7 +237,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The row as a document of its columns; fields without a column have their number for a name.
+/// Returns the row as a document with its column names. Fields without a column are named by their number.
 fn document(record: &ByteRecord, names: &StringRecord) -> Value {
     let fields = record.iter().enumerate().map(|(place, field)| {
         let name = names.get(place).map_or_else(|| (place + 1).to_string(), str::to_owned);
@@ -246,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_delimiter_is_that_of_the_header() {
+    fn the_delimiter_comes_from_the_header() {
         for (head, delimiter, names) in [
             ("a,b;c,d\n1;2;3;4;5\n", b',', 3),
             ("a;b;c\n1,2,3,4\n", b';', 3),
@@ -265,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_without_case_and_marks() {
+    fn names_are_compared_without_case_and_punctuation() {
         for name in ["video_id", "Video Id", " VIDEO_ID ", "videoId", "\u{feff}video-id", "Vi\u{ad}deo ID"] {
             assert_eq!(key(name), "videoid", "{name:?}");
         }
@@ -282,7 +287,7 @@ mod tests {
         let said = header.mapped("in.csv", &map("Titel"), "title").unwrap_err().to_string();
         assert_eq!(
             said,
-            "in.csv has no column \"Titel\", which --map names; its columns are \"Views\", \"ABC\", \"abc\""
+            "in.csv has no column \"Titel\", which --map refers to; its columns are \"Views\", \"ABC\", \"abc\""
         );
     }
 }

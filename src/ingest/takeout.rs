@@ -1,9 +1,9 @@
-//! Watch history from Google Takeout. viraldb recognizes and refuses it: it lists what one account watched and has no
-//! counts, so nothing in it says what is popular.
+//! Recognizes and refuses watch histories from Google Takeout. A history lists what one account watched, without counts, so
+//! it does not show what is popular.
 
 use crate::Error;
 
-/// Refuses a watch history.
+/// Returns the error for a watch history.
 pub(super) fn refuse(name: &str) -> Error {
     Error::invalid(
         name,
@@ -12,8 +12,8 @@ pub(super) fn refuse(name: &str) -> Error {
     )
 }
 
-/// Returns true if an HTML page is a history of YouTube. Its titles are in the language of the account, its classes are
-/// not.
+/// Returns true if an HTML page is a YouTube history. The check uses CSS classes, because the titles are in the language of
+/// the account.
 pub(super) fn is_html(text: &str) -> bool {
     let start: String = text.chars().take(64).collect::<String>().to_ascii_lowercase();
     let is_html =
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_is_told_from_other_pages() {
+    fn histories_are_distinguished_from_other_pages() {
         let page = r#"<html><head><title>Wiedergabeverlauf</title></head><body><div class="mdl-grid"><div class="outer-cell mdl-cell mdl-cell--12-col"><div class="content-cell mdl-cell">Watched <a href="https://www.youtube.com/watch?v=x">"#;
         assert!(is_html(page));
         assert!(is_html("<!DOCTYPE html>\n<html><head><title>Watch History</title>"));

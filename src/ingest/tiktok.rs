@@ -1,5 +1,5 @@
-//! TikTok videos as scrapers print them: TikTokApi for Python (`desc`, `createTime`, `stats`) and Apify's scraper
-//! (`text`, `createTimeISO`, `playCount`). Each becomes a trend and a discovered video.
+//! Reads TikTok videos as scrapers print them: TikTokApi for Python (`desc`, `createTime`, `stats`) and Apify's scraper
+//! (`text`, `createTimeISO`, `playCount`). Each video becomes a trend and a discovered video.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,15 @@ use crate::generation::{NewTrend, Platform};
 use crate::quote::{quoted_json, short};
 use crate::types::Json;
 
-/// Names of the lists that videos stand in.
+/// Names of the fields that contain lists of videos.
 pub(super) const LISTS: &[&str] = &["itemList", "item_list", "items", "collector"];
 
-/// One video.
+/// Converts one video.
 pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Result<Found, String> {
     if !item.is_object() {
         return Err("is not a JSON object".to_owned());
     }
-    // A detail page holds the video in itemInfo.itemStruct.
+    // On a detail page, the video is in itemInfo.itemStruct.
     let item = ["/itemInfo/itemStruct", "/itemStruct"].iter().find_map(|at| item.pointer(at)).unwrap_or(item);
     let text = |paths: &[&str]| paths.iter().map(|path| text_at(item, path)).find(|text| !text.is_empty());
 
@@ -44,7 +44,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
         && published_at.is_none()
         && title.is_none()
     {
-        return Err("has no counts, no createTime and no text: it is not a TikTok video".to_owned());
+        return Err("has no counts, createTime or text: it is not a TikTok video".to_owned());
     }
     let url = url.unwrap_or_else(|| {
         format!("https://www.tiktok.com/@{}/video/{id}", creator.as_deref().unwrap_or_default())
@@ -85,12 +85,12 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
     Ok(Found { video: Some(video), trend: Some(Box::new(trend)), timing: when.timing, ..Default::default() })
 }
 
-/// The value at a path such as `stats.playCount`, which some exports have as one flat name.
+/// Returns the value at a path such as `stats.playCount`. Some exports use the whole path as the name of a flat field.
 fn value_at<'a>(item: &'a Value, path: &str) -> Option<&'a Value> {
     item.get(path).or_else(|| path.split_once('.').and_then(|(outer, inner)| item.get(outer)?.get(inner)))
 }
 
-/// Text or a whole number.
+/// Returns the text or whole number at a path as text. Anything else is empty.
 fn text_at(item: &Value, path: &str) -> String {
     match value_at(item, path) {
         Some(Value::String(text)) => text.trim().to_owned(),
@@ -99,7 +99,8 @@ fn text_at(item: &Value, path: &str) -> String {
     }
 }
 
-/// The first of these counts that is given and valid, because `stats` overflows where `statsV2` does not.
+/// Returns the first count that is present and valid. Several paths are tried, because `stats` overflows where `statsV2` does
+/// not.
 fn number(item: &Value, paths: &[&str]) -> Result<Option<i64>, String> {
     let mut bad = None;
     for path in paths {
@@ -113,14 +114,14 @@ fn number(item: &Value, paths: &[&str]) -> Result<Option<i64>, String> {
     bad.map_or(Ok(None), Err)
 }
 
-/// The id at the end of a video's address.
+/// Returns the id at the end of a video's URL.
 fn id_of(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("/video/").or_else(|| url.split_once("/photo/"))?;
     let id: String = rest.chars().take_while(char::is_ascii_digit).collect();
     (!id.is_empty()).then_some(id)
 }
 
-/// When the video came out: seconds since 1970 as a number or as text, or a time.
+/// Returns the publication time, given as seconds since 1970 (a number or text) or as a timestamp.
 fn published(item: &Value) -> Result<Option<Timestamp>, String> {
     for field in ["createTimeISO", "createTime"] {
         let Some(value) = item.get(field) else { continue };
@@ -132,7 +133,8 @@ fn published(item: &Value) -> Result<Option<Timestamp>, String> {
                 Ok(at) => return Ok(Some(at)),
                 Err(_) => text.trim().parse::<i64>().map_err(|_| bad())?,
             },
-            #[allow(clippy::cast_possible_truncation)] // saturates, and is checked by from_timestamp
+            #[allow(clippy::cast_possible_truncation)]
+            // the cast saturates, and from_timestamp checks the range
             other => other.as_i64().or_else(|| other.as_f64().map(|f| f as i64)).ok_or_else(bad)?,
         };
         return Ok(Some(DateTime::from_timestamp(seconds, 0).ok_or_else(bad)?.into()));
@@ -140,7 +142,7 @@ fn published(item: &Value) -> Result<Option<Timestamp>, String> {
     Ok(None)
 }
 
-/// The length in seconds, which may have a fraction.
+/// Returns the duration in seconds. A fraction is rounded.
 #[allow(clippy::cast_possible_truncation)] // checked against the range
 fn duration(item: &Value) -> Result<Option<i32>, String> {
     let Some(value) =
@@ -160,7 +162,7 @@ fn duration(item: &Value) -> Result<Option<i32>, String> {
     }
 }
 
-/// The hashtags in the first of the places that has any, each once.
+/// Returns the hashtags without duplicates, from the first field that has any, or else from the text.
 fn hashtags(item: &Value, text: &str) -> Option<Json> {
     let named = |list: &str, name: &str| -> Vec<String> {
         let tags = item.get(list).and_then(Value::as_array).into_iter().flatten();
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_of_tiktokapi() {
+    fn tiktokapi_dumps_are_read() {
         let item = json!({
             "id": "7300000000000000001", "desc": "dance #fyp", "createTime": "1700000000",
             "author": { "uniqueId": "u1", "id": "1", "nickname": "Ü" },
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_apify() {
+    fn apify_rows_are_read() {
         let nested = json!({
             "id": "73", "text": "t", "createTimeISO": "2024-01-02T03:04:05.000Z", "playCount": 7, "diggCount": "6",
             "shareCount": 5, "commentCount": 4, "webVideoUrl": "https://www.tiktok.com/@n/video/73",
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn other_shapes() {
+    fn other_layouts_are_read() {
         let with = |more: Value| {
             let mut item = json!({ "id": 73, "desc": "x", "author": "u", "playCount": 1 });
             item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_bad_field() {
         let reason = |item: Value| read(&item).unwrap_err();
         assert_eq!(reason(json!(7)), "is not a JSON object");
         assert_eq!(reason(json!({ "desc": "x" })), "has no id");

@@ -1,4 +1,4 @@
-//! Watching a folder: files are handed out once nobody writes to them any more.
+//! Watches a folder and returns each file once it is no longer being written.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -14,32 +14,35 @@ use crate::db::files::identity;
 use crate::queue::Stop;
 use crate::{Database, Error, Result};
 
-/// How often the watch looks whether it is to stop.
+/// How often the watch checks whether it should stop.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// How often the folder is listed. A network file system tells nobody of changes that another machine makes, so the folder
-/// is listed again and again; that also finds what was there before, and what changed while a file was read.
+/// How often the folder is listed. The watch polls, because a network file system does not report changes that another
+/// machine makes. Polling also finds files that existed before, and files that changed while another one was read.
 const POLL: Duration = Duration::from_secs(1);
 
-/// A long list takes a tenth of the time at most.
+/// The pause after a listing is at least this many times as long as the listing, so that listing takes at most about a tenth
+/// of the time.
 const SHARE: u32 = 10;
 
-/// The longest time until a file is tried again for which the database was away.
+/// Maximum delay until a file is retried after the database was unavailable.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
-/// How often a file is tried for which the database reports an error that viraldb does not know. It may be the file's.
+/// Maximum number of attempts for a file if the database reports an error that viraldb does not know. The file may be the
+/// cause.
 const MOST_TRIES: u32 = 5;
 
-/// Watches a folder for files to ingest: an iterator over those that nobody writes to any more, each once.
+/// Watches a folder for files to ingest: an iterator over the files that are no longer being written.
 ///
-/// It begins with the files that are in the folder and in its folders, in the order of their names, and goes on with new
-/// ones until it is stopped. It takes the files that [`files`](super::files) takes from a folder. A file is handed out when
-/// it is not empty and neither its size nor its modification time has changed for two seconds. One that changes later is
-/// handed out again. The watch keeps what it has handed out in memory only; [`done`](Self::done) moves files away, so that
-/// they are not read again after a restart. Reading a file again changes nothing.
+/// The iterator starts with the existing files of the folder and its subfolders, in the order of their names. It continues
+/// with new files until it is stopped. It selects the same files as [`files`](super::files) does for a folder.
 ///
-/// An item is an error if a folder cannot be listed; it comes once until the folder can be listed again. After an `Ok` item, call
-/// [`finished`](Self::finished) or [`failed`](Self::failed).
+/// A file is returned when it is not empty and its size and modification time have not changed for two seconds. A file that
+/// changes later is returned again. The watch remembers the returned files only in memory. Set [`done`](Self::done) to move
+/// files away, so that they are not read again after a restart. Reading a file again changes nothing.
+///
+/// An item is an error if a folder cannot be listed. The error is returned once, until the folder can be listed again. After
+/// each `Ok` item, call [`finished`](Self::finished) or [`failed`](Self::failed).
 ///
 /// ```no_run
 /// use viraldb::{Database, ingest};
@@ -82,32 +85,34 @@ pub struct Watch {
     stop: Stop,
     was_cut_short: Arc<AtomicBool>,
     known: HashMap<PathBuf, Known>,
-    /// Files to hand out.
+    /// The next files to return.
     settled: VecDeque<InputFile>,
+    /// When to list the folder again.
     look_at: Instant,
-    /// When the next file may be handed out; later than now while the database is away.
+    /// When the next file may be returned. This is in the future while the database is unavailable.
     open_at: Instant,
-    /// How often the file that is first in `settled` was tried.
+    /// Number of failed attempts for the first file in `settled`.
     tries: u32,
-    /// The failures of the last listing, and those that were not handed out yet.
+    /// The failures of the last listing.
     failures: HashSet<String>,
+    /// The failures that were not returned yet.
     unreported: Vec<Error>,
 }
 
-/// A file that was seen.
+/// A file that was listed.
 #[derive(Debug)]
 struct Known {
     stamp: Stamp,
-    /// Since when the stamp is this one.
+    /// When this stamp was first seen.
     since: Instant,
     is_handed_out: bool,
 }
 
-/// The size and the modification time of a file, which tell whether it has changed.
+/// The size and modification time of a file, which show whether it has changed.
 type Stamp = (Option<u64>, Option<SystemTime>);
 
 impl Watch {
-    /// Watches a folder; the files of the database are left out.
+    /// Starts to watch a folder. The files of the database are skipped.
     ///
     /// # Errors
     /// `Io` if the folder cannot be listed.
@@ -131,8 +136,8 @@ impl Watch {
         })
     }
 
-    /// Moves each file to this folder once its rows are stored, under the path that it has in the watched folder. It is
-    /// created if it does not exist, and may be within the watched folder.
+    /// Sets the folder to which each file is moved after its rows are stored. The file keeps its relative path. The folder is
+    /// created if it does not exist. It may be inside the watched folder.
     ///
     /// # Errors
     /// `Io` if the folder cannot be created; `Invalid` if it is the watched folder.
@@ -140,28 +145,28 @@ impl Watch {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
         if identity(&folder) == identity(&self.folder) {
-            let reason = "is the folder that is watched, so its files would be read again; name another one";
+            let reason = "is the watched folder, so its files would be read again; choose another folder";
             return Err(Error::invalid(folder.display().to_string(), reason));
         }
         self.done = Some(folder);
         Ok(self)
     }
 
-    /// How long a file must not change before it is handed out. 2 seconds unless set.
+    /// Sets how long a file must be unchanged before it is returned. The default is 2 seconds.
     #[must_use]
     pub const fn settle(mut self, time: Duration) -> Self {
         self.settle = time;
         self
     }
 
-    /// The handle that stops the watch, for another thread; `watch.stop().on_signals()?` for SIGTERM and SIGINT.
-    #[must_use = "it is the handle; `.stop()` on it stops the watch"]
+    /// Returns a handle that stops the watch from another thread. Use `watch.stop().on_signals()?` for SIGTERM and SIGINT.
+    #[must_use = "this only returns a handle; call `.stop()` on the handle to stop the watch"]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Returns a reader that fails once the watch is stopped, so that a long file does not keep it. The rows that were read
-    /// before stay, and the file is read again by the next watch.
+    /// Returns a reader that fails once the watch is stopped, so that a long file does not delay the stop. Rows that were read
+    /// before are kept. The next watch reads the file again.
     pub fn reader<R: Read>(&self, read: R) -> impl Read + use<R> {
         Stoppable { read, stop: self.stop.clone(), was_cut_short: Arc::clone(&self.was_cut_short) }
     }
@@ -171,17 +176,18 @@ impl Watch {
         self.was_cut_short.load(Ordering::Relaxed)
     }
 
-    /// Returns true if a file at this path would be read.
+    /// Returns true if the watch would read a file at this path.
     pub fn reads(&self, path: &Path) -> bool {
         let is_done = self.done.as_ref().is_some_and(|done| is_read_within(done, path));
         is_read_within(&self.folder, path) && !is_done
     }
 
-    /// Takes note that the rows of a file are stored, and moves the file if there is a folder for it. Returns where it is
-    /// then. A file that changed while it was read stays, and is handed out again.
+    /// Records that the rows of a file are stored, and moves the file if a folder is set with [`done`](Self::done). Returns
+    /// the new path, or `None` if the file was not moved. A file that changed while it was read is not moved, and is returned
+    /// again.
     ///
     /// # Errors
-    /// `Io` if the file cannot be moved. It stays where it is and is not read again by this watch.
+    /// `Io` if the file cannot be moved. This watch does not read it again.
     pub fn finished(&mut self, file: &InputFile) -> Result<Option<PathBuf>> {
         self.tries = 0;
         let Some(done) = &self.done else { return Ok(None) };
@@ -196,8 +202,9 @@ impl Watch {
         Ok(Some(moved))
     }
 
-    /// Takes note that a file could not be read or stored, and returns how long the watch waits until it hands the file out
-    /// again. It does so while the database is away or locked. Otherwise the file is handed out again when it has changed.
+    /// Records that a file could not be read or stored. While the database is unavailable or locked, the watch returns the
+    /// file again after the returned delay. Otherwise this returns `None`, and the file is returned again only after it
+    /// changes.
     pub fn failed(&mut self, file: InputFile, error: &Error) -> Option<Duration> {
         let is_tried_again = match error {
             Error::Unusable { .. } => true,
@@ -216,7 +223,7 @@ impl Watch {
         Some(delay)
     }
 
-    /// Lists the folder, and takes the files that have not changed for long enough.
+    /// Lists the folder, and queues the files that have not changed for long enough.
     fn look(&mut self) {
         let began = Instant::now();
         let done = self.done.as_deref().and_then(identity);
@@ -234,7 +241,7 @@ impl Watch {
             if known.stamp != stamp {
                 *known = Known { stamp, since: now, is_handed_out: false };
             }
-            // A program that creates a file writes to it a moment later.
+            // Skip empty files: the program that created one is about to write to it.
             let is_empty = file.size == Some(0);
             if !known.is_handed_out && !is_empty && now.duration_since(known.since) >= self.settle {
                 known.is_handed_out = true;
@@ -248,7 +255,7 @@ impl Watch {
             .extend(failures.into_iter().filter(|(text, _)| !known.contains(text)).map(|(_, error)| error));
     }
 
-    /// Forgets the files that are gone, but not those of a folder that cannot be listed at the moment.
+    /// Forgets the files that no longer exist, except those in a folder that currently cannot be listed.
     fn forget_missing(&mut self, found: &Files) {
         let seen: HashSet<&Path> = found.files.iter().map(|file| &*file.path).collect();
         let is_hidden = |path: &Path| {
@@ -260,7 +267,7 @@ impl Watch {
         self.known.retain(|path, _| seen.contains(&**path) || is_hidden(path));
     }
 
-    /// The next file to hand out that is still as it was when the folder was listed.
+    /// Returns the next file that has not changed since the folder was listed.
     fn next_settled(&mut self) -> Option<InputFile> {
         while let Some(file) = self.settled.pop_front() {
             if is_unchanged(&file) {
@@ -275,7 +282,7 @@ impl Watch {
 impl Iterator for Watch {
     type Item = Result<InputFile>;
 
-    /// Waits for the next file. The end is that the watch was stopped.
+    /// Waits for the next file. Returns `None` when the watch is stopped.
     fn next(&mut self) -> Option<Self::Item> {
         while !self.stop.is_stopped() {
             let now = Instant::now();
@@ -301,13 +308,13 @@ fn stamp(file: &InputFile) -> Stamp {
     (file.size, file.modified)
 }
 
-/// Returns true if a file is as it was when the folder was listed.
+/// Returns true if a file has not changed since the folder was listed.
 fn is_unchanged(file: &InputFile) -> bool {
     let found = fs::metadata(&file.path);
     found.is_ok_and(|found| stamp(file) == (Some(found.len()), found.modified().ok()))
 }
 
-/// A reader that fails once it is to stop.
+/// A reader that fails once the watch is stopped.
 struct Stoppable<R> {
     read: R,
     stop: Stop,
@@ -318,7 +325,7 @@ impl<R: Read> Read for Stoppable<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.stop.is_stopped() {
             self.was_cut_short.store(true, Ordering::Relaxed);
-            return Err(io::Error::other("stopped before its end; read it again"));
+            return Err(io::Error::other("stopped before the end of the input; ingest it again"));
         }
         self.read.read(out)
     }

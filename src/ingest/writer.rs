@@ -1,4 +1,4 @@
-//! Stores rows as they come, chunk by chunk, and keeps count of them.
+//! Stores rows chunk by chunk as they arrive, and counts them.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -18,27 +18,31 @@ use crate::db::{Bulk, Chunk, Manner, lock_ingest, store_or_bisect};
 use crate::secrets::Keyring;
 use crate::{Database, DbConnection, Error, Result};
 
-/// Rows that are looked up and stored at once.
+/// Maximum number of rows that are looked up and stored together.
 const BATCH: usize = 5_000;
 
-/// The weight from which on fewer rows are stored at once: what yt-dlp says of a video may be long.
+/// Maximum weight of a batch in bytes. The JSON that yt-dlp writes for a video may be long, so a limit on rows is not enough.
 const BATCH_WEIGHT: usize = 4 * 1024 * 1024;
 
-/// Rows of a chunk, and their weight, at most. They stay in memory until the chunk is committed.
+/// Maximum number of rows in a chunk. The rows stay in memory until the chunk is committed.
 const CHUNK: usize = 50_000;
+
+/// Maximum weight of a chunk in bytes.
 const CHUNK_WEIGHT: usize = 8 * 1024 * 1024;
 
-/// Rows of the first chunk, and of the smallest.
+/// Maximum number of rows in the first chunk.
 const FIRST_CHUNK: usize = BATCH;
+
+/// The limit on the rows in a chunk is never smaller than this.
 const SMALLEST_CHUNK: usize = 50;
 
-/// How long rows wait for more before they are stored.
+/// How long received rows wait for more rows before they are stored.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Stores rows and counts them.
 pub(super) struct Writer<'a> {
     pub(super) report: Report,
-    /// Rows that are in the database to stay.
+    /// Number of committed rows.
     pub(super) committed: usize,
     reject: &'a mut dyn FnMut(Reject) -> Result<()>,
     first_reject: Option<String>,
@@ -46,26 +50,26 @@ pub(super) struct Writer<'a> {
     keyring: Option<&'a Keyring>,
     /// The largest id of a video before the first row was stored.
     largest_id: Option<i64>,
-    /// What is known of a table without a key.
+    /// The known rows of a table without a key.
     seen: Seen,
-    /// Rows that were read and are not stored yet.
+    /// Rows that were received but are not stored yet.
     waiting: VecDeque<Row>,
     waiting_weight: usize,
-    /// Whether the input has come to its end.
+    /// True if the reader sends no more rows.
     is_at_end: bool,
-    /// Takes rows that are stored, to drop them.
+    /// Sends stored rows back to the reader thread, which drops them.
     pub(super) done: Option<Sender<Done>>,
 }
 
-/// Rows that are stored at once.
+/// Rows that are stored together.
 struct Batch {
     found: Vec<Found>,
-    /// The line of each, and how to tell the row as it was given.
+    /// The line number and the original of each row. `None` for a row that was rejected.
     given: Vec<Option<(u64, Raw)>>,
-    /// Rows that are not stored, and why.
+    /// The rejected rows: line number, reason and original.
     bad: Vec<(u64, String, Raw)>,
     weight: usize,
-    /// Whether values are encrypted and references looked up.
+    /// True once secrets are encrypted or channels are looked up.
     is_complete: bool,
     stored: Stored,
 }
@@ -93,7 +97,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Stores all rows in one transaction, or none if one of them is bad.
+    /// Stores all rows in one transaction, or no rows if any of them is invalid.
     pub(super) fn store_all(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
         db.write(|conn| {
             lock_ingest(conn)?;
@@ -113,7 +117,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Stores each batch and takes it back: counts what would be stored. No lock is held for long.
+    /// Stores each batch and rolls the transaction back, to count the rows that would be stored. Holds no lock for long.
     pub(super) fn store_nothing(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
         while self.receive(blocks, BATCH) {
             while let Some(mut batch) = self.next_batch(BATCH) {
@@ -128,7 +132,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Stores rows in chunks, each in a transaction of its own.
+    /// Stores rows in chunks, each in a separate transaction.
     pub(super) fn store_in_chunks(&mut self, db: &Database, blocks: &Receiver<Block>) -> Result<()> {
         let mut bulk = Bulk::new(db, Manner::Brisk)?;
         let mut rows = FIRST_CHUNK;
@@ -140,12 +144,12 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Reads a table whose rows have no key, once that saves time. No lock is held meanwhile.
+    /// Reads the rows of a table without a key, once that saves time. Holds no write lock during the read.
     fn look_at_table(&mut self, db: &Database) -> Result<()> {
         if self.seen.is_due() { db.read(|conn| self.seen.read(conn)) } else { Ok(()) }
     }
 
-    /// Waits until so many rows wait, or fewer if no more come for a while; whether there are any.
+    /// Waits until `rows` rows are waiting, or fewer if no more arrive for a while. Returns true if any rows are waiting.
     fn receive(&mut self, blocks: &Receiver<Block>, rows: usize) -> bool {
         while !self.is_at_end && self.waiting.len() < rows && self.waiting_weight < BATCH_WEIGHT {
             let received = if self.waiting.is_empty() {
@@ -165,8 +169,8 @@ impl<'a> Writer<'a> {
         !self.waiting.is_empty()
     }
 
-    /// Stores the next rows, at most so many, and returns how many they were. It ends early when no row waits: the lock is
-    /// not held while the input is slow.
+    /// Stores up to `rows` of the next rows and returns their number. Stops early when no rows are waiting, so that a slow
+    /// input does not prolong the lock.
     fn store_chunk(&mut self, bulk: &mut Bulk<'_>, blocks: &Receiver<Block>, rows: usize) -> Result<usize> {
         let mut done: Vec<Batch> = Vec::new();
         let (mut stored, mut weight) = (0, 0);
@@ -187,7 +191,7 @@ impl<'a> Writer<'a> {
             Ok(())
         });
         match written {
-            // Once more from the beginning: then with savepoints, which find the row that the database refuses.
+            // Store the chunk again from the beginning, now with savepoints, to find the row that the database refuses.
             Err(error) if error.is_of_row() => bulk.write(|conn, _| {
                 lock_ingest(conn)?;
                 done.iter_mut().try_for_each(|batch| self.store_or_reject(conn, batch))
@@ -199,7 +203,7 @@ impl<'a> Writer<'a> {
         Ok(stored)
     }
 
-    /// Takes the rows that have been read, up to those of a batch.
+    /// Receives up to one batch of the rows that are already available.
     fn receive_at_once(&mut self, blocks: &Receiver<Block>) {
         while self.waiting.len() < BATCH
             && self.waiting_weight < BATCH_WEIGHT
@@ -210,7 +214,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The first rows that wait, at most so many; nothing if none does.
+    /// Takes up to `rows` waiting rows. Returns `None` if no rows are waiting.
     fn next_batch(&mut self, rows: usize) -> Option<Batch> {
         let (mut good, mut bad, mut weight) = (Vec::new(), Vec::new(), 0);
         while good.len() + bad.len() < rows
@@ -232,7 +236,7 @@ impl<'a> Writer<'a> {
         Some(Batch { found, given, bad, weight, is_complete: false, stored: Stored::default() })
     }
 
-    /// Stores a batch in the transaction that is open, which has to be rolled back if this fails.
+    /// Stores a batch in the open transaction. The caller must roll back the transaction if this fails.
     fn store(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
         let largest_id = self.largest_id(conn)?;
@@ -240,8 +244,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Stores a batch in the transaction that is open. A row that the database will not have is found by halving, and
-    /// rejected.
+    /// Stores a batch in the open transaction. Finds the rows that the database refuses by bisection, and rejects them.
     fn store_or_reject(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
         let largest_id = self.largest_id(conn)?;
@@ -257,6 +260,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Returns the largest id of a video before the first row was stored.
     fn largest_id(&mut self, conn: &mut DbConnection) -> Result<i64> {
         match self.largest_id {
             Some(id) => Ok(id),
@@ -264,7 +268,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Completes rows once: values that are to be encrypted, and channels that have to be there.
+    /// Encrypts secrets or looks up channels, once per batch. Rejects the rows for which this fails.
     fn complete(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         if std::mem::replace(&mut batch.is_complete, true) {
             return Ok(());
@@ -277,13 +281,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Counts a batch that is stored, and tells of its bad rows.
+    /// Counts a stored batch and reports its rejected rows.
     fn finish(&mut self, mut batch: Batch) -> Result<()> {
         self.report.rows += batch.rows() as u64;
         self.committed += batch.given.iter().flatten().count();
         batch.stored.add_to(&mut self.report);
         if let Some(done) = &self.done {
-            let _ = done.send((batch.found, batch.given)); // once all is read nobody takes them, and they are dropped here
+            // After the reader has ended, sending fails and the rows are dropped here.
+            let _ = done.send((batch.found, batch.given));
         }
         batch.bad.sort_by_key(|(line, ..)| *line);
         batch.bad.into_iter().try_for_each(|(line, reason, raw)| self.rejected(line, reason, raw()))
@@ -298,11 +303,12 @@ impl<'a> Writer<'a> {
 }
 
 impl Batch {
-    /// How many rows of the input it is.
+    /// Returns the number of input rows in the batch.
     fn rows(&self) -> usize {
         self.given.iter().flatten().count() + self.bad.len()
     }
 
+    /// Moves a row to the rejected rows.
     fn refuse(&mut self, place: usize, reason: String) {
         if let Some((line, raw)) = self.given.get_mut(place).and_then(Option::take) {
             self.bad.push((line, reason, raw));

@@ -1,5 +1,5 @@
-//! Reports of the YouTube Analytics API (`reports.query`): `columnHeaders` names the columns of `rows`. Each row becomes
-//! a row of `analytics`.
+//! Reads reports of the YouTube Analytics API (`reports.query`), in which `columnHeaders` describes the columns of `rows`.
+//! Each row becomes a row of `analytics`.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::Timestamp;
 use crate::compilation::NewAnalytics;
 use crate::quote::{quoted_json, short};
 
-/// What a column of a report holds.
+/// The content of a column of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Video,
@@ -23,11 +23,11 @@ enum Column {
     SubscribersLost,
     EstimatedRevenue,
     ClickRate,
-    /// Not kept.
+    /// Not stored.
     Other,
 }
 
-/// Dimensions of the API that divide a video's numbers, for reports that do not say which columns are dimensions.
+/// API dimensions that split a video's numbers. Used for reports that do not say which columns are dimensions.
 const DIVIDING: [&str; 24] = [
     "7DayTotals",
     "30DayTotals",
@@ -89,7 +89,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// Reads `columnHeaders`, or says why `analytics` cannot take the report.
+    /// Reads `columnHeaders`, or returns the reason why the report cannot be stored in `analytics`.
     fn of(headers: &Value) -> Result<Self, String> {
         let bad = || "columnHeaders is not a list of columns".to_owned();
         let mut names = Vec::new();
@@ -109,25 +109,26 @@ impl Columns {
         let all = short(&names.join(", "));
         if !columns.contains(&Column::Video) {
             return Err(format!(
-                "the report has no video dimension, so its numbers belong to no video; query it with dimensions=video \
-                 (its columns: {all})"
+                "the report has no video dimension, so its numbers cannot be assigned to videos; query it with \
+                 dimensions=video (columns: {all})"
             ));
         }
         if let Some(dividing) = dividing {
             return Err(format!(
-                "the report divides the numbers of a video by {}, and analytics keeps one row per video and time; \
+                "the report splits each video's numbers by {}, but analytics keeps one row per video and time; \
                  query it with dimensions=video or dimensions=video,day",
                 short(&dividing)
             ));
         }
         if !columns.iter().any(|column| column.is_metric()) {
             return Err(format!(
-                "the report has none of the metrics that analytics keeps, such as views; its columns: {all}"
+                "the report has none of the metrics that analytics stores, such as views; its columns: {all}"
             ));
         }
         Ok(Self { names, columns })
     }
 
+    /// Converts a row of the report.
     fn row(&self, row: &Value, when: When) -> Result<Found, String> {
         let values = row.as_array().ok_or("the row is not a list of values")?;
         if values.len() != self.columns.len() {
@@ -155,7 +156,7 @@ impl Columns {
         };
         let view_count = value(Column::Views).map_or(Ok(None), |(name, value)| count(name, value))?;
         let (like_count, comment_count) = (signed(Column::Likes)?, signed(Column::Comments)?);
-        // Only over a period of its own can a video lose more likes than it gets.
+        // A total cannot be negative. Within a day or month, a video can lose more likes than it gains.
         for (name, number) in [("likes", like_count), ("comments", comment_count)] {
             if period.is_none() && number.is_some_and(|number| number < 0) {
                 return Err(format!("{name} is negative: {}", number.unwrap_or_default()));
@@ -180,7 +181,7 @@ impl Columns {
     }
 }
 
-/// The start of a day or a month.
+/// Returns the start of a day or month. `rest` completes a month to a date.
 fn date(name: &str, value: &Value, rest: &str) -> Result<Timestamp, String> {
     let text = value.as_str().unwrap_or_default().trim();
     let bad = |_| format!("{name} is not a date: {}", quoted_json(value));
@@ -194,16 +195,17 @@ fn not_negative(name: &str, number: Option<f64>) -> Result<Option<f64>, String> 
     }
 }
 
-/// A click rate as a share from 0 to 1. Rates above 1 are percentages.
+/// Returns a click-through rate as a fraction from 0 to 1. A rate above 1 is a percentage.
 fn share(rate: f64) -> Result<f64, String> {
     match rate {
         0.0..=1.0 => Ok(rate),
-        // Rounded, so that 5.2 percent is 0.052 and not a little more.
+        // Round, so that 5.2 percent becomes exactly 0.052.
         1.0..=100.0 => Ok((rate * 1e8).round() / 1e10),
-        _ => Err(format!("the click rate is not a share from 0 to 1: {rate}")),
+        _ => Err(format!("the click-through rate is not from 0 to 1, or a percentage up to 100: {rate}")),
     }
 }
 
+/// Returns the net subscriber gain.
 fn gain(gained: Option<i64>, lost: Option<i64>) -> Result<Option<i32>, String> {
     if gained.is_none() && lost.is_none() {
         return Ok(None);
@@ -213,10 +215,12 @@ fn gain(gained: Option<i64>, lost: Option<i64>) -> Result<Option<i32>, String> {
         .checked_sub(lost.unwrap_or_default())
         .and_then(|gain| i32::try_from(gain).ok())
         .map(Some)
-        .ok_or_else(|| "subscribersGained and subscribersLost do not fit into subscriber_gain".to_owned())
+        .ok_or_else(|| {
+            "subscribersGained minus subscribersLost is out of range for subscriber_gain".to_owned()
+        })
 }
 
-/// Reads reports one after the other, each with columns of its own.
+/// Converts a sequence of reports, each with its own columns.
 pub(super) struct Reports {
     when: When,
     columns: Option<Result<Columns, String>>,
@@ -264,7 +268,7 @@ impl Convert for Reports {
             return Some(Err(error));
         }
         match &self.columns {
-            Some(Ok(_)) if document.get("columnHeaders").is_some() => None, // no data for the query
+            Some(Ok(_)) if document.get("columnHeaders").is_some() => None, // the query returned no data
             _ => Some(self.item(document)),
         }
     }
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_numbers_of_a_video() {
+    fn rows_become_video_snapshots() {
         let names = [
             "video",
             "views",
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_or_month_of_a_row_is_its_time() {
+    fn day_or_month_becomes_the_measurement_time() {
         let rows = read(
             &report(&["day", "video", "views", "likes"], json!([["2026-03-04", "a", 1, -2]])).to_string(),
         );
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_stand_alone_in_arrays_and_on_lines() {
+    fn reports_are_read_alone_in_arrays_and_as_lines() {
         let one = report(&["video", "views"], json!([["a", 1]]));
         let two = report(&["views", "video"], json!([[2, "b"], [3, "c"]]));
         let ids = |input: String| {
@@ -354,7 +358,7 @@ mod tests {
         assert_eq!(ids(format!("[{one},{two}]")), expected([1, 1, 1]));
         assert_eq!(ids(format!("{one}\n{two}\n")), expected([1, 2, 2]));
         assert_eq!(ids(format!("{one:#}\n{two:#}")).len(), 3);
-        // the columns come last
+        // The columns come last.
         let last = r#"{"rows":[
 ["a",1],
 ["b",2]
@@ -365,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_does_not_fit_is_refused_once() {
+    fn unsuitable_reports_are_rejected_once() {
         let reason = |input: String| {
             let rows = read(&input);
             assert_eq!(rows.len(), 1, "{rows:?}");
@@ -378,7 +382,7 @@ mod tests {
         );
         assert!(reason(report(&["video", "shares"], rows).to_string()).contains("none of the metrics"));
         assert!(reason(r#"{"columnHeaders":7,"rows":[[1]]}"#.to_owned()).contains("not a list of columns"));
-        assert!(reason(r#"{"rows":[[1]]}"#.to_owned()).contains("nothing says"));
+        assert!(reason(r#"{"rows":[[1]]}"#.to_owned()).contains("no field that describes its items"));
         assert!(reason(r#"{"a":1}"#.to_owned()).contains("no columnHeaders"));
         assert!(
             reason(r#"{"error":{"message":"Forbidden","errors":[{"reason":"forbidden"}]}}"#.to_owned())
@@ -387,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_cost_no_other() {
+    fn bad_rows_do_not_affect_other_rows() {
         let rows = json!([["a", 1], 7, ["b"], [null, 1], ["c", "many"], ["d", -1], ["e", 1e300], {"video": "f"}, ["g", 2]]);
         let rows = read(&report(&["video", "views"], rows).to_string());
         assert_eq!(rows.iter().filter(|row| row.1.is_ok()).count(), 2, "{rows:?}");

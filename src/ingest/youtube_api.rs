@@ -1,4 +1,4 @@
-//! Answers of `videos.list` of the YouTube Data API v3: counts are text, lengths ISO 8601.
+//! Reads `videos.list` responses of the YouTube Data API v3. Counts are text, and durations are ISO 8601.
 
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::Timestamp;
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::quote::{quoted, short};
 
-/// One item of the answer's `items`.
+/// Converts one item of the response's `items`.
 pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Result<Found, String> {
     let text =
         |pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -23,11 +23,11 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
             return Err("is a channel, not a video; read it with --as youtube-channels".to_owned());
         }
         "youtube#video" | "youtube#searchResult" | "youtube#playlistItem" => {}
-        kind if kind.ends_with("ListResponse") => return Err("the answer has no items".to_owned()),
+        kind if kind.ends_with("ListResponse") => return Err("the response has no items".to_owned()),
         kind if kind.starts_with("youtube#") => return Err(format!("is a {}, not a video", short(kind))),
         _ => {}
     }
-    // `search.list` puts the id into an object, and that of an item of `playlistItems.list` is not the video's.
+    // `search.list` puts the id into an object. In `playlistItems.list`, the id of the item is not the id of the video.
     let ids = ["/snippet/resourceId/videoId", "/id", "/id/videoId"];
     let video_id = ids.map(text).into_iter().find(|id| !id.is_empty()).unwrap_or_default();
     if video_id.is_empty() {
@@ -38,7 +38,9 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
     }
     let published_at = match text("/snippet/publishedAt") {
         "" => None,
-        at => Some(at.parse::<Timestamp>().map_err(|_| format!("publishedAt is no time: {}", quoted(at)))?),
+        at => {
+            Some(at.parse::<Timestamp>().map_err(|_| format!("publishedAt is not a time: {}", quoted(at)))?)
+        }
     };
     let category_id = match item.pointer("/snippet/categoryId") {
         None | Some(Value::Null) => None,
@@ -48,7 +50,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
         "" => None,
         duration => Some(
             seconds(duration)
-                .ok_or_else(|| format!("duration is no ISO 8601 duration: {}", quoted(duration)))?,
+                .ok_or_else(|| format!("duration is not an ISO 8601 duration: {}", quoted(duration)))?,
         ),
     };
     let (view_count, like_count, comment_count) =
@@ -82,7 +84,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
     Ok(Found { video: Some(video), snapshot, timing: when.timing, ..Default::default() })
 }
 
-/// The seconds of `PT1H2M3S`, `P1DT2H` and the like; YouTube gives `P0D` for a stream that runs.
+/// Returns the seconds of a duration such as `PT1H2M3S` or `P1DT2H`. YouTube uses `P0D` for a running stream.
 #[allow(clippy::cast_possible_truncation)] // checked against the range
 fn seconds(duration: &str) -> Option<i32> {
     let span: Span = duration.parse().ok()?;
@@ -95,7 +97,7 @@ mod tests {
     use super::seconds;
 
     #[test]
-    fn durations() {
+    fn durations_are_read_as_seconds() {
         let cases = [
             ("PT4M13S", 253),
             ("PT1H2M3S", 3723),

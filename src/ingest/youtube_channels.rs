@@ -1,5 +1,5 @@
-//! Answers of `channels.list` of the YouTube Data API v3: each item becomes a row of `channel_statistics`, if `channels`
-//! has the channel.
+//! Reads `channels.list` responses of the YouTube Data API v3. Each item becomes a row of `channel_statistics` if its
+//! channel is in `channels`.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::republishing::{Channel, NewChannelStatistics};
 use crate::types::ChannelId;
 use crate::{DbConnection, Result};
 
-/// One item of the answer's `items`.
+/// Converts one item of the response's `items`.
 pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
     let text = |at: &str| item.pointer(at).and_then(Value::as_str).map(str::trim).unwrap_or_default();
     if let Some(error) = api_error(item) {
@@ -20,7 +20,7 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
     match text("/kind") {
         "" | "youtube#channel" => {}
         "youtube#channelListResponse" => {
-            return Err("the answer has no items: there is no such channel".to_owned());
+            return Err("the response has no items: the channel does not exist".to_owned());
         }
         other => return Err(format!("is a {}, not a channel", short(other))),
     }
@@ -29,7 +29,7 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
         id => id.to_owned(),
     };
     if !item.get("statistics").is_some_and(Value::is_object) {
-        return Err("has no statistics; ask channels.list for part=statistics".to_owned());
+        return Err("has no statistics; request part=statistics from channels.list".to_owned());
     }
     let number =
         |field: &str| count(field, item.pointer(&format!("/statistics/{field}")).unwrap_or(&Value::Null));
@@ -38,7 +38,7 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
     let numbers = NewChannelStatistics {
         subscriber_count: if is_hidden { None } else { number("subscriberCount")? },
         view_count: number("viewCount")?,
-        video_count: video_count.map_err(|_| "videoCount does not fit into video_count".to_owned())?,
+        video_count: video_count.map_err(|_| "videoCount is out of range for video_count".to_owned())?,
         timestamp: Some(when.at),
         ..Default::default()
     };
@@ -46,8 +46,8 @@ pub(super) fn found(item: &Value, when: When) -> Result<Found, String> {
     Ok(Found { channel: Some(Box::new(sample)), ..Default::default() })
 }
 
-/// Finds the channels of a batch. The sample of a channel that is not there is taken out of its row; returns its place,
-/// and why.
+/// Looks up the channels of a batch. The sample of an unknown channel is removed from its row. Returns the index of each
+/// such row and the reason.
 pub(super) fn resolve(conn: &mut DbConnection, rows: &mut [Found]) -> Result<Vec<(usize, String)>> {
     let ids: Vec<&str> = rows.iter().filter_map(|row| Some(&*row.channel.as_ref()?.youtube_id)).collect();
     if ids.is_empty() {
@@ -68,7 +68,7 @@ pub(super) fn resolve(conn: &mut DbConnection, rows: &mut [Found]) -> Result<Vec
                 refused.push((
                     place,
                     format!(
-                        "channel {}{title} is not in channels; add it with viraldb channels add",
+                        "channel {}{title} is not in channels; add it with `viraldb channels add`",
                         short(&sample.youtube_id)
                     ),
                 ));
@@ -79,7 +79,7 @@ pub(super) fn resolve(conn: &mut DbConnection, rows: &mut [Found]) -> Result<Vec
     Ok(refused)
 }
 
-/// The numbers of channels that were found, to be stored.
+/// Returns the statistics of the channels that were found.
 pub(super) fn numbers(rows: &[Found]) -> Vec<NewChannelStatistics> {
     rows.iter().filter_map(|row| Some(row.channel.as_ref()?.numbers.clone())).collect()
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_has_the_numbers_of_a_channel() {
+    fn items_become_channel_statistics() {
         let item = json!({
             "kind": "youtube#channel", "id": "UC1", "snippet": { "title": "One" },
             "statistics": { "viewCount": "5000000000", "subscriberCount": "12", "hiddenSubscriberCount": false, "videoCount": "3" },
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_say_what_is_wrong() {
         let reason = |item: Value| read(&item).unwrap_err();
         assert_eq!(
             reason(json!({ "kind": "youtube#video", "id": "x" })),
@@ -123,7 +123,9 @@ mod tests {
         );
         assert_eq!(reason(json!({ "statistics": {} })), "has no id");
         assert!(reason(json!({ "id": "UC1" })).contains("part=statistics"));
-        assert!(reason(json!({ "kind": "youtube#channelListResponse" })).contains("no such channel"));
+        assert!(
+            reason(json!({ "kind": "youtube#channelListResponse" })).contains("the channel does not exist")
+        );
         assert!(reason(json!({ "id": "UC1", "statistics": { "viewCount": "x" } })).contains("viewCount"));
         assert!(
             reason(json!({ "id": "UC1", "statistics": { "videoCount": 3_000_000_000_u64 } }))

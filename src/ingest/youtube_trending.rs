@@ -1,8 +1,8 @@
-//! The "YouTube Trending Video Dataset": CSV, one row a video a day, the same video back on later days
-//! with higher counts. A row is a discovered video, and a snapshot of its counts at that day.
+//! Reads the "YouTube Trending Video Dataset": CSV with one row per video and day. A video may appear again on later days
+//! with higher counts. Each row becomes a discovered video and a snapshot of its counts on that day.
 //!
-//! Both layouts are read: the one of 2020 and later, and the one of 2017 (`views`, `publish_time`, dates such as
-//! `17.14.11`), which has no ids of channels: `channel_id` of its videos is empty.
+//! viraldb reads two layouts: the layout since 2020, and the layout of 2017 (`views`, `publish_time`, dates such as
+//! `17.14.11`). The layout of 2017 has no channel ids, so the `channel_id` of its videos is empty.
 
 use std::io::BufRead;
 
@@ -16,7 +16,7 @@ use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::quote::quoted;
 use crate::{Error, Result, Timestamp};
 
-/// Columns as `--map` names them, and their names in the files, the usual one first. Case and underscores do not matter.
+/// Column names for `--map`, and their names in the files, the usual name first. Case and underscores are ignored.
 const COLUMNS: [(&str, &[&str]); 10] = [
     ("video_id", &["video_id"]),
     ("title", &["title"]),
@@ -30,10 +30,10 @@ const COLUMNS: [(&str, &[&str]); 10] = [
     ("comment_count", &["comment_count", "comments"]),
 ];
 
-/// Columns that a file may lack.
+/// Optional columns.
 const OPTIONAL: [&str; 2] = ["channel_id", "category_id"];
 
-/// Where the columns are that are read.
+/// The indexes of the columns that are read.
 pub(super) struct Layout {
     header: Header,
     video_id: usize,
@@ -58,7 +58,7 @@ impl Layout {
         let must = |column: &str| {
             place(column)?.ok_or_else(|| {
                 let name = names(column).first().copied().unwrap_or_default();
-                Error::invalid(input, format!("has no column {name} in the header of its CSV"))
+                Error::invalid(input, format!("has no column {name} in its CSV header"))
             })
         };
         Ok(Self {
@@ -76,7 +76,7 @@ impl Layout {
         })
     }
 
-    /// Which column of the CSV becomes which of ours.
+    /// Returns pairs of viraldb column and CSV column.
     pub(super) fn mapping(&self) -> Vec<(String, String)> {
         let places = [
             ("video_id", Some(self.video_id)),
@@ -97,16 +97,17 @@ impl Layout {
     }
 }
 
+/// Returns the names of a column in the files.
 fn names(column: &str) -> &'static [&'static str] {
     COLUMNS.iter().find(|(known, _)| *known == column).map_or(&[], |(_, names)| names)
 }
 
-/// Returns true for a header that has the columns by which the format is told.
+/// Returns true if a header has the columns that identify the format.
 pub(super) fn is_header(header: &Header) -> bool {
     ["video_id", "measured_at"].iter().all(|column| header.find(names(column)).is_some())
 }
 
-/// The columns that a header lacks, and how many of them there are.
+/// Returns the required columns that a header lacks, and the number of all required columns.
 pub(super) fn lacks(header: &Header) -> (Vec<&'static str>, usize) {
     let needed: Vec<_> = COLUMNS.iter().filter(|(column, _)| !OPTIONAL.contains(column)).collect();
     let lacking = needed.iter().filter(|(_, names)| header.find(names).is_none());
@@ -129,11 +130,11 @@ fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Res
     let text = |place: usize| fields.text(place);
     let number = |place: usize| count(name(place), &Value::from(text(place)));
     let time = |place: usize| {
-        time(text(place)).ok_or_else(|| format!("{} is no time: {}", name(place), quoted(text(place))))
+        time(text(place)).ok_or_else(|| format!("{} is not a time: {}", name(place), quoted(text(place))))
     };
 
     let video_id = text(layout.video_id);
-    // A spreadsheet makes #NAME? of an id that begins like a formula.
+    // A spreadsheet replaces an id that begins like a formula with #NAME?.
     if video_id.is_empty() || video_id == "#NAME?" {
         return Err("has no video_id".to_owned());
     }
@@ -144,9 +145,10 @@ fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Res
     let comment_count = number(layout.comment_count)?;
     let category_id = match layout.category_id.map(|place| (place, text(place))) {
         None | Some((_, "")) => None,
-        Some((place, text)) => {
-            Some(text.parse::<i32>().map_err(|_| format!("{} is no number: {}", name(place), quoted(text)))?)
-        }
+        Some((place, text)) => Some(
+            text.parse::<i32>()
+                .map_err(|_| format!("{} is not a whole number: {}", name(place), quoted(text)))?,
+        ),
     };
     let video = NewDiscoveredVideo {
         video_id: video_id.to_owned().into(),
@@ -175,7 +177,7 @@ fn found(fields: &Fields<'_>, layout: &Layout, given_niche: Option<&str>) -> Res
     Ok(Found { video: Some(video), snapshot: Some(snapshot), ..Default::default() })
 }
 
-/// A time, or a day of the layout of 2017: year, day and month, each of two digits.
+/// Reads a timestamp, or a date of the layout of 2017: year, day and month with two digits each.
 fn time(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse() {
         return Some(at);
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_may_be_of_either_layout_in_any_case() {
+    fn headers_of_both_layouts_match_in_any_case() {
         let layout = |text: &str, map: &[(String, String)]| {
             Layout::of("in", Header::of("in", text.as_bytes()).unwrap(), map)
                 .map_err(|error| error.to_string())
@@ -225,6 +227,6 @@ mod tests {
             "{said}"
         );
         let said = layout("video_id,trending_date\n", &[]).err().unwrap();
-        assert_eq!(said, "in has no column title in the header of its CSV");
+        assert_eq!(said, "in has no column title in its CSV header");
     }
 }

@@ -1,5 +1,5 @@
-//! Info JSON of yt-dlp, from any site it knows: one object, JSON Lines, or a playlist with `entries`.
-//! Every video is a discovered video; one from TikTok is a trend as well.
+//! Reads info JSON of yt-dlp for any site that yt-dlp supports: one object, JSON Lines, or a playlist with `entries`. Every
+//! video becomes a discovered video. A TikTok video also becomes a trend.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::generation::{NewTrend, Platform};
 use crate::quote::quoted_json;
 use crate::types::Json;
 
-/// One info object.
+/// Converts one info object.
 pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Result<Found, String> {
     if item.is_null() {
         return Err("is null: yt-dlp could not get this video".to_owned());
@@ -78,7 +78,7 @@ pub(super) fn found(item: &Value, given_niche: Option<&str>, when: When) -> Resu
         discovered_at: Some(discovered_at),
         ..Default::default()
     };
-    // A snapshot keeps an older file from setting the counts back.
+    // The snapshot prevents an older file from reverting the counts.
     let has_counts = [view_count, like_count, comment_count].iter().any(Option::is_some);
     let snapshot = (site.starts_with("youtube") && has_counts).then(|| NewAnalytics {
         youtube_video_id: video_id.clone().into(),
@@ -110,12 +110,13 @@ fn optional(text: String) -> Option<std::borrow::Cow<'static, str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Returns true unless the time is in the future, by more than clocks differ: nothing measured later would be newer.
+/// Returns true unless the time is more than a day in the future. With such a time, later measurements would never count as
+/// newer.
 fn is_past(at: Timestamp) -> bool {
     at <= Timestamp::now() + Duration::from_secs(24 * 60 * 60)
 }
 
-/// A field of seconds since 1970.
+/// Reads a field with seconds since 1970.
 fn moment(item: &Value, field: &str) -> Option<Timestamp> {
     #[allow(clippy::cast_possible_truncation)] // whole seconds are enough
     let seconds =
@@ -123,25 +124,25 @@ fn moment(item: &Value, field: &str) -> Option<Timestamp> {
     DateTime::from_timestamp(seconds, 0).map(Timestamp::from)
 }
 
-/// `upload_date`, which is `YYYYMMDD`.
+/// Reads `upload_date`, which has the form `YYYYMMDD`.
 fn day(item: &Value) -> Option<Timestamp> {
     let day = item.get("upload_date")?.as_str()?;
     format!("{}-{}-{}", day.get(0..4)?, day.get(4..6)?, day.get(6..8)?).parse().ok()
 }
 
-/// The length, which may have a fraction.
+/// Returns the duration in seconds. A fraction is rounded.
 #[allow(clippy::cast_possible_truncation)] // checked against the range
 fn seconds(item: &Value) -> Result<Option<i32>, String> {
     match item.get("duration") {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_f64().map(f64::round) {
             Some(seconds) if (0.0..2e9).contains(&seconds) => Ok(Some(seconds as i32)),
-            _ => Err(format!("duration is no number of seconds: {}", quoted_json(value))),
+            _ => Err(format!("duration is not a number of seconds: {}", quoted_json(value))),
         },
     }
 }
 
-/// The tags, or the words of the description that begin with a hash.
+/// Returns the tags, or the hashtags in the description if there are no tags.
 fn hashtags(item: &Value) -> Option<Json> {
     let tags: Vec<Value> = match item.get("tags").and_then(Value::as_array) {
         Some(tags) if !tags.is_empty() => tags.iter().filter(|tag| tag.is_string()).cloned().collect(),

@@ -1,10 +1,10 @@
-//! What is mounted where, by `/proc/self/mountinfo`.
+//! Parses the mounted file systems from `/proc/self/mountinfo`.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// The mounts that this process sees; none on a system that does not tell.
+/// Returns the mounts that this process sees, or an empty string on systems without `/proc/self/mountinfo`.
 pub(super) fn read() -> Result<String> {
     let mounts = "/proc/self/mountinfo";
     match std::fs::read_to_string(mounts) {
@@ -13,21 +13,23 @@ pub(super) fn read() -> Result<String> {
     }
 }
 
-/// Whether something is mounted on a file itself, as a container is given one file of its host. `path` is without links.
+/// Returns true if the file itself is a mount point, as with a container that gets a single file of its host.
+///
+/// `path` must not contain symbolic links.
 pub(super) fn is_mount_point(mountinfo: &str, path: &Path) -> bool {
     points(mountinfo).any(|(point, _)| Path::new(&point) == path)
 }
 
-/// The kind of the file system that holds a folder, such as `ext4` or `nfs4`.
+/// Returns the type of the file system that contains a folder, such as `ext4` or `nfs4`.
 pub(super) fn kind_of(mountinfo: &str, folder: &Path) -> Option<String> {
-    // A later mount hides what is below it.
+    // Of several mounts on the same mount point, the last one hides the others.
     points(mountinfo)
         .filter(|(point, _)| folder.starts_with(point))
         .max_by_key(|(point, _)| point.len())
         .map(|(_, kind)| kind.to_owned())
 }
 
-/// Each place where something is mounted, and the kind of its file system.
+/// Returns each mount point and the type of its file system.
 fn points(mountinfo: &str) -> impl Iterator<Item = (String, &str)> {
     // ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - KIND SOURCE OPTIONS
     mountinfo.lines().filter_map(|line| {
@@ -36,7 +38,7 @@ fn points(mountinfo: &str) -> impl Iterator<Item = (String, &str)> {
     })
 }
 
-/// White space and backslashes stand there in octal.
+/// Decodes the octal escapes of whitespace and backslashes.
 fn unescaped(point: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
@@ -58,7 +60,7 @@ mod tests {
 ";
 
     #[test]
-    fn the_last_and_longest_mount_counts() {
+    fn the_last_and_longest_mount_wins() {
         let kind = |folder: &str| kind_of(MOUNTS, Path::new(folder));
         for (folder, expected) in [
             ("/home/me", "ext4"),
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_mounted_by_itself() {
+    fn a_single_file_can_be_a_mount_point() {
         let mounts = format!("{MOUNTS}36 28 8:1 /home/me/viral.db /data/viral.db rw - ext4 /dev/sda1 rw\n");
         let is_alone = |path: &str| is_mount_point(&mounts, Path::new(path));
         assert!(is_alone("/data/viral.db") && is_alone("/mnt/a b"));

@@ -1,4 +1,4 @@
-//! Statistics for the planner, and room given back.
+//! Updates the statistics of the query planner and frees disk space.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -10,39 +10,45 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
 
-/// What was done, and what it came to.
+/// The result of [`optimize`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Optimized {
-    /// The database, its password masked.
+    /// The database, with the password masked.
     pub database: String,
-    /// Whether it was rewritten without its free pages (SQLite), or its dead rows were made free (PostgreSQL).
+    /// Whether `VACUUM` ran: SQLite rewrote the file without free pages, or PostgreSQL freed the space of dead rows.
     pub vacuumed: bool,
-    /// Its size in bytes before, without the write-ahead log.
+    /// Size of the database in bytes before, without the write-ahead log.
     pub bytes_before: i64,
-    /// And after.
+    /// Size of the database in bytes after, without the write-ahead log.
     pub bytes_after: i64,
-    /// Bytes of SQLite's write-ahead log before; nothing for a database without one.
+    /// Size of SQLite's write-ahead log in bytes before, or `None` without one.
     pub wal_bytes_before: Option<u64>,
-    /// And after.
+    /// Size of SQLite's write-ahead log in bytes after, or `None` without one.
     pub wal_bytes_after: Option<u64>,
-    /// Programs that have a SQLite file open, one of which kept its log from being emptied; none if it was emptied.
+    /// Programs that have the SQLite file open, if one of them prevented truncating the log. Empty if it was truncated.
     pub wal_held_by: Vec<String>,
-    /// Bytes of the pages of a SQLite file that hold nothing, which new rows take first, and which `vacuum` gives back.
+    /// Size of the free pages of a SQLite file in bytes. New rows reuse them, and `vacuum` removes them.
     pub free_bytes: Option<i64>,
 }
 
-/// Brings what the planner knows of the tables up to date, and gives back what room can be given back at once.
+/// Updates the planner's statistics, and frees the disk space that can be freed quickly.
 ///
-/// - SQLite: `PRAGMA optimize` looks at a sample of each table that has changed much; free pages are given back if
-///   the file has `auto_vacuum = INCREMENTAL`, a few at a time, so that others can write; the write-ahead log is emptied.
-///   With `vacuum` the file is written anew without free pages. That takes as much room again. It holds the write lock all
-///   the time: other programs that wait five seconds for it, as Python's sqlite3 does, fail if it takes longer.
-/// - PostgreSQL: `ANALYZE` of viraldb's tables; with `vacuum`, `VACUUM (ANALYZE)`, beside which others read and write.
+/// On SQLite:
+///
+/// - `PRAGMA optimize` samples each table that has changed a lot.
+/// - If the file has `auto_vacuum = INCREMENTAL`, viraldb removes free pages in small steps, so that others can write.
+/// - The write-ahead log is truncated.
+/// - With `vacuum`, SQLite rewrites the file without free pages. This needs free disk space of the size of the database. It
+///   holds the write lock all the time, so programs that wait only five seconds, such as Python's sqlite3, may fail.
+///
+/// On PostgreSQL, viraldb runs `ANALYZE` on its tables, or `VACUUM (ANALYZE)` with `vacuum`. Other sessions can read and
+/// write meanwhile.
 ///
 /// # Errors
-/// [`Busy`](crate::Error::Busy) if others keep the lock for too long. On PostgreSQL
-/// [`Unusable`](crate::Error::Unusable) names the tables that the role may not analyze; the others are done by then.
+/// [`Busy`](crate::Error::Busy) if other programs hold the lock for too long. On PostgreSQL, an
+/// [`Unusable`](crate::Error::Unusable) error names the tables that the role may not analyze. All other tables have been
+/// analyzed by then.
 pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
     db.session().and_then(|mut session| work(db, &mut session, vacuum)).map_err(|error| db.explained(error))
 }
@@ -63,7 +69,7 @@ fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimize
     })
 }
 
-/// Says whether somebody who reads kept SQLite's log from being emptied.
+/// Runs the statements of the engine. Returns true if a reader prevented truncating SQLite's log.
 #[cfg_attr(not(feature = "sqlite"), allow(unused_variables))]
 fn run(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<bool> {
     on_backend!(
@@ -73,19 +79,19 @@ fn run(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<bool> {
     )
 }
 
-/// Who may keep it.
+/// Returns the programs that may prevent truncating the log.
 fn holders(db: &Database) -> Vec<String> {
     match db.url() {
         #[cfg(feature = "sqlite")]
         crate::DatabaseUrl::File(path) => match crate::db::sqlite::holders(path) {
-            none if none.is_empty() => vec!["this program, or one that cannot be seen from here".to_owned()],
+            none if none.is_empty() => vec!["this program, or one that viraldb cannot see".to_owned()],
             holders => holders,
         },
         _ => Vec::new(),
     }
 }
 
-/// PostgreSQL only warns of tables that a role may not analyze, and reports success.
+/// Checks the privileges first: PostgreSQL only warns about tables that a role may not analyze, and reports success.
 #[cfg(feature = "postgres")]
 fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
     use diesel::sql_types::{Array, Bool, Text};
@@ -134,18 +140,19 @@ fn on_postgres(conn: &mut PgConnection, vacuum: bool) -> Result<()> {
 fn on_sqlite(db: &Database, conn: &mut SqliteConnection, vacuum: bool) -> Result<bool> {
     use crate::db::sqlite::{Checkpoint, pragma};
 
-    // All tables, not only those that this connection has asked: it is new. It reads a sample of each.
+    // 0x10000 checks all tables; this new connection has not queried any yet. 0x02 runs ANALYZE, and 0x10 limits it to a
+    // sample.
     conn.batch_execute("PRAGMA optimize = 0x10012").of("the database", "")?;
     if vacuum {
         conn.batch_execute("VACUUM").of("the database", "")?;
     } else if pragma(conn, "auto_vacuum").of("the database", "")? == "2" {
         give_pages_back(db)?;
     }
-    // A program that reads an older state keeps the log as long as it is.
+    // A program that reads an older snapshot prevents truncating the log.
     Checkpoint::truncate(conn).map(|done| done.busy != 0).of("the database", "")
 }
 
-/// Shortens a file with `auto_vacuum = INCREMENTAL` by its free pages, and leaves room for other writers meanwhile.
+/// Removes the free pages of a file with `auto_vacuum = INCREMENTAL`, in short transactions that let other writers through.
 #[cfg(feature = "sqlite")]
 fn give_pages_back(db: &Database) -> Result<()> {
     use crate::db::{Bulk, Chunk, Manner};
@@ -157,12 +164,12 @@ fn give_pages_back(db: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Gives free pages back until the chunk is over. Returns true if some are left.
+/// Removes free pages until the chunk's time is over. Returns true if some are left.
 #[cfg(feature = "sqlite")]
 fn give_some_back(conn: &mut SqliteConnection, chunk: crate::db::Chunk) -> QueryResult<bool> {
     use crate::db::sqlite::pragma;
 
-    /// Pages given back before looking at the time again.
+    /// Pages removed between two checks of the time.
     const PAGES: u32 = 100;
 
     let mut left = pragma(conn, "freelist_count")?;
@@ -180,7 +187,7 @@ fn give_some_back(conn: &mut SqliteConnection, chunk: crate::db::Chunk) -> Query
     Ok(false)
 }
 
-/// What the free pages of a SQLite file come to.
+/// Returns the size of the free pages of a SQLite file in bytes.
 fn free_bytes(conn: &mut DbConnection) -> Result<Option<i64>> {
     on_backend!(conn, sqlite => |c| on_free_pages(c).map(Some), postgres => |_c| Ok(None))
         .of("the database", "")

@@ -1,4 +1,4 @@
-//! What is in a database, at a glance.
+//! A summary of the contents of a database.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -9,61 +9,61 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
 
-/// What is in a database.
+/// A summary of the contents of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The database, its password masked.
+    /// The database, with the password masked.
     pub database: String,
     /// `SQLite` or `PostgreSQL`.
     pub engine: String,
     /// Version of the engine.
     pub version: String,
-    /// Newest schema version that is applied.
+    /// The newest applied schema version.
     pub schema: String,
-    /// Rows that a transfer into the database has copied, if one has not ended.
+    /// Number of rows copied so far by an unfinished transfer into the database, or `None` without one.
     pub unfinished_transfer: Option<u64>,
-    /// Size in bytes, without the WAL. In a schema of PostgreSQL other than `public` it is that of the schema.
+    /// Size in bytes, without the write-ahead log. For a PostgreSQL schema other than `public`, the size of that schema.
     pub size_bytes: i64,
     /// Size of SQLite's write-ahead log in bytes.
     pub wal_bytes: Option<u64>,
-    /// Pending videos of each niche.
+    /// Number of pending videos of each niche.
     pub pending_videos: Vec<NichePending>,
-    /// Runs by status.
+    /// Number of runs by status.
     pub runs: StatusCounts,
-    /// Jobs of the queue by status.
+    /// Number of queue jobs by status.
     pub jobs: StatusCounts,
-    /// Errors nobody has dealt with.
+    /// Number of unresolved errors.
     pub unresolved_errors: i64,
-    /// Rows of each table.
+    /// Number of rows of each table.
     pub tables: Vec<TableRows>,
 }
 
-/// Rows for each status that has any.
+/// The number of rows by status. Statuses without rows are left out.
 pub type StatusCounts = std::collections::BTreeMap<String, i64>;
 
-/// How many videos are pending in a niche.
+/// The number of pending videos of a niche.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NichePending {
     /// The niche.
     pub niche: String,
-    /// Its pending videos.
+    /// Number of pending videos.
     pub pending: i64,
 }
 
-/// How many rows a table has.
+/// The number of rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
 pub struct TableRows {
-    /// The table.
+    /// The table's name.
     #[diesel(sql_type = Text)]
     pub table: String,
-    /// Its rows.
+    /// Number of rows.
     #[diesel(sql_type = BigInt)]
     pub rows: i64,
 }
 
-/// Looks at a database. It counts every row, so it takes its time on a large one.
+/// Returns a summary of the database. It counts all rows, which takes a while on a large database.
 pub fn status(db: &Database) -> Result<Status> {
     let history = db.history()?;
     db.read(|conn| {
@@ -89,7 +89,7 @@ pub fn status(db: &Database) -> Result<Status> {
     })
 }
 
-/// The engine's version, and the size of the database in bytes.
+/// Returns the engine's version and the size of the database in bytes.
 pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
     #[derive(QueryableByName)]
     struct Row {
@@ -119,7 +119,7 @@ fn by_status(conn: &mut DbConnection, table: &'static str) -> Result<StatusCount
     Ok(counts.into_iter().map(|count| (count.table, count.rows)).collect())
 }
 
-/// The rows of all tables, counted in one statement.
+/// Counts the rows of all tables in one statement.
 fn rows(conn: &mut DbConnection) -> Result<Vec<TableRows>> {
     let counts: Vec<String> = crate::tables::tables()
         .map(|table| format!("SELECT '{table}' AS \"table\", (SELECT count(*) FROM {table}) AS rows"))

@@ -1,4 +1,4 @@
-//! A folder for what is not finished.
+//! Folders for unfinished files.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,14 +10,16 @@ use crate::{Error, Result};
 
 const PREFIX: &str = ".viraldb-unfinished-";
 const LOCK: &str = "lock";
-/// A younger one without a lock may be about to get it.
+/// Age up to which a workspace without a lock may still be about to get its lock.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// A folder of our own beside what it is for, so that files in it are renamed and not copied. It goes away with
-/// all that is in it; one that a killed process left is removed by the next.
+/// A private folder for unfinished files.
+///
+/// It is next to the final files, so that viraldb can rename files instead of copying them. Dropping the workspace removes
+/// it with its contents. If a process is killed, the next one removes its workspace.
 pub(super) struct Workspace {
     path: PathBuf,
-    /// Locked as long as the process lives.
+    /// Locked for the lifetime of the process.
     _lock: File,
 }
 
@@ -33,7 +35,7 @@ impl Workspace {
         match lock {
             Ok(lock) => Ok(Self { path, _lock: lock }),
             Err(error) => {
-                let _ = remove(&path); // the first error is the one to tell
+                let _ = remove(&path); // report the first error
                 Err(error)
             }
         }
@@ -47,13 +49,13 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.path) {
-            tracing::warn!("{} could not be removed: {error}", self.path.display());
+            tracing::warn!("cannot remove {}: {error}", self.path.display());
         }
     }
 }
 
-/// A locked file, which gets its name when it is locked: whoever can lock a file of that name knows that its owner
-/// is gone.
+/// Creates the lock file of a workspace. It gets its final name only after it is locked, so a process that can lock a file
+/// with that name knows that the owner is gone.
 fn lock_in(folder: &Path) -> Result<File> {
     let (unlocked, locked) = (folder.join("locking"), folder.join(LOCK));
     let lock = create_private(&unlocked)?;
@@ -62,9 +64,9 @@ fn lock_in(folder: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// Removes what killed processes left in a folder.
+/// Removes the workspaces that killed processes left in a folder.
 pub(super) fn remove_left(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
+    let Ok(entries) = fs::read_dir(folder) else { return }; // using the folder reports the reason
     for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX)) {
         let path = entry.path();
         let is_left = match open_lock(&path) {
@@ -73,15 +75,15 @@ pub(super) fn remove_left(folder: &Path) {
         };
         if is_left {
             match remove(&path) {
-                Ok(()) => tracing::info!("{} was left by a killed process and is removed", path.display()),
-                Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),
+                Ok(()) => tracing::info!("removed {}, which a killed process had left", path.display()),
+                Err(error) => tracing::warn!("cannot remove {}: {error}", path.display()),
             }
         }
     }
 }
 
-/// Removes a folder, its lock last: what is left if the process is killed meanwhile is known by it, and the next one
-/// removes the rest.
+/// Removes a folder, the lock file last. If the process is killed before it finishes, the next process recognizes the rest by
+/// its lock file and removes it.
 fn remove(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -97,7 +99,8 @@ fn remove(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-/// Opens the lock of a folder that is ours; what somebody else has put there is not waited for.
+/// Opens the lock file of a folder that belongs to the current user. It never blocks, even if somebody has put something
+/// else there, such as a named pipe.
 fn open_lock(folder: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
@@ -118,19 +121,19 @@ pub(super) fn is_old(path: &Path) -> bool {
     age.is_ok_and(|age| age > YOUNG)
 }
 
-/// Makes a file that only its owner may read.
+/// Creates a file that only its owner can read.
 pub(super) fn create_private(path: &Path) -> Result<File> {
     private().write(true).create_new(true).open(path).map_err(|error| Error::io(path, error))
 }
 
-/// Makes what was renamed in a folder last.
+/// Makes the renames in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     #[cfg(unix)]
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::io(folder, error))?;
     Ok(())
 }
 
-/// Refuses to begin what would not fit on the disk.
+/// Fails if the disk has less free space than an operation needs.
 pub(super) fn require_space(folder: &Path, needed: u64, what: &str) -> Result<()> {
     let (free, _) = space(folder)?;
     if free >= needed {
@@ -139,19 +142,19 @@ pub(super) fn require_space(folder: &Path, needed: u64, what: &str) -> Result<()
     Err(Error::invalid(
         folder.display().to_string(),
         format!(
-            "has {} free, and {what} may take {}; make room, or name another folder",
+            "has {} free, but {what} may need {}; make room, or choose another folder",
             indicatif::HumanBytes(free),
             indicatif::HumanBytes(needed)
         ),
     ))
 }
 
-/// What is left for others of a disk that we write to without knowing how much is to come: this, or a part of it
-/// if the disk is small.
+/// Disk space to leave for others while writing an amount of data that is not known in advance, 64 MiB.
 const LEFT: u64 = 64 * 1024 * 1024;
+/// On a small disk, one part of this many is enough.
 const PART: u64 = 32;
 
-/// Refuses to write so many bytes more if the disk would be nearly full then.
+/// Fails if writing this many bytes would leave the disk nearly full.
 pub(super) fn require_room_left(folder: &Path, bytes: u64, what: &str) -> Result<()> {
     let (free, whole) = space(folder)?;
     if free.saturating_sub(bytes) >= LEFT.min(whole / PART) {
@@ -160,13 +163,13 @@ pub(super) fn require_room_left(folder: &Path, bytes: u64, what: &str) -> Result
     Err(Error::invalid(
         folder.display().to_string(),
         format!(
-            "has only {} left, and {what} is not complete; make room, or name another folder",
+            "has only {} left, but {what} is not complete; make room, or choose another folder",
             indicatif::HumanBytes(free)
         ),
     ))
 }
 
-/// The bytes of a disk that are free for us, and all that it has.
+/// Returns the bytes that are available to the current user, and the size of the disk.
 fn space(folder: &Path) -> Result<(u64, u64)> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! What schedulers and operators do with jobs that they do not hold.
+//! Operations of schedulers and operators on jobs that they have not claimed.
 
 use diesel::prelude::*;
 
@@ -11,24 +11,26 @@ use crate::schema::video_processing_jobs as jobs;
 use crate::types::{Json, VideoProcessingJobId};
 use crate::{Database, Timestamp};
 
-/// Jobs that one statement touches, so that none holds its locks for long.
+/// Maximum number of jobs that one statement changes, so that no statement holds its locks for long.
 const BATCH: i64 = 1_000;
 
-/// What became of jobs whose lease had expired.
+/// Counts of the jobs whose lease had expired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Rescued {
-    /// Back to work.
+    /// Jobs that will be retried.
     pub retrying: usize,
-    /// Ended, because their attempts were used up.
+    /// Jobs that ended as `failed` because their attempts were used up.
     pub failed: usize,
 }
 
-/// Takes back the jobs of workers that died: those whose lease has expired go back to work at once, or end
-/// as `failed` if their attempts are used up. At most 1,000 a call; call again while it finds any.
+/// Returns jobs with an expired lease to the queue, because their workers probably died.
 ///
-/// A job that is `processing` without a lease is not touched: a program that knows no leases set the status, and may
-/// be at work on it for as long as it likes. Who knows that it is not puts the job back by [`cancel`] and [`retry`].
+/// Such a job becomes `retrying` and is due immediately. If its attempts are used up, it ends as `failed` instead. One call
+/// handles at most 1,000 jobs; call again while it finds any, or use [`rescue_all`].
+///
+/// A job that is `processing` without a lease stays as it is. A program that does not use leases set that status, and may
+/// still be working on the job. If you know that it is not, return the job to the queue with [`cancel`] and [`retry`].
 pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     const WHY: &str = "the lease expired before the worker finished";
     let now = now();
@@ -42,7 +44,7 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
         let expired: Vec<(VideoProcessingJobId, i32, i32)> = on_backend!(
             &mut *conn,
             sqlite => |c| expired().load(c),
-            // Two who rescue at once share the jobs; neither waits for the other.
+            // Concurrent rescues share the jobs: neither waits for the other.
             postgres => |c| expired().for_update().skip_locked().load(c),
         )
         .of("video_processing_jobs", "")?;
@@ -69,7 +71,7 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     })
 }
 
-/// Rescues until no expired lease is left, 1,000 jobs in each transaction.
+/// Calls [`rescue`] until no expired lease is left, with up to 1,000 jobs in each transaction.
 pub fn rescue_all(db: &Database) -> Result<Rescued> {
     let mut sum = Rescued::default();
     loop {
@@ -82,11 +84,11 @@ pub fn rescue_all(db: &Database) -> Result<Rescued> {
     }
 }
 
-/// Puts a failed job back in the queue, due now and with all its attempts.
+/// Returns a failed job to the queue. It is due now and has all its attempts again.
 ///
 /// # Errors
-/// `NotFound`; `Invalid` if it has not failed; `Conflict` if another unfinished job has its `unique_key` by
-/// now.
+/// `NotFound` if the job does not exist, `Invalid` if it has not failed, `Conflict` if an unfinished job now has the same
+/// `unique_key`.
 pub fn retry(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
     let now = now();
     let retried = on_backend!(&mut *conn, |c| diesel::update(
@@ -104,13 +106,13 @@ pub fn retry(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoP
     .get_result(c)
     .optional())
     .of("video_processing_jobs", id)?;
-    retried.map_or_else(|| Err(not_now(conn, id, "only a failed job is retried")), Ok)
+    retried.map_or_else(|| Err(not_now(conn, id, "only failed jobs can be retried")), Ok)
 }
 
-/// Ends a job that is not finished as `failed`. Its worker, if it has one, learns of it by its next heartbeat.
+/// Cancels an unfinished job: it ends as `failed`. If a worker holds the job, its next heartbeat reports the lost lease.
 ///
 /// # Errors
-/// `NotFound`; `Invalid` if it is finished.
+/// `NotFound` if the job does not exist, `Invalid` if it is already finished.
 pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
     let now = now();
     let unfinished = [JobStatus::Queued, JobStatus::Retrying, JobStatus::Processing];
@@ -119,6 +121,7 @@ pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Video
     )
     .set((
         jobs::status.eq(JobStatus::Failed),
+        // Other programs read this word, so it keeps its spelling.
         jobs::error_message.eq(Some("cancelled")),
         jobs::error_details.eq(None::<Json>),
         jobs::completed_at.eq(now.nullable()),
@@ -129,10 +132,10 @@ pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Video
     .get_result(c)
     .optional())
     .of("video_processing_jobs", id)?;
-    cancelled.map_or_else(|| Err(not_now(conn, id, "only an unfinished job is cancelled")), Ok)
+    cancelled.map_or_else(|| Err(not_now(conn, id, "only unfinished jobs can be canceled")), Ok)
 }
 
-/// Why a job was not there to be changed.
+/// Returns the error for a job that was not changed: it does not exist, or `rule` excludes its status.
 fn not_now(conn: &mut DbConnection, id: VideoProcessingJobId, rule: &str) -> Error {
     match VideoProcessingJob::find(conn, id) {
         Ok(job) => Error::invalid(format!("job {id}"), format!("is {}; {rule}", job.status)),

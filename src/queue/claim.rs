@@ -1,4 +1,4 @@
-//! Taking jobs out.
+//! Claiming jobs.
 
 use std::cmp::Reverse;
 use std::marker::PhantomData;
@@ -18,10 +18,10 @@ use crate::schema::video_processing_jobs as jobs;
 use crate::types::LeaseToken;
 use crate::types::sql::{Bool, Text, Uuid};
 
-/// Most jobs of one claim: more would keep the row locks, or SQLite's write lock, for too long.
+/// Maximum number of jobs in one claim. A larger claim would hold the row locks, or SQLite's write lock, for too long.
 const MOST: u32 = 10_000;
 
-/// What a worker asks for.
+/// A worker's request for jobs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +34,7 @@ const MOST: u32 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Claim {
     worker: String,
-    /// Each once, and in one order, so that the text of the statement is the same each time.
+    /// The requested types, without duplicates and in a fixed order, so that the text of the statement is always the same.
     types: Vec<JobType>,
     at_most: u32,
     lease: Duration,
@@ -42,13 +42,13 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// One job of any type, for a lease of 60 seconds.
+    /// Creates a claim for one job of any type, with a lease of 60 seconds.
     pub fn new(worker: impl Into<String>) -> Self {
         let lease = Duration::from_secs(60);
         Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease, statement: OnceLock::new() }
     }
 
-    /// Only jobs of these types; none means any.
+    /// Limits the claim to jobs of these types. An empty list means any type.
     #[must_use]
     pub fn types(mut self, types: impl IntoIterator<Item = JobType>) -> Self {
         let types: Vec<JobType> = types.into_iter().collect();
@@ -57,7 +57,7 @@ impl Claim {
         self
     }
 
-    /// Most jobs to take, from 1 to 10,000.
+    /// Sets the maximum number of jobs to claim, from 1 to 10,000.
     #[must_use]
     pub fn at_most(mut self, jobs: u32) -> Self {
         self.at_most = jobs;
@@ -65,28 +65,31 @@ impl Claim {
         self
     }
 
-    /// How long the worker has them without a heartbeat, from a millisecond to 30 days.
+    /// Sets how long the worker holds the jobs without a heartbeat, from 1 millisecond to 30 days.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Whether the claim can be.
+    /// Checks that the claim is valid.
     pub(super) fn check(&self) -> Result<()> {
         self.take().map(drop)
     }
 
-    /// Length of the lease.
+    /// Returns the length of the lease.
     pub(super) const fn length(&self) -> Duration {
         self.lease
     }
 
-    /// The statement, if the claim can be.
+    /// Returns the statement of the claim, or an error if the claim is invalid.
     fn take(&self) -> Result<Take<'_>> {
         require("worker", &self.worker)?;
         if !(1..=MOST).contains(&self.at_most) {
-            return Err(Error::invalid("number of jobs", format!("is not between 1 and {MOST}")));
+            return Err(Error::invalid(
+                "number of jobs",
+                format!("must be from 1 to {MOST}, got {}", self.at_most),
+            ));
         }
         check_length(self.lease)?;
         let texts = match self.statement.get() {
@@ -106,29 +109,31 @@ impl Claim {
     }
 }
 
-/// Takes the jobs that are due, by priority, then `run_at`, then `queued_at`, and returns them in this
-/// order; none if the queue is paused.
+/// Claims due jobs and returns them, ordered by priority, then `run_at`, then `queued_at`.
 ///
-/// Each has a lease: see [`crate::queue`]. Two workers never get one job.
+/// Each job gets a lease (see [`crate::queue`]). Two workers never get the same job. If the queue is paused, the result is
+/// empty.
 ///
 /// # Errors
-/// `Invalid` if the worker has no name, or the number or the lease is out of range.
+/// `Invalid` if the worker has no name, or the number of jobs or the lease is out of range.
 pub fn claim(conn: &mut DbConnection, claim: &Claim) -> Result<Vec<VideoProcessingJob>> {
     let take = claim.take()?;
     let mut taken: Vec<VideoProcessingJob> =
         on_backend!(conn, |c| take.load(c)).of("video_processing_jobs", "")?;
-    // RETURNING has no order.
+    // RETURNING does not guarantee an order.
     taken.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.queued_at, job.id));
     Ok(taken)
 }
 
-/// Whether claims are stopped: the setting `queue_paused` is true, 1, yes or on, in `config_overrides` or, weaker, in
-/// `system_configuration`. Jobs that run are not touched by it.
+/// Returns true if the queue is paused, so that workers claim no new jobs.
+///
+/// The queue is paused if the setting `queue_paused` is true, 1, yes or on. `config_overrides` takes precedence over
+/// `system_configuration`. Jobs that are already running continue.
 pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
     on_backend!(conn, |c| diesel::select(Paused).get_result(c)).of("system_configuration", "queue_paused")
 }
 
-/// One claim, as one statement.
+/// One claim as one SQL statement.
 struct Take<'a> {
     worker: &'a str,
     texts: &'a Texts,
@@ -143,31 +148,34 @@ impl Query for Take<'_> {
 
 impl<C> RunQueryDsl<C> for Take<'_> {}
 
-/// The text varies with the types and the number, so it is found prepared by its text.
+/// The SQL varies with the types and the number of jobs, so Diesel caches the prepared statement by its text.
 impl QueryId for Take<'_> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// The parts of the statement that a claim of these types and this number always has. A worker claims again and again, so
-/// they are put together once.
+/// The constant parts of the statement for these types and this number of jobs.
+///
+/// A worker repeats its claim often, so viraldb builds the parts only once.
 #[derive(Debug, Clone)]
 struct Texts {
-    /// From the list of priorities to the moment that a job has to be due at, and from there to the end, as SQLite takes them.
+    /// The parts for SQLite. The first lists the priorities and ends before the current time, which decides whether a job is
+    /// due. The second follows the current time.
     #[cfg(feature = "sqlite")]
     sqlite: [String; 2],
     #[cfg(feature = "postgres")]
     postgres: [String; 2],
 }
 
-/// The condition of both indexes of a claim, word for word as it stands there: a bound parameter would keep the
-/// planner from them.
+/// The condition of both partial indexes that claims use.
+///
+/// It must match the index definitions word for word. With a bound parameter the planner would not use the indexes.
 const WAITING: &str = "status IN ('queued', 'retrying')";
 
 impl Texts {
     fn new(types: &[JobType], limit: u32) -> Self {
-        // The jobs that a claim of these types may take: those that wait. The types are words of ours, not
-        // parameters: there are five.
+        // The condition for waiting jobs of these types. The types are SQL literals, not parameters: there are only five,
+        // and viraldb defines all of them.
         let waiting = |alias: &str| match types {
             [] => format!("{alias}.{WAITING}"),
             [only] => format!("{alias}.job_type = '{only}' AND {alias}.{WAITING}"),
@@ -176,9 +184,9 @@ impl Texts {
                 format!("{alias}.job_type IN ({}) AND {alias}.{WAITING}", words.join(", "))
             }
         };
-        // Each priority that a waiting job has, the highest first; none if the queue is paused. Within one priority the
-        // index gives what is due in the right order. Walking down the index in one go would read each job of a priority
-        // that is not due yet before the first of the next. `hint` is what SQLite must be told.
+        // List each priority of the waiting jobs, highest first, or none if the queue is paused. Within one priority the
+        // index returns the due jobs in the right order. A single scan of the index would read all jobs of one priority,
+        // even those not due yet, before it reaches the next priority. `hint` is the index hint for SQLite.
         let levels = |hint: &str| {
             let highest =
                 format!("SELECT max(waiting.priority) FROM video_processing_jobs AS waiting {hint} WHERE");
@@ -190,25 +198,25 @@ impl Texts {
             )
         };
         let due = waiting("due");
-        // While SQLite's planner knows nothing of the table, it takes the index of `status`, and reads all that waits.
+        // Without table statistics, SQLite's planner would choose the index on `status` and read all waiting jobs.
         #[cfg(feature = "sqlite")]
         let hint =
             if types.len() == 1 { "INDEXED BY idx_jobs_claim_type" } else { "INDEXED BY idx_jobs_claim" };
         Self {
             #[cfg(feature = "sqlite")]
             sqlite: [
-                // CROSS JOIN keeps the order: level by level, and each in the order of the index.
+                // CROSS JOIN keeps the order: priority by priority, and within each priority in index order.
                 format!(
                     " WHERE id IN ({} SELECT due.id FROM levels CROSS JOIN video_processing_jobs AS due {hint} \
                      WHERE due.priority = levels.priority AND due.run_at <= ",
                     levels(hint)
                 ),
-                // A literal: SQLite prepares a statement with a bound LIMIT anew on each execution.
+                // The limit is a literal, because SQLite re-prepares a statement with a bound LIMIT on each execution.
                 format!(" AND {due} LIMIT {limit}) RETURNING "),
             ],
             #[cfg(feature = "postgres")]
             postgres: [
-                // The inner LIMIT tells the planner that few rows are wanted; the outer one ends the search.
+                // The inner LIMIT tells the planner to expect few rows. The outer LIMIT ends the search.
                 format!(
                     "{}, taken AS MATERIALIZED (SELECT due.id FROM levels CROSS JOIN LATERAL (\
                      SELECT due.id FROM video_processing_jobs AS due \
@@ -225,7 +233,7 @@ impl Texts {
 }
 
 impl Take<'_> {
-    /// What a claim writes.
+    /// Writes the UPDATE with the values that a claim sets.
     fn set<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
         DB: diesel::backend::Backend + diesel::sql_types::HasSqlType<Uuid>,
@@ -273,13 +281,16 @@ impl QueryFragment<diesel::pg::Pg> for Take<'_> {
     }
 }
 
-/// Whether claims are stopped. Blanks and quotes go as the registry takes them off; the blanks stand here as they are.
+/// The SQL condition that is true if the queue is paused.
+///
+/// The condition trims whitespace and quotes, as the settings registry does. The SQL contains the
+/// whitespace characters literally.
 const PAUSED: &str = "(coalesce(\
     (SELECT lower(trim(value, ' \t\n\r\"')) FROM config_overrides WHERE key = 'queue_paused'), \
     (SELECT lower(trim(CAST(value AS text), ' \t\n\r\"')) FROM system_configuration WHERE key = 'queue_paused'), \
     'false') IN ('true', '1', 'yes', 'on'))";
 
-/// Whether claims are stopped, as an expression that is looked at once a claim.
+/// The condition [`PAUSED`] as an expression. The database evaluates it once per claim.
 #[derive(Debug, Clone, Copy, QueryId)]
 struct Paused;
 
@@ -301,8 +312,12 @@ impl<DB: diesel::backend::Backend> QueryFragment<DB> for Paused {
 }
 
 impl Claim {
-    /// How the database would look for the jobs, in its own words: for whoever wants to see which index it
-    /// takes. Takes no job.
+    /// Returns the query plan of the claim as the database prints it, for example to check which index it uses.
+    ///
+    /// The call claims no jobs.
+    ///
+    /// # Errors
+    /// `Invalid` if the claim is invalid.
     pub fn explain(&self, conn: &mut DbConnection) -> Result<String> {
         let take = self.take()?;
         on_backend!(
@@ -320,7 +335,7 @@ impl Claim {
     }
 }
 
-/// The plan of a claim, in rows of this form.
+/// The query that returns the plan of a claim, in rows of type `Row`.
 struct Explain<'a, Row>(Take<'a>, PhantomData<Row>);
 
 impl<Row> Query for Explain<'_, Row> {

@@ -1,4 +1,4 @@
-//! Putting jobs in.
+//! Adding jobs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,14 +11,14 @@ use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
 use crate::types::ChannelId;
 
-/// Puts a job in the queue; `None` if an unfinished job has its `unique_key`.
+/// Adds a job to the queue. Returns `None` if an unfinished job has the same `unique_key`.
 ///
-/// What is not given is left to its default: priority 0 (higher goes first), due now, and as many attempts as the setting
-/// `default_retry_attempts` of the job's channel says.
+/// By default a job has priority 0 (higher priorities run first), is due now, and has as many attempts as the setting
+/// `default_retry_attempts` of its channel says.
 ///
 /// # Errors
-/// `Invalid` if the video or the channel is not there, if the job has a status other than `queued`, or an empty
-/// key, or if the setting cannot be read; `Conflict` if there is a job with its `id`.
+/// `Invalid` if the video or the channel does not exist, the job has a status other than `queued` or an empty key, or the
+/// setting cannot be read. `Conflict` if a job with the same `id` exists.
 pub fn enqueue(
     conn: &mut DbConnection,
     job: &NewVideoProcessingJob<'_>,
@@ -39,11 +39,15 @@ pub fn enqueue(
     Ok(queued)
 }
 
-/// Puts jobs in the queue, or none if one of them does not fit. Returns how many it put in: a job whose
-/// `unique_key` an unfinished job has is left out. The attempts of each are as [`enqueue`] says.
+/// Adds jobs to the queue and returns how many it added.
+///
+/// A job is skipped if an unfinished job has the same `unique_key`. The defaults are the same as for [`enqueue`].
+///
+/// # Errors
+/// The errors of [`enqueue`]. No job is added then.
 pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>]) -> Result<usize> {
     rows.iter().try_for_each(require_waiting)?;
-    // One order of keys for all, so that two who put in the same ones do not wait for each other.
+    // Every caller inserts in the same order of keys, so that two callers with the same keys cannot deadlock.
     let mut rows: Vec<&NewVideoProcessingJob<'_>> = rows.iter().collect();
     rows.sort_by(|a, b| a.unique_key.cmp(&b.unique_key));
     conn.atomically(|conn| {
@@ -69,7 +73,7 @@ pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>])
     })
 }
 
-/// The attempts of jobs that do not say their own, by the setting of each channel.
+/// The setting `default_retry_attempts` of each channel, for jobs that do not give their own number of attempts.
 struct Attempts(HashMap<ChannelId, i32>);
 
 impl Attempts {
@@ -99,8 +103,9 @@ impl Attempts {
     }
 }
 
-/// Refuses jobs of which more are there than were put in just now: some were left out because of their `id`, not
-/// because of their key.
+/// Returns a conflict if more of the jobs exist than were just added.
+///
+/// In that case some were skipped because of their `id`, and not because of their `unique_key`.
 fn require_new(conn: &mut DbConnection, rows: &[&NewVideoProcessingJob<'_>], queued: usize) -> Result<()> {
     let mut there = 0;
     for rows in rows.chunks(crate::db::IDS) {
@@ -117,7 +122,7 @@ fn require_new(conn: &mut DbConnection, rows: &[&NewVideoProcessingJob<'_>], que
     Err(Error::Conflict {
         table: "video_processing_jobs",
         constraint: "video_processing_jobs_pkey".to_owned(),
-        message: format!("{} of these ids are taken; each job needs its own", there - queued),
+        message: format!("{} of these ids are already taken; give each job its own id", there - queued),
     })
 }
 
@@ -128,6 +133,6 @@ fn require_waiting(job: &NewVideoProcessingJob<'_>) -> Result<()> {
     job.require_indexable()?;
     match job.status {
         None | Some(JobStatus::Queued) => Ok(()),
-        Some(status) => Err(Error::invalid("status", format!("of a new job is queued, not {status}"))),
+        Some(status) => Err(Error::invalid("status", format!("of a new job must be queued, got {status}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker does with the jobs it holds. All of it is fenced by the token of the claim and by the lease.
+//! Operations of a worker on jobs that it has claimed. All of them require the lease token and an unexpired lease.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -18,8 +18,10 @@ use crate::schema::video_processing_jobs as jobs;
 use crate::types::sql::{Int4, Nullable};
 use crate::types::{Json, LeaseToken, VideoProcessingJobId};
 
-/// One claim of one job. A job that [`claim`](super::claim) returned is taken for its lease, so functions
-/// take `&job`; a worker that keeps only the two ids makes one with [`Lease::new`].
+/// One claim of one job.
+///
+/// A job that [`claim`](super::claim) returned converts into its lease, so you can pass `&job`. A worker that keeps only
+/// the job id and the lease token creates the lease with [`Lease::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     job: VideoProcessingJobId,
@@ -27,14 +29,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The lease that the claim with this token gave on this job.
+    /// Creates the lease of a job from the token of its claim.
     pub const fn new(job: VideoProcessingJobId, token: LeaseToken) -> Self {
         Self { job, token: Some(token) }
     }
 }
 
 impl From<&VideoProcessingJob> for Lease {
-    /// A job that nobody has claimed has a lease too; it is lost.
+    /// Returns the lease of a job. For a job that no worker has claimed, every operation reports the lease as lost.
     fn from(job: &VideoProcessingJob) -> Self {
         Self { job: job.id, token: job.lease_token }
     }
@@ -46,32 +48,33 @@ impl From<&Self> for Lease {
     }
 }
 
-/// Why a job failed, and when it may be tried again.
+/// Why a job failed, and when it may be retried.
 #[derive(Debug, Clone)]
 pub struct Failure<'a> {
-    /// What went wrong, for `error_message`.
+    /// The error, for `error_message`.
     pub error: Cow<'a, str>,
-    /// More about it, for `error_details`.
+    /// Details of the error, for `error_details`.
     pub details: Option<Json>,
-    /// How long the next attempt waits.
+    /// Determines how long the next attempt waits.
     pub backoff: Backoff,
 }
 
 impl<'a> Failure<'a> {
-    /// A failure without details, with the usual backoff.
+    /// Creates a failure without details and with the default backoff.
     pub fn new(error: impl Into<Cow<'a, str>>) -> Self {
         Self { error: error.into(), details: None, backoff: Backoff::default() }
     }
 }
 
-/// Exponential backoff with jitter: after attempt n the wait is between half of `base` × 2ⁿ⁻¹ and all of
-/// it, and never longer than `longest`. Half of it is random, so that jobs that failed together do not come
-/// back together.
+/// Exponential backoff with jitter.
+///
+/// The full wait after attempt n is `base` × 2ⁿ⁻¹, limited to `longest`. The actual wait is random, between half of that
+/// and all of it, so that jobs that failed together are not retried together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// Longest wait after the first attempt. 30 seconds unless told.
+    /// Maximum wait after the first attempt. Default: 30 seconds.
     pub base: Duration,
-    /// Longest wait of all. 1 hour unless told.
+    /// Maximum wait after any attempt. Default: 1 hour.
     pub longest: Duration,
 }
 
@@ -82,7 +85,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after so many attempts.
+    /// Returns how long to wait after this number of attempts.
     pub fn wait(&self, attempts: i32) -> Duration {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(31);
         let most = self.base.saturating_mul(1 << doublings).min(self.longest);
@@ -90,7 +93,7 @@ impl Backoff {
     }
 }
 
-/// The job while the lease runs and is of this claim.
+/// Returns the condition that the job is processing and its lease belongs to this claim and has not expired.
 #[auto_type]
 fn is_held(lease: Lease, now: Moment) -> _ {
     let id: VideoProcessingJobId = lease.job;
@@ -103,7 +106,7 @@ fn is_held(lease: Lease, now: Moment) -> _ {
         .and(jobs::lease_expires_at.gt(now.nullable()))
 }
 
-/// Takes the lease off a job.
+/// Returns the changes that remove the lease from a job.
 #[auto_type]
 pub(super) fn without_lease() -> _ {
     let nobody: Option<LeaseToken> = None;
@@ -112,7 +115,7 @@ pub(super) fn without_lease() -> _ {
     (jobs::lease_token.eq(nobody), jobs::leased_by.eq(no_name), jobs::lease_expires_at.eq(never))
 }
 
-/// Ends a job as completed.
+/// Returns the changes that complete a job.
 #[auto_type]
 fn completed(now: Moment) -> _ {
     let status: JobStatus = JobStatus::Completed;
@@ -126,7 +129,7 @@ fn completed(now: Moment) -> _ {
     )
 }
 
-/// A row that was not there to be changed was not held any more.
+/// Turns `NotFound` into [`Error::LeaseLost`]: if no row was changed, the lease was lost.
 fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<VideoProcessingJob> {
     match result {
         Err(diesel::result::Error::NotFound) => Err(Error::LeaseLost { job: lease.job.0 }),
@@ -134,20 +137,20 @@ fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<Vide
     }
 }
 
-/// Refuses a lease that is over before anybody can work, and one that would keep a dead worker's job for ever.
+/// Rejects a lease that is too short to work under, and one that would hold the job of a dead worker forever.
 pub(super) fn check_length(length: Duration) -> Result<()> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     if (Duration::from_millis(1)..=30 * DAY).contains(&length) {
         return Ok(());
     }
-    Err(Error::invalid(format!("a lease of {length:?}"), "is not between a millisecond and 30 days"))
+    Err(Error::invalid("lease", format!("must be from 1 millisecond to 30 days, got {length:?}")))
 }
 
-/// Extends the lease: it runs for so long from now.
+/// Extends the lease so that it expires `length` from now.
 ///
 /// # Errors
-/// [`Error::LeaseLost`]: the worker should stop, somebody else may have the job. `Invalid` for a length that
-/// is not between a millisecond and 30 days.
+/// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job; the worker should stop then.
+/// `Invalid` if `length` is not from 1 millisecond to 30 days.
 pub fn heartbeat(
     conn: &mut DbConnection,
     lease: impl Into<Lease>,
@@ -166,10 +169,10 @@ pub fn heartbeat(
     or_lost(result, lease)
 }
 
-/// Finishes a job, and notes how long it took.
+/// Completes a job and records how long it took.
 ///
 /// # Errors
-/// [`Error::LeaseLost`], and nothing is changed, if the lease has expired or the job is another's.
+/// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
 pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<VideoProcessingJob> {
     struct Complete;
     let lease = lease.into();
@@ -183,7 +186,7 @@ pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Vide
     or_lost(result, lease)
 }
 
-/// Finishes jobs, each as [`complete`] does, and returns those whose lease is lost; these are not changed.
+/// Completes jobs, each like [`complete`]. Returns the jobs whose lease is lost; they are not changed.
 pub fn complete_many<L: Into<Lease>>(
     conn: &mut DbConnection,
     leases: impl IntoIterator<Item = L>,
@@ -191,7 +194,7 @@ pub fn complete_many<L: Into<Lease>>(
     let mut seen = HashSet::new();
     let mut leases: Vec<Lease> =
         leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
-    // One order for all who change several rows, so that none waits for another in a circle.
+    // Everything that changes several jobs does so in the same order, which prevents deadlocks.
     leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
     conn.atomically(|conn| {
@@ -216,11 +219,13 @@ pub fn complete_many<L: Into<Lease>>(
     })
 }
 
-/// Notes why a job failed and puts it back for another attempt, after its backoff; or, if its attempts are
-/// used up, ends it as `failed`.
+/// Records why a job failed and schedules another attempt after the backoff.
+///
+/// If the job has used up its attempts, it ends as `failed` instead.
 ///
 /// # Errors
-/// [`Error::LeaseLost`], and nothing is changed, if the lease has expired or the job is another's.
+/// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
+/// `Invalid` if the error text is empty.
 pub fn fail(
     conn: &mut DbConnection,
     lease: impl Into<Lease>,
@@ -230,7 +235,7 @@ pub fn fail(
     let lease = lease.into();
     let now = now();
     conn.atomically(|conn| {
-        // Nobody else changes the row between these two: SQLite has one writer, PostgreSQL a row lock.
+        // The row cannot change between the two statements: SQLite has a single writer, and PostgreSQL locks the row.
         let held = || jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts));
         let (attempts, most): (i32, i32) = on_backend!(
             &mut *conn,
@@ -269,10 +274,10 @@ pub fn fail(
     })
 }
 
-/// Gives a job back, `queued` and for anybody to take: the attempt does not count.
+/// Returns a job to the queue as `queued`, without counting the attempt. Any worker may claim it.
 ///
 /// # Errors
-/// [`Error::LeaseLost`], and nothing is changed, if the lease has expired or the job is another's.
+/// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
 pub fn release(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<VideoProcessingJob> {
     let lease = lease.into();
     let now = now();
@@ -291,7 +296,7 @@ pub fn release(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Video
     or_lost(result, lease)
 }
 
-/// Whole seconds from `started_at` to a moment; 0 if the clock was set back meanwhile.
+/// Whole seconds from `started_at` to a given time, or 0 if the clock was set back in between.
 #[derive(Debug, Clone, Copy, QueryId)]
 struct SecondsTaken(Moment);
 
@@ -318,7 +323,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for SecondsTaken {
 #[cfg(feature = "postgres")]
 impl SecondsTaken {
     fn write<'b>(end: &'b Moment, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-        // `greatest` takes no notice of NULL.
+        // `greatest` ignores NULL, so NULL is excluded first.
         out.push_sql("CASE WHEN started_at IS NOT NULL THEN CAST(least(greatest(trunc(extract(epoch FROM ");
         end.walk_ast(out.reborrow())?;
         out.push_sql(" - started_at)), 0), 2147483647) AS integer) END");
@@ -342,7 +347,7 @@ mod postgres {
     use super::*;
     use crate::types::sql::Uuid;
 
-    /// Completes jobs in one statement, each held to its own token; returns those that it completed.
+    /// Completes jobs in one statement, each with its own lease token. Returns the completed jobs.
     #[derive(QueryId)]
     struct CompleteMany {
         jobs: Vec<VideoProcessingJobId>,

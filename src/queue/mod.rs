@@ -1,10 +1,11 @@
-//! The work queue over `video_processing_jobs`: many workers, on many machines, each job to one at a time.
+//! The work queue on the table `video_processing_jobs`: many workers on many machines, one worker per job.
 //!
-//! A worker **claims** jobs and gets a lease on each: for so long nobody else gets them. It sends a
-//! **heartbeat** while it works, and **completes**, **fails** or **releases** the job. Each of these is
-//! fenced: it names the token of its claim and works only while that lease runs, so a worker that was too
-//! slow cannot finish a job that was given to another, whatever its name. **Rescue** takes back the jobs of
-//! workers that died.
+//! A worker **claims** jobs and gets a lease on each. Until the lease expires, no other worker gets the job. The worker
+//! sends a **heartbeat** while it works, and finally **completes**, **fails** or **releases** the job.
+//!
+//! These operations require the lease token of the claim and succeed only until the lease expires. A slow worker therefore
+//! cannot finish a job that another worker has claimed since, even if both workers have the same name. **Rescue** returns
+//! the jobs of dead workers to the queue.
 //!
 //! ```text
 //!            claim                complete
@@ -12,12 +13,12 @@
 //!    ▲                │   │   └── fail, attempts used up ──► failed
 //!    │  release       │   │ fail, rescue                       │
 //!    ├────────────────┘   ▼                                    │ retry, by hand
-//!    │                 retrying ── claim, when run_at is past  │
+//!    │                 retrying ── claim, after run_at         │
 //!    └─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Rows that other programs insert without our columns are taken like any other: the defaults make them
-//! due at once.
+//! Other programs may insert rows without the columns of the queue. Workers claim such jobs like any other: by default
+//! they are due immediately.
 //!
 //! ```
 //! use viraldb::queue::{self, Claim, Failure};

@@ -1,4 +1,4 @@
-//! How the queue is doing.
+//! Statistics of the queue.
 
 use std::time::Duration;
 
@@ -12,47 +12,48 @@ use crate::republishing::JobType;
 use crate::types::Timestamp;
 use crate::types::sql::{Nullable, Text, Timestamptz};
 
-/// The jobs of one type.
+/// Statistics of the jobs of one type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, QueryableByName)]
 #[non_exhaustive]
 pub struct TypeStats {
-    /// Type of job.
+    /// The job type.
     #[diesel(sql_type = Text)]
     pub job_type: JobType,
-    /// Waiting, and not because an attempt failed.
+    /// Number of jobs that wait for their first attempt, or that were released or retried by hand.
     #[diesel(sql_type = BigInt)]
     pub queued: i64,
-    /// Waiting for another attempt.
+    /// Number of jobs that wait for another attempt.
     #[diesel(sql_type = BigInt)]
     pub retrying: i64,
-    /// Being worked on.
+    /// Number of jobs that workers are processing.
     #[diesel(sql_type = BigInt)]
     pub processing: i64,
-    /// Finished.
+    /// Number of completed jobs.
     #[diesel(sql_type = BigInt)]
     pub completed: i64,
-    /// Given up.
+    /// Number of failed jobs.
     #[diesel(sql_type = BigInt)]
     pub failed: i64,
-    /// Since when the oldest of the jobs that are due has been; none is due if there is none.
+    /// When the oldest due job became due, or `None` if no job is due.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub oldest_due: Option<Timestamp>,
-    /// How many were finished within the window.
+    /// Number of jobs that were completed within the window.
     #[diesel(sql_type = BigInt)]
     pub recently_completed: i64,
-    /// How many that is in an hour.
+    /// Completed jobs per hour within the window.
     #[diesel(sql_type = Double)]
     pub completed_per_hour: f64,
-    /// How long these waited on average from `run_at` to their last claim, in seconds.
+    /// Average time from `run_at` to the last claim of the jobs completed within the window, in seconds.
     #[diesel(sql_type = Nullable<Double>)]
     pub average_wait_seconds: Option<f64>,
-    /// How long these took on average from their last claim to the end, in seconds.
+    /// Average time from the last claim to completion of the jobs completed within the window, in seconds.
     #[diesel(sql_type = Nullable<Double>)]
     pub average_duration_seconds: Option<f64>,
 }
 
-/// Counts jobs by type and status, and how fast they were finished within a window that ends now. Types
-/// without jobs are left out.
+/// Counts jobs by type and status, and measures how fast jobs were completed within a window that ends now.
+///
+/// Types without jobs are omitted.
 pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>> {
     let now = Timestamp::now();
     let since = now - window;
@@ -77,10 +78,10 @@ pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>
     .of("video_processing_jobs", "")
 }
 
-/// The statement of either engine; `seconds` says how it subtracts one time from another.
+/// Returns the statement. `seconds` returns the SQL for the seconds between two timestamps, which differs by engine.
 fn sql(now: &str, since: &str, hours: f64, seconds: impl Fn(&'static str, &'static str) -> String) -> String {
     let recent = format!("FILTER (WHERE status = 'completed' AND completed_at > {since})");
-    // A clock that was set back between the two gives no negative time.
+    // If the clock was set back between the two timestamps, count 0 seconds rather than a negative time.
     let between = |from, to| {
         format!("CASE WHEN {to} > {from} THEN {} WHEN {to} <= {from} THEN 0 END", seconds(from, to))
     };

@@ -13,6 +13,7 @@ use super::TransformationPreset;
 use crate::db::json_upsert::{self, Document, Id, Seen, Table};
 use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
+use crate::quote::counted;
 use crate::schema::{channel_statistics, channels, video_processing_jobs, video_statistics, videos};
 use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
@@ -25,48 +26,47 @@ use crate::types::{ChannelId, Json, Sealed, Timestamp, TransformationPresetId};
 #[diesel(belongs_to(TransformationPreset, foreign_key = effect_preset_id))]
 #[non_exhaustive]
 pub struct Channel {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: ChannelId,
     /// Name of the channel.
     pub name: String,
-    /// YouTube's id of the channel.
+    /// YouTube's id of the channel. Unique.
     pub youtube_channel_id: String,
-    /// YouTube's address of the channel.
+    /// URL of the channel on YouTube.
     pub youtube_channel_url: String,
-    /// Whether videos are published on it.
+    /// Whether videos are published on the channel.
     pub is_active: bool,
-    /// Its API credentials, sealed; [`secrets`](crate::secrets) opens them. Empty if there are none.
+    /// Encrypted API credentials; [`secrets`](crate::secrets) decrypts them. Empty if there are none.
     pub api_credentials_encrypted: Sealed,
     /// When videos are published.
     pub posting_schedule: Json,
-    /// Which source videos suit it.
+    /// Which source videos are suitable.
     pub content_filters: Json,
     /// How titles, descriptions and tags are made.
     pub metadata_template: Json,
-    /// Configuration that holds for this channel only.
+    /// Settings of this channel only.
     pub settings: Json,
-    /// Preset used for its videos.
+    /// Preset for the videos of the channel.
     pub effect_preset_id: Option<TransformationPresetId>,
-    /// Repository whose workflows do its work.
+    /// URL of the GitHub repository whose workflows process its videos.
     pub github_repo_url: Option<String>,
-    /// That repository's secret, sealed.
+    /// Encrypted secret of the repository.
     pub github_secret_key_encrypted: Option<Sealed>,
-    /// Whether transformation and publication are switched on.
+    /// Whether transformation and publication are enabled.
     pub phase2_enabled: bool,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
-    /// When it last published a video.
+    /// When a video was last published on the channel.
     pub last_publication_at: Option<Timestamp>,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Channel`].
+/// A row to insert: `None` means the column's default. See [`Channel`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
 #[diesel(table_name = channels)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewChannel<'a> {
     #[serde(default)]
     pub id: ChannelId,
@@ -88,11 +88,10 @@ pub struct NewChannel<'a> {
     pub last_publication_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Channel`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Channel`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = channels)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ChannelChanges<'a> {
     pub name: Option<Cow<'a, str>>,
     pub youtube_channel_id: Option<Cow<'a, str>>,
@@ -110,37 +109,37 @@ pub struct ChannelChanges<'a> {
     pub last_publication_at: Option<Option<Timestamp>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ChannelFilter {
     pub is_active: Option<bool>,
 }
 
-/// How many rows belong to a channel; they are deleted with it.
+/// The number of rows that belong to a channel. They are deleted with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct ChannelContents {
-    /// Its videos.
+    /// Videos of the channel.
     pub videos: i64,
-    /// The jobs on its videos, and those on other channels' videos that are made for it.
+    /// Jobs on the videos of the channel, and jobs for the channel on videos of other channels.
     pub video_processing_jobs: i64,
-    /// Samples of the statistics of its videos.
+    /// Statistics samples of its videos.
     pub video_statistics: i64,
-    /// Samples of its own statistics.
+    /// Statistics samples of the channel.
     pub channel_statistics: i64,
 }
 
 impl fmt::Display for ChannelContents {
-    /// `2 videos, 0 jobs, 5 samples of statistics`
+    /// Writes `2 videos, 0 jobs, 5 samples of statistics`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let samples = self.video_statistics + self.channel_statistics;
-        let jobs = self.video_processing_jobs;
-        write!(f, "{} videos, {jobs} jobs, {samples} samples of statistics", self.videos)
+        let (videos, jobs) = (counted(self.videos, "video"), counted(self.video_processing_jobs, "job"));
+        let samples = counted(self.video_statistics + self.channel_statistics, "sample");
+        write!(f, "{videos}, {jobs}, {samples} of statistics")
     }
 }
 
 impl ChannelFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> channels::BoxedQuery<'_, MultiBackend> {
         let mut query = channels::table.into_boxed();
         if let Some(is_active) = self.is_active {
@@ -151,12 +150,12 @@ impl ChannelFilter {
 }
 
 impl Channel {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ChannelId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channels", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelFilter,
@@ -179,24 +178,24 @@ impl Channel {
             .load(conn)
             .of("channels", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("channels", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channels", "")?;
         Ok(row.is_some())
     }
 
-    /// The channel with YouTube's id; `NotFound` if there is none.
+    /// Returns the channel with YouTube's id, or `NotFound` if it does not exist.
     pub fn find_by_youtube_channel_id(conn: &mut DbConnection, youtube_channel_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query()
             .filter(channels::youtube_channel_id.eq(youtube_channel_id))
@@ -204,7 +203,7 @@ impl Channel {
         .of("channels", youtube_channel_id)
     }
 
-    /// The ids of those of these channels that exist, by YouTube's id.
+    /// Returns the ids of the given channels that exist, by YouTube's id.
     pub(crate) fn ids_of_many(
         conn: &mut DbConnection,
         youtube_channel_ids: &[&str],
@@ -221,12 +220,12 @@ impl Channel {
         Ok(found)
     }
 
-    /// A channel's own settings; `NotFound` if there is no such channel.
+    /// Returns the settings of a channel, or `NotFound` if the channel does not exist.
     pub fn settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
         on_backend!(conn, |c| channels::table.find(id).select(channels::settings).first(c)).of("channels", id)
     }
 
-    /// The own settings of those of these channels that exist.
+    /// Returns the settings of the given channels that exist.
     pub(crate) fn settings_of_many(
         conn: &mut DbConnection,
         ids: &[ChannelId],
@@ -243,18 +242,18 @@ impl Channel {
         Ok(found)
     }
 
-    /// A channel's own settings, which nobody else changes before the transaction is over.
+    /// Returns the settings of a channel and locks its row until the transaction ends.
     pub(crate) fn lock_settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
         let settings = || channels::table.find(id).select(channels::settings);
         on_backend!(
             conn,
-            sqlite => |c| settings().first(c), // it has one writer
+            sqlite => |c| settings().first(c), // SQLite allows only one writer
             postgres => |c| settings().for_update().first(c),
         )
         .of("channels", id)
     }
 
-    /// What would be deleted with a channel.
+    /// Returns how many rows would be deleted with a channel.
     pub fn contents(conn: &mut DbConnection, id: ChannelId) -> Result<ChannelContents> {
         let its_videos = || videos::table.filter(videos::channel_id.eq(id)).select(videos::id);
         let its_jobs =
@@ -277,14 +276,14 @@ impl Channel {
         .of("channels", id)
     }
 
-    /// Deletes a row, if nothing would be deleted with it.
+    /// Deletes a channel that has no videos, jobs or statistics.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid`, with the counts, if something belongs to it.
+    /// `NotFound` if the channel does not exist; `Invalid`, with the counts, if rows belong to it.
     pub fn delete_empty(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
         conn.atomically(|conn| {
             let row = || channels::table.find(id).select(channels::id);
-            // While the row is locked, nobody else can add to it.
+            // While the row is locked, no other transaction can add rows that refer to it.
             let _: ChannelId = on_backend!(
                 &mut *conn,
                 sqlite => |c| row().first(c),
@@ -294,7 +293,7 @@ impl Channel {
             let contents = Self::contents(conn, id)?;
             if contents != ChannelContents::default() {
                 let reason = format!(
-                    "has {contents}: delete them first, or all at once with `viraldb channels remove --yes`"
+                    "still has {contents}; delete them first, or delete everything with `viraldb channels remove --yes`"
                 );
                 return Err(Error::invalid(format!("channel {id}"), reason));
             }
@@ -302,15 +301,15 @@ impl Channel {
         })
     }
 
-    /// Deletes a row and what belongs to it; the count is 0 if there is none.
+    /// Deletes a channel and everything that belongs to it. Returns 1, or 0 if the channel does not exist.
     pub fn delete(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channels::table.find(id)).execute(c)).of("channels", id)
     }
 }
 
 impl<'a> NewChannel<'a> {
-    /// A channel with its address on YouTube, empty documents, no credentials, and every other column left
-    /// to its default.
+    /// Creates a channel with its URL on YouTube, empty JSON documents and no credentials. Every other column gets its
+    /// default.
     pub fn new(name: impl Into<Cow<'a, str>>, youtube_channel_id: impl Into<Cow<'a, str>>) -> Self {
         let youtube_channel_id = youtube_channel_id.into();
         let empty = || Json(serde_json::json!({}));
@@ -327,12 +326,12 @@ impl<'a> NewChannel<'a> {
 }
 
 impl NewChannel<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("youtube_channel_id", Some(&self.youtube_channel_id))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Channel> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(channels::table)
@@ -342,13 +341,13 @@ impl NewChannel<'_> {
         .of("channels", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, channels::table, "channels", rows)
     }
 
-    /// Inserts the row, or gives the one with this `youtube_channel_id` the columns that are `Some`, and returns it.
+    /// Inserts the row or, if the `youtube_channel_id` exists, updates the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Channel> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -376,7 +375,7 @@ impl Document for NewChannel<'static> {
     };
     const SEALED: &'static [&'static str] = &["api_credentials_encrypted", "github_secret_key_encrypted"];
 
-    /// What is sealed is not written over in the clear.
+    /// Stores the documents, but refuses to overwrite an encrypted value with plaintext.
     fn store(
         conn: &mut DbConnection,
         documents: &[&Map<String, Value>],
@@ -389,6 +388,7 @@ impl Document for NewChannel<'static> {
     }
 }
 
+/// Fails if one of the documents would overwrite an encrypted value of this column with plaintext.
 fn refuse_clear(conn: &mut DbConnection, documents: &[&Map<String, Value>], column: &str) -> Result<()> {
     let is_clear = |document: &&Map<String, Value>| {
         document.get(column).is_some_and(|value| !crate::secrets::is_sealed(value))
@@ -410,7 +410,7 @@ fn refuse_clear(conn: &mut DbConnection, documents: &[&Map<String, Value>], colu
         .of("channels", "")?;
         if let Some(id) = sealed {
             let reason =
-                "is sealed, and would be written over in the clear; `viraldb secrets clear` takes it away";
+                "is encrypted and would be overwritten with plaintext; first run `viraldb secrets clear`";
             return Err(Error::invalid(format!("channels.{column} of {id}"), reason));
         }
     }
@@ -418,7 +418,7 @@ fn refuse_clear(conn: &mut DbConnection, documents: &[&Map<String, Value>], colu
 }
 
 impl ChannelChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ChannelId) -> Result<Channel> {
         require_indexable("youtube_channel_id", self.youtube_channel_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(channels::table.find(id))

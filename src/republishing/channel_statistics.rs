@@ -1,4 +1,4 @@
-//! Numbers of a channel at one moment.
+//! Statistics of a channel at one point in time.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, IDS, MultiBackend, Page, Upserted, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::channel_statistics;
-use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning, top};
 use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 
@@ -23,7 +23,7 @@ use crate::types::{ChannelId, ChannelStatisticsId, Timestamp};
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[non_exhaustive]
 pub struct ChannelStatistics {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: ChannelStatisticsId,
     /// Channel that was measured.
     pub channel_id: ChannelId,
@@ -33,22 +33,21 @@ pub struct ChannelStatistics {
     pub view_count: i64,
     /// Videos on the channel, as YouTube counts them.
     pub video_count: i32,
-    /// Views of the videos published by us.
+    /// Views of the videos that the pipeline published.
     pub total_views: i64,
-    /// Videos published by us.
+    /// Videos that the pipeline published.
     pub total_videos: i32,
-    /// When it was measured.
+    /// When the channel was measured.
     pub timestamp: Timestamp,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`ChannelStatistics`].
+/// A row to insert: `None` means the column's default. See [`ChannelStatistics`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = channel_statistics)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewChannelStatistics {
     #[serde(default)]
     pub id: ChannelStatisticsId,
@@ -62,11 +61,10 @@ pub struct NewChannelStatistics {
     pub created_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`ChannelStatistics`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`ChannelStatistics`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = channel_statistics)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ChannelStatisticsChanges {
     pub channel_id: Option<ChannelId>,
     pub subscriber_count: Option<i64>,
@@ -77,15 +75,15 @@ pub struct ChannelStatisticsChanges {
     pub timestamp: Option<Timestamp>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct ChannelStatisticsFilter {
     pub channel_id: Option<ChannelId>,
 }
 
 impl ChannelStatisticsFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> channel_statistics::BoxedQuery<'_, MultiBackend> {
         let mut query = channel_statistics::table.into_boxed();
         if let Some(channel_id) = self.channel_id {
@@ -96,12 +94,12 @@ impl ChannelStatisticsFilter {
 }
 
 impl ChannelStatistics {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channel_statistics", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelStatisticsFilter,
@@ -118,24 +116,24 @@ impl ChannelStatistics {
             .load(conn)
             .of("channel_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("channel_statistics", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channel_statistics", "")?;
         Ok(row.is_some())
     }
 
-    /// The newest numbers of a channel, if it was ever measured.
+    /// Returns the newest sample of a channel, or `None` if it was never measured.
     pub fn latest(conn: &mut DbConnection, channel: ChannelId) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -147,21 +145,23 @@ impl ChannelStatistics {
         .of("channel_statistics", channel)
     }
 
-    /// The newest numbers of each of these channels, in the order given, each once; without those that were
-    /// never measured. One statement, whatever their number.
+    /// Returns the newest sample of each of these channels, in one statement.
+    ///
+    /// Results are in the order of `channels`, without duplicates. A channel that was never measured is left out.
     pub fn latest_of(conn: &mut DbConnection, channels: &[ChannelId]) -> Result<Vec<Self>> {
         let select = Select::<channel_statistics::table>::latest_of(channels);
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
     }
 
-    /// The newest numbers of every channel that was ever measured, in the order of their ids; a page begins
-    /// behind a channel. One statement, which does not read the series.
+    /// Returns one page of the newest samples of all channels that were ever measured, ordered by the id of the channel.
+    ///
+    /// One statement reads only the newest samples. `page.after` is the id of a channel.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<ChannelId>) -> Result<Vec<Self>> {
         let select = Select::<channel_statistics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
     }
 
-    /// How the numbers of a channel grew from one moment to another; `None` if it was not measured by `to`.
+    /// Returns how the numbers of a channel grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -174,8 +174,9 @@ impl ChannelStatistics {
         Ok(Self::growth_of(conn, &[channel], from, to)?.pop())
     }
 
-    /// [`Self::growth`] of each of these channels, in the order given, each once; without those that were not
-    /// measured by `to`. One statement, whatever their number.
+    /// Returns the [`growth`](Self::growth) of each of these channels, in one statement.
+    ///
+    /// Results are in the order of `channels`, without duplicates. A channel that was not measured by `to` is left out.
     pub fn growth_of(
         conn: &mut DbConnection,
         channels: &[ChannelId],
@@ -186,7 +187,29 @@ impl ChannelStatistics {
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", "").map(Growth::of_pairs)
     }
 
-    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    /// Returns the growth of the `limit` channels whose subscribers grew most between two points in time, largest growth first.
+    ///
+    /// Reads two statements per thousand channels: the time grows with the number of channels, not with the length of their
+    /// series.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn top_growth(
+        conn: &mut DbConnection,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Growth<Self>>> {
+        let step = |page: &Page<ChannelId>| {
+            let newest = Self::latest_of_all(conn, page)?;
+            let keys: Vec<ChannelId> = newest.iter().map(|row| row.channel_id).collect();
+            let growth = Self::growth_of(conn, &keys, from, to)?;
+            Ok((keys, growth))
+        };
+        top(limit, step, |growth| growth.of(|row| row.subscriber_count))
+    }
+
+    /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -201,7 +224,7 @@ impl ChannelStatistics {
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", channel)
     }
 
-    /// One step of a thinning; returns how many rows it deleted.
+    /// Runs one step of a thinning and returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -213,7 +236,7 @@ impl ChannelStatistics {
         })
     }
 
-    /// The rows that the next step of a thinning is to delete.
+    /// Returns the rows that the next step of a thinning must delete.
     pub(crate) fn superfluous(
         conn: &mut DbConnection,
         thinning: &mut Thinning,
@@ -224,13 +247,13 @@ impl ChannelStatistics {
         Ok(thinning.take(found))
     }
 
-    /// How many rows the steps of a thinning have left to delete.
+    /// Returns how many rows the remaining steps of a thinning will delete.
     pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
         on_backend!(conn, |c| thinning.count::<channel_statistics::table>().get_result(c))
             .of("channel_statistics", "")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channel_statistics::table.find(id)).execute(c))
             .of("channel_statistics", id)
@@ -238,12 +261,12 @@ impl ChannelStatistics {
 }
 
 impl NewChannelStatistics {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(channel_id: ChannelId) -> Self {
         Self { channel_id, ..Self::default() }
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ChannelStatistics> {
         on_backend!(conn, |c| diesel::insert_into(channel_statistics::table)
             .values(self)
@@ -252,13 +275,13 @@ impl NewChannelStatistics {
         .of("channel_statistics", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, channel_statistics::table, "channel_statistics", rows)
     }
 
-    /// Inserts the rows that are not there yet, by `channel_id` and `timestamp`, and returns how many are new and how
-    /// many were there. Rows without a `timestamp` are measured now.
+    /// Inserts the rows that do not exist yet, matched by `channel_id` and `timestamp`. Returns how many are new and how many
+    /// existed. Rows without a `timestamp` get the current time.
     pub(crate) fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         let now = Timestamp::now();
         let mut seen = HashSet::with_capacity(rows.len());
@@ -317,7 +340,7 @@ impl Document for NewChannelStatistics {
 }
 
 impl ChannelStatisticsChanges {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<ChannelStatistics> {
         on_backend!(conn, |c| diesel::update(channel_statistics::table.find(id))
             .set(self)

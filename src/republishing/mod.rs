@@ -1,4 +1,4 @@
-//! Republishing: source videos taken through download, transformation and publication on channels.
+//! Republishing: source videos are downloaded, transformed and published on channels.
 
 mod channel;
 mod channel_statistics;

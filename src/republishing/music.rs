@@ -1,4 +1,4 @@
-//! Tracks that may replace the music of a video.
+//! Music tracks that can replace the music of a video.
 
 use std::borrow::Cow;
 
@@ -18,40 +18,39 @@ use crate::types::{Json, MusicId, Timestamp};
 #[diesel(table_name = music, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct Music {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: MusicId,
     /// Title of the track.
     pub name: String,
-    /// Who plays it.
+    /// Artist of the track.
     pub artist: Option<String>,
-    /// Spotify's id of the track.
+    /// Spotify's id of the track. Unique.
     pub spotify_track_id: Option<String>,
-    /// Spotify's address of the track.
+    /// URL of the track on Spotify.
     pub spotify_track_url: Option<String>,
     /// Path of the audio file.
     pub file_path: Option<String>,
-    /// Its size in bytes.
+    /// File size in bytes.
     pub file_size: Option<i64>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub duration: Option<i32>,
-    /// Whatever else is known about it.
+    /// Additional data.
     pub metadata: Option<Json>,
-    /// How often it was used.
+    /// How many times the track was used.
     pub usage_count: i32,
-    /// Whether it may be used.
+    /// Whether the track may be used.
     pub is_active: bool,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Music`].
+/// A row to insert: `None` means the column's default. See [`Music`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
 #[diesel(table_name = music)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewMusic<'a> {
     #[serde(default)]
     pub id: MusicId,
@@ -69,11 +68,10 @@ pub struct NewMusic<'a> {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Music`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Music`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = music)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct MusicChanges<'a> {
     pub name: Option<Cow<'a, str>>,
     pub artist: Option<Option<Cow<'a, str>>>,
@@ -87,15 +85,15 @@ pub struct MusicChanges<'a> {
     pub is_active: Option<bool>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct MusicFilter {
     pub is_active: Option<bool>,
 }
 
 impl MusicFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> music::BoxedQuery<'_, MultiBackend> {
         let mut query = music::table.into_boxed();
         if let Some(is_active) = self.is_active {
@@ -106,12 +104,12 @@ impl MusicFilter {
 }
 
 impl Music {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: MusicId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("music", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(conn: &mut DbConnection, filter: &MusicFilter, page: &Page<MusicId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -128,24 +126,24 @@ impl Music {
             .load(conn)
             .of("music", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &MusicFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("music", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &MusicFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("music", "")?;
         Ok(row.is_some())
     }
 
-    /// The tracks that may be used, the least used first.
+    /// Returns the tracks that may be used, the least used first.
     pub fn active(conn: &mut DbConnection) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -156,32 +154,32 @@ impl Music {
         .of("music", "")
     }
 
-    /// The number of videos that a track was chosen for; they do without it when it is deleted.
+    /// Returns the number of videos that refer to a track. If the track is deleted, their `music_track_id` becomes NULL.
     pub fn uses(conn: &mut DbConnection, id: MusicId) -> Result<i64> {
         on_backend!(conn, |c| videos::table.filter(videos::music_track_id.eq(id)).count().get_result(c))
             .of("music", id)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: MusicId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(music::table.find(id)).execute(c)).of("music", id)
     }
 }
 
 impl<'a> NewMusic<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 }
 
 impl NewMusic<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("spotify_track_id", self.spotify_track_id.as_ref())
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Music> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(music::table)
@@ -191,13 +189,13 @@ impl NewMusic<'_> {
         .of("music", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, music::table, "music", rows)
     }
 
-    /// Inserts the row, or gives the one with the same `spotify_track_id` the columns that are `Some`, and returns it.
+    /// Inserts the row or, if the `spotify_track_id` exists, updates the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Music> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -226,7 +224,7 @@ impl Document for NewMusic<'static> {
 }
 
 impl MusicChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: MusicId) -> Result<Music> {
         require_indexable("spotify_track_id", self.spotify_track_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(music::table.find(id))

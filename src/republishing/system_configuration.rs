@@ -1,4 +1,4 @@
-//! Settings of the whole system.
+//! System-wide settings.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,20 +15,21 @@ use crate::schema::system_configuration;
 use crate::types::sql::Int4;
 use crate::types::{ConfigValue, Timestamp};
 
-/// One row of `system_configuration`. It prints and serializes a sealed value as [`Sealed`](crate::types::Sealed) does.
+/// One row of `system_configuration`. Like [`Sealed`](crate::types::Sealed), it hides an encrypted value when it is printed or
+/// serialized.
 #[derive(Clone, PartialEq, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = system_configuration, primary_key(key), check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct SystemConfiguration {
     /// Name of the setting.
     pub key: String,
-    /// Its value.
+    /// Value of the setting.
     pub value: ConfigValue,
-    /// What it is for.
+    /// Purpose of the setting.
     pub description: Option<String>,
-    /// Whether the value is sealed; [`secrets`](crate::secrets) opens it.
+    /// Whether the value is encrypted; [`secrets`](crate::secrets) decrypts it.
     pub encrypted: bool,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
@@ -60,12 +61,11 @@ impl fmt::Debug for SystemConfiguration {
     }
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`SystemConfiguration`].
+/// A row to insert: `None` means the column's default. See [`SystemConfiguration`] for the fields.
 #[derive(Clone, Default, Serialize, Deserialize, Insertable, AsChangeset)]
 #[diesel(table_name = system_configuration, primary_key(key))]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewSystemConfiguration<'a> {
     pub key: Cow<'a, str>,
     pub value: ConfigValue,
@@ -75,18 +75,17 @@ pub struct NewSystemConfiguration<'a> {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`SystemConfiguration`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`SystemConfiguration`] for the fields.
 #[derive(Clone, Default, AsChangeset)]
 #[diesel(table_name = system_configuration)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct SystemConfigurationChanges<'a> {
     pub value: Option<ConfigValue>,
     pub description: Option<Option<Cow<'a, str>>>,
     pub encrypted: Option<bool>,
 }
 
-/// It shows no value that may be a secret.
+/// Hides a value that may be a secret.
 impl fmt::Debug for NewSystemConfiguration<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewSystemConfiguration")
@@ -100,7 +99,7 @@ impl fmt::Debug for NewSystemConfiguration<'_> {
     }
 }
 
-/// It shows no value that may be a secret: not unless `encrypted` says that it is none.
+/// Hides a value that may be a secret, unless `encrypted` is `Some(false)`.
 impl fmt::Debug for SystemConfigurationChanges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemConfigurationChanges")
@@ -111,15 +110,15 @@ impl fmt::Debug for SystemConfigurationChanges<'_> {
     }
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct SystemConfigurationFilter {
     pub encrypted: Option<bool>,
 }
 
 impl SystemConfigurationFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> system_configuration::BoxedQuery<'_, MultiBackend> {
         let mut query = system_configuration::table.into_boxed();
         if let Some(encrypted) = self.encrypted {
@@ -130,18 +129,18 @@ impl SystemConfigurationFilter {
 }
 
 impl SystemConfiguration {
-    /// The row with this key; `NotFound` if there is none.
+    /// Returns the row with this key, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("system_configuration", key)
     }
 
-    /// The rows with these keys, as far as there are any, in no order.
+    /// Returns the rows with these keys that exist, in no particular order.
     pub(crate) fn find_many(conn: &mut DbConnection, keys: &[&str]) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(system_configuration::key.eq_any(keys)).load(c))
             .of("system_configuration", "")
     }
 
-    /// Rows in the order of their keys.
+    /// Returns one page of the matching rows, ordered by key.
     pub fn list(
         conn: &mut DbConnection,
         filter: &SystemConfigurationFilter,
@@ -159,12 +158,12 @@ impl SystemConfiguration {
             .of("system_configuration", "")
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("system_configuration", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -175,7 +174,7 @@ impl SystemConfiguration {
         Ok(row.is_some())
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(system_configuration::table.find(key)).execute(c))
             .of("system_configuration", key)
@@ -183,19 +182,19 @@ impl SystemConfiguration {
 }
 
 impl<'a> NewSystemConfiguration<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(key: impl Into<Cow<'a, str>>, value: ConfigValue) -> Self {
         Self { key: key.into(), value, ..Self::default() }
     }
 }
 
 impl NewSystemConfiguration<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("key", Some(&self.key))
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(system_configuration::table)
@@ -205,13 +204,13 @@ impl NewSystemConfiguration<'_> {
         .of("system_configuration", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, system_configuration::table, "system_configuration", rows)
     }
 
-    /// Inserts the row, or gives the one with this key the columns that are `Some`, and returns it.
+    /// Inserts the row or, if the key exists, updates the columns that are `Some`, and returns it.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -238,7 +237,7 @@ impl Document for NewSystemConfiguration<'static> {
         times: &["created_at", "updated_at"],
     };
 
-    /// What is sealed is not written over in the clear.
+    /// Stores the documents, but refuses to overwrite an encrypted value with plaintext.
     fn store(
         conn: &mut DbConnection,
         documents: &[&Map<String, Value>],
@@ -260,7 +259,7 @@ impl Document for NewSystemConfiguration<'static> {
             .of("system_configuration", "")?;
             if let Some(key) = sealed {
                 let reason =
-                    "is sealed, and would be written over in the clear; `viraldb config unset` takes it away";
+                    "is encrypted and would be overwritten with plaintext; first run `viraldb config unset`";
                 return Err(Error::invalid(format!("system_configuration {key}"), reason));
             }
         }
@@ -269,7 +268,7 @@ impl Document for NewSystemConfiguration<'static> {
 }
 
 impl SystemConfigurationChanges<'_> {
-    /// Changes the row with this key and returns it; `NotFound` if there is none.
+    /// Updates the row with this key and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<SystemConfiguration> {
         on_backend!(conn, |c| diesel::update(system_configuration::table.find(key))
             .set((self, system_configuration::updated_at.eq(Timestamp::now())))

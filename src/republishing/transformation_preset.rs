@@ -1,4 +1,4 @@
-//! Named sets of parameters for transforming a video.
+//! Transformation presets: named sets of parameters for transforming a video.
 
 use std::borrow::Cow;
 
@@ -18,30 +18,29 @@ use crate::types::{Json, Timestamp, TransformationPresetId};
 #[diesel(table_name = transformation_presets, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
 pub struct TransformationPreset {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: TransformationPresetId,
-    /// Name people choose it by.
+    /// Name by which people choose the preset.
     pub name: String,
-    /// What it does.
+    /// Purpose of the preset.
     pub description: Option<String>,
     /// Parameters of the transformation.
     pub parameters: Json,
-    /// Whether it is used when none is chosen; at most one is.
+    /// Whether the preset is used when none is chosen. At most one preset is the default.
     pub is_default: bool,
-    /// Whether it may be chosen.
+    /// Whether the preset may be chosen.
     pub is_active: bool,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`TransformationPreset`].
+/// A row to insert: `None` means the column's default. See [`TransformationPreset`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = transformation_presets)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewTransformationPreset<'a> {
     #[serde(default)]
     pub id: TransformationPresetId,
@@ -54,11 +53,10 @@ pub struct NewTransformationPreset<'a> {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`TransformationPreset`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`TransformationPreset`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = transformation_presets)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TransformationPresetChanges<'a> {
     pub name: Option<Cow<'a, str>>,
     pub description: Option<Option<Cow<'a, str>>>,
@@ -67,24 +65,24 @@ pub struct TransformationPresetChanges<'a> {
     pub is_active: Option<bool>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct TransformationPresetFilter {
     pub is_active: Option<bool>,
 }
 
-/// How many rows refer to a preset; they do without it when it is deleted.
+/// The number of rows that refer to a preset. If the preset is deleted, their reference becomes NULL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct TransformationPresetUses {
-    /// Channels whose videos it is used for.
+    /// Channels that use the preset for their videos.
     pub channels: i64,
-    /// Videos it was chosen for.
+    /// Videos that use the preset.
     pub videos: i64,
 }
 
 impl TransformationPresetFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> transformation_presets::BoxedQuery<'_, MultiBackend> {
         let mut query = transformation_presets::table.into_boxed();
         if let Some(is_active) = self.is_active {
@@ -95,12 +93,12 @@ impl TransformationPresetFilter {
 }
 
 impl TransformationPreset {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("transformation_presets", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(
         conn: &mut DbConnection,
         filter: &TransformationPresetFilter,
@@ -117,17 +115,17 @@ impl TransformationPreset {
             .load(conn)
             .of("transformation_presets", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("transformation_presets", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -138,7 +136,7 @@ impl TransformationPreset {
         Ok(row.is_some())
     }
 
-    /// The presets that may be chosen, by name.
+    /// Returns the presets that may be chosen, ordered by name.
     pub fn active(conn: &mut DbConnection) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -149,7 +147,7 @@ impl TransformationPreset {
         .of("transformation_presets", "")
     }
 
-    /// The preset that is used when none is chosen, if there is one.
+    /// Returns the preset that is used when none is chosen, or `None` if no preset is the default.
     pub fn default_preset(conn: &mut DbConnection) -> Result<Option<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(transformation_presets::is_default.eq(true))
@@ -158,7 +156,7 @@ impl TransformationPreset {
         .of("transformation_presets", "default")
     }
 
-    /// What refers to a preset.
+    /// Returns how many rows refer to a preset.
     pub fn uses(conn: &mut DbConnection, id: TransformationPresetId) -> Result<TransformationPresetUses> {
         on_backend!(conn, |c| diesel::select((
             channels::table
@@ -176,8 +174,10 @@ impl TransformationPreset {
         .of("transformation_presets", id)
     }
 
-    /// Makes a preset the one that is used when none is chosen, in place of the one that was, and returns
-    /// it; `NotFound`, and nothing is changed, if there is none.
+    /// Makes a preset the default, replacing the previous default, and returns it.
+    ///
+    /// # Errors
+    /// `NotFound` if the preset does not exist. Then nothing is changed.
     pub fn set_default(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
         use transformation_presets::{is_default, updated_at};
         conn.atomically(|conn| {
@@ -196,7 +196,7 @@ impl TransformationPreset {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: TransformationPresetId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(transformation_presets::table.find(id)).execute(c))
             .of("transformation_presets", id)
@@ -204,14 +204,14 @@ impl TransformationPreset {
 }
 
 impl<'a> NewTransformationPreset<'a> {
-    /// A preset without parameters, and every other column left to its default.
+    /// Creates a preset without parameters. Every other column gets its default.
     pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
         Self { name: name.into(), parameters: Json(serde_json::json!({})), ..Self::default() }
     }
 }
 
 impl NewTransformationPreset<'_> {
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<TransformationPreset> {
         on_backend!(conn, |c| diesel::insert_into(transformation_presets::table)
             .values(self)
@@ -220,7 +220,7 @@ impl NewTransformationPreset<'_> {
         .of("transformation_presets", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, transformation_presets::table, "transformation_presets", rows)
     }
@@ -238,7 +238,7 @@ impl Document for NewTransformationPreset<'static> {
 }
 
 impl TransformationPresetChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(
         &self,
         conn: &mut DbConnection,

@@ -1,4 +1,4 @@
-//! Source videos on their way through download, transformation and publication.
+//! Source videos and the progress of their download, transformation and publication.
 
 mod lifecycle;
 
@@ -28,84 +28,83 @@ pub use lifecycle::VideoMove;
 #[diesel(belongs_to(Music, foreign_key = music_track_id))]
 #[non_exhaustive]
 pub struct Video {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: VideoId,
-    /// Channel it is made for.
+    /// Channel that the video is made for.
     pub channel_id: ChannelId,
-    /// Address of the source.
+    /// URL of the source.
     pub source_url: String,
     /// Title of the source.
     pub source_title: String,
-    /// Who made the source.
+    /// Creator of the source.
     pub source_creator: Option<String>,
     /// Platform of the source, such as tiktok.
     pub source_platform: String,
     /// When the source was found.
     pub scraped_at: Timestamp,
-    /// How far the download is.
+    /// Status of the download.
     pub download_status: DownloadStatus,
-    /// Where the downloaded file lies.
+    /// URL of the downloaded file.
     pub download_url: Option<String>,
-    /// Its size in bytes.
+    /// File size in bytes.
     pub download_size: Option<i64>,
-    /// Its length in seconds.
+    /// Duration in seconds.
     pub download_duration: Option<i32>,
-    /// Its resolution, such as 1080p.
+    /// Resolution, such as 1080p.
     pub download_resolution: Option<String>,
-    /// How far the transformation is.
+    /// Status of the transformation.
     pub transformation_status: TransformationStatus,
-    /// Preset it is transformed with.
+    /// Preset for the transformation.
     pub transformation_preset_id: Option<TransformationPresetId>,
-    /// Parameters it is transformed with.
+    /// Parameters of the transformation.
     pub transformation_params: Option<Json>,
-    /// Where the transformed file lies.
+    /// URL of the transformed file.
     pub transformed_url: Option<String>,
-    /// Its size in bytes.
+    /// File size in bytes.
     pub transformed_size: Option<i64>,
     /// When the transformation began.
     pub processing_started_at: Option<Timestamp>,
     /// When the transformation ended.
     pub processing_completed_at: Option<Timestamp>,
-    /// How long it took, in seconds.
+    /// Duration of the transformation in seconds.
     pub processing_duration: Option<i32>,
-    /// How far the publication is.
+    /// Status of the publication.
     pub publication_status: PublicationStatus,
-    /// When it is to be published.
+    /// When the video is scheduled to be published.
     pub scheduled_publication_at: Option<Timestamp>,
-    /// When it was published.
+    /// When the video was published.
     pub published_at: Option<Timestamp>,
-    /// YouTube's id after publication.
+    /// YouTube's id of the published video.
     pub youtube_video_id: Option<String>,
-    /// YouTube's address after publication.
+    /// URL of the published video on YouTube.
     pub youtube_video_url: Option<String>,
-    /// Title it is published under.
+    /// Title for publication.
     pub final_title: Option<String>,
-    /// Description it is published with.
+    /// Description for publication.
     pub final_description: Option<String>,
-    /// Tags it is published with.
+    /// Tags for publication.
     pub final_tags: Option<Json>,
-    /// Whether its music was replaced.
+    /// Whether the music was replaced.
     pub music_replaced: bool,
-    /// Track that replaced its music.
+    /// Track that replaced the music.
     pub music_track_id: Option<MusicId>,
-    /// Whatever else is known about it.
+    /// Additional data.
     pub metadata: Json,
-    /// One entry for each status change: {at, field, from, to}.
+    /// One entry for each status change: `{at, field, from, to}`.
     pub processing_history: Json,
-    /// The furthest stage it has reached, or failed; the database computes it.
+    /// The furthest stage that the video has reached, or failed. The database computes this column.
     pub status: VideoStatus,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`Video`].
+/// A row to insert: `None` means the column's default. See [`Video`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = videos)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewVideo<'a> {
     #[serde(default)]
     pub id: VideoId,
@@ -144,11 +143,10 @@ pub struct NewVideo<'a> {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`Video`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`Video`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = videos)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoChanges<'a> {
     pub channel_id: Option<ChannelId>,
     pub source_url: Option<Cow<'a, str>>,
@@ -183,9 +181,9 @@ pub struct VideoChanges<'a> {
     pub processing_history: Option<Json>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoFilter {
     pub channel_id: Option<ChannelId>,
     pub download_status: Option<DownloadStatus>,
@@ -195,7 +193,7 @@ pub struct VideoFilter {
 }
 
 impl VideoFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> videos::BoxedQuery<'_, MultiBackend> {
         let mut query = videos::table.into_boxed();
         if let Some(channel_id) = self.channel_id {
@@ -218,12 +216,12 @@ impl VideoFilter {
 }
 
 impl Video {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("videos", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(conn: &mut DbConnection, filter: &VideoFilter, page: &Page<VideoId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -242,24 +240,26 @@ impl Video {
             .load(conn)
             .of("videos", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &VideoFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("videos", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &VideoFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("videos", "")?;
         Ok(row.is_some())
     }
 
-    /// The videos of each of these channels, newest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of videos for each of these channels, newest first. The lists are in the order of `channels`.
+    ///
+    /// One query loads the videos of up to 30,000 channels.
     pub fn of_channels(conn: &mut DbConnection, channels: &[Channel]) -> Result<Vec<Vec<Self>>> {
         children(channels, |channels| {
             on_backend!(&mut *conn, |c| Self::belonging_to(channels)
@@ -270,14 +270,14 @@ impl Video {
         })
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: VideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(videos::table.find(id)).execute(c)).of("videos", id)
     }
 }
 
 impl<'a> NewVideo<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(
         channel_id: ChannelId,
         source_url: impl Into<Cow<'a, str>>,
@@ -295,12 +295,12 @@ impl<'a> NewVideo<'a> {
 }
 
 impl NewVideo<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     fn require_indexable(&self) -> Result<()> {
         require_indexable("youtube_video_id", self.youtube_video_id.as_ref())
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Video> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(videos::table)
@@ -310,7 +310,7 @@ impl NewVideo<'_> {
         .of("videos", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, videos::table, "videos", rows)
@@ -337,7 +337,7 @@ impl Document for NewVideo<'static> {
 }
 
 impl VideoChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: VideoId) -> Result<Video> {
         require_indexable("youtube_video_id", self.youtube_video_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(videos::table.find(id))
@@ -349,7 +349,7 @@ impl VideoChanges<'_> {
 }
 
 portable! {
-    /// How far the download is.
+    /// Status of a download.
     pub enum DownloadStatus {
         Pending = "pending",
         Downloading = "downloading",
@@ -359,7 +359,7 @@ portable! {
 }
 
 portable! {
-    /// How far the transformation is.
+    /// Status of a transformation.
     pub enum TransformationStatus {
         Pending = "pending",
         Processing = "processing",
@@ -369,7 +369,7 @@ portable! {
 }
 
 portable! {
-    /// How far the publication is.
+    /// Status of a publication.
     pub enum PublicationStatus {
         Pending = "pending",
         Scheduled = "scheduled",
@@ -380,7 +380,7 @@ portable! {
 }
 
 portable! {
-    /// The furthest stage it has reached, or failed; the database computes it.
+    /// The furthest stage that a video has reached, or failed. The database computes it.
     pub enum VideoStatus {
         Failed = "failed",
         Published = "published",

@@ -1,4 +1,4 @@
-//! The work queue: one row for each step a worker takes on a video.
+//! The work queue: one row for each step that a worker performs on a video.
 
 use std::borrow::Cow;
 
@@ -23,58 +23,57 @@ use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcess
 #[diesel(belongs_to(Channel, foreign_key = channel_id))]
 #[non_exhaustive]
 pub struct VideoProcessingJob {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: VideoProcessingJobId,
-    /// Video to work on.
+    /// Video to process.
     pub video_id: VideoId,
-    /// Channel the video is made for.
+    /// Channel that the video is made for.
     pub channel_id: ChannelId,
-    /// What is to be done.
+    /// Type of the work.
     pub job_type: JobType,
-    /// How far the job is.
+    /// Status of the job.
     pub status: JobStatus,
-    /// Higher goes first.
+    /// Priority; higher is claimed first.
     pub priority: i32,
-    /// How often it was taken.
+    /// How many times the job was claimed.
     pub attempts: i32,
-    /// How often it may be taken before it has failed.
+    /// Maximum number of claims before the job fails.
     pub max_attempts: i32,
-    /// Why it last failed.
+    /// Why the job last failed.
     pub error_message: Option<String>,
-    /// More about that failure.
+    /// Details of the last failure.
     pub error_details: Option<Json>,
-    /// When it was put in the queue.
+    /// When the job was queued.
     pub queued_at: Timestamp,
-    /// When it was last taken.
+    /// When the job was last claimed.
     pub started_at: Option<Timestamp>,
-    /// When it was finished.
+    /// When the job was finished.
     pub completed_at: Option<Timestamp>,
-    /// How long it took, in seconds.
+    /// How long the work took, in seconds.
     pub duration: Option<i32>,
-    /// GitHub workflow run that works on it.
+    /// GitHub workflow run that works on the job.
     pub github_workflow_run_id: Option<String>,
-    /// Not to be taken before.
+    /// The job must not be claimed before this time.
     pub run_at: Timestamp,
-    /// Token of the present claim.
+    /// Lease token of the current claim.
     pub lease_token: Option<LeaseToken>,
-    /// Worker that holds the claim.
+    /// Worker that holds the lease.
     pub leased_by: Option<String>,
-    /// When the claim lapses unless renewed.
+    /// When the lease expires unless it is renewed.
     pub lease_expires_at: Option<Timestamp>,
-    /// At most one unfinished job has this key.
+    /// At most one unfinished job can have this key.
     pub unique_key: Option<String>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`VideoProcessingJob`].
+/// A row to insert: `None` means the column's default. See [`VideoProcessingJob`] for the fields.
 #[derive(Debug, Clone, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = video_processing_jobs)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewVideoProcessingJob<'a> {
     #[serde(default)]
     pub id: VideoProcessingJobId,
@@ -101,11 +100,10 @@ pub struct NewVideoProcessingJob<'a> {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`VideoProcessingJob`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`VideoProcessingJob`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = video_processing_jobs)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoProcessingJobChanges<'a> {
     pub video_id: Option<VideoId>,
     pub channel_id: Option<ChannelId>,
@@ -128,9 +126,9 @@ pub struct VideoProcessingJobChanges<'a> {
     pub unique_key: Option<Option<Cow<'a, str>>>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoProcessingJobFilter {
     pub video_id: Option<VideoId>,
     pub channel_id: Option<ChannelId>,
@@ -139,7 +137,7 @@ pub struct VideoProcessingJobFilter {
 }
 
 impl VideoProcessingJobFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> video_processing_jobs::BoxedQuery<'_, MultiBackend> {
         let mut query = video_processing_jobs::table.into_boxed();
         if let Some(video_id) = self.video_id {
@@ -159,12 +157,12 @@ impl VideoProcessingJobFilter {
 }
 
 impl VideoProcessingJob {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_processing_jobs", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoProcessingJobFilter,
@@ -181,17 +179,17 @@ impl VideoProcessingJob {
             .load(conn)
             .of("video_processing_jobs", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("video_processing_jobs", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -202,7 +200,9 @@ impl VideoProcessingJob {
         Ok(row.is_some())
     }
 
-    /// The jobs of each of these videos, newest first: the first list is that of the first one. One query loads those of 30,000.
+    /// Returns a list of jobs for each of these videos, newest first. The lists are in the order of `videos`.
+    ///
+    /// One query loads the jobs of up to 30,000 videos.
     pub fn of_videos(conn: &mut DbConnection, videos: &[Video]) -> Result<Vec<Vec<Self>>> {
         children(videos, |videos| {
             on_backend!(&mut *conn, |c| Self::belonging_to(videos)
@@ -213,7 +213,7 @@ impl VideoProcessingJob {
         })
     }
 
-    /// The waiting jobs of a type in the order they are to be done: by priority, then by age.
+    /// Returns the queued jobs of a type: highest priority first, then oldest first.
     pub fn queued(conn: &mut DbConnection, job_type: JobType, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -230,7 +230,7 @@ impl VideoProcessingJob {
         .of("video_processing_jobs", job_type)
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(video_processing_jobs::table.find(id)).execute(c))
             .of("video_processing_jobs", id)
@@ -238,7 +238,7 @@ impl VideoProcessingJob {
 }
 
 impl<'a> NewVideoProcessingJob<'a> {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(video_id: VideoId, channel_id: ChannelId, job_type: JobType) -> Self {
         Self {
             id: VideoProcessingJobId::default(),
@@ -268,12 +268,12 @@ impl<'a> NewVideoProcessingJob<'a> {
 }
 
 impl NewVideoProcessingJob<'_> {
-    /// Refuses a text that is too long for an index.
+    /// Rejects text that is too long for an indexed column.
     pub(crate) fn require_indexable(&self) -> Result<()> {
         require_indexable("unique_key", self.unique_key.as_ref())
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoProcessingJob> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(video_processing_jobs::table)
@@ -283,7 +283,7 @@ impl NewVideoProcessingJob<'_> {
         .of("video_processing_jobs", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, video_processing_jobs::table, "video_processing_jobs", rows)
@@ -310,7 +310,7 @@ impl Document for NewVideoProcessingJob<'static> {
 }
 
 impl VideoProcessingJobChanges<'_> {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
         require_indexable("unique_key", self.unique_key.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(video_processing_jobs::table.find(id))
@@ -322,7 +322,7 @@ impl VideoProcessingJobChanges<'_> {
 }
 
 portable! {
-    /// What is to be done.
+    /// Type of the work of a job.
     pub enum JobType {
         Scrape = "scrape",
         Download = "download",
@@ -333,7 +333,7 @@ portable! {
 }
 
 portable! {
-    /// How far the job is.
+    /// Status of a job in the work queue.
     pub enum JobStatus {
         Queued = "queued",
         Processing = "processing",

@@ -1,4 +1,4 @@
-//! Numbers of a published video at one moment.
+//! Statistics of a published video at one point in time.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, MultiBackend, Page, insert_many, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::video_statistics;
-use crate::series::{Every, Growth, Sample, Select, Series, Thinning};
+use crate::series::{Every, Growth, Sample, Select, Series, Thinning, top};
 use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 
@@ -21,7 +21,7 @@ use crate::types::{Timestamp, VideoId, VideoStatisticsId};
 #[diesel(belongs_to(Video, foreign_key = video_id))]
 #[non_exhaustive]
 pub struct VideoStatistics {
-    /// Identifier, a UUID of version 7 when we make it.
+    /// Primary key. viraldb generates version 7 UUIDs.
     pub id: VideoStatisticsId,
     /// Video that was measured.
     pub video_id: VideoId,
@@ -31,18 +31,17 @@ pub struct VideoStatistics {
     pub like_count: i64,
     /// Comments.
     pub comment_count: i64,
-    /// When it was measured.
+    /// When the video was measured.
     pub timestamp: Timestamp,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Timestamp,
 }
 
-/// What is known of a new row; `None` leaves a column to its default. The fields are those of
-/// [`VideoStatistics`].
+/// A row to insert: `None` means the column's default. See [`VideoStatistics`] for the fields.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Insertable)]
 #[diesel(table_name = video_statistics)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct NewVideoStatistics {
     #[serde(default)]
     pub id: VideoStatisticsId,
@@ -54,11 +53,10 @@ pub struct NewVideoStatistics {
     pub created_at: Option<Timestamp>,
 }
 
-/// What is to change in a row: `None` leaves a column alone, `Some(None)` writes NULL. The fields are
-/// those of [`VideoStatistics`].
+/// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`VideoStatistics`] for the fields.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = video_statistics)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoStatisticsChanges {
     pub video_id: Option<VideoId>,
     pub view_count: Option<i64>,
@@ -67,15 +65,15 @@ pub struct VideoStatisticsChanges {
     pub timestamp: Option<Timestamp>,
 }
 
-/// Which rows to list; `None` asks nothing of a column.
+/// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as the row's
+#[allow(missing_docs)] // documented on the row
 pub struct VideoStatisticsFilter {
     pub video_id: Option<VideoId>,
 }
 
 impl VideoStatisticsFilter {
-    /// The rows that it asks for.
+    /// Returns the query for the matching rows.
     fn rows(&self) -> video_statistics::BoxedQuery<'_, MultiBackend> {
         let mut query = video_statistics::table.into_boxed();
         if let Some(video_id) = self.video_id {
@@ -86,12 +84,12 @@ impl VideoStatisticsFilter {
 }
 
 impl VideoStatistics {
-    /// The row with this id; `NotFound` if there is none.
+    /// Returns the row with this id, or `NotFound` if it does not exist.
     pub fn find(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_statistics", id)
     }
 
-    /// Rows, newest first; `NotFound` if the row that `page` begins behind is gone.
+    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoStatisticsFilter,
@@ -108,24 +106,24 @@ impl VideoStatistics {
             .load(conn)
             .of("video_statistics", "")?;
         if let (true, Some(after)) = (rows.is_empty(), page.after) {
-            Self::find(conn, after)?; // a page behind a row that is gone would pass for the last one
+            Self::find(conn, after)?; // if the row was deleted, an empty page would look like the end of the list
         }
         Ok(rows)
     }
 
-    /// How many rows there are.
+    /// Returns the number of matching rows.
     pub fn count(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("video_statistics", "")
     }
 
-    /// Returns true if there is such a row.
+    /// Returns true if at least one row matches.
     pub fn exists(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("video_statistics", "")?;
         Ok(row.is_some())
     }
 
-    /// The newest numbers of a video, if it was ever measured.
+    /// Returns the newest sample of a video, or `None` if it was never measured.
     pub fn latest(conn: &mut DbConnection, video: VideoId) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -137,21 +135,23 @@ impl VideoStatistics {
         .of("video_statistics", video)
     }
 
-    /// The newest numbers of each of these videos, in the order given, each once; without those that were
-    /// never measured. One statement, whatever their number.
+    /// Returns the newest sample of each of these videos, in one statement.
+    ///
+    /// Results are in the order of `videos`, without duplicates. A video that was never measured is left out.
     pub fn latest_of(conn: &mut DbConnection, videos: &[VideoId]) -> Result<Vec<Self>> {
         let select = Select::<video_statistics::table>::latest_of(videos);
         on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
     }
 
-    /// The newest numbers of every video that was ever measured, in the order of their ids; a page begins
-    /// behind a video. One statement, which does not read the series.
+    /// Returns one page of the newest samples of all videos that were ever measured, ordered by the id of the video.
+    ///
+    /// One statement reads only the newest samples. `page.after` is the id of a video.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<VideoId>) -> Result<Vec<Self>> {
         let select = Select::<video_statistics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
     }
 
-    /// How the numbers of a video grew from one moment to another; `None` if it was not measured by `to`.
+    /// Returns how the numbers of a video grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -164,8 +164,9 @@ impl VideoStatistics {
         Ok(Self::growth_of(conn, &[video], from, to)?.pop())
     }
 
-    /// [`Self::growth`] of each of these videos, in the order given, each once; without those that were not
-    /// measured by `to`. One statement, whatever their number.
+    /// Returns the [`growth`](Self::growth) of each of these videos, in one statement.
+    ///
+    /// Results are in the order of `videos`, without duplicates. A video that was not measured by `to` is left out.
     pub fn growth_of(
         conn: &mut DbConnection,
         videos: &[VideoId],
@@ -176,7 +177,29 @@ impl VideoStatistics {
         on_backend!(conn, |c| select.load(c)).of("video_statistics", "").map(Growth::of_pairs)
     }
 
-    /// The last numbers of each hour, day or week from `from` until before `to`, oldest first.
+    /// Returns the growth of the `limit` videos whose views grew most between two points in time, the largest growth first.
+    ///
+    /// Reads two statements per thousand videos: the time grows with the number of videos, not with the length of their
+    /// series.
+    ///
+    /// # Errors
+    /// `Invalid` if `to` is before `from`.
+    pub fn top_growth(
+        conn: &mut DbConnection,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Growth<Self>>> {
+        let step = |page: &Page<VideoId>| {
+            let newest = Self::latest_of_all(conn, page)?;
+            let keys: Vec<VideoId> = newest.iter().map(|row| row.video_id).collect();
+            let growth = Self::growth_of(conn, &keys, from, to)?;
+            Ok((keys, growth))
+        };
+        top(limit, step, |growth| growth.of(|row| row.view_count))
+    }
+
+    /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
     /// `Invalid` if `to` is before `from`.
@@ -191,7 +214,7 @@ impl VideoStatistics {
         on_backend!(conn, |c| select.load(c)).of("video_statistics", video)
     }
 
-    /// One step of a thinning; returns how many rows it deleted.
+    /// Runs one step of a thinning and returns how many rows it deleted.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -203,7 +226,7 @@ impl VideoStatistics {
         })
     }
 
-    /// The rows that the next step of a thinning is to delete.
+    /// Returns the rows that the next step of a thinning must delete.
     pub(crate) fn superfluous(
         conn: &mut DbConnection,
         thinning: &mut Thinning,
@@ -214,13 +237,13 @@ impl VideoStatistics {
         Ok(thinning.take(found))
     }
 
-    /// How many rows the steps of a thinning have left to delete.
+    /// Returns how many rows the remaining steps of a thinning will delete.
     pub(crate) fn count_superfluous(conn: &mut DbConnection, thinning: &Thinning) -> Result<i64> {
         on_backend!(conn, |c| thinning.count::<video_statistics::table>().get_result(c))
             .of("video_statistics", "")
     }
 
-    /// Deletes a row; the count is 0 if there is none.
+    /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
     pub fn delete(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(video_statistics::table.find(id)).execute(c))
             .of("video_statistics", id)
@@ -228,12 +251,12 @@ impl VideoStatistics {
 }
 
 impl NewVideoStatistics {
-    /// A row with what it must have, and every other column left to its default.
+    /// Creates a row from its required columns; every other column gets its default.
     pub fn new(video_id: VideoId) -> Self {
         Self { video_id, ..Self::default() }
     }
 
-    /// Inserts the row and returns it with its defaults.
+    /// Inserts the row and returns it with its defaults filled in.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoStatistics> {
         on_backend!(conn, |c| diesel::insert_into(video_statistics::table)
             .values(self)
@@ -242,7 +265,7 @@ impl NewVideoStatistics {
         .of("video_statistics", "")
     }
 
-    /// Inserts all rows, or none if one of them does not fit, and returns their count.
+    /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, video_statistics::table, "video_statistics", rows)
     }
@@ -274,7 +297,7 @@ impl Document for NewVideoStatistics {
 }
 
 impl VideoStatisticsChanges {
-    /// Changes the row with this id and returns it; `NotFound` if there is none.
+    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
     pub fn update(&self, conn: &mut DbConnection, id: VideoStatisticsId) -> Result<VideoStatistics> {
         on_backend!(conn, |c| diesel::update(video_statistics::table.find(id))
             .set(self)

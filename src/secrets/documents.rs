@@ -1,4 +1,4 @@
-//! Plain text in rows that come in as documents, encrypted before it is stored.
+//! Encryption of plaintext in incoming rows (JSON documents) before they are stored.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result, ResultExt};
 use crate::schema::{channels, system_configuration as settings};
 use crate::types::{ChannelId, ConfigValue, Sealed};
 
-/// A row under its column names.
+/// A row as a JSON object, by column name.
 type Document = Map<String, Json>;
 
 /// Returns true if a table has columns for encrypted values.
@@ -20,30 +20,30 @@ pub fn has_sealed_columns(table: &str) -> bool {
     Column::ALL.iter().any(|column| column.table() == table)
 }
 
-/// What is done with plain text when there is no key to encrypt it.
+/// How to handle plaintext if there is no key to encrypt it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WithoutKey {
-    /// The row is rejected.
+    /// Reject the row.
     Reject,
-    /// The credentials of a channel are left out; an encrypted setting, which is nothing without its value, is rejected.
+    /// Omit the credentials of a channel. Reject an encrypted setting, which is useless without its value.
     LeaveOut,
 }
 
-/// What became of the plain text of a row.
+/// Counts of the plaintext values of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Values that are encrypted now.
+    /// Values that were encrypted.
     pub sealed: u64,
-    /// Values that were left out because there is no key.
+    /// Values that were omitted because there is no key.
     pub withheld: u64,
 }
 
-/// Encrypts the plain text of rows in one transaction.
+/// Encrypts the plaintext of rows in one transaction.
 #[derive(Debug)]
 pub(crate) struct Sealing<'a> {
     keyring: &'a Keyring,
     without_key: WithoutKey,
-    /// Whether this transaction has sealed with the key before.
+    /// Whether this transaction has already encrypted a value with the key.
     is_in_use: bool,
 }
 
@@ -52,8 +52,9 @@ impl<'a> Sealing<'a> {
         Self { keyring, without_key, is_in_use: false }
     }
 
-    /// Encrypts what a row has in the clear where encrypted values belong. Returns why the row cannot be stored, if it
-    /// cannot. A channel needs its id, because that is a part of what is encrypted.
+    /// Encrypts the plaintext in the encrypted columns of a row. The inner error says why the row cannot be stored.
+    ///
+    /// The row of a channel needs its id, because the id is part of the associated data.
     pub(crate) fn seal(
         &mut self,
         conn: &mut DbConnection,
@@ -63,7 +64,7 @@ impl<'a> Sealing<'a> {
         self.seal_unless_stored(conn, table, row, &HashMap::new())
     }
 
-    /// [`seal`](Self::seal), but a value that is `stored` already keeps the text that is stored.
+    /// Works like [`seal`](Self::seal), but keeps the stored text of a value if `stored` already has the same secret.
     fn seal_unless_stored(
         &mut self,
         conn: &mut DbConnection,
@@ -80,19 +81,19 @@ impl<'a> Sealing<'a> {
             if self.keyring.first().is_none() {
                 if self.without_key == WithoutKey::Reject || column == Column::Setting {
                     return Ok(Err(format!(
-                        "{name}: is not encrypted; give a key in VIRALDB_KEY and it is sealed"
+                        "{name}: is not encrypted; set VIRALDB_KEY so that viraldb can encrypt it"
                     )));
                 }
                 match column {
                     Column::ChannelCredentials => row.insert(name.to_owned(), "".into()),
-                    _ => row.remove(name), // NULL is none
+                    _ => row.remove(name), // NULL means that there is no secret
                 };
                 counts.withheld += 1;
                 continue;
             }
             let Some(place) = place(column, row) else {
                 return Ok(Err(format!(
-                    "{name}: is not encrypted, and cannot be: the row does not say which it is"
+                    "{name}: is not encrypted, and cannot be encrypted because the row has no valid id or key"
                 )));
             };
             let secret = Secret::from(cell(row.get(name)));
@@ -107,7 +108,7 @@ impl<'a> Sealing<'a> {
             match text {
                 Ok(text) => row.insert(name.to_owned(), text.into()),
                 Err(error @ Error::SecretKeyMissing { .. }) if self.without_key == WithoutKey::LeaveOut => {
-                    return Err(error); // of all rows
+                    return Err(error); // applies to all rows
                 }
                 Err(error @ (Error::SecretKeyMissing { .. } | Error::Invalid { .. })) => {
                     return Ok(Err(error.to_string()));
@@ -120,11 +121,11 @@ impl<'a> Sealing<'a> {
     }
 }
 
-/// Encrypts what rows of a table have in the clear where encrypted values belong. Returns the place of each row that
-/// cannot be stored, and why.
+/// Encrypts the plaintext in the encrypted columns of rows of one table.
 ///
-/// A channel without an id gets the id of the channel with its `youtube_channel_id`, or a new one. The same rows give the
-/// same texts when they come again.
+/// Returns the index of each row that cannot be stored, and the reason. A channel without an id gets the id of the stored
+/// channel with the same `youtube_channel_id`, or a new id. A secret that is already stored keeps its stored text, so that
+/// storing the same rows again changes nothing.
 pub(crate) fn seal_documents(
     conn: &mut DbConnection,
     keyring: &Keyring,
@@ -159,7 +160,8 @@ pub(crate) fn seal_documents(
     Ok(refused)
 }
 
-/// The ids of the channels that some rows name, by `youtube_channel_id`; what they have stored is added to `stored`.
+/// Returns the ids of the channels in some rows, by `youtube_channel_id`, and adds the stored texts of these channels to
+/// `stored`.
 fn channels_there(
     conn: &mut DbConnection,
     rows: &[&Document],
@@ -195,7 +197,7 @@ fn channels_there(
     Ok(ids)
 }
 
-/// Gives the rows of a channel that has plain text an id where they have none, all of them the same.
+/// Adds an id to rows without one if their channel has plaintext. All rows of a channel get the same id.
 fn name_channels(rows: &mut [&mut Document], plain: &[usize], mut ids: HashMap<String, ChannelId>) {
     let youtube_id = |row: &Document| row.get("youtube_channel_id").and_then(Json::as_str).map(str::to_owned);
     for row in rows.iter() {
@@ -216,7 +218,7 @@ fn name_channels(rows: &mut [&mut Document], plain: &[usize], mut ids: HashMap<S
     }
 }
 
-/// Adds what the settings of some rows have stored.
+/// Adds the stored texts of the settings in some rows to `stored`.
 fn settings_there(
     conn: &mut DbConnection,
     rows: &[&Document],
@@ -236,7 +238,7 @@ fn settings_there(
     Ok(())
 }
 
-/// Whether a row has text in the clear in this column, where only encrypted text belongs.
+/// Returns true if a row has plaintext in this encrypted column.
 fn is_plain(column: Column, table: &str, row: &Document) -> bool {
     let is_text = match row.get(column.name()) {
         None | Some(Json::Null) => false,
@@ -246,7 +248,7 @@ fn is_plain(column: Column, table: &str, row: &Document) -> bool {
     column.table() == table && is_text && is_meant
 }
 
-/// The place of a column's value in a row; nothing if the row does not say which row it is.
+/// Returns the place of a column's value in a row, or `None` if the row has no valid key.
 fn place(column: Column, row: &Document) -> Option<Place> {
     let key = if column == Column::Setting { "key" } else { "id" };
     column.of_row(row.get(key)?.as_str()?.to_owned()).ok()

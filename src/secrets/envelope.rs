@@ -1,4 +1,4 @@
-//! The text of a sealed value.
+//! Encryption and decryption of a value, and the format of the encrypted text.
 
 use std::fmt;
 
@@ -14,24 +14,25 @@ use super::{Key, KeyId, Keyring, Place, Secret};
 use crate::types::{NotSealed, PREFIX, VERSION, sealed_parts};
 use crate::{Error, Result};
 
-/// What every sealed text begins with.
+/// Length in bytes of the nonce, which comes first in the decoded text.
 const NONCE: usize = 24;
+/// Length in bytes of the authentication tag, which comes last.
 const TAG: usize = 16;
 
-/// Longest secret, in bytes. Credentials and keys are a few thousand.
+/// Maximum length of a secret in bytes. Credentials and keys have a few thousand.
 const MOST: usize = 1 << 20;
 
-/// What the texts begin with that are sealed under a key.
+/// Returns the prefix of all values that are encrypted with a key.
 pub(super) fn prefix(key: KeyId) -> String {
     format!("{PREFIX}{VERSION}:{key}:")
 }
 
-/// The id of the key that a text says it is sealed under; nothing for what is not text of ours.
+/// Returns the key id in an encrypted text, or `None` if viraldb did not encrypt the text.
 pub(crate) fn key_id(text: &str) -> Option<KeyId> {
     sealed_parts(text).ok().map(|(id, _)| id)
 }
 
-/// Why a text does not open.
+/// Why a value cannot be decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     KeyMissing(KeyId),
@@ -42,9 +43,11 @@ pub(super) enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KeyMissing(id) => write!(f, "is sealed under key {id}, which was not given"),
-            Self::Damaged => f.write_str("does not open: it was damaged, or copied from another place"),
-            Self::NotSealed(why) => write!(f, "is not sealed: {why}"),
+            Self::KeyMissing(id) => write!(f, "is encrypted with key {id}, which was not given"),
+            Self::Damaged => {
+                f.write_str("cannot be decrypted: it is damaged or was copied from another row or column")
+            }
+            Self::NotSealed(why) => write!(f, "is not encrypted: {why}"),
         }
     }
 }
@@ -62,21 +65,21 @@ impl Trouble {
     }
 }
 
-/// Takes a text apart into the key's id and the rest in base64.
+/// Splits an encrypted value into its key id and its base64 part.
 fn parse(text: &str) -> Result<(KeyId, &str), Trouble> {
     sealed_parts(text).map_err(|why| {
         Trouble::NotSealed(match why {
             NotSealed::OtherForm if super::fernet::is_token(text) => {
-                "it is a Fernet token; `viraldb secrets import-fernet` seals it"
+                "it is a Fernet token; run `viraldb secrets import-fernet` to encrypt it with your key"
             }
-            NotSealed::OtherForm => "it is not of viraldb's form; set it anew",
-            NotSealed::UnknownVersion => "it says a version that this viraldb does not know; use a newer one",
-            NotSealed::NoKey => "it names no key; set it anew",
+            NotSealed::OtherForm => "it does not have viraldb's format; set it again",
+            NotSealed::UnknownVersion => "its format version is unknown; use a newer viraldb",
+            NotSealed::NoKey => "it contains no valid key id; set it again",
         })
     })
 }
 
-/// What is sealed with a value: each part behind its length, so that no two places read the same.
+/// Returns the associated data of a value. Each part follows its length, so that two places never have the same data.
 fn associated(key: KeyId, place: &Place) -> Vec<u8> {
     let (id, column, row) = (key.to_string(), place.column(), place.row_key());
     let mut data = Vec::with_capacity(160);
@@ -91,26 +94,30 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.bytes().into())
 }
 
-/// Seals a secret for its place.
+/// Encrypts a secret for its place.
 pub(super) fn seal(key: &Key, place: &Place, secret: &Secret) -> Result<String> {
     let secret = secret.reveal().as_bytes();
     if secret.len() > MOST {
-        return Err(Error::invalid(place.to_string(), "is longer than 1 MiB, the most that is sealed"));
+        return Err(Error::invalid(
+            place.to_string(),
+            "is longer than 1 MiB, the maximum length of a secret",
+        ));
     }
     let mut nonce = [0; NONCE];
-    getrandom::fill(&mut nonce).map_err(|error| Error::io("the system's randomness", error.into()))?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Error::io("the system's random number generator", error.into()))?;
     let mut sealed = Vec::with_capacity(NONCE + secret.len() + TAG);
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(secret);
     let (_, text) = sealed.split_at_mut(NONCE);
     let tag = cipher(key)
         .encrypt_inout_detached(&XNonce::from(nonce), &associated(key.id(), place), text.into())
-        .map_err(|_| Error::invalid(place.to_string(), "is too long to be sealed"))?;
+        .map_err(|_| Error::invalid(place.to_string(), "is too long to encrypt"))?;
     sealed.extend_from_slice(&tag);
     Ok(prefix(key.id()) + &Base64UrlUnpadded::encode_string(&sealed))
 }
 
-/// Opens a sealed text of this place.
+/// Decrypts the text of a place.
 pub(super) fn open(keyring: &Keyring, place: &Place, text: &str) -> Result<Secret, Trouble> {
     let (id, rest) = parse(text)?;
     let damaged = || Trouble::Damaged;
@@ -131,11 +138,13 @@ pub(super) fn open(keyring: &Keyring, place: &Place, text: &str) -> Result<Secre
 }
 
 impl Keyring {
-    /// Tells secrets of one place apart in a history, without telling them: the same secret has the same one as
-    /// long as the same key is first, and nobody without that key can try guesses. Reads `KEY ID:16 digits`.
+    /// Returns a fingerprint that distinguishes the secrets of one place in a history without revealing them.
     ///
-    /// It is the beginning of an HMAC-SHA256 over the place and the secret, under a key that HMAC-SHA256 derives
-    /// from the first one of the keyring.
+    /// The same secret has the same fingerprint as long as the first key of the keyring stays the same. Without that key,
+    /// the fingerprint cannot be used to test guesses. Its format is `KEY ID:16 digits`.
+    ///
+    /// The digits are the beginning of an HMAC-SHA256 over the place and the secret. Its key is derived with HMAC-SHA256
+    /// from the first key of the keyring.
     ///
     /// # Errors
     /// [`Error::SecretKeyMissing`] if the keyring is empty.
@@ -147,7 +156,7 @@ impl Keyring {
         Ok(format!("{}:{code:016x}", key.id()))
     }
 
-    /// The key that seals, of which there must be one.
+    /// Returns the key that encrypts, or an error if the keyring is empty. `at` names the value in the error.
     pub(super) fn sealing(&self, at: &impl fmt::Display) -> Result<&Key> {
         self.first().ok_or_else(|| Error::SecretKeyMissing {
             at: at.to_string(),
@@ -158,7 +167,7 @@ impl Keyring {
 }
 
 fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    // A key shorter than SHA-256's block counts as filled up with zeros.
+    // HMAC pads a key that is shorter than SHA-256's block with zeros.
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
@@ -180,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_refused() {
+    fn every_flipped_bit_is_detected() {
         let keyring = Keyring::new([key()]);
         let place = Place::Setting("k".to_owned());
         for length in [0, 1, 2, 3, 40] {
@@ -189,7 +198,7 @@ mod tests {
             for bit in 0..text.len() * 8 {
                 let mut bytes = text.clone().into_bytes();
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                // What is not UTF-8 is not text.
+                // The database stores text, so only UTF-8 can occur.
                 let Ok(flipped) = String::from_utf8(bytes) else { continue };
                 assert!(open(&keyring, &place, &flipped).is_err(), "bit {bit} of {text}");
             }
@@ -202,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_opens_in_its_place_only() {
+    fn a_value_can_be_decrypted_only_in_its_place() {
         let keyring = Keyring::new([key()]);
         let id = ChannelId::default();
         let places = [
@@ -227,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_open_says_why() {
+    fn failed_decryption_reports_the_reason() {
         let place = Place::Setting("k".to_owned());
         let (one, other) = (Keyring::new([key()]), Keyring::new([key()]));
         let text = seal(one.first().unwrap(), &place, &secret("s")).unwrap();
@@ -236,12 +245,12 @@ mod tests {
             text.replace(&one.first().unwrap().id().to_string(), &other.first().unwrap().id().to_string());
         assert_eq!(open(&other, &place, &renamed), Err(Trouble::Damaged));
         for (text, why) in [
-            ("", "not of viraldb's form"),
-            ("hunter2", "not of viraldb's form"),
+            ("", "does not have viraldb's format"),
+            ("hunter2", "does not have viraldb's format"),
             ("gAAAAABo", "Fernet token"),
             ("viraldb:", "version"),
             ("viraldb:2:0123456789abcdef:AA", "version"),
-            ("viraldb:1:0123456789ABCDEF:AA", "names no key"),
+            ("viraldb:1:0123456789ABCDEF:AA", "no valid key id"),
         ] {
             let said = open(&one, &place, text).unwrap_err().to_string();
             assert!(said.contains(why) && (text.is_empty() || !said.contains(text)), "{text:?}: {said}");
@@ -249,15 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_never_sealed_the_same() {
+    fn encrypting_the_same_secret_twice_gives_different_texts() {
         let place = Place::Setting("k".to_owned());
         let key = key();
         assert_ne!(seal(&key, &place, &secret("s")).unwrap(), seal(&key, &place, &secret("s")).unwrap());
     }
 
-    /// What databases hold, so that it never changes; tests/data/secrets.py made it.
+    /// Existing databases contain this format, so it must never change. `tests/data/secrets.py` created the data.
     #[test]
-    fn the_form_stays() {
+    fn the_format_is_stable() {
         let made: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/data/secrets.json")).unwrap();
         let given = |name: &str| made["envelope"][name].as_str().unwrap();

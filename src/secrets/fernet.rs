@@ -1,4 +1,4 @@
-//! What the Python applications sealed: Fernet tokens, <https://github.com/fernet/spec>.
+//! Fernet tokens, with which the Python applications encrypt secrets: <https://github.com/fernet/spec>.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,27 +15,28 @@ use super::Secret;
 use super::secret::into_secret;
 use crate::{Error, Result};
 
-/// How every token begins: the version and the high bytes of a time before the year 2106.
+/// The beginning of every token: the version and the high bytes of a timestamp before the year 2106.
 pub(super) const BEGIN: &str = "gAAAA";
 
-/// Rounds of PBKDF2 and bytes of the key, as the Python applications take them.
+/// Number of PBKDF2 rounds and key bytes that the Python applications use.
 const ROUNDS: u32 = 100_000;
 const TAKEN: usize = 32;
 
-/// Whether a text looks like a token.
+/// Returns true if a text looks like a token.
 pub(super) fn is_token(text: &str) -> bool {
     text.starts_with(BEGIN)
 }
 
-/// A key of Fernet's, wiped from memory when dropped.
+/// A Fernet key. It is wiped from memory when dropped.
 pub struct FernetKey {
     signing: Zeroizing<[u8; 16]>,
     encryption: Zeroizing<[u8; 16]>,
 }
 
 impl FernetKey {
-    /// The key that the Python applications derive from theirs: PBKDF2 with HMAC-SHA256 over its first 32 bytes,
-    /// 100,000 rounds.
+    /// Derives the Fernet key from the key of a Python application.
+    ///
+    /// Like the Python applications, it uses PBKDF2 with HMAC-SHA256 and 100,000 rounds over the first 32 bytes.
     pub fn derive(key: &Secret, salt: &[u8]) -> Self {
         let key = key.reveal().as_bytes();
         let mut bytes = Zeroizing::new([0; 32]);
@@ -51,8 +52,10 @@ impl FernetKey {
         key
     }
 
-    /// Opens a token of any age: version 0x80, 8 bytes of time, 16 of IV, AES-128-CBC with PKCS #7, and an
-    /// HMAC-SHA256 over all of it. `None` if it does not open.
+    /// Decrypts a token of any age. Returns `None` if the token is invalid or has another key.
+    ///
+    /// A token consists of the version 0x80, 8 bytes of time, 16 bytes of IV, the AES-128-CBC ciphertext with PKCS #7
+    /// padding, and an HMAC-SHA256 over all of these.
     pub fn open(&self, token: &str) -> Option<Secret> {
         let mut token = Zeroizing::new(Base64Url::decode_vec(token).ok()?);
         let (signed, code) = token.split_last_chunk::<32>()?;
@@ -74,12 +77,12 @@ impl FernetKey {
 impl FromStr for FernetKey {
     type Err = Error;
 
-    /// Reads a key in Fernet's own form, 32 bytes in base64url.
+    /// Parses a key in Fernet's format, 32 bytes in base64url.
     fn from_str(text: &str) -> Result<Self> {
         let mut bytes = Zeroizing::new([0; 32]);
         match Base64Url::decode(text, &mut *bytes) {
             Ok(decoded) if decoded.len() == 32 => Ok(Self::of(&bytes)),
-            _ => Err(Error::invalid("a Fernet key", "is 44 characters of base64url; this is none")),
+            _ => Err(Error::invalid("a Fernet key", "must be 44 characters of base64url")),
         }
     }
 }
@@ -90,10 +93,14 @@ impl fmt::Debug for FernetKey {
     }
 }
 
-/// Reads a salt: text, or behind `hex:` or `base64:` bytes.
+/// Parses a salt: plain text, or bytes after the prefix `hex:` or `base64:`.
+///
+/// # Errors
+/// `Invalid` if the text after a prefix is not valid hexadecimal or base64.
 pub fn fernet_salt(text: &str) -> Result<Vec<u8>> {
-    let wrong =
-        |form: &str| Error::invalid(format!("salt {}", crate::quote::quoted(text)), format!("is not {form}"));
+    let wrong = |form: &str| {
+        Error::invalid(format!("salt {}", crate::quote::quoted(text)), format!("is not valid {form}"))
+    };
     if let Some(digits) = text.strip_prefix("hex:") {
         let pairs = digits.as_bytes().chunks(2).map(|pair| {
             let pair =
@@ -112,9 +119,9 @@ pub fn fernet_salt(text: &str) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// `verify.json` and `invalid.json` of the specification; the age of a token is not looked at here.
+    /// Tests `verify.json` and `invalid.json` of the specification. viraldb does not check the age of a token.
     #[test]
-    fn the_specification_is_kept() {
+    fn tokens_of_the_specification_are_handled_correctly() {
         let key: FernetKey = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=".parse().unwrap();
         let token = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
         assert_eq!(key.open(token).unwrap().reveal(), "hello");
@@ -146,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_salt_is_text_or_bytes() {
+    fn a_salt_is_parsed_from_text_hex_or_base64() {
         assert_eq!(fernet_salt("salt").unwrap(), b"salt");
         assert_eq!(fernet_salt("hex:00fF").unwrap(), [0, 255]);
         assert_eq!(fernet_salt("base64:AP8=").unwrap(), [0, 255]);

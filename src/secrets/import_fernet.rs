@@ -1,4 +1,4 @@
-//! Seals anew what the Python applications sealed.
+//! Re-encrypts secrets that the Python applications encrypted.
 
 use super::Keyring;
 use super::envelope::Trouble;
@@ -7,8 +7,12 @@ use super::reseal::{Found, Pick, Progress, Resealed, Work, reseal};
 use crate::Result;
 use crate::db::Database;
 
-/// Seals anew, under the first key of the keyring, the Fernet tokens in all columns of sealed values, as
-/// [`rotate`](super::rotate) does. Other texts are left as they are. `dry_run` only counts what opens.
+/// Re-encrypts the Fernet tokens in all encrypted columns with the first key of the keyring, like [`rotate`](super::rotate).
+///
+/// All other values stay unchanged. With `dry_run`, viraldb only counts the tokens that can be decrypted.
+///
+/// # Errors
+/// [`SecretKeyMissing`](crate::Error::SecretKeyMissing) if the keyring is empty, or has none of the keys in use.
 pub fn import_fernet(
     db: &Database,
     keyring: &Keyring,
@@ -17,7 +21,7 @@ pub fn import_fernet(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Resealed> {
     let open = |found: &Found| {
-        key.open(&found.text).ok_or(Trouble::NotSealed("it is no Fernet token of this key and salt"))
+        key.open(&found.text).ok_or(Trouble::NotSealed("it is not a Fernet token of this key and salt"))
     };
     let work = Work {
         pick: Pick(&format!("substr({{}}, 1, {}) = '{BEGIN}'", BEGIN.len())),

@@ -1,4 +1,4 @@
-//! Keys, and where they come from.
+//! Keys and keyrings, and how they are loaded.
 
 use std::fmt;
 use std::fs::File;
@@ -18,22 +18,27 @@ use crate::{Error, Result, bounded};
 const VARIABLE: &str = "VIRALDB_KEY";
 const FILE_VARIABLE: &str = "VIRALDB_KEY_FILE";
 
-/// A key: 256 random bits, wiped from memory when dropped. It prints as its id.
+/// An encryption key of 256 random bits.
 ///
-/// As text, in files and in the environment, it is 44 characters of base64.
+/// It is wiped from memory when dropped, and its `Debug` output is only its id. In files and in the environment it is 44
+/// characters of base64.
 pub struct Key {
     id: KeyId,
-    // In a box, so that moving the key leaves no copy behind.
+    // Boxed, so that moving the key does not leave a copy of the bytes in memory.
     bytes: Box<Zeroizing<[u8; Self::LENGTH]>>,
 }
 
 impl Key {
     const LENGTH: usize = 32;
 
-    /// A new key, from the randomness of the operating system.
+    /// Generates a new key with the random number generator of the operating system.
+    ///
+    /// # Errors
+    /// `Io` if the operating system provides no random bytes.
     pub fn generate() -> Result<Self> {
         Self::filled(|bytes| {
-            getrandom::fill(bytes).map_err(|error| Error::io("the system's randomness", error.into()))
+            getrandom::fill(bytes)
+                .map_err(|error| Error::io("the system's random number generator", error.into()))
         })
     }
 
@@ -45,7 +50,7 @@ impl Key {
         Ok(Self { id: KeyId(id), bytes })
     }
 
-    /// What the database and errors name it by.
+    /// Returns the id that identifies the key in the database and in errors.
     pub const fn id(&self) -> KeyId {
         self.id
     }
@@ -54,15 +59,15 @@ impl Key {
         &self.bytes
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     pub fn to_text(&self) -> Secret {
         Base64::encode_string(&**self.bytes).into()
     }
 
-    /// Writes the key to a new file that only its owner may read.
+    /// Writes the key to a new file that only the owner can read.
     ///
     /// # Errors
-    /// `Io` if the file is there already, or cannot be made.
+    /// `Io` if the file already exists or cannot be created.
     pub fn write_new(&self, path: &Path) -> Result<()> {
         private()
             .write(true)
@@ -84,7 +89,7 @@ impl FromStr for Key {
             Ok(decoded) if decoded.len() == Self::LENGTH => Ok(()),
             _ => Err(Error::invalid(
                 "a key",
-                "is 44 characters of base64, as `viraldb secrets keygen` prints it; this is none",
+                "must be 44 characters of base64, as printed by `viraldb secrets keygen`",
             )),
         })
     }
@@ -96,12 +101,12 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Keys in order: the first seals, all open.
+/// An ordered list of keys: the first one encrypts, all of them decrypt.
 #[derive(Debug, Default)]
 pub struct Keyring(Vec<Key>);
 
 impl Keyring {
-    /// A keyring of these keys; one that is given twice counts once.
+    /// Creates a keyring from these keys. Duplicates are ignored.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
         let mut all: Vec<Key> = Vec::new();
         for key in keys {
@@ -112,12 +117,15 @@ impl Keyring {
         Self(all)
     }
 
-    /// The keys of `VIRALDB_KEY`, separated by commas or white space, or of the file that `VIRALDB_KEY_FILE`
-    /// names, one a line, where `#` begins a comment. Each is taken from the environment, or if it has neither,
-    /// from a `.env` file here or above. Without them the keyring is empty.
+    /// Loads the keyring from `VIRALDB_KEY` or from the file that `VIRALDB_KEY_FILE` names.
+    ///
+    /// `VIRALDB_KEY` contains keys separated by commas or whitespace. The file contains one key per line; `#` begins a
+    /// comment. If the environment has neither variable, they are read from the nearest `.env` file in the current folder or
+    /// above it. If neither is set, the keyring is empty.
     ///
     /// # Errors
-    /// `Invalid` if both are set, for what is no key, and on Unix for a file that others may read or own.
+    /// `Invalid` if both variables are set or a key is invalid, and on Unix if a file with keys belongs to another user or
+    /// other users have access to it.
     pub fn from_env() -> Result<Self> {
         let (mut keys, mut file) =
             (of_environment(VARIABLE)?, of_environment(FILE_VARIABLE)?.map(|path| PathBuf::from(&*path)));
@@ -130,15 +138,16 @@ impl Keyring {
             if keys.is_some() {
                 check_owner(&dotenv.file, &bounded::open(&dotenv.file)?)?;
             }
-            // A line that cannot be read may have been meant to be one of them.
+            // A line that cannot be parsed may have been meant to set one of the variables.
             if keys.is_none() && file.is_none() && dotenv.has_bad_line {
                 return Err(dotenv.lacks(&[VARIABLE, FILE_VARIABLE]));
             }
         }
         match (keys, file) {
-            (Some(_), Some(_)) => {
-                Err(Error::invalid(VARIABLE, format!("is set, and {FILE_VARIABLE} as well; set one of them")))
-            }
+            (Some(_), Some(_)) => Err(Error::invalid(
+                VARIABLE,
+                format!("and {FILE_VARIABLE} are both set; set only one of them"),
+            )),
             (Some(keys), None) => Self::parse(VARIABLE, keys.split([',', ' ', '\t', '\r', '\n'])),
             (None, Some(path)) => Self::from_file(&path)
                 .map_err(|error| Error::invalid(FILE_VARIABLE, format!("cannot be used: {error}"))),
@@ -146,30 +155,35 @@ impl Keyring {
         }
     }
 
-    /// The keys of a file, as `VIRALDB_KEY_FILE` names one.
+    /// Loads the keyring from a file in the format of `VIRALDB_KEY_FILE`.
+    ///
+    /// # Errors
+    /// `Invalid` if the file contains no key or an invalid one, and on Unix if it belongs to another user or other users have
+    /// access to it. `Io` if it cannot be read.
     pub fn from_file(path: &Path) -> Result<Self> {
         let file = bounded::open(path)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Error::invalid(path.display().to_string(), "is a folder, and no file of keys"));
+            return Err(Error::invalid(path.display().to_string(), "is a folder, not a key file"));
         }
         check_owner(path, &file)?;
-        let mut text = Zeroizing::new(String::with_capacity(4096)); // as a rule not moved, which would leave a copy
+        // With this capacity the text is rarely reallocated, which would leave a copy of the keys in memory.
+        let mut text = Zeroizing::new(String::with_capacity(4096));
         let most = bounded::BY_HAND;
         (&file).take(most + 1).read_to_string(&mut text).map_err(|error| Error::io(path, error))?;
         if text.len() as u64 > most {
             return Err(Error::invalid(
                 path.display().to_string(),
-                "is longer than 1 MiB, and no file of keys",
+                "is larger than 1 MiB, which is too large for a key file",
             ));
         }
-        // Some editors begin a file with a mark of its encoding.
+        // Some editors begin a file with a byte-order mark.
         let lines = text
             .trim_start_matches('\u{feff}')
             .lines()
             .map(|line| line.split('#').next().unwrap_or_default());
         let keyring = Self::parse(&path.display().to_string(), lines)?;
         if keyring.0.is_empty() {
-            return Err(Error::invalid(path.display().to_string(), "holds no key"));
+            return Err(Error::invalid(path.display().to_string(), "contains no key"));
         }
         Ok(keyring)
     }
@@ -188,22 +202,22 @@ impl Keyring {
         Ok(Self::new(keys))
     }
 
-    /// The key that seals.
+    /// Returns the key that encrypts, if the keyring is not empty.
     pub fn first(&self) -> Option<&Key> {
         self.0.first()
     }
 
-    /// The key with this id.
+    /// Returns the key with this id.
     pub fn get(&self, id: KeyId) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }
 
-    /// The ids of all keys, in order.
+    /// Returns the ids of all keys, in order.
     pub fn ids(&self) -> Vec<KeyId> {
         self.0.iter().map(Key::id).collect()
     }
 
-    /// [`ids`](Self::ids) as an error names them.
+    /// Returns the [`ids`](Self::ids) as text, for errors.
     pub(super) fn shown_ids(&self) -> Vec<String> {
         self.0.iter().map(|key| key.id.to_string()).collect()
     }
@@ -213,11 +227,11 @@ fn of_environment(name: &str) -> Result<Option<Zeroizing<String>>> {
     match std::env::var(name).map(Zeroizing::new) {
         Ok(value) if !value.trim().is_empty() => Ok(Some(value)),
         Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not UTF-8")),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid UTF-8")),
     }
 }
 
-/// Refuses a file of keys that others may read, or that somebody else could exchange.
+/// Rejects a file with keys that other users can read or replace.
 #[cfg(unix)]
 fn check_owner(path: &Path, file: &File) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -226,14 +240,14 @@ fn check_owner(path: &Path, file: &File) -> Result<()> {
     let (mode, name) = (metadata.mode() & 0o7777, path.display());
     if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
         let reason = format!(
-            "holds keys and belongs to user {}; make it yours: chown $(id -u) {name}",
+            "contains keys but belongs to user {}; change its owner with `chown $(id -u) {name}`",
             metadata.uid()
         );
         return Err(Error::invalid(name.to_string(), reason));
     }
     if mode & 0o077 != 0 {
         let reason =
-            format!("holds keys and has mode {mode:04o}, which lets others at them: chmod 600 {name}");
+            format!("contains keys but its mode {mode:04o} gives other users access; run `chmod 600 {name}`");
         return Err(Error::invalid(name.to_string(), reason));
     }
     Ok(())
@@ -249,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_as_it_was_written() {
+    fn a_key_survives_conversion_to_text_and_back() {
         let key = Key::generate().unwrap();
         let text = key.to_text();
         let again: Key = text.reveal().parse().unwrap();
@@ -270,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_has_one_form() {
+    fn key_ids_are_parsed_in_their_canonical_form_only() {
         for wrong in ["", "1", "00000000000000001", "000000000000000A", "+000000000000001"] {
             assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
         }

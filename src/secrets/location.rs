@@ -1,4 +1,4 @@
-//! Where sealed values stand.
+//! The columns and rows that hold encrypted values.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use serde::{Serialize, Serializer};
 use crate::types::ChannelId;
 use crate::{Error, Result};
 
-/// The place of one sealed value.
+/// The column and row of one encrypted value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// `channels.api_credentials_encrypted`; the empty text is none.
+    /// `channels.api_credentials_encrypted`. An empty string means that there is no secret.
     ChannelCredentials(ChannelId),
-    /// `channels.github_secret_key_encrypted`; NULL is none.
+    /// `channels.github_secret_key_encrypted`. NULL means that there is no secret.
     ChannelGithubKey(ChannelId),
-    /// `system_configuration.value` of the setting with this key, where `encrypted`.
+    /// `system_configuration.value` of the setting with this key, if `encrypted` is true.
     Setting(String),
 }
 
 impl Place {
-    /// The column.
+    /// Returns the column.
     pub const fn column(&self) -> Column {
         match self {
             Self::ChannelCredentials(_) => Column::ChannelCredentials,
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// What names the row: the id of the channel, or the key of the setting.
+    /// Returns the key of the row: the id of the channel, or the key of the setting.
     pub fn row_key(&self) -> String {
         match self {
             Self::ChannelCredentials(id) | Self::ChannelGithubKey(id) => id.to_string(),
@@ -38,15 +38,15 @@ impl Place {
 }
 
 impl fmt::Display for Place {
-    /// `channels.api_credentials_encrypted of 0190b5a0-…`
+    /// Formats the place like `channels.api_credentials_encrypted of 0190b5a0-…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.column(), crate::quote::short(&self.row_key()))
     }
 }
 
-/// A column of sealed values.
+/// A column with encrypted values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // as the places in them
+#[allow(missing_docs)] // documented at the variants of Place
 pub enum Column {
     ChannelCredentials,
     ChannelGithubKey,
@@ -54,10 +54,10 @@ pub enum Column {
 }
 
 impl Column {
-    /// Every column.
+    /// All columns with encrypted values.
     pub const ALL: [Self; 3] = [Self::ChannelCredentials, Self::ChannelGithubKey, Self::Setting];
 
-    /// Its table.
+    /// Returns the name of the table.
     pub const fn table(self) -> &'static str {
         match self {
             Self::ChannelCredentials | Self::ChannelGithubKey => "channels",
@@ -65,7 +65,7 @@ impl Column {
         }
     }
 
-    /// Its name in the table.
+    /// Returns the name of the column in its table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChannelCredentials => "api_credentials_encrypted",
@@ -74,10 +74,10 @@ impl Column {
         }
     }
 
-    /// The place in the row with this key.
+    /// Returns the place of this column in the row with the given key.
     pub(super) fn of_row(self, key: String) -> Result<Place> {
         let channel = |key: &str| {
-            key.parse::<ChannelId>().map_err(|_| Error::invalid(format!("channels {key}"), "is no UUID"))
+            key.parse::<ChannelId>().map_err(|_| Error::invalid(format!("channels {key}"), "is not a UUID"))
         };
         Ok(match self {
             Self::ChannelCredentials => Place::ChannelCredentials(channel(&key)?),

@@ -1,25 +1,31 @@
-//! Secrets: the credentials of channels and the sealed settings, which the database never holds in the clear.
+//! Secrets: the credentials of channels and the encrypted settings. The database never stores them as plaintext.
 //!
-//! Sealed are `channels.api_credentials_encrypted`, `channels.github_secret_key_encrypted`, and
-//! `system_configuration.value` where `encrypted`. Each value is sealed by itself, with XChaCha20-Poly1305 under
-//! a [`Key`] of 256 random bits and a nonce of its own, and is kept as text:
+//! In this module, to *seal* a value means to encrypt it, and to *open* it means to decrypt it. viraldb uses
+//! XChaCha20-Poly1305 with a [`Key`] of 256 random bits. It encrypts these columns:
+//!
+//! - `channels.api_credentials_encrypted`
+//! - `channels.github_secret_key_encrypted`
+//! - `system_configuration.value`, in rows where `encrypted` is true
+//!
+//! Each value is encrypted separately, with its own nonce, and stored as text:
 //!
 //! ```text
 //! viraldb:1:<key id>:<nonce, ciphertext and tag in base64url>
 //! ```
 //!
-//! Sealed with it are the version, the key's id and the value's [`Place`]: table, column and key of the row. A
-//! text that was copied to another place does not open there.
+//! The associated data of the encryption is the version, the key id and the [`Place`] of the value: table, column and key
+//! of the row. An encrypted value that was copied to another row or column therefore cannot be decrypted there.
 //!
-//! Of a [`Keyring`] the first key seals and all open. `viraldb_keys` names the keys that sealed values here, so
-//! that whoever comes with another keyring is told which key is missing before anything is written.
+//! viraldb encrypts with the first key of a [`Keyring`] and can decrypt with every key in it. The table `viraldb_keys` records
+//! which keys the database uses. A program with the wrong keyring therefore learns which key is missing before it writes
+//! anything.
 //!
 //! ```
 //! use viraldb::secrets::{self, Key, Keyring, Place, Secret};
 //!
 //! # fn main() -> viraldb::Result<()> {
 //! let db = viraldb::Database::open("sqlite::memory:")?;
-//! let keyring = Keyring::new([Key::generate()?]); // a program takes Keyring::from_env()
+//! let keyring = Keyring::new([Key::generate()?]); // in your program, use Keyring::from_env()
 //! let place = Place::Setting("youtube_api_key".to_owned());
 //! db.write(|c| secrets::set(c, &keyring, &place, &Secret::from("AIza…".to_owned())))?;
 //! let secret = db.read(|c| secrets::get(c, &keyring, &place))?;
@@ -58,13 +64,15 @@ pub(crate) use envelope::key_id;
 #[cfg(feature = "sqlite")]
 pub(crate) use store::take_into_use;
 
-/// Whether a value is a text that viraldb sealed.
+/// Returns true if a value is text that viraldb encrypted.
 pub(crate) fn is_sealed(value: &serde_json::Value) -> bool {
     value.as_str().and_then(key_id).is_some()
 }
 
-/// Whether what stands in a sealed column may be shown: nothing, a text that viraldb sealed, or a token of the Python
-/// applications. Any other may be a secret that another program put there as it is.
+/// Returns true if the text of an encrypted column is safe to show.
+///
+/// It is safe if it is empty, encrypted by viraldb, or a Fernet token of the Python applications. Any other text may be a
+/// plain secret that another program stored.
 pub(crate) fn is_ciphertext(text: &str) -> bool {
     text.is_empty() || key_id(text).is_some() || fernet::is_token(text)
 }

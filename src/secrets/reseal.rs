@@ -1,4 +1,4 @@
-//! Walking through all sealed values, and sealing them anew.
+//! Iterates over all encrypted values and re-encrypts them.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -9,29 +9,29 @@ use super::{Column, Keyring, Place, Secret, store};
 use crate::db::{Bulk, Database, DbConnection, Manner, on_backend};
 use crate::error::{Result, ResultExt};
 
-/// How many values are read, and sealed anew in one transaction, unless told otherwise.
+/// Default number of values to read and re-encrypt in one transaction.
 pub const BATCH: u32 = 1_000;
 
-/// Bytes of texts that are read at a time, and the last of them whole.
+/// Maximum size of a page in bytes. The text that reaches the limit is still read completely.
 const BYTES: u32 = 4 << 20;
 
-/// How often to go through all values, if others keep writing ones that are to be sealed anew.
+/// Maximum number of passes over all values, if other programs keep writing values that need re-encryption.
 const PASSES: u32 = 10;
 
-/// Values that do not open of which a report tells the places.
+/// Maximum number of failures that a report lists.
 const TOLD: usize = 20;
 
-/// A value that does not open.
+/// A value that cannot be decrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// Its table.
+    /// The table.
     pub table: String,
-    /// Its column.
+    /// The column.
     pub column: String,
-    /// What names its row: a channel's id, or a setting's key.
+    /// The key of the row: the id of a channel or the key of a setting.
     pub row: String,
-    /// Why.
+    /// Why the value cannot be decrypted.
     pub reason: String,
 }
 
@@ -43,42 +43,42 @@ impl Failure {
     }
 }
 
-/// How far a walk is.
+/// Progress of a pass over the values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Values that are done with.
+    /// Values that were processed.
     pub done: u64,
-    /// Values that are left, as counted at the start.
+    /// Values that are left, based on the count at the start.
     pub left: u64,
 }
 
-/// What became of values that were to be sealed anew.
+/// The result of re-encrypting values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// Values that are sealed under the first key now, or in a dry run would be.
+    /// Values that are now encrypted with the first key. In a dry run, values that would be.
     pub resealed: u64,
-    /// Values that do not open, and were left as they are.
+    /// Values that cannot be decrypted and were left unchanged.
     pub failed: u64,
-    /// The first of these.
+    /// The first of the values that cannot be decrypted, at most 20.
     pub failures: Vec<Failure>,
-    /// Values that somebody else wrote meanwhile, so often that they are still to be sealed anew.
+    /// Values that still need re-encryption, because other programs kept writing during all passes.
     pub left: u64,
 }
 
-/// A text in its place.
+/// A stored text and its place.
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) text: String,
 }
 
-/// Which texts to look at: a condition on the column's text, which SQL calls `{}`.
+/// Which texts to read: an SQL condition in which `{}` stands for the text of the column.
 #[derive(Clone, Copy)]
 pub(super) struct Pick<'a>(pub(super) &'a str);
 
 impl Pick<'_> {
-    /// Every text there is.
+    /// Selects every text.
     pub(super) const ALL: Self = Pick("true");
 
     fn on(self, text: &str) -> String {
@@ -86,20 +86,22 @@ impl Pick<'_> {
     }
 }
 
-/// How SQL says what the columns have not in common.
+/// The SQL fragments that differ between the columns and between the engines.
 pub(super) struct Shape {
     table: &'static str,
     column: &'static str,
-    /// Column of the key, its type on PostgreSQL, and which rows have sealed values.
+    /// The key column of the table.
     key: &'static str,
+    /// The type of the key column on PostgreSQL.
     key_type: &'static str,
+    /// The condition for rows that can have an encrypted value.
     has: &'static str,
-    /// The text in the column: of a setting, what its JSON string says.
+    /// The expression for the text in the column. For a setting it is the text of the JSON string.
     pub(super) text: String,
-    /// The new text as the column takes it.
+    /// The expression for the new text in the type of the column.
     written: &'static str,
     now: &'static str,
-    /// The cast that makes text of a key.
+    /// The cast from the key to text.
     as_text: &'static str,
     is_sqlite: bool,
 }
@@ -123,7 +125,7 @@ impl Shape {
             text: match (is_setting, is_sqlite) {
                 (false, _) => format!("{table}.{name}"),
                 (true, false) => format!("({table}.{name} #>> '{{}}'::text[])"),
-                // Other programs write bare text there. CASE looks at nothing before it must.
+                // Other programs write bare text there. CASE evaluates each branch only if it is needed.
                 (true, true) => format!(
                     "(CASE json_valid({table}.{name}) WHEN 1 THEN CASE json_type({table}.{name}) \
                      WHEN 'text' THEN {table}.{name} ->> '$' WHEN 'null' THEN NULL ELSE {table}.{name} END \
@@ -145,18 +147,18 @@ impl Shape {
         }
     }
 
-    /// Rows that have a sealed value, or any other text, in the column.
+    /// Returns the FROM and WHERE clauses for the rows that have an encrypted value or any other text in the column.
     pub(super) fn rows_with_text(&self, pick: Pick<'_>) -> String {
         let Self { table, has, text, .. } = self;
         format!("FROM {table} WHERE {has} AND {text} <> '' AND {}", pick.on(text))
     }
 
-    /// Rows of the table, whether they have a value or not.
+    /// Returns the FROM and WHERE clauses for all rows that can have a value, including empty ones.
     pub(super) fn rows(&self) -> String {
         format!("FROM {} WHERE {}", self.table, self.has)
     }
 
-    /// So many rows in order, or fewer: as many as come before [`BYTES`] of text are full.
+    /// Returns the query for the next `limit` rows in key order, or fewer if [`BYTES`] of text are reached first.
     fn page(&self, pick: Pick<'_>, is_first: bool, limit: u32) -> String {
         let Self { table, key, text, as_text, key_type, is_sqlite, .. } = self;
         let after = match (is_first, is_sqlite) {
@@ -173,7 +175,9 @@ impl Shape {
         )
     }
 
-    /// Writes new texts where the old ones still stand, so that what somebody else wrote meanwhile stays.
+    /// Returns the statement that replaces old texts with new ones.
+    ///
+    /// It changes only rows that still have the old text, so that it does not overwrite values written in the meantime.
     fn exchange(&self) -> String {
         let Self { table, column, key, key_type, has, text, written, now, is_sqlite, .. } = self;
         let (given, name) = if *is_sqlite {
@@ -200,7 +204,7 @@ struct Row {
     text: String,
 }
 
-/// Reads the texts of a column, page by page in the order of their rows.
+/// Reads the texts of a column page by page, in key order.
 pub(super) struct Pages<'a> {
     column: Column,
     pick: Pick<'a>,
@@ -213,7 +217,7 @@ impl<'a> Pages<'a> {
         Self { column, pick, limit: limit.max(1), after: None }
     }
 
-    /// The next page; an empty one is the end.
+    /// Returns the next page. An empty page marks the end.
     pub(super) fn next(&mut self, conn: &mut DbConnection) -> Result<Vec<Found>> {
         let sql = Shape::new(conn, self.column).page(self.pick, self.after.is_none(), self.limit);
         let rows: Vec<Row> = on_backend!(conn, |c| match &self.after {
@@ -228,7 +232,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// How many texts there are in all columns.
+/// Counts the texts in all columns.
 pub(super) fn count(conn: &mut DbConnection, pick: Pick<'_>) -> Result<u64> {
     #[derive(QueryableByName)]
     struct Count {
@@ -245,7 +249,7 @@ pub(super) fn count(conn: &mut DbConnection, pick: Pick<'_>) -> Result<u64> {
     Ok(all)
 }
 
-/// What is to be sealed anew, and how it opens.
+/// Which values to re-encrypt, and how to decrypt them.
 pub(super) struct Work<'a> {
     pub(super) pick: Pick<'a>,
     pub(super) open: &'a dyn Fn(&Found) -> Result<Secret, Trouble>,
@@ -253,8 +257,10 @@ pub(super) struct Work<'a> {
     pub(super) dry_run: bool,
 }
 
-/// Seals values anew under the first key. Those that others write meanwhile, so that they are to be sealed anew
-/// again, are looked for until none is left.
+/// Re-encrypts values with the first key.
+///
+/// If other programs write values in the meantime that need re-encryption, it makes further passes until none is left, at
+/// most [`PASSES`].
 pub(super) fn reseal(
     db: &Database,
     keyring: &Keyring,
@@ -295,15 +301,15 @@ pub(super) fn reseal(
             let left = db.read_newest(|conn| count(conn, work.pick))?.saturating_sub(pass.report.failed);
             return Ok(Resealed { resealed, left, ..pass.report });
         }
-        done = done.saturating_sub(pass.report.failed); // they are looked at again
+        done = done.saturating_sub(pass.report.failed); // the next pass reads them again
     }
 }
 
-/// One time through all values.
+/// One pass over all values.
 #[derive(Default)]
 struct Pass {
     report: Resealed,
-    /// Values that somebody else had changed before they were written.
+    /// Values that were not written because another program had changed them.
     lost: u64,
 }
 
@@ -353,9 +359,9 @@ struct Exchange {
     new: String,
 }
 
-/// Writes new texts in one statement, and returns how many old ones still stood there.
+/// Replaces texts in one statement. Returns how many rows still had the old text and were changed.
 fn exchange(conn: &mut DbConnection, keyring: &Keyring, column: Column, rows: &[Exchange]) -> Result<u64> {
-    // Two who do this at once would wait for each other's rows.
+    // Without the lock, two concurrent runs could deadlock on each other's rows.
     on_backend!(
         &mut *conn,
         sqlite => |_c| Ok(()),

@@ -1,4 +1,4 @@
-//! Rotation of keys, and the proof that every value opens.
+//! Key rotation, and the check that every value can be decrypted.
 
 use diesel::prelude::*;
 use serde::Serialize;
@@ -11,12 +11,11 @@ use crate::error::{Result, ResultExt};
 use crate::schema::viraldb_keys as keys;
 use crate::types::Timestamp;
 
-/// Seals every value anew that is not sealed under the first key, `batch` in each transaction, and then retires
-/// the keys that seal nothing any more.
+/// Re-encrypts every value that does not use the first key, and then retires the keys that no value uses anymore.
 ///
-/// Nobody has to stop meanwhile: whoever reads with a keyring of the old and the new key can open every value at
-/// any moment, and what others write is not undone. A rotation that was killed goes on where it ended when it is
-/// run again. Values that do not open are left as they are, and told.
+/// Each transaction re-encrypts up to `batch` values. Other programs can keep running: with a keyring of the old and the
+/// new key they can decrypt every value at any time, and values that they write in the meantime are not overwritten. If a
+/// rotation is interrupted, run it again to continue. Values that cannot be decrypted stay unchanged and are reported.
 ///
 /// # Errors
 /// [`SecretKeyMissing`](crate::Error::SecretKeyMissing) if the keyring is empty, or has none of the keys in use.
@@ -26,7 +25,7 @@ pub fn rotate(
     batch: u32,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Resealed> {
-    // Without a key there is nothing to compare with, and `reseal` says so.
+    // If the keyring is empty, `reseal` returns the error.
     let first = keyring.first().map(|key| prefix(key.id())).unwrap_or_default();
     let resealed = reseal(
         db,
@@ -43,13 +42,13 @@ pub fn rotate(
     Ok(resealed)
 }
 
-/// Marks the keys as retired that seal nothing any more. The first one is not: it is to seal.
+/// Marks keys as retired if no value uses them anymore. The first key stays in use, because it encrypts new values.
 fn retire(db: &Database, keyring: &Keyring) -> Result<()> {
     let first = keyring.first().map(|key| key.id().to_string()).unwrap_or_default();
     db.write(|conn| {
         let in_use =
             || keys::table.filter(keys::retired_at.is_null()).filter(keys::id.ne(&first)).select(keys::id);
-        // Nobody seals under a key while it is locked, and what was sealed before is counted.
+        // While the keys are locked, no program can encrypt with them. Values encrypted before are included in the count.
         let candidates: Vec<String> = on_backend!(
             &mut *conn,
             sqlite => |c| in_use().load(c),
@@ -57,7 +56,7 @@ fn retire(db: &Database, keyring: &Keyring) -> Result<()> {
         )
         .of("viraldb_keys", "")?;
         let mut idle = Vec::new();
-        // There are few keys, and counting by key in one statement would sort all values in memory.
+        // Count each key separately: there are few keys, and one grouped count would sort all values in memory.
         for id in candidates {
             let prefix = prefix(id.parse()?);
             if count(conn, Pick(&format!("substr({{}}, 1, {}) = '{prefix}'", prefix.len())))? == 0 {
@@ -72,17 +71,20 @@ fn retire(db: &Database, keyring: &Keyring) -> Result<()> {
     })
 }
 
-/// How many values open and how many do not.
+/// Counts of the values that can and cannot be decrypted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Values that open.
+    /// Values that can be decrypted.
     pub opened: u64,
-    /// Values that do not.
+    /// Values that cannot be decrypted.
     pub failed: u64,
 }
 
-/// Opens every value, and tells `failure` those that do not open. Writes nothing.
+/// Decrypts every value and calls `failure` for each one that cannot be decrypted. It writes nothing.
+///
+/// # Errors
+/// Any error that `failure` returns ends the check.
 pub fn verify(
     db: &Database,
     keyring: &Keyring,

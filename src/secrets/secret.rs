@@ -5,13 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// Text that is shown to nobody: it prints and serializes as `***`, and is wiped from memory when dropped.
+/// Secret text. It prints and serializes as `***`, and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The text itself, for whoever uses it.
+    /// Returns the text itself.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -47,7 +47,7 @@ impl Serialize for Secret {
     }
 }
 
-/// The text of these bytes, in the memory where they stand.
+/// Converts bytes into a secret without copying them. Returns `None` if they are not UTF-8.
 pub(super) fn into_secret(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Some(text.into()),
@@ -63,7 +63,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn a_secret_is_shown_by_reveal_alone() {
+    fn only_reveal_shows_a_secret() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!(
             format!("{secret} {secret:?} {}", serde_json::to_string(&secret).unwrap()),

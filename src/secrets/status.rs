@@ -1,4 +1,4 @@
-//! What is sealed, and under which keys.
+//! Statistics of the encrypted values and their keys.
 
 use std::collections::BTreeMap;
 
@@ -13,51 +13,51 @@ use crate::error::{Result, ResultExt};
 use crate::schema::viraldb_keys;
 use crate::types::{PREFIX, Timestamp};
 
-/// What is sealed in a database, and under which keys.
+/// The encrypted values of a database and their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The keys of the keyring, in order, and then those that the database knows besides.
+    /// The keys of the keyring, in order, followed by the other keys that the database knows.
     pub keys: Vec<KeyStatus>,
-    /// The columns of sealed values.
+    /// The columns with encrypted values.
     pub columns: Vec<ColumnStatus>,
 }
 
-/// A key, and what it seals.
+/// A key and its use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The key.
+    /// The id of the key.
     pub key: KeyId,
-    /// Whether the keyring has it.
+    /// Whether the keyring contains the key.
     pub given: bool,
-    /// Whether it seals what is written: the first of the keyring does.
+    /// Whether the key encrypts new values. Only the first key of the keyring does.
     pub seals: bool,
-    /// How many values are sealed under it.
+    /// Number of values that are encrypted with the key.
     pub values: u64,
-    /// When it first sealed a value here.
+    /// When the key was first used in this database.
     pub first_used_at: Option<Timestamp>,
-    /// When a rotation found that it seals nothing any more.
+    /// When a rotation found that no value uses the key anymore.
     pub retired_at: Option<Timestamp>,
 }
 
-/// What a column holds.
+/// Counts of the values in a column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ColumnStatus {
-    /// Its table.
+    /// The table.
     pub table: &'static str,
     /// The column.
     pub column: &'static str,
-    /// How many values are sealed, by key.
+    /// Number of encrypted values, by key.
     pub sealed: BTreeMap<KeyId, u64>,
-    /// How many texts are not sealed.
+    /// Number of texts that viraldb did not encrypt.
     pub not_sealed: u64,
-    /// How many rows have none.
+    /// Number of rows without a value.
     pub empty: u64,
 }
 
-/// Counts the values by the keys that they name; opens none, so that it needs no key.
+/// Counts the values of each column by key. It decrypts nothing, so it works without the keys.
 pub fn status(conn: &mut DbConnection, keyring: &Keyring) -> Result<Status> {
     let columns =
         Column::ALL.into_iter().map(|column| of_column(conn, column)).collect::<Result<Vec<_>>>()?;
@@ -87,7 +87,7 @@ pub fn status(conn: &mut DbConnection, keyring: &Keyring) -> Result<Status> {
     Ok(Status { keys: keys.collect(), columns })
 }
 
-/// How many values each key seals.
+/// Returns the number of values of each key.
 fn total(columns: &[ColumnStatus]) -> BTreeMap<KeyId, u64> {
     let mut all = BTreeMap::new();
     for (key, count) in columns.iter().flat_map(|column| &column.sealed) {
@@ -106,7 +106,7 @@ fn of_column(conn: &mut DbConnection, column: Column) -> Result<ColumnStatus> {
     }
     let shape = Shape::new(conn, column);
     let text = &shape.text;
-    // Behind the prefix and the version, `1:`, stand the 16 digits of the key's id and a colon.
+    // The prefix and the version `1:` are followed by the 16 digits of the key id and a colon.
     let sql = format!(
         "SELECT CASE WHEN {text} IS NULL OR {text} = '' THEN '' \
          WHEN substr({text}, 1, 10) = '{PREFIX}1:' AND substr({text}, 27, 1) = ':' THEN substr({text}, 11, 16) \

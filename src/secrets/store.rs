@@ -1,4 +1,4 @@
-//! Secrets in the database, one at a time.
+//! Reads and writes single secrets in the database.
 
 use std::fmt;
 
@@ -17,12 +17,11 @@ use crate::schema::{channels, system_configuration as settings, viraldb_keys as 
 use crate::types::sql::{Jsonb, Timestamptz, Uuid};
 use crate::types::{ChannelId, ConfigValue, Sealed, Timestamp};
 
-/// Seals a secret under the first key and writes it to its place; returns the key's id. A setting that is not
-/// there is made.
+/// Encrypts a secret with the first key, stores it, and returns the id of the key. Creates the setting if it does not exist.
 ///
 /// # Errors
-/// [`Error::SecretKeyMissing`] if the keyring is empty, or has none of the keys in use here; `NotFound` if there is
-/// no such channel. Nothing is written then.
+/// [`Error::SecretKeyMissing`] if the keyring is empty or has none of the keys in use in this database, `NotFound` if the
+/// channel does not exist. Nothing is written then.
 pub fn set(conn: &mut DbConnection, keyring: &Keyring, place: &Place, secret: &Secret) -> Result<KeyId> {
     let key = keyring.sealing(place)?;
     let text = envelope::seal(key, place, secret)?;
@@ -30,25 +29,25 @@ pub fn set(conn: &mut DbConnection, keyring: &Keyring, place: &Place, secret: &S
     if write.run(conn)? {
         return Ok(key.id());
     }
-    // The key was not in use here until now, or there is no such channel.
+    // Either the key is not in use in this database yet, or the channel does not exist.
     conn.atomically(|conn| {
         take_into_use(conn, keyring, place)?;
         if write.run(conn)? { Ok(key.id()) } else { Err(missing(place)) }
     })
 }
 
-/// The secret of a place.
+/// Returns the decrypted secret of a place.
 ///
 /// # Errors
-/// [`Error::SecretNotSet`] if there is none, `NotFound` if there is no such channel, and those of [`open`].
+/// [`Error::SecretNotSet`] if there is no secret, `NotFound` if the channel does not exist, and the errors of [`open`].
 pub fn get(conn: &mut DbConnection, keyring: &Keyring, place: &Place) -> Result<Secret> {
     open(keyring, place, stored(conn, place)?.as_text())
 }
 
-/// What stands in a place, sealed as it is.
+/// Returns the stored text of a place, still encrypted.
 ///
 /// # Errors
-/// [`Error::SecretNotSet`] if nothing does, `NotFound` if there is no such channel.
+/// [`Error::SecretNotSet`] if there is no secret, `NotFound` if the channel does not exist.
 pub fn stored(conn: &mut DbConnection, place: &Place) -> Result<Sealed> {
     match read(conn, place)? {
         Some(sealed) if !sealed.as_text().is_empty() => Ok(sealed),
@@ -56,10 +55,10 @@ pub fn stored(conn: &mut DbConnection, place: &Place) -> Result<Sealed> {
     }
 }
 
-/// Takes a secret away, which needs no key; a setting's row is deleted. Returns whether there was one.
+/// Removes a secret and returns true if there was one. For a setting, the row is deleted. This needs no key.
 ///
 /// # Errors
-/// `NotFound` if there is no such channel; [`Error::SecretNotSealed`] if the setting is no secret.
+/// `NotFound` if the channel does not exist, [`Error::SecretNotSealed`] if the setting is not a secret.
 pub fn clear(conn: &mut DbConnection, place: &Place) -> Result<bool> {
     conn.atomically(|conn| {
         let was_set = read(conn, place)?.is_some_and(|sealed| !sealed.as_text().is_empty());
@@ -78,35 +77,35 @@ pub fn clear(conn: &mut DbConnection, place: &Place) -> Result<bool> {
     })
 }
 
-/// Seals a secret for a place, for whoever writes it there in the same transaction.
+/// Encrypts a secret for a place without storing it. The caller must store the text in the same transaction.
 ///
 /// # Errors
-/// [`Error::SecretKeyMissing`] as [`set`].
+/// [`Error::SecretKeyMissing`], as in [`set`].
 pub fn seal(conn: &mut DbConnection, keyring: &Keyring, place: &Place, secret: &Secret) -> Result<String> {
     let text = envelope::seal(keyring.sealing(place)?, place, secret)?;
     conn.atomically(|conn| take_into_use(conn, keyring, place))?;
     Ok(text)
 }
 
-/// Seals one more secret in a transaction in which [`seal`] has taken the key into use.
+/// Encrypts another secret in a transaction in which [`seal`] has already recorded the key as in use.
 pub(super) fn seal_again(keyring: &Keyring, place: &Place, secret: &Secret) -> Result<String> {
     envelope::seal(keyring.sealing(place)?, place, secret)
 }
 
-/// Opens a text that was read from a place.
+/// Decrypts a value that was read from a place.
 ///
 /// # Errors
-/// [`Error::SecretKeyMissing`]; [`Error::SecretDamaged`] for a text that was changed, or copied from another place;
-/// [`Error::SecretNotSealed`] for any other text.
+/// [`Error::SecretKeyMissing`] if the keyring lacks the key. [`Error::SecretDamaged`] if the text was changed, or copied
+/// from another row or column. [`Error::SecretNotSealed`] if viraldb did not encrypt the text.
 pub fn open(keyring: &Keyring, place: &Place, text: &str) -> Result<Secret> {
     envelope::open(keyring, place, text).map_err(|trouble| trouble.at(place, keyring))
 }
 
 impl Keyring {
-    /// Whether this keyring may be used on this database, for programs that want to know when they start.
+    /// Checks that this keyring fits the database, for programs that want to know when they start.
     ///
     /// # Errors
-    /// [`Error::SecretKeyMissing`] if keys are in use there and this keyring has none of them.
+    /// [`Error::SecretKeyMissing`] if keys are in use in the database and the keyring has none of them.
     pub fn check(&self, conn: &mut DbConnection) -> Result<()> {
         let in_use: Vec<String> = on_backend!(conn, |c| keys::table
             .filter(keys::retired_at.is_null())
@@ -123,11 +122,12 @@ impl Keyring {
     }
 }
 
-/// What PostgreSQL locks by, while a key is taken into use and while values are sealed anew.
+/// Name of the PostgreSQL advisory lock that is held while a key is recorded as in use and while values are re-encrypted.
 #[cfg(feature = "postgres")]
 pub(super) const LOCK: &str = "viraldb secrets";
 
-/// Records that the first key seals here, if it may, and keeps it from being retired until the transaction ends.
+/// Records that the first key is in use, if the keyring fits the database. Until the transaction ends, the key cannot be
+/// retired.
 pub(crate) fn take_into_use(
     conn: &mut DbConnection,
     keyring: &Keyring,
@@ -144,7 +144,7 @@ pub(crate) fn take_into_use(
     if known.is_some() {
         return Ok(());
     }
-    // Two who come with different keys to a database that knows none would both pass the check.
+    // Without the lock, two programs with different keys would both pass the check on a database without keys.
     on_backend!(
         &mut *conn,
         sqlite => |_c| Ok(()),
@@ -166,7 +166,7 @@ fn missing(place: &Place) -> Error {
     Error::NotFound { table: place.column().table(), key: place.row_key() }
 }
 
-/// What stands in a place.
+/// Returns the stored text of a place, or `None` if it is NULL or the setting does not exist.
 fn read(conn: &mut DbConnection, place: &Place) -> Result<Option<Sealed>> {
     match place {
         Place::ChannelCredentials(id) => on_backend!(conn, |c| channels::table
@@ -199,8 +199,9 @@ fn read(conn: &mut DbConnection, place: &Place) -> Result<Option<Sealed>> {
     }
 }
 
-/// Writes a sealed text to its place, if its key is in use. One statement of each column, which is kept prepared; it counts
-/// a row if it wrote.
+/// Stores an encrypted text if its key is in use.
+///
+/// Each column has one statement, which stays prepared. It changes one row, or none if it did not store the text.
 #[derive(Debug)]
 struct Write<'a> {
     column: Column,
@@ -240,14 +241,14 @@ impl<'a> Write<'a> {
     }
 }
 
-/// What keeps a key from being retired while a value is sealed under it.
+/// The lock clause that prevents a key from being retired while a value is encrypted with it.
 trait Lock {
     const LOCK: &'static str;
 }
 
 #[cfg(feature = "sqlite")]
 impl Lock for diesel::sqlite::Sqlite {
-    const LOCK: &'static str = ""; // there is one writer
+    const LOCK: &'static str = ""; // SQLite has a single writer
 }
 
 #[cfg(feature = "postgres")]

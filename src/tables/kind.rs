@@ -1,36 +1,36 @@
-//! What a column of a table takes: a field of a CSV is text, and becomes what the column's type needs.
+//! The kind of value that a column takes. A CSV field is text and is converted to the kind of its column.
 
 use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-/// What a column takes.
+/// The kind of value that a column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
     Whole,
     Real,
     Bool,
-    /// Any JSON.
+    /// Any JSON value.
     Json,
 }
 
-/// What a column of `T` takes. serde's derive says so when it is offered a value.
+/// Returns the kind of a column of `T`, by observing which type serde's derived code requests for the column.
 pub(super) fn kind_of<T: DeserializeOwned>(column: &'static str) -> Kind {
     let mut kind = Kind::Text;
-    // It always fails, after it has asked for the value.
+    // Deserializing always fails, but only after it has requested the value.
     let _ = T::deserialize(Row { column: Some(column), kind: &mut kind }).is_ok();
     kind
 }
 
-/// A row that has one column.
+/// A row with a single column.
 struct Row<'k> {
     column: Option<&'static str>,
     kind: &'k mut Kind,
 }
 
-/// Why reading ends.
+/// The error that ends deserializing once the type is known.
 #[derive(Debug)]
 struct Asked;
 
@@ -73,10 +73,10 @@ impl<'de> MapAccess<'de> for Row<'_> {
     }
 }
 
-/// A value that notes what it was read as.
+/// A value that records the type that was requested.
 struct Value<'k>(&'k mut Kind);
 
-/// Notes a kind for each way to read a value.
+/// Defines a deserializer method for each requested type, which records the kind.
 macro_rules! notes {
     ($($kind:ident: $($method:ident)+;)+) => {
         $($(
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_take_what_the_schema_says() {
+    fn kinds_of_columns_match_the_schema() {
         for (of, column, kind) in [
             ("discovered_videos", "id", Kind::Whole),
             ("discovered_videos", "title", Kind::Text),

@@ -1,5 +1,6 @@
-//! The 22 tables by their names, for rows whose table is known only at run time: what a document of each has to be, and
-//! how it is stored.
+//! The 22 tables by name, for rows whose table is known only at run time.
+//!
+//! For each table this module checks that a document is a valid row, and stores it.
 
 mod kind;
 
@@ -19,15 +20,16 @@ use crate::republishing::{
     NewChannel, NewChannelStatistics, NewMusic, NewSystemConfiguration, NewTransformationPreset, NewVideo,
     NewVideoProcessingJob, NewVideoStatistics,
 };
+use crate::types::any_of;
 use crate::{DbConnection, Error, Result, Upserted};
 
-/// Why a row with a NUL character is refused, on either engine.
-pub(crate) const NUL: &str = "has a NUL character, which PostgreSQL cannot keep";
+/// Why a row with a NUL character is rejected, on both engines.
+pub(crate) const NUL: &str = "contains a NUL character, which PostgreSQL cannot store";
 
-/// Inserts or updates documents.
+/// A function that inserts or updates documents.
 type Store = fn(&mut DbConnection, &[&Map<String, Value>], &mut Seen) -> Result<Upserted>;
 
-/// The table that rows go into.
+/// A table that rows can be stored in.
 #[derive(Debug)]
 pub(crate) struct Target {
     table: Table,
@@ -48,12 +50,12 @@ impl Target {
         }
     }
 
-    /// The names of its columns.
+    /// Returns the names of the columns.
     pub(crate) fn columns(&self) -> &'static [&'static str] {
         (self.columns)()
     }
 
-    /// What a column takes.
+    /// Returns the kind of value that a column takes.
     pub(crate) fn kind(&self, column: &'static str) -> Kind {
         (self.kind)(column)
     }
@@ -62,15 +64,14 @@ impl Target {
         self.table.name
     }
 
-    /// Reads a document as a new row of the table, which checks it, and returns it with its values in the form of the
-    /// schema.
+    /// Checks that a document is a valid new row of the table. Returns it with its values in the form of the schema.
     pub(crate) fn check(&self, document: Value) -> Result<Map<String, Value>, String> {
         (self.check)(document)
     }
 
-    /// Inserts documents that were checked, or updates the rows that they name, within the transaction that is open,
-    /// which has to be rolled back if this fails. `seen` is the same for all documents that are stored one batch after the
-    /// other.
+    /// Inserts checked documents, or updates the rows with the same key, within the current transaction.
+    ///
+    /// If this fails, the caller must roll the transaction back. Consecutive batches share the same `seen`.
     pub(crate) fn store(
         &self,
         conn: &mut DbConnection,
@@ -107,39 +108,42 @@ static TARGETS: [Target; 22] = [
     Target::of::<NewJobVideo<'static>>(),
 ];
 
-/// The names of the 22 tables, domain by domain.
+/// Returns the names of the 22 tables, domain by domain.
 pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
     TARGETS.iter().map(Target::name)
 }
 
-/// The table of a name.
+/// Returns the table with this name.
+///
+/// # Errors
+/// `Invalid` if there is no such table.
 pub(crate) fn table(name: &str) -> Result<&'static Target> {
     TARGETS.iter().find(|target| target.name() == name).ok_or_else(|| {
         let names: Vec<&str> = tables().collect();
-        Error::invalid(format!("table {}", quoted(name)), format!("is none of {}", names.join(", ")))
+        Error::invalid("", format!("unknown table {}; expected {}", quoted(name), any_of(&names)))
     })
 }
 
-/// Refuses a name of none of the tables.
+/// Checks that a table with this name exists.
 pub(crate) fn check_table(name: &str) -> Result<()> {
     table(name).map(drop)
 }
 
-/// Reads a document as a row of `T`, and keeps the columns that it gives.
+/// Checks that a document is a row of `T`. Returns the columns that the document contains.
 fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(mut given) = value else {
-        return Err("is no JSON object".to_owned());
+        return Err("is not a JSON object".to_owned());
     };
     given.retain(|column, value| !json_upsert::is_nothing(T::TABLE.name, column, value));
     if T::TABLE.name == "videos" {
         given.remove("status"); // the database computes it
     }
-    // Before serde, which would quote the value.
+    // Check this before serde does, because its error message would quote the secret.
     let is_text = |column: &&&str| given.get(**column).is_none_or(Value::is_string);
     if let Some(column) = T::SEALED.iter().find(|column| !is_text(column)) {
         return Err(format!("{column}: is not text"));
     }
-    // The text of a row may be long, so that no more copies of it are made than these two.
+    // Rows may contain long texts, so copy only the column names and the encrypted columns.
     let columns: Vec<String> = given.keys().cloned().collect();
     let sealed: Vec<(&str, Value)> =
         T::SEALED.iter().filter_map(|column| Some((*column, given.get(*column)?.clone()))).collect();
@@ -160,7 +164,7 @@ fn check<T: Document>(value: Value) -> Result<Map<String, Value>, String> {
     Ok(document)
 }
 
-/// Whether a text or name within has a NUL character.
+/// Returns true if any text or name in a value contains a NUL character.
 pub(crate) fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),

@@ -1,4 +1,4 @@
-//! One key type a table, so that the key of one table is never taken for that of another.
+//! A separate key type for each table, so that the key of one table is never mistaken for the key of another.
 
 use super::portable;
 
@@ -87,10 +87,10 @@ portable! {
     pub struct ConfigChangeId(i64);
 }
 portable! {
-    /// Names one command run or unit of work, in the log and in `error_log`.
+    /// Identifies one command run or unit of work, in the log and in `error_log`.
     pub struct CorrelationId(Uuid);
 }
 portable! {
-    /// Names one claim of a job: whoever does not hold it can neither finish nor extend the claim.
+    /// Identifies one claim of a job. Without the token, a program can neither finish the job nor extend its lease.
     pub struct LeaseToken(Uuid);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Sealed, portable, sql};
 
-/// A JSON document, free in shape or of the shape `T`.
+/// A JSON document of the type `T`, or of any shape by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Jsonb)]
 #[serde(transparent, bound = "")]
@@ -21,12 +21,13 @@ impl<T: Document> From<T> for Json<T> {
     }
 }
 
-/// What may stand in a [`Json`] column; every type that serde can write and read.
+/// A type that a [`Json`] column can hold. Every type that serde can serialize and deserialize implements it.
 pub trait Document: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {}
 impl<T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static> Document for T {}
 
-/// The value of a setting: JSON, but other programs write bare text there on SQLite, which reads as a
-/// JSON string.
+/// The value of a setting, as JSON.
+///
+/// On SQLite, other programs may write bare text into the column. viraldb reads such text as a JSON string.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Jsonb)]
 #[serde(transparent)]
@@ -45,12 +46,14 @@ impl From<serde_json::Value> for ConfigValue {
 }
 
 impl ConfigValue {
-    /// The value as it may be shown: an encrypted one without its text.
+    /// Returns the value in a form that is safe to show: an encrypted value appears without its text.
     pub(crate) fn shown(&self, encrypted: bool) -> serde_json::Value {
         if encrypted { self.clone().into_sealed().to_string().into() } else { self.0.clone() }
     }
 
-    /// The value of an encrypted setting: the text of a string, nothing of null, and any other as it is.
+    /// Returns the value of an encrypted setting.
+    ///
+    /// A JSON string becomes its text, null becomes the empty text, and any other value becomes its JSON text.
     pub(crate) fn into_sealed(self) -> Sealed {
         match self.0 {
             serde_json::Value::Null => Sealed::default(),
@@ -60,7 +63,7 @@ impl ConfigValue {
     }
 }
 
-/// PostgreSQL sends `jsonb` as a version byte, always 1 so far, and the document's text.
+/// Writes a document as `jsonb`: PostgreSQL expects a version byte, always 1 so far, and the text of the document.
 #[cfg(feature = "postgres")]
 fn write_jsonb(document: &impl Serialize, out: &mut impl std::io::Write) -> diesel::serialize::Result {
     out.write_all(&[1])?;
@@ -72,7 +75,7 @@ fn write_jsonb(document: &impl Serialize, out: &mut impl std::io::Write) -> dies
 fn read_jsonb<T: DeserializeOwned>(raw: &[u8]) -> diesel::deserialize::Result<T> {
     match raw {
         [1, document @ ..] => Ok(serde_json::from_slice(document)?),
-        _ => Err("jsonb of an unknown version".into()),
+        _ => Err("unknown jsonb version".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of keys.
+//! Ids of encryption keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Result};
 
-/// Names a key and does not tell it: the beginning of a hash of it, as 16 hexadecimal digits.
+/// Identifies an encryption key without revealing it.
+///
+/// The id is the beginning of a hash of the key. As text it is 16 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(crate) u64);
 
@@ -39,12 +41,12 @@ impl<'de> Deserialize<'de> for KeyId {
 impl FromStr for KeyId {
     type Err = Error;
 
-    /// Takes the one form in which it is written.
+    /// Parses the one form in which ids are written.
     fn from_str(text: &str) -> Result<Self> {
         u64::from_str_radix(text, 16)
             .ok()
             .map(Self)
             .filter(|id| id.to_string() == text)
-            .ok_or_else(|| Error::invalid("a key's id", "is 16 hexadecimal digits in lower case"))
+            .ok_or_else(|| Error::invalid("a key id", "must be 16 lowercase hexadecimal digits"))
     }
 }

@@ -1,4 +1,4 @@
-//! What the schema is made of: SQL types that exist on both engines, and the Rust values in them.
+//! The types of the schema: SQL types that exist on both engines, and the Rust types of their values.
 
 mod id;
 mod json;
@@ -13,15 +13,15 @@ pub use json::{ConfigValue, Document, Json};
 pub use key_id::KeyId;
 pub use sealed::Sealed;
 pub(crate) use sealed::{NotSealed, PREFIX, VERSION, sealed_parts};
-pub(crate) use text_enum::{unknown_key, unknown_word};
+pub(crate) use text_enum::{any_of, unknown_key, unknown_word};
 pub use timestamp::Timestamp;
 
-/// Gives a type its place in a column, on SQLite, on PostgreSQL and behind [`DbConnection`].
+/// Implements the traits that let a column hold a type, on SQLite, on PostgreSQL and through [`DbConnection`].
 ///
-/// - `struct Name(i64)` and `struct Name(Uuid)` are keys of their own type, one for each table.
-/// - `enum Name { Variant = "word" }` is a column of words, kept as text and checked by the schema.
-/// - `impl Name: SqlType` is a value of one of our portable SQL types: PostgreSQL writes and reads it as
-///   its own type, SQLite as text.
+/// - `struct Name(i64)` and `struct Name(Uuid)` define a separate key type for each table.
+/// - `enum Name { Variant = "word" }` defines a column of words, stored as text and checked by the schema.
+/// - `impl Name: SqlType` makes a type the value of one of our portable SQL types: PostgreSQL stores the value as its
+///   native type, SQLite as text.
 ///
 /// [`DbConnection`]: crate::db::DbConnection
 macro_rules! portable {
@@ -60,7 +60,7 @@ macro_rules! portable {
     ($(#[$doc:meta])* pub struct $name:ident(Uuid);) => {
         $(#[$doc])*
         ///
-        /// `default()` is a new key of version 7: keys made later sort later, which keeps indexes compact.
+        /// `default()` returns a new UUID of version 7. Newer keys sort after older ones, which keeps indexes compact.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
             diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
@@ -130,10 +130,10 @@ macro_rules! portable {
         }
 
         impl $name {
-            /// Every word, in the order of the schema's CHECK.
+            /// All words, in the order of the schema's CHECK constraint.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word as the database keeps it.
+            /// Returns the word as the database stores it.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+

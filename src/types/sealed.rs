@@ -1,4 +1,4 @@
-//! Sealed text.
+//! Encrypted text as it is stored.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::KeyId;
 
-/// A sealed text is `viraldb:1:<id of the key>:<base64>`.
+/// The prefix of an encrypted text, which has the form `viraldb:1:<key id>:<base64>`.
 pub(crate) const PREFIX: &str = "viraldb:";
 pub(crate) const VERSION: &str = "1";
 
-/// Why a text is not a sealed one.
+/// Why text is not a value that viraldb encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotSealed {
     OtherForm,
@@ -23,7 +23,7 @@ pub(crate) enum NotSealed {
     NoKey,
 }
 
-/// Takes a sealed text apart into the key's id and the base64.
+/// Splits an encrypted text into the key id and the base64.
 pub(crate) fn sealed_parts(text: &str) -> Result<(KeyId, &str), NotSealed> {
     let rest = text.strip_prefix(PREFIX).ok_or(NotSealed::OtherForm)?;
     let (version, rest) = rest.split_once(':').unwrap_or((rest, ""));
@@ -34,19 +34,20 @@ pub(crate) fn sealed_parts(text: &str) -> Result<(KeyId, &str), NotSealed> {
     Ok((id.parse().map_err(|_| NotSealed::NoKey)?, rest))
 }
 
-/// The text of a column whose values [`secrets`](crate::secrets) seals.
+/// The stored text of a column whose values [`secrets`](crate::secrets) encrypts.
 ///
-/// Other programs may have put a secret there as it is, so it never shows the text: it prints and serializes as
+/// Another program may have stored a plain secret there, so this type never shows the text. It prints and serializes as
 /// `sealed with key …` or `not sealed`, and as nothing if it is empty.
 ///
-/// So a row that went through JSON does not have its secret any more: to store it again would replace the secret with these words.
+/// A row that was serialized to JSON has therefore lost its secret. Storing that row again would replace the stored
+/// secret with these words.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[serde(transparent)]
 pub struct Sealed(String);
 
 impl Sealed {
-    /// The text as it stands in the database.
+    /// Returns the text as the database stores it.
     pub fn as_text(&self) -> &str {
         &self.0
     }

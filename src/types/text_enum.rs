@@ -1,14 +1,22 @@
-//! Columns of words are enums; each stands in the file of its table.
+//! The errors for words and keys that cannot be parsed.
 
 use crate::Error;
 use crate::quote::quoted;
 
-/// The error of a text that is not a key; `form` says what one looks like.
+/// Returns the error for a text that is not a key. `form` describes a valid key.
 pub(crate) fn unknown_key(text: &str, form: &str) -> Error {
-    Error::invalid(quoted(text), format!("is not an id, which is {form}"))
+    Error::invalid(quoted(text), format!("is not a valid id; expected {form}"))
 }
 
-/// What a word outside its list gets: the word, and the list.
+/// Returns the error for an unknown word. The error quotes the word and lists the known ones.
 pub(crate) fn unknown_word(text: &str, known: &[&str]) -> Error {
-    Error::invalid(quoted(text), format!("is none of {}", known.join(", ")))
+    Error::invalid("", format!("unknown value {}; expected {}", quoted(text), any_of(known)))
+}
+
+/// Joins words for a message: `a, b or c`.
+pub(crate) fn any_of(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.join(", "),
+    }
 }

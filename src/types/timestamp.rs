@@ -1,4 +1,4 @@
-//! Moments in time.
+//! Timestamps.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -13,26 +13,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{portable, sql};
 use crate::{Error, Result};
 
-/// A moment in UTC, to the microsecond, which is what both engines keep.
+/// A timestamp in UTC, with the microsecond precision that both engines store.
 ///
-/// As text it is RFC 3339 (`2026-11-21T08:30:00Z`). It is read from RFC 3339 with any offset, from
-/// `YYYY-MM-DD HH:MM:SS[.f…]` and from a bare `YYYY-MM-DD`, both taken as UTC.
+/// It prints as RFC 3339 (`2026-11-21T08:30:00Z`). It parses from RFC 3339 with any offset, from
+/// `YYYY-MM-DD HH:MM:SS[.f…]`, and from a bare `YYYY-MM-DD`. The last two are read as UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Timestamptz)]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    /// This moment.
+    /// Returns the current time.
     pub fn now() -> Self {
         Utc::now().into()
     }
 
-    /// The same moment for chrono.
+    /// Returns the timestamp as a chrono type.
     pub const fn to_utc(self) -> DateTime<Utc> {
         self.0
     }
 
-    /// Years of four digits, because SQLite's text has no other.
+    /// Clamps the timestamp to the years 1 to 9999, because SQLite's text has only four digits for the year.
     fn within_the_calendar(self) -> Self {
         let edge = |year, month, day, second| {
             let day = NaiveDate::from_ymd_opt(year, month, day)?;
@@ -45,13 +45,14 @@ impl Timestamp {
         }
     }
 
-    /// Hours from `earlier` to this moment; negative when `earlier` is the later one.
+    /// Returns the hours from `earlier` to this timestamp. The result is negative if `earlier` is later.
     pub fn hours_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0).as_seconds_f64() / 3600.0
     }
 
-    /// The text that SQLite keeps, always with six digits of a second: one width, so that equal
-    /// moments are equal text.
+    /// Returns the text that SQLite stores.
+    ///
+    /// It always has six fractional digits, so that equal timestamps are equal as text.
     #[cfg(feature = "sqlite")]
     pub(crate) fn to_sqlite(self) -> String {
         use chrono::Timelike;
@@ -60,7 +61,7 @@ impl Timestamp {
         let Ok(year @ 0..=9999) = u32::try_from(at.year()) else {
             return at.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
         };
-        // By hand, because chrono's own ways take longer than SQLite takes for the row's index entry.
+        // Format by hand: chrono's formatting takes longer than SQLite needs to write the row's index entry.
         let mut text = *b"0000-00-00 00:00:00.000000";
         for (range, mut number) in [
             (0..4, year),
@@ -79,7 +80,7 @@ impl Timestamp {
         text.iter().copied().map(char::from).collect()
     }
 
-    /// Reads the text that [`Self::to_sqlite`] writes; any other form is `None`.
+    /// Parses the text that [`Self::to_sqlite`] writes. Returns `None` for any other form.
     fn from_sqlite(text: &str) -> Option<Self> {
         let text: &[u8; 26] = text.as_bytes().try_into().ok()?;
         if [text[4], text[7], text[10], text[13], text[16], text[19]] != *b"-- ::." {
@@ -96,7 +97,7 @@ impl Timestamp {
     }
 }
 
-/// Later by so much; at most the last moment that both engines keep, at the end of the year 9999.
+/// Adds a duration. The result is at most the end of the year 9999, the last time that both engines can store.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -106,7 +107,7 @@ impl Add<Duration> for Timestamp {
     }
 }
 
-/// Earlier by so much; at least the first moment that both engines keep, at the start of the year 1.
+/// Subtracts a duration. The result is at least the start of the year 1, the first time that both engines can store.
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 
@@ -116,7 +117,7 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// To the microsecond. SQLite refuses a moment outside of the years 0 to 9999.
+/// Truncates the time to microseconds. SQLite rejects times outside the years 0 to 9999.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
         Self(at.trunc_subsecs(6))
@@ -157,12 +158,12 @@ impl FromStr for Timestamp {
         });
         let invalid = |reason: &str| Error::invalid(crate::quote::quoted(text), reason);
         match read {
-            // PostgreSQL would store other years, but SQLite's text cannot hold them, and they do not read back.
+            // PostgreSQL can store other years, but SQLite's text cannot, and the printed form does not parse.
             Ok(at) if !(0..=9999).contains(&at.year()) => {
-                Err(invalid("is not within the years 0000 to 9999 in UTC"))
+                Err(invalid("is outside the years 0000 to 9999 in UTC"))
             }
             Ok(at) => Ok(at.into()),
-            Err(_) => Err(invalid("is no time such as 2026-11-21T08:30:00Z")),
+            Err(_) => Err(invalid("is not a valid time; expected a time such as 2026-11-21T08:30:00Z")),
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_the_same_moment() {
+    fn all_text_forms_parse_to_the_same_timestamp() {
         let at: Timestamp = "2020-08-12T10:20:30.5Z".parse().unwrap();
         for text in ["2020-08-12T12:20:30.5+02:00", "2020-08-12 10:20:30.5", "2020-08-12 10:20:30.500000"] {
             assert_eq!(text.parse::<Timestamp>().unwrap(), at, "{text}");
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn years_that_sqlite_cannot_hold_are_invalid() {
+    fn years_that_sqlite_cannot_store_are_rejected() {
         for text in [
             "-12026-11-21 08:30:00.123456",
             "+12026-11-21",
@@ -211,14 +212,14 @@ mod tests {
             "0000-01-01T00:00:00+01:00",
         ] {
             let error = text.parse::<Timestamp>().unwrap_err().to_string();
-            assert!(error.ends_with("is not within the years 0000 to 9999 in UTC"), "{error}");
+            assert!(error.ends_with("is outside the years 0000 to 9999 in UTC"), "{error}");
         }
         assert!("9999-12-31T23:59:59Z".parse::<Timestamp>().is_ok());
     }
 
     #[cfg(feature = "sqlite")]
     #[test]
-    fn sqlite_text_has_one_width_and_the_order_of_time() {
+    fn sqlite_text_has_a_fixed_width_and_sorts_chronologically() {
         let earlier: Timestamp = "2020-08-12T10:20:30Z".parse().unwrap();
         let later: Timestamp = "2020-08-12T10:20:30.000001Z".parse().unwrap();
         assert_eq!(earlier.to_sqlite(), "2020-08-12 10:20:30.000000");

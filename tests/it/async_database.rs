@@ -1,4 +1,4 @@
-//! The async face.
+//! Tests of the async API.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -28,8 +28,8 @@ fn multi_thread() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Runs `body` on either kind of runtime, on a database with few connections; afterwards none of them is
-/// lost and no transaction is open.
+/// Runs `body` on both kinds of runtime, on a database with few connections. Afterward checks that no
+/// connection was lost and no transaction is open.
 fn on_runtimes(t: &Scratch, body: impl AsyncFn(AsyncDatabase)) {
     drop(t.db());
     for runtime in [current_thread(), multi_thread()] {
@@ -45,7 +45,8 @@ fn on_runtimes(t: &Scratch, body: impl AsyncFn(AsyncDatabase)) {
     }
 }
 
-/// As many reads as there are connections meet in the middle; so do as many writes as may run at once.
+/// Checks that all connections work: as many reads as there are connections wait for each other at a barrier,
+/// and then as many writes as may run concurrently.
 async fn all_connections_work(db: &AsyncDatabase) {
     for writes in [false, true] {
         let is_sqlite = !db.database().url().to_string().starts_with("postgres");
@@ -67,7 +68,8 @@ async fn all_connections_work(db: &AsyncDatabase) {
     }
 }
 
-/// SQLite: another program gets the write lock at once. PostgreSQL: no session is within a transaction.
+/// Asserts that no transaction is open. SQLite: another connection gets the write lock at once. PostgreSQL:
+/// no session is idle in a transaction.
 fn assert_no_transaction_is_open(t: &Scratch, db: &Database) {
     if t.is_postgres {
         let idle = "SELECT count(*)::text AS v FROM pg_stat_activity \
@@ -87,7 +89,8 @@ fn count(c: &mut DbConnection) -> Result<usize> {
     Ok(make::query(c, "SELECT video_id AS v FROM discovered_videos").len())
 }
 
-/// A write that inserts, says so, waits for a word and inserts again; and the two ends to it.
+/// Returns a write and its two channel ends. The write inserts a row, reports that it has begun, waits for
+/// permission and inserts another row.
 fn held_write(
     result: Result<()>,
 ) -> (impl FnOnce(&mut DbConnection) -> Result<()> + Send + 'static, Receiver<()>, Sender<()>) {
@@ -103,12 +106,12 @@ fn held_write(
     (work, has_begun, go_on)
 }
 
-/// Waits for a word from a blocking thread.
+/// Waits for a message without blocking the runtime.
 async fn wait(receiver: Receiver<()>) {
     tokio::task::spawn_blocking(move || receiver.recv_timeout(LONG).unwrap()).await.unwrap();
 }
 
-/// How many closures run, and how many ran at once at most.
+/// Counts the closures that run now, and the maximum that ran concurrently.
 #[derive(Default)]
 struct Gauge {
     now: AtomicUsize,
@@ -194,7 +197,7 @@ both! {
         });
     }
 
-    fn a_dropped_future_keeps_its_turn_until_its_closure_ends(t) {
+    fn dropped_future_keeps_its_slot_until_its_closure_ends(t) {
         on_runtimes(t, async |db| {
             let mut ends = Vec::new();
             for _ in 0..CONNECTIONS {
@@ -253,7 +256,7 @@ both! {
         });
     }
 
-    fn a_panic_goes_on_in_the_caller(t) {
+    fn panic_propagates_to_the_caller(t) {
         on_runtimes(t, async |db| {
             for _ in 0..=CONNECTIONS {
                 let write = tokio::spawn(db.write(|c| -> Result<()> {
@@ -273,14 +276,14 @@ both! {
         });
     }
 
-    fn the_unit_of_work_and_the_span_follow(t) {
+    fn correlation_id_and_tracing_span_reach_the_closure(t) {
         on_runtimes(t, async |db| {
             let outer = CorrelationId::default();
             let kept = correlation::async_unit_of_work("outer", outer, async {
                 tokio::task::yield_now().await;
                 let error = db.write(|c| log_error(c, "cut", "Timeout", "late", None, None)).await.unwrap();
                 let inner = CorrelationId::default();
-                // A future takes the unit it was made in.
+                // The closure uses the unit of work in which the future was created.
                 let read = correlation::unit_of_work("inner", inner, || db.read(|_| Ok(correlation::current())));
                 assert_eq!(read.await.unwrap(), Some(inner));
                 assert_eq!(correlation::current(), Some(outer));
@@ -300,7 +303,7 @@ both! {
         });
     }
 
-    fn every_way_to_open(t) {
+    fn every_open_function_works(t) {
         current_thread().block_on(async {
             assert!(matches!(AsyncDatabase::connect(&t.url).await, Err(Error::NotInitialised(_) | Error::UnsupportedUrl { .. })));
             let db = AsyncDatabase::open(&t.url).await.unwrap();
@@ -313,7 +316,7 @@ both! {
     }
 }
 
-/// Readers go on while one writer is busy and many wait for it, in `write` and in `run`.
+/// Readers continue while one writer is busy and many wait for it, in `write` and in `run`.
 #[cfg(feature = "sqlite")]
 #[test]
 fn waiting_writers_do_not_starve_readers() {

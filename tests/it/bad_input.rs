@@ -1,4 +1,4 @@
-//! What bad input gets: one clear line, exit 1, nothing changed.
+//! Bad input produces one clear error line and exit code 1, and changes nothing.
 
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::{Database, Options};
@@ -7,42 +7,42 @@ use viraldb::{Database, Options};
 use crate::support::Scratch;
 use crate::support::{Ran, both, viraldb};
 
-/// One line on stderr, nothing on stdout, exit 1; returns the line.
-fn refused(ran: Ran) -> String {
+/// Requires exit code 1, one error line on stderr and an empty stdout. Returns the line.
+fn rejection(ran: Ran) -> String {
     assert_eq!((ran.code, &*ran.out, ran.err.lines().count()), (1, "", 1), "{}{}", ran.out, ran.err);
     assert!(ran.err.starts_with("error: "), "{}", ran.err);
     ran.err
 }
 
-fn url(url: &str) -> String {
+fn rejected_url(url: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let said = refused(viraldb(dir.path(), &["--database-url", url, "init"]).output().unwrap().into());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    let said = rejection(viraldb(dir.path(), &["--database-url", url, "init"]).output().unwrap().into());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "init created files");
     said
 }
 
 #[test]
-fn a_url_of_an_unknown_scheme() {
+fn url_with_unknown_scheme_is_rejected() {
     assert!(
-        url("mysql://u:secret@h/d")
-            .contains("mysql://u:***@h/d: the scheme \"mysql\" is unknown; use sqlite://PATH")
+        rejected_url("mysql://u:secret@h/d")
+            .contains("mysql://u:***@h/d: unknown scheme \"mysql\"; use sqlite://PATH")
     );
-    assert!(url("postgresql+asyncpg://u:secret@h/d").contains("write postgresql://u:***@h/d"));
-    assert!(url("viral").contains("names no database"));
-    assert!(url("").contains("names no database"));
+    assert!(rejected_url("postgresql+asyncpg://u:secret@h/d").contains("write postgresql://u:***@h/d"));
+    assert!(rejected_url("viral").contains("is not the URL of a database"));
+    assert!(rejected_url("").contains("is not the URL of a database"));
 }
 
 #[cfg(feature = "postgres")]
 #[test]
-fn a_server_that_is_down() {
-    let said = url("postgres://me:secret@127.0.0.1:1/name");
+fn unreachable_server_is_reported_without_the_password() {
+    let said = rejected_url("postgres://me:secret@127.0.0.1:1/name");
     assert!(said.contains("127.0.0.1") && said.contains("port 1 failed"), "{said}");
     assert!(said.contains("me:***@") && !said.contains("secret"), "{said}");
 }
 
 #[cfg(feature = "postgres")]
 #[test]
-fn a_password_that_is_not_percent_encoded() {
+fn password_without_percent_encoding_is_rejected_and_hidden() {
     for place in [
         "u:100%secure@127.0.0.1:1/db",
         "u:sec%00ure@127.0.0.1:1/db",
@@ -51,21 +51,21 @@ fn a_password_that_is_not_percent_encoded() {
         "u:pa/?secure@127.0.0.1:1/db",
         "u:pa@secure@127.0.0.1:1/db",
     ] {
-        let said = url(&format!("postgres://{place}"));
+        let said = rejected_url(&format!("postgres://{place}"));
         assert!(said.contains("percent-encode") && said.contains("u:***@127.0.0.1:1/db"), "{said}");
         assert!(!said.contains("sec") && !said.contains("pa/"), "{said}");
     }
-    let said = url("postgres://127.0.0.1:1/db?user=u&password=100%secure");
+    let said = rejected_url("postgres://127.0.0.1:1/db?user=u&password=100%secure");
     assert!(said.contains("percent-encode") && !said.contains("secure"), "{said}");
-    // A question mark is libpq's own affair, and ends no password.
-    let said = url("postgres://u:sec?ret@127.0.0.1:1/db");
+    // A question mark does not end the password: libpq accepts it there.
+    let said = rejected_url("postgres://u:sec?ret@127.0.0.1:1/db");
     assert!(said.contains("port 1 failed") && said.contains("u:***@") && !said.contains("sec"), "{said}");
 }
 
 #[cfg(not(feature = "postgres"))]
 #[test]
-fn an_engine_that_is_not_compiled_in() {
-    assert!(url("postgres://u@h/d").contains("build it with `--features postgres`"));
+fn missing_engine_error_names_the_cargo_feature() {
+    assert!(rejected_url("postgres://u@h/d").contains("build it with `--features postgres`"));
 }
 
 #[cfg(feature = "sqlite")]
@@ -76,8 +76,8 @@ mod sqlite {
     use super::*;
     use crate::support::mounts::{tool, with_mounts};
 
-    /// The command without root's right to read and write every file.
-    fn without_rights(t: &Scratch, args: &[&str]) -> Ran {
+    /// Runs `viraldb` without root's right to read and write every file.
+    fn run_without_root(t: &Scratch, args: &[&str]) -> Ran {
         let mut plain = t.command(args);
         if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
             return plain.output().unwrap().into();
@@ -93,87 +93,87 @@ mod sqlite {
     }
 
     #[test]
-    fn a_directory() {
+    fn directory_as_database_is_rejected() {
         let t = Scratch::sqlite();
         std::fs::create_dir(t.path("viral.db")).unwrap();
-        assert!(refused(t.run(&["init"])).contains("is a directory"));
-        assert!(refused(t.run(&["status"])).contains("is a directory"));
+        assert!(rejection(t.run(&["init"])).contains("is a folder"));
+        assert!(rejection(t.run(&["status"])).contains("is a folder"));
     }
 
     #[test]
-    fn a_folder_that_is_not_there() {
-        assert!(url("sqlite://none/viral.db").contains("none/viral.db: No such file or directory"));
+    fn missing_folder_is_reported() {
+        assert!(rejected_url("sqlite://none/viral.db").contains("none/viral.db: no such file or directory"));
     }
 
     #[test]
-    fn a_file_that_is_no_database() {
+    fn file_that_is_not_a_database_is_rejected_and_unchanged() {
         let t = Scratch::sqlite();
         let file = t.file("viral.db", "the quick brown fox jumps over the lazy dog");
         for command in ["init", "status"] {
-            assert!(refused(t.run(&[command])).contains("is no SQLite database"));
+            assert!(rejection(t.run(&[command])).contains("is not a SQLite database"));
         }
         assert_eq!(std::fs::read(file).unwrap(), b"the quick brown fox jumps over the lazy dog");
-        // the right beginning and nothing right behind it
+        // A valid SQLite header followed by garbage.
         t.file("viral.db", [&b"SQLite format 3\0"[..], &[7; 4096]].concat());
-        assert!(refused(t.run(&["status"])).contains("is no SQLite database"));
+        assert!(rejection(t.run(&["status"])).contains("is not a SQLite database"));
     }
 
     #[test]
-    fn a_missing_or_empty_file() {
+    fn missing_or_empty_file_suggests_init() {
         let t = Scratch::sqlite();
-        assert!(refused(t.run(&["status"])).contains("holds no viraldb database: run `viraldb init`"));
+        assert!(rejection(t.run(&["status"])).contains("no viraldb database found; run `viraldb init`"));
         assert!(!t.path("viral.db").exists());
         t.file("viral.db", "");
-        assert!(refused(t.run(&["videos", "list"])).contains("run `viraldb init`"));
+        assert!(rejection(t.run(&["videos", "list"])).contains("run `viraldb init`"));
         t.ok(&["init"]);
     }
 
     #[test]
-    fn an_unreadable_file() {
+    fn unreadable_file_is_reported() {
         let t = Scratch::sqlite();
         t.ok(&["init"]);
         std::fs::set_permissions(t.path("viral.db"), PermissionsExt::from_mode(0o000)).unwrap();
-        let said = refused(without_rights(&t, &["status"]));
-        assert!(said.contains("viral.db: Permission denied"), "{said}");
+        let said = rejection(run_without_root(&t, &["status"]));
+        assert!(said.contains("viral.db: permission denied"), "{said}");
         let input = t.file("in.csv", "x");
         std::fs::set_permissions(&input, PermissionsExt::from_mode(0o000)).unwrap();
-        let said = refused(without_rights(&t, &["ingest", "in.csv"]));
-        assert!(said.contains("in.csv: Permission denied"), "{said}");
+        let said = rejection(run_without_root(&t, &["ingest", "in.csv"]));
+        assert!(said.contains("in.csv: permission denied"), "{said}");
     }
 
     #[test]
-    fn a_read_only_file() {
+    fn read_only_file_rejects_writes_and_allows_reads() {
         let t = Scratch::sqlite();
         t.ok(&["init", "--sample"]);
         std::fs::set_permissions(t.path("viral.db"), PermissionsExt::from_mode(0o444)).unwrap();
         let before = std::fs::read(t.path("viral.db")).unwrap();
-        let said = refused(without_rights(&t, &["errors", "log", "--module", "m", "--type", "t", "x"]));
-        assert!(said.contains("viral.db: may not be written"), "{said}");
+        let said = rejection(run_without_root(&t, &["errors", "log", "--module", "m", "--type", "t", "x"]));
+        assert!(said.contains("viral.db: is read-only"), "{said}");
         assert_eq!(std::fs::read(t.path("viral.db")).unwrap(), before);
-        assert_eq!(without_rights(&t, &["videos", "list"]).code, 0, "reading it is no trouble");
+        assert_eq!(run_without_root(&t, &["videos", "list"]).code, 0, "reading must work");
     }
 
     #[test]
-    fn a_folder_that_may_not_be_written() {
+    fn read_only_folder_is_reported_while_wal_files_are_missing() {
         let t = Scratch::sqlite();
         t.ok(&["init", "--sample"]);
         let set_mode =
             |mode| std::fs::set_permissions(t.dir.path(), PermissionsExt::from_mode(mode)).unwrap();
         set_mode(0o555);
-        let said = refused(without_rights(&t, &["videos", "list"]));
+        let said = rejection(run_without_root(&t, &["videos", "list"]));
         set_mode(0o755);
-        assert!(said.contains("viral.db: can be read only where its folder may be written"), "{said}");
-        assert!(said.contains("while a program that writes has it open"), "{said}");
+        assert!(said.contains("viral.db: cannot be read: SQLite needs write access to the folder"), "{said}");
+        assert!(said.contains("unless a program that writes has the file open"), "{said}");
         let db = t.db();
         db.read(viraldb::compilation::ErrorLog::count_unresolved).unwrap();
         set_mode(0o555);
-        let ran = without_rights(&t, &["videos", "list"]);
+        let ran = run_without_root(&t, &["videos", "list"]);
         set_mode(0o755);
         assert_eq!(ran.code, 0, "{}", ran.err);
     }
 
     #[test]
-    fn a_full_disk() {
+    fn full_disk_keeps_the_committed_rows_of_an_ingest() {
         let t = Scratch::sqlite();
         let mut input = String::new();
         for number in 0..20_000 {
@@ -199,17 +199,17 @@ mod sqlite {
         let rows = jobs["rows"].as_u64().unwrap();
         let is_first = last.contains(&format!("\"theme\":\"{} xx", rows.saturating_sub(1)));
         assert!(is_first, "the {rows} rows are not the first ones of the input: {last}");
-        assert!(rows > 0 && ran.err.contains("what was not committed is undone"), "{}", ran.err);
-        let stay = format!("; {rows} rows of {} are in the database, and stay", input.display());
+        assert!(rows > 0 && ran.err.contains("uncommitted changes were rolled back"), "{}", ran.err);
+        let stay = format!("; {rows} rows of {} are already stored and are kept", input.display());
         assert!(ran.err.contains(&stay), "{}", ran.err);
     }
 
     #[test]
-    fn a_disk_too_full_for_a_new_database() {
+    fn init_on_a_full_disk_leaves_no_files() {
         let t = Scratch::sqlite();
         let disk = t.path("disk");
         std::fs::create_dir(&disk).unwrap();
-        // From no room at all to room for the file and not for all of its tables.
+        // From no free space at all to enough for the file, but not for all of its tables.
         let script = format!(
             "mount -t tmpfs -o size=128k tmpfs {disk} && cd {disk} && for room in 0 4 16 40; do \
              head -c $((131072 - room * 1024)) /dev/zero >filler; {viraldb} init; rm filler; ls; done",
@@ -224,33 +224,33 @@ mod sqlite {
             "{}",
             ran.err
         );
-        assert_eq!(ran.out, "", "nothing is left behind");
+        assert_eq!(ran.out, "", "init left files behind");
     }
 
     #[test]
-    fn a_link_to_nothing() {
+    fn dangling_symlink_is_rejected() {
         let t = Scratch::sqlite();
         std::os::unix::fs::symlink("gone/real.db", t.path("viral.db")).unwrap();
         for command in ["init", "status"] {
             assert!(
-                refused(t.run(&[command]))
-                    .contains("viral.db: is a link to gone/real.db, which is not there")
+                rejection(t.run(&[command]))
+                    .contains("viral.db: is a link to gone/real.db, which does not exist")
             );
         }
     }
 
     #[test]
-    fn what_is_no_file() {
+    fn device_pipe_or_socket_is_rejected() {
         let t = Scratch::sqlite();
         assert!(Command::new("mkfifo").arg(t.path("viral.db")).status().unwrap().success());
         for command in ["init", "status"] {
-            assert!(refused(t.run(&[command])).contains("viral.db: is a device, a pipe or a socket"));
+            assert!(rejection(t.run(&[command])).contains("viral.db: is a device, a pipe or a socket"));
         }
-        assert!(url("sqlite:///dev/null").contains("/dev/null: is a device, a pipe or a socket"));
+        assert!(rejected_url("sqlite:///dev/null").contains("/dev/null: is a device, a pipe or a socket"));
     }
 
     #[test]
-    fn a_read_only_mount() {
+    fn read_only_mount_allows_reads_and_rejects_writes() {
         let t = Scratch::sqlite();
         let disk = t.path("disk");
         std::fs::create_dir(&disk).unwrap();
@@ -267,18 +267,18 @@ mod sqlite {
         let out: Vec<&str> = ran.out.lines().collect();
         assert_eq!(out[..3], ["60", "current", "6"], "{}{}", ran.out, ran.err);
         assert!(out[3].starts_with("nothing to do for a %23.db"), "{}", ran.out);
-        assert_eq!(out[4..], ["a %23.db", "a %23.db-wal"], "nothing was made");
+        assert_eq!(out[4..], ["a %23.db", "a %23.db-wal"], "new files were created");
         let said: Vec<&str> = ran.err.lines().collect();
         assert_eq!(said.len(), 2, "{}", ran.err);
-        assert!(said[0].starts_with("error: a %23.db: may not be written"), "{}", ran.err);
-        assert!(said[1].contains("its last changes stand in the -wal file"), "{}", ran.err);
+        assert!(said[0].starts_with("error: a %23.db: is read-only"), "{}", ran.err);
+        assert!(said[1].contains("its latest changes are in the -wal file"), "{}", ran.err);
     }
 
     #[test]
-    fn a_new_database_that_another_program_holds_locked() {
+    fn init_and_migrate_report_a_lock_after_5_seconds() {
         use viraldb::diesel::prelude::*;
         use viraldb::diesel::sqlite::SqliteConnection;
-        // One that lacks its newest migration, and one that is empty and no WAL database yet.
+        // One database lacks the newest migration. The other is empty and not yet in WAL mode.
         let (older, empty) = (Scratch::sqlite(), Scratch::sqlite());
         older.ok(&["init"]);
         older.ok(&["migrate", "revert"]);
@@ -297,9 +297,9 @@ mod sqlite {
                 (&empty, &["init"]),
             ] {
                 scope.spawn(move || {
-                    let said = refused(t.run(args));
+                    let said = rejection(t.run(args));
                     assert!(
-                        said.contains("viral.db is locked: another program held its write lock for 5s"),
+                        said.contains("viral.db is locked: another program held the write lock for 5s"),
                         "{said}"
                     );
                     assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
@@ -308,11 +308,11 @@ mod sqlite {
         });
         let waited = start.elapsed().as_secs();
         assert!((5..15).contains(&waited), "{waited} s");
-        assert!(empty.path("viral.db").exists(), "it was there before");
+        assert!(empty.path("viral.db").exists(), "the empty file existed before and must be kept");
     }
 
     #[test]
-    fn a_database_that_another_program_holds_locked() {
+    fn write_reports_a_lock_after_5_seconds_and_reads_continue() {
         use viraldb::diesel::prelude::*;
         use viraldb::diesel::sqlite::SqliteConnection;
         let t = Scratch::sqlite();
@@ -320,11 +320,11 @@ mod sqlite {
         let mut other = SqliteConnection::establish(t.path("viral.db").to_str().unwrap()).unwrap();
         other.batch_execute("BEGIN IMMEDIATE").unwrap();
         let start = std::time::Instant::now();
-        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
+        let said = rejection(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
         assert!(start.elapsed() >= std::time::Duration::from_secs(5));
-        assert!(said.contains("viral.db is locked: another program held its write lock for 5s"), "{said}");
+        assert!(said.contains("viral.db is locked: another program held the write lock for 5s"), "{said}");
         assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
-        assert_eq!(t.run(&["videos", "list"]).code, 0, "readers are not stopped");
+        assert_eq!(t.run(&["videos", "list"]).code, 0, "readers must not be blocked");
         other.batch_execute("COMMIT").unwrap();
         t.ok(&["errors", "log", "--module", "m", "--type", "t", "x"]);
     }
@@ -339,19 +339,19 @@ mod postgres {
     use crate::support::Scratch;
 
     #[test]
-    fn a_table_that_another_program_holds_locked() {
+    fn write_to_a_locked_table_is_reported() {
         let t = Scratch::postgres();
         t.ok(&["init", "--sample"]);
         let mut other = PgConnection::establish(&t.url).unwrap();
         other.batch_execute("BEGIN; LOCK TABLE error_log IN EXCLUSIVE MODE").unwrap();
-        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
-        assert!(said.contains("is locked: another session kept a lock for longer than we wait"), "{said}");
+        let said = rejection(t.run(&["errors", "log", "--module", "m", "--type", "t", "x"]));
+        assert!(said.contains("is locked: another session held a lock for too long"), "{said}");
         other.batch_execute("COMMIT").unwrap();
         t.ok(&["errors", "log", "--module", "m", "--type", "t", "x"]);
     }
 
     #[test]
-    fn a_full_disk_of_the_server() {
+    fn full_disk_of_the_server_is_reported() {
         let t = Scratch::postgres();
         let db = t.db();
         let full = "DO $$ BEGIN RAISE 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = '53100'; END $$";
@@ -362,9 +362,9 @@ mod postgres {
         );
     }
 
-    /// The loss may show at the statement, at the next one, or at the end of the transaction.
+    /// The loss may become visible at the same statement, at the next one, or at the end of the transaction.
     #[test]
-    fn a_lost_connection_has_one_text() {
+    fn lost_connection_always_has_the_same_message() {
         let t = Scratch::postgres();
         let db = t.db();
         let end = "SELECT pg_terminate_backend(pg_backend_pid())";
@@ -377,14 +377,14 @@ mod postgres {
             ("the statement", db.write(|c| Ok(c.batch_execute(end)?))),
             ("a read", db.read(|c| Ok(c.batch_execute(end)?))),
             (
-                "behind it",
+                "the next statement",
                 db.write(|c| {
                     let _ = c.batch_execute(end);
                     Ok(c.batch_execute("SELECT 1")?)
                 }),
             ),
             (
-                "the end",
+                "the commit",
                 db.write(|c| {
                     let _ = c.batch_execute(end);
                     Ok(())
@@ -398,7 +398,7 @@ mod postgres {
                 }),
             ),
             (
-                "before the end",
+                "before the commit",
                 db.write(|c| {
                     by_another(c);
                     Ok(())
@@ -410,7 +410,7 @@ mod postgres {
             assert!(said.contains(": the connection was lost: "), "{what}: {said}");
             assert!(
                 said.ends_with(
-                    "the server's log says why. What was not committed is undone: try again when it is back"
+                    "uncommitted changes were rolled back; check the server's log, and try again when the server is up"
                 ),
                 "{what}: {said}"
             );
@@ -418,7 +418,7 @@ mod postgres {
     }
 
     #[test]
-    fn connections_that_died_are_replaced() {
+    fn dead_connections_are_replaced() {
         let t = Scratch::postgres();
         let db = Database::open_with(&t.url, &Options { connections: 3, ..Default::default() }).unwrap();
         let ping = || db.read(viraldb::compilation::ErrorLog::count_unresolved);
@@ -436,30 +436,30 @@ mod postgres {
 }
 
 both! {
-    fn a_foreign_key_to_nothing(t) {
+    fn foreign_key_to_missing_row_is_rejected(t) {
         t.ok(&["init"]);
-        let said = refused(t.run(&["errors", "log", "--module", "m", "--type", "t", "--run", "99", "x"]));
-        assert!(said.contains("error_log refers to a row that is not there"), "{said}");
+        let said = rejection(t.run(&["errors", "log", "--module", "m", "--type", "t", "--run", "99", "x"]));
+        assert!(said.contains("error_log refers to a row that does not exist"), "{said}");
         let listed = t.ok(&["errors", "list", "--format", "json"]);
         assert_eq!(listed.trim(), "[]");
     }
 
-    fn a_database_that_has_lost_its_books(t) {
+    fn database_without_migration_tables_is_rejected(t) {
         let db = t.db();
         let tables = "DROP TABLE viraldb_migrations; DROP TABLE __diesel_schema_migrations";
         db.write(|c| Ok(c.batch_execute(tables)?)).unwrap();
         drop(db);
-        let said = refused(t.run(&["init"]));
-        assert!(said.contains("has tables of viraldb, and no record of the migrations that made them; restore"), "{said}");
+        let said = rejection(t.run(&["init"]));
+        assert!(said.contains("has tables of viraldb, but no record of the migrations that created them; restore"), "{said}");
         let said = Database::connect_with(&t.url, &Options::default()).unwrap_err().to_string();
-        assert!(said.contains("has tables of viraldb, and no record"), "{said}");
+        assert!(said.contains("has tables of viraldb, but no record"), "{said}");
     }
 
-    fn a_name_that_a_later_migration_wants(t) {
+    fn table_name_needed_by_a_later_migration_is_rejected(t) {
         let mut other = t.plain();
         other.batch_execute("CREATE TABLE jobs (id integer)").unwrap();
-        let said = refused(t.run(&["init"]));
-        assert!(said.contains("already has table jobs, not made by viraldb"), "{said}");
+        let said = rejection(t.run(&["init"]));
+        assert!(said.contains("already has table jobs, not created by viraldb"), "{said}");
         let none = t.run(&["migrate", "status", "--format", "csv"]);
         assert!(none.code == 0 && !none.out.contains("applied"), "{}", none.out);
     }

@@ -1,4 +1,4 @@
-//! Opening, reading, writing.
+//! Tests of opening, reading and writing databases.
 
 use viraldb::compilation::{DiscoveredVideo, NewDiscoveredVideo, Processed};
 use viraldb::diesel::prelude::*;
@@ -18,7 +18,7 @@ fn video(id: &str, score: Option<f64>) -> NewDiscoveredVideo<'_> {
 }
 
 both! {
-    fn helpers_do_what_their_names_say(t) {
+    fn convenience_functions_work_and_reject_invalid_arguments(t) {
         let db = init_db(&t.url).unwrap();
         let mut session = get_session(&db).unwrap();
         db.write(|c| NewDiscoveredVideo::insert_many(c, &[video("a", None), video("b", Some(0.5)), video("c", Some(0.9))])).unwrap();
@@ -36,7 +36,7 @@ both! {
         assert!(matches!(log_error(&mut session, "cut", "Timeout", "late", Some(viraldb::compilation::PipelineRunId(9)), None), Err(Error::Invalid { .. })));
     }
 
-    fn videos_seen_again_update_their_counts_only(t) {
+    fn rediscovered_videos_update_only_their_counts(t) {
         let db = t.db();
         let first = NewDiscoveredVideo { view_count: Some(10), title: "one".into(), ..video("a", None) };
         let upserted = db.write(|c| NewDiscoveredVideo::insert_or_update_many(c, &[first.clone(), video("b", None)])).unwrap();
@@ -53,10 +53,10 @@ both! {
         assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (0, 0, 2));
     }
 
-    fn a_large_batch_tells_the_new_from_the_known(t) {
+    fn large_batches_count_new_updated_and_unchanged_rows(t) {
         let db = t.db();
         let ids: Vec<String> = (0..2_000).map(|n| format!("v{n:04}")).collect();
-        // None, one that a sample is likely to miss, the last, some, all.
+        // Already stored: none, one that a sample probably misses, the last one, every third one, all.
         for (round, known) in [vec![], vec![1], vec![1_999], (0..2_000).step_by(3).collect(), (0..2_000).collect()].into_iter().enumerate() {
             db.write(|c| Ok(viraldb::diesel::delete(viraldb::schema::discovered_videos::table).execute(c)?)).unwrap();
             let first: Vec<_> = known.iter().map(|n| NewDiscoveredVideo { view_count: Some(1), ..video(&ids[*n], Some(0.5)) }).collect();
@@ -69,11 +69,11 @@ both! {
             let stored = db.read(|c| DiscoveredVideo::pending(c, "gaming", 9_999)).unwrap();
             assert_eq!(stored.len(), 2_000);
             assert!(stored.iter().all(|v| v.view_count == Some(2)));
-            assert_eq!(stored.iter().filter(|v| v.viral_score == Some(0.5)).count(), known.len(), "a score is kept");
+            assert_eq!(stored.iter().filter(|v| v.viral_score == Some(0.5)).count(), known.len(), "existing scores are kept");
         }
     }
 
-    fn own_queries_run_on_either_engine(t) {
+    fn custom_queries_run_on_both_engines(t) {
         use viraldb::schema::discovered_videos::dsl::*;
         let db = t.db();
         db.write(|c| NewDiscoveredVideo { view_count: Some(2_000_000), title: "big".into(), ..video("a", None) }.insert(c)).unwrap();
@@ -101,7 +101,7 @@ both! {
         assert!(matches!(db.read(|c| DiscoveredVideo::find_by_video_id(c, "a")), Err(Error::NotFound { .. })));
     }
 
-    fn reading_cannot_write(t) {
+    fn writes_in_a_read_are_rejected(t) {
         let db = t.db();
         assert!(matches!(db.read(|c| video("a", None).insert(c)), Err(Error::Unusable { .. })));
     }
@@ -122,7 +122,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn memory_is_one_database_for_all_connections() {
+fn in_memory_database_is_shared_by_all_connections() {
     let db = viraldb::Database::open("sqlite::memory:").unwrap();
     db.write(|c| video("a", None).insert(c)).unwrap();
     let mut session = get_session(&db).unwrap();
@@ -133,16 +133,16 @@ fn memory_is_one_database_for_all_connections() {
     assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
 }
 
-/// Whoever opens and closes a file by itself takes from its whole process the locks that SQLite holds on it;
-/// then another program that closes the database, if its SQLite is older than 3.51, takes the write-ahead log
-/// away from under it.
+/// A process that opens and closes the database file itself loses all locks that SQLite holds on it for the
+/// process. If another program with an SQLite before 3.51 then closes the database, it removes the
+/// write-ahead log while the first process still uses it.
 #[cfg(feature = "sqlite")]
 #[test]
-fn more_connections_cost_no_locks() {
+fn opening_more_connections_keeps_the_file_locks() {
     let t = crate::support::Scratch::sqlite();
     let db = t.db();
     let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(t.path("viral.db")).unwrap());
-    // While others lock and unlock, the system may leave a line out.
+    // /proc/locks may omit a line while other processes lock and unlock.
     let is_locked = || {
         (0..50).any(|_| {
             let locks = std::fs::read_to_string("/proc/locks").unwrap();
@@ -155,16 +155,16 @@ fn more_connections_cost_no_locks() {
             found
         })
     };
-    assert!(is_locked(), "by the writer");
+    assert!(is_locked(), "the writer holds a lock");
     drop(get_session(&db).unwrap());
     db.read(DiscoveredVideo::count_pending).unwrap();
     drop(viraldb::Database::connect(&t.url).unwrap());
-    assert!(is_locked(), "still");
+    assert!(is_locked(), "the lock is still held");
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
+fn write_waits_for_the_lock_until_the_busy_timeout() {
     use viraldb::diesel::connection::SimpleConnection;
 
     let t = crate::support::Scratch::sqlite();
@@ -176,7 +176,7 @@ fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
     let start = std::time::Instant::now();
     assert!(matches!(db.write(|c| make::error().insert(c)), Err(Error::Busy { .. })));
     assert!((wait..wait * 5).contains(&start.elapsed()), "{:?}", start.elapsed());
-    // Threads wait beside each other, not one after the other.
+    // The threads wait concurrently, not one after another.
     let start = std::time::Instant::now();
     std::thread::scope(|scope| {
         let threads: Vec<_> =
@@ -200,30 +200,30 @@ fn a_write_waits_for_the_lock_as_long_as_it_is_told() {
 }
 
 both! {
-    fn options_at_their_edges_are_told_or_taken(t) {
+    fn extreme_options_are_rejected_or_work(t) {
         t.db();
         let open = |connections, busy_timeout| viraldb::Database::open_with(&t.url, &viraldb::Options { connections, busy_timeout, ..Default::default() });
         assert!(matches!(open(0, std::time::Duration::from_secs(1)), Err(Error::Invalid { .. })));
         let patient = open(1, std::time::Duration::MAX).unwrap();
         patient.write(|c| make::error().insert(c)).unwrap();
         assert_eq!(patient.read(viraldb::compilation::ErrorLog::count_unresolved).unwrap(), 1);
-        // One that does not wait may find no connection opened yet; it is told so.
+        // Without a busy timeout, the write may fail because no connection is open yet.
         let result = open(1, std::time::Duration::ZERO).unwrap().write(|c| make::error().insert(c));
         assert!(matches!(result, Ok(_) | Err(Error::Busy { .. })), "{result:?}");
     }
 
-    fn a_write_within_a_write_does_not_wait_for_itself(t) {
+    fn nested_write_does_not_deadlock(t) {
         let db = t.db();
         let inner = db.write(|_| Ok(db.write(|c| make::error().insert(c)))).unwrap();
         match inner {
             Err(Error::Invalid { what, .. }) if !t.is_postgres => assert_eq!(what, "a write within a write"),
-            Ok(_) if t.is_postgres => {} // a connection of its own
+            Ok(_) if t.is_postgres => {} // PostgreSQL uses another connection
             other => panic!("{other:?}"),
         }
         db.write(|c| make::error().insert(c)).unwrap();
     }
 
-    fn many_who_write_at_once_all_come_to_it(t) {
+    fn concurrent_writers_all_succeed(t) {
         let databases = [t.db(), t.db(), t.db()];
         std::thread::scope(|scope| {
             for thread in 0..9 {
@@ -242,7 +242,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_file_that_vanished_is_named() {
+fn deleted_file_is_named_in_the_error() {
     let t = crate::support::Scratch::sqlite();
     let options =
         viraldb::Options { busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
@@ -255,13 +255,13 @@ fn a_file_that_vanished_is_named() {
 }
 
 both! {
-    fn a_reader_that_waits_too_long_is_told_why(t) {
+    fn busy_error_explains_why_the_reader_waited(t) {
         t.db();
         let options = viraldb::Options { connections: 1, busy_timeout: std::time::Duration::from_millis(200), ..Default::default() };
         let db = viraldb::Database::open_with(&t.url, &options).unwrap();
         db.read(|_| {
             match db.read(|c| DiscoveredVideo::pending(c, "gaming", 1)) {
-                Err(Error::Busy { reason, .. }) => assert!(reason.contains("all 1 connections"), "{reason}"),
+                Err(Error::Busy { reason, .. }) => assert!(reason.contains("its only connection was in use for too long"), "{reason}"),
                 other => panic!("{other:?}"),
             }
             Ok(())
@@ -270,14 +270,14 @@ both! {
 }
 
 both! {
-    fn a_closed_database_is_closed_for_all_its_clones(t) {
+    fn closing_a_database_closes_all_its_clones(t) {
         let db = t.db();
         let clone = db.clone();
         db.write(|c| make::discovered_video().insert(c)).unwrap();
         clone.ping().unwrap();
         assert!(clone.connections().open >= 1, "{:?}", clone.connections());
         assert_eq!(clone.connections().idle, clone.connections().open);
-        // A write that is under way ends first.
+        // A running write finishes first.
         let (written, closed) = std::thread::scope(|scope| {
             let (begun, waits) = std::sync::mpsc::channel();
             let writes = scope.spawn(move || {
@@ -295,7 +295,7 @@ both! {
         closed.unwrap();
         assert_eq!((db.connections().open, db.connections().idle), (0, 0));
         if let Some(file) = t.url.strip_prefix("sqlite://") {
-            assert!(!std::path::Path::new(&format!("{file}-wal")).exists(), "the last connection takes the log along");
+            assert!(!std::path::Path::new(&format!("{file}-wal")).exists(), "closing the last connection removes the log");
         }
         let told = |error: Error| assert!(error.to_string().contains("was closed by this program"), "{error}");
         told(db.ping().unwrap_err());
@@ -306,14 +306,14 @@ both! {
         assert_eq!(t.db().read(|c| Ok(discovered_videos::table.count().get_result::<i64>(c)?)).unwrap(), 1);
     }
 
-    fn closing_does_not_wait_for_ever_for_a_reader(t) {
+    fn closing_does_not_wait_forever_for_a_reader(t) {
         let options = viraldb::Options { busy_timeout: std::time::Duration::from_millis(100), ..Default::default() };
         drop(t.db());
         let db = viraldb::Database::connect_with(&t.url, &options).unwrap();
         let clone = db.clone();
         let refused = db.read(|_| clone.close()).unwrap_err();
         assert!(refused.is_retryable() && refused.to_string().contains("1 of its connections"), "{refused}");
-        assert_eq!(db.connections().open, 0, "it was closed when it came back");
+        assert_eq!(db.connections().open, 0, "the connection was closed when it was returned");
         db.close().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The lives of generated videos: jobs, what they made, and the trends they began with.
+//! Tests of generated videos: jobs, the scripts and videos they produce, and the trends they start from.
 
 use std::sync::Barrier;
 
@@ -9,7 +9,7 @@ use viraldb::{Database, DbConnection, Error, Json, Page, Result, Timestamp};
 use crate::make::{self, at};
 use crate::support::{Scratch, both};
 
-/// Refused, in words that name both where it is and where it would go.
+/// Asserts that a move was refused with a reason that names both the current status and the target.
 fn refused<T: std::fmt::Debug>(result: Result<T>, words: [&str; 2]) {
     match result {
         Err(Error::Invalid { reason, .. }) => {
@@ -19,8 +19,9 @@ fn refused<T: std::fmt::Debug>(result: Result<T>, words: [&str; 2]) {
     }
 }
 
-/// A move, as eight callers try it at once: threads on one database, and on a database of their own.
-fn of_eight<T: Send>(t: &Scratch, act: impl Fn(&mut DbConnection) -> Result<T> + Sync) -> usize {
+/// Runs a move by eight concurrent callers and returns how many of them succeeded. Half of the callers share
+/// one database, the others open their own.
+fn winners_of_eight<T: Send>(t: &Scratch, act: impl Fn(&mut DbConnection) -> Result<T> + Sync) -> usize {
     let shared = t.db();
     let barrier = Barrier::new(8);
     let won: Vec<bool> = std::thread::scope(|scope| {
@@ -44,7 +45,7 @@ fn of_eight<T: Send>(t: &Scratch, act: impl Fn(&mut DbConnection) -> Result<T> +
     won.into_iter().filter(|won| *won).count()
 }
 
-/// A job with this status.
+/// Inserts a job with this status and returns its id.
 fn job_in(db: &Database, status: JobStatus) -> JobId {
     let job = NewJob { status: Some(status), stage: Some("script".into()), ..make::job() };
     db.write(|c| job.insert(c)).unwrap().id
@@ -53,7 +54,7 @@ fn job_in(db: &Database, status: JobStatus) -> JobId {
 type Move<Row> = (&'static str, fn(&mut DbConnection, i64) -> Result<Row>);
 
 both! {
-    fn a_job_from_stage_to_stage(t) {
+    fn job_moves_through_its_stages(t) {
         let db = t.db();
         let made = db.write(|c| make::job().insert(c)).unwrap();
         let started = db.write(|c| Job::start(c, made.id)).unwrap();
@@ -76,7 +77,7 @@ both! {
         }
     }
 
-    fn a_job_makes_no_other_move(t) {
+    fn jobs_reject_all_other_moves(t) {
         let db = t.db();
         let moves: [(Move<Job>, &[JobStatus]); 5] = [
             (("running", |c, id| Job::start(c, JobId(id))), &[JobStatus::Pending]),
@@ -101,16 +102,16 @@ both! {
         }
     }
 
-    fn of_callers_at_once_one_moves_the_job(t) {
+    fn concurrent_job_moves_let_exactly_one_win(t) {
         let db = t.db();
         let id = job_in(&db, JobStatus::Pending);
-        assert_eq!(of_eight(t, |c| Job::start(c, id)), 1);
-        assert_eq!(of_eight(t, |c| Job::complete(c, id).or_else(|_| Job::fail(c, id, "late"))), 1);
+        assert_eq!(winners_of_eight(t, |c| Job::start(c, id)), 1);
+        assert_eq!(winners_of_eight(t, |c| Job::complete(c, id).or_else(|_| Job::fail(c, id, "late"))), 1);
         let id = job_in(&db, JobStatus::Failed);
-        assert_eq!(of_eight(t, |c| Job::retry(c, id)), 1);
+        assert_eq!(winners_of_eight(t, |c| Job::retry(c, id)), 1);
     }
 
-    fn a_video_is_answered_and_published(t) {
+    fn videos_are_approved_or_rejected_and_then_published(t) {
         let db = t.db();
         let [yes, no] = [make::job_video(), make::job_video()].map(|new| db.write(|c| new.insert(c)).unwrap());
         let before = Timestamp::now();
@@ -128,7 +129,7 @@ both! {
         assert_eq!(db.read(|c| JobVideo::find(c, yes.id)).unwrap(), published);
     }
 
-    fn a_video_makes_no_other_move(t) {
+    fn videos_reject_all_other_moves(t) {
         let db = t.db();
         let moves: [(Move<JobVideo>, JobVideoStatus); 3] = [
             (("approved", |c, id| JobVideo::approve(c, JobVideoId(id))), JobVideoStatus::Generated),
@@ -151,16 +152,16 @@ both! {
         }
     }
 
-    fn of_answers_at_once_one_counts(t) {
+    fn concurrent_answers_let_exactly_one_win(t) {
         let db = t.db();
         let video = db.write(|c| make::job_video().insert(c)).unwrap();
-        assert_eq!(of_eight(t, |c| if fastrand::bool() { JobVideo::approve(c, video.id) } else { JobVideo::reject(c, video.id) }), 1);
+        assert_eq!(winners_of_eight(t, |c| if fastrand::bool() { JobVideo::approve(c, video.id) } else { JobVideo::reject(c, video.id) }), 1);
         let approved = NewJobVideo { status: Some(JobVideoStatus::Approved), ..make::job_video() };
         let approved = db.write(|c| approved.insert(c)).unwrap();
-        assert_eq!(of_eight(t, |c| JobVideo::publish(c, approved.id, "u")), 1);
+        assert_eq!(winners_of_eight(t, |c| JobVideo::publish(c, approved.id, "u")), 1);
     }
 
-    fn a_job_with_all_it_has(t) {
+    fn job_view_contains_its_scripts_and_videos(t) {
         let db = t.db();
         let [a, b] = [JobStatus::Running, JobStatus::Completed].map(|status| job_in(&db, status));
         let script = |job| NewJobScript { job_id: job, ..make::job_script() };
@@ -183,7 +184,7 @@ both! {
         assert_eq!(asked.iter().filter(|sql| sql.starts_with("SELECT")).count(), 3, "{asked:?}");
     }
 
-    fn a_page_of_jobs_is_as_long_as_one_likes(t) {
+    fn job_pages_can_exceed_the_bind_limit_of_sqlite(t) {
         let db = t.db();
         db.write(|c| NewJob::insert_many(c, &vec![NewJob::default(); 33_000])).unwrap(); // SQLite binds 32,766 values
         let [first, last] = [1, 33_000].map(JobId);
@@ -194,7 +195,7 @@ both! {
         assert_eq!((all[32_999].job.id, all[32_999].scripts.len()), (first, 1));
     }
 
-    fn trends_are_collected_again_and_again(t) {
+    fn trends_are_merged_by_their_collection_time(t) {
         let db = t.db();
         let collect = |rows: &[NewTrend<'static>]| {
             let upserted = db.write(|c| NewTrend::insert_or_update_many(c, rows)).unwrap();
@@ -213,7 +214,7 @@ both! {
         assert_eq!((first.collected_at, first.comments, &first.metadata), (at(5), Some(3_000_000_000), &full.metadata));
         assert_eq!(collect(&[full.clone(), row("new", 5, None), row("newer", 5, None)]), (1, 0, 2));
 
-        // what is not told stays known; JSON's own null tells nothing either
+        // Missing fields keep their stored values. A JSON null also counts as missing.
         let untold = NewTrend { hashtags: Some(Json(json!(null))), ..row("full", 6, None) };
         assert_eq!(collect(&[untold]), (0, 0, 1));
         assert_eq!(find("full"), first);
@@ -221,31 +222,31 @@ both! {
         assert_eq!(collect(&[later]), (0, 1, 0));
         let second = make::changed(&first, |row| { row.platform = Platform::Youtube; row.hashtags = Some(Json(json!([]))); row.shares = Some(0); row.views = Some(90); row.collected_at = at(7); });
         assert_eq!(find("full"), second, "counts may fall");
-        // between the first and the last: sets nothing back
+        // A collection time between the first and the last one changes nothing.
         assert_eq!(collect(&[NewTrend { title: Some("between".into()), likes: Some(2), ..row("full", 6, Some(95)) }]), (0, 0, 1));
         assert_eq!(find("full"), second);
 
-        // older than the row: sets nothing back, fills in what is not known
+        // Data older than the row changes no known value and only fills in missing ones.
         assert_eq!(collect(&[NewTrend { title: Some("old".into()), ..row("full", 4, Some(1)) }]), (0, 0, 1));
         assert_eq!(find("full"), second);
         assert_eq!(collect(&[row("new", 4, Some(1))]), (0, 1, 0));
         assert_eq!((find("new").views, find("new").collected_at), (Some(1), at(5)));
-        // collected now
+        // Without a collection time, the current time applies.
         assert_eq!(collect(&[NewTrend { collected_at: None, ..row("new", 0, Some(2)) }]), (0, 1, 0));
         assert!(find("new").views == Some(2) && find("new").collected_at > at(9));
 
-        // several of one trend, not in their order
+        // Several rows of one trend, not in order of time.
         let likes = |row| NewTrend { likes: Some(7), ..row };
         assert_eq!(collect(&[row("many", 9, Some(9)), likes(row("many", 7, Some(7))), row("many", 8, None), row("new", 9, Some(2))]), (1, 0, 1));
         assert_eq!((find("many").views, find("many").likes, find("many").collected_at), (Some(9), Some(7), at(9)));
         assert_eq!(collect(&[row("many", 8, Some(8))]), (0, 0, 1));
-        assert_eq!(collect(&[likes(row("many", 10, Some(10))), row("many", 3, Some(3))]), (0, 1, 0), "the older one of the two counts for nothing");
+        assert_eq!(collect(&[likes(row("many", 10, Some(10))), row("many", 3, Some(3))]), (0, 1, 0), "the older of the two rows is ignored");
         assert_eq!((find("many").views, find("many").likes, find("many").collected_at), (Some(10), Some(7), at(10)));
         let one = db.write(|c| row("one", 1, Some(1)).insert_or_update(c)).unwrap();
         assert_eq!(one, find("one"));
     }
 
-    fn trends_in_bulk_take_few_statements(t) {
+    fn bulk_trend_upserts_use_few_statements(t) {
         let db = t.db();
         let rows = |views: i64| -> Vec<NewTrend<'static>> {
             let row = |n: i64| NewTrend {
@@ -269,14 +270,14 @@ both! {
         if t.is_postgres {
             assert!(counts.iter().all(|count| *count <= 5), "{counts:?}");
         } else {
-            // BEGIN and COMMIT; one prepared statement a row, two for a known one
+            // BEGIN and COMMIT, and for each row one prepared statement, or two if the trend is known.
             assert_eq!(counts, [2_002, 4_002, 4_002]);
         }
         let best = db.read(|c| Trend::most_viewed(c, Platform::Tiktok, 1)).unwrap();
         assert_eq!((&*best[0].external_id, best[0].views), ("x1999", Some(2_000)));
     }
 
-    fn two_who_collect_at_once_lose_nothing(t) {
+    fn concurrent_trend_collectors_lose_nothing(t) {
         let db = t.db();
         let (each, rows) = (20, 50);
         std::thread::scope(|scope| {

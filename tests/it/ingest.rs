@@ -1,4 +1,4 @@
-//! Real data comes in.
+//! Tests of `viraldb ingest` with real data in every format.
 
 use std::io::Read;
 
@@ -58,17 +58,17 @@ fn everything(db: &Database) -> (Vec<DiscoveredVideo>, Vec<Analytics>, Vec<Trend
     .unwrap()
 }
 
-/// An input that breaks off with an error.
+/// An input that fails when it is read.
 struct Broken;
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        Err(std::io::Error::other("the line is dead"))
+        Err(std::io::Error::other("connection lost"))
     }
 }
 
 both! {
-    fn a_real_download_comes_in_and_twice_changes_nothing(t) {
+    fn ingesting_a_real_download_again_changes_nothing(t) {
         let db = t.db();
         let (report, rejects) = read(&db, CUT_OFF, &Options::default());
         assert_eq!(counts(&report), (873, 329, 0, 1));
@@ -83,7 +83,7 @@ both! {
         assert_eq!((report.snapshots, report.unchanged), (0, 329));
         assert_eq!(everything(&db), before);
 
-        // first seen on the first day, counts of the last
+        // The video was first seen on the first day; its counts are those of the last day.
         let video = find(&db, "M9Pmf9AB4Mo");
         assert_eq!(video.discovered_at.to_string(), "2020-08-12T00:00:00Z");
         let hours = video.discovered_at.hours_since("2020-08-11T17:00:10Z".parse().unwrap());
@@ -94,7 +94,7 @@ both! {
         assert_eq!(video.niche, "gaming");
     }
 
-    fn a_video_seen_again_keeps_what_was_decided_about_it(t) {
+    fn rediscovered_video_keeps_its_status_and_niche(t) {
         let db = t.db();
         read(&db, format!("{HEADER}{}", row("a", 12, "100")), &Options::default());
         db.write(|c| DiscoveredVideo::mark(c, "a", Processed::Used)).unwrap();
@@ -104,7 +104,7 @@ both! {
         assert_eq!((video.processed, &*video.niche, video.view_count), (Processed::Used, "gaming", Some(250)));
         assert_eq!(video.discovered_at.to_string(), "2020-08-12T00:00:00Z");
         assert_eq!(video.title, "A \"title\", with a\nline break");
-        // an older day adds its snapshot and sets nothing back
+        // An older day adds its snapshot and lowers no count.
         let (report, _) = read(&db, format!("{HEADER}{}", row("a", 10, "10")), &Options::default());
         assert_eq!((report.new, report.updated, report.snapshots), (0, 0, 1));
         assert_eq!(find(&db, "a").view_count, Some(250));
@@ -113,7 +113,7 @@ both! {
         assert_eq!(series.iter().map(|s| s.view_count).collect::<Vec<_>>(), [Some(10), Some(100), Some(250)]);
     }
 
-    fn bad_rows_are_rejected_and_good_ones_go_in(t) {
+    fn bad_rows_are_rejected_and_good_rows_are_stored(t) {
         let db = t.db();
         let mut input = HEADER.as_bytes().to_vec();
         input.extend(row("good1", 12, "100").bytes());
@@ -128,40 +128,41 @@ both! {
         assert_eq!(counts(&report), (8, 2, 0, 6));
         let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
         assert_eq!(said[0], (4, "has no video_id"));
-        assert_eq!(said[1], (6, "view_count is no count: \"many\""));
-        assert_eq!(said[2], (8, "view_count is no count: \"-5\""));
+        assert_eq!(said[1], (6, "view_count is not a count: \"many\""));
+        assert_eq!(said[2], (8, "view_count is not a count: \"-5\""));
         assert_eq!(said[3], (10, "has 3 fields instead of 16"));
         assert_eq!(said[4], (11, "title is not UTF-8"));
         assert_eq!(said[5].0, 12);
-        assert!(said[5].1.starts_with("trending_date is no time"));
+        assert!(said[5].1.starts_with("trending_date is not a time"));
         assert_eq!(rejects[3].row["title"], "too");
         assert_eq!(find(&db, "good2").view_count, None);
     }
 
-    fn a_stray_quote_costs_its_row_only(t) {
+    fn stray_quote_rejects_only_its_row(t) {
         let db = t.db();
         let bad = "bad,\"no end,2020-08-11T00:00:00Z,UC1,Channel,20,2020-08-12T00:00:00Z,a|b,1,5,1,2,x,False,False,text\n";
-        // Behind it one row of one line, and one of two lines: each has quotes that end the stray one.
+        // The first bad row is followed by a row of one line, the second by a row of two lines. The quotes of
+        // both end the stray one.
         let plain = row("plain", 12, "7").replace("\"A \"\"title\"\", with a\nline break\"", "t");
         let input = format!("{HEADER}{}{bad}{plain}{}{bad}{}{}", row("a", 12, "1"), row("b", 12, "2"), row("c", 12, "3"), row("d", 12, "x"));
         let (report, rejects) = read(&db, &input, &Options::default());
         assert_eq!(counts(&report), (7, 4, 0, 3), "{rejects:#?}");
         let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
         assert_eq!(said, [
-            (4, "a quoted field does not end where its row does"),
-            (8, "a quoted field does not end where its row does"),
-            (11, "view_count is no count: \"x\""),
+            (4, "a quoted field runs past the end of its row"),
+            (8, "a quoted field runs past the end of its row"),
+            (11, "view_count is not a count: \"x\""),
         ]);
-        assert_eq!(rejects[0].row, bad, "its text, for it has no fields that could be told apart");
+        assert_eq!(rejects[0].row, bad, "the raw text, because its fields cannot be separated");
         assert_eq!(rejects[2].row["video_id"], "d");
         assert_eq!(find(&db, "c").view_count, Some(3));
     }
 
-    fn a_stray_quote_that_another_one_ends_in_its_own_column_takes_no_row_along(t) {
+    fn stray_quote_closed_in_its_own_column_rejects_only_its_row(t) {
         let db = t.db();
         let unquoted = |id: &str, text: &str| format!("{id},t,2020-08-11T00:00:00Z,UC1,Channel,20,2020-08-12T00:00:00Z,a|b,1,5,1,2,x,False,False,{text}\n");
-        let stray = "a quoted field does not end where its row does";
-        // In the last column: the rows behind it stand within its quotes, and the merged row has 16 fields.
+        let stray = "a quoted field runs past the end of its row";
+        // In the last column: the following rows fall inside the quotes, and the merged row has 16 fields.
         let bad = unquoted("x", "\"no end");
         let last = unquoted("b", "\"First line without a comma\nand a second\"");
         let (report, rejects) = read(&db, format!("{HEADER}{bad}{}{}{last}", unquoted("p", "text"), unquoted("q", "text")), &Options::default());
@@ -177,9 +178,9 @@ both! {
         assert_eq!(find(&db, "next").title, "He said \"hi\"");
     }
 
-    fn a_quote_that_never_ends_takes_no_more_than_a_row_may_hold(t) {
+    fn unclosed_quote_swallows_no_more_than_the_maximum_row_size(t) {
         let db = t.db();
-        // No quote at all behind it, and nothing that is a row for longer than a row may be.
+        // No quote follows, and for longer than the maximum row size nothing looks like a row.
         let mut input = format!("{HEADER}bad,\"no end\n").into_bytes();
         for _ in 0..3 * 1024 {
             input.extend([b'x'; 1023]);
@@ -187,7 +188,7 @@ both! {
         }
         let plain = row("plain", 12, "7").replace("\"A \"\"title\"\", with a\nline break\"", "t").replace("\"text\"", "text");
         input.extend(plain.repeat(2_000).bytes());
-        // One line longer than all that is kept.
+        // One line longer than the parser keeps.
         input.extend(b"long,\"");
         input.extend(vec![b'y'; 3 * 1024 * 1024]);
         input.extend(b"\n");
@@ -199,12 +200,12 @@ both! {
         assert_eq!(report.rows - report.rejected, 2_001);
     }
 
-    fn what_the_database_refuses_is_kept_as_it_was_given(t) {
+    fn rejected_rows_are_kept_as_given(t) {
         let db = t.db();
         let line = r#"{"pipeline_run_id":99,"opening_text":"x","llm_model_used":null,"generated_at":"2020-01-01"}"#;
         let (_, rejects) = read(&db, line, &Options { table: Some("scripts"), ..Default::default() });
         assert_eq!(rejects[0].row, serde_json::from_str::<serde_json::Value>(line).unwrap());
-        // Only the database could refuse a video, and it has no reason of its own to.
+        // Only the database can reject this video, so a unique index gives it a reason.
         db.write(|c| Ok(c.batch_execute("CREATE UNIQUE INDEX refuse ON discovered_videos (title)")?)).unwrap();
         let item = |id: &str| format!(r#"{{"id":"{id}","snippet":{{"title":"one","thumbnails":{{"default":{{"url":"u"}}}}}},"statistics":{{"viewCount":"7"}}}}"#);
         let (report, rejects) = read(&db, format!("[{},{}]", item("x1"), item("x2")), &Options { format: Some(Format::YoutubeApi), ..Default::default() });
@@ -214,7 +215,7 @@ both! {
         assert_eq!((&rejects[0].row["video_id"], &rejects[0].row["tags"]), (&"y2".into(), &"a|b".into()));
     }
 
-    fn a_playlist_of_playlists_is_read_as_it_comes(t) {
+    fn nested_playlists_are_streamed(t) {
         let db = t.db();
         let video = |id: &str| format!(r#"{{"id":"{id}","title":"T","extractor":"youtube","webpage_url":"https://x/{id}"}}"#);
         let inner = |ids: &[&str]| format!("{{\"_type\":\"playlist\",\"\\ud83d\":1,\"id\":\"PL\",\"entries\":[{}],\"title\":\"L\"}}", ids.iter().map(|id| video(id)).collect::<Vec<_>>().join(",\n"));
@@ -222,7 +223,7 @@ both! {
         let (report, rejects) = read(&db, &outer, &Options { format: Some(Format::YtDlp), ..Default::default() });
         assert_eq!((report.new, rejects.iter().map(|r| r.line).collect::<Vec<_>>()), (4, vec![4, 5]), "{rejects:?}");
 
-        // Its videos are handed on one by one: the first batch is stored before the end is read.
+        // Videos are passed on one by one: the first batch is stored before the end is read.
         let many: Vec<String> = (0..12_000).map(|n| format!("v{n}")).collect();
         let text = format!("{{\"entries\":[{}]}}", inner(&many.iter().map(String::as_str).collect::<Vec<_>>()));
         let end = text.len() - 10;
@@ -232,7 +233,7 @@ both! {
         assert_eq!(find(&db, "v9999").title, "T");
     }
 
-    fn an_error_of_the_api_is_told(t) {
+    fn api_error_response_is_reported(t) {
         let db = t.db();
         let answer = r#"{
   "error": {
@@ -243,14 +244,14 @@ both! {
 }"#;
         let (report, rejects) = read(&db, answer, &Options::default());
         assert_eq!((&*report.format, report.rows, report.rejected), ("youtube-api", 1, 1));
-        assert_eq!(rejects[0].reason, "is an error of the API: The request cannot be completed because you have exceeded your quota. (quotaExceeded)");
+        assert_eq!(rejects[0].reason, "is an API error: The request cannot be completed because you have exceeded your quota. (quotaExceeded)");
     }
 
-    fn a_header_that_lacks_a_column_is_named_with_its_file(t) {
+    fn missing_csv_column_is_named_with_its_file(t) {
         let db = t.db();
         let input = HEADER.replace(",likes", "");
         let error = ingest(&db, "some.csv", input.as_bytes(), &Options::default(), &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error.to_string(), "some.csv has no column likes in the header of its CSV");
+        assert_eq!(error.to_string(), "some.csv has no column likes in its CSV header");
     }
 
     fn strict_writes_nothing_if_any_row_is_bad(t) {
@@ -259,7 +260,7 @@ both! {
         let input = format!("{HEADER}{}{}{}", row("a", 12, "1"), row("b", 12, "x"), row("c", 12, "y"));
         let error = ingest(&db, "in.csv", input.as_bytes(), &options, &mut |_| Ok(())).unwrap_err();
         match error {
-            Error::Rejected { rejected: 2, first } => assert_eq!(first, "in.csv line 4: view_count is no count: \"x\""),
+            Error::Rejected { rejected: 2, first } => assert_eq!(first, "in.csv line 4: view_count is not a count: \"x\""),
             other => panic!("{other}"),
         }
         assert!(everything(&db).0.is_empty());
@@ -267,7 +268,7 @@ both! {
         assert_eq!(report.new, 1);
     }
 
-    fn more_rows_than_a_batch(t) {
+    fn files_larger_than_a_batch_are_ingested(t) {
         let db = t.db();
         let mut input = HEADER.to_owned();
         for number in 0..12_000 {
@@ -280,7 +281,7 @@ both! {
         assert_eq!((report.new, report.updated, report.snapshots), (0, 0, 0));
     }
 
-    fn answers_of_the_youtube_api(t) {
+    fn youtube_api_responses_are_ingested(t) {
         let db = t.db();
         let answer = r#"{
   "kind": "youtube#videoListResponse",
@@ -303,9 +304,9 @@ both! {
         assert_eq!((&*report.format, counts(&report)), ("youtube-api", (5, 2, 0, 3)));
         let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
         assert_eq!(said, [
-            (10, "viewCount is no count: \"lots\""),
+            (10, "viewCount is not a count: \"lots\""),
             (11, "has no id"),
-            (12, "duration is no ISO 8601 duration: \"4:13\""),
+            (12, "duration is not an ISO 8601 duration: \"4:13\""),
         ]);
         let video = find(&db, "aaaaaaaaaaa");
         assert_eq!((video.view_count, video.duration_seconds, &*video.niche), (Some(5_000_000_000), Some(3723), "sports"));
@@ -320,7 +321,7 @@ both! {
         assert_eq!(everything(&db), before);
     }
 
-    fn info_json_of_yt_dlp(t) {
+    fn yt_dlp_info_json_is_ingested(t) {
         let db = t.db();
         let youtube = r#"{"id":"yt1","title":"Tube","channel":"C","channel_id":"UC1","webpage_url":"https://www.youtube.com/watch?v=yt1","duration":61.6,"view_count":100,"categories":["Comedy"],"upload_date":"20200101","extractor":"youtube","extractor_key":"Youtube","epoch":1600000000,"formats":[{"url":"x"}]}"#;
         let tiktok = r#"{"id":"7001","title":"Tok","uploader":"maker","uploader_id":"42","webpage_url":"https://www.tiktok.com/@m/video/7001","description":"hi #fyp #dance","duration":12,"view_count":900,"like_count":9,"comment_count":1,"repost_count":4,"timestamp":1599990000,"extractor":"TikTok","extractor_key":"TikTok","epoch":1600000000}"#;
@@ -330,13 +331,13 @@ both! {
         let video = find(&db, "yt1");
         assert_eq!((video.duration_seconds, &*video.niche, video.discovered_at.to_string().as_str()), (Some(62), "funny", "2020-09-13T12:26:40Z"));
 
-        // as yt-dlp prints it: a long list of formats before the names that tell what it is
+        // As yt-dlp prints it: a long list of formats comes before the names that identify the format.
         let formats = r#"{"format_id":"22","url":"https://example.com/a/long/address"},"#.repeat(3_000);
         let long = format!(r#"{{"id":"yt9","title":"Tube","formats":[{}],{}"#, formats.trim_end_matches(','), &youtube[r#"{"id":"yt1","title":"Tube","#.len()..]);
         let (report, _) = read(&db, &long, &Options::default());
         assert_eq!((&*report.format, report.new), ("yt-dlp", 1));
 
-        // lines, one of them broken: it costs that line only
+        // Lines, one of them broken: only that line is rejected.
         let lines = format!("{youtube}\n{{\"id\":\"x\",\"tit\n{tiktok}\n\n{vimeo}\n[1]\n{{\"title\":\"no id\"}}\n");
         let (report, rejects) = read(&db, &lines, &Options { format: Some(Format::YtDlp), niche: Some("mine"), ..Default::default() });
         assert_eq!(counts(&report), (6, 2, 0, 3));
@@ -348,7 +349,7 @@ both! {
         assert_eq!(trend.hashtags.unwrap().0, serde_json::json!(["fyp", "dance"]));
         assert_eq!(trend.creator.as_deref(), Some("maker"));
 
-        // a playlist on one line and on many, with a video that could not be had
+        // A playlist on one line and on many lines, with a video that yt-dlp could not get.
         let playlist = format!("{{\"_type\":\"playlist\",\"id\":\"PL\",\"title\":\"List\",\"entries\":[{},null,{}],\"extractor\":\"youtube:tab\"}}", youtube.replace("yt1", "yt2"), youtube.replace("yt1", "yt3"));
         let (report, rejects) = read(&db, &playlist, &Options::default());
         assert_eq!(counts(&report), (3, 2, 0, 1));
@@ -357,7 +358,7 @@ both! {
         let (report, _) = read(&db, &pretty, &Options::default());
         assert_eq!(counts(&report), (3, 1, 0, 1));
 
-        // cut off in its middle: what stands before goes in
+        // A document that is cut off in the middle: everything before the cut is stored.
         let (report, rejects) = read(&db, &pretty.replace("yt4", "yt5")[..pretty.len() - 200], &Options { format: Some(Format::YtDlp), ..Default::default() });
         assert_eq!((report.new, report.rejected), (1, 2));
         assert_eq!(rejects[1].reason, "the document is cut off");
@@ -368,44 +369,44 @@ both! {
         assert_eq!(everything(&db), before);
     }
 
-    fn one_bad_item_costs_no_other(t) {
+    fn bad_items_do_not_affect_others(t) {
         let db = t.db();
         let item = |id: &str, title: &str| format!(r#"{{"kind":"youtube#video","id":"{id}","snippet":{{"title":"{title}","channelTitle":"C","channelId":"U"}}}}"#);
-        // half of a surrogate pair, a NUL, no part of a video at all
+        // Half of a surrogate pair, a NUL, and an object without any part of a video.
         let answer = format!(r#"{{"kind":"youtube#videoListResponse","items":[{},{},{},{},{}]}}"#, item("a", "é 😀"), item("b", r"\ud83d"), item("c", r"\u0000"), r#"{"id":"junk"}"#, item("d", "last"));
         let (report, rejects) = read(&db, &answer, &Options::default());
         assert_eq!((report.new, report.rejected), (2, 3), "{rejects:?}");
         assert_eq!(find(&db, "a").title, "é 😀");
         assert!(rejects[1].reason.contains("NUL"), "{rejects:?}");
-        // bytes that are no UTF-8
+        // Bytes that are not UTF-8.
         let mut bytes = format!("[{},\n{},\n{}]", item("e", "bad: X"), item("f", "cut: X"), item("g", "ü good")).into_bytes();
         for (after, with) in [(b"bad: ", 0xff), (b"cut: ", 0xe2)] {
-            let place = bytes.windows(5).position(|window| window == after).unwrap() + 5;
-            bytes[place] = with;
+            let index = bytes.windows(5).position(|window| window == after).unwrap() + 5;
+            bytes[index] = with;
         }
         let mut rejected = Vec::new();
         let report = ingest(&db, "bytes", &bytes[..], &Options { format: Some(Format::YoutubeApi), ..Default::default() }, &mut |row| { rejected.push(row); Ok(()) }).unwrap();
         assert_eq!((report.new, report.rejected), (1, 2));
         assert_eq!(rejected.iter().map(|row| (row.line, &*row.reason)).collect::<Vec<_>>(), [(1, "is not UTF-8"), (2, "is not UTF-8")]);
         assert_eq!(find(&db, "g").title, "ü good");
-        // items one a line are no JSON Lines
+        // A document with one item per line is not JSON Lines.
         let lines = format!("{{\"kind\":\"youtube#videoListResponse\",\"items\":[\n{},\n{}\n]}}\n", item("h", "x"), item("i", "x"));
         let (report, _) = read(&db, &lines, &Options { strict: true, ..Default::default() });
         assert_eq!((report.new, report.rejected), (2, 0));
-        // long JSON Lines of which the second is cut off
+        // Long JSON Lines, of which the second is cut off.
         let long = |id: &str| item(id, &"x".repeat(70_000));
         let lines = format!("{}\n{}\n{}\n", long("j"), &long("k")[..69_000], long("l"));
         let (report, rejects) = read(&db, &lines, &Options::default());
         assert_eq!((report.new, report.rejected), (2, 1), "{:?}", rejects.iter().map(|row| (row.line, &row.reason)).collect::<Vec<_>>());
-        // playlists are no videos
+        // Playlists are not videos.
         let lists = r#"{"_type":"url","ie_key":"YoutubeTab","id":"UCx","url":"https://x","title":"t"}
 {"_type":"playlist","id":"PLx","title":"t","extractor":"youtube:tab"}
 {"_type":"url","ie_key":"Youtube","id":"m","url":"https://x","title":"t"}"#;
         assert_eq!(counts(&read(&db, lists, &Options::default()).0), (3, 1, 0, 2));
     }
 
-    fn lines_that_come_in_pieces_are_still_lines(t) {
-        /// A pipe whose writer is slow.
+    fn lines_from_a_slow_pipe_are_read_completely(t) {
+        /// A slow pipe that returns at most 40 bytes per read.
         struct Pieces<'a>(&'a [u8]);
         impl Read for Pieces<'_> {
             fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
@@ -421,7 +422,7 @@ both! {
         assert_eq!((report.new, report.rejected), (2, 1));
     }
 
-    fn a_stray_character_costs_its_line_only(t) {
+    fn stray_character_rejects_only_its_line(t) {
         let db = t.db();
         let item = |id: &str| format!(r#"{{"id":"{id}","title":"t","extractor":"youtube","webpage_url":"u"}}"#);
         let lines = format!("{}\n{{\"id\":é}}\n{}\n😀\n{}\n", item("a"), item("b"), item("c"));
@@ -429,7 +430,7 @@ both! {
         assert_eq!((report.new, rejects.iter().map(|row| row.line).collect::<Vec<_>>()), (3, vec![2, 4]), "{rejects:?}");
     }
 
-    fn the_niche_of_json_lines(t) {
+    fn niche_option_applies_to_json_lines_without_a_niche(t) {
         let db = t.db();
         let line = |id: &str, more: &str| format!(r#"{{"video_id":"{id}","title":"t","channel_name":"c","channel_id":"d","url":"u"{more}}}"#);
         let lines = [line("a", ""), line("b", r#","niche":null"#), line("c", r#","niche":"own""#), "{}".to_owned()].join("\n");
@@ -437,16 +438,16 @@ both! {
         let (report, rejects) = read(&db, &lines, &options);
         assert_eq!(counts(&report), (4, 3, 0, 1), "{rejects:?}");
         assert_eq!(["a", "b", "c"].map(|id| find(&db, id).niche), ["told", "told", "own"]);
-        assert_eq!(rejects[0].row, serde_json::json!({}), "as it was given");
+        assert_eq!(rejects[0].row, serde_json::json!({}), "the rejected row is kept as given");
         let options = Options { table: Some("pipeline_runs"), ..options };
         let error = ingest(&db, "in", &b"{}"[..], &options, &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error.to_string(), "--niche goes with videos, and the rows are for pipeline_runs");
+        assert_eq!(error.to_string(), "--niche applies only to videos, but the rows are for pipeline_runs");
     }
 
-    fn rows_without_a_key_are_looked_up_fast(t) {
+    fn rows_without_a_key_are_looked_up_in_linear_time(t) {
         let db = t.db();
         let options = Options { table: Some("error_log"), ..Default::default() };
-        // The time to read rows again that are all known.
+        // Measures the time to read rows again that are all stored already.
         let known = |count: u32| {
             let lines: String = (0..count).map(|n| format!("{{\"module\":\"m{n}\",\"error_type\":\"e\",\"error_message\":\"x\"}}\n")).collect();
             read(&db, &lines, &options);
@@ -455,12 +456,12 @@ both! {
             start.elapsed()
         };
         let (few, many) = (known(2_500), known(10_000));
-        // Four times as many rows take four times as long; 16 times if each is compared with each. A busy machine makes
-        // both slower.
-        assert!(many.as_secs() < 3 || many < few * 9, "{few:?} and {many:?}: each row against each");
+        // Four times as many rows take four times as long, but 16 times as long if each row is compared with
+        // every other. A busy machine makes both slower.
+        assert!(many.as_secs() < 3 || many < few * 9, "{few:?} and {many:?}: the time grows with the square of the rows");
     }
 
-    fn a_row_that_postgres_cannot_keep_costs_no_other(t) {
+    fn row_that_postgres_cannot_store_does_not_affect_others(t) {
         let db = t.db();
         let line = |id: &str, more: &str| format!(r#"{{"video_id":"{id}","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"n"{more}}}"#);
         let lines = [line("a", ""), line("b\\u0000", ""), line("c", r#","discovered_at":"0000-01-01T00:00:00Z""#), line("d", "")].join("\n");
@@ -470,10 +471,10 @@ both! {
         let key = |n: usize| (0..n).map(|n| ((n * 7919) % 9973).to_string()).collect::<String>();
         let lines = [line("e", ""), line(&key(4_000), ""), line("f", "")].join("\n");
         let (report, rejects) = read(&db, &lines, &Options::default());
-        assert_eq!((report.new, rejects[0].line), (2, 2), "what only PostgreSQL's indexes do not take is refused on both");
+        assert_eq!((report.new, rejects[0].line), (2, 2), "a key too long for PostgreSQL's indexes is rejected on both engines");
     }
 
-    fn the_last_of_the_lines_about_a_row_counts(t) {
+    fn last_line_of_a_row_wins(t) {
         let db = t.db();
         let lines = r#"{"video_id":"v","title":"old","channel_name":"c","channel_id":"d","url":"u","niche":"n","view_count":10,"viral_score":0.5}
 {"video_id":"v","title":"new","channel_name":"c","channel_id":"d","url":"u","niche":"n","view_count":20}"#;
@@ -485,7 +486,7 @@ both! {
         }
     }
 
-    fn an_old_file_read_again_sets_no_newer_count_back(t) {
+    fn rereading_an_old_file_never_lowers_newer_counts(t) {
         let db = t.db();
         let csv = "video_id,title,publishedAt,channelId,channelTitle,categoryId,trending_date,tags,view_count,likes,dislikes,comment_count,thumbnail_link,comments_disabled,ratings_disabled,description\n\
                    v1,T,2020-08-01T00:00:00Z,U,C,20,2020-08-12T00:00:00Z,,100,1,0,1,x,False,False,d\n";
@@ -495,12 +496,12 @@ both! {
         let before = everything(&db);
         read(&db, csv, &Options::default());
         assert_eq!(everything(&db), before);
-        // another count for a day that is known already changes nothing either
+        // A different count for a day that is already stored changes nothing either.
         read(&db, csv.replace(",100,", ",50,"), &Options::default());
         assert_eq!(everything(&db), before);
     }
 
-    fn two_ingests_at_once_set_no_count_back(t) {
+    fn concurrent_ingests_never_lower_a_count(t) {
         let db = t.db();
         for round in 0..8 {
             let file = |day, views: &str| -> String { HEADER.to_owned() + &(0..400).map(|n| row(&format!("r{round}_{n}"), day, views)).collect::<String>() };
@@ -520,7 +521,7 @@ both! {
         assert_eq!(behind, 0);
     }
 
-    fn json_lines_of_any_table(t) {
+    fn json_lines_are_ingested_into_every_table(t) {
         let db = t.db();
         let tables = [
             ("discovered_videos", r#"{"video_id":"a","title":"t","channel_name":"c","channel_id":"d","url":"u","niche":"gaming","view_count":1,"processed":2}"#),
@@ -555,12 +556,12 @@ both! {
         }
         let status = viraldb::ops::status(&db).unwrap();
         assert!(status.tables.iter().all(|table| table.rows == 1), "{:?}", status.tables);
-        // numbers that were given are not given again
+        // Ids that were given explicitly are not assigned again.
         let run = viraldb::compilation::NewPipelineRun::new("n", Timestamp::now(), Timestamp::now());
         assert_eq!(db.write(|c| run.insert(c)).unwrap().id.0, 8);
     }
 
-    fn json_lines_update_by_key_and_reject_what_does_not_fit(t) {
+    fn json_lines_update_by_key_and_invalid_rows_are_rejected(t) {
         let db = t.db();
         let of = |table| Options { format: Some(Format::Jsonl), table: Some(table), ..Default::default() };
         read(&db, "{\"key\":\"a\",\"value\":\"1\",\"updated_by\":\"me\"}", &of("config_overrides"));
@@ -573,16 +574,16 @@ both! {
         let lines = "{\"pipeline_run_id\":99,\"engine_used\":\"x\"}\n{\"engine_used\":\"x\"}\n{\"pipeline_run_id\":1,\"engine_used\":\"x\",\"other\":1}\nno json\n[]\n";
         let (report, rejects) = read(&db, lines, &of("tts_audio"));
         assert_eq!(counts(&report), (5, 0, 0, 5));
-        // rows that the database refuses come last
+        // Rows that the database rejects come last.
         let mut reasons: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
         reasons.sort_unstable();
-        assert!(reasons[0].1.contains("refers to a row that is not there"), "{}", reasons[0].1);
+        assert!(reasons[0].1.contains("refers to a row that does not exist"), "{}", reasons[0].1);
         assert!(reasons[1].1.contains("missing field `pipeline_run_id`"));
         assert!(reasons[2].1.contains("unknown field `other`"));
-        assert!(reasons[3].1.contains("is no JSON"));
-        assert_eq!(reasons[4].1, "is no JSON object");
+        assert!(reasons[3].1.contains("is not valid JSON"));
+        assert_eq!(reasons[4].1, "is not a JSON object");
 
-        // one bad row among many is found, and the others go in
+        // One bad row among many is found, and the others are stored.
         let mut lines: String = (0..300).map(|n| format!("{{\"status\":\"pending\",\"theme\":\"t{n}\"}}\n")).collect();
         lines += "{\"job_id\":1}\n";
         assert_eq!(read(&db, &lines, &of("jobs")).0.rejected, 1);
@@ -609,7 +610,7 @@ both! {
                 assert_eq!((report.new, rejected), (0, vec![1, 2, 3, 4]), "{table}: {rejects:?}");
                 continue;
             }
-            // Two rows without values are one, as two with the same values are.
+            // Two rows without values count as one, like two rows with equal values.
             assert_eq!((report.new, rejected), (2, vec![4]), "{table}: {rejects:?}");
             let (report, _) = read(&db, &lines, &options);
             assert_eq!((report.new, report.updated, report.unchanged), (0, 0, 2), "{table} twice");
@@ -620,12 +621,12 @@ both! {
         assert!(themes.contains(&Some("x")) && themes.contains(&None), "{themes:?}");
         assert!(jobs.iter().all(|job| job.status == JobStatus::Pending));
 
-        // A row with values of its own does not count as one without.
+        // A row with values does not count as a row without values.
         db.write(|c| Ok(c.batch_execute("DELETE FROM jobs WHERE theme IS NULL")?)).unwrap();
         let jobs = Options { format: Some(Format::Jsonl), table: Some("jobs"), ..Default::default() };
         assert_eq!(counts(&read(&db, "{}", &jobs).0), (1, 1, 0, 0));
 
-        // The other formats, and rows that a program inserts.
+        // The other formats, and rows that a program inserts directly.
         let empty = ",".repeat(HEADER.matches(',').count()) + "\n";
         let (report, rejects) = read(&db, format!("{HEADER}{empty}{}", row("a", 12, "1")), &Options::default());
         assert_eq!((report.new, rejects.iter().map(|r| r.line).collect::<Vec<_>>()), (1, vec![2]));
@@ -637,8 +638,8 @@ both! {
         assert_eq!(db.write(|c| NewJob::insert_many(c, &rows)).unwrap(), 3);
     }
 
-    /// A column that a later migration adds has to be listed where rows without values are looked for.
-    fn every_column_that_may_be_null_tells_a_row_from_an_empty_one(t) {
+    /// A column that a later migration adds must be listed where ingest looks for rows without values.
+    fn every_nullable_column_distinguishes_a_row_from_an_empty_one(t) {
         let db = t.db();
         db.write(|c| Ok(c.batch_execute("INSERT INTO jobs (theme) VALUES ('x'); INSERT INTO job_scripts (video_prompt, scenes) VALUES ('x', '[]')")?)).unwrap();
         for (table, row) in [("jobs", serde_json::to_value(NewJob::default())), ("job_videos", serde_json::to_value(NewJobVideo::default()))] {
@@ -657,7 +658,7 @@ both! {
         }
     }
 
-    fn json_lines_of_trends_set_no_count_back(t) {
+    fn json_lines_of_trends_never_lower_counts(t) {
         let db = t.db();
         let options = Options { format: Some(Format::Jsonl), table: Some("trends"), ..Default::default() };
         let line = |day, views: i64, more: &str| format!(r#"{{"platform":"tiktok","external_id":"e","views":{views},"collected_at":"2026-01-0{day}"{more}}}"#);
@@ -669,18 +670,18 @@ both! {
         let find = || db.read(|c| Trend::find_by_external_id(c, "e")).unwrap();
         assert_eq!(upserted(&format!("{}\n{}", line(4, 40, ""), line(2, 20, ""))), (1, 0, 0));
         assert_eq!((find().views, find().collected_at), (Some(40), "2026-01-04".parse().unwrap()));
-        assert_eq!(upserted(&line(3, 30, "")), (0, 0, 1), "older than what it holds");
+        assert_eq!(upserted(&line(3, 30, "")), (0, 0, 1), "older than the stored row");
         assert_eq!(upserted(&line(3, 30, r#","likes":3"#)), (0, 1, 0));
         assert_eq!((find().views, find().likes), (Some(40), Some(3)));
         assert_eq!(upserted(&line(5, 50, "")), (0, 1, 0));
-        // what was printed goes in again; a row with its number is written as it stands
+        // A printed row can be ingested again. A row with an id is written exactly as given.
         let printed = serde_json::to_string(&find()).unwrap();
         assert_eq!(upserted(&printed), (0, 0, 1));
         assert_eq!(upserted(&printed.replace("\"views\":50", "\"views\":1")), (0, 1, 0));
         assert_eq!(find().views, Some(1));
     }
 
-    fn two_who_read_the_same_lines_from_either_end_do_not_wait_for_each_other(t) {
+    fn ingests_of_the_same_lines_in_opposite_order_do_not_deadlock(t) {
         drop(t.db());
         let lines: Vec<String> = (0..2_000).map(|n| format!(r#"{{"key":"k{n}","value":"VALUE"}}"#)).collect();
         std::thread::scope(|scope| {
@@ -701,7 +702,7 @@ both! {
         });
     }
 
-    fn ids_that_are_given_set_no_sequence_back(t) {
+    fn given_ids_never_set_a_sequence_back(t) {
         let db = t.db();
         if t.is_postgres {
             db.write(|c| Ok(c.batch_execute("ALTER SEQUENCE jobs_id_seq RESTART WITH 1000")?)).unwrap();
@@ -718,20 +719,20 @@ both! {
         assert_eq!(next(r#"{"id":2000,"theme":"c"}"#), 2001);
     }
 
-    fn what_is_no_input_is_refused(t) {
+    fn invalid_inputs_are_refused(t) {
         let db = t.db();
         let refused = |input: &str, options: &Options<'_>| {
             ingest(&db, "in", input.as_bytes(), options, &mut |_| Ok(())).unwrap_err().to_string()
         };
         assert!(refused("", &Options::default()).starts_with("in is empty"));
-        assert!(refused("a,b\n1,2\n", &Options::default()).contains("is of no format we recognise"));
+        assert!(refused("a,b\n1,2\n", &Options::default()).contains("cannot recognize the format of in: its first columns are"));
         assert!(refused("a,b\n1,2\n", &Options { format: Some(Format::YoutubeTrending), ..Default::default() }).contains("has no column video_id"));
-        assert!(refused("{}", &Options { table: Some("nope"), ..Default::default() }).contains("is none of discovered_videos"));
-        assert!(refused(HEADER, &Options { table: Some("clips"), ..Default::default() }).contains("goes with jsonl"));
+        assert!(refused("{}", &Options { table: Some("nope"), ..Default::default() }).contains("unknown table \"nope\"; expected discovered_videos, "));
+        assert!(refused(HEADER, &Options { table: Some("clips"), ..Default::default() }).contains("works only with jsonl"));
         assert!(refused("{}", &Options { niche: Some(" "), ..Default::default() }).contains("niche is empty"));
     }
 
-    fn a_failing_source_keeps_what_was_stored(t) {
+    fn failing_source_keeps_the_rows_stored_so_far(t) {
         struct Failing<'a>(&'a [u8]);
         impl Read for Failing<'_> {
             fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {

@@ -1,5 +1,5 @@
-//! Rows for tests: a builder fills in all that a row must have, its parents too; a test sets only what
-//! it is about.
+//! Rows for tests. Each builder fills in all required columns and inserts the parent rows, so a test sets only the
+//! columns that it is about.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,21 +13,21 @@ use viraldb::generation::*;
 use viraldb::republishing::{self, *};
 use viraldb::{DbConnection, Json, Page, Result, Timestamp};
 
-/// A moment, `seconds` after the start of 2026.
+/// Returns the timestamp `seconds` after the start of 2026.
 pub fn at(seconds: i64) -> Timestamp {
     let start: Timestamp = "2026-01-01".parse().unwrap();
     (start.to_utc() + chrono::TimeDelta::seconds(seconds)).into()
 }
 
-/// A row with other values in some columns. A program outside viraldb cannot write a row down, so that it still compiles
-/// when the table has one more column.
+/// Returns a copy of a row with some columns changed. Row structs are non-exhaustive, so a test cannot use a struct
+/// expression.
 pub fn changed<T: Clone>(row: &T, change: impl FnOnce(&mut T)) -> T {
     let mut row = row.clone();
     change(&mut row);
     row
 }
 
-/// A word that no other row has.
+/// Returns `word` with a number that no other row has.
 pub fn unique(word: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{word}{:04}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -198,19 +198,19 @@ pub fn job_script_id(c: &mut DbConnection) -> JobScriptId {
     job_script().insert(c).unwrap().id
 }
 
-/// A table as other programs know it.
+/// A table as other programs expect it.
 pub struct Contract {
     pub table: &'static str,
-    /// The columns without a default, with values for one row.
+    /// The columns without a default, with their values in one row.
     pub given: Value,
-    /// What every other column then holds; `"now"` is the time of the insert.
+    /// The values that all other columns then have. `"now"` means the time of the insert.
     pub defaults: Value,
 }
 
-/// The id of the one preset and of the one track there.
+/// The id of the only preset and of the only track in [`contract`].
 pub const PRESET: &str = "0190a000-0000-7000-8000-00000000000a";
 
-/// The 22 tables, parents first. The rows fit each other in a database without other rows.
+/// Returns the 22 tables, parents first. Their rows refer to each other by ids that are right in an empty database.
 pub fn contract() -> Vec<Contract> {
     const A: &str = PRESET;
     const B: &str = "0190a000-0000-7000-8000-00000000000b";
@@ -376,7 +376,7 @@ pub fn contract() -> Vec<Contract> {
 }
 
 impl Contract {
-    /// The INSERT another program would send.
+    /// Returns the INSERT statement that another program would send.
     pub fn insert(&self) -> String {
         let given = self.given.as_object().unwrap();
         if given.is_empty() {
@@ -395,18 +395,18 @@ impl Contract {
     }
 }
 
-/// Whether `value` is the moment of the test, within a minute.
+/// Returns true if `value` is within one minute of the current time.
 pub fn is_now(value: &Value) -> bool {
     let at: Timestamp = value.as_str().unwrap().parse().unwrap();
     Timestamp::now().hours_since(at).abs() < 1.0 / 60.0
 }
 
-/// One row into each of the 22 tables of a database without rows.
+/// Inserts one row into each of the 22 tables of an empty database.
 pub fn seed(c: &mut DbConnection) -> Result<()> {
     contract().iter().try_for_each(|table| execute(c, &table.insert()))
 }
 
-/// Makes every row of `seed` refer to a row wherever it can.
+/// Fills every optional foreign key in the rows of [`seed`].
 pub fn link(c: &mut DbConnection) -> Result<()> {
     execute(
         c,
@@ -418,12 +418,12 @@ pub fn link(c: &mut DbConnection) -> Result<()> {
     )
 }
 
-/// Runs statements as another program would, past our models.
+/// Runs statements as another program would, without viraldb's models.
 pub fn execute(c: &mut DbConnection, statements: &str) -> Result<()> {
     Ok(c.batch_execute(statements)?)
 }
 
-/// What a query says whose only column is `v`, as text; NULL is "NULL".
+/// Returns the values of the only column `v` of a query as text. NULL becomes "NULL".
 pub fn query(c: &mut DbConnection, text: &str) -> Vec<String> {
     #[derive(QueryableByName)]
     struct Row {
@@ -440,7 +440,7 @@ pub fn query(c: &mut DbConnection, text: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.v.unwrap_or_else(|| "NULL".to_owned())).collect()
 }
 
-/// The rows of a table as our models read them.
+/// Returns the rows of a table as viraldb's models read them.
 pub fn rows(c: &mut DbConnection, table: &str) -> Vec<Value> {
     macro_rules! read {
         ($($table:literal => $row:ty),+; $($keyed:literal => $setting:ty),+) => {

@@ -1,4 +1,4 @@
-//! Behind PgBouncer in transaction mode, where each transaction gets whatever session of the server is free.
+//! Tests through PgBouncer in transaction mode, where each transaction gets any free session of the server.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,25 +22,25 @@ use crate::support::pooler::{Pooler, SESSIONS};
 use crate::support::server::Server;
 use crate::support::{Ran, viraldb, wait_until};
 
-/// More than the pooler has sessions, so that they change between them all the time.
+/// More clients than the pooler has sessions, so that they constantly change sessions.
 const CLIENTS: usize = 8;
 
-/// What PgBouncer itself keeps for each client, and sets anew when it gives it another session.
+/// Settings that PgBouncer keeps for each client and restores when the client gets another session.
 const KEPT: [&str; 5] =
     ["application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"];
 
-/// A database, and the two ways to it.
+/// A database and the URLs that lead to it.
 struct Pooled {
     /// Through the pooler.
     url: String,
-    /// The same, without saying so.
+    /// Through the pooler, but without `pgbouncer=true`.
     untold: String,
-    /// To the server itself.
+    /// Directly to the server.
     direct: String,
 }
 
 impl Pooled {
-    /// An empty one on the server of these tests.
+    /// Creates an empty database on the server that these tests share.
     fn new(name: &str) -> Self {
         static SERVER: OnceLock<(Server, Pooler)> = OnceLock::new();
         let (server, pooler) = SERVER.get_or_init(|| {
@@ -62,16 +62,17 @@ impl Pooled {
         command.output().unwrap().into()
     }
 
-    /// A connection past the pooler.
+    /// Opens a connection that bypasses the pooler.
     fn past(&self) -> DbConnection {
         DbConnection::Postgres(PgConnection::establish(&self.direct).unwrap())
     }
 
-    /// The processes of the pooler's sessions, after a look into each: nothing of their clients is left in them.
+    /// Checks that no session of the pooler keeps anything of its clients. Returns the process ids of the
+    /// sessions.
     fn clean_sessions(&self) -> BTreeSet<String> {
         let db = Database::connect(&self.url).unwrap();
         let mut held: Vec<_> = (0..SESSIONS).map(|_| db.session().unwrap()).collect();
-        held.iter_mut().for_each(|c| make::execute(c, "BEGIN").unwrap()); // each has one of its own until it ends
+        held.iter_mut().for_each(|c| make::execute(c, "BEGIN").unwrap()); // each then holds its own session
         let mut pids = BTreeSet::new();
         for c in &mut held {
             pids.extend(make::query(c, "SELECT pg_backend_pid()::text AS v"));
@@ -96,19 +97,19 @@ impl Pooled {
             }
         }
         held.iter_mut().for_each(|c| make::execute(c, "ROLLBACK").unwrap());
-        assert_eq!(pids.len(), SESSIONS, "each client looked into another one");
+        assert_eq!(pids.len(), SESSIONS, "each client looked into a different session");
         let of_pooler = "SELECT pid::text AS v FROM pg_stat_activity WHERE datname = current_database() \
                          AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
         let mut server = self.past();
-        // One that was just closed is there for a moment still.
-        wait_until("there are no others", || {
+        // A session that was just closed may remain visible for a short time.
+        wait_until("the server has no other sessions", || {
             make::query(&mut server, of_pooler).into_iter().collect::<BTreeSet<_>>() == pids
         });
         pids
     }
 }
 
-/// Does something on many threads at once, each with a database of its own.
+/// Runs `work` on many threads concurrently, each with its own database.
 fn at_once(url: &str, work: impl Fn(usize, &Database) + Sync) {
     std::thread::scope(|scope| {
         for n in 0..CLIENTS {
@@ -123,14 +124,14 @@ fn count(c: &mut DbConnection, table: &str) -> u64 {
 }
 
 #[test]
-fn all_of_it_works_and_leaves_nothing_in_the_sessions() {
+fn everything_works_and_leaves_nothing_in_the_sessions() {
     let t = Pooled::new("everything");
     let db = t.open();
     let before = t.clean_sessions();
 
-    // The rows of every table, through the models and past them.
+    // The rows of every table, through the models and through plain SQL.
     db.write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
-    // What is not sealed does not go out.
+    // Unencrypted secrets are not exported, so clear this one.
     db.write(|c| make::execute(c, "UPDATE channels SET api_credentials_encrypted = ''")).unwrap();
     let tables: Vec<&str> = make::contract().iter().map(|table| table.table).collect();
     for table in &tables {
@@ -147,7 +148,7 @@ fn all_of_it_works_and_leaves_nothing_in_the_sessions() {
         assert_eq!((read.new, read.rejected), (0, 0), "{table}");
     }
 
-    // Statements outside any transaction: each may go to another session.
+    // Statements outside a transaction: each may run in another session.
     at_once(&t.url, |n, db| {
         let mut session = db.session().unwrap();
         for round in 0..50 {
@@ -160,7 +161,7 @@ fn all_of_it_works_and_leaves_nothing_in_the_sessions() {
             assert_eq!(error.error_message, id);
         }
     });
-    // Transactions; batches with COPY; Diesel's own statements.
+    // Transactions, batches with COPY, and plain Diesel statements.
     at_once(&t.url, |n, db| {
         for round in 0..10 {
             let ids: Vec<String> = (0..40).map(|k| format!("w{round}-{}", (k + n * 20) % 100)).collect();
@@ -188,8 +189,8 @@ fn all_of_it_works_and_leaves_nothing_in_the_sessions() {
     assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).unwrap(), 1 + 50 * CLIENTS as u64 + 100 * 10);
 
     secrets_and_settings(&t, &db);
-    what_operators_do(&t, &db);
-    assert_eq!(t.clean_sessions(), before, "the sessions are those of the beginning");
+    operator_commands(&t, &db);
+    assert_eq!(t.clean_sessions(), before, "the pooler still uses the same sessions");
 }
 
 fn secrets_and_settings(t: &Pooled, db: &Database) {
@@ -206,17 +207,17 @@ fn secrets_and_settings(t: &Pooled, db: &Database) {
     let done = secrets::rotate(db, &after, 7, &mut |_| ()).unwrap();
     assert_eq!((done.resealed, done.failed, done.left), (5 * CLIENTS as u64, 0, 0));
 
-    // Nobody is notified, and what others set is seen all the same.
+    // Notifications do not arrive through the pooler, but changes by others are still noticed.
     let (mine, theirs) = (Config::open(db).unwrap(), Config::open(&t.open()).unwrap());
     for value in 11..14 {
         theirs.set(Scope::Override, "max_concurrent_jobs", &value.into(), "me").unwrap();
         assert_eq!(theirs.get::<u32>("max_concurrent_jobs").unwrap(), value);
-        let took = wait_until("it is seen", || mine.get::<u32>("max_concurrent_jobs").unwrap() == value);
+        let took = wait_until("change seen", || mine.get::<u32>("max_concurrent_jobs").unwrap() == value);
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
 }
 
-fn what_operators_do(t: &Pooled, db: &Database) {
+fn operator_commands(t: &Pooled, db: &Database) {
     let now = viraldb::Timestamp::now();
     let old = "INSERT INTO error_log (module, error_type, error_message, resolved, occurred_at) \
                SELECT 'a', 'b', 'c', true, now() - interval '1 year' FROM generate_series(1, 300)";
@@ -248,7 +249,7 @@ fn what_operators_do(t: &Pooled, db: &Database) {
         (&["optimize"], 0),
         (&["optimize", "--vacuum"], 0),
         (&["errors", "list"], 0),
-        // The secrets were sealed with other keys; all else is well.
+        // The secrets were encrypted with other keys, so only the full `doctor` reports errors.
         (
             &[
                 "doctor",
@@ -262,16 +263,16 @@ fn what_operators_do(t: &Pooled, db: &Database) {
     ] {
         let ran = t.run(folder.path(), args);
         assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
-        assert!(!ran.out.contains("could not be looked at"), "{}", ran.out);
+        assert!(!ran.out.contains("could not be checked"), "{}", ran.out);
     }
-    // A finding that is mended outside any transaction.
+    // A finding whose fix runs outside a transaction.
     db.write(|c| make::execute(c, "DROP INDEX idx_clips_pipeline")).unwrap();
     let ran = t.run(folder.path(), &["doctor", "--only", "drift", "--fix"]);
     assert!(ran.code == 0 && ran.out.contains("mended"), "{}{}", ran.out, ran.err);
 }
 
 #[test]
-fn jobs_go_round_and_workers_wait_for_them() {
+fn jobs_are_done_once_and_idle_workers_find_new_ones() {
     const JOBS: usize = 60;
     let t = Pooled::new("jobs");
     let db = t.open();
@@ -310,7 +311,7 @@ fn jobs_go_round_and_workers_wait_for_them() {
             let worker = Worker::new(&own, Claim::new(format!("w{n}")).lease(lease)).concurrency(3);
             let stop = worker.stop();
             let work = move |job: &queue::Work| {
-                // Some take longer than their lease, so that heartbeats have to get through.
+                // Some jobs take longer than their lease, so they depend on heartbeats.
                 let is_long = job.id.0.as_bytes()[15].is_multiple_of(5);
                 std::thread::sleep(if is_long { lease * 4 / 3 } else { Duration::from_millis(5) });
                 if job.is_lost() { Err("lost") } else { Ok(()) }
@@ -319,13 +320,13 @@ fn jobs_go_round_and_workers_wait_for_them() {
         })
         .collect();
     enqueue(JOBS);
-    wait_until("all are done, each by one worker", || completed() == JOBS);
-    // They have nothing to do now, and nobody wakes them.
+    wait_until("all jobs are done, each by one worker", || completed() == JOBS);
+    // The workers are idle now, and no notification wakes them.
     std::thread::sleep(Duration::from_secs(1));
     enqueue(1);
-    let took = wait_until("one of them finds it", || begun() == JOBS + 1);
+    let took = wait_until("a worker finds the job", || begun() == JOBS + 1);
     assert!(took < Duration::from_secs(3), "{took:?}");
-    wait_until("it is done", || completed() == JOBS + 1);
+    wait_until("the job is done", || completed() == JOBS + 1);
     let done: Vec<_> = workers
         .into_iter()
         .map(|(stop, worker)| {
@@ -336,7 +337,7 @@ fn jobs_go_round_and_workers_wait_for_them() {
     assert_eq!(done.iter().map(|done| done.completed).sum::<u64>(), JOBS as u64 + 1);
     assert_eq!(done.iter().map(|done| done.failed + done.lost + done.released).sum::<u64>(), 0);
 
-    // By hand, and who comes with an old lease is refused, whichever session is asked.
+    // Without a worker: an operation with an old lease is refused, whichever session runs it.
     enqueue(CLIENTS);
     at_once(&t.url, |n, db| {
         let job = db.write(|c| queue::claim(c, &Claim::new(format!("h{n}")))).unwrap().remove(0);
@@ -348,7 +349,7 @@ fn jobs_go_round_and_workers_wait_for_them() {
 }
 
 #[test]
-fn migrations_need_no_session_of_their_own() {
+fn migrations_need_no_dedicated_session() {
     let t = Pooled::new("migrations");
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -366,7 +367,7 @@ fn migrations_need_no_session_of_their_own() {
     assert_eq!(migrate::redo(&t.url, all).unwrap().len(), all);
     t.clean_sessions();
 
-    // Rows are backed up before a migration changes them, which is for the server itself.
+    // Rows are backed up before a migration changes them, and the backup needs a direct connection.
     t.open().write(|c| make::discovered_video().insert(c)).unwrap();
     migrate::revert(&t.url, 1).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -375,8 +376,8 @@ fn migrations_need_no_session_of_their_own() {
         refused.code == 1
             && refused
                 .err
-                .contains("goes through a pooler, as pgbouncer=true says, and pg_dump needs a session")
-            && refused.err.contains("nothing was migrated; --no-backup goes on without"),
+                .contains("goes through a pooler (pgbouncer=true), but pg_dump needs a direct connection")
+            && refused.err.contains("nothing was migrated; use --no-backup to migrate without a backup"),
         "{}",
         refused.err
     );
@@ -385,7 +386,7 @@ fn migrations_need_no_session_of_their_own() {
 }
 
 #[test]
-fn what_needs_a_session_says_so() {
+fn operations_that_need_a_session_say_so() {
     let t = Pooled::new("backups");
     t.open().write(|c| make::discovered_video().insert(c)).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -409,7 +410,7 @@ fn what_needs_a_session_says_so() {
     ] {
         let ran = t.run(folder.path(), args);
         let said = format!(
-            "/backups?pgbouncer=true: goes through a pooler, as pgbouncer=true says, and {what} needs a session of its own; \
+            "/backups?pgbouncer=true: goes through a pooler (pgbouncer=true), but {what} needs a direct connection; \
              name the server itself with --database-url"
         );
         assert!(ran.code == 1 && ran.err.trim().ends_with(&said), "{args:?}: {}{}", ran.out, ran.err);
@@ -424,7 +425,7 @@ fn what_needs_a_session_says_so() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_transfer_goes_through_it_both_ways() {
+fn transfers_work_in_both_directions() {
     use viraldb::ops::transfer::{self, transfer};
 
     let (t, folder) = (Pooled::new("transfer"), tempfile::tempdir().unwrap());
@@ -448,19 +449,16 @@ fn a_transfer_goes_through_it_both_ways() {
 }
 
 #[test]
-fn a_pooler_that_nobody_told_of_is_named() {
+fn undeclared_pooler_is_named_in_the_error() {
     let t = Pooled::new("untold");
     t.open();
-    // Whose name for a statement another client has taken in the session it is given.
+    // Another client has already used the same statement name in the session that this client gets.
     let failed = (0..20).find_map(|_| {
         let db = Database::connect(&t.untold);
         db.and_then(|db| db.read(|c| DiscoveredVideo::pending(c, "gaming", 1))).err()
     });
     let said = failed.unwrap().to_string();
-    assert!(
-        said.ends_with("as behind PgBouncer in transaction mode; say so in the URL: pgbouncer=true"),
-        "{said}"
-    );
+    assert!(said.ends_with("as with PgBouncer in transaction mode; add pgbouncer=true to the URL"), "{said}");
 }
 
 #[test]
@@ -472,11 +470,11 @@ fn sessions_that_the_server_ends_are_replaced() {
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     for _ in 0..3 {
         make::query(&mut server, end);
-        // The pooler sees it a moment later.
+        // The pooler notices it a little later.
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(db.read(|c| Ok(count(c, "discovered_videos"))).unwrap(), 1);
     }
-    // In the middle of a transaction it is an error, and nothing of it was written.
+    // In the middle of a transaction this is an error, and nothing of the transaction was written.
     let lost = db.write(|c| {
         make::discovered_video().insert(c)?;
         make::query(&mut server, end);
@@ -489,7 +487,7 @@ fn sessions_that_the_server_ends_are_replaced() {
 }
 
 #[test]
-fn a_replica_may_stand_behind_one_too() {
+fn replica_can_be_reached_through_a_pooler() {
     let primary = Server::own(&["fsync=off"]);
     let url = primary.create_database("viral", "template0");
     Database::open(&url).unwrap();
@@ -506,7 +504,7 @@ fn a_replica_may_stand_behind_one_too() {
 
 #[cfg(feature = "async")]
 #[test]
-fn the_async_face_works_through_it() {
+fn async_api_works_through_the_pooler() {
     let t = Pooled::new("nonblocking");
     t.open();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

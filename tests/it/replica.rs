@@ -1,4 +1,4 @@
-//! Reading on a streaming replica of PostgreSQL.
+//! Tests of reading from a streaming replica of PostgreSQL.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn opened(url: &str, read_url: &str) -> viraldb::Result<Database> {
 }
 
 #[test]
-fn reads_go_to_the_replica_and_writes_to_the_primary() {
+fn reads_use_the_replica_and_writes_use_the_primary() {
     let primary = Server::own(&["fsync=off"]);
     let url = primary.create_database("viral", "template0");
     Database::open(&url).unwrap();
@@ -30,26 +30,26 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     assert!(!db.write(|c| Ok(is_replica(c))).unwrap());
     assert!(!is_replica(&mut db.session().unwrap()));
 
-    // What is written comes there a moment later.
+    // A written row reaches the replica a little later.
     let row = db.write(|c| make::discovered_video().insert(c)).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while !db.read(|c| Ok(DiscoveredVideo::find_by_video_id(c, &row.video_id).is_ok())).unwrap() {
-        assert!(Instant::now() < deadline, "it does not come to the replica");
+        assert!(Instant::now() < deadline, "the row does not reach the replica");
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(db.read_newest(|c| DiscoveredVideo::find_by_video_id(c, &row.video_id)).is_ok());
     let refused = db.read(|c| make::execute(c, "DELETE FROM discovered_videos"));
     let said = refused.unwrap_err().to_string();
-    assert!(said.contains("may not be written"), "{said}");
+    assert!(said.contains("is read-only"), "{said}");
 
-    // A setting holds at once for whoever has set it.
+    // A setting is effective at once for the program that set it.
     let config = Config::open(&db).unwrap();
     for value in 1..30 {
         config.set(Scope::Override, "max_concurrent_jobs", &value.into(), "me").unwrap();
         assert_eq!(config.get::<u32>("max_concurrent_jobs").unwrap(), value);
     }
 
-    // The command line reads there too.
+    // The command line reads from the replica as well.
     let folder = tempfile::tempdir().unwrap();
     let run = |read_url: &str| {
         let mut command = crate::support::viraldb(folder.path(), &["status", "--format", "json"]);
@@ -58,13 +58,13 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     };
     assert_eq!(run(&read_url).code, 0);
 
-    // By itself it is read, and says that it takes no writes.
+    // As the main database, the replica can be read, and reports that it accepts no writes.
     let folder = tempfile::tempdir().unwrap();
     let alone = |args: &[&str]| -> crate::support::Ran {
         let mut command = crate::support::viraldb(folder.path(), args);
         command.env("DATABASE_URL", &read_url).output().unwrap().into()
     };
-    let says = "the server takes no writes: it is a replica, or default_transaction_read_only is on; connect to the primary";
+    let says = "the server is read-only: it is a replica, or default_transaction_read_only is on; connect to the primary";
     for args in [
         &["config", "set", "max_clips", "8"][..],
         &["errors", "log", "--module", "m", "--type", "t", "x"],
@@ -73,7 +73,7 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
         &["init"],
     ] {
         let ran = alone(args);
-        // A current database needs no migration.
+        // A current database needs no migration, so `init` succeeds.
         assert!(
             ran.code == 1 && ran.err.contains(says) || args == ["init"] && ran.code == 0,
             "{args:?}: {}{}",
@@ -91,7 +91,7 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
         assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
     }
 
-    // A server of another origin is none, nor is another database.
+    // A server with another origin is rejected as a replica, and so is another database.
     let stranger = Server::own(&["fsync=off"]);
     let other = stranger.create_database("viral", "template0");
     for wrong in [other, replica.url("postgres")] {
@@ -99,9 +99,9 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
         assert!(said.contains("is not a replica of "), "{said}");
     }
     let said = opened(&url, "sqlite://viral.db").unwrap_err().to_string();
-    assert!(said.contains("VIRALDB_READ_URL has to name a replica of "), "{said}");
+    assert!(said.contains("VIRALDB_READ_URL must be the URL of a replica of "), "{said}");
 
-    // Whoever reads while it is down is told which of the two it is.
+    // An error while the replica is down names the replica, not the primary.
     replica.stop();
     let failed = db.read(|c| Ok(is_replica(c))).unwrap_err();
     let shown = read_url.parse::<viraldb::DatabaseUrl>().unwrap().to_string();
@@ -110,11 +110,11 @@ fn reads_go_to_the_replica_and_writes_to_the_primary() {
     assert!(run(&read_url).err.contains(&shown));
     db.write(|c| make::discovered_video().insert(c)).unwrap();
     replica.restart();
-    assert!(db.read(|c| Ok(is_replica(c))).unwrap(), "it is used again");
+    assert!(db.read(|c| Ok(is_replica(c))).unwrap(), "the replica is used again");
 }
 
 #[test]
-fn one_that_was_promoted_is_none_any_more() {
+fn promoted_replica_is_refused() {
     let primary = Server::own(&["fsync=off"]);
     let url = primary.create_database("viral", "template0");
     Database::open(&url).unwrap();
@@ -128,33 +128,30 @@ fn one_that_was_promoted_is_none_any_more() {
     };
     let doctor = |url: &str, read_url: &str| run(url, read_url, &["doctor", "--only", "replica"]);
     let looked = doctor(&url, &read_url);
-    assert!(
-        looked.code == 0 && looked.out.contains("1 checked: errors 0, warnings 0, to be known 0"),
-        "{looked:?}"
-    );
+    assert!(looked.code == 0 && looked.out.contains("1 check: 0 errors, 0 warnings, 0 notes"), "{looked:?}");
 
-    // The primary itself has the same rows, and is allowed: a URL of several hosts may lead there.
+    // The primary itself has the same rows and is allowed, because a URL with several hosts may lead to it.
     let itself = opened(&url, &url).unwrap();
     assert!(!itself.read(|c| Ok(is_replica(c))).unwrap());
     let looked = doctor(&url, &url);
     assert!(
-        looked.code == 0 && looked.out.contains("VIRALDB_READ_URL names the primary itself"),
+        looked.code == 0 && looked.out.contains("VIRALDB_READ_URL points to the primary itself"),
         "{looked:?}"
     );
     let said = opened(&read_url, &url).unwrap_err().to_string();
-    assert!(said.contains("takes writes") && said.contains("exchange the two URLs"), "{said}");
+    assert!(said.contains("accepts writes") && said.contains("swap the two URLs"), "{said}");
 
     let db = opened(&url, &read_url).unwrap();
     assert!(db.read(|c| Ok(is_replica(c))).unwrap());
     replica.promote();
     let shown = read_url.parse::<viraldb::DatabaseUrl>().unwrap().to_string();
     let is_refused = |error: &Error| matches!(error, Error::Unusable { database, reason } if *database == shown && reason.contains("it was promoted"));
-    // A program that runs already is told soon, and again and again.
+    // A running program is refused soon after the promotion, and every time from then on.
     let deadline = Instant::now() + Duration::from_secs(30);
     let refused = loop {
         match db.read(|c| Ok(is_replica(c))) {
             Err(error) => break error,
-            Ok(_) => assert!(Instant::now() < deadline, "it still reads there"),
+            Ok(_) => assert!(Instant::now() < deadline, "reads still use the promoted server"),
         }
         std::thread::sleep(Duration::from_millis(100));
     };
@@ -167,27 +164,28 @@ fn one_that_was_promoted_is_none_any_more() {
     assert_eq!(run(&url, &read_url, &["status"]).code, 1);
     let looked = doctor(&url, &read_url);
     assert!(looked.code == 4 && looked.out.contains("it was promoted"), "{looked:?}");
-    assert!(looked.out.contains("name a server that follows this one in VIRALDB_READ_URL"), "{looked:?}");
+    assert!(looked.out.contains("set VIRALDB_READ_URL to a replica of this server"), "{looked:?}");
 
-    for (wrong, said) in
-        [("postgres://%2Fnowhere/viral", "cannot be reached"), ("sqlite://viral.db", "has to name a replica")]
-    {
+    for (wrong, said) in [
+        ("postgres://%2Fnowhere/viral", "cannot be reached"),
+        ("sqlite://viral.db", "must be the URL of a replica"),
+    ] {
         let looked = doctor(&url, wrong);
         assert!(looked.code == 4 && looked.out.contains(said), "{looked:?}");
     }
 
-    // While the primary does not answer nobody can tell, and rows are wanted.
+    // While the primary does not answer, the replica cannot be checked, so reads are allowed.
     primary.stop();
     assert!(db.read(|c| Ok(is_replica(c))).is_ok());
     primary.restart();
-    // It may have been told just now that nobody can tell.
+    // The result of that check may still be cached for a few seconds.
     std::thread::sleep(Duration::from_secs(6));
     assert!(is_refused(&db.read(|c| Ok(is_replica(c))).unwrap_err()));
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn sqlite_has_none_and_takes_no_notice() {
+fn sqlite_ignores_the_read_url() {
     let db = opened("sqlite::memory:", "postgres://h/d").unwrap();
     assert_eq!(db.read(|c| Ok(make::query(c, "SELECT 'x' AS v"))).unwrap(), ["x"]);
 }

@@ -1,4 +1,4 @@
-//! Samples of videos and channels: the newest, growth, periods, and what may be deleted.
+//! Tests of the time series of videos and channels: latest samples, growth, periods and thinning.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -16,12 +16,12 @@ use viraldb::{Database, DbConnection, Error, Page, Result, Timestamp};
 use crate::make::{self, at};
 use crate::support::{Scratch, both, plan, statements};
 
-/// What the three tables have in common.
+/// The common interface of the three tables of samples.
 trait Measured: Sample + Sized + Debug + Clone + PartialEq {
     type Key: Clone + Debug + Display + Ord;
     const TABLE: &'static str;
 
-    /// Something to measure.
+    /// Creates something to measure and returns its key.
     fn new_key(c: &mut DbConnection) -> Self::Key;
     fn put(c: &mut DbConnection, samples: &[(Self::Key, Timestamp, i64)]) -> Result<usize>;
     fn key(&self) -> Self::Key;
@@ -153,7 +153,7 @@ measured!(
     |key| *key
 );
 
-/// So many things to measure, in their order.
+/// Creates `N` things to measure and returns their keys in ascending order.
 fn keys<M: Measured, const N: usize>(db: &Database) -> [M::Key; N] {
     let mut keys: Vec<M::Key> = db.write(|c| Ok((0..N).map(|_| M::new_key(c)).collect())).unwrap();
     keys.sort();
@@ -177,7 +177,7 @@ fn is_invalid<T>(result: &Result<T>) -> bool {
     matches!(result, Err(Error::Invalid { .. }))
 }
 
-/// Thins the table to the end; how many rows each step deleted.
+/// Thins the whole table and returns how many rows each step deleted.
 fn thin<M: Measured>(db: &Database, before: Timestamp, every: Every, batch: u32) -> Vec<usize> {
     let mut thinning = Thinning::new(before, every, batch).unwrap();
     let mut deleted = Vec::new();
@@ -189,7 +189,7 @@ fn thin<M: Measured>(db: &Database, before: Timestamp, every: Every, batch: u32)
 
 fn newest<M: Measured>(db: &Database) {
     let [a, b, c, never] = keys::<M, 4>(db);
-    // the last two of `b` at one moment, and not in the order of time
+    // The last two samples of `b` have the same time, and the rows are not in order of time.
     put::<M>(
         db,
         &[
@@ -206,7 +206,7 @@ fn newest<M: Measured>(db: &Database) {
     assert_eq!(
         latest(&[c.clone(), a.clone(), never.clone(), b.clone(), a.clone()]),
         [6, 2, 4],
-        "in the order given, each once"
+        "in the order of the keys, each once"
     );
     assert!(latest(std::slice::from_ref(&never)).is_empty());
     assert!(latest(&[]).is_empty());
@@ -235,22 +235,22 @@ fn grown<M: Measured>(db: &Database) {
         let growth = db.read(|c| M::growth(c, key, at(from), at(to))).unwrap();
         growth.map(|g| (g.of(M::views).unwrap(), g.hours(), g.per_hour(M::views)))
     };
-    assert_eq!(growth(&a, 0, 2 * hour), Some((200, 2.0, Some(100.0))), "both ends are in");
+    assert_eq!(growth(&a, 0, 2 * hour), Some((200, 2.0, Some(100.0))), "both ends are included");
     assert_eq!(
         growth(&a, hour, 4 * hour),
         Some((200, 2.0, Some(100.0))),
-        "each end is the last sample by then"
+        "each end uses the last sample up to that time"
     );
     assert_eq!(
         growth(&a, -hour, 9 * hour),
         Some((60, 5.0, Some(12.0))),
-        "nothing before: the first within; the later of two at once"
+        "without an earlier sample the first one counts; of two at the same time, the later row"
     );
     assert_eq!(growth(&a, 2 * hour, 9 * hour), Some((-140, 3.0, Some(-140.0 / 3.0))));
     assert_eq!(growth(&a, 3 * hour, 4 * hour), Some((0, 0.0, None)), "no new sample");
     assert_eq!(growth(&a, 2 * hour, 2 * hour), Some((0, 0.0, None)));
-    assert_eq!(growth(&b, 0, 9 * hour), Some((0, 0.0, None)), "one sample");
-    assert_eq!(growth(&a, -2 * hour, -hour), None, "not measured by then");
+    assert_eq!(growth(&b, 0, 9 * hour), Some((0, 0.0, None)), "only one sample");
+    assert_eq!(growth(&a, -2 * hour, -hour), None, "not measured yet");
     assert_eq!(growth(&b, 0, hour), None);
     assert_eq!(growth(&never, 0, hour), None);
     assert!(is_invalid(&db.read(|c| M::growth(c, &a, at(1), at(0)))));
@@ -286,13 +286,13 @@ fn by_period<M: Measured>(db: &Database) {
     for (n, at) in old.iter().chain(&sunday).chain(&monday).chain([&next_monday]).chain(&last).enumerate() {
         samples.push((&a, *at, i64::try_from(n).unwrap()));
     }
-    samples.push((&a, next_monday, 99)); // at one moment: the later row counts
+    samples.push((&a, next_monday, 99)); // same time: the later row counts
     samples.push((&other, monday[0], -1));
     samples.reverse();
     samples.swap(0, 1);
-    // the two at one moment in the order of their rows
-    let place = samples.iter().position(|sample| sample.2 == 99).unwrap();
-    let late = samples.remove(place);
+    // Insert the two samples with the same time in the order of their rows.
+    let position = samples.iter().position(|sample| sample.2 == 99).unwrap();
+    let late = samples.remove(position);
     samples.push(late);
     put::<M>(db, &samples);
 
@@ -301,7 +301,7 @@ fn by_period<M: Measured>(db: &Database) {
     assert_eq!(thinned(first, end, Every::Hour), [0, 1, 2, 3, 4, 5, 7, 9, 10, 99, 12, 13]);
     assert_eq!(thinned(first, end, Every::Day), [0, 1, 2, 3, 4, 7, 10, 99, 12, 13]);
     assert_eq!(thinned(first, end, Every::Week), [0, 1, 2, 4, 7, 10, 99, 12, 13]);
-    assert_eq!(thinned(sunday[1], monday[0], Every::Week), [7], "from is in, to is out");
+    assert_eq!(thinned(sunday[1], monday[0], Every::Week), [7], "from is inclusive, to is exclusive");
     assert_eq!(thinned(sunday[0], sunday[1], Every::Day), [5]);
     assert!(thinned(monday[0], monday[0], Every::Day).is_empty());
     assert!(thinned(when("9999-12-31"), end, Every::Week).is_empty());
@@ -312,13 +312,13 @@ fn by_period<M: Measured>(db: &Database) {
     assert_eq!(
         thin::<M>(db, next_monday, Every::Week, 10_000),
         [5],
-        "of the week of the new year one is left, of 5 January too"
+        "each week before the limit keeps only its last sample"
     );
     assert_eq!(thinned(first, end, Every::Hour), [0, 1, 2, 4, 7, 10, 99, 12, 13]);
     assert_eq!(thin::<M>(db, next_monday, Every::Week, 1), [0]);
 }
 
-/// The beginning of a period, in another way than the database has it.
+/// Returns the start of a period, computed in a different way than the database does.
 fn period(at: Timestamp, every: Every) -> chrono::NaiveDateTime {
     use chrono::{Datelike, Timelike};
     let (day, hour) = (at.to_utc().date_naive(), at.to_utc().hour());
@@ -331,7 +331,7 @@ fn period(at: Timestamp, every: Every) -> chrono::NaiveDateTime {
     }
 }
 
-/// A series of 10,000, against what plain Rust makes of it.
+/// Compares a series of 10,000 samples with the same calculations in plain Rust.
 fn long_series<M: Measured>(db: &Database) {
     const ROWS: i64 = 10_000;
     let [a, b] = keys::<M, 2>(db);
@@ -339,7 +339,7 @@ fn long_series<M: Measured>(db: &Database) {
     let mut times: Vec<i64> = (0..ROWS).map(|_| random.i64(0..60 * 86_400)).collect();
     for second in &mut times {
         if random.u8(0..4) == 0 {
-            *second -= *second % 3600; // on a border, and often two at once
+            *second -= *second % 3600; // on a period boundary, and often two at the same time
         }
     }
     times.sort_unstable();
@@ -373,7 +373,7 @@ fn long_series<M: Measured>(db: &Database) {
         }
     }
 
-    // Thinned in small steps, by two at once, each on connections of its own.
+    // Thin in small steps, by two threads concurrently, each with its own connections.
     let cut = at(30 * 86_400);
     let mut expected = last_of_each(Every::Day, at(0), at(30 * 86_400));
     expected.extend(samples.iter().filter(|(at, _)| *at >= cut).map(|(_, n)| *n));
@@ -400,13 +400,13 @@ fn long_series<M: Measured>(db: &Database) {
         }
         Ok(sql_query(format!("SELECT count(*) AS count FROM {}", M::TABLE)).get_result::<Row>(c)?.count)
     });
-    assert_eq!(count.unwrap(), i64::try_from(expected.len()).unwrap() + 1, "and one of the other");
+    assert_eq!(count.unwrap(), i64::try_from(expected.len()).unwrap() + 1, "plus one of the other series");
     assert_eq!(deleted, samples.len() + 1 - expected.len());
     assert_eq!(views(&db.read(|c| M::latest_of(c, &[a.clone(), b.clone()])).unwrap()), [ROWS - 1, -2]);
 }
 
-/// Whether a line of a plan reads a whole table. A step of a thinning begins without a place to begin at and
-/// may go through its index.
+/// Returns true if a line of a plan reads a whole table. The first step of a thinning has no position to
+/// start from, so it may read through its index.
 fn reads_all<M: Measured>(line: &str) -> bool {
     line.starts_with("Seq Scan")
         || line.starts_with(&format!("SCAN {}", M::TABLE))
@@ -436,11 +436,12 @@ fn by_the_index<M: Measured>(t: &Scratch) {
         assert_eq!(statements.len(), 1, "{name}: {statements:#?}");
         let plan = plan(t, &mut session, &statements[0]);
         let lines: Vec<&str> = plan.iter().map(|line| line.trim().trim_start_matches("->").trim()).collect();
-        // a subquery has the name of the table too
+        // A subquery may have the same name as the table.
         let own = format!("SCAN {}", M::TABLE);
         let is_own = |line: &str| line == own && lines.contains(&&*format!("CO-ROUTINE {}", M::TABLE));
         assert!(!lines.iter().any(|line| reads_all::<M>(line) && !is_own(line)), "{name}: {plan:#?}");
-        // the order of what was picked; two samples at one moment are another kind of sort
+        // One sort of the selected rows is allowed. Ordering samples with the same time shows up as another
+        // kind of sort.
         let is_sort = |line: &&&str| line.starts_with("Sort  (") || line.contains("TEMP B-TREE FOR ORDER BY");
         assert!(lines.iter().filter(is_sort).count() <= 1, "{name}: {plan:#?}");
         let index = if M::TABLE == "analytics" { "idx_analytics_video" } else { "_series" };
@@ -449,7 +450,7 @@ fn by_the_index<M: Measured>(t: &Scratch) {
 }
 
 both! {
-    fn a_moment_is_the_same_in_however_many_digits_another_program_wrote_it(t) {
+    fn timestamps_match_whatever_their_number_of_fractional_digits(t) {
         let db = t.db();
         db.write(|c| {
             if t.is_postgres {
@@ -476,41 +477,41 @@ both! {
         assert!(plan.contains("idx_analytics_video") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 
-    fn the_newest_of_many_and_of_all(t) {
+    fn latest_sample_of_each_key_is_found(t) {
         let db = t.db();
         newest::<Analytics>(&db);
         newest::<ChannelStatistics>(&db);
         newest::<VideoStatistics>(&db);
     }
 
-    fn growth_between_two_moments(t) {
+    fn growth_is_measured_between_two_times(t) {
         let db = t.db();
         grown::<Analytics>(&db);
         grown::<ChannelStatistics>(&db);
         grown::<VideoStatistics>(&db);
     }
 
-    fn the_last_of_each_period_stands_for_it(t) {
+    fn last_sample_of_each_period_represents_it(t) {
         let db = t.db();
         by_period::<Analytics>(&db);
         by_period::<ChannelStatistics>(&db);
         by_period::<VideoStatistics>(&db);
     }
 
-    fn a_long_series_is_read_and_thinned_right(t) {
+    fn long_series_matches_a_calculation_in_plain_rust(t) {
         let db = t.db();
         long_series::<Analytics>(&db);
         long_series::<ChannelStatistics>(&db);
         long_series::<VideoStatistics>(&db);
     }
 
-    fn series_are_read_by_their_index(t) {
+    fn series_queries_use_their_index(t) {
         by_the_index::<Analytics>(t);
         by_the_index::<ChannelStatistics>(t);
         by_the_index::<VideoStatistics>(t);
     }
 
-    fn counts_that_nobody_knows_do_not_grow(t) {
+    fn unknown_counts_have_no_growth(t) {
         let db = t.db();
         let sample = |n, views, likes| NewAnalytics { measured_at: Some(at(n)), view_count: views, like_count: likes, ..make::analytics() };
         let rows = [sample(0, Some(5), None), sample(3600, None, Some(3)), sample(7200, Some(9), Some(i64::MIN))];
@@ -520,18 +521,18 @@ both! {
         assert_eq!(growth(0, 3600).per_hour(|s| s.view_count), None);
         assert_eq!(growth(0, 7200).of(|s| s.view_count), Some(4));
         assert_eq!(growth(0, 7200).per_hour(|s| s.view_count), Some(2.0));
-        assert_eq!(growth(3600, 7200).of(|s| s.like_count), None, "more than fits");
+        assert_eq!(growth(3600, 7200).of(|s| s.like_count), None, "the difference overflows");
         assert_eq!(growth(0, 7200).of(|s| s.comment_count), None);
         let days = db.read(|c| Analytics::thinned(c, "yt1", at(0), at(7000), Every::Day)).unwrap();
         assert_eq!(days.iter().map(|day| (day.view_count, day.like_count)).collect::<Vec<_>>(), [(None, Some(3))]);
     }
 
-    fn periods_are_those_of_utc_and_moments_have_many_texts(t) {
+    fn periods_are_in_utc_whatever_the_timestamp_format(t) {
         let db = t.db();
         put::<Analytics>(&db, &[(&"a".to_owned(), at(0), 1), (&"a".to_owned(), at(86_399), 2), (&"a".to_owned(), at(86_400), 3)]);
         db.write(|c| {
             let zone = if t.is_postgres { "+00" } else { "" };
-            // as other programs write it
+            // Write the timestamps as other programs do.
             c.batch_execute(&format!("UPDATE analytics SET measured_at = '2026-01-01 00:00:00{zone}' WHERE view_count = 1"))?;
             c.batch_execute(&format!("UPDATE analytics SET measured_at = '2026-01-02 00:00:00.0{zone}' WHERE view_count = 3"))?;
             if t.is_postgres {
@@ -549,7 +550,7 @@ both! {
         .unwrap();
     }
 
-    fn the_newest_sample_is_never_thinned_away(t) {
+    fn newest_sample_is_never_thinned(t) {
         let db = t.db();
         put::<Analytics>(&db, &[(&"a".to_owned(), at(0), 1), (&"b".to_owned(), at(0), 2), (&"b".to_owned(), at(0), 3), (&"b".to_owned(), at(1), 4)]);
         let far = at(1_000_000_000);

@@ -1,4 +1,4 @@
-//! The files of `src` import each other in one direction only.
+//! The files of `src` must not import each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use syn::{Item, ItemMod, ItemUse, UseTree, Visibility};
 /// A path of names, such as `db::pool`.
 type Names = Vec<String>;
 
-/// The modules of a crate: their files, and what they hand on from others.
+/// The modules of a crate: their files and their re-exports.
 #[derive(Default)]
 struct Modules {
     files: BTreeMap<Names, PathBuf>,
-    handed_on: BTreeMap<(Names, String), Names>,
+    re_exports: BTreeMap<(Names, String), Names>,
 }
 
 impl Modules {
-    /// The module in which the item of a path is defined, through all that hand it on.
+    /// Returns the module that defines the item of a path. Follows re-exports.
     fn defining(&self, path: &[String]) -> Option<Names> {
         let mut path = path.to_vec();
         for _ in 0..8 {
             let length = (0..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))?;
             let (module, rest) = path.split_at(length);
-            match rest.first().and_then(|name| self.handed_on.get(&(module.to_vec(), name.clone()))) {
+            match rest.first().and_then(|name| self.re_exports.get(&(module.to_vec(), name.clone()))) {
                 Some(from) => path = [from, &rest[1..]].concat(),
                 None => return Some(module.to_vec()),
             }
@@ -32,16 +32,16 @@ impl Modules {
     }
 }
 
-/// What a file names of its crate.
+/// The paths within its crate that a file uses.
 struct Named<'m> {
     modules: &'m Modules,
     module: Names,
     paths: BTreeSet<Names>,
-    handed_on: Vec<(String, Names)>,
+    re_exports: Vec<(String, Names)>,
 }
 
 impl Named<'_> {
-    /// A path from the root of the crate; nothing if it leads into another crate.
+    /// Returns the path from the root of the crate, or `None` if it leads into another crate.
     fn absolute(&self, path: &[String]) -> Option<Names> {
         let mut base = match path.first()?.as_str() {
             "crate" => Names::new(),
@@ -68,26 +68,26 @@ impl Named<'_> {
         self.paths.extend(self.absolute(path));
     }
 
-    fn add_tree(&mut self, tree: &UseTree, before: &[String], hands_on: bool) {
+    fn add_tree(&mut self, tree: &UseTree, before: &[String], is_re_export: bool) {
         let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
         match tree {
-            UseTree::Path(path) => self.add_tree(&path.tree, &with(&path.ident), hands_on),
+            UseTree::Path(path) => self.add_tree(&path.tree, &with(&path.ident), is_re_export),
             UseTree::Group(group) => {
-                group.items.iter().for_each(|tree| self.add_tree(tree, before, hands_on))
+                group.items.iter().for_each(|tree| self.add_tree(tree, before, is_re_export))
             }
             UseTree::Glob(_) => self.add(before),
             UseTree::Name(name) => {
                 let path = if name.ident == "self" { before.to_vec() } else { with(&name.ident) };
                 self.add(&path);
-                if let (true, Some(path), Some(shown)) = (hands_on, self.absolute(&path), path.last()) {
-                    self.handed_on.push((shown.clone(), path));
+                if let (true, Some(path), Some(shown)) = (is_re_export, self.absolute(&path), path.last()) {
+                    self.re_exports.push((shown.clone(), path));
                 }
             }
             UseTree::Rename(rename) => {
                 let path = with(&rename.ident);
                 self.add(&path);
-                if let (true, Some(path)) = (hands_on, self.absolute(&path)) {
-                    self.handed_on.push((rename.rename.to_string(), path));
+                if let (true, Some(path)) = (is_re_export, self.absolute(&path)) {
+                    self.re_exports.push((rename.rename.to_string(), path));
                 }
             }
         }
@@ -118,7 +118,7 @@ impl<'ast> Visit<'ast> for Named<'_> {
         if is_test(item) {
             return;
         }
-        // A module within the file: `super` is the file itself there.
+        // In an inline module, `super` is the file itself.
         if item.content.is_some() {
             self.module.push(item.ident.to_string());
             visit::visit_item_mod(self, item);
@@ -127,7 +127,7 @@ impl<'ast> Visit<'ast> for Named<'_> {
     }
 }
 
-/// The module of a file below the root of a crate.
+/// Returns the module of a file. The path of the file is relative to the root of the crate.
 fn module_of(file: &Path) -> Names {
     let mut names: Names = file.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     let last = names.pop().unwrap_or_default();
@@ -137,7 +137,7 @@ fn module_of(file: &Path) -> Names {
     }
 }
 
-/// Which file takes something from which others. A module and the modules within it count as one.
+/// Returns which files each file imports from. Imports from a parent module do not count.
 fn imports(sources: &[(PathBuf, String)]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     let mut modules = Modules::default();
     modules.files.extend(sources.iter().map(|(file, _)| (module_of(file), file.clone())));
@@ -145,15 +145,15 @@ fn imports(sources: &[(PathBuf, String)]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>
         sources.iter().map(|(file, text)| (file, syn::parse_file(text).unwrap())).collect();
     let look = |modules: &Modules, file: &Path, parsed: &syn::File| {
         let mut named =
-            Named { modules, module: module_of(file), paths: BTreeSet::new(), handed_on: Vec::new() };
+            Named { modules, module: module_of(file), paths: BTreeSet::new(), re_exports: Vec::new() };
         let items = parsed.items.iter().filter(|item| !matches!(item, Item::Macro(_)));
         items.for_each(|item| named.visit_item(item));
-        (named.paths, named.handed_on)
+        (named.paths, named.re_exports)
     };
     for (file, parsed) in &parsed {
-        let (_, handed_on) = look(&modules, file, parsed);
+        let (_, re_exports) = look(&modules, file, parsed);
         let module = module_of(file);
-        modules.handed_on.extend(handed_on.into_iter().map(|(name, from)| ((module.clone(), name), from)));
+        modules.re_exports.extend(re_exports.into_iter().map(|(name, from)| ((module.clone(), name), from)));
     }
     let mut imports = BTreeMap::new();
     for (file, parsed) in &parsed {
@@ -167,8 +167,8 @@ fn imports(sources: &[(PathBuf, String)]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>
     imports
 }
 
-/// Files that import each other in a circle: for each import that closes one, the way around.
-fn circles(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<Vec<PathBuf>> {
+/// Returns the import cycles, each as the list of files around the cycle.
+fn cycles(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<Vec<PathBuf>> {
     fn walk(
         file: &Path,
         imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>,
@@ -191,7 +191,7 @@ fn circles(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<Vec<PathBuf>> 
     found
 }
 
-/// The files below a folder that are not of the command, which is a program of its own.
+/// Returns the Rust files below a folder with their texts. Names are relative to the folder.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
     let files = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "rs"));
@@ -200,7 +200,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn source_files_have_no_import_cycles() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let library: Vec<_> = sources(&src)
         .into_iter()
@@ -209,15 +209,15 @@ fn no_files_import_each_other_in_a_circle() {
     let found = imports(&library);
     let pool = &found[Path::new("db/pool.rs")];
     assert!(library.len() > 200 && pool.contains(Path::new("db/opener.rs")), "{pool:?}");
-    assert!(circles(&found).is_empty(), "library: {:#?}", circles(&found));
+    assert!(cycles(&found).is_empty(), "library: {:#?}", cycles(&found));
     let command = sources(&src.join("cli"));
     let found = imports(&command);
     assert!(found[Path::new("channels.rs")].contains(Path::new("values.rs")), "{found:?}");
-    assert!(circles(&found).is_empty(), "command: {:#?}", circles(&found));
+    assert!(cycles(&found).is_empty(), "command: {:#?}", cycles(&found));
 }
 
 #[test]
-fn a_circle_is_found_also_through_a_file_that_hands_names_on() {
+fn import_cycles_are_found_through_re_exports() {
     let file = |name: &str, text: &str| (PathBuf::from(name), text.to_owned());
     let mut files = vec![
         file("lib.rs", "mod a; mod b;"),
@@ -225,7 +225,7 @@ fn a_circle_is_found_also_through_a_file_that_hands_names_on() {
         file("a/inner.rs", "use crate::b::Other; pub struct Thing(Other);"),
         file("b.rs", "pub struct Other; #[cfg(test)] mod tests { use crate::a::Thing; }"),
     ];
-    assert!(circles(&imports(&files)).is_empty());
+    assert!(cycles(&imports(&files)).is_empty());
     files[3].1 = "pub struct Other; fn f(_: crate::a::Thing) {}".to_owned();
-    assert_eq!(circles(&imports(&files)).len(), 1);
+    assert_eq!(cycles(&imports(&files)).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! A database for each test, on either engine.
+//! Creates a separate database for each test, on either engine.
 
 #[cfg(feature = "sqlite")]
 pub mod mounts;
@@ -52,44 +52,45 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// One test's own database, empty but for `migrated`, and a folder that goes away with it.
+/// A database for one test and a temporary folder, which is deleted with it. The database has no tables until
+/// [`Scratch::db`] migrates it.
 pub struct Scratch {
     pub url: String,
     pub dir: TempDir,
     pub is_postgres: bool,
-    /// The files of the folder that the test itself has written.
+    /// The files that the test itself wrote into the folder.
     written: Mutex<Vec<PathBuf>>,
 }
 
 impl Scratch {
-    /// A SQLite file that is not there yet.
+    /// Returns a scratch for a SQLite file that does not exist yet.
     #[cfg(feature = "sqlite")]
     pub fn sqlite() -> Self {
         Self::sqlite_in(tempfile::tempdir().unwrap())
     }
 
-    /// One in a folder.
+    /// Like [`Scratch::sqlite`], in the given folder.
     #[cfg(feature = "sqlite")]
     fn sqlite_in(dir: TempDir) -> Self {
         let url = format!("sqlite://{}", dir.path().join("viral.db").display());
         Self { url, dir, is_postgres: false, written: Mutex::default() }
     }
 
-    /// A PostgreSQL database without any table.
+    /// Creates a PostgreSQL database without tables.
     #[cfg(feature = "postgres")]
     pub fn postgres() -> Self {
         let url = postgres::create_database(None);
         Self { url, dir: tempfile::tempdir().unwrap(), is_postgres: true, written: Mutex::default() }
     }
 
-    /// One whose tables are in a folder.
+    /// Like [`Scratch::postgres`], with the table files in the given folder.
     #[cfg(feature = "postgres")]
     fn postgres_in(dir: TempDir) -> Self {
         let url = postgres::create_database(Some(dir.path()));
         Self { url, dir, is_postgres: true, written: Mutex::default() }
     }
 
-    /// Another one on the same engine.
+    /// Returns another scratch on the same engine.
     pub fn another(&self) -> Self {
         #[cfg(feature = "postgres")]
         if self.is_postgres {
@@ -98,11 +99,10 @@ impl Scratch {
         #[cfg(feature = "sqlite")]
         return Self::sqlite();
         #[cfg(not(feature = "sqlite"))]
-        unreachable!("one engine is there");
+        unreachable!("at least one engine is compiled in");
     }
 
-    /// The database, migrated. On PostgreSQL a test that wants only this is quickest with a fresh scratch,
-    /// because then a migrated template is copied.
+    /// Opens the database and migrates it.
     pub fn db(&self) -> Database {
         Database::open(&self.url).unwrap()
     }
@@ -111,7 +111,7 @@ impl Scratch {
         self.dir.path().join(name)
     }
 
-    /// Writes a file into the test's folder.
+    /// Writes a file into the test's folder and returns its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
@@ -119,19 +119,19 @@ impl Scratch {
         path
     }
 
-    /// The command `viraldb` in the test's folder, on the test's database.
+    /// Returns a `viraldb` command that runs in the test's folder on the test's database.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = viraldb(self.dir.path(), args);
         command.env("DATABASE_URL", &self.url);
         command
     }
 
-    /// Runs the command and returns what it did.
+    /// Runs `viraldb` and returns its exit code and output.
     pub fn run(&self, args: &[&str]) -> Ran {
         self.command(args).output().unwrap().into()
     }
 
-    /// Runs the command, which must succeed, and returns what it printed.
+    /// Runs `viraldb`, requires that it succeeds, and returns its stdout.
     pub fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
@@ -146,11 +146,11 @@ impl Drop for Scratch {
         if self.is_postgres {
             postgres::drop_database(&self.url);
         }
-        assert!(found.is_empty(), "a planted secret lies in {found:?}");
+        assert!(found.is_empty(), "found a planted secret in {found:?}");
     }
 }
 
-/// The command `viraldb` in a folder, with nothing of our own environment that it would read.
+/// Returns a `viraldb` command that runs in a folder and does not see the environment variables of the test run.
 pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_viraldb"));
     command
@@ -166,7 +166,7 @@ pub fn viraldb(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What a command did.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
@@ -175,7 +175,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// What a command did that was asked with `--reveal`.
+    /// Like [`Ran::from`], for a command with `--reveal`: its stdout may contain a planted secret.
     pub fn revealed(output: Output) -> Self {
         assert!(!planted::is_in(&output.stderr), "{}", String::from_utf8_lossy(&output.stderr));
         Self {
@@ -193,17 +193,17 @@ impl From<Output> for Ran {
     }
 }
 
-/// Waits for something that is to happen soon, and fails if it does not. Returns how long it took.
+/// Waits until `has_happened` returns true and returns how long that took. Panics after 30 seconds.
 pub fn wait_until(what: &str, mut has_happened: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !has_happened() {
-        assert!(start.elapsed() < Duration::from_secs(30), "not in 30 s: {what}");
+        assert!(start.elapsed() < Duration::from_secs(30), "did not happen within 30 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
     start.elapsed()
 }
 
-/// The statements that `work` runs on this connection.
+/// Returns the statements that `work` runs on this connection.
 pub fn statements<T>(c: &mut DbConnection, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Vec<String> {
     watch(c, work, |event| match event {
         InstrumentationEvent::StartQuery { query, .. } => {
@@ -213,7 +213,7 @@ pub fn statements<T>(c: &mut DbConnection, work: impl FnOnce(&mut DbConnection) 
     })
 }
 
-/// The statements that `work` is the first to run on this connection, and that stay prepared.
+/// Returns the statements that `work` is the first to prepare and cache on this connection.
 pub fn newly_prepared<T>(
     c: &mut DbConnection,
     work: impl FnOnce(&mut DbConnection) -> Result<T>,
@@ -243,7 +243,7 @@ struct Line {
     detail: String,
 }
 
-/// How the database runs a statement, whatever its parameters.
+/// Returns the query plan of a statement, independent of its parameters.
 pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
     #[derive(QueryableByName)]
     struct PgLine {
@@ -265,7 +265,7 @@ pub fn plan(t: &Scratch, c: &mut DbConnection, statement: &str) -> Vec<String> {
     lines.into_iter().map(|line| line.detail).collect()
 }
 
-/// The test run's PostgreSQL server.
+/// The PostgreSQL server of this test run.
 #[cfg(feature = "postgres")]
 pub mod postgres {
     use std::path::Path;
@@ -279,8 +279,8 @@ pub mod postgres {
 
     static SERVER: OnceLock<Server> = OnceLock::new();
 
-    /// A database of its own, empty; returns its URL. Its tables are among the server's, or in a folder of a server
-    /// that is our own.
+    /// Creates an empty database and returns its URL. With `folder`, which works only on a server that the tests started,
+    /// its tables go into a tablespace in that folder.
     pub fn create_database(folder: Option<&Path>) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server =
@@ -301,7 +301,7 @@ pub mod postgres {
         url
     }
 
-    /// The tables of a database that hold a planted secret, and the server's log.
+    /// Returns the tables of a database that contain a planted secret, and "the server's log" if the log contains one.
     pub fn planted(url: &str) -> Vec<String> {
         let mark = super::planted::MARK;
         let mut conn = PgConnection::establish(url).unwrap();

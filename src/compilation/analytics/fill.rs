@@ -1,4 +1,4 @@
-//! Measurements that may be there in part: numbers that a row does not have are filled in.
+//! Stores measurements whose rows may exist in part, and fills in the numbers that a row lacks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use crate::error::{Result, ResultExt};
 use crate::schema::analytics;
 use crate::types::{AnalyticsId, Timestamp};
 
-/// Inserts the rows that are not there yet, in the transaction that is open. A row that is there keeps its numbers, and
-/// gets those that it does not have. Rows without `measured_at` are measured now.
+/// Inserts the rows that do not exist yet, in the open transaction. An existing row keeps its numbers and gets those that it
+/// lacks. Rows without `measured_at` get the current time.
 pub(super) fn put(conn: &mut DbConnection, rows: &[&NewAnalytics<'_>]) -> Result<Upserted> {
     let now = Timestamp::now();
     let mut given: HashMap<(&str, Timestamp), &NewAnalytics<'_>> = HashMap::with_capacity(rows.len());
@@ -48,7 +48,7 @@ pub(super) fn put(conn: &mut DbConnection, rows: &[&NewAnalytics<'_>]) -> Result
     Ok(Upserted { new, updated: filled.len(), unchanged: keys.len() - new - filled.len() })
 }
 
-/// The rows of these videos at these times, and maybe others of the same videos.
+/// Returns the rows with these keys, and possibly others with the same videos and times.
 fn at_times(conn: &mut DbConnection, keys: &[(&str, Timestamp)]) -> Result<Vec<Analytics>> {
     let videos: HashSet<&str> = keys.iter().map(|(video, _)| *video).collect();
     let videos: Vec<&str> = videos.into_iter().collect();
@@ -68,18 +68,18 @@ fn at_times(conn: &mut DbConnection, keys: &[(&str, Timestamp)]) -> Result<Vec<A
     Ok(found)
 }
 
-/// What a row is to hold once it is filled in.
+/// The values of a row after it is filled in.
 struct Filled {
     id: AnalyticsId,
     /// Views, likes and comments.
     counts: [Option<i64>; 3],
-    /// Mean time a viewer stays, clicks per impression and revenue.
+    /// Average view duration, clicks per impression and revenue.
     numbers: [Option<f64>; 3],
     subscriber_gain: Option<i32>,
 }
 
 impl Filled {
-    /// Nothing if the row has all that is given.
+    /// Returns `None` if the existing row already has every number of the new one.
     fn new(old: &Analytics, new: &NewAnalytics<'_>) -> Option<Self> {
         let had = Self {
             id: old.id,
@@ -110,7 +110,7 @@ mod sqlite {
     use super::*;
     use crate::types::sql::{Float8, Int4, Int8, Nullable};
 
-    /// One prepared statement a row.
+    /// Runs one prepared statement for each row.
     pub(super) fn fill(conn: &mut SqliteConnection, rows: &[Filled]) -> QueryResult<()> {
         rows.iter().try_for_each(|row| Update(row).execute(conn).map(drop))
     }
@@ -156,7 +156,7 @@ mod postgres {
     use super::*;
     use crate::types::sql::{Float8, Int4, Int8, Nullable};
 
-    /// One statement for all rows.
+    /// Runs one statement for all rows.
     pub(super) fn fill(conn: &mut PgConnection, rows: &[Filled]) -> QueryResult<()> {
         if rows.is_empty() {
             return Ok(());

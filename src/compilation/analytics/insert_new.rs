@@ -1,4 +1,4 @@
-//! Many measurements at once, of which only those are inserted that do not stand there yet.
+//! Inserts many measurements and skips those that exist.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use crate::schema::analytics;
 use crate::types::Timestamp;
 use crate::types::sql::{Nullable, Text, Timestamptz};
 
-/// When each of some videos was last measured.
+/// When each video was last measured, by YouTube id.
 pub(crate) type Newest = HashMap<String, Timestamp>;
 
-/// What names a measurement.
+/// The key of a measurement: video and time.
 type Key<'a> = (&'a str, Timestamp);
 
-/// A row with every default filled in, so that one prepared statement, or one COPY, takes them all.
+/// A row with every default filled in. All rows have the same columns, so one prepared statement or one COPY stores them.
 #[derive(Insertable)]
 #[diesel(table_name = analytics, treat_none_as_default_value = false)]
 struct Complete<'a> {
@@ -52,10 +52,10 @@ impl<'a> Complete<'a> {
     }
 }
 
-/// When the videos were last measured; without those that never were.
+/// Returns when the videos were last measured. A video that was never measured is left out.
 pub(super) fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Newest> {
     let mut ids = youtube_video_ids.to_vec();
-    ids.sort_unstable(); // in the order of the index, neighbours are read together
+    ids.sort_unstable(); // in index order, neighboring entries are read together
     ids.dedup();
     let found = on_backend!(
         conn,
@@ -66,7 +66,7 @@ pub(super) fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Res
     Ok(found.into_iter().filter_map(|found| Some((found.youtube_video_id, found.measured_at?))).collect())
 }
 
-/// When a video was last measured, if it ever was.
+/// When a video was last measured, or `None` if it never was.
 #[derive(QueryableByName)]
 struct Last {
     #[diesel(sql_type = Text)]
@@ -75,9 +75,9 @@ struct Last {
     measured_at: Option<Timestamp>,
 }
 
-/// Inserts those that are not there, in the transaction that is open, and returns their count.
+/// Inserts the rows that do not exist, in the open transaction, and returns their count.
 ///
-/// What was measured after all that is known of its video is not looked for: no other row is read for it.
+/// A row that is newer than the newest sample of its video must be new, so it is inserted without a lookup.
 pub(super) fn put<'r>(
     conn: &mut DbConnection,
     rows: impl ExactSizeIterator<Item = &'r NewAnalytics<'r>>,
@@ -140,7 +140,7 @@ mod sqlite {
         .load(conn)
     }
 
-    /// Which of the rows are there.
+    /// Returns the keys of the rows that exist.
     pub(super) fn known(
         conn: &mut SqliteConnection,
         rows: &[Complete<'_>],
@@ -150,14 +150,15 @@ mod sqlite {
         Ok(LookUp(json_list(&keys)?).load::<(String, Timestamp)>(conn)?.into_iter().collect())
     }
 
-    /// One prepared statement a row, without a subquery: that would have SQLite copy every page before it changes it.
+    /// Runs one prepared statement for each row. It has no subquery, because with one SQLite copies every page before it
+    /// changes the page.
     pub(super) fn insert(conn: &mut SqliteConnection, mut rows: Vec<Complete<'_>>) -> QueryResult<usize> {
-        rows.sort_unstable_by_key(Complete::key); // in the order of the index, neighbours are written together
+        rows.sort_unstable_by_key(Complete::key); // in index order, neighboring entries are written together
         rows.iter().map(|row| Insert(row).execute(conn)).sum()
     }
 
-    /// The INSERT of a row. Its type names its text, so that Diesel finds it prepared without going through the row to
-    /// build the text anew.
+    /// The INSERT of a row. The query id is static, so that Diesel finds the prepared statement without building its SQL
+    /// again.
     struct Insert<'a>(&'a Complete<'a>);
 
     impl QueryId for Insert<'_> {
@@ -194,7 +195,7 @@ mod sqlite {
         }
     }
 
-    /// Looks measurements up by video and time: a JSON array of pairs.
+    /// Looks up measurements by video and time. The parameter is a JSON array of pairs.
     #[derive(QueryId)]
     struct LookUp(String);
 
@@ -208,7 +209,7 @@ mod sqlite {
         fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
             out.push_sql("SELECT old.youtube_video_id, old.measured_at FROM json_each(");
             out.push_bind_param::<Text, String>(&self.0)?;
-            // CROSS JOIN keeps the order: each of the list is searched in the index.
+            // CROSS JOIN fixes the join order: SQLite searches the index for each pair in the list.
             out.push_sql(
                 ") AS wanted CROSS JOIN analytics AS old ON old.youtube_video_id = wanted.value ->> 0 \
                  AND old.measured_at = wanted.value ->> 1",
@@ -242,7 +243,7 @@ mod postgres {
         measured_at: Timestamp,
     }
 
-    /// Which of the rows are there.
+    /// Returns the keys of the rows that exist.
     pub(super) fn known(
         conn: &mut PgConnection,
         rows: &[Complete<'_>],

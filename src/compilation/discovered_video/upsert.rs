@@ -1,8 +1,8 @@
-//! Many discovered videos at once: new ones inserted, known ones brought up to date.
+//! Inserts many new discovered videos and updates existing ones.
 //!
-//! An upsert of whole rows would do more than is needed: it binds and checks seventeen columns to change
-//! three counts, and it writes the index over `viral_score` anew even when the score stays. Each engine
-//! gets what is quickest on it instead.
+//! A plain upsert of whole rows would do more work than necessary. To change three counts, it binds and checks 17 columns,
+//! and it rewrites the index entry of `viral_score` even if the score is unchanged. Instead, each engine uses its fastest
+//! method.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -23,8 +23,7 @@ use crate::error::{Result, ResultExt};
 use crate::schema::discovered_videos;
 use crate::types::Timestamp;
 
-/// A row with every default filled in: each has the same columns, so that one prepared statement, or
-/// one COPY, takes them all.
+/// A row with every default filled in. All rows have the same columns, so one prepared statement or one COPY stores them.
 #[derive(Insertable)]
 #[diesel(table_name = discovered_videos, treat_none_as_default_value = false)]
 struct Complete<'a> {
@@ -61,7 +60,7 @@ impl<'a> Complete<'a> {
             like_count: row.like_count,
             comment_count: row.comment_count,
             view_velocity: row.view_velocity,
-            // SQLite keeps what is no number as NULL.
+            // SQLite stores NaN as NULL.
             viral_score: row.viral_score.filter(|score| !score.is_nan()),
             niche: &row.niche,
             discovery_source: row.discovery_source.as_deref(),
@@ -71,7 +70,7 @@ impl<'a> Complete<'a> {
         }
     }
 
-    /// The same video, seen again later in the same call.
+    /// Updates the row with a later occurrence of the same video in the same call.
     fn see_again(&mut self, row: &NewDiscoveredVideo<'_>) {
         self.view_count = row.view_count.or(self.view_count);
         self.like_count = row.like_count.or(self.like_count);
@@ -82,10 +81,10 @@ impl<'a> Complete<'a> {
     }
 }
 
-/// Videos that are there, by `video_id`.
+/// Existing videos, by `video_id`.
 pub(crate) type KnownVideos = HashMap<String, Known>;
 
-/// What is known of a video that is there.
+/// The current values of an existing video.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub(crate) struct Known {
     id: i64,
@@ -93,7 +92,7 @@ pub(crate) struct Known {
     holds: Counts,
 }
 
-/// What another sight of a video may change in its row.
+/// The columns that change when a video is seen again.
 #[derive(Debug, Clone, Copy, PartialEq, Queryable)]
 pub(crate) struct Counts {
     category_id: Option<i32>,
@@ -109,12 +108,12 @@ impl Known {
         self.id
     }
 
-    /// Its views, likes and comments.
+    /// Returns the views, likes and comments.
     pub(crate) const fn counts(&self) -> [Option<i64>; 3] {
         [self.holds.view_count, self.holds.like_count, self.holds.comment_count]
     }
 
-    /// What the row is to hold now that the video was seen again; `None` if it stays as it is.
+    /// Returns the values of the row now that the video was seen again, or `None` if they are unchanged.
     fn seen_again(&self, row: &Complete<'_>) -> Option<Counts> {
         let old = self.holds;
         let counts = Counts {
@@ -129,7 +128,7 @@ impl Known {
     }
 }
 
-/// Looks videos up.
+/// Looks up videos.
 pub(super) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<KnownVideos> {
     let found = on_backend!(
         conn,
@@ -139,10 +138,10 @@ pub(super) fn known(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Known
     Ok(found.of("discovered_videos", "")?.into_iter().collect())
 }
 
-/// Inserts or updates rows, all of them or none.
+/// Inserts or updates all rows, or none of them.
 ///
-/// On SQLite it works straight in the transaction that is open: a savepoint would copy each page before it is changed,
-/// and none is needed, because SQLite takes every row that passes here.
+/// On SQLite, an open transaction is used without a savepoint, which would copy each page before it is changed. No savepoint
+/// is needed, because SQLite accepts every row that passes the checks here.
 pub(super) fn insert_or_update_many(
     conn: &mut DbConnection,
     rows: &[NewDiscoveredVideo<'_>],
@@ -155,8 +154,8 @@ pub(super) fn insert_or_update_many(
     }
 }
 
-/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails. A caller
-/// that has looked the rows up already gives what is `known` of them.
+/// Does the work of [`insert_or_update_many`] in the open transaction, which must be rolled back if this fails. Pass `known`
+/// if the rows were already looked up.
 pub(super) fn put_many<'r>(
     conn: &mut DbConnection,
     rows: impl ExactSizeIterator<Item = &'r NewDiscoveredVideo<'r>>,
@@ -185,13 +184,13 @@ pub(super) fn put_many<'r>(
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 
-/// Refuses a year that SQLite does not keep.
+/// Rejects a year that SQLite cannot store.
 #[cfg(feature = "sqlite")]
 fn require_years(rows: &[Complete<'_>]) -> Result<()> {
     match rows.iter().find(|row| !(0..=9999).contains(&row.discovered_at.to_utc().year())) {
         Some(row) => Err(Error::invalid(
             format!("discovered_at of {}", row.video_id),
-            "lies outside the years 0 to 9999, which SQLite keeps",
+            "is outside the years 0 to 9999 that SQLite can store",
         )),
         None => Ok(()),
     }

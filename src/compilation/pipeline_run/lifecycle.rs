@@ -1,4 +1,4 @@
-//! The order in which a run's statuses follow each other.
+//! The status changes of a run and the rules for them.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::schema::pipeline_runs;
-use crate::types::{ChannelId, PipelineRunId, Timestamp};
+use crate::types::{ChannelId, PipelineRunId, Timestamp, any_of};
 
-/// The cycle that a run covers, for [`PipelineRun::start`]. Each `None` leaves the choice to viraldb.
+/// The cycle that a run covers, for [`PipelineRun::start`]. viraldb chooses each value that is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Cycle {
-    /// The channel whose settings count. `None`: the settings for all channels.
+    /// The channel whose settings apply. `None`: the settings for all channels.
     pub channel: Option<ChannelId>,
     /// The length of the cycle. `None`: the setting `cycle_hours`.
     pub length: Option<Duration>,
@@ -24,8 +24,10 @@ pub struct Cycle {
 }
 
 impl RunStatus {
-    /// The statuses that this one may follow: each its step, `failed` all others, and `pending` a failure
-    /// that is tried again.
+    /// Returns the statuses that may precede this one.
+    ///
+    /// Each step follows the step before it, `failed` follows every other status, and `pending` follows `failed` in a
+    /// retry.
     pub fn follows(self) -> &'static [Self] {
         match self {
             Self::Pending => &[Self::Failed],
@@ -39,8 +41,10 @@ impl RunStatus {
 }
 
 impl PipelineRun {
-    /// Returns the run of a niche for a cycle as [`cycle_at`](Self::cycle_at) counts them, as
-    /// [`start_cycle`](Self::start_cycle) does. The setting `cycle_hours` gives the length unless `cycle` does.
+    /// Creates the run of a niche for a cycle, or returns the run that exists; see [`start_cycle`](Self::start_cycle).
+    ///
+    /// [`cycle_at`](Self::cycle_at) determines when the cycle begins and ends. Its length is that of `cycle` or, if `None`,
+    /// the setting `cycle_hours`.
     ///
     /// ```
     /// use viraldb::compilation::{Cycle, PipelineRun};
@@ -54,8 +58,9 @@ impl PipelineRun {
     /// ```
     ///
     /// # Errors
-    /// Those of [`start_cycle`](Self::start_cycle) and [`cycle_at`](Self::cycle_at); `Invalid` if the setting cannot be
-    /// read; `NotFound` if there is no such channel.
+    /// - `Invalid` if the setting cannot be read.
+    /// - `NotFound` if the channel does not exist.
+    /// - The errors of [`start_cycle`](Self::start_cycle) and [`cycle_at`](Self::cycle_at).
     pub fn start(conn: &mut DbConnection, niche: &str, cycle: &Cycle) -> Result<Self> {
         let length = match cycle.length {
             Some(length) => length,
@@ -68,11 +73,12 @@ impl PipelineRun {
         Self::start_cycle(conn, niche, start, end)
     }
 
-    /// The run of a niche for the cycle that begins at `start`: a new one, pending, or the one that is there.
-    /// Two schedulers that ask at once get the same run.
+    /// Returns the run of a niche for the cycle that begins at `start`. If there is no such run, creates a pending one.
+    ///
+    /// Two schedulers that call this concurrently get the same run.
     ///
     /// # Errors
-    /// `Invalid` for an empty niche, for an end before the start, and for a new run while the setting
+    /// `Invalid` if `niche` is empty, if `end` is before `start`, or if a run would have to be created while the setting
     /// `orchestration_paused` is true.
     pub fn start_cycle(
         conn: &mut DbConnection,
@@ -85,14 +91,15 @@ impl PipelineRun {
             return Err(Error::invalid("cycle_end", format!("{end} is before cycle_start {start}")));
         }
         conn.atomically(|conn| {
-            // No unique index forbids another program a second run, so whoever asks comes alone: SQLite has
-            // one writer, PostgreSQL a lock on this cycle.
+            // No unique index prevents a second run for the cycle, so callers must run one after the other. SQLite
+            // allows only one writer; on PostgreSQL, take a lock for this cycle.
             on_backend!(
                 &mut *conn,
                 sqlite => |_c| QueryResult::Ok(()),
                 postgres => |c| crate::db::postgres::lock_name(c, &format!("{niche} {start}")),
             )?;
-            // On SQLite other programs write the same moment as other texts, a shorter one before a longer one.
+            // On SQLite, other programs may write the same timestamp as a shorter text, which sorts before the longer one.
+            // Search from one second earlier and compare the parsed timestamps.
             let around = start - Duration::from_secs(1);
             let near: Vec<Self> = on_backend!(&mut *conn, |c| {
                 Self::query()
@@ -112,30 +119,36 @@ impl PipelineRun {
         })
     }
 
-    /// Start and end of the cycle that is under way at a moment, all cycles being so long and counted from the
-    /// start of 1970, so that those of 6, 8, 12 or 24 hours begin at midnight UTC.
+    /// Returns the start and the end of the cycle that contains the time `at`.
+    ///
+    /// Cycles have the given length and are counted from the start of 1970 in UTC. If the length is 6, 8, 12 or 24 hours,
+    /// a cycle begins at midnight UTC.
     ///
     /// # Errors
-    /// `Invalid` for a length of less than a second.
+    /// `Invalid` if the length is less than one second.
     pub fn cycle_at(at: Timestamp, length: Duration) -> Result<(Timestamp, Timestamp)> {
         let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let now = at.to_utc().timestamp();
         let start =
             now.checked_div_euclid(seconds).and_then(|cycle| DateTime::from_timestamp(cycle * seconds, 0));
-        let start: Timestamp = start.ok_or_else(|| Error::invalid("cycle", "is too short"))?.into();
+        let start: Timestamp =
+            start.ok_or_else(|| Error::invalid("cycle", "must be at least 1 second long"))?.into();
         Ok((start, start + Duration::from_secs(length.as_secs())))
     }
 
-    /// Moves a run to its next status, notes when its work began or ended, and returns it.
+    /// Moves a run to its next status, records when its work began or ended, and returns it.
     ///
-    /// The order is pending, running, review, approved, uploaded; each may fail. `pending` after a failure is
-    /// [`retry`](Self::retry). A person's answer moves a run by [`ReviewLog::answer`](super::super::ReviewLog::answer).
+    /// The order is pending, running, review, approved, uploaded. A run may fail from each of them. Moving a failed run to
+    /// `pending` is a [`retry`](Self::retry). If two callers move a run concurrently, one of them succeeds.
+    ///
+    /// To record a person's answer, use [`ReviewLog::answer`](super::super::ReviewLog::answer), which also moves the run.
+    /// An answer may move a run back to running even if the settings below do not allow another run to start.
     ///
     /// # Errors
-    /// `Invalid`, naming both statuses, for any other move; `NotFound`. Of two who move a run at once, one
-    /// succeeds. `Invalid` for a move to running while the setting `orchestration_paused` is true, or while as many runs
-    /// are running as the setting `max_concurrent_runs` allows. An answer to a review moves its run back to running in
-    /// either case.
+    /// - `NotFound` if the run does not exist.
+    /// - `Invalid`, which names both statuses, for any other move.
+    /// - `Invalid` for a move to running while the setting `orchestration_paused` is true.
+    /// - `Invalid` for a move to running while `max_concurrent_runs` (a setting) runs are running.
     pub fn move_to(conn: &mut DbConnection, id: PipelineRunId, to: RunStatus) -> Result<Self> {
         match to {
             RunStatus::Running => begin(conn, id),
@@ -143,24 +156,24 @@ impl PipelineRun {
         }
     }
 
-    /// Ends a run as failed, and notes why.
+    /// Marks a run as failed and records the error message.
     ///
     /// # Errors
-    /// `Invalid` if it has failed already, or for an empty message; `NotFound`.
+    /// `Invalid` if the run has already failed or if the message is empty; `NotFound` if the run does not exist.
     pub fn fail(conn: &mut DbConnection, id: PipelineRunId, error: &str) -> Result<Self> {
         require("error", error)?;
         Self::fail_from(conn, id, RunStatus::Failed.follows(), error)
     }
 
-    /// Puts a failed run back to pending, and counts it in `retry_count`.
+    /// Moves a failed run back to pending and increments its `retry_count`.
     ///
     /// # Errors
-    /// `Invalid` if it has not failed; `NotFound`.
+    /// `Invalid` if the run has not failed; `NotFound` if it does not exist.
     pub fn retry(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         Self::move_to(conn, id, RunStatus::Pending)
     }
 
-    /// [`fail`](Self::fail), from one of these statuses.
+    /// Does the same as [`fail`](Self::fail), but only from one of the statuses in `from`.
     pub(in crate::compilation) fn fail_from(
         conn: &mut DbConnection,
         id: PipelineRunId,
@@ -170,23 +183,24 @@ impl PipelineRun {
         advance(conn, id, RunStatus::Failed, from, Some(error))
     }
 
-    /// The run, which nobody else changes until the transaction ends.
+    /// Returns the run and locks it until the transaction ends.
     pub(in crate::compilation) fn lock(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         on_backend!(
             conn,
-            sqlite => |c| Self::query().find(id).first(c), // it has one writer
+            sqlite => |c| Self::query().find(id).first(c), // SQLite allows only one writer
             postgres => |c| Self::query().find(id).for_update().first(c),
         )
         .of("pipeline_runs", id)
     }
 
-    /// Puts a run under review back to work, as an answer may ask for.
+    /// Moves a run from review back to running, for an answer that asks for more work.
     pub(in crate::compilation) fn rework(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         advance(conn, id, RunStatus::Running, &[RunStatus::Review], None)
     }
 
-    /// The runs that are `running`, oldest first: a pipeline that starts takes up again what ran when it died.
-    /// Whether another one works on them just now, only its operator knows.
+    /// Returns the runs that are `running`, oldest first. A pipeline that restarts after a crash can resume them.
+    ///
+    /// viraldb cannot tell whether another pipeline is still working on them.
     pub fn resume(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -199,15 +213,16 @@ impl PipelineRun {
     }
 }
 
-/// The setting that stops the start of runs.
+/// The setting that prevents runs from starting.
 const PAUSED: &str = "orchestration_paused";
-/// The setting that limits how many runs are running.
+/// The setting that limits how many runs may be running.
 const MOST: &str = "max_concurrent_runs";
 
-/// Moves a run to running if the settings allow it.
+/// Moves a run from pending to running if the settings allow it.
 fn begin(conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
     conn.atomically(|conn| {
-        // Begin one run at a time, so that two transactions cannot both take the last place. SQLite has one writer.
+        // Start runs one after the other, so that two transactions cannot both start the last run that the limit allows.
+        // SQLite allows only one writer.
         on_backend!(
             &mut *conn,
             sqlite => |_c| QueryResult::Ok(()),
@@ -240,13 +255,13 @@ fn require_not_paused(current: &Current, what: &str) -> Result<()> {
         return Ok(());
     }
     let reason = format!(
-        "cannot start: {PAUSED} is true; to go on, find where it is set with `viraldb config explain {PAUSED}` and set it \
-         to false there"
+        "cannot start: {PAUSED} is true; find where it is set with `viraldb config explain {PAUSED}` and set it to false \
+         there"
     );
     Err(Error::invalid(what, reason))
 }
 
-/// One statement moves it if it has one of the statuses in `from`, so that nobody can come in between.
+/// Moves a run to `to` if its status is in `from`. It does so in one statement, so that no concurrent move can intervene.
 fn advance(
     conn: &mut DbConnection,
     id: PipelineRunId,
@@ -276,7 +291,10 @@ fn advance(
     moved.map_or_else(
         || {
             let status = PipelineRun::find(conn, id)?.status;
-            Err(Error::invalid(format!("run {id}"), format!("is {status} and cannot become {to}")))
+            let allowed: Vec<&str> = from.iter().map(|status| status.as_str()).collect();
+            let reason =
+                format!("is {status} and cannot become {to}; only a run that is {} can", any_of(&allowed));
+            Err(Error::invalid(format!("run {id}"), reason))
         },
         Ok,
     )

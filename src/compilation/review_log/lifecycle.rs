@@ -1,4 +1,4 @@
-//! A review is sent, answered or held; the answer moves its run.
+//! Sending, answering and holding reviews. An answer moves the run.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use crate::quote::quoted;
 use crate::schema::{clips, pipeline_runs, review_log, shorts};
 use crate::types::{ChannelId, ClipId, DiscoveredVideoId, PipelineRunId, ReviewLogId, Timestamp};
 
-/// The reviews that [`ReviewLog::hold_overdue`] holds. A duration alone holds every review that has waited for so long.
+/// Selects the reviews that [`ReviewLog::hold_overdue`] holds. A [`Duration`] alone selects every review that has waited
+/// at least that long.
 #[derive(Debug, Clone, Default)]
 pub struct Overdue<'a> {
-    /// The channel whose settings count. `None`: the settings for all channels.
+    /// The channel whose settings apply. `None`: the settings for all channels.
     pub channel: Option<ChannelId>,
-    /// Only reviews of this niche's runs. `None`: all reviews. A run does not name its channel, so a channel with its own
-    /// setting names its niche here.
+    /// Only reviews of this niche's runs. `None`: all reviews. A run does not name a channel, so to hold the reviews of one
+    /// channel by that channel's setting, set its niche here.
     pub niche: Option<&'a str>,
     /// How long a person has to answer. `None`: the setting `review_timeout_hours`.
     pub after: Option<Duration>,
@@ -32,11 +33,13 @@ impl From<Duration> for Overdue<'_> {
 }
 
 impl ReviewLog {
-    /// Asks a person to review a run, which moves from running to review. A run that is under review already is
-    /// asked about again if its last review was held; an open one is returned as it is.
+    /// Requests a review of a run and moves the run from running to review.
+    ///
+    /// If the run is already under review, an open review is returned unchanged. If its last review was held, a new one is
+    /// created.
     ///
     /// # Errors
-    /// `Invalid` if the run is neither running nor under review; `NotFound`.
+    /// `Invalid` if the run is neither running nor under review; `NotFound` if it does not exist.
     pub fn send(conn: &mut DbConnection, run: PipelineRunId) -> Result<Self> {
         conn.atomically(|conn| {
             let open = match PipelineRun::lock(conn, run)?.status {
@@ -49,7 +52,7 @@ impl ReviewLog {
         })
     }
 
-    /// The last review that was asked for of a run.
+    /// Returns the newest review of a run.
     fn newest(conn: &mut DbConnection, run: PipelineRunId) -> Result<Option<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(review_log::pipeline_run_id.eq(run))
@@ -59,18 +62,22 @@ impl ReviewLog {
         .of("review_log", "")
     }
 
-    /// Writes down a person's answer and moves the run:
+    /// Records a person's answer and moves the run:
     ///
-    /// - `approve`: to approved.
-    /// - `reject`: to failed; `detail` says why.
-    /// - `hold`: nowhere. A held review may be answered later.
-    /// - `skip`: back to running, to be made again without some of its clips; `detail` gives their ranks, as
-    ///   `4,7`. The clips go, their videos become skipped, and shorts made of them that are not uploaded fail.
-    /// - `redo_script`: back to running; `detail` says what is wrong with the script.
+    /// - `approve` moves it to approved.
+    /// - `reject` moves it to failed. `detail` is the reason.
+    /// - `hold` leaves it under review. A held review may be answered later.
+    /// - `skip` moves it back to running, to be made again without some of its clips. `detail` lists the ranks of those
+    ///   clips, such as `4,7`. The clips are deleted, their videos become skipped, and their shorts become failed unless
+    ///   they are uploaded.
+    /// - `redo_script` moves it back to running. `detail` says what is wrong with the script.
     ///
     /// # Errors
-    /// `Invalid`, and nothing is changed, if the review was answered, or is not the last one of its run, if the
-    /// run is not under review, or if it has no clip of such a rank; `NotFound`.
+    /// - `NotFound` if the review does not exist.
+    /// - `Invalid` if the review was already answered or is not the newest review of its run.
+    /// - `Invalid` if the run is not under review or has no clip with one of the ranks.
+    ///
+    /// After an error nothing is changed.
     pub fn answer(
         conn: &mut DbConnection,
         id: ReviewLogId,
@@ -99,16 +106,17 @@ impl ReviewLog {
             })
             .of("review_log", id)?;
             let Some(review) = answered else {
-                let action = Self::find(conn, id)?.action.map_or("without a word", ReviewAction::as_str);
+                let action = Self::find(conn, id)?.action.map_or("no action recorded", ReviewAction::as_str);
                 return Err(Error::invalid(
                     format!("review {id}"),
-                    format!("was answered already: {action}"),
+                    format!("was already answered: {action}"),
                 ));
             };
             let run = review.pipeline_run_id;
-            // Who answers an older one has not seen what the run has become.
+            // A person who answers an older review has not seen the current state of the run.
             if let Some(newer) = Self::newest(conn, run)?.filter(|newest| newest.id != id) {
-                let reason = format!("is not the last one of run {run}; answer review {}", newer.id);
+                let reason =
+                    format!("is not the newest review of run {run}; answer review {} instead", newer.id);
                 return Err(Error::invalid(format!("review {id}"), reason));
             }
             match action {
@@ -138,12 +146,13 @@ impl ReviewLog {
         })
     }
 
-    /// Holds the reviews that nobody has answered in time, and returns them, oldest first. Their runs stay
-    /// under review, and a person may still answer. The setting `review_timeout_hours` says how long a person has, unless
-    /// `overdue` does.
+    /// Holds the reviews that no one answered in time, and returns them, oldest first.
+    ///
+    /// Their runs stay under review, and a person may still answer. The time limit is `overdue.after` or, if `None`, the
+    /// setting `review_timeout_hours`.
     ///
     /// # Errors
-    /// `Invalid` if the setting cannot be read; `NotFound` if there is no such channel.
+    /// `Invalid` if the setting cannot be read; `NotFound` if the channel does not exist.
     pub fn hold_overdue<'a>(conn: &mut DbConnection, overdue: impl Into<Overdue<'a>>) -> Result<Vec<Self>> {
         const KEY: &str = "review_timeout_hours";
         let Overdue { channel, niche, after } = overdue.into();
@@ -173,19 +182,20 @@ impl ReviewLog {
     }
 }
 
-/// Nobody has answered, and it was not held.
+/// Returns the condition that a review was neither answered nor held.
 #[diesel::dsl::auto_type]
 pub(super) fn is_open() -> _ {
     review_log::action.is_null().and(review_log::responded_at.is_null())
 }
 
+/// Returns the condition that a review is held.
 #[diesel::dsl::auto_type]
 fn is_held() -> _ {
     let hold: ReviewAction = ReviewAction::Hold;
     review_log::action.is_not_null().and(review_log::action.assume_not_null().eq(hold))
 }
 
-/// Reads `4,7`, or `skip 4,7`.
+/// Parses `4,7` or `skip 4,7` into 1 to 1,000 ranks, sorted and without duplicates.
 fn ranks(text: &str) -> Result<Vec<i32>> {
     let list = text.trim().strip_prefix("skip").unwrap_or(text);
     let ranks: Option<Vec<i32>> = list
@@ -201,12 +211,12 @@ fn ranks(text: &str) -> Result<Vec<i32>> {
         }
         _ => Err(Error::invalid(
             format!("skip {}", quoted(text)),
-            "names no clips by rank, such as 4,7, or more than 1,000",
+            "is not a list of 1 to 1,000 clip ranks, such as 4,7",
         )),
     }
 }
 
-/// Takes clips out of a run.
+/// Removes the clips with these ranks from a run.
 fn skip(conn: &mut DbConnection, run: PipelineRunId, ranks: &[i32]) -> Result<()> {
     let skipped: Vec<(ClipId, DiscoveredVideoId, i32)> = on_backend!(&mut *conn, |c| clips::table
         .filter(clips::pipeline_run_id.eq(run).and(clips::rank_position.eq_any(ranks)))
@@ -214,7 +224,7 @@ fn skip(conn: &mut DbConnection, run: PipelineRunId, ranks: &[i32]) -> Result<()
         .load(c))
     .of("clips", run)?;
     if let Some(rank) = ranks.iter().find(|rank| skipped.iter().all(|clip| clip.2 != **rank)) {
-        return Err(Error::invalid(format!("skip {rank}"), format!("names no clip of run {run}")));
+        return Err(Error::invalid(format!("clip rank {rank}"), format!("does not exist in run {run}")));
     }
     let ids: Vec<ClipId> = skipped.iter().map(|clip| clip.0).collect();
     on_backend!(&mut *conn, |c| {

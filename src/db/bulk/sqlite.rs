@@ -1,4 +1,4 @@
-//! How chunks take turns with other writers of a SQLite file.
+//! Schedules the chunks of a bulk write so that other writers of a SQLite file get their turn.
 
 use std::time::{Duration, Instant};
 
@@ -8,66 +8,67 @@ use crate::db::sqlite::Checkpoint;
 use crate::db::{Database, DbConnection, Session, on_backend, wake};
 use crate::{Error, Result};
 
-/// How long a brisk chunk holds SQLite's write lock while others write. sqlite3's own handler of a busy lock asks again
-/// after 53, 78 and 103 ms, so a writer that met the lock has it after 78 ms.
+/// How long a brisk chunk holds SQLite's write lock while others write. SQLite's default busy handler retries after 53, 78
+/// and 103 ms, so a writer that found the lock taken gets it after 78 ms.
 const SHARED: Duration = Duration::from_millis(60);
 
-/// How long it holds the lock that it waited for longer than [`LONG_WAIT`]: many others are waiting, too, and each of them
-/// waits for all chunks that come first.
+/// How long a brisk chunk holds the lock after waiting for it longer than [`LONG_WAIT`]. Many others are waiting, too, and
+/// each of them waits for all chunks before it.
 const CROWDED: Duration = Duration::from_millis(20);
 
-/// A wait that shows that many programs want the lock.
+/// A wait longer than this shows that many programs want the lock.
 const LONG_WAIT: Duration = Duration::from_millis(240);
 
-/// A wait for the lock that shows that another program had it.
+/// A wait longer than this shows that another program held the lock.
 const WAIT: Duration = Duration::from_millis(2);
 
-/// How long the lock stays free after a brisk chunk, at least: the time in which that handler asks once.
+/// The minimum time for which the lock stays free after a brisk chunk: SQLite's busy handler retries once in this time.
 const REST: Duration = Duration::from_millis(40);
 
-/// The longest rest, when many programs load rows at once.
+/// The longest rest, for when many programs load rows concurrently.
 const LONGEST_REST: Duration = Duration::from_secs(3);
 
-/// How long a gentle chunk holds the lock while others write, how many times as long it rests, and at most how long. A
-/// writer that meets the lock sleeps for 40 ms, so the 99th percentile stays low as long as few writes meet it.
+/// The limits of a gentle chunk while others write: how long it holds the lock, how many times as long it rests, and the
+/// longest rest. A writer that finds the lock taken sleeps for 40 ms, so its 99th percentile stays low only if this is rare.
 const GENTLE: Duration = Duration::from_millis(2);
 const GENTLE_REST: u32 = 200;
 const LONGEST_GENTLE_REST: Duration = Duration::from_millis(250);
 
-/// How long a chunk holds the lock when nobody else has written for a while.
+/// The longest time for which a chunk holds the lock when no other connection has written for a while.
 const ALONE: Duration = Duration::from_millis(800);
 
-/// How long nobody else must have written for chunks to grow.
+/// Chunks grow only if no other connection has written for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// After so much time with the lock, it is free for [`LOOK_OUT`], even if nobody seems to want it. The log is copied into
-/// the database meanwhile.
+/// After holding the lock for this long, release it for [`LOOK_OUT`], even if no other writer was noticed. Meanwhile the log
+/// is copied into the database.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// How long the lock stays free for a writer that was not seen yet: its handler asks ten times a second.
+/// How long the lock stays free for a writer that was not noticed yet. Its busy handler retries ten times a second.
 const LOOK_OUT: Duration = Duration::from_millis(110);
 
-/// A connection of its own to SQLite: only so can it tell the writes of this program's other threads from its own.
+/// A separate connection to SQLite. Only a separate connection can tell the writes of this program's other threads from its
+/// own.
 pub(super) struct Own {
     session: Session,
     turns: Turns,
-    /// What `PRAGMA data_version` said last; it changes when another connection has written.
+    /// The last value of `PRAGMA data_version`, which changes when another connection has written.
     version: i32,
     pub(super) pace: Pace,
     /// How long the last chunk held the lock.
     pub(super) held: Duration,
-    /// Until when the lock stays free.
+    /// The time until which the lock stays free.
     free_until: Instant,
 }
 
-/// How long the lock is held, and how long it is free after that.
+/// How long a chunk holds the lock, and how long the lock stays free afterward.
 pub(super) struct Pace {
     manner: Manner,
     pub(super) hold: Duration,
     rest: Duration,
-    /// When another writer was noticed last.
+    /// The last time another writer was noticed.
     noticed: Option<Instant>,
-    /// How long the lock was held since it was free for long enough to notice another writer.
+    /// The total time the lock was held since it was last free for long enough to notice another writer.
     unseen: Duration,
 }
 
@@ -75,8 +76,8 @@ impl Own {
     pub(super) fn new(db: &Database, manner: Manner) -> Result<Self> {
         db.require_no_write()?;
         let mut session = db.session()?;
-        // Pages that are changed stay in memory until the chunk is committed. The log is copied into the database
-        // between two chunks, when nobody waits for it, and not by the commit.
+        // The larger cache keeps changed pages in memory until the chunk is committed. The commit does not checkpoint: the
+        // log is copied into the database between two chunks, when nothing waits for it.
         on_backend!(
             &mut *session,
             sqlite => |c| diesel::connection::SimpleConnection::batch_execute(
@@ -116,14 +117,13 @@ impl Own {
         }
         self.free_until = ended + self.pace.rest;
         if turn.is_crowded {
-            // The next long write would begin at once.
+            // The turn ends here. Without this pause the next long write would take the lock at once.
             std::thread::sleep((ended + REST).saturating_duration_since(Instant::now()));
         }
         Ok(done)
     }
 
-    /// Takes the lock. As long as others come to their turn meanwhile, ours comes too, though it may take longer than
-    /// one lock is waited for.
+    /// Takes the write lock. As long as other writers make progress, keeps waiting for up to six times the busy timeout.
     fn begin(&mut self, db: &Database) -> Result<()> {
         let patience = Instant::now() + db.busy_timeout() * 6;
         loop {
@@ -136,22 +136,22 @@ impl Own {
         }
     }
 
-    /// Copies the log into the database while others may write. They need not do it themselves then.
+    /// Copies the log into the database while others may write, so that they do not have to do it.
     fn checkpoint(&mut self) {
         let copied = on_backend!(
             &mut *self.session,
             sqlite => |c| Checkpoint::passive(c).map(drop),
             postgres => |_c| Ok(())
         );
-        // The rows are committed, and stay so. What keeps the log from being copied is an error of the next chunk.
+        // The rows are already committed, so this is not an error. If the cause persists, the next chunk fails with it.
         if let Err(error) = copied {
-            tracing::info!("the write-ahead log could not be copied into the database: {error}");
+            tracing::info!("cannot copy the write-ahead log into the database: {error}");
         }
     }
 }
 
 impl Drop for Own {
-    /// The next writer need not copy what the last chunks left in the log.
+    /// Copies the rest of the log, so that the next writer does not have to do it.
     fn drop(&mut self) {
         self.checkpoint();
     }
@@ -166,7 +166,7 @@ impl Pace {
         Self { manner, hold, rest: Duration::ZERO, noticed: None, unseen: Duration::ZERO }
     }
 
-    /// How long a chunk may hold the lock for which it has waited.
+    /// Returns how long a chunk may hold the lock after it `waited` for the lock.
     fn hold_after(&self, waited: Duration) -> Duration {
         match waited {
             waited if waited > LONG_WAIT => self.hold.min(CROWDED),
@@ -175,7 +175,7 @@ impl Pace {
         }
     }
 
-    /// Decides about the next chunk after one that `waited` for the lock and `held` it.
+    /// Sets the pace of the next chunk, after a chunk that `waited` for the lock and `held` it.
     fn adapt(&mut self, waited: Duration, held: Duration, others_wrote: bool) {
         let now = Instant::now();
         self.unseen += held;
@@ -195,7 +195,7 @@ impl Pace {
         }
     }
 
-    /// Makes room for others after a chunk that `waited` for the lock and `held` it.
+    /// Shortens the next chunk and sets a rest for other writers, after a chunk that `waited` for the lock and `held` it.
     fn share(&mut self, waited: Duration, held: Duration) {
         match self.manner {
             Manner::Gentle => {
@@ -204,7 +204,7 @@ impl Pace {
             }
             Manner::Brisk => {
                 self.hold = SHARED;
-                // Among many who wait for each other, each comes back later.
+                // When many writers compete for the lock, each of them rests longer.
                 self.rest = if waited > LONG_WAIT { self.rest * 2 } else { self.rest * 3 / 4 };
                 self.rest = self.rest.clamp(REST, LONGEST_REST);
             }
@@ -219,7 +219,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_chunk_is_shorter_the_longer_it_waited() {
+    fn a_chunk_is_shorter_after_a_longer_wait() {
         let mut pace = Pace::new(Manner::Brisk);
         assert_eq!((pace.hold_after(MS), pace.hold_after(MS * 300)), (SHARED, CROWDED));
         for _ in 0..9 {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_rest_while_others_write_and_longer_among_many() {
+    fn chunks_rest_while_others_write_and_longer_if_many_do() {
         let mut pace = Pace::new(Manner::Brisk);
         pace.adapt(Duration::ZERO, SHARED, true);
         assert_eq!((pace.hold, pace.rest), (SHARED, REST));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_is_free_for_a_moment_in_each_second_that_it_was_held() {
+    fn the_lock_is_released_briefly_after_each_second_of_holding_it() {
         let mut pace = Pace::new(Manner::Brisk);
         let mut rests = Vec::new();
         for _ in 0..4 {

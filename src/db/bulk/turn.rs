@@ -1,8 +1,8 @@
-//! Turns among the long writes on one SQLite file.
+//! A queue for the long writes on one SQLite file.
 //!
-//! SQLite's lock has no queue. If many long writes wait for it, one of them takes it as soon as another lets go, and a
-//! program that asks only ten times a second never finds it free. So long writes queue up somewhere else, and the one
-//! whose turn it is leaves SQLite's lock free for a moment before the next one takes it.
+//! SQLite's lock has no queue. If many long writes wait for it, one of them takes the lock as soon as another releases it. A
+//! program that retries only ten times a second would never find it free. So long writes queue on a separate lock, and the
+//! one whose turn it is leaves SQLite's lock free for a short time before the next one takes it.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
@@ -11,37 +11,38 @@ use std::time::{Duration, Instant};
 use crate::DatabaseUrl;
 use crate::db::files;
 
-/// How often a long write asks whether it is its turn.
+/// How often a waiting long write checks whether it is its turn.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Where the long writes of a file take turns: a lock on its write-ahead log, which SQLite itself does not lock. All that
-/// have the file open have the same log.
+/// The lock that gives long writes their turns: a file lock on the write-ahead log, which SQLite itself does not lock. All
+/// programs that have the database open share the same log.
 pub(super) struct Turns(Option<Arc<File>>);
 
 /// A turn. It ends when it is dropped, or when the process dies.
 pub(super) struct Turn {
     file: Option<Arc<File>>,
-    /// Whether another long write had its turn before.
+    /// True if another long write had the turn when this one asked.
     pub(super) is_crowded: bool,
 }
 
 impl Turns {
-    /// The log is there as soon as a connection has read the file.
+    /// Opens the write-ahead log of a database. The log exists as soon as a connection has read the database.
     pub(super) fn of(url: &DatabaseUrl) -> Self {
         let DatabaseUrl::File(path) = url else { return Self(None) };
-        // SQLite follows links before it names the log.
+        // SQLite resolves symbolic links before it derives the name of the log.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let log = files::beside(&path, "-wal");
         match File::open(&log) {
             Ok(file) => Self(Some(Arc::new(file))),
             Err(error) => {
-                tracing::debug!("long writes take no turns, {} cannot be opened: {error}", log.display());
+                tracing::debug!("long writes do not take turns: cannot open {}: {error}", log.display());
                 Self(None)
             }
         }
     }
 
-    /// Waits for a turn, at most for so long. Turns are a courtesy: without one, SQLite's own lock still decides.
+    /// Waits for a turn, at most for `patience`. Turns are a courtesy: a write without a turn is still safe, because SQLite's
+    /// own lock protects it.
     pub(super) fn take(&self, patience: Duration) -> Turn {
         let until = Instant::now() + patience;
         let mut turn = Turn { file: None, is_crowded: false };
@@ -58,7 +59,7 @@ impl Turns {
                 }
                 Err(TryLockError::WouldBlock) => return turn,
                 Err(TryLockError::Error(error)) => {
-                    tracing::debug!("a long write takes no turn: {error}");
+                    tracing::debug!("a long write starts without a turn: {error}");
                     return turn;
                 }
             }
@@ -69,7 +70,7 @@ impl Turns {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.file.as_ref().map(|file| file.unlock()) {
-            tracing::debug!("a turn could not be ended before the file is closed: {error}");
+            tracing::debug!("cannot end a turn before the file is closed: {error}");
         }
     }
 }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_one_writers_and_is_waited_for() {
+    fn only_one_writer_has_the_turn_and_others_wait() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("viral.db");
         std::fs::write(folder.path().join("viral.db-wal"), "").unwrap();
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_log_nobody_waits() {
+    fn without_a_log_no_write_waits() {
         let turns = Turns::of(&DatabaseUrl::File("/nowhere/viral.db".into()));
         assert!(turns.take(Duration::from_secs(60)).file.is_none());
     }

@@ -1,4 +1,4 @@
-//! How the values of documents come into a statement.
+//! Passes the values of documents to a statement.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ use crate::db::DbConnection;
 use crate::db::on_backend;
 use crate::{Error, Result};
 
-/// A row with more bytes of text than this is stored by itself.
+/// A row with more bytes of text than this is stored in its own statement.
 const LONG: usize = 1 << 20;
 
-/// Returns true for a row that is stored by itself, because it would be copied too often otherwise.
+/// Returns true for a row that is stored in its own statement, because JSON functions would copy it too often.
 pub(super) fn is_long(row: &Map<String, Value>) -> bool {
     row.values().map(length).sum::<usize>() > LONG
 }
@@ -34,7 +34,7 @@ fn length(value: &Value) -> usize {
     }
 }
 
-/// A row, and the id that it gets of us.
+/// A row, and the id that viraldb generated for it, if any.
 pub(super) struct Filled<'r> {
     pub(super) row: &'r Map<String, Value>,
     pub(super) id: Option<String>,
@@ -42,14 +42,14 @@ pub(super) struct Filled<'r> {
 
 /// The values of rows that give the same columns.
 pub(super) enum Given<'r> {
-    /// All rows as one JSON array, which the statement takes apart.
+    /// All rows as one JSON array, which the statement splits into rows.
     Documents(Cow<'r, str>),
-    /// A long row on SQLite, each value by itself: JSON functions would copy it several times.
+    /// A long row on SQLite, with each value bound separately, because JSON functions would copy it several times.
     #[cfg(feature = "sqlite")]
     Values(Vec<Bound<'r>>),
 }
 
-/// A value as SQLite's JSON functions would give it.
+/// A value as SQLite's JSON functions would return it.
 #[cfg(feature = "sqlite")]
 pub(super) enum Bound<'r> {
     Text(Cow<'r, str>),
@@ -66,7 +66,7 @@ impl<'r> Given<'r> {
         columns: &[&str],
         rows: &'r [Filled<'r>],
     ) -> Result<Self> {
-        // On SQLite, moments come in the form of the schema.
+        // SQLite stores timestamps as text, so convert them to the format of the schema.
         #[cfg(feature = "sqlite")]
         let times = on_backend!(conn, sqlite => |_c| table.times, postgres => |_c| &[][..]);
         #[cfg(not(feature = "sqlite"))]
@@ -82,17 +82,17 @@ impl<'r> Given<'r> {
         Ok(Self::Documents(documents.into()))
     }
 
-    /// The documents that the statement takes on PostgreSQL.
+    /// Returns the JSON array for the statement on PostgreSQL.
     #[cfg(feature = "postgres")]
     pub(super) fn documents(&self) -> &str {
         match self {
             Self::Documents(documents) => documents,
             #[cfg(feature = "sqlite")]
-            Self::Values(_) => "[]", // made for SQLite only
+            Self::Values(_) => "[]", // used on SQLite only
         }
     }
 
-    /// The rows as SQLite selects them; `#` numbers them.
+    /// Returns the subquery that selects the rows on SQLite. Its column `#` numbers them.
     #[cfg(feature = "sqlite")]
     pub(super) fn source(&self, table: &Table, columns: &[&str]) -> String {
         let arrow = |column: &str| if table.json.contains(&column) { "->" } else { "->>" };
@@ -108,7 +108,7 @@ impl<'r> Given<'r> {
         format!("(SELECT {}, {from})", taken.join(", "))
     }
 
-    /// A statement with these values.
+    /// Binds these values to a statement.
     #[cfg(feature = "sqlite")]
     pub(super) fn bound_to<'q>(&'q self, statement: &str) -> BoxedSqlQuery<'q, Sqlite, SqlQuery> {
         let statement = diesel::sql_query(statement).into_boxed::<Sqlite>();
@@ -153,14 +153,14 @@ const fn moment(_: &[&str], _: &str, _: &str) -> Option<String> {
     None
 }
 
-/// A moment in the form of SQLite's schema.
+/// Returns a timestamp in the text format of the SQLite schema, or `None` if the column or the text is not a timestamp.
 #[cfg(feature = "sqlite")]
 fn moment(times: &[&str], column: &str, text: &str) -> Option<String> {
     let at = || text.parse::<crate::Timestamp>().ok();
     times.contains(&column).then(at)?.map(|at| at.to_sqlite())
 }
 
-/// A row as it is written into JSON, without a copy of it.
+/// A row that is serialized to JSON without copying it.
 struct Document<'r> {
     row: &'r Filled<'r>,
     times: &'static [&'static str],

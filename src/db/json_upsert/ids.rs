@@ -2,36 +2,37 @@
 
 use std::collections::HashMap;
 
-/// Entries that wait to be sorted in, at least.
+/// The minimum number of recent entries before they are merged into the sorted ones.
 const FEWEST: usize = 4_096;
 
-/// Hashes, each with the id of one row. An entry takes 12 bytes, where a `HashMap` would take up to 34.
+/// A map from hashes to the ids of rows. An entry takes 12 bytes; in a `HashMap` it would take up to 34.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    /// Sorted, each once.
+    /// The hashes, sorted and without duplicates.
     hashes: Vec<u64>,
-    /// The id that belongs to each hash, less `first`.
+    /// The id of each hash, minus `first`.
     offsets: Vec<u32>,
-    /// The smallest id there may be.
+    /// The smallest possible id.
     first: i64,
-    /// Entries that are not sorted in yet. They count more than those that are.
+    /// Entries that are not merged yet. They override the sorted ones.
     recent: HashMap<u64, u32>,
-    /// The largest id that was read.
+    /// The largest id that was read from the table.
     pub(super) last: i64,
 }
 
 impl Ids {
-    /// For ids above this one.
+    /// Creates an empty map for ids greater than `first`.
     pub(super) fn above(first: i64) -> Self {
         Self { first, last: first, ..Self::default() }
     }
 
-    /// How many entries there are; one that was replaced may count twice.
+    /// Returns the number of entries. An entry that was replaced may count twice.
     pub(super) fn len(&self) -> usize {
         self.hashes.len() + self.recent.len()
     }
 
-    /// Keeps the id for a hash, in place of the one it may have had. Returns false if the id is too far from the first one.
+    /// Stores the id of a hash and replaces an earlier one. Returns false if the id is below `first` or more than `u32::MAX`
+    /// above it.
     pub(super) fn insert(&mut self, hash: u64, id: i64) -> bool {
         let Some(offset) = id.checked_sub(self.first).and_then(|offset| u32::try_from(offset).ok()) else {
             return false;
@@ -51,7 +52,7 @@ impl Ids {
         Some(self.first + i64::from(*offset))
     }
 
-    /// Merges the recent entries from the back, so that no second copy is needed.
+    /// Merges the recent entries into the sorted ones. It works from the end, so that it needs no second copy.
     fn sort_in(&mut self) {
         let (hashes, offsets) = (&mut self.hashes, &mut self.offsets);
         let recent = &mut self.recent;
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_id_of_a_hash_counts() {
+    fn a_later_id_replaces_an_earlier_one() {
         let mut ids = Ids::above(10_000_000_000);
         let mut plain = HashMap::new();
         let mut random = fastrand::Rng::with_seed(1);

@@ -1,4 +1,4 @@
-//! How the rows that are the same as one of a batch are found, for rows that nothing names.
+//! Finds existing rows that equal a row of a batch, for rows without a key.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -15,29 +15,29 @@ pub(super) struct Batch<'b> {
     pub(super) table: &'b Table,
     /// The columns that the documents give.
     pub(super) columns: &'b [&'b str],
-    /// These, and the id if we number the rows.
+    /// The same columns, and `id` if viraldb generates the ids.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL knows the types
     pub(super) filled: &'b [&'b str],
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL chooses
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL's planner chooses the index
     pub(super) rows: &'b [Filled<'b>],
     pub(super) given: &'b Given<'b>,
-    /// What selects them.
+    /// The subquery that selects the rows.
     pub(super) source: &'b str,
-    /// The SQL of a column of a row that is called `new`.
+    /// Returns the SQL for a column of the row alias `new`.
     pub(super) new: &'b dyn Fn(&str) -> String,
 }
 
-/// How they are found.
+/// The way to find equal rows.
 pub(super) struct Lookup {
-    /// What to select of the batch.
+    /// The columns to select from the batch.
     pub(super) batch: String,
     among: Among,
 }
 
-/// Where the same rows are looked for.
+/// Where to search for equal rows.
 enum Among {
-    /// In an index, for each row of the batch by itself.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL chooses
+    /// In an index, separately for each row of the batch.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL's planner chooses the index
     Indexed,
     /// In the whole table, for all rows of the batch at once.
     All,
@@ -46,8 +46,8 @@ enum Among {
 }
 
 impl Lookup {
-    /// The SQL that is true for a row `new` of the batch if no row of the table is the same. `same` compares it with a row
-    /// `old`.
+    /// Returns an SQL condition that is true for a row `new` of the batch if no row of the table equals it. `same` compares
+    /// `new` with a row `old`.
     pub(super) fn is_new(&self, table: &str, same: &str) -> String {
         let among = |rows: &str| {
             format!(
@@ -67,7 +67,7 @@ impl Lookup {
 }
 
 impl Batch<'_> {
-    /// Finds out which way is the shortest.
+    /// Chooses the fastest way to find equal rows.
     pub(super) fn lookup(&self, conn: &mut DbConnection, seen: &mut Seen) -> Result<Lookup> {
         let batch = self.selected(conn)?;
         if let Some(ids) = seen.ids(conn, self.columns, |conn| self.texts(conn, &batch))? {
@@ -83,8 +83,8 @@ impl Batch<'_> {
         Ok(Lookup { batch, among: Among::All })
     }
 
-    /// What to select of the batch, so that its columns have the types of the table's. SQLite makes an index over the batch
-    /// only then.
+    /// Returns the columns to select from the batch, cast to the types of the table's columns. Without the casts SQLite does
+    /// not create an index over the batch.
     fn selected(&self, conn: &mut DbConnection) -> Result<String> {
         on_backend!(
             conn,
@@ -98,7 +98,7 @@ impl Batch<'_> {
         )
     }
 
-    /// Returns true if the database has a hash of rows: PostgreSQL since version 14.
+    /// Returns true if rows can be hashed: on SQLite always, on PostgreSQL since version 14.
     fn can_hash(&self, conn: &mut DbConnection) -> Result<bool> {
         on_backend!(
             conn,
@@ -111,14 +111,14 @@ impl Batch<'_> {
         .of(self.table.name, "")
     }
 
-    /// The SQL of a text that is the same for rows with the same values in the given columns.
+    /// Returns an SQL expression for a text that is equal for rows with equal values in the given columns.
     fn text(&self, conn: &mut DbConnection, column: &dyn Fn(&str) -> String) -> Result<String> {
         on_backend!(
             conn,
             sqlite => |c| {
                 let types = super::super::sqlite::columns(c, self.table.name).of(self.table.name, "")?;
                 let is_real = |name: &str| types.iter().any(|column| column.name == name && column.kind == "REAL");
-                // -0.0 is the same as 0.0.
+                // Adding 0.0 turns -0.0 into 0.0, because the two are equal.
                 let quoted = |name: &&str| format!("quote({}{})", column(name), if is_real(name) { " + 0.0" } else { "" });
                 Ok(self.columns.iter().map(quoted).collect::<Vec<_>>().join(" || ',' || "))
             },
@@ -129,7 +129,7 @@ impl Batch<'_> {
         )
     }
 
-    /// That text of each row of the batch.
+    /// Returns that text for each row of the batch.
     fn texts(&self, conn: &mut DbConnection, batch: &str) -> Result<Vec<String>> {
         #[derive(QueryableByName)]
         struct Row {
@@ -153,10 +153,10 @@ impl Batch<'_> {
 
 #[cfg(feature = "sqlite")]
 impl Batch<'_> {
-    /// Returns true if an index finds the same rows in less time than it takes to read the table.
+    /// Returns true if an index finds equal rows faster than a scan of the whole table.
     fn has_good_index(&self, conn: &mut DbConnection) -> Result<bool> {
         #[allow(irrefutable_let_patterns)] // without PostgreSQL
-        let DbConnection::Sqlite(c) = conn else { return Ok(false) }; // PostgreSQL finds out by itself
+        let DbConnection::Sqlite(c) = conn else { return Ok(false) }; // PostgreSQL's planner decides by itself
         let indexes = super::super::sqlite::indexes(c, self.table.name).of(self.table.name, "")?;
         let leading =
             |index: &Vec<String>| index.iter().take_while(|c| self.columns.contains(&&***c)).count();
@@ -167,9 +167,9 @@ impl Batch<'_> {
     }
 }
 
-/// Returns true if the rows with the same values in these columns of an index are so few that to look at them takes less
-/// time than to read the table. The first three documents are tried. An index over the modules of errors, for example,
-/// finds a large part of the table for each of them.
+/// Returns true if the index columns select few enough rows that checking them is faster than reading the whole table. The
+/// first three documents are tried. As a counterexample, an index over the modules of errors selects a large part of the table
+/// for each document.
 #[cfg(feature = "sqlite")]
 fn finds_few(
     conn: &mut DbConnection,
@@ -181,7 +181,7 @@ fn finds_few(
     let name = table.name;
     let sample = rows.get(..rows.len().min(3)).unwrap_or(rows);
     if sample.iter().any(|row| is_long(row.row)) {
-        return Ok(true); // a long document is a batch by itself
+        return Ok(true); // a long document is stored in its own batch
     }
     let given = Given::new(conn, table, filled, sample)?;
     let same: Vec<String> = columns.iter().map(|c| format!("old.\"{c}\" = new.\"{c}\"")).collect();

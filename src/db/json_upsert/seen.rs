@@ -1,10 +1,9 @@
-//! What an ingest remembers of a table whose rows have no key.
+//! The memory of an ingest for a table whose rows have no key.
 //!
-//! A row without a key is the same as another one if it is the same in every column that it gives. Without an index that
-//! tells rows apart, each batch has to be compared with the whole table, and the time for a row grows with the table. So a
-//! long ingest reads the table once and remembers a hash of these columns and the id of each row. From then on a batch is
-//! compared only with the rows that have the same hash. Rows that are inserted meanwhile have larger ids, and are read
-//! before the next batch.
+//! A row without a key equals an existing row if all columns that it gives have the same values. Without a selective index,
+//! each batch must be compared with the whole table, and the time per row grows with the table. So a long ingest reads the
+//! table once and remembers a hash of these columns and the id of each row. From then on, a batch is compared only with the
+//! rows that have the same hash. Rows that are inserted later have larger ids; they are read before the next batch.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,16 +16,17 @@ use super::ids::Ids;
 use super::{DbConnection, Id, Table, on_backend};
 use crate::error::{Result, ResultExt};
 
-/// Batches that are compared with the whole table before it is read: a small file is stored sooner without it.
+/// The number of batches that are compared with the whole table before the table is read. A small file is stored faster
+/// without reading it.
 const BATCHES_BEFORE: usize = 4;
 
-/// Rows that are remembered at most, with about 14 bytes each. Beyond it the time for a row grows with the table.
+/// The maximum number of remembered rows, at about 14 bytes each. Beyond this limit the time per row grows with the table.
 const MOST_ROWS: usize = 2_000_000;
 
-/// Rows that are read by one statement.
+/// The number of rows that one statement reads.
 const PAGE: usize = 50_000;
 
-/// The rows of one table, by the columns that documents give.
+/// The remembered rows of one table, grouped by the columns that documents give.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     of: HashMap<Vec<String>, Rows>,
@@ -35,17 +35,17 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 struct Rows {
     table: &'static str,
-    /// The SQL of what is hashed of a row of the table, which is called `old`.
+    /// The SQL expression for the text that is hashed for each row; the row alias is `old`.
     text: String,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// So many batches were compared with the whole table.
+    /// The table is not read yet; the number counts the batches that were compared with the whole table.
     Counting(usize),
     Reading(Ids),
-    /// There are too many to remember.
+    /// The table has too many rows to remember.
     TooMany,
 }
 
@@ -58,10 +58,10 @@ struct Hashed {
 }
 
 impl Seen {
-    /// Counts a batch that is compared with the whole table. `text` is the SQL of what is hashed of a row `old`.
+    /// Counts a batch that is compared with the whole table. `text` is the SQL expression for the text to hash for a row `old`.
     pub(super) fn count(&mut self, table: &Table, columns: &[&str], text: String) {
         if table.id != Id::Number {
-            return; // the ids of new rows are not larger
+            return; // new rows are found by their larger ids, which UUIDs and keys do not guarantee
         }
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         match self.of.get_mut(&columns) {
@@ -73,12 +73,12 @@ impl Seen {
         }
     }
 
-    /// Returns true if so many batches were compared with the whole table that it is time to [`read`](Self::read) it.
+    /// Returns true if enough batches were compared with the whole table that it should be [`read`](Self::read) now.
     pub(crate) fn is_due(&self) -> bool {
         self.of.values().any(Rows::is_due)
     }
 
-    /// Reads the tables that are due. It takes a while, so the caller holds no lock if it can do without.
+    /// Reads the rows that are due. This takes a while, so the caller should not hold a lock if possible.
     pub(crate) fn read(&mut self, conn: &mut DbConnection) -> Result<()> {
         let mut room = self.room();
         for rows in self.of.values_mut().filter(|rows| rows.is_due()) {
@@ -87,7 +87,7 @@ impl Seen {
             rows.catch_up(conn, room)?;
             room -= rows.len().min(room);
         }
-        // The pages that were read fill a cache, of which nobody needs anything soon.
+        // The scan has filled the page cache with pages that are not needed again soon.
         on_backend!(
             conn,
             sqlite => |c| diesel::sql_query("PRAGMA shrink_memory").execute(c),
@@ -101,8 +101,8 @@ impl Seen {
         MOST_ROWS.saturating_sub(self.of.values().map(Rows::len).sum())
     }
 
-    /// The ids of the rows that may be the same as one of a batch. Returns `None` if they have to be looked for in the whole
-    /// table. `texts` gives what is hashed of each row of the batch.
+    /// Returns the ids of the rows that may equal a row of the batch, or `None` if the whole table must be searched. `texts`
+    /// returns the text to hash for each row of the batch.
     pub(super) fn ids(
         &mut self,
         conn: &mut DbConnection,
@@ -133,15 +133,16 @@ impl Rows {
         }
     }
 
-    /// Reads the rows that have come since the last time. There may be `room` more of them.
+    /// Reads the rows that were inserted since the last call. At most `room` more rows are remembered.
     ///
-    /// A row that another program inserts on PostgreSQL may become visible only after rows with larger ids. It is
-    /// overlooked then, as are rows that others change meanwhile: it is as if they did so after the ingest.
+    /// On PostgreSQL, a row of another program may become visible only after rows with larger ids. Such a row is missed, and so
+    /// are rows that other programs update during the ingest. The result is the same as if those programs had written after the
+    /// ingest.
     fn catch_up(&mut self, conn: &mut DbConnection, room: usize) -> Result<()> {
         let Self { table, text, state } = self;
         let State::Reading(ids) = state else { return Ok(()) };
         let most = ids.len() + room;
-        // Where a transaction was rolled back, SQLite gives the same ids to other rows.
+        // After a rollback, SQLite assigns the same ids to other rows, so read them again.
         let largest = one_id(conn, table, "max(id)")?;
         ids.last = ids.last.min(largest);
         while ids.last < largest {
@@ -156,7 +157,7 @@ impl Rows {
                 ids.last = row.id;
             })?;
             if ids.last == before {
-                break; // the row with the largest id is gone
+                break; // the row with the largest id was deleted
             }
             if is_full || ids.len() > most {
                 *state = State::TooMany;
@@ -167,7 +168,7 @@ impl Rows {
     }
 }
 
-/// The smallest or largest id; 0 if there is no row.
+/// Returns the smallest or largest id, or 0 if the table is empty. `which` is the SQL aggregate.
 fn one_id(conn: &mut DbConnection, table: &'static str, which: &str) -> Result<i64> {
     let query = format!("SELECT coalesce({which}, 0) AS id, '' AS text FROM {table}");
     let mut id = 0;
@@ -175,7 +176,7 @@ fn one_id(conn: &mut DbConnection, table: &'static str, which: &str) -> Result<i
     Ok(id)
 }
 
-/// Tells of each row as it comes.
+/// Runs a query and calls `tell` for each row while the rows are loaded.
 fn each(
     conn: &mut DbConnection,
     table: &'static str,
@@ -207,7 +208,7 @@ mod tests {
     use crate::Database;
     use crate::generation::NewJob;
 
-    /// Stores one job, and returns the statements and whether it was new.
+    /// Stores one job and returns the executed statements and whether the job was new.
     fn store(conn: &mut DbConnection, seen: &mut Seen, theme: &str) -> (Vec<String>, bool) {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&statements);
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_few_batches_the_table_is_no_longer_read_through() {
+    fn after_a_few_batches_the_table_is_no_longer_scanned() {
         let db = Database::open("sqlite::memory:").unwrap();
         let mut seen = Seen::default();
         db.write(|conn| {
@@ -249,11 +250,11 @@ mod tests {
             let (_, is_new) = store(conn, &mut seen, "d");
             assert!(!is_new);
 
-            // What is rolled back is not there any more, and its id is given again.
+            // After a rollback the rows no longer exist, and their ids are assigned again.
             let undone = conn.transaction(|conn| {
                 assert!(store(conn, &mut seen, "e").1);
                 assert!(!store(conn, &mut seen, "e").1);
-                Err::<(), _>(crate::Error::invalid("it", "is undone"))
+                Err::<(), _>(crate::Error::invalid("the test", "rolls back"))
             });
             assert!(undone.is_err());
             assert!(store(conn, &mut seen, "f").1);

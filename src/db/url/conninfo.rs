@@ -1,4 +1,4 @@
-//! A URL of PostgreSQL's, taken apart as libpq does it.
+//! Parses PostgreSQL URLs with libpq.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -6,20 +6,23 @@ use std::ptr;
 use super::{DatabaseUrl, for_libpq, keys_of, query_of};
 use crate::{Error, Result};
 
-/// What libpq's own programs read from their environment to connect as the URL says: `PGHOST`, `PGPASSWORD`, ….
+/// Returns the environment variables with which PostgreSQL's programs connect as the URL says: `PGHOST`, `PGPASSWORD`, ….
+///
+/// # Errors
+/// [`Error::UnsupportedUrl`] if libpq cannot parse the URL, or if it sets `sslpassword`, which has no variable.
 pub(crate) fn environment(url: &str) -> Result<Vec<(String, String)>> {
     let options = parse(url)?;
     if options.iter().any(|option| option.keyword == "sslpassword") {
         let url = DatabaseUrl::Postgres(url.to_owned()).to_string();
         let reason =
-            "sslpassword cannot be handed to PostgreSQL's programs; use a key without one".to_owned();
+            "sslpassword cannot be passed to pg_dump and pg_restore; use a key without a password".to_owned();
         return Err(Error::UnsupportedUrl { url, reason });
     }
     Ok(options.into_iter().filter_map(|option| Some((option.variable?, option.value))).collect())
 }
 
-/// The name of the database: that of the URL or, as libpq has it, that of the service it names, of `PGDATABASE`, or the
-/// user's.
+/// Returns the name of the database. If the URL does not name one, this follows libpq: the database of the service that the URL
+/// names, `PGDATABASE`, or the name of the user.
 pub(crate) fn database_name(url: &str) -> String {
     let options = parse(url).unwrap_or_default();
     match options.into_iter().find(|option| option.keyword == "dbname") {
@@ -28,11 +31,12 @@ pub(crate) fn database_name(url: &str) -> String {
     }
 }
 
-/// The name that libpq would connect to. Only a connection that is under way tells it, so one is begun and given up.
+/// Returns the name of the database that libpq would connect to. libpq determines it only when it connects, so this starts a
+/// connection and abandons it.
 #[allow(unsafe_code)]
 fn name_for_libpq(url: &str) -> Option<String> {
     let text = CString::new(for_libpq(url)).ok()?;
-    // SAFETY: the text ends in NUL and lives through the calls; the connection, which may be NULL, is ended once.
+    // SAFETY: the text ends in NUL and outlives the calls; the connection, which may be NULL, is closed once.
     unsafe {
         let conn = pq_sys::PQconnectStart(text.as_ptr());
         let name = read(pq_sys::PQdb(conn));
@@ -41,21 +45,21 @@ fn name_for_libpq(url: &str) -> Option<String> {
     }
 }
 
-/// The URL of another database of the same server; `name` is a word of ours.
+/// Returns the URL of another database on the same server. `name` must not need percent-encoding.
 pub(crate) fn in_database(url: &str, name: &str) -> String {
     let mark = if query_of(url).is_some() { '&' } else { '?' };
     format!("{url}{mark}dbname={name}")
 }
 
-/// Refuses what libpq cannot parse. Its own message would quote the URL, and the password with it.
+/// Rejects a URL that libpq cannot parse. libpq's own message is not used, because it quotes the URL with its password.
 pub(crate) fn check(url: &str) -> Result<()> {
     parse(url).map(drop)
 }
 
-/// Returns the first parameter that libpq does not know.
+/// Returns the first parameter that libpq does not know, if any.
 #[allow(unsafe_code)]
 fn unknown_key(url: &str) -> Option<String> {
-    // SAFETY: NULL, or an array that is freed once, after its last use in `settings`.
+    // SAFETY: libpq returns NULL, or an array that is freed once, after its last use in `settings`.
     let known = unsafe { settings(pq_sys::PQconndefaults()) };
     let is_word = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     keys_of(&for_libpq(url))
@@ -66,13 +70,13 @@ fn unknown_key(url: &str) -> Option<String> {
 
 struct Set {
     keyword: String,
-    /// The variable that stands for it, if there is one.
+    /// The environment variable for the parameter, if there is one.
     variable: Option<String>,
     value: String,
     is_set: bool,
 }
 
-/// What a URL sets.
+/// Returns the parameters that a URL sets.
 #[allow(unsafe_code)]
 fn parse(url: &str) -> Result<Vec<Set>> {
     let refused = |reason: String| Error::UnsupportedUrl {
@@ -81,7 +85,7 @@ fn parse(url: &str) -> Result<Vec<Set>> {
     };
     let text = CString::new(for_libpq(url)).map_err(|error| refused(error.to_string()))?;
     let mut message: *mut c_char = ptr::null_mut();
-    // SAFETY: the text ends in NUL and lives through the call; `message` is NULL or freed here, once.
+    // SAFETY: the text ends in NUL and outlives the call; `message` is NULL or is freed once, here.
     let options = unsafe {
         let options = pq_sys::PQconninfoParse(text.as_ptr(), &mut message);
         pq_sys::PQfreemem(message.cast());
@@ -95,21 +99,21 @@ fn parse(url: &str) -> Result<Vec<Set>> {
             None => "libpq cannot parse it; write postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned(),
         }));
     }
-    // SAFETY: libpq made the array for us.
+    // SAFETY: libpq allocated the array for this call, and it is not used again.
     Ok(unsafe { settings(options) }.into_iter().filter(|set| set.is_set).collect())
 }
 
-/// Copies an array of libpq's, and frees it.
+/// Copies an array of libpq options and frees it.
 ///
 /// # Safety
-/// `options` is NULL, or an array of libpq's that ends with a NULL keyword and is not used again.
+/// `options` must be NULL, or an array from libpq that ends with a NULL keyword and is not used again.
 #[allow(unsafe_code)]
 unsafe fn settings(options: *mut pq_sys::_PQconninfoOption) -> Vec<Set> {
     let mut set = Vec::new();
     if options.is_null() {
         return set;
     }
-    // SAFETY: the texts of the array live until it is freed, after their last use.
+    // SAFETY: the texts of the array are valid until the array is freed, after their last use.
     unsafe {
         let mut option = options;
         while let Some(keyword) = read((*option).keyword) {
@@ -128,16 +132,16 @@ unsafe fn settings(options: *mut pq_sys::_PQconninfoOption) -> Vec<Set> {
     set
 }
 
-/// A text of C's.
+/// Copies a C string.
 ///
 /// # Safety
-/// `text` is NULL, or ends in NUL and is readable.
+/// `text` must be NULL, or point to a readable text that ends in NUL.
 #[allow(unsafe_code)]
 unsafe fn read(text: *const c_char) -> Option<String> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees a readable text that ends in NUL.
     Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
@@ -146,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_url_sets_becomes_variables() {
+    fn url_parameters_become_environment_variables() {
         let url = "postgres://me:p%40ss@h:5433/name?connect_timeout=3";
         let mut set = environment(url).unwrap();
         set.sort();

@@ -1,19 +1,19 @@
-//! Passwords of URLs that messages of others may repeat.
+//! Hides the passwords of URLs in messages of other libraries and programs.
 
 use super::parts::{Parts, has_password};
 use super::{MASK, after_scheme, is_path, masked};
 use crate::quote::{short, visible};
 
-/// How many bytes a password must have to be hidden wherever it is printed.
+/// The minimum length in bytes of a password that is hidden anywhere in a text.
 const LONG: usize = 12;
 
-/// A URL with a password, and what messages print instead of its parts.
+/// The secrets of a URL, and their replacements in messages.
 pub struct Hidden {
-    /// What messages may hold, and what they show instead; looked for in this order.
+    /// The texts that messages may contain and their replacements, applied in this order.
     parts: Vec<(String, String)>,
 }
 
-/// How many parts it hides, and none of them.
+/// Prints only the number of hidden texts.
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Hidden({} parts)", self.parts.len())
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl Hidden {
-    /// The secrets of a text if it is a URL with a password, or meant as one.
+    /// Returns the secrets of a text, or `None` if it does not look like a URL with a password.
     pub fn of(text: &str) -> Option<Self> {
         let has_user = |text: &str| {
             let text = text.to_lowercase();
@@ -46,7 +46,7 @@ impl Hidden {
         let whole = [visible(text), text.to_owned(), short(text).trim_end_matches('…').to_owned()];
         let mut parts: Vec<(String, String)> = whole.map(|text| (text, masked.clone())).into();
         for secret in Parts::split(after_scheme(text)).secrets() {
-            // A short one may be a word that messages use, so it is looked for where a value stands.
+            // A short password may be a word that messages use, so hide it only in positions where a value is expected.
             if secret.len() >= LONG {
                 parts.push((secret, MASK.to_owned()));
                 continue;
@@ -60,7 +60,7 @@ impl Hidden {
         Some(Self { parts })
     }
 
-    /// The text without these secrets.
+    /// Returns the text with these secrets replaced.
     pub fn hide(&self, text: &str) -> String {
         self.parts.iter().fold(text.to_owned(), |text, (part, shown)| text.replace(part, shown))
     }

@@ -1,4 +1,4 @@
-//! What a database is named by.
+//! The URLs of databases.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,13 +18,13 @@ pub(crate) mod schema;
 pub use hidden::Hidden;
 use parts::{Parts, has_password};
 
-/// The URL of a database. It prints with the password masked.
+/// The URL of a database. It is printed with the password masked.
 ///
 /// | form | database |
 /// |---|---|
 /// | `sqlite://viral.db`, `sqlite:///var/lib/viral.db` | a file, relative or absolute |
 /// | `viral.db`, `viral.sqlite`, `viral.sqlite3` | a file, by its ending |
-/// | `sqlite::memory:` | SQLite in memory, gone with the last [`Database`](crate::Database) |
+/// | `sqlite::memory:` | SQLite in memory, deleted with the last [`Database`](crate::Database) |
 /// | `postgres://user@host/name`, `postgresql://…` | PostgreSQL |
 /// | `postgres://user@host/name?schema=viral` | PostgreSQL, with viraldb's tables in that schema instead of `public` |
 /// | `postgres://user@host:6432/name?pgbouncer=true` | PostgreSQL, through PgBouncer in transaction mode |
@@ -34,18 +34,18 @@ pub enum DatabaseUrl {
     File(PathBuf),
     /// SQLite in memory.
     Memory,
-    /// PostgreSQL, as libpq takes it, but for `pgbouncer=true` and `schema=NAME`.
+    /// PostgreSQL; a URL for libpq that may also contain viraldb's parameters `pgbouncer=true` and `schema=NAME`.
     Postgres(String),
 }
 
 const FORMS: &str = "use sqlite://PATH, a PATH that ends in .db, .sqlite or .sqlite3, sqlite::memory:, \
                      or postgres://USER@HOST/NAME";
 
-const NO_FILE: &str = "looks like the URL of a server, with a password; write postgres://USER:PASSWORD@HOST/NAME. \
-                       A file of this name is ./NAME, or sqlite:///FOLDER/NAME";
+const NO_FILE: &str = "looks like the URL of a server, with a password; write postgres://USER:PASSWORD@HOST/NAME, or \
+                       ./NAME or sqlite:///FOLDER/NAME for a file of this name";
 
 impl DatabaseUrl {
-    /// The name of the engine, as people write it.
+    /// Returns the display name of the engine.
     pub const fn engine(&self) -> &'static str {
         match self {
             Self::File(_) | Self::Memory => "SQLite",
@@ -53,7 +53,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// Returns the schema that `?schema=NAME` names. It is made if it does not exist.
+    /// Returns the schema named by `?schema=NAME`, if any. viraldb creates it if it does not exist.
     pub(crate) fn schema(&self) -> Option<String> {
         match self {
             Self::Postgres(url) => schema::given(url),
@@ -61,14 +61,14 @@ impl DatabaseUrl {
         }
     }
 
-    /// Refuses a pooler, for what needs a session of its own.
+    /// Rejects a pooler, for an operation `what` that needs a direct connection to the server.
     pub(crate) fn require_session(&self, what: &str) -> Result<()> {
         match self {
             Self::Postgres(url) if is_pooled(url) => Err(Error::Unusable {
                 database: self.to_string(),
                 reason: format!(
-                    "goes through a pooler, as pgbouncer=true says, and {what} needs a session of its own; \
-                     name the server itself with --database-url"
+                    "goes through a pooler (pgbouncer=true), but {what} needs a direct connection; name the server \
+                     itself with --database-url"
                 ),
             }),
             _ => Ok(()),
@@ -76,11 +76,15 @@ impl DatabaseUrl {
     }
 }
 
-/// The URL to use: the one given, else `DATABASE_URL` of the environment, else that of a `.env` file here
-/// or above, else `sqlite://viral.db`.
+/// Returns the URL to use, from the first of these sources:
+///
+/// 1. the URL `given`
+/// 2. `DATABASE_URL` in the environment
+/// 3. `DATABASE_URL` in a `.env` file in the current folder or a parent folder
+/// 4. the default, `sqlite://viral.db`
 ///
 /// # Errors
-/// `Invalid` for a `.env` that cannot be read.
+/// `Invalid` if the `.env` file cannot be read.
 pub fn database_url(given: Option<&str>) -> Result<String> {
     if let Some(url) = given {
         return Ok(url.to_owned());
@@ -90,7 +94,7 @@ pub fn database_url(given: Option<&str>) -> Result<String> {
     }
     let dotenv = DotEnv::read()?;
     match dotenv.values.get("DATABASE_URL") {
-        // A relative path of SQLite's counts from the folder of the file.
+        // A relative SQLite path in a .env file is relative to the folder of that file.
         Some(url) => Ok(match url.parse() {
             Ok(DatabaseUrl::File(path)) if path.is_relative() => {
                 format!("sqlite://{}", dotenv.resolve(&path).display())
@@ -107,7 +111,7 @@ const DEFAULT_URL: &str = "sqlite://viral.db";
 impl FromStr for DatabaseUrl {
     type Err = Error;
 
-    /// Blanks and ends of lines around it do not count, nor does the case of the scheme.
+    /// Parses a URL. Surrounding whitespace and the case of the scheme are ignored.
     fn from_str(text: &str) -> Result<Self> {
         let text = &*with_lower_scheme(text.trim());
         let unsupported = |reason: String| Error::UnsupportedUrl { url: short(&masked(text)), reason };
@@ -116,15 +120,15 @@ impl FromStr for DatabaseUrl {
         }
         if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
             if path.is_empty() || path.contains('\0') {
-                return Err(unsupported("names no file; write sqlite://viral.db".to_owned()));
+                return Err(unsupported("does not name a file; write sqlite://viral.db".to_owned()));
             }
             if let Some((path, _)) = path.split_once('?') {
                 return Err(unsupported(format!(
-                    "viraldb takes no parameters for SQLite; write sqlite://{}",
+                    "viraldb supports no URL parameters for SQLite; write sqlite://{}",
                     short(path)
                 )));
             }
-            // SQLAlchemy's form of an absolute path has one more slash.
+            // SQLAlchemy writes an absolute path with one more slash.
             let absolute = path.strip_prefix('/').filter(|path| path.starts_with('/'));
             if absolute.map_or_else(|| may_be_server(path), has_password) {
                 return Err(unsupported(NO_FILE.to_owned()));
@@ -134,8 +138,8 @@ impl FromStr for DatabaseUrl {
             }
             if let Some(relative) = path.strip_prefix('/').filter(|path| is_relative(path)) {
                 return Err(unsupported(format!(
-                    "means {} in the root folder here, and in this folder to SQLAlchemy; write sqlite://{} for this \
-                     folder, or sqlite:////{} for the root folder",
+                    "is ambiguous: {} is in the root folder for viraldb, but in this folder for SQLAlchemy; write \
+                     sqlite://{} for this folder, or sqlite:////{} for the root folder",
                     short(path),
                     short(relative),
                     short(relative)
@@ -144,9 +148,9 @@ impl FromStr for DatabaseUrl {
             return Ok(Self::File(path.into()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            // libpq takes more forms than the standard of URLs: several hosts, a socket's folder.
+            // Do not use a generic URL parser: libpq also accepts several hosts and the folder of a socket.
             return if own_values(text).any(|value| !matches!(value, Some("true" | "false"))) {
-                Err(unsupported(format!("{POOLED} is true or false; write {POOLED}=true")))
+                Err(unsupported(format!("{POOLED} must be true or false; write {POOLED}=true")))
             } else if let Err(reason) = Parts::split(after_scheme(text)).check() {
                 Err(unsupported(reason.to_owned()))
             } else if let Err(reason) = schema::check(text, is_pooled(text)) {
@@ -159,7 +163,7 @@ impl FromStr for DatabaseUrl {
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             if !is_scheme(scheme) {
-                return Err(unsupported(format!("names no database; {FORMS}")));
+                return Err(unsupported(format!("is not the URL of a database; {FORMS}")));
             }
             return Err(unsupported(match scheme.split_once('+') {
                 Some((engine @ ("postgresql" | "postgres"), driver)) => {
@@ -170,7 +174,7 @@ impl FromStr for DatabaseUrl {
                     )
                 }
                 Some(("sqlite", driver)) if may_be_server(rest.trim_start_matches('/')) => format!(
-                    "names SQLAlchemy's driver {}, and viraldb opens no encrypted file; write sqlite://PATH",
+                    "names SQLAlchemy's driver {}, but viraldb cannot open encrypted files; write sqlite://PATH",
                     short(driver)
                 ),
                 Some(("sqlite", driver)) => format!(
@@ -178,7 +182,7 @@ impl FromStr for DatabaseUrl {
                     short(driver),
                     short(rest.strip_prefix('/').unwrap_or(rest))
                 ),
-                _ => format!("the scheme {} is unknown; {FORMS}", quoted(scheme)),
+                _ => format!("unknown scheme {}; {FORMS}", quoted(scheme)),
             }));
         }
         let is_path =
@@ -189,7 +193,7 @@ impl FromStr for DatabaseUrl {
             }
             return Ok(Self::File(text.into()));
         }
-        Err(unsupported(format!("names no database; {FORMS}")))
+        Err(unsupported(format!("is not the URL of a database; {FORMS}")))
     }
 }
 
@@ -209,15 +213,15 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Whether a URL of PostgreSQL's leads through a pooler, which gives each transaction whatever session is free.
+/// Returns true if a PostgreSQL URL leads through a pooler, which runs each transaction in any free session.
 pub(crate) fn is_pooled(url: &str) -> bool {
     own_values(url).any(|value| value == Some("true"))
 }
 
-/// The parameter that names a pooler. libpq does not know it.
+/// The parameter that declares a pooler. libpq does not know it.
 const POOLED: &str = "pgbouncer";
 
-/// What a URL says of a pooler, and `None` if it names the parameter without a value.
+/// Returns the values of the `pgbouncer` parameter of a URL; `None` is the parameter without a value.
 fn own_values(url: &str) -> impl Iterator<Item = Option<&str>> {
     query_of(url).into_iter().flat_map(|query| query.split('&')).filter_map(own_value)
 }
@@ -229,7 +233,7 @@ fn own_value(pair: &str) -> Option<Option<&str>> {
     }
 }
 
-/// A URL of PostgreSQL's without our own parameters, which libpq would refuse. The schema becomes a `search_path`.
+/// Returns a PostgreSQL URL without viraldb's own parameters, which libpq would reject. The schema becomes a `search_path`.
 #[cfg(feature = "postgres")]
 pub(crate) fn for_libpq(url: &str) -> String {
     let Some(query) = query_of(url) else { return url.to_owned() };
@@ -245,7 +249,7 @@ pub(crate) fn for_libpq(url: &str) -> String {
     if pairs.is_empty() { place.to_owned() } else { format!("{place}?{}", pairs.join("&")) }
 }
 
-/// The query of a URL, which a question mark in the password does not begin.
+/// Returns the query part of a URL. A question mark in the password does not start the query.
 pub(crate) fn query_of(url: &str) -> Option<&str> {
     Parts::split(after_scheme(url)).query
 }
@@ -254,14 +258,14 @@ fn after_scheme(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, rest)| rest)
 }
 
-/// The text with `***` for every password in the URL. Only libpq and the server know what they quote.
+/// Replaces every password of the URL in the text by `***`, because libpq and the server may quote any part of the URL.
 #[cfg(feature = "postgres")]
 pub(crate) fn without_secrets(url: &str, text: &str) -> String {
     let secrets = Parts::split(after_scheme(url)).secrets();
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
 }
 
-/// The decoded keys of the parameters of a URL, up to the first password.
+/// Returns the decoded keys of the parameters of a URL, up to the first password.
 #[cfg(feature = "postgres")]
 pub(crate) fn keys_of(url: &str) -> Vec<String> {
     Parts::split(after_scheme(url)).keys().collect()
@@ -269,10 +273,10 @@ pub(crate) fn keys_of(url: &str) -> Vec<String> {
 
 const MASK: &str = "***";
 
-/// The URL with `***` for every password in it, and for all of a part that may contain one.
+/// Returns the URL with `***` for every password, and for every part that may contain one.
 fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        // It may have been meant as a URL, or as `host=h password=…`.
+        // The user may have meant a URL, or a connection string such as `host=h password=…`.
         let may_be_secret = text.contains(['@', ':', '=', '|'])
             || ["pass", "%3a", "%40", "%25"].iter().any(|part| text.to_lowercase().contains(part));
         return if may_be_secret { MASK.to_owned() } else { text.to_owned() };
@@ -294,18 +298,18 @@ fn masked(text: &str) -> String {
     }
 }
 
-/// Returns true for a path that begins with what may be a user and a password, or that holds a password as a parameter.
+/// Returns true for a path that may start with a user name and a password, or that contains a password parameter.
 fn may_be_server(path: &str) -> bool {
     let has_user = path.split_once('@').is_some_and(|(user, _)| user.contains(':'));
     (has_user && !is_path(path)) || has_password(path)
 }
 
-/// Returns true for what is a relative path to SQLAlchemy, and behind a slash hardly ever a path that is meant.
+/// Returns true for a path after `sqlite:///` that SQLAlchemy takes as relative, and that is hardly ever meant as absolute.
 fn is_relative(path: &str) -> bool {
     !path.contains('/') || path.starts_with("./") || path.starts_with("../")
 }
 
-/// The text with the scheme in lower case, if it is one that viraldb knows.
+/// Returns the text with the scheme in lower case, if viraldb knows the scheme.
 fn with_lower_scheme(text: &str) -> Cow<'_, str> {
     let scheme = text.split(':').next().unwrap_or_default();
     let is_known =
@@ -316,19 +320,19 @@ fn with_lower_scheme(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns true for what can only be a path. Two slashes may be what is left of a URL.
+/// Returns true for a text that can only be a path. Two slashes at the beginning may be the rest of a URL.
 fn is_path(text: &str) -> bool {
     text.starts_with("./") || text.starts_with("../") || (text.starts_with('/') && !text.starts_with("//"))
 }
 
-/// Returns true for a scheme, with the `jdbc:` that Java puts before it, and false for what may be a user name and a
+/// Returns true for a scheme, with or without Java's `jdbc:` prefix, and false for a text that may be a user name and a
 /// password.
 fn is_scheme(text: &str) -> bool {
     let scheme = text.strip_prefix("jdbc:").unwrap_or(text);
     !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// `user:***@place` where only the password is not as it should be.
+/// Returns `user:***@place` if only the password of a URL is malformed, so that the other parts can be shown.
 fn masked_password(rest: &str) -> Option<String> {
     let (user, _) = rest.split_once(':')?;
     let (before, place) = rest.rsplit_once('@')?;
@@ -346,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_url_is_cut_in_the_message() {
+    fn long_urls_are_truncated_in_messages() {
         let long = "x".repeat(60_000);
         for url in [
             long.clone(),
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn all_url_forms_are_parsed() {
         let file = |path: &str| DatabaseUrl::File(path.into());
         assert_eq!("sqlite://viral.db".parse::<DatabaseUrl>().unwrap(), file("viral.db"));
         assert_eq!("sqlite:///var/viral".parse::<DatabaseUrl>().unwrap(), file("/var/viral"));
@@ -386,16 +390,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_the_right_form() {
+    fn errors_show_the_right_form() {
         let said = |url: &str| url.parse::<DatabaseUrl>().unwrap_err().to_string();
         assert_eq!(
             said("postgresql+asyncpg://u:secret@h/d"),
             "postgresql+asyncpg://u:***@h/d: names SQLAlchemy's driver asyncpg; write postgresql://u:***@h/d"
         );
         assert!(said("sqlite+aiosqlite:///x.db").ends_with("write sqlite://x.db"));
-        assert!(said("mysql://u:secret@h/d").contains("\"mysql\" is unknown"));
+        assert!(said("mysql://u:secret@h/d").contains("unknown scheme \"mysql\"; use "));
         assert!(!said("mysql://u:secret@h/d").contains("secret"));
-        assert!(said("viral").contains("names no database"));
+        assert!(said("viral").contains("is not the URL of a database"));
         for (url, relative) in [
             ("sqlite:///viral.db", "viral.db"),
             ("sqlite:///./viral.db", "./viral.db"),
@@ -406,15 +410,15 @@ mod tests {
             );
             assert!(said(url).ends_with(&hint), "{}", said(url));
         }
-        assert!(said("sqlite://").contains("names no file"));
+        assert!(said("sqlite://").contains("does not name a file"));
         assert!(
             said("sqlite://x.db?mode=ro")
-                .contains("viraldb takes no parameters for SQLite; write sqlite://x.db")
+                .contains("viraldb supports no URL parameters for SQLite; write sqlite://x.db")
         );
     }
 
     #[test]
-    fn a_pooler_is_said_by_a_parameter_of_our_own() {
+    fn a_pooler_is_declared_by_a_url_parameter() {
         for (url, pooled) in [
             ("postgres://u:p@h:6432/d?pgbouncer=true", true),
             ("postgres:///d?host=/tmp&pgbouncer=true&user=a@b", true),
@@ -427,7 +431,7 @@ mod tests {
         }
         for url in ["postgres://h/d?pgbouncer", "postgres://h/d?pgbouncer=yes", "postgres://h/d?pgbouncer="] {
             let said = url.parse::<DatabaseUrl>().unwrap_err().to_string();
-            assert!(said.ends_with("pgbouncer is true or false; write pgbouncer=true"), "{said}");
+            assert!(said.ends_with("pgbouncer must be true or false; write pgbouncer=true"), "{said}");
         }
         let shown = "postgres://u:secret@h/d?pgbouncer=true".parse::<DatabaseUrl>().unwrap().to_string();
         assert_eq!(shown, "postgres://u:***@h/d?pgbouncer=true");
@@ -437,7 +441,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn libpq_is_not_told_our_own_parameter() {
+    fn own_parameters_are_not_passed_to_libpq() {
         for (url, told) in [
             ("postgres://h/d?pgbouncer=true", "postgres://h/d"),
             ("postgres://h/d?pgbouncer=false&user=u", "postgres://h/d?user=u"),
@@ -455,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_of_what_is_no_url_are_masked() {
+    fn passwords_in_invalid_urls_are_masked() {
         for text in [
             "host=localhost password=secret dbname=x",
             "postgres:u:secret@h/d",
@@ -470,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_masked() {
+    fn passwords_in_valid_urls_are_masked() {
         for url in [
             "postgres://me:secret@host:5433/name",
             "postgres://me:se@secret@host/name",

@@ -1,16 +1,16 @@
-//! The parts of a URL with hosts, split as libpq splits it, and which of them are secrets.
+//! Splits the URL of a server into parts, as libpq does, and finds the secrets among them.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// A URL after its `://`. Splitting never fails; [`Parts::check`] tells whether the parts are what was meant.
+/// The parts of a URL after its `://`. Splitting never fails; [`Parts::check`] tells whether the parts are plausible.
 pub(super) struct Parts<'a> {
     user: Option<&'a str>,
     password: Option<&'a str>,
-    /// `host:port`, several of them separated by commas.
+    /// One or more `host:port`, separated by commas.
     hosts: &'a str,
-    /// With its slash; empty if there is none.
+    /// The name of the database with its slash; empty if there is none.
     name: &'a str,
     pub(super) query: Option<&'a str>,
 }
@@ -21,11 +21,11 @@ const BAD_SPACE: &str =
 const BAD_HOST: &str = "the host or the port is invalid; write postgres://USER:PASSWORD@HOST:PORT/NAME, and an IPv6 address in brackets";
 const BAD_NAME: &str =
     "percent-encode the name of the database; parameters follow a question mark, as in NAME?sslmode=require";
-const BAD_USER: &str = "write postgres://USER:PASSWORD@HOST/NAME; percent-encode what is neither a letter nor a digit in the user name and the password: %40 is @, %2F is /, %3A is :";
+const BAD_USER: &str = "write postgres://USER:PASSWORD@HOST/NAME; percent-encode special characters in the user name and the password: %40 is @, %2F is /, %3A is :";
 const BAD_QUERY: &str =
     "write parameters as KEY=VALUE, separated by &; percent-encode the values: %3D is =, %26 is &";
 
-/// Parameters whose values may be shown.
+/// The parameters whose values may be shown.
 const PUBLIC: [&str; 17] = [
     "application_name",
     "client_encoding",
@@ -46,13 +46,13 @@ const PUBLIC: [&str; 17] = [
     "user",
 ];
 
-/// How many bytes the value of an unknown parameter must have to be taken for a secret. The numbers and words that libpq
-/// knows are mostly shorter, and stand in its messages.
+/// The minimum length in bytes of the value of an unknown parameter that is treated as a secret. The numbers and words that
+/// libpq accepts are mostly shorter, and they occur in its messages.
 const LEAST_HIDDEN: usize = 6;
 
 impl<'a> Parts<'a> {
     pub(super) fn split(rest: &'a str) -> Self {
-        // libpq: the user name ends at the first @ unless a slash comes before it.
+        // As in libpq, the user name ends at the first @, unless a slash comes before it.
         let (user, place) = match rest.split('/').next().and_then(|authority| authority.split_once('@')) {
             Some((user, _)) => (Some(user), &rest[user.len() + 1..]),
             None => (None, rest),
@@ -69,8 +69,8 @@ impl<'a> Parts<'a> {
         Self { user, password, hosts, name, query }
     }
 
-    /// Refuses a URL whose parts libpq would refuse, or take for something else than was meant. Its messages would
-    /// then show a part of the password as a host, a port or a parameter.
+    /// Rejects a URL whose parts libpq would reject or misinterpret. The messages of libpq would then show a part of the
+    /// password as a host, a port or a parameter.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let all = [self.user, self.password, Some(self.hosts), Some(self.name), self.query];
         if all.into_iter().flatten().any(|part| part.contains(|c: char| c.is_whitespace() || c.is_control()))
@@ -81,13 +81,13 @@ impl<'a> Parts<'a> {
         if !is_encoded || self.hosts.contains('@') || self.name.contains('@') {
             return Err(ENCODE_USER);
         }
-        // A query with an @ in its value, which libpq takes for a user and a password.
+        // libpq interprets a query with an @ in a value as a user name and a password.
         let is_query = self.user.is_some_and(|user| user.contains(['?', '=', '&', ';', '#', '[']))
             || self.password.is_some_and(has_password);
         if is_query {
             return Err(ENCODE_USER);
         }
-        // A password behind another character than the colon.
+        // The password may follow a character other than the colon.
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '$' | '+' | '%');
         let is_twice_encoded = |user: &str| decoded(user).contains('%');
         if self.user.is_some_and(|user| !user.chars().all(is_name) || is_twice_encoded(user)) {
@@ -102,7 +102,7 @@ impl<'a> Parts<'a> {
             return Err(BAD_NAME);
         }
         for pair in self.pairs() {
-            // A password with a question mark.
+            // The pair may be the rest of a password that contains a question mark.
             let without_value = if pair.contains('@') { ENCODE_USER } else { BAD_QUERY };
             let Some((key, value)) = pair.split_once('=') else { return Err(without_value) };
             if key == "user" && decoded(value).contains(':') {
@@ -132,8 +132,8 @@ impl<'a> Parts<'a> {
         query.split('&').filter(move |_| !query.is_empty())
     }
 
-    /// The decoded keys of the parameters, up to the first password: what follows may be a part of it. The same is true
-    /// of a query with an @ or a slash, which may be a password before a host.
+    /// Returns the decoded keys of the parameters, up to the first password, because the text after it may be a part of it.
+    /// Returns none for a query with an @ or a slash, which may be a password before a host.
     #[cfg(feature = "postgres")]
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
         let is_clear = !self.query.unwrap_or_default().contains(['@', '/']);
@@ -144,7 +144,7 @@ impl<'a> Parts<'a> {
         keys.take_while(|key| !is_secret(key))
     }
 
-    /// The URL after its `://` with `***` for its secrets and for parameters that are unknown.
+    /// Returns the URL after its `://`, with `***` for its secrets and for unknown parameters.
     pub(super) fn shown(&self) -> String {
         let mut shown = String::new();
         if let Some(user) = self.user {
@@ -166,18 +166,18 @@ impl<'a> Parts<'a> {
         shown
     }
 
-    /// Every text that must not be printed, as it is written and decoded; the longest first.
+    /// Returns all texts that must not be printed, both as written and decoded, the longest first.
     pub(super) fn secrets(&self) -> Vec<String> {
         let coded = self.user.and_then(|user| user.get(coded_colon(user)? + 3..));
         let pairs = self.pairs().filter_map(|pair| pair.split_once('='));
-        // What is long enough to be a password given to the wrong parameter is hidden with its parameter.
+        // A long value of an unknown parameter may be a password in the wrong parameter, so it is a secret, too.
         let is_hidden = |key: &str, value: &str| {
             is_secret(key) || (!PUBLIC.contains(&key) && value.len() >= LEAST_HIDDEN)
         };
         let of_query = pairs.filter(|(key, value)| is_hidden(key, value)).map(|(_, value)| value);
         let written = self.password.into_iter().chain(coded).chain(of_query);
         let both = written.flat_map(|secret| [secret.to_owned(), decoded(secret).into_owned()]);
-        // A password that is also the name of something is not given away by that name.
+        // If a password equals the user, the hosts or the database name, do not mask these: they do not reveal the password.
         let public = [self.user.unwrap_or_default(), self.hosts, self.name.trim_start_matches('/')];
         let mut secrets: Vec<String> =
             both.filter(|secret| !secret.is_empty() && !public.contains(&secret.as_str())).collect();
@@ -186,7 +186,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Returns true if every `%` begins a code, and none is NUL.
+/// Returns true if every `%` starts a valid percent-encoding, and none of them is NUL.
 fn has_only_codes(text: &str) -> bool {
     let is_code = |code: &str| {
         code.get(..2).is_some_and(|code| code != "00" && code.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -206,13 +206,13 @@ fn is_host(text: &str) -> bool {
     is_port(port) && !host.contains(['[', ']', '=', '&', ';', '#'])
 }
 
-/// Empty means the default.
+/// Returns true for a valid port. An empty port means the default.
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Returns true for the parameters `password`, `sslpassword`, and what may have been meant as one.
+/// Returns true for the parameters `password` and `sslpassword`, and for misspellings of them.
 fn is_secret(key: &str) -> bool {
     let key = decoded(key).to_lowercase();
     key.contains("pass") || key.contains("pwd") || key.contains("secret")

@@ -1,4 +1,4 @@
-//! The schema of PostgreSQL that a URL names: by `?schema=NAME`, a parameter of ours, or by `search_path` in `options`.
+//! The PostgreSQL schema in a URL: set by viraldb's parameter `?schema=NAME`, or by `search_path` in `options`.
 
 use percent_encoding::percent_decode_str;
 #[cfg(feature = "postgres")]
@@ -6,34 +6,34 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::query_of;
 
-/// The parameter. libpq does not know it.
+/// The URL parameter for the schema. libpq does not know it.
 pub(super) const PARAMETER: &str = "schema";
 
-/// The longest name in bytes. PostgreSQL takes 63, and the schema of ViralForge's views has the name with `viralforge_`
-/// before it.
+/// The maximum length of a schema name in bytes. PostgreSQL allows 63 bytes, and the schema of ViralForge's views adds the
+/// prefix `viralforge_`.
 const LONGEST: usize = 63 - "viralforge_".len();
 
-/// Returns the reason why a schema of this name cannot hold viraldb's tables.
+/// Returns the reason why a schema of this name cannot contain viraldb's tables, or `None` if the name is valid.
 pub(crate) fn refusal(name: &str) -> Option<String> {
     let shown = crate::quote::quoted(name);
     if name.is_empty() {
-        return Some("the name of the schema is empty; write schema=NAME".to_owned());
+        return Some("the schema name is empty; write schema=NAME".to_owned());
     }
     if name.chars().any(char::is_control) {
-        return Some(format!("the schema {shown} has a control character in its name; choose another name"));
+        return Some(format!("the schema name {shown} contains a control character; choose another name"));
     }
     if name == "$user" {
-        let reason = "PostgreSQL takes $user for the name of the role; write the name of the schema itself";
+        let reason = "PostgreSQL replaces $user by the name of the role; write the name of the schema itself";
         return Some(reason.to_owned());
     }
     if name.starts_with("pg_") || name == "information_schema" {
         return Some(format!("the schema {shown} belongs to PostgreSQL; choose another name"));
     }
     (name.len() > LONGEST)
-        .then(|| format!("the name of the schema {shown} has {} bytes; the maximum is {LONGEST}", name.len()))
+        .then(|| format!("the schema name {shown} has {} bytes; the maximum is {LONGEST}", name.len()))
 }
 
-/// Returns the values of a parameter, decoded. `None` is a parameter without a value.
+/// Returns the decoded values of a parameter; `None` is the parameter without a value.
 fn values(url: &str, parameter: &'static str) -> impl Iterator<Item = Option<String>> {
     let pairs = query_of(url).into_iter().flat_map(|query| query.split('&'));
     pairs.filter_map(move |pair| match pair.split_once('=') {
@@ -46,38 +46,39 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Returns the schema that `?schema=NAME` names.
+/// Returns the schema named by `?schema=NAME`, if any.
 pub(super) fn given(url: &str) -> Option<String> {
     values(url, PARAMETER).flatten().next()
 }
 
-/// Checks what a URL says of its schema.
+/// Checks the schema parameters of a URL.
 ///
 /// # Errors
-/// The reason, for people.
+/// The reason why they are invalid, for a message.
 pub(super) fn check(url: &str, is_pooled: bool) -> Result<(), String> {
     let given: Vec<Option<String>> = values(url, PARAMETER).collect();
     let name = match given.as_slice() {
         [] => return Ok(()),
         [Some(name)] => name,
         [None] => return Err("schema has no value; write schema=NAME".to_owned()),
-        _ => return Err("names schema more than once; name one schema".to_owned()),
+        _ => return Err("sets schema more than once; name one schema".to_owned()),
     };
     if let Some(reason) = refusal(name) {
         return Err(reason);
     }
     if is_pooled {
-        return Err("PgBouncer passes no search_path on, which schema=NAME needs; take schema out of the URL and give the \
-                    role its schema: ALTER ROLE … SET search_path = NAME"
+        return Err("schema=NAME needs search_path, which PgBouncer does not pass on; remove schema from the URL and set \
+                    the schema of the role: ALTER ROLE … SET search_path = NAME"
             .to_owned());
     }
     if values(url, "options").flatten().any(|options| search_path(&options).is_some()) {
-        return Err("names both schema and, in options, search_path; keep one of them".to_owned());
+        return Err("sets both schema and, in options, search_path; keep one of them".to_owned());
     }
     Ok(())
 }
 
-/// Returns the schema that the URL names first, by either way. The server may know another, by a setting of the role.
+/// Returns the first schema that the URL names, by `schema` or `search_path`. Settings of the role on the server are unknown
+/// here.
 #[cfg(feature = "postgres")]
 pub(crate) fn named(url: &str) -> Option<String> {
     given(url).or_else(|| {
@@ -86,13 +87,13 @@ pub(crate) fn named(url: &str) -> Option<String> {
     })
 }
 
-/// Returns the first schema of a `search_path`, apart from the one that is named after the role.
+/// Returns the first schema of a `search_path`, except `$user`.
 #[cfg(feature = "postgres")]
 pub(crate) fn first(path: &str) -> Option<String> {
     names(path).into_iter().find(|name| name != "$user")
 }
 
-/// Splits a `search_path` into names: without quotes in lower case, in quotes as they are.
+/// Splits a `search_path` into names. Unquoted names are converted to lower case; quoted names stay as they are.
 #[cfg(feature = "postgres")]
 pub(crate) fn names(path: &str) -> Vec<String> {
     let (mut names, mut name) = (Vec::new(), String::new());
@@ -138,7 +139,7 @@ fn search_path(options: &str) -> Option<String> {
     found
 }
 
-/// Splits `options` as the server does: at white space, unless a backslash is before it.
+/// Splits `options` as the server does: at whitespace that no backslash precedes.
 fn words(options: &str) -> Vec<String> {
     let (mut words, mut word, mut chars) = (Vec::new(), String::new(), options.chars());
     while let Some(c) = chars.next() {
@@ -153,8 +154,8 @@ fn words(options: &str) -> Vec<String> {
     words
 }
 
-/// Returns the parameter `options` that makes a schema the only one in `search_path`, after what the URL or `PGOPTIONS`
-/// sets otherwise.
+/// Returns the parameter `options` that sets `search_path` to one schema. It keeps the other options of the URL, or those of
+/// `PGOPTIONS` if the URL has none.
 #[cfg(feature = "postgres")]
 pub(super) fn options(url: &str, schema: &str) -> String {
     let there = values(url, "options").flatten().next().or_else(|| std::env::var("PGOPTIONS").ok());
@@ -175,7 +176,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn a_search_path_is_split_as_the_server_splits_it() {
+    fn search_path_is_split_as_on_the_server() {
         assert_eq!(names("viral, \"A b\" ,PUBLIC"), ["viral", "A b", "public"]);
         assert_eq!(names("\"a\"\"b,c\""), ["a\"b,c"]);
         assert_eq!(names(""), [""; 0]);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_a_schema_are_refused() {
+    fn invalid_schema_names_are_rejected() {
         for name in ["", "$user", "pg_catalog", "pg_x", "information_schema", "a\nb", &"x".repeat(53)] {
             assert!(refusal(name).is_some(), "{name:?}");
         }
@@ -208,12 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_one_schema_in_one_way() {
+    fn a_url_may_set_the_schema_only_once() {
         for (url, says) in [
             ("postgres://h/d?schema", "no value"),
             ("postgres://h/d?schema=", "is empty"),
             ("postgres://h/d?schema=a&schema=b", "more than once"),
-            ("postgres://h/d?schema=a&options=-csearch_path%3Db", "both schema and"),
+            ("postgres://h/d?schema=a&options=-csearch_path%3Db", "sets both schema and"),
             ("postgres://h/d?schema=pg_toast", "belongs to PostgreSQL"),
             ("postgres://h/d?schema=%24user", "name of the role"),
         ] {
@@ -228,7 +229,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn a_schema_becomes_the_search_path() {
+    fn the_schema_is_passed_as_search_path() {
         let set = |url: &str, schema: &str| decoded(&options(url, schema));
         assert_eq!(set("postgres://h/d?schema=viral", "viral"), "options=-csearch_path=\"viral\"");
         assert_eq!(set("postgres://h/d", "A \"b\\"), "options=-csearch_path=\"A\\ \"\"b\\\\\"");

@@ -1,4 +1,4 @@
-//! Many trends at once: new ones inserted, known ones brought up to date.
+//! Inserts many new trends and updates existing ones.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use crate::error::{Result, ResultExt};
 use crate::schema::trends;
 use crate::types::{Json, Timestamp};
 
-/// A row with every default filled in, so that each has the same columns.
+/// A row with every default filled in. All rows have the same columns.
 #[derive(Insertable)]
 #[diesel(table_name = trends, treat_none_as_default_value = false)]
 struct Complete<'a> {
@@ -50,7 +50,7 @@ impl<'a> Complete<'a> {
         }
     }
 
-    /// The same trend, collected again later.
+    /// Updates the row with the same trend, collected later.
     fn see_again(&mut self, later: &Self) {
         *self = Self {
             title: later.title.or(self.title),
@@ -68,12 +68,12 @@ impl<'a> Complete<'a> {
     }
 }
 
-/// Inserts or updates rows, all of them or none.
+/// Inserts or updates all rows, or none of them.
 pub(super) fn insert_or_update_many(conn: &mut DbConnection, rows: &[NewTrend<'_>]) -> Result<Upserted> {
     conn.atomically(|conn| put_many(conn, rows.iter()))
 }
 
-/// [`insert_or_update_many`] within the transaction that is open, which has to be rolled back if this fails.
+/// Does the work of [`insert_or_update_many`] in the open transaction, which must be rolled back if this fails.
 pub(super) fn put_many<'r>(
     conn: &mut DbConnection,
     rows: impl Iterator<Item = &'r NewTrend<'r>>,
@@ -91,7 +91,7 @@ pub(super) fn put_many<'r>(
             None => complete.push(sight),
         }
     }
-    // One order, so that writers who take no lock of ours do not wait for each other.
+    // Use one order for all batches, so that writers without the ingest lock cannot deadlock.
     complete.sort_unstable_by_key(|row| row.external_id);
     let (new, updated) = on_backend!(
         conn,
@@ -102,8 +102,8 @@ pub(super) fn put_many<'r>(
     Ok(Upserted { new, updated, unchanged: complete.len() - new - updated })
 }
 
-/// Columns that a later sight of a trend brings up to date, and its `collected_at` with them. What was collected
-/// before that which the row holds only fills in what is not known: it sets no count back.
+/// The columns that a later sample of a trend updates, together with `collected_at`. A sample that was collected before the
+/// values of the row only fills in columns that are NULL, so it never replaces a newer count.
 const CHANGING: [&str; 11] = [
     "platform",
     "title",
@@ -118,7 +118,7 @@ const CHANGING: [&str; 11] = [
     "metadata",
 ];
 
-/// The UPDATE up to its source, and what follows that; the source is called `new`.
+/// The UPDATE statement: the part before its source of rows, and the part after it. The source is named `new`.
 static UPDATE: LazyLock<[String; 2]> = LazyLock::new(|| {
     let set = CHANGING.map(|c| {
         format!(
@@ -145,8 +145,8 @@ mod sqlite {
     use super::*;
     use crate::types::sql::{Int8, Jsonb, Nullable, Text, Timestamptz};
 
-    /// One prepared statement a row, and for a known one another. Returns how many rows were new, and how
-    /// many have changed.
+    /// Stores each row with one prepared statement, or two if it exists. Returns how many rows were new and how many
+    /// changed.
     pub(super) fn store(conn: &mut SqliteConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
         let (mut new, mut updated) = (0, 0);
         for row in rows {
@@ -159,7 +159,8 @@ mod sqlite {
         Ok((new, updated))
     }
 
-    /// Its type names its text, so that Diesel finds it prepared without building the SQL anew.
+    /// The UPDATE of a row. The query id is static, so that Diesel finds the prepared statement without building its SQL
+    /// again.
     struct Update<'a>(&'a Complete<'a>);
 
     impl QueryId for Update<'_> {
@@ -223,14 +224,14 @@ mod postgres {
     use super::*;
     use crate::types::sql::{Int8, Jsonb, Nullable, Text, Timestamptz};
 
-    /// Two statements for 10,000 rows. Returns how many rows were new, and how many have changed.
+    /// Stores up to 10,000 rows with two statements. Returns how many rows were new and how many changed.
     pub(super) fn store(conn: &mut PgConnection, rows: &[Complete<'_>]) -> QueryResult<(usize, usize)> {
         crate::db::postgres::lock_ingest(conn)?;
         let (mut new, mut updated) = (0, 0);
         for rows in rows.chunks(10 * crate::db::postgres::CHUNK) {
             const COLUMNS: &str = "external_id, platform, title, creator, video_url, thumbnail_url, views, \
                                    likes, comments, shares, hashtags, metadata, collected_at";
-            // Every row is there behind this one, whoever inserted it: none is missed by the UPDATE.
+            // After this statement every row exists, even if another program inserted it, so the UPDATE misses none.
             new += run_over(
                 conn,
                 rows,
@@ -243,8 +244,10 @@ mod postgres {
         Ok((new, updated))
     }
 
-    /// Runs a statement over the rows. `(SELECT $1)` hides how many they are, or PostgreSQL would read the whole
-    /// table for a long list; and it is not kept prepared, as no plan fits an empty table and a full one.
+    /// Runs a statement over the rows.
+    ///
+    /// `(SELECT $1)` hides the number of rows, because PostgreSQL would read the whole table for a long list. The statement
+    /// does not stay prepared, because no plan suits both an empty table and a full one.
     fn run_over<'a>(
         conn: &mut PgConnection,
         rows: &[Complete<'a>],

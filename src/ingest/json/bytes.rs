@@ -1,4 +1,4 @@
-//! The bytes of JSON documents, with the line that each is on.
+//! Reads the bytes of JSON documents and tracks their line numbers.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -6,34 +6,34 @@ use std::io::{self, BufRead, Read};
 
 use crate::Error;
 
-/// What the reader of bytes and the reader of items tell each other; serde stands between them.
+/// State shared by the byte reader and the item reader. They cannot call each other, because serde is between them.
 #[derive(Default)]
 pub(super) struct State {
-    /// The line that is read.
+    /// The current line.
     pub(super) line: Cell<u64>,
-    /// Bytes that were read since the last item.
+    /// Number of bytes read since the last item.
     pub(super) count: Cell<usize>,
-    /// The byte that was read last.
+    /// The last byte that was read.
     pub(super) last: Cell<u8>,
-    /// Set when something that was read since the last item is not UTF-8; each such byte is a question mark to the
-    /// reader of items.
+    /// True if invalid UTF-8 was read since the last item. The item reader receives a question mark for each invalid
+    /// sequence.
     pub(super) is_not_utf8: Cell<bool>,
-    /// What the sink said, which serde cannot carry.
+    /// The error of the sink, kept here because serde cannot return it.
     pub(super) failed: Cell<Option<Error>>,
 }
 
-/// Counts the lines of what it reads, and can end at the end of one.
+/// Counts lines while it reads, and can stop at the end of a line.
 pub(super) struct Counted<'a, R> {
     pub(super) input: &'a mut R,
     pub(super) state: &'a State,
     pub(super) at_line_end: bool,
     pub(super) stop_at_line_end: bool,
-    /// The rest of a character of several bytes.
+    /// The remaining bytes of a multibyte character.
     pub(super) ahead: VecDeque<u8>,
 }
 
 impl<R: BufRead> Counted<'_, R> {
-    /// Skips white space and a byte-order mark. Returns false at the end of the input.
+    /// Skips whitespace and a byte-order mark. Returns false at the end of the input.
     pub(super) fn skip_space(&mut self) -> io::Result<bool> {
         self.at_line_end = false;
         loop {
@@ -50,7 +50,7 @@ impl<R: BufRead> Counted<'_, R> {
         }
     }
 
-    /// The next byte of what is UTF-8.
+    /// Returns the next byte, or a question mark for a sequence that is not UTF-8.
     fn next_byte(&mut self) -> io::Result<Option<u8>> {
         if let Some(byte) = self.ahead.pop_front() {
             return Ok(Some(byte));
@@ -84,7 +84,7 @@ impl<R: BufRead> Counted<'_, R> {
         Ok(byte)
     }
 
-    /// Goes behind the end of the line.
+    /// Skips the rest of the line.
     pub(super) fn skip_line(&mut self) -> io::Result<()> {
         self.ahead.clear();
         if !self.at_line_end {

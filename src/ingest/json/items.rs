@@ -1,4 +1,4 @@
-//! The items of a document: the document itself, or those of the list in one of its fields.
+//! Reads the items of a document: the document itself, or the items of the list in one of its fields.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use super::kept::{Keep, Kept, read_one, reason};
 use crate::Result;
 use crate::tables::{NUL, has_nul};
 
-/// Reads one document and hands on its items.
+/// Reads one document and passes its items to the sink.
 pub(super) struct Items<'a, 's> {
     pub(super) state: &'a State,
-    /// The line it begins on.
+    /// Line on which the current item begins.
     pub(super) start: u64,
     pub(super) convert: &'a mut dyn Convert,
     pub(super) sink: &'a mut Sink<'s>,
-    /// How many lists this one is inside.
+    /// Number of enclosing lists.
     pub(super) depth: usize,
-    /// Set for the items of a list that is a field of a document.
+    /// True for the items of a list that is a field of a document.
     pub(super) is_in_list: bool,
 }
 
 impl<'s> Items<'_, 's> {
-    /// What stands within: the items of a list, or one of them.
+    /// Returns a reader for the items of a list, one level deeper.
     fn within(&mut self) -> Items<'_, 's> {
         Items {
             state: self.state,
@@ -39,6 +39,7 @@ impl<'s> Items<'_, 's> {
         }
     }
 
+    /// Converts an item and passes it to the sink.
     fn hand_on<E: serde::de::Error>(&mut self, item: Value) -> Result<(), E> {
         let found = if self.state.is_not_utf8.replace(false) {
             Err("is not UTF-8".to_owned())
@@ -50,7 +51,7 @@ impl<'s> Items<'_, 's> {
         self.store(found, item)
     }
 
-    /// Hands on a document that has no list.
+    /// Converts a document without a list and passes it to the sink.
     fn hand_on_document<E: serde::de::Error>(&mut self, document: Value) -> Result<(), E> {
         if self.state.is_not_utf8.get() || has_nul(&document) {
             return self.hand_on(document);
@@ -61,7 +62,7 @@ impl<'s> Items<'_, 's> {
         }
     }
 
-    /// Hands on the items of a list that was read before the fields that say how to convert them.
+    /// Converts the items of a list that was read before the fields that say how to convert them.
     fn hand_on_kept<E: serde::de::Error>(&mut self, kept: Vec<Kept>, document: Value) -> Result<(), E> {
         match self.convert.list() {
             List::Convert => kept.into_iter().try_for_each(|Kept { line, item }| {
@@ -71,12 +72,14 @@ impl<'s> Items<'_, 's> {
                     Err((reason, raw)) => self.refuse(reason, raw.into()),
                 }
             }),
-            List::Keep => self.refuse("has a list, and nothing says what its items are".to_owned(), document),
+            List::Keep => {
+                self.refuse("has a list, but no field that describes its items".to_owned(), document)
+            }
             List::Reject(reason) => self.refuse(reason, document),
         }
     }
 
-    /// Rejects an item that is not valid JSON by itself.
+    /// Rejects an item or a document.
     fn refuse<E: serde::de::Error>(&mut self, reason: String, item: Value) -> Result<(), E> {
         self.state.is_not_utf8.set(false);
         self.store(Err(reason), item)
@@ -97,8 +100,8 @@ impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
         self.start = self.state.line.get();
-        // Of an item in a list, serde has read only the first byte so far. An object is gone
-        // through, for it may be a list again: a playlist of a channel's playlists.
+        // At this point serde has read only the first byte of a list item. Visit objects field by field, because an object
+        // may contain another list, such as a playlist among a channel's playlists.
         if self.depth == 0 || self.state.last.get() == b'{' {
             return from.deserialize_any(self);
         }
@@ -132,7 +135,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
                 && kept.is_none()
                 && self.convert.is_list(name)
             {
-                self.state.is_not_utf8.set(false); // that was in the list's own title, or the like
+                self.state.is_not_utf8.set(false); // it was in an earlier field, such as the title of the list
                 match self.convert.list() {
                     List::Convert => match map.next_value_seed(Listed(self.within()))? {
                         None => is_list = true,
@@ -180,8 +183,8 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
     }
 }
 
-/// What stands under the name of the list: the list, whose items are handed on, or nothing. One object is
-/// a list of one. Anything else is returned.
+/// Reads the value of the list field. The items of a list are passed to the sink, and a single object is treated as a list
+/// of one item. Null is ignored. Any other value is returned.
 struct Listed<'a, 's>(Items<'a, 's>);
 
 impl<'de> DeserializeSeed<'de> for Listed<'_, '_> {

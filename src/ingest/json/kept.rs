@@ -1,4 +1,4 @@
-//! Items of a list that come before the fields that say what they are: they wait for the end of their document.
+//! Keeps the items of a list that comes before the fields that describe them, until the end of the document.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde_json::value::RawValue;
 
 use super::bytes::State;
 
-/// An item that waits for the end of its document.
+/// An item that is kept until the end of its document.
 pub(super) struct Kept {
     pub(super) line: u64,
     pub(super) item: Result<Value, (String, String)>,
 }
 
-/// The most bytes of items that wait.
+/// Maximum size of all kept items in bytes.
 const MOST_KEPT: usize = 64 * 1024 * 1024;
 
-/// Reads a list whose items wait for the end of their document.
+/// Reads a list whose items are kept until the end of their document.
 pub(super) struct Keep<'a> {
     pub(super) state: &'a State,
 }
@@ -44,7 +44,7 @@ impl<'de> Visitor<'de> for Keep<'_> {
             bytes += raw.get().len();
             if bytes > MOST_KEPT {
                 return Err(serde::de::Error::custom(format!(
-                    "the items come before the fields that describe them, and are longer than {MOST_KEPT} bytes"
+                    "the items come before the fields that describe them and exceed {MOST_KEPT} bytes"
                 )));
             }
             let item = if self.state.is_not_utf8.replace(false) {
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for Keep<'_> {
     }
 }
 
-/// Reads one item and the line it begins on.
+/// Reads one item and the line on which it begins.
 struct KeepOne<'a>(&'a State);
 
 struct KeptItem(u64, Box<RawValue>);
@@ -76,13 +76,13 @@ impl<'de> DeserializeSeed<'de> for KeepOne<'_> {
     }
 }
 
-/// Reads a value that was only passed over before: so a bad one, such as half of a surrogate pair, costs
-/// its item and not the document.
+/// Parses a raw value on its own, so that an invalid value, such as half a surrogate pair, rejects only its item and not the
+/// whole document.
 pub(super) fn read_one(raw: &RawValue) -> Result<Value, String> {
     serde_json::from_str(raw.get()).map_err(|error| reason(&error))
 }
 
-/// What serde says without the position, which is counted from where it began to read.
+/// Returns the message of a serde error without the position, which serde counts from where it began to read.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     crate::quote::cut_quotes(text.rsplit_once(" at line ").map_or(&text, |(said, _)| said))

@@ -1,5 +1,5 @@
-//! JSON documents one behind the other, each a single item or a list of items in one of its fields, read
-//! without holding more than one item in memory.
+//! Reads a sequence of JSON documents. Each document is a single item, or contains a list of items in one of its fields.
+//! Usually only one item is in memory.
 
 mod bytes;
 mod items;
@@ -20,7 +20,7 @@ use super::found::{Found, Row, Sink};
 use crate::tables::{NUL, has_nul};
 use crate::{Error, Result};
 
-/// Reads documents, in which the items are an array, or an array in a field, or the document itself.
+/// Reads documents. A document is an item, an array of items, or an object with an array of items in one of its fields.
 pub(super) fn read(input: &mut impl BufRead, convert: &mut dyn Convert, sink: &mut Sink<'_>) -> Result<()> {
     let unreadable = |error| Error::io("the input", error);
     if !is_by_line(input).map_err(unreadable)? {
@@ -49,16 +49,16 @@ pub(super) fn read(input: &mut impl BufRead, convert: &mut dyn Convert, sink: &m
     Ok(())
 }
 
-/// A line that is longer is read as it comes.
+/// Maximum length in bytes of a line that is read as a whole. A longer line is streamed.
 const LINE: usize = 1 << 20;
 
-/// The item on a line; nothing if it is not one item without fault, for which there is a slower way.
+/// Returns the item on a line. Returns `None` if the line is not exactly one valid item; a slower path then reads the line.
 fn item_of(line: &[u8], convert: &dyn Convert) -> Option<Value> {
     let item: Value = serde_json::from_slice(line.trim_ascii()).ok()?;
     item.as_object().is_some_and(|fields| !fields.keys().any(|name| convert.is_list(name))).then_some(item)
 }
 
-/// What a document without a list becomes.
+/// Converts a document without a list.
 fn found_in(document: &Value, convert: &mut dyn Convert) -> Option<Result<Found, String>> {
     if has_nul(document) {
         return Some(Err(NUL.to_owned()));
@@ -68,7 +68,7 @@ fn found_in(document: &Value, convert: &mut dyn Convert) -> Option<Result<Found,
     convert.without_list(document)
 }
 
-/// Reads documents from here on.
+/// Reads documents from the current position. `line` is the current line. With `by_line`, each line is a document.
 fn read_documents(
     input: &mut impl BufRead,
     line: u64,
@@ -105,17 +105,18 @@ fn read_documents(
         let line = if by_line { start } else { state.line.get() };
         sink(Row { line, found: Err(reason), raw: Box::new(|| Value::Null), size: 0 })?;
         if !by_line {
-            return Ok(()); // nothing says where the next document would begin
+            return Ok(()); // the start of the next document is unknown
         }
         input.skip_line().map_err(|error| Error::io("the input", error))?;
     }
     Ok(())
 }
 
-/// Whether each line is a document: then a bad one costs its line only. A document that stands on many
-/// lines never has one that begins with a brace in its first column behind its first line, unless its first
-/// line leaves a list or an object open. A first line that is longer than what is looked at holds all of a
-/// document.
+/// Returns true if each line is a document, so that a bad document affects only its line.
+///
+/// A document that spans several lines has no later line that begins with a brace in the first column, unless its first
+/// line leaves a list or an object open. If the first line is longer than the examined part of the input, it is taken to
+/// contain the whole document.
 fn is_by_line(input: &mut impl BufRead) -> io::Result<bool> {
     let head = input.fill_buf()?;
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
@@ -129,5 +130,5 @@ fn is_by_line(input: &mut impl BufRead) -> io::Result<bool> {
         })
 }
 
-/// A first line of so many bytes is not looked through to its end.
+/// Length in bytes from which a first line without an end counts as a whole document.
 const LONG: usize = 32 * 1024;

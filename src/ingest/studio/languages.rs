@@ -1,13 +1,13 @@
-//! What YouTube Studio calls its columns, language by language. Names are compared as `tabular::key` makes them, so case,
-//! spaces and marks do not matter. Studio has renamed columns over the years, so a column has several names.
+//! The column names of YouTube Studio in each language. Names are compared after `tabular::key` normalizes them, so case,
+//! spaces and punctuation are ignored. Studio has renamed columns over the years, so a column has several names.
 //!
-//! The main names of English, German, French, Spanish, Portuguese, Russian, Turkish, Japanese and Korean were found in
-//! public programs that read such exports. Those of Italian, Dutch, Polish and Ukrainian, and other alternatives, were not
-//! checked against a real export; what is missing can be named with `--map`.
+//! The main names in English, German, French, Spanish, Portuguese, Russian, Turkish, Japanese and Korean come from public
+//! programs that read such exports. The names in Italian, Dutch, Polish and Ukrainian, and the alternatives, were not
+//! checked against a real export. Users can map a missing name with `--map`.
 
-/// The columns of an export that are read, in one language of the account.
+/// The names of the columns that are read, in one account language.
 pub(super) struct Words {
-    /// Whether the fraction of a number is after a comma, unless the numbers of the file show something else.
+    /// True if the decimal mark is a comma, unless the numbers of the file show otherwise.
     pub(super) has_decimal_comma: bool,
     pub(super) content: &'static [&'static str],
     pub(super) title: &'static [&'static str],
@@ -18,13 +18,13 @@ pub(super) struct Words {
     pub(super) duration: &'static [&'static str],
     pub(super) click_rate: &'static [&'static str],
     pub(super) subscribers: &'static [&'static str],
-    /// Without the currency that follows.
+    /// Without the currency at the end of the name.
     pub(super) revenue: &'static [&'static str],
-    /// What the row of sums has for a video.
+    /// Values in the video column of the totals row.
     pub(super) total: &'static [&'static str],
 }
 
-/// English first: of two languages that fit a header equally, the first is taken.
+/// All languages, English first. If two languages match a header equally well, the first one is used.
 pub(super) const LANGUAGES: [Words; 13] = [
     Words {
         has_decimal_comma: false,
@@ -106,7 +106,7 @@ pub(super) const LANGUAGES: [Words; 13] = [
         total: &["Total"],
     },
     Words {
-        // Portuguese, of Brazil and of Portugal
+        // Portuguese (Brazil and Portugal)
         has_decimal_comma: true,
         content: &["Conteúdo", "Vídeo", "Vídeos"],
         title: &["Título do vídeo"],

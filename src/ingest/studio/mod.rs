@@ -1,5 +1,5 @@
-//! Exports of YouTube Studio's advanced mode: `Table data.csv` has a row a video, `Chart data.csv` a row a video a day.
-//! Each row is a row of `analytics`. `Totals.csv` has numbers of the channel and is not read.
+//! Reads exports of YouTube Studio's advanced mode. `Table data.csv` has one row per video, and `Chart data.csv` one row per
+//! video and day. Each row becomes a row of `analytics`. `Totals.csv` contains channel totals and is not read.
 
 mod languages;
 
@@ -13,17 +13,17 @@ use crate::compilation::NewAnalytics;
 use crate::quote::quoted;
 use crate::{Error, Result, Timestamp};
 
-/// Why totals are not read.
-pub(super) const TOTALS: &str = "it holds totals of the channel from YouTube Studio, not numbers of a video; viraldb reads Table data.csv and \
+/// The reason why totals are skipped.
+pub(super) const TOTALS: &str = "it contains channel totals from YouTube Studio, not numbers per video; viraldb reads Table data.csv and \
      Chart data.csv";
 
-/// Rows that are looked at to tell which mark separates fractions.
+/// Number of rows that are sampled to find the decimal mark.
 const SAMPLE: usize = 200;
 
-/// The names of a column in a language.
+/// Returns the names of a column in a language.
 type Names = fn(&Words) -> &'static [&'static str];
 
-/// Columns of `analytics` as `--map` names them, and what Studio calls them.
+/// Columns of `analytics`, which are the column names for `--map`, and their names in Studio.
 const COLUMNS: [(&str, Names); 9] = [
     ("youtube_video_id", |words| words.content),
     ("measured_at", |words| words.date),
@@ -36,7 +36,7 @@ const COLUMNS: [(&str, Names); 9] = [
     ("estimated_revenue_usd", |words| words.revenue),
 ];
 
-/// Columns of numbers, and whether they are counts.
+/// Numeric columns, and whether they are counts.
 const NUMBERS: [(&str, bool); 6] = [
     ("view_count", true),
     ("like_count", true),
@@ -46,14 +46,14 @@ const NUMBERS: [(&str, bool); 6] = [
     ("estimated_revenue_usd", false),
 ];
 
-/// Where the columns are that are read, and how the file writes numbers.
+/// The indexes of the columns that are read, and the decimal mark of the file.
 pub(super) struct Layout {
     header: Header,
-    /// The place of each of `COLUMNS`.
+    /// The index of each of `COLUMNS`.
     places: [Option<usize>; COLUMNS.len()],
     title: Option<usize>,
     decimal: Decimal,
-    /// When numbers were measured that have no date.
+    /// Measurement time of rows without a date.
     measured_at: Timestamp,
 }
 
@@ -90,13 +90,12 @@ impl Layout {
             }
             return Err(Error::invalid(
                 input,
-                "has no column Content in the header of its CSV; in YouTube Studio, choose the tab Content before the \
-                 export",
+                "has no column Content in its CSV header; in YouTube Studio, select the Content tab before you export",
             ));
         }
         if !NUMBERS.iter().any(|(column, _)| layout.place(column).is_some()) {
             let reason = format!(
-                "has no column of YouTube Studio's numbers, such as Views; its columns are {}; name one with --map \
+                "has none of YouTube Studio's number columns, such as Views; its columns are {}; map one with --map \
                  view_count=COLUMN",
                 layout.header.list()
             );
@@ -106,6 +105,7 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Returns the index of a column.
     fn place(&self, column: &str) -> Option<usize> {
         COLUMNS
             .iter()
@@ -114,7 +114,7 @@ impl Layout {
             .and_then(|(_, place)| *place)
     }
 
-    /// The mark that the numbers of the first rows show to separate fractions.
+    /// Returns the decimal mark that most numbers of the first rows show, if any.
     fn shown_decimal(&self, head: &[u8]) -> Option<Decimal> {
         let (mut points, mut commas) = (0, 0);
         tabular::sample(head, &self.header, SAMPLE, &mut |fields| {
@@ -134,7 +134,7 @@ impl Layout {
         }
     }
 
-    /// Which column of the CSV becomes which of ours.
+    /// Returns pairs of viraldb column and CSV column.
     pub(super) fn mapping(&self) -> Vec<(String, String)> {
         COLUMNS
             .iter()
@@ -146,21 +146,22 @@ impl Layout {
     }
 }
 
+/// Returns the index of the column with these names in any language.
 fn place_of(header: &Header, words: Names) -> Option<usize> {
     LANGUAGES.iter().find_map(|language| header.find(words(language)))
 }
 
-/// The language of most of the columns.
+/// Returns the language that matches the most columns.
 fn language(header: &Header) -> Option<&'static Words> {
     let count = |words: &Words| {
         COLUMNS.iter().filter(|(_, names)| header.find(names(words)).is_some()).count()
             + usize::from(header.find(words.title).is_some())
     };
-    // Of several, `max_by_key` would take the last.
+    // Reverse the order, because `max_by_key` returns the last of several maxima.
     LANGUAGES.iter().rev().max_by_key(|words| count(words)).filter(|words| count(words) > 0)
 }
 
-/// The column of revenue in US dollars. Another currency is left out with a warning.
+/// Returns the index of the column with revenue in US dollars. Revenue in another currency is ignored with a warning.
 fn revenue(input: &str, header: &Header) -> Option<usize> {
     let mut other = None;
     for (place, name) in header.names.iter().enumerate() {
@@ -183,14 +184,14 @@ fn revenue(input: &str, header: &Header) -> Option<usize> {
     None
 }
 
-/// A name such as `Estimated revenue (USD)`, and the currency in it.
+/// Splits a name such as `Estimated revenue (USD)` into the name and the currency.
 fn split_currency(name: &str) -> (&str, Option<&str>) {
     let name = name.trim();
     let inside = name.strip_suffix([')', '）']).and_then(|rest| rest.rsplit_once(['(', '（']));
     inside.map_or((name, None), |(name, currency)| (name, Some(currency.trim())))
 }
 
-/// Returns true for the header of an export with a row a video.
+/// Returns true for the header of an export with rows of videos.
 pub(super) fn is_header(header: &Header) -> bool {
     let has = |words| place_of(header, words).is_some();
     has(|words| words.content)
@@ -198,7 +199,7 @@ pub(super) fn is_header(header: &Header) -> bool {
         && COLUMNS.iter().skip(2).any(|(_, words)| has(*words))
 }
 
-/// The columns that a header lacks, and how many of them there are.
+/// Returns the required columns that a header lacks, and the number of all required columns.
 pub(super) fn lacks(header: &Header) -> (Vec<&'static str>, usize) {
     let needed: [(&str, Names); 3] = [
         ("Content", |words| words.content),
@@ -209,14 +210,15 @@ pub(super) fn lacks(header: &Header) -> (Vec<&'static str>, usize) {
     (lacking.map(|(name, _)| name).collect(), needed.len())
 }
 
-/// Returns true if a text begins like an export with a row a day and no videos.
+/// Returns true if a text begins like an export of totals, with one row per day and no videos.
 pub(super) fn is_totals(head: &[u8]) -> bool {
     Header::of("", head).is_ok_and(|header| is_totals_header(&header))
 }
 
+/// Returns true for the header of an export of totals.
 pub(super) fn is_totals_header(header: &Header) -> bool {
     let has = |words| place_of(header, words).is_some();
-    // Everything but the date is a number that Studio has; a CSV of something else may have a date and views, too.
+    // Require that every column except the date is a known number, because other CSV files may have a date and views, too.
     let known = COLUMNS.iter().skip(2).filter(|(_, words)| has(*words)).count();
     has(|words| words.date) && !has(|words| words.content) && known > 0 && known + 1 == header.names.len()
 }
@@ -225,7 +227,7 @@ pub(super) fn read(name: &str, input: &mut impl BufRead, layout: &Layout, sink: 
     tabular::read(name, input, &layout.header, &|fields| found(fields, layout), sink)
 }
 
-/// What a row becomes; nothing for the row of sums.
+/// Converts a row. Returns `None` for the totals row.
 fn found(fields: &Fields<'_>, layout: &Layout) -> Result<Option<Found>, String> {
     let text = |column: &str| layout.place(column).map_or("", |place| fields.text(place));
     let video_id = text("youtube_video_id");
@@ -266,7 +268,7 @@ fn found(fields: &Fields<'_>, layout: &Layout) -> Result<Option<Found>, String> 
     Ok(Some(Found { snapshot: Some(snapshot), ..Default::default() }))
 }
 
-/// Returns true for the row of sums, which has a word of the account's language for a video.
+/// Returns true for the totals row, which has a word such as "Total" in the video column, in the language of the account.
 fn is_total(video_id: &str, title: Option<&str>) -> bool {
     let is_known = || LANGUAGES.iter().any(|words| words.total.iter().any(|word| key(word) == key(video_id)));
     let is_id = video_id.len() == 11
@@ -274,14 +276,15 @@ fn is_total(video_id: &str, title: Option<&str>) -> bool {
     !is_id && !video_id.is_empty() && (is_known() || title == Some(""))
 }
 
-/// A field that is to be read.
+/// A field to parse.
 struct Parse<'a> {
     column: &'a str,
     text: &'a str,
 }
 
 impl Parse<'_> {
-    /// The value of the field; none if it is empty or a dash, which Studio writes for what it does not know.
+    /// Parses the field with `read`. Returns `None` if it is empty or a dash, which Studio writes for unknown values. `what` is
+    /// the expected type, for the error.
     fn with<T>(&self, what: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
         match self.text {
             "" | "-" | "–" | "—" => Ok(None),
@@ -292,7 +295,7 @@ impl Parse<'_> {
     }
 }
 
-/// A day such as 2026-05-01 or May 1, 2026.
+/// Reads a date such as 2026-05-01 or May 1, 2026.
 fn day(text: &str) -> Option<Timestamp> {
     let english = || {
         let day = chrono::NaiveDate::parse_from_str(text, "%b %d, %Y").ok()?;

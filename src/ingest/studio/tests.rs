@@ -19,7 +19,7 @@ fn rows(text: &str, map: &[(&str, &str)]) -> Vec<Result<NewAnalytics<'static>, S
 }
 
 #[test]
-fn the_row_of_sums_is_skipped_and_the_rest_is_read() {
+fn totals_row_is_skipped_and_other_rows_are_read() {
     let text = include_str!("../../../tests/data/ingest/studio_table.csv");
     assert!(is_header(&Header::of("in", text.as_bytes()).unwrap()));
     let rows = rows(text, &[]);
@@ -140,7 +140,7 @@ fn headers_and_numbers_of_other_languages_are_read() {
 }
 
 #[test]
-fn a_chart_is_a_row_a_video_a_day() {
+fn chart_data_has_one_row_per_video_and_day() {
     let text = "Date,Content,Video title,Video publish time,Duration,Views\n\
                 2026-05-01,AbC123_-xyz,T,\"May 1, 2026\",58,7\n2026-05-01,Total,,,,9\nsoon,AbC123_-xyz,T,,58,8\n";
     let rows = rows(text, &[]);
@@ -154,7 +154,7 @@ fn a_chart_is_a_row_a_video_a_day() {
 }
 
 #[test]
-fn other_currencies_are_left_out() {
+fn other_currencies_are_ignored() {
     let text = |currency: &str| {
         format!("Content,Video title,Views,Estimated revenue{currency}\nAbC123_-xyz,T,1,2.5\n")
     };
@@ -169,7 +169,7 @@ fn other_currencies_are_left_out() {
 }
 
 #[test]
-fn bad_rows_say_which_field_is_bad() {
+fn errors_name_the_bad_field() {
     let text = "Content,Video title,Views,Subscribers,Average view duration,Impressions click-through rate (%)\n\
                 AbC123_-xyz,T,x,,,\nAbC123_-xyz,T,-1,,,\nAbC123_-xyz,T,,3000000000,,\nAbC123_-xyz,T,,,long,\n\
                 AbC123_-xyz,T,,,,101\n,T,1,,,\nAbC123_-xyz,,1,—,-,\nNotAnId,,1,1,1,1\n";
@@ -195,13 +195,13 @@ fn files_without_videos_are_refused() {
     assert!(
         !is_totals(b"Date,Views,Weather\n") && !is_totals(b"Date,Content,Views\n") && !is_totals(b"a,b\n")
     );
-    assert!(layout("Date,Views\n", &[]).err().unwrap().contains("totals of the channel"));
+    assert!(layout("Date,Views\n", &[]).err().unwrap().contains("channel totals"));
     assert!(layout("Geography,Views\n", &[]).err().unwrap().contains("has no column Content"));
     assert!(
         layout("Content,Video title\n", &[])
             .err()
             .unwrap()
-            .contains("has no column of YouTube Studio's numbers")
+            .contains("has none of YouTube Studio's number columns")
     );
     assert!(
         layout("Geography,Clicks\n", &[("youtube_video_id", "Geography"), ("view_count", "Clicks")]).is_ok()

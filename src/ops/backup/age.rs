@@ -1,4 +1,4 @@
-//! What the crate `age` does for backups.
+//! Encrypts and decrypts backups with the crate `age`.
 
 use std::io::{BufRead, Read, Write};
 
@@ -11,7 +11,7 @@ use crate::secrets::Secret;
 use crate::{Error, Result, bounded};
 
 impl Seal {
-    /// A writer that encrypts what is written to it. It has to be finished.
+    /// Returns a writer that encrypts everything written to it. The caller must call `finish` on the writer.
     pub(super) fn wrap<W: Write>(&self, out: W) -> Result<StreamWriter<W>> {
         let encryptor = match self {
             Self::Passphrase(passphrase) if passphrase.reveal().is_empty() => {
@@ -25,18 +25,18 @@ impl Seal {
                         text.parse::<age::x25519::Recipient>().map_err(|reason| {
                             Error::invalid(
                                 format!("recipient {}", quoted(text)),
-                                format!("is none of age's: {reason}"),
+                                format!("is not a valid age recipient: {reason}"),
                             )
                         })
                     })
                     .collect::<Result<Vec<_>>>()?;
                 age::Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as _))
-                    .map_err(|error| Error::invalid("the recipients", error.to_string()))?
+                    .map_err(|error| Error::invalid("the recipients", format!("cannot be used: {error}")))?
             }
         };
         encryptor
             .wrap_output(out)
-            .map_err(|error| Error::invalid("the backup", format!("cannot be sealed: {error}")))
+            .map_err(|error| Error::invalid("the backup", format!("cannot be encrypted: {error}")))
     }
 }
 
@@ -50,12 +50,14 @@ impl Unseal {
                 age::IdentityFile::from_buffer(text.as_bytes())
                     .map_err(|error| Error::io(path, error))?
                     .into_identities()
-                    .map_err(|error| Error::invalid(name, format!("holds no identity of age's: {error}")))
+                    .map_err(|error| {
+                        Error::invalid(name, format!("is not a valid age identity file: {error}"))
+                    })
             }
         }
     }
 
-    /// A reader of what `file` holds encrypted; `refused` makes an error of a reason.
+    /// Returns a reader that decrypts `file`. `refused` turns a reason into an error.
     pub(super) fn wrap<'a, R: BufRead>(
         &self,
         file: &'a mut R,
@@ -64,7 +66,9 @@ impl Unseal {
         let identities = self.identities()?;
         age::Decryptor::new_buffered(file)
             .and_then(|sealed| sealed.decrypt(identities.iter().map(|identity| &**identity as _)))
-            .map_err(|error| refused(format!("does not open: {error}")))
+            .map_err(|error| {
+                refused(format!("cannot be decrypted: {error}; check the identity or passphrase"))
+            })
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a copy of a database to the bytes of a backup, and back.
+//! Packs a copy of a database into a backup, and unpacks it again.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,27 +13,29 @@ use super::seal::{Seal, Unseal};
 use crate::ops::workspace::create_private;
 use crate::{Error, Result};
 
-/// The quickest, because the check of the copy takes longer anyway and the writers beside it need the processor.
+/// The fastest zstd level. Concurrent writers need the processor, and the check of the copy takes longer anyway.
 const LEVEL: i32 = 1;
 const BUFFER: usize = 256 * 1024;
-/// The most memory that unpacking may ask for, as a power of two: 128 MiB, as `zstd -d` allows.
+/// The maximum memory for unpacking, as a power of two: 128 MiB, the same limit as that of `zstd -d`.
 const WINDOW: u32 = 27;
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const AGE: &[u8] = b"age-encryption.org/v1";
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// What went through, on both sides.
+/// Sizes and checksums of a backup and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sums {
-    /// Bytes of the backup, and their SHA-256.
+    /// Size of the backup in bytes.
     pub(super) bytes: u64,
+    /// SHA-256 of the backup.
     pub(super) sha256: String,
-    /// Bytes of the copy in it, and their SHA-256.
+    /// Size of the uncompressed copy in bytes.
     pub(super) content_bytes: u64,
+    /// SHA-256 of the uncompressed copy.
     pub(super) content_sha256: String,
 }
 
-/// Compresses a file into another one, which is on the disk when this returns.
+/// Compresses and optionally encrypts a file into a new one, and flushes that to disk.
 pub(super) fn pack(
     from: &Path,
     to: &Path,
@@ -76,14 +78,15 @@ fn compress<W: Write>(from: &mut impl Read, to: W, advance: &mut dyn FnMut(u64))
     }
 }
 
-/// Reads a backup and writes the copy in it to `to`, whose name is for errors.
+/// Unpacks the copy in a backup to `to`. The path in `to` is used in error messages only.
 ///
-/// A backup of a few kilobytes can unpack to terabytes. So this stops as soon as more than `most` bytes come out, if
-/// that is known, and `advance` is told of the bytes before they are written, and may refuse them.
+/// A backup of a few kilobytes can unpack to terabytes. Therefore unpacking stops as soon as the content exceeds `most`
+/// bytes, if that is set. It also calls `advance` with the number of bytes before it writes them, and stops if `advance`
+/// fails.
 ///
 /// # Errors
-/// `Invalid`, which names the backup, if it is empty, cut off, damaged, no backup, does not open, or is not encrypted
-/// although `unseal` asks for that.
+/// [`Error::Invalid`], which names the backup, if it is empty, cut off, damaged, not a backup, or cannot be decrypted, or
+/// if it is not encrypted although `unseal` requires that.
 pub(super) fn unpack(
     backup: &Path,
     unseal: Option<&Unseal>,
@@ -102,14 +105,14 @@ pub(super) fn unpack(
         return Err(refused("is empty".to_owned()));
     } else if is_sqlite {
         return Err(refused(
-            "is a bare SQLite database and no backup; `viraldb backup create` makes one".to_owned(),
+            "is a bare SQLite database, not a backup; create one with `viraldb backup create`".to_owned(),
         ));
     } else if !is_sealed && !is_zstd {
         return Err(refused("is not a backup made by viraldb".to_owned()));
     }
     let (content_bytes, content_sha256) = if is_sealed {
         let Some(unseal) = unseal else {
-            return Err(refused("is sealed; give --identity FILE or --passphrase-file FILE".to_owned()));
+            return Err(refused("is encrypted; give --identity FILE or --passphrase-file FILE".to_owned()));
         };
         #[cfg(not(feature = "encrypted-backups"))]
         {
@@ -125,7 +128,7 @@ pub(super) fn unpack(
         unseal.map_or(Ok(()), |unseal| unseal.require_encrypted(backup))?;
         decompress(&mut file, most, to, advance, &refused)?
     };
-    io::copy(&mut file, &mut io::sink()).map_err(failed)?; // to the end, for the sum of all
+    io::copy(&mut file, &mut io::sink()).map_err(failed)?; // read the rest, because the SHA-256 covers the whole file
     let (bytes, sha256) = file.into_inner().sum();
     Ok(Sums { bytes, sha256, content_bytes, content_sha256 })
 }
@@ -149,7 +152,7 @@ fn decompress(
         match content.read(&mut buffer).map_err(damaged)? {
             0 => return Ok(content.sum()),
             _ if most.is_some_and(|most| content.bytes > most) => {
-                return Err(refused("holds more than its manifest says".to_owned()));
+                return Err(refused("is larger than its manifest says".to_owned()));
             }
             length => {
                 advance(content.bytes)?;
@@ -160,7 +163,7 @@ fn decompress(
     }
 }
 
-/// SHA-256 of a file.
+/// Returns the SHA-256 of a file.
 pub(super) fn sum(file: &Path) -> Result<String> {
     let failed = |error| Error::io(file, error);
     let mut read = Hashed::new(File::open(file).map_err(failed)?);
@@ -168,7 +171,7 @@ pub(super) fn sum(file: &Path) -> Result<String> {
     Ok(read.sum().1)
 }
 
-/// A reader or writer that sums up what goes through it.
+/// A reader or writer that counts and hashes the bytes that pass through it.
 struct Hashed<T> {
     inner: T,
     sha256: Sha256,
@@ -188,7 +191,7 @@ impl<T> Hashed<T> {
 
     fn sum(self) -> (u64, String) {
         let hex = self.sha256.finalize().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // a String takes all
+            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
             hex
         });
         (self.bytes, hex)

@@ -1,4 +1,4 @@
-//! Making a backup.
+//! Creates a backup.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,38 @@ use crate::ops::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
-/// How a backup is made; `Create::default()` puts it into the [`default_folder`].
+/// Options for [`create`]. `Create::default()` writes an unencrypted backup into the [`default_folder`].
 #[derive(Debug, Clone, Default)]
 pub struct Create {
-    /// A folder, which is made if it is not there, or a file that ends in `.zst` (`.zst.age` if it is sealed) and is
-    /// not there yet.
+    /// The target: a folder, which is created if it does not exist, or a new file whose name ends in `.zst`
+    /// (`.zst.age` for an encrypted backup).
     pub to: Option<PathBuf>,
-    /// For whom it is sealed.
+    /// Who can decrypt the backup; `None` leaves it unencrypted.
     pub seal: Option<Seal>,
-    /// The folder of PostgreSQL's client programs; else they are looked for in `PATH` and where Debian has them.
+    /// The folder of PostgreSQL's client programs. By default they are looked up in `PATH` and in Debian's folders.
     pub pg_bin: Option<PathBuf>,
 }
 
-/// Makes a backup of a database, while others read and write it, and returns where it is.
+/// Creates a backup of a database and returns its path and manifest. Other programs can read and write during the copy.
 ///
-/// It holds one moment of the database. What is written is checked before it gets its name: SQLite's copy by
-/// `integrity_check`, `foreign_key_check` and its counts of rows, PostgreSQL's by `pg_restore`, which reads all of
-/// it, and the counts; then the compressed file is read again, of a sealed one only its sum. Beside the backup it takes
-/// room for the copy, in a folder that goes away: the folder of the backup or, if the backup is sealed, that of the
-/// SQLite file, and for PostgreSQL the system's for temporary files.
+/// The backup is a snapshot of the database. It is checked before it gets its final name:
+///
+/// - SQLite: `integrity_check`, `foreign_key_check` and the row counts.
+/// - PostgreSQL: `pg_restore` reads the whole dump, and the row counts are compared.
+/// - Both: the compressed file is read again and compared with its checksums. Of an encrypted backup, only the SHA-256
+///   of the file is compared.
+///
+/// The uncompressed copy temporarily needs disk space as well. It is written to the folder of the backup. If the backup
+/// is encrypted, the copy goes to the folder of the SQLite file, or to the system's temporary folder for PostgreSQL.
 ///
 /// # Errors
-/// [`Error::NotInitialised`] if there is no viraldb database; [`Error::Unusable`] if a transfer into it has not ended;
-/// `Invalid` if there is no room, `to` is there already, or
-/// the database is damaged; `Io`; `Unusable` if PostgreSQL's programs are not found or refuse, or `url` goes through a
-/// pooler (`pgbouncer=true`). Nothing is left behind.
+/// A failed backup leaves no files.
+///
+/// - [`Error::NotInitialised`] if `url` holds no viraldb database.
+/// - [`Error::Invalid`] if the disk space is too small, `to` already exists, or the database is damaged.
+/// - [`Error::Unusable`] if a transfer into the database is unfinished, PostgreSQL's programs are missing or fail, or
+///   `url` uses a connection pooler (`pgbouncer=true`).
+/// - [`Error::Io`] if a file cannot be read or written.
 pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
     let history = migrate::status(url)?;
     let opener = Opener::new(url.parse()?, &crate::Options::default())?;
@@ -50,7 +57,7 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
         return Err(opener.not_initialised());
     }
     unfinished::require_none(history.transferred, &url)?;
-    // A restore migrates what it has put back.
+    // A restore migrates the database, so refuse to back up one that could not be migrated later.
     if let Some(error) = opener.no_room() {
         return Err(error);
     }
@@ -76,15 +83,16 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     require_rows("the copy", &contents.rows, &checked.rows)?;
     let manifest = manifest(&url, engine, at, contents, &checked, &sums, options.seal.is_some());
     name(&work, &packed, &file, &manifest)?;
-    tracing::info!(backup = %file.display(), bytes = sums.bytes, "made");
+    tracing::info!(backup = %file.display(), bytes = sums.bytes, "created");
     Ok((file, manifest))
 }
 
-/// Returns true if a backup should be made before the pending migrations are applied: there are some, and the database
-/// holds rows.
+/// Returns true if migrations are pending and the database holds rows, so that you should back it up first.
 ///
 /// # Errors
-/// Those of [`migrate::status`], and of a database that is not ours or newer than this program.
+/// - The errors of [`migrate::status`].
+/// - [`Error::SchemaNewer`] or [`Error::SchemaModified`] if the schema does not match this program.
+/// - [`Error::Unusable`] if the database cannot be migrated, or a transfer into it is unfinished.
 pub fn is_due_before_run(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
@@ -98,10 +106,10 @@ pub fn is_due_before_run(url: &str) -> Result<bool> {
     has_rows(url)
 }
 
-/// Returns true if a backup should be made before migrations are taken back: the database holds rows.
+/// Returns true if the database holds rows, so that you should back it up before you revert migrations.
 ///
 /// # Errors
-/// As of [`is_due_before_run`].
+/// The errors of [`is_due_before_run`], except that the database need not allow migrations.
 pub fn is_due_before_revert(url: &str) -> Result<bool> {
     let history = migrate::status(url)?;
     history.require_ours()?;
@@ -109,7 +117,7 @@ pub fn is_due_before_revert(url: &str) -> Result<bool> {
     Ok(history.is_initialised() && has_rows(url)?)
 }
 
-/// Checks the copy while it is compressed, and what was written is read again.
+/// Checks the copy and compresses it at the same time, then verifies the compressed file.
 fn check_and_pack(
     engine: Engine,
     copy: &Path,
@@ -130,7 +138,7 @@ fn check_and_pack(
     })
 }
 
-/// Reads what was written; in a sealed one only they can read for whom it is sealed.
+/// Verifies the compressed file. viraldb cannot decrypt an encrypted backup here, so it compares only the file's SHA-256.
 fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Result<()> {
     let is_same = if sealed {
         codec::sum(packed)? == sums.sha256
@@ -145,11 +153,16 @@ fn read_again(packed: &Path, sums: &Sums, sealed: bool, watch: Watch<'_>) -> Res
     if is_same {
         return Ok(());
     }
-    Err(Error::invalid(packed.display().to_string(), "reads otherwise than it was written; look at the disk"))
+    Err(Error::invalid(
+        packed.display().to_string(),
+        "differs from what was written; check the disk for errors, and run the backup again",
+    ))
 }
 
-/// Gives the backup its name. A manifest without a backup is none, so it comes first, and goes again if the backup
-/// cannot get its name.
+/// Gives the backup and its manifest their final names.
+///
+/// The manifest comes first, because a manifest without a backup is ignored. It is removed if the backup cannot get its
+/// name.
 fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Result<()> {
     let written = work.file("manifest");
     manifest.write(&written)?;
@@ -160,23 +173,23 @@ fn name(work: &Workspace, packed: &Path, file: &Path, manifest: &Manifest) -> Re
     if named.is_err()
         && let Err(error) = fs::remove_file(&manifest)
     {
-        tracing::warn!("{} could not be removed: {error}", manifest.display());
+        tracing::warn!("cannot remove {}: {error}", manifest.display());
     }
     named.and_then(|()| sync_folder(&folder))
 }
 
-/// Gives a file a name that no other has.
+/// Renames a file, but never replaces an existing one.
 fn publish(from: &Path, to: &Path) -> Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(to)),
-        // Not every file system knows second names.
+        // Some file systems do not support hard links.
         Err(_) if !is_taken(to) => fs::rename(from, to).map_err(|error| Error::io(to, error)),
         Err(error) => Err(Error::io(to, error)),
     }
 }
 
-/// Returns true if anything has this name, also a link to what is not there.
+/// Returns true if the path exists, even as a broken symbolic link.
 fn is_taken(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -184,10 +197,10 @@ fn is_taken(path: &Path) -> bool {
 fn taken(file: &Path) -> Error {
     let reason = match fs::read_link(file) {
         Ok(target) if !file.exists() => format!(
-            "is a link to {}, which is not there; make it or remove the link, or name another file",
+            "is a symbolic link to {}, which does not exist; create it, remove the link, or choose another file",
             target.display()
         ),
-        _ => "is there already; name another file, or a folder".to_owned(),
+        _ => "already exists; choose another file or a folder".to_owned(),
     };
     Error::invalid(file.display().to_string(), reason)
 }
@@ -223,7 +236,7 @@ fn manifest(
     }
 }
 
-/// The file that the backup is to be; its folder is there when this returns.
+/// Returns the path of the new backup, and creates its folder.
 fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf> {
     let to = options.to.clone().unwrap_or_else(|| default_folder(url));
     let sealed = options.seal.is_some();
@@ -232,10 +245,13 @@ fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf>
     let is_file = !to.is_dir() && !name.ends_with('/') && (name.ends_with(".zst") || name.ends_with(".age"));
     let file = if is_file {
         if !name.ends_with(ending) {
-            return Err(Error::invalid(name, format!("has to end in {ending}")));
+            return Err(Error::invalid(name, format!("must end in {ending}")));
         }
         if to.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
-            return Err(Error::invalid(name, "begins with a dot, and no list would show it"));
+            return Err(Error::invalid(
+                name,
+                "begins with a dot, so `viraldb backup list` would not show it; choose another name",
+            ));
         }
         to
     } else {
@@ -257,7 +273,7 @@ fn target(url: &DatabaseUrl, options: &Create, at: Timestamp) -> Result<PathBuf>
     Ok(file)
 }
 
-/// Whether a database holds anything but what viraldb keeps of itself.
+/// Returns true if any table has rows, apart from the tables that record migrations.
 fn has_rows(url: &str) -> Result<bool> {
     let database: DatabaseUrl = url.parse()?;
     let rows = match &database {
@@ -274,7 +290,7 @@ fn has_rows(url: &str) -> Result<bool> {
     Ok(rows.iter().any(|(name, rows)| *rows > 0 && !is_own(name)))
 }
 
-/// Bytes of the database, with its WAL.
+/// Returns the size of the database in bytes, including the WAL.
 fn database_size(url: &DatabaseUrl) -> Result<u64> {
     match url {
         DatabaseUrl::File(path) => {

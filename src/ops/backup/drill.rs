@@ -1,4 +1,4 @@
-//! Trying whether a restore would work, and how long it would take.
+//! Tests whether a restore would work, and measures how long it takes.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,30 +13,35 @@ use super::{Progress, Step, folder, scratch_folder, verify};
 use crate::ops::workspace::{Workspace, require_space};
 use crate::{DatabaseUrl, Error, Result, Timestamp};
 
-/// How a drill went.
+/// The result of a drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Drilled {
     /// The backup that was restored.
     pub file: PathBuf,
-    /// Its database.
+    /// Name of the database.
     pub database: String,
-    /// Rows in all tables, which are those of the manifest.
+    /// Total row count of the restored database.
     pub rows: u64,
-    /// Bytes that were restored.
+    /// Restored bytes.
     pub content_bytes: u64,
-    /// How long the restore took, in seconds.
+    /// Duration of the restore in seconds.
     pub seconds: f64,
 }
 
-/// Restores the newest backup of a folder, among those that are not dated later than now if there is one, into a scratch place, opens it, compares the counts, and takes it away.
+/// Restores the newest backup of a database into a scratch database, checks it, compares its row counts, and deletes it.
 ///
-/// That is a folder beside the backup for SQLite, or beside the database if the backup is sealed, and a database of its own on the server of `url` for PostgreSQL;
-/// `url` also tells which backups are meant, if the folder has others.
+/// Only backups of the database that `url` names are considered. A backup dated later than now is used only if there is
+/// no other.
+///
+/// For SQLite, the scratch database is a file next to the backup, or next to the original database if the backup is
+/// encrypted. For PostgreSQL, it is a separate database on the server of `url`.
 ///
 /// # Errors
-/// `Invalid` if there is no backup, it is not what it was, or the newest is not encrypted although a key is given; `Io`; `Unusable` if PostgreSQL refuses, or `url` goes
-/// through a pooler.
+/// - [`Error::Invalid`] if the folder contains no backup of the database, or the newest one is damaged, or it is not
+///   encrypted although a key was given.
+/// - [`Error::Io`] if a file cannot be read or written.
+/// - [`Error::Unusable`] if PostgreSQL rejects the restore, or `url` uses a connection pooler.
 pub fn drill(
     url: &str,
     folder: &Path,
@@ -57,14 +62,15 @@ pub fn drill(
                 && backup.engine == Some(engine.to_string())
         })
         .partition(|backup| backup.ahead_of(now).is_some());
-    let instead = if others.is_empty() { "there is no other" } else { "it is not taken for the newest" };
+    let instead =
+        if others.is_empty() { "using it, because it is the only one" } else { "using an older one instead" };
     for backup in &ahead {
         tracing::warn!("{} is dated later than now; {instead}", backup.file.display());
     }
     let Some(newest) = others.into_iter().chain(ahead).next() else {
         return Err(Error::invalid(
             folder.display().to_string(),
-            format!("holds no backup of {name} ({engine}); `viraldb backup create` makes one"),
+            format!("contains no backup of {name} ({engine}); create one with `viraldb backup create`"),
         ));
     };
     let begun = Instant::now();

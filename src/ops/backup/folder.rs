@@ -1,4 +1,4 @@
-//! The folder of backups.
+//! Lists the backups in a folder, and names new ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,45 +11,47 @@ use super::naming::{length, stamp};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
-/// One backup of a folder.
+/// A backup in a folder. Most fields come from its manifest, and are `None` if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Listed {
-    /// The file.
+    /// The file of the backup.
     pub file: PathBuf,
-    /// The database that it is of; nothing without a manifest.
+    /// Name of the database.
     pub database: Option<String>,
-    /// What tells that from others of its name.
+    /// Distinguishes the database from others with the same name.
     pub origin: Option<String>,
     /// `SQLite` or `PostgreSQL`.
     pub engine: Option<String>,
-    /// The newest migration that was applied.
+    /// The newest applied migration.
     pub schema: Option<String>,
-    /// When it was made.
+    /// When the backup was made.
     pub created_at: Option<Timestamp>,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Bytes of the database in it.
+    /// Size in bytes of the uncompressed copy in it.
     pub content_bytes: Option<u64>,
-    /// Rows in all its tables.
+    /// Total row count of all tables.
     pub rows: Option<u64>,
-    /// Whether it is sealed.
+    /// Whether the backup is encrypted.
     pub sealed: bool,
-    /// What can be said of it without reading it: `whole` if it is as long as it should be, else what is wrong.
-    /// [`verify`](super::verify) reads it.
+    /// `whole` if the file has the size that its manifest says, or else the problem. The content is not read; use
+    /// [`verify`](super::verify) for that.
     pub state: String,
 }
 
 impl Listed {
-    /// The date of a backup, if it is later than now: the clock was wrong when it was made, or is wrong now, so it may
-    /// not be the newest.
+    /// Returns the date of a backup if it is later than `now`.
+    ///
+    /// Either the clock was wrong when the backup was made, or it is wrong now. The backup might not be the newest one.
     pub(in crate::ops) fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
         self.created_at.filter(|at| *at > now)
     }
 }
 
-/// Where backups of a database are put unless somebody says otherwise: the folder `backups` beside a SQLite file,
-/// or here.
+/// Returns the default folder for backups of a database.
+///
+/// This is the folder `backups` next to a SQLite file, or in the current folder for PostgreSQL.
 pub fn default_folder(url: &DatabaseUrl) -> PathBuf {
     match url {
         DatabaseUrl::File(path) => path.with_file_name("backups"),
@@ -57,10 +59,10 @@ pub fn default_folder(url: &DatabaseUrl) -> PathBuf {
     }
 }
 
-/// The backups in a folder, newest first; none if there is no such folder.
+/// Lists the backups in a folder, newest first. Returns an empty list if the folder does not exist.
 ///
 /// # Errors
-/// `Io` if the folder cannot be read.
+/// [`Error::Io`] if the folder cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<Listed>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -80,7 +82,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>> {
     Ok(found)
 }
 
-/// One backup, by its manifest and its length.
+/// Describes a backup from its manifest and its size, without reading its content.
 pub(super) fn look(file: PathBuf) -> Result<Listed> {
     let bytes = fs::metadata(&file).map_err(|error| Error::io(&file, error))?.len();
     let sealed = file.extension().is_some_and(|ending| ending == "age");
@@ -107,9 +109,10 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
     })
 }
 
-/// Removes manifests whose backup never came, because a process was killed between the two.
+/// Removes manifests without a backup, which a process leaves if it is killed between writing the two.
 pub(super) fn remove_orphans(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return }; // whoever uses the folder is told why not
+    // If the folder cannot be read, the caller reports the error when it writes to the folder.
+    let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         let backup =
@@ -121,14 +124,14 @@ pub(super) fn remove_orphans(folder: &Path) {
         });
         if backup.is_some_and(|backup| !Path::new(&backup).exists()) && crate::ops::workspace::is_old(&path) {
             match fs::remove_file(&path) {
-                Ok(()) => tracing::info!("{} has no backup and is removed", path.display()),
-                Err(error) => tracing::warn!("{} could not be removed: {error}", path.display()),
+                Ok(()) => tracing::info!("removed {}, a manifest without a backup", path.display()),
+                Err(error) => tracing::warn!("cannot remove {}: {error}", path.display()),
             }
         }
     }
 }
 
-/// The name of a new backup: `viral-20261121T083000.123Z.db.zst`.
+/// Returns the name of a new backup, such as `viral-20261121T083000.123Z.db.zst`.
 pub(super) fn new_name(url: &DatabaseUrl, at: Timestamp, ending: &str) -> String {
     let name = name_of(url);
     let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);

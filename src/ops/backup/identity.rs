@@ -1,8 +1,8 @@
-//! By what the backups of a database are known.
+//! The name and origin that identify the backups of a database.
 
 use crate::{DatabaseUrl, Result};
 
-/// The name of a database: of its file, or on the server.
+/// Returns the name of a database: the file name for SQLite, or the name on the server for PostgreSQL.
 pub(in crate::ops) fn name_of(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -12,7 +12,10 @@ pub(in crate::ops) fn name_of(url: &DatabaseUrl) -> String {
     }
 }
 
-/// What tells a database from others of its name.
+/// Returns what distinguishes a database from others with the same name.
+///
+/// This is the absolute path for SQLite. For PostgreSQL, it is the server's system identifier, followed by the schema
+/// unless that is `public`.
 pub(in crate::ops) fn origin_of(url: &DatabaseUrl) -> Result<String> {
     match url {
         #[cfg(feature = "sqlite")]

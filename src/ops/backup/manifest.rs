@@ -1,4 +1,4 @@
-//! What is written beside a backup.
+//! The manifest, a JSON file next to each backup that describes it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,15 +15,15 @@ use crate::quote::cut_quotes;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
-/// The form of manifests.
+/// The format version of a manifest for a whole database.
 const FORMAT: u32 = 1;
-/// The form of manifests of one schema. A viraldb that does not know it would restore the schema in the place of the whole
-/// database.
+/// The format version of a manifest for a single schema. Older versions of viraldb must reject it, because they would
+/// replace the whole database with the schema.
 const FORMAT_OF_SCHEMA: u32 = 2;
-/// More than a manifest of thousands of tables.
+/// The maximum number of bytes read of a manifest. A manifest of thousands of tables is smaller.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
-/// The engine that a backup is of.
+/// The database engine of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -52,74 +52,74 @@ impl fmt::Display for Engine {
     }
 }
 
-/// What is known of a backup: the file `NAME.manifest.json` beside it. It holds no secret.
+/// The description of a backup, stored as `NAME.manifest.json` next to it. It contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of the manifest: 1, or 2 for a backup of one schema.
+    /// Format version of the manifest: 1 for a whole database, 2 for a single schema.
     pub format: u32,
-    /// Name of the database: of the file, or on the server.
+    /// Name of the database: the file name, or the name on the server.
     pub database: String,
-    /// What tells it from others of that name: the path of the file, or the number of the server's cluster, followed by
-    /// the schema unless that is `public`.
+    /// Distinguishes the database from others with the same name: the path of the file, or the server's system
+    /// identifier. The schema follows the identifier unless it is `public`.
     pub origin: String,
-    /// PostgreSQL: the schema that the backup holds, with that of ViralForge's views. Nothing if it holds the whole
-    /// database.
+    /// PostgreSQL: the schema that the backup holds, together with the schema of ViralForge's views. `None` if the backup
+    /// holds the whole database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Its engine.
+    /// Engine of the database.
     pub engine: Engine,
     /// Version of the engine.
     pub engine_version: String,
-    /// The newest migration that was applied.
+    /// The newest applied migration.
     pub schema: String,
     /// Version of viraldb that made the backup.
     pub viraldb: String,
-    /// When it was made.
+    /// When the backup was made.
     pub created_at: Timestamp,
-    /// Rows of each table.
+    /// Row count of each table.
     pub rows: BTreeMap<String, u64>,
-    /// Rows that refer to rows which are not there, as the database had them.
+    /// Number of rows whose foreign key refers to a missing row, in the database as in the backup.
     pub orphans: u64,
-    /// Ids of the keys that secrets in it are sealed under.
+    /// Ids of the keys that encrypt the secrets in the database.
     pub keys: Vec<String>,
-    /// Whether the backup itself is sealed.
+    /// Whether the backup itself is encrypted.
     pub sealed: bool,
-    /// Bytes of the backup.
+    /// Size of the backup in bytes.
     pub bytes: u64,
     /// SHA-256 of the backup.
     pub sha256: String,
-    /// Bytes of the copy in it.
+    /// Size of the uncompressed copy in bytes.
     pub content_bytes: u64,
-    /// SHA-256 of the copy in it.
+    /// SHA-256 of the uncompressed copy.
     pub content_sha256: String,
-    /// How a database of PostgreSQL sorts, which a restore needs where that database is gone. Nothing for SQLite, and in
-    /// older manifests.
+    /// PostgreSQL: the locale of the database, which a restore uses if the database no longer exists. `None` for SQLite
+    /// and in older manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }
 
-/// How a database of PostgreSQL encodes, sorts and compares text, in the server's words, and its comment.
+/// How a PostgreSQL database encodes, sorts and compares text, in the server's notation, and the database's comment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
 pub struct Locale {
-    /// Its encoding, such as `UTF8`.
+    /// The encoding, such as `UTF8`.
     #[diesel(sql_type = Text)]
     pub encoding: String,
-    /// What the C library sorts by, such as `de_DE.utf8`.
+    /// `LC_COLLATE`, the sort order of the C library, such as `de_DE.utf8`.
     #[diesel(sql_type = Text)]
     pub collate: String,
-    /// What the C library takes for a letter.
+    /// `LC_CTYPE`, the character classification of the C library.
     #[diesel(sql_type = Text)]
     pub ctype: String,
-    /// Who sorts: `libc`, `icu` or `builtin`; nothing before PostgreSQL 15, which has only the first.
+    /// The locale provider: `libc`, `icu` or `builtin`. `None` before PostgreSQL 15, which has only `libc`.
     #[diesel(sql_type = Nullable<Text>)]
     pub provider: Option<String>,
-    /// What that sorts by, unless it is the C library.
+    /// The locale of the provider; `None` for `libc`.
     #[diesel(sql_type = Nullable<Text>)]
     pub locale: Option<String>,
-    /// Rules of ICU beside those of the locale.
+    /// Additional collation rules for ICU.
     #[diesel(sql_type = Nullable<Text>)]
     pub rules: Option<String>,
-    /// The comment of the database.
+    /// The comment on the database.
     #[diesel(sql_type = Nullable<Text>)]
     pub comment: Option<String>,
 }
@@ -128,15 +128,16 @@ impl Manifest {
     pub(super) const FORMAT: u32 = FORMAT;
     pub(super) const FORMAT_OF_SCHEMA: u32 = FORMAT_OF_SCHEMA;
 
-    /// The file of a backup's manifest.
+    /// Returns the path of a backup's manifest.
     pub fn path_of(backup: &Path) -> PathBuf {
         crate::db::beside(backup, ".manifest.json")
     }
 
-    /// The manifest of a backup, if there is one.
+    /// Reads the manifest of a backup. Returns `None` if there is no manifest.
     ///
     /// # Errors
-    /// `Io`; `Invalid` for a file that is no manifest, or a newer viraldb's.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if it is not a valid manifest, or is from a newer
+    /// viraldb.
     pub fn read(backup: &Path) -> Result<Option<Self>> {
         let path = Self::path_of(backup);
         let text = match fs::File::open(&path).and_then(|file| {
@@ -156,22 +157,24 @@ impl Manifest {
             Ok(Form { format: FORMAT | FORMAT_OF_SCHEMA }) => {}
             Ok(Form { format }) => {
                 return Err(refused(format!(
-                    "has form {format}, and this viraldb knows {FORMAT_OF_SCHEMA} at most: use a newer viraldb"
+                    "has format {format}, but this viraldb supports at most {FORMAT_OF_SCHEMA}; use a newer viraldb"
                 )));
             }
-            Err(error) => return Err(refused(format!("is no manifest: {}", cut_quotes(&error.to_string())))),
+            Err(error) => {
+                return Err(refused(format!("is not a valid manifest: {}", cut_quotes(&error.to_string()))));
+            }
         }
         serde_json::from_slice(&text)
             .map(Some)
-            .map_err(|error| refused(format!("is no manifest: {}", cut_quotes(&error.to_string()))))
+            .map_err(|error| refused(format!("is not a valid manifest: {}", cut_quotes(&error.to_string()))))
     }
 
-    /// Rows in all tables.
+    /// Returns the total row count of all tables.
     pub fn all_rows(&self) -> u64 {
         self.rows.values().fold(0, |sum, rows| sum.saturating_add(*rows))
     }
 
-    /// Writes the manifest to a file, which is on the disk when this returns.
+    /// Writes the manifest to a new file, and flushes that to disk.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let failed = |error| Error::io(path, error);
         let mut file = create_private(path)?;

@@ -1,11 +1,13 @@
-//! Backups: made while others write, checked before they count, restored so that nothing is lost.
+//! Creates, verifies, lists, prunes and restores backups.
 //!
-//! A backup is one file, a copy of the database compressed with zstd and, if asked, sealed with `age`, and a
-//! [`Manifest`] beside it. The copy of SQLite is its file, by the backup API; that of PostgreSQL is what `pg_dump`
-//! writes in its custom format. Without viraldb, `zstd -d` (after `age -d`) gives the copy.
+//! A backup is a copy of the database, compressed with zstd into one file and optionally encrypted with `age`. A
+//! [`Manifest`] next to it describes it. For SQLite, the copy is a database file made with the backup API. For
+//! PostgreSQL, it is a dump that `pg_dump` writes in its custom format. To get the copy without viraldb, run `age -d`
+//! if the backup is encrypted, and then `zstd -d`.
 //!
-//! A file that has the name of a backup is whole: everything is written in a folder of its own beside it, checked,
-//! flushed to the disk and renamed, the manifest first. What a killed run left there, the next one removes.
+//! A file with the name of a backup is always complete. viraldb writes everything in a temporary folder next to the
+//! final path, checks it, flushes it to disk and then renames it, the manifest first. If a run is killed, the next run
+//! removes its temporary folder.
 
 #[cfg(feature = "encrypted-backups")]
 mod age;
@@ -47,65 +49,65 @@ pub use verify::{Verified, verify};
 
 use crate::{DatabaseUrl, Error, Result};
 
-/// How far a backup or a restore is.
+/// The progress of a backup, a verification, a restore or a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub step: Step,
-    /// Bytes that are done.
+    /// Bytes processed so far in this step.
     pub done: u64,
-    /// Bytes in all; 0 while nobody knows.
+    /// Total bytes of this step; 0 if unknown.
     pub total: u64,
 }
 
-/// What is being done.
+/// A step of a backup or a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The database is copied.
+    /// Copying the database.
     Copying,
-    /// The copy is compressed, and checked beside it.
+    /// Compressing the copy, and checking it at the same time.
     Compressing,
-    /// What was written is read again.
+    /// Reading the backup and comparing it with its checksums.
     Verifying,
-    /// A backup is unpacked.
+    /// Unpacking a backup.
     Unpacking,
-    /// What was unpacked is checked, and brought to the newest schema.
+    /// Checking the unpacked database and migrating it to the newest schema version.
     Checking,
 }
 
 impl Step {
-    /// As people read it.
+    /// Returns the text that progress bars show.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Copying => "copying",
             Self::Compressing => "compressing and checking",
-            Self::Verifying => "reading it again",
+            Self::Verifying => "verifying",
             Self::Unpacking => "unpacking",
             Self::Checking => "checking",
         }
     }
 }
 
-/// Hears how far the work is.
+/// A callback that receives the progress.
 pub(super) type Watch<'a> = &'a mut dyn FnMut(Progress);
 
-/// What a copy of a database holds.
+/// The contents of a copy, as counted while the copy was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Contents {
-    /// What tells this database from others of its name.
+    /// Distinguishes this database from others with the same name.
     origin: String,
-    /// The schema that the copy holds, if it does not hold a whole database.
+    /// The PostgreSQL schema that the copy holds; `None` if it holds the whole database.
     namespace: Option<String>,
     engine_version: String,
-    /// The newest migration, as people read it.
+    /// The newest applied migration, with dashes.
     schema: String,
     rows: BTreeMap<String, u64>,
     keys: Vec<String>,
     locale: Option<Locale>,
 }
 
-/// What a check of a copy has counted.
+/// The counts that a check of a copy found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Checked {
     rows: BTreeMap<String, u64>,
@@ -120,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// Copies a database into a file that is not there yet.
+    /// Copies a database into a new file.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn copy(self, url: &DatabaseUrl, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {
         match url {
@@ -128,11 +130,11 @@ impl Engine {
             DatabaseUrl::File(path) => sqlite::copy(path, to, watch),
             #[cfg(feature = "postgres")]
             DatabaseUrl::Postgres(url) => postgres::dump(url, to, pg_bin, watch),
-            _ => Err(Error::invalid(url.to_string(), "has no file that could be backed up")),
+            _ => Err(Error::invalid(url.to_string(), "is an in-memory database, which cannot be backed up")),
         }
     }
 
-    /// Looks whether a copy opens and is whole, and counts its rows.
+    /// Checks that a copy opens and is intact, and counts its rows.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn check(self, copy: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
         match self {
@@ -143,13 +145,13 @@ impl Engine {
             #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
             _ => Err(Error::invalid(
                 format!("a backup of {self}"),
-                format!("needs a viraldb that was built with the feature `{}`", self.feature()),
+                format!("requires viraldb built with the feature `{}`", self.feature()),
             )),
         }
     }
 }
 
-/// Refuses a copy that does not hold the rows that it should.
+/// Rejects a copy whose row counts differ from the expected ones.
 fn require_rows(what: &str, expected: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Result<()> {
     let names: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let differences: Vec<String> = names
@@ -157,17 +159,20 @@ fn require_rows(what: &str, expected: &BTreeMap<String, u64>, found: &BTreeMap<S
         .filter(|name| expected.get(*name) != found.get(*name))
         .map(|name| {
             let count =
-                |rows: &BTreeMap<String, u64>| rows.get(name).map_or("none".to_owned(), u64::to_string);
-            format!("{} of {} rows of {}", count(found), count(expected), crate::quote::short(name))
+                |rows: &BTreeMap<String, u64>| rows.get(name).map_or("no table".to_owned(), u64::to_string);
+            format!("{} (expected {}, found {})", crate::quote::short(name), count(expected), count(found))
         })
         .collect();
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid(what, format!("holds {}", differences.join(", "))))
+    Err(Error::invalid(what, format!("has unexpected row counts: {}", differences.join(", "))))
 }
 
-/// Where what is in a backup may stand open for a while: beside it, or if it is sealed where the database is.
+/// Returns the folder where an unencrypted copy may be stored temporarily.
+///
+/// This is the folder of the backup. The folder of an encrypted backup may be readable by others, so its copy is stored
+/// next to the SQLite file, or in the system's temporary folder for PostgreSQL.
 fn scratch_folder(url: &DatabaseUrl, backup: &Path, sealed: bool) -> PathBuf {
     match url {
         _ if !sealed => folder_of(backup),
@@ -176,7 +181,7 @@ fn scratch_folder(url: &DatabaseUrl, backup: &Path, sealed: bool) -> PathBuf {
     }
 }
 
-/// The folder that a file is in.
+/// Returns the folder that contains a file.
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

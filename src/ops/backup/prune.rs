@@ -1,4 +1,4 @@
-//! Removing backups that are old.
+//! Removes old backups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,38 +12,43 @@ use super::verify::verify;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
-/// Which backups of a database stay. One that any of these keeps, stays.
+/// How many backups of each database to keep. A backup is kept if any of these rules keeps it.
+///
+/// Days, weeks and months are in UTC. Only those that have a backup count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keep {
-    /// The newest so many.
+    /// Keep this many of the newest backups.
     pub newest: usize,
-    /// The newest of each of the last so many days that have one, in UTC.
+    /// Keep the newest backup of each of the last `daily` days.
     pub daily: usize,
-    /// The newest of each of the last so many weeks that have one, from Monday.
+    /// Keep the newest backup of each of the last `weekly` weeks. Weeks begin on Monday.
     pub weekly: usize,
-    /// The newest of each of the last so many months that have one.
+    /// Keep the newest backup of each of the last `monthly` months.
     pub monthly: usize,
 }
 
-/// Removes old backups from a folder, each database's by itself, and returns those that it removed, or would
-/// with `dry_run`.
+/// Removes old backups from a folder, and returns the removed ones. With `dry_run`, it only returns what it would remove.
 ///
-/// Databases are told apart by what their manifests say of their origin. The newest that is whole always stays, whatever
-/// is asked: it is read for that, as far as it can be without opening its seal. What is cut off fills no place of another,
-/// and stays, for somebody to look at; so does a backup dated later than now, by a clock that was wrong, and a file
-/// without a manifest, which is nobody's.
+/// The rules apply to each database separately. Databases are distinguished by the origin in the manifests.
+///
+/// Some backups are always kept:
+///
+/// - The newest intact backup of each database. It is verified first; of an encrypted one, only the SHA-256 of the file.
+/// - Backups that are cut off or have another wrong size. They do not count toward the rules.
+/// - Backups dated later than now, because a clock was wrong. They do not count toward the rules either.
+/// - Files without a manifest, because their database is unknown.
 ///
 /// # Errors
-/// `Invalid` if nothing is to be kept; `Io`.
+/// [`Error::Invalid`] if `keep` keeps nothing; [`Error::Io`] if a file cannot be read or removed.
 pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
     if *keep == Keep::default() {
-        return Err(Error::invalid("prune", "would keep nothing; say how many are to stay"));
+        return Err(Error::invalid("prune", "would keep nothing; set how many backups to keep"));
     }
     let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
     let now = Timestamp::now();
     for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == "whole") {
         if let Some(at) = backup.ahead_of(now) {
-            tracing::warn!("{} stays: it is dated {at}, later than now", backup.file.display());
+            tracing::warn!("keeping {}: it is dated {at}, later than now", backup.file.display());
             continue;
         }
         let of = (backup.engine.clone(), backup.origin.clone(), backup.database.clone());
@@ -58,7 +63,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
             continue;
         }
         let Some(whole) = backups.iter().find(|backup| is_whole(backup)) else {
-            tracing::warn!(folder = %folder.display(), "none of the backups is whole; none is removed");
+            tracing::warn!(folder = %folder.display(), "no backup passes verification, so none is removed");
             continue;
         };
         for backup in going.into_iter().filter(|backup| backup.file != whole.file) {
@@ -71,7 +76,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
     Ok(removed)
 }
 
-/// The files that stay; `backups` are newest first.
+/// Returns the files to keep. `backups` must be sorted newest first.
 fn staying(backups: &[Listed], keep: &Keep) -> BTreeSet<PathBuf> {
     let mut staying: BTreeSet<PathBuf> = backups.iter().take(keep.newest).map(|b| b.file.clone()).collect();
     for (place, count) in [keep.daily, keep.weekly, keep.monthly].into_iter().enumerate() {
@@ -86,14 +91,14 @@ fn staying(backups: &[Listed], keep: &Keep) -> BTreeSet<PathBuf> {
     staying
 }
 
-/// The day, the week and the month that a moment is in.
+/// Returns the day, the week and the month of a timestamp, each as a year and a number.
 fn periods(at: Timestamp) -> [(i32, u32); 3] {
     let day = at.to_utc().date_naive();
     let week = day.iso_week();
     [(day.year(), day.ordinal()), (week.year(), week.week()), (day.year(), day.month())]
 }
 
-/// Whether a backup is what it was. Of a sealed one only its sum can be told.
+/// Returns true if a backup is intact. Of an encrypted backup, only the SHA-256 of the file is checked.
 fn is_whole(backup: &Listed) -> bool {
     let result = match backup.sealed {
         true => sum_is_right(&backup.file),
@@ -110,7 +115,7 @@ fn sum_is_right(file: &Path) -> Result<bool> {
     Ok(Manifest::read(file)?.is_some_and(|manifest| manifest.sha256 == sum))
 }
 
-/// The backup first: a manifest without one is none.
+/// Removes a backup and its manifest. The backup goes first, because a manifest without a backup is ignored.
 fn remove(file: &Path) -> Result<()> {
     for path in [file, &Manifest::path_of(file)] {
         fs::remove_file(path).map_err(|error| Error::io(path, error))?;
@@ -122,7 +127,7 @@ fn remove(file: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Backups at these moments, newest first.
+    /// Returns backups with these timestamps, which must be newest first.
     fn backups(at: &[&str]) -> Vec<Listed> {
         let backup = |at: &&str| Listed {
             file: PathBuf::from(at),
@@ -149,8 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_each_period_stays() {
-        // 2026-01-01 is a Thursday; its week began in 2025.
+    fn newest_backup_of_each_period_is_kept() {
+        // 2026-01-01 is a Thursday, so its week began in 2025.
         let at = [
             "2026-01-05T01:00:00Z",
             "2026-01-04T23:00:00Z",

@@ -1,4 +1,4 @@
-//! Putting a backup in the place of a database.
+//! Replaces a database with a backup.
 
 use std::fs;
 use std::path::Path;
@@ -12,24 +12,26 @@ use super::unpacked::{Restore, Restored, require_engine};
 use crate::db::files::is_of_database;
 use crate::{DatabaseUrl, Error, Result};
 
-/// What a restore would do.
+/// The effect that a restore would have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Planned {
-    /// The backup.
+    /// The backup that would be restored.
     pub backup: Listed,
-    /// The database that it goes to, its password masked.
+    /// The target database, with its password masked.
     pub database: String,
-    /// What stands there: bytes, if anything does.
+    /// Size in bytes of the database that would be replaced; `None` if it does not exist.
     pub replaced_bytes: Option<u64>,
-    /// Its rows, if they can be counted.
+    /// Row count of the database that would be replaced; `None` if it does not exist or cannot be counted.
     pub replaced_rows: Option<u64>,
 }
 
-/// What [`restore`] would replace. Changes nothing.
+/// Returns what [`restore`] would replace, without changing anything.
 ///
 /// # Errors
-/// `Io` if there is no such backup; `Invalid` if it is of the other engine; `Unusable` if `url` goes through a pooler.
+/// - [`Error::Io`] if the backup cannot be read.
+/// - [`Error::Invalid`] if the backup is of the other engine, or cannot replace this database or schema.
+/// - [`Error::Unusable`] if `url` uses a connection pooler.
 pub fn plan(url: &str, file: &Path) -> Result<Planned> {
     let parsed: DatabaseUrl = url.parse()?;
     parsed.require_session("a restore")?;
@@ -59,18 +61,18 @@ pub fn plan(url: &str, file: &Path) -> Result<Planned> {
     Ok(Planned { backup, database: parsed.to_string(), replaced_bytes, replaced_rows })
 }
 
-/// Refuses to read a backup from a file of the database that it would replace.
+/// Rejects a backup path that is a file of the database to be replaced.
 fn require_other_file(url: &DatabaseUrl, backup: &Path) -> Result<()> {
     match url {
         DatabaseUrl::File(path) if is_of_database(path, backup) => Err(Error::invalid(
             backup.display().to_string(),
-            "is a file of the database itself; name a backup",
+            "is a file of the database itself; give the path of a backup",
         )),
         _ => Ok(()),
     }
 }
 
-/// The rows of all tables of a database, as a manifest counts them; nothing if it is damaged.
+/// Counts the rows of all tables of a database, as a manifest does. Returns `None` if they cannot be counted.
 fn count(url: &DatabaseUrl) -> Option<u64> {
     let rows = match url {
         #[cfg(feature = "sqlite")]
@@ -82,18 +84,22 @@ fn count(url: &DatabaseUrl) -> Option<u64> {
     Some(rows.ok()?.values().sum())
 }
 
-/// Puts a backup in the place of a database, and keeps that beside it.
+/// Replaces a database with a backup, and keeps the old database under another name.
 ///
-/// All is unpacked, checked and brought to the newest schema first, beside the database. Then it is put in its place
-/// at once: on SQLite by renaming the file, with no `-wal` and `-shm` left, on PostgreSQL by renaming the databases
-/// in one transaction. A restore that fails or is killed leaves the old database where it was.
+/// viraldb first unpacks the backup next to the database, checks it, and migrates it to the newest schema version. Then it
+/// swaps the two in one step. On SQLite it renames the file and leaves no old `-wal` and `-shm` files behind. On PostgreSQL it
+/// renames both databases in one transaction. If a restore fails or is killed, the old database stays where it was.
 ///
-/// On PostgreSQL it connects to the database `postgres` of the server, and needs the right to make databases.
+/// If a PostgreSQL database holds several viraldb schemas, only the schema that `url` leads to is replaced.
+///
+/// On PostgreSQL, viraldb connects to the server's database `postgres`, and its role needs `CREATEDB`.
 ///
 /// # Errors
-/// `Busy`, with who it is, if anybody else has the database open; `Invalid` if the backup is not whole, of the other
-/// engine, not encrypted although a key is given, or there is no room; [`Error::SchemaNewer`] if it is of a newer viraldb; `Unusable` if `url` goes through a
-/// pooler.
+/// - [`Error::Busy`] if another program has the database open; the message names it.
+/// - [`Error::Invalid`] if the backup is damaged, is of the other engine, or is not encrypted although a key was given, or
+///   if there is not enough disk space.
+/// - [`Error::SchemaNewer`] if the backup was made by a newer viraldb.
+/// - [`Error::Unusable`] if `url` uses a connection pooler.
 pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) -> Result<Restored> {
     let url: DatabaseUrl = url.parse()?;
     url.require_session("a restore")?;
@@ -103,7 +109,7 @@ pub fn restore(url: &str, options: &Restore, watch: &mut dyn FnMut(Progress)) ->
         DatabaseUrl::File(path) => super::sqlite::restore(&url, path, options, watch),
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(on_server) => super::postgres::restore(on_server, options, watch),
-        _ => Err(Error::invalid(url.to_string(), "cannot take a backup")),
+        _ => Err(Error::invalid(url.to_string(), "is an in-memory database, which cannot be restored")),
     }
     .map_err(|error| error.in_database(&url))
 }

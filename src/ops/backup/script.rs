@@ -1,12 +1,12 @@
-//! Counting the rows in a script of `pg_restore`'s.
+//! Counts the rows in an SQL script written by `pg_restore`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
-/// The most that is kept of a line; the head of a `COPY` is much shorter.
+/// The maximum number of bytes kept of a line. A `COPY` statement is much shorter.
 const KEPT: usize = 256 * 1024;
 
-/// The rows of each `COPY … FROM stdin` of a script. Memory does not grow with the length of a row.
+/// Counts the rows of each `COPY … FROM stdin` in a script. Long rows do not need more memory.
 pub(super) fn count(mut script: impl BufRead) -> io::Result<BTreeMap<String, u64>> {
     let (mut rows, mut line, mut table) = (BTreeMap::new(), Vec::new(), None);
     while next_line(&mut script, &mut line)? {
@@ -24,7 +24,7 @@ pub(super) fn count(mut script: impl BufRead) -> io::Result<BTreeMap<String, u64
     Ok(rows)
 }
 
-/// Reads a line and keeps its beginning; says whether there was one.
+/// Reads a line and keeps its beginning. Returns false at the end of the script.
 fn next_line(script: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let mut is_there = false;
@@ -45,7 +45,7 @@ fn next_line(script: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     }
 }
 
-/// The table of `COPY public.channels (id, …) FROM stdin;`, by `schema.table`.
+/// Returns the table in `COPY public.channels (id, …) FROM stdin;`, as `schema.table`.
 fn copied(line: &str) -> Option<String> {
     let name = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;\n")?;
     let mut in_quotes = false;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_any_length_count_once() {
+    fn rows_of_any_length_are_counted_once() {
         let long = "x".repeat(3 * KEPT);
         let script = format!(
             "SET x = 1;\nCOPY public.\"a b\" (id, t) FROM stdin;\n1\t{long}\n2\t\\.\n\\.\n\nCOPY \"A (b\".c (id) FROM stdin;\n\\.\n-- {long}"

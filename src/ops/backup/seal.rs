@@ -1,23 +1,24 @@
-//! For whom a backup is encrypted, and what opens it. `age.rs` does it.
+//! The keys that encrypt and decrypt a backup. `age.rs` does the encryption.
 
 use std::path::{Path, PathBuf};
 
 use crate::secrets::Secret;
 use crate::{Error, Result};
 
-/// For whom a backup is sealed. It needs the feature `encrypted-backups`.
+/// The key that a backup is encrypted with. It requires the feature `encrypted-backups`.
 #[derive(Debug, Clone)]
 pub enum Seal {
-    /// For those who hold the identity of any of these recipients, `age1…`.
+    /// Public keys, `age1…`. The identity of any of these recipients decrypts the backup.
     Recipients(Vec<String>),
-    /// For those who know a passphrase.
+    /// A passphrase, which also decrypts the backup.
     Passphrase(Secret),
 }
 
-/// The key that opens an encrypted backup.
+/// The key that decrypts a backup.
 ///
-/// Only someone who has the key could have made such a backup. An unencrypted one could be anybody's, so a key refuses it
-/// unless [`allow_unencrypted`](Self::allow_unencrypted) is called.
+/// Only someone who has the key could have made an encrypted backup, but anyone could have made an unencrypted one.
+/// Therefore unencrypted backups are rejected when a key is given, unless
+/// [`allow_unencrypted`](Self::allow_unencrypted) is called.
 #[derive(Debug, Clone)]
 pub struct Unseal {
     #[cfg_attr(not(feature = "encrypted-backups"), allow(dead_code))]
@@ -33,7 +34,7 @@ pub(super) enum Key {
 }
 
 impl Seal {
-    /// Refuses what nothing could be sealed for.
+    /// Rejects a key that cannot encrypt anything, before the database is copied.
     pub(super) fn require_usable(&self) -> Result<()> {
         #[cfg(feature = "encrypted-backups")]
         return self.wrap(std::io::sink()).map(drop);
@@ -43,26 +44,26 @@ impl Seal {
 }
 
 impl Unseal {
-    /// The file of an identity, as `age-keygen` writes it.
+    /// Uses an identity file, as written by `age-keygen`.
     pub fn identity(file: impl Into<PathBuf>) -> Self {
         Self { key: Key::Identity(file.into()), allows_unencrypted: false }
     }
 
-    /// A passphrase.
+    /// Uses a passphrase.
     pub fn passphrase(passphrase: Secret) -> Self {
         Self { key: Key::Passphrase(passphrase), allows_unencrypted: false }
     }
 
-    /// Accepts backups that are not encrypted, too.
+    /// Also accepts backups that are not encrypted.
     #[must_use]
     pub fn allow_unencrypted(self) -> Self {
         Self { allows_unencrypted: true, ..self }
     }
 
-    /// Refuses what could open nothing.
+    /// Checks that the key can be used.
     ///
     /// # Errors
-    /// `Io` for a file that cannot be read, `Invalid` for one that holds no identity.
+    /// [`Error::Io`] if the identity file cannot be read; [`Error::Invalid`] if it contains no valid identity.
     pub fn require_usable(&self) -> Result<()> {
         #[cfg(feature = "encrypted-backups")]
         return self.identities().map(drop);
@@ -70,24 +71,21 @@ impl Unseal {
         Err(not_built())
     }
 
-    /// Refuses a backup that is not encrypted, unless that is allowed.
+    /// Rejects an unencrypted backup, unless unencrypted backups are allowed.
     pub(super) fn require_encrypted(&self, backup: &Path) -> Result<()> {
         if self.allows_unencrypted {
             return Ok(());
         }
         Err(Error::invalid(
             backup.display().to_string(),
-            "is not encrypted, so anybody could have made it, although a key was given; if you trust it, give \
+            "is not encrypted although a key was given, so anyone could have created it; if you trust it, give \
              --allow-unencrypted",
         ))
     }
 }
 
-/// The error of a program that was built without `age`.
+/// Returns the error for a program that was built without `age`.
 #[cfg(not(feature = "encrypted-backups"))]
 pub(super) fn not_built() -> Error {
-    Error::invalid(
-        "an encrypted backup",
-        "needs a viraldb that was built with `--features encrypted-backups`",
-    )
+    Error::invalid("an encrypted backup", "requires viraldb built with `--features encrypted-backups`")
 }

@@ -1,4 +1,4 @@
-//! Copies of SQLite files, and putting one in the place of another.
+//! Copies SQLite databases, and replaces a database file with a restored copy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,15 +22,15 @@ use crate::ops::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
 use crate::{DatabaseUrl, Error, Result};
 
-/// Pages of one step: 16 MB of those that viraldb makes.
+/// Pages copied in one step: 16 MB with viraldb's page size.
 const PAGES: i32 = 4_096;
 
-/// Copies a database as it is at one moment. Others read and write meanwhile, and are not waited for.
+/// Copies a snapshot of a database. Other connections can read and write during the copy.
 pub(super) fn copy(path: &Path, to: &Path, watch: Watch<'_>) -> Result<Contents> {
     sqlite::look_at(path)?;
     let failed = |error| failed(path, error);
     let source = open(path).map_err(failed)?;
-    // One moment from here on: a reader's, whom no writer waits for.
+    // This read transaction fixes the snapshot. Writers do not wait for it.
     source.execute_batch("PRAGMA query_only = ON; BEGIN").map_err(failed)?;
     let mut contents = contents(&source).map_err(failed)?;
     contents.origin = origin(path);
@@ -53,15 +53,17 @@ pub(super) fn copy(path: &Path, to: &Path, watch: Watch<'_>) -> Result<Contents>
             }
         }
     }
-    // One file, that needs none beside it.
+    // Without WAL mode, the copy is a single file.
     copy.execute_batch("PRAGMA journal_mode = DELETE").map_err(failed)?;
     copy.close().map_err(|(_, error)| failed(error))?;
     fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io(to, error))?;
     Ok(contents)
 }
 
-/// Looks whether a copy opens and is whole, and counts its rows. SQLite reads no CHECK of a file that it opens for
-/// reading: rows that another program wrote past them are kept as they are, and `viraldb doctor` names them.
+/// Checks that a copy opens and is intact, and counts its rows.
+///
+/// SQLite does not evaluate CHECK constraints in a read-only file. Rows that violate them stay in the backup,
+/// and `viraldb doctor` reports them.
 pub(super) fn check(copy: &Path) -> Result<Checked> {
     let failed = |error| failed(copy, error);
     let conn =
@@ -74,7 +76,7 @@ pub(super) fn check(copy: &Path) -> Result<Checked> {
     if errors != ["ok"] {
         return Err(Error::invalid(
             copy.display().to_string(),
-            format!("is a damaged database: {}; a backup made before may be whole", errors.join("; ")),
+            format!("is a damaged database: {}; an older backup may be intact", errors.join("; ")),
         ));
     }
     let orphans = conn
@@ -85,14 +87,15 @@ pub(super) fn check(copy: &Path) -> Result<Checked> {
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Who reads a write-ahead log writes into its index; where nobody may, there is nothing to be written.
+    // To read a write-ahead log, SQLite must write to the log's index, so try read-write first. A read-only database file
+    // needs no such write.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
         .or_else(|_| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))?;
     conn.busy_timeout(crate::db::default_busy_timeout())?;
     Ok(conn)
 }
 
-/// The path of a file from the root, by which its backups are known.
+/// Returns the absolute path of a database file, which identifies its backups.
 pub(super) fn origin(path: &Path) -> String {
     let folder = folder_of(path);
     let folder = folder.canonicalize().unwrap_or(folder);
@@ -102,7 +105,7 @@ pub(super) fn origin(path: &Path) -> String {
         .to_string()
 }
 
-/// The rows of each table of a database.
+/// Counts the rows of each table of a database.
 pub(super) fn count_rows(path: &Path) -> Result<BTreeMap<String, u64>> {
     open(path).and_then(|conn| rows(&conn)).map_err(|error| failed(path, error))
 }
@@ -126,7 +129,7 @@ fn contents(conn: &Connection) -> rusqlite::Result<Contents> {
     })
 }
 
-/// The rows of each table, also those that are not ours.
+/// Counts the rows of each table, including tables that viraldb did not create.
 fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut tables = conn.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -142,19 +145,22 @@ fn rows(conn: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
         .collect()
 }
 
-/// Puts a backup in the place of a file. Nobody else comes to it from the first look to the last rename.
+/// Replaces a database file with a backup. The database stays locked from the first check to the last rename.
 pub(super) fn restore(
     url: &DatabaseUrl,
     path: &Path,
     options: &Restore,
     watch: Watch<'_>,
 ) -> Result<Restored> {
-    // A link goes on pointing where it did.
+    // Replace the target of a symbolic link, not the link.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(&path);
     let there = fs::metadata(&path);
     if there.as_ref().is_ok_and(|there| !there.is_file()) {
-        return Err(Error::invalid(path.display().to_string(), "is no file; name one, such as viral.db"));
+        return Err(Error::invalid(
+            path.display().to_string(),
+            "is not a regular file; give the path of a database file, such as viral.db",
+        ));
     }
     if let Ok(there) = &there {
         require_replaceable(&path, there)?;
@@ -189,7 +195,7 @@ pub(super) fn restore(
     Ok(Restored { database: url.to_string(), rows, applied, kept })
 }
 
-/// Refuses a file in whose place the system would let nobody, or not this user, put another one.
+/// Rejects a file that the operating system does not let this user replace, or does not let anyone replace.
 #[cfg_attr(not(unix), allow(unused_variables))]
 fn require_replaceable(path: &Path, there: &fs::Metadata) -> Result<()> {
     #[cfg(unix)]
@@ -198,19 +204,19 @@ fn require_replaceable(path: &Path, there: &fs::Metadata) -> Result<()> {
         let refused = |reason: String| Err(Error::Unusable { database: path.display().to_string(), reason });
         if mounts::is_mount_point(&mounts::read()?, path) {
             return refused(
-                "is mounted by itself, so no other file can be put in its place; mount the folder that it is in, and \
-                 restore there"
+                "is mounted as a single file, so it cannot be replaced; mount the folder that contains it, and restore \
+                 there"
                     .to_owned(),
             );
         }
         let folder = folder_of(path);
         let around = fs::metadata(&folder).map_err(|error| Error::io(&folder, error))?;
         let user = rustix::process::geteuid().as_raw();
-        // In such a folder only these may rename or remove a file.
+        // In a sticky folder, only root, the owner of the file and the owner of the folder may rename or remove a file.
         let is_sticky = around.permissions().mode() & 0o1000 != 0;
         if is_sticky && user != 0 && ![around.uid(), there.uid()].contains(&user) {
             return refused(format!(
-                "belongs to user {}, and in {} (sticky) only that user can replace it; restore as that user",
+                "belongs to user {}, and only that user can replace it in {}, which has the sticky bit; restore as that user",
                 there.uid(),
                 folder.display()
             ));
@@ -219,11 +225,13 @@ fn require_replaceable(path: &Path, there: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-/// What stands between a database's name and a moment in the name that it is kept under.
+/// The part between the database name and the timestamp in the name of a kept database.
 const KEPT: &str = ".replaced-";
 
-/// Puts a copy in the place of a database, which is kept under another name. At every moment one of the two stands
-/// under the name; if this fails, it is the old one, as it was.
+/// Replaces a database with a copy, and keeps the old database under the name `kept`.
+///
+/// The path always leads to one of the two databases. If the replacement fails, the path leads to the unchanged old
+/// database.
 fn replace(path: &Path, copy: &Path, kept: Option<&PathBuf>) -> Result<()> {
     let folder = folder_of(path);
     if let Some(kept) = kept {
@@ -235,13 +243,13 @@ fn replace(path: &Path, copy: &Path, kept: Option<&PathBuf>) -> Result<()> {
     if let Err(error) = placed {
         return Err(match kept.map_or(Ok(()), |kept| back(path, kept)) {
             Ok(()) => error,
-            Err(left) => error.with(&format!("and what was set aside could not be put back: {left}")),
+            Err(left) => error.with(&format!("undoing the partial replacement failed, too: {left}")),
         });
     }
     sync_folder(&folder)
 }
 
-/// Takes the second name of a database away that was not replaced, and puts its logs back.
+/// Undoes a failed replacement: moves the logs back, and removes the second name of the database.
 fn back(path: &Path, kept: &Path) -> Result<()> {
     for ending in LOGS {
         let (log, aside) = (beside(path, ending), beside(kept, ending));
@@ -252,15 +260,16 @@ fn back(path: &Path, kept: &Path) -> Result<()> {
     fs::remove_file(kept).map_err(|error| Error::io(kept, error))
 }
 
-/// What SQLite may have left beside a database that was damaged, or is gone.
+/// The endings of log files that SQLite may have left next to a damaged or missing database.
 const LOGS: [&str; 2] = ["-wal", "-journal"];
 
-/// Takes away what stands beside a database, because it would be read as the new one's. What a damaged database had
-/// in a log stays with it.
+/// Removes the files that SQLite keeps next to a database, because SQLite would apply them to the new database.
+///
+/// The logs of a kept database may contain data, so viraldb renames them together with the database.
 fn put_logs_aside(path: &Path, kept: Option<&PathBuf>) -> Result<()> {
     for ending in ["-wal", "-journal", "-shm"] {
         let file = beside(path, ending);
-        let Ok(found) = fs::metadata(&file) else { continue }; // most are not there
+        let Ok(found) = fs::metadata(&file) else { continue }; // usually the file does not exist
         match kept {
             Some(kept) if found.len() > 0 && LOGS.contains(&ending) => {
                 fs::rename(&file, beside(kept, ending))
@@ -272,7 +281,7 @@ fn put_logs_aside(path: &Path, kept: Option<&PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The copy may be read and written by those who could the database in whose place it comes.
+/// Gives the copy the owner, group and permissions of the database that it replaces.
 fn take_owner(copy: &Path, there: &fs::Metadata) -> Result<()> {
     #[cfg(unix)]
     {
@@ -284,7 +293,7 @@ fn take_owner(copy: &Path, there: &fs::Metadata) -> Result<()> {
                 && let Err(error) = chown(copy, user, group)
             {
                 tracing::warn!(
-                    "the restored database belongs to the {what} {is}, and not to {was} as before: {error}"
+                    "the restored database belongs to {what} {is}, but the old one belonged to {what} {was}: {error}"
                 );
             }
         }
@@ -292,8 +301,9 @@ fn take_owner(copy: &Path, there: &fs::Metadata) -> Result<()> {
     fs::set_permissions(copy, there.permissions()).map_err(|error| Error::io(copy, error))
 }
 
-/// Removes the second names that a killed restore left of a database, which has not been replaced then. Nobody else
-/// restores it now.
+/// Removes the second names of a database. Restores that were killed gave it these names but did not replace it.
+///
+/// The caller holds the lock on the database, so no other restore is using these names.
 fn remove_second_names(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -316,16 +326,18 @@ fn remove_second_names(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A database that nobody else comes to while this is kept. All that was written stands in the one file then, unless
-/// that is damaged.
+/// Exclusive access to a database until this value is dropped.
+///
+/// While this value exists, all data is in the database file and there is no write-ahead log, unless the database is
+/// damaged.
 struct Alone {
-    /// None for a file that SQLite cannot read.
+    /// `None` for a file that SQLite cannot read.
     conn: Option<Connection>,
     was_wal: bool,
 }
 
 impl Alone {
-    /// Waits a moment for somebody who is just leaving.
+    /// Gets exclusive access. Retries for a second, in case another program is just closing the database.
     fn with(path: &Path) -> Result<Self> {
         let mut result = Self::now(path);
         for _ in 0..20 {
@@ -341,7 +353,7 @@ impl Alone {
     fn now(path: &Path) -> Result<Self> {
         let in_use = |who: String| Error::Busy {
             database: path.display().to_string(),
-            reason: format!("{who}; end it first, because what it writes from now on would be lost"),
+            reason: format!("{who}; stop it first, because anything it writes from now on would be lost"),
         };
         let holders = sqlite::holders(path);
         if !holders.is_empty() {
@@ -352,26 +364,27 @@ impl Alone {
         let file = identity(path);
         let taken = Connection::open_with_flags(path, flags).and_then(|conn| {
             let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-            // Nobody leaves write-ahead logging beside another connection. If we are killed, the file stays without
-            // it until the next one who opens it for writing: see `restore_wal`.
+            // SQLite can leave WAL mode only if no other connection is open. If this process is killed, the database
+            // stays without WAL until a program next opens it for writing: see `restore_wal`.
             conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))?;
             was_wal = mode == "wal";
             conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")?;
             Ok(conn)
         });
         match taken {
-            // While we waited for the lock another restore may have put a new file there, and this lock is on the old one.
+            // Another restore may have replaced the file while this one waited, so the lock is on the old file.
             Ok(_) if identity(path) != file => Err(Error::Busy {
                 database: path.display().to_string(),
-                reason: "another restore has just replaced it; look whether yours is still needed".to_owned(),
+                reason: "another restore has just replaced the database; check whether you still need this restore"
+                    .to_owned(),
             }),
             Ok(conn) => Ok(Self { conn: Some(conn), was_wal }),
             Err(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    Err(in_use("open in this program, or in one that cannot be seen from here".to_owned()))
+                    Err(in_use("open in this program, or in one that viraldb cannot see".to_owned()))
                 }
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                    tracing::warn!("{} is replaced as it is: {error}", path.display());
+                    tracing::warn!("replacing {} although SQLite cannot read it: {error}", path.display());
                     Ok(Self { conn: None, was_wal: false })
                 }
                 _ => Err(failed(path, error)),
@@ -383,14 +396,14 @@ impl Alone {
         self.conn.is_some()
     }
 
-    /// The file has another name now, and stays as it is.
+    /// Leaves the journal mode alone on drop, because the file now has another name and is kept unchanged.
     fn was_replaced(mut self) {
         self.was_wal = false;
     }
 }
 
 impl Drop for Alone {
-    /// Whoever opens the database next finds it as it was.
+    /// Turns WAL mode back on if the database was not replaced.
     fn drop(&mut self) {
         if let (Some(conn), true) = (&self.conn, self.was_wal) {
             let back = conn.execute_batch("COMMIT; PRAGMA locking_mode = NORMAL").and_then(|()| {
@@ -398,7 +411,7 @@ impl Drop for Alone {
             });
             if let Err(error) = back {
                 tracing::warn!(
-                    "write-ahead logging is off until the next program opens the database for writing: {error}"
+                    "write-ahead logging stays off until a program opens the database for writing: {error}"
                 );
             }
         }

@@ -1,12 +1,13 @@
-//! Triggers of others, which do not fire while a restored database is brought to the newest schema.
+//! Turns off foreign triggers while a restored database is migrated to the newest schema version.
 //!
-//! A backup may come from an older schema, and from anywhere. Its own triggers would change rows when our migrations
-//! change rows or keep their books, before anybody has looked at what was restored. Ours have to fire: a migration may
-//! rely on them. The database is still a private copy here, so nobody misses the triggers meanwhile.
+//! A foreign trigger is one that viraldb did not create. A backup may have an older schema and come from anywhere. Its
+//! foreign triggers would fire when migrations change rows or record themselves, and would change rows before anyone has
+//! reviewed the restored data. viraldb's own triggers stay on, because migrations may rely on them. The database is still
+//! a private copy at this point, so no other program misses the triggers.
 
 use crate::{DatabaseUrl, Result};
 
-/// Runs `work` on a private copy of a database, in which only our triggers fire. If it fails, they stay off.
+/// Runs `work` on a private copy of a database while only viraldb's triggers fire. If `work` fails, the others stay off.
 pub(super) fn without_others<T>(url: &DatabaseUrl, work: impl FnOnce() -> Result<T>) -> Result<T> {
     match url {
         #[cfg(feature = "sqlite")]
@@ -27,7 +28,7 @@ pub(super) fn without_others<T>(url: &DatabaseUrl, work: impl FnOnce() -> Result
     }
 }
 
-/// SQLite can only turn off all triggers of a connection, so those of others are dropped and made again.
+/// SQLite can only turn off all triggers of a connection, so foreign triggers are dropped and created again.
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::path::Path;
@@ -38,7 +39,7 @@ mod sqlite {
     use crate::db::migrate::embedded::SQLITE;
     use crate::ops::backup::sqlite_error::failed;
 
-    /// Returns the statements that make them again.
+    /// Drops foreign triggers, and returns the statements that create them again.
     pub(super) fn drop_others(path: &Path) -> Result<Vec<String>> {
         let dropped = || {
             let mut conn = Connection::open(path)?;
@@ -60,7 +61,8 @@ mod sqlite {
         dropped().map_err(|error| failed(path, error))
     }
 
-    /// A trigger whose table a migration took away goes with it, as it does when SQLite drops the table.
+    /// Creates triggers again, and warns about each failure. A trigger fails if a migration dropped its table, in which
+    /// case SQLite would have dropped the trigger, too.
     pub(super) fn make_again(path: &Path, triggers: &[String]) -> Result<()> {
         if triggers.is_empty() {
             return Ok(());
@@ -69,7 +71,7 @@ mod sqlite {
         for sql in triggers {
             if let Err(error) = conn.execute_batch(sql) {
                 let begin = sql.lines().next().unwrap_or_default();
-                tracing::warn!("the restored database lacks a trigger, `{begin}`: {error}");
+                tracing::warn!("cannot recreate a trigger in the restored database, `{begin}`: {error}");
             }
         }
         Ok(())
@@ -89,7 +91,7 @@ mod postgres {
 
     #[derive(QueryableByName)]
     struct Trigger {
-        /// Empty for an event trigger.
+        /// The table; empty for an event trigger.
         #[diesel(sql_type = Text)]
         of: String,
         #[diesel(sql_type = Text)]
@@ -100,8 +102,7 @@ mod postgres {
         enable: String,
     }
 
-    /// Event triggers come first when all are disabled, and last when they are enabled, because changing the others
-    /// would fire them.
+    /// Event triggers are disabled first and enabled last, because changing other triggers would fire them.
     const TRIGGERS: &str = "\
         SELECT '' AS of, evtname::text AS name, \
                pg_catalog.format('ALTER EVENT TRIGGER %I DISABLE', evtname) AS disable, \
@@ -121,7 +122,7 @@ mod postgres {
         WHERE NOT tgisinternal AND tgenabled <> 'D'::\"char\" AND relkind = ANY (ARRAY['r'::\"char\", 'p'::\"char\"]) \
         ORDER BY place, name";
 
-    /// Returns the statements that enable them again.
+    /// Disables foreign triggers, and returns the statements that enable them again.
     pub(super) fn disable_others(url: &str) -> Result<Vec<String>> {
         let triggers: Vec<Trigger> =
             diesel::sql_query(TRIGGERS).load(&mut establish(url)?).of("pg_trigger", "")?;
@@ -137,7 +138,7 @@ mod postgres {
         lines().any(|line| line.starts_with(&begin) && line.ends_with(&end))
     }
 
-    /// Runs statements one after the other.
+    /// Runs statements one after the other, each in its own transaction.
     pub(super) fn run(url: &str, statements: &[String]) -> Result<()> {
         if statements.is_empty() {
             return Ok(());

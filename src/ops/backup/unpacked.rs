@@ -1,5 +1,4 @@
-//! What a restore is asked for, and what becomes of the copy that it has unpacked: it is checked, and brought to the newest
-//! schema.
+//! The options and the result of a restore, and the checks and migrations of an unpacked copy.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,36 +11,36 @@ use super::{Checked, require_rows, triggers};
 use crate::db::migrate;
 use crate::{DatabaseUrl, Error, Result};
 
-/// What is restored, and how.
+/// Options for [`restore`](super::restore()).
 #[derive(Debug, Clone, Default)]
 pub struct Restore {
-    /// The backup.
+    /// The backup to restore.
     pub file: PathBuf,
-    /// The key that opens it. With a key a backup that is not encrypted is refused, unless the key allows that.
+    /// The key that decrypts the backup. If a key is set, an unencrypted backup is rejected unless the key allows it.
     pub unseal: Option<Unseal>,
-    /// The folder of PostgreSQL's client programs; else they are looked for.
+    /// The folder of PostgreSQL's client programs. By default they are looked up in `PATH` and in Debian's folders.
     pub pg_bin: Option<PathBuf>,
-    /// Whether all that is restored on PostgreSQL belongs to who restores, without the rights of others; else
-    /// owners and rights are those of the backup, and their roles have to be there.
+    /// PostgreSQL: if true, the current role owns everything that is restored, and no other role gets privileges. If
+    /// false, owners and privileges come from the backup, and their roles must exist.
     pub no_owner: bool,
 }
 
-/// What a restore has done.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Restored {
-    /// The database that is there now, its password masked.
+    /// The restored database, with its password masked.
     pub database: String,
-    /// Rows of each table that is there now, after migrations.
+    /// Row count of each table in the restored database, after migrations.
     pub rows: BTreeMap<String, u64>,
-    /// Migrations that were applied behind it.
+    /// Migrations that were applied to bring the backup to the newest schema version.
     pub applied: Vec<String>,
-    /// Where the database is that stood there before: a file beside it, a database on the same server, or a schema of the
-    /// same database.
+    /// The name under which the old database is kept: a file next to it, a database on the same server, or a schema of
+    /// the same database. `None` if there was no old database.
     pub kept: Option<String>,
 }
 
-/// Checks what was unpacked, and compares its counts.
+/// Checks an unpacked copy, and compares its row counts with the manifest.
 pub(super) fn check_unpacked(
     engine: Engine,
     backup: &Path,
@@ -60,14 +59,15 @@ pub(super) fn check_unpacked(
     Ok(checked)
 }
 
-/// Refuses a copy that is not viraldb's, or of a newer one, and applies what is pending. Triggers that are not ours do
-/// not fire meanwhile.
+/// Applies pending migrations to a copy. Triggers that viraldb did not create do not fire meanwhile.
+///
+/// A copy is rejected if viraldb did not make it, or if a newer version of viraldb did.
 pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<String>> {
     let history = migrate::status_of(url.clone())?;
     if !history.is_initialised() {
         return Err(Error::invalid(
             backup.display().to_string(),
-            "is not a backup made by viraldb: none of its tables is in it",
+            "is not a backup made by viraldb: it has none of viraldb's tables",
         ));
     }
     history.require_ours()?;
@@ -82,6 +82,6 @@ pub(super) fn require_engine(url: &DatabaseUrl, engine: Engine, backup: &Path) -
     let own = if engine == Engine::Sqlite { "a SQLite file" } else { "PostgreSQL" };
     Err(Error::invalid(
         backup.display().to_string(),
-        format!("is a backup of {engine}: restore it into {own}, and move it with `viraldb transfer`"),
+        format!("is a backup of {engine}; restore it into {own} first, then copy it with `viraldb transfer`"),
     ))
 }

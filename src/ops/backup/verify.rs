@@ -1,4 +1,4 @@
-//! Reading a backup to see whether it is whole.
+//! Reads a backup and checks that it is intact.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,29 @@ use super::{Progress, Step, Watch, folder_of};
 use crate::ops::workspace::require_room_left;
 use crate::{Error, Result};
 
-/// A backup that is whole.
+/// A backup that [`verify`] found intact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verified {
-    /// The file.
+    /// The file of the backup.
     pub file: PathBuf,
-    /// Its bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Bytes of the database in it.
+    /// Size in bytes of the uncompressed copy in it.
     pub content_bytes: u64,
-    /// What it was compared with: `manifest`; `checksum` if there is none, which is that of zstd; `sum` for a sealed
-    /// one that was not opened, of which the SHA-256 is that of the manifest.
+    /// The checksum that was compared:
+    ///
+    /// - `manifest`: the SHA-256 of the file and of its content, from the manifest.
+    /// - `checksum`: the checksum that zstd stores, because the backup has no manifest.
+    /// - `sum`: the SHA-256 of the file only, because the backup is encrypted and no key was given.
     pub compared_with: String,
 }
 
-/// Reads a backup to its end: every byte is what it was when the copy was checked.
+/// Reads a whole backup and checks that every byte is as it was when the backup was made.
 ///
 /// # Errors
-/// `Invalid`, which names the file, if it is empty, cut off, damaged, not a backup made by viraldb, does not open, or is not
-/// encrypted although `unseal` is given and does not allow that.
+/// [`Error::Invalid`], which names the file, if the backup is empty, cut off, damaged, not made by viraldb, or cannot be
+/// decrypted, or if it is not encrypted although `unseal` is given and does not allow that.
 pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progress)) -> Result<Verified> {
     let manifest = expected(file)?;
     if let (Some(manifest), None) = (manifest.as_ref().filter(|manifest| manifest.sealed), unseal) {
@@ -62,8 +65,9 @@ pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progre
     })
 }
 
-/// Unpacks a backup into a file that is not there yet, which is on the disk when this returns; says what is in it. It
-/// stops before the disk is full, and as soon as more comes out than the manifest says.
+/// Unpacks a backup into a new file, flushes that to disk, and returns the engine and the manifest.
+///
+/// Unpacking stops before the disk is full, and as soon as the content exceeds the size in the manifest.
 pub(super) fn unpack(
     file: &Path,
     unseal: Option<&Unseal>,
@@ -79,7 +83,7 @@ pub(super) fn unpack(
         watch(Progress { step: Step::Unpacking, done, total });
         let next = done - written;
         written = done;
-        require_room_left(&folder, next, &format!("what {} unpacks to", file.display()))
+        require_room_left(&folder, next, &format!("the content of {}", file.display()))
     })?;
     out.sync_all().map_err(|error| Error::io(to, error))?;
     drop(out);
@@ -91,12 +95,12 @@ pub(super) fn unpack(
     Ok((engine, manifest))
 }
 
-/// The manifest of a file, whose length is right.
+/// Returns the manifest of a backup, if it has one, and checks the size of the file.
 fn expected(file: &Path) -> Result<Option<Manifest>> {
     let found = fs::metadata(file).map_err(|error| Error::io(file, error))?;
     let refused = |reason: String| Error::invalid(file.display().to_string(), reason);
     if !found.is_file() {
-        return Err(refused("is no file; name a backup".to_owned()));
+        return Err(refused("is not a regular file; give the path of a backup".to_owned()));
     }
     let manifest = Manifest::read(file)?;
     match manifest.as_ref().and_then(|manifest| length(found.len(), manifest.bytes)) {
@@ -110,17 +114,17 @@ fn require(file: &Path, manifest: Option<&Manifest>, sums: &Sums) -> Result<()> 
     match manifest {
         Some(manifest) if manifest.sha256 != sums.sha256 => Err(damaged(file)),
         Some(manifest) if manifest.content_sha256 != sums.content_sha256 => {
-            refused("is another backup than its manifest tells of")
+            refused("does not match its manifest: the SHA-256 of its content differs")
         }
         _ => Ok(()),
     }
 }
 
 fn damaged(file: &Path) -> Error {
-    Error::invalid(file.display().to_string(), "is damaged: its SHA-256 is not that of its manifest")
+    Error::invalid(file.display().to_string(), "is damaged: its SHA-256 does not match its manifest")
 }
 
-/// The engine of a copy whose manifest is lost.
+/// Detects the engine of a copy that has no manifest.
 fn engine_of(file: &Path, copy: &Path) -> Result<Engine> {
     use std::io::Read;
     let mut begin = Vec::new();
@@ -134,7 +138,7 @@ fn engine_of(file: &Path, copy: &Path) -> Result<Engine> {
     } else {
         Err(Error::invalid(
             file.display().to_string(),
-            "is not a backup made by viraldb: there is no database in it",
+            "is not a backup made by viraldb: it contains no database",
         ))
     }
 }

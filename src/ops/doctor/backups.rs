@@ -1,4 +1,4 @@
-//! Whether there is a backup that is not too old.
+//! Checks that there is a recent, complete backup.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::db::migrate::History;
 use crate::ops::backup::{default_folder, list, name_of, origin_of};
 use crate::types::Timestamp;
 
-/// Who backs up once a week, as is the least that people do, has a younger one.
+/// Age from which the newest backup is too old: a weekly schedule always has a newer one.
 const OLD: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A database that was made today need not have one yet.
+/// Age up to which a database does not need a backup yet.
 const NEW: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
@@ -24,16 +24,15 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for backup in of_this.iter().filter(|backup| backup.state != "whole") {
         let what = format!("the backup {} {}", backup.file.display(), backup.state);
-        let mend = "remove it, when another one is whole: viraldb backup verify";
+        let mend = "check that another backup is complete (viraldb backup verify), then delete this one";
         found.push(Finding::warning(Check::Backups, what, "it cannot be restored").mend(mend));
     }
     let now = Timestamp::now();
     for backup in &of_this {
         if let Some(at) = backup.ahead_of(now) {
             let what = format!("the backup {} is dated {at}, later than now", backup.file.display());
-            let why = "the clock was wrong when it was made, or is wrong now: it may not be the newest";
-            let mend =
-                "look at the clock: date; then make another one, viraldb backup create, and remove this one";
+            let why = "the clock was wrong when it was created, or is wrong now, so it may not be the newest backup";
+            let mend = "check the clock with `date`, run `viraldb backup create`, then delete this backup";
             found.push(Finding::warning(Check::Backups, what, why).mend(mend));
         }
     }
@@ -41,19 +40,19 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         .iter()
         .filter(|backup| backup.state == "whole" && backup.ahead_of(now).is_none())
         .find_map(|backup| backup.created_at);
-    let why = "what is lost with the database is lost for good";
+    let why = "if the database is lost, everything since the last backup is lost";
     let what = match newest {
         Some(at) if at >= now - OLD => None,
-        Some(at) => Some(format!("the newest backup in {} is of {at}", folder.display())),
+        Some(at) => Some(format!("the newest backup in {} is from {at}", folder.display())),
         None if made(patient)?.is_none_or(|at| at >= now - NEW) => None,
         None => Some(format!("there is no backup in {}", folder.display())),
     };
-    let mend = "viraldb backup create    or, if they are kept elsewhere: viraldb doctor --backups DIR";
+    let mend = "viraldb backup create    or, if the backups are elsewhere: viraldb doctor --backups DIR";
     found.extend(what.map(|what| Finding::warning(Check::Backups, what, why).mend(mend)));
     Ok(found)
 }
 
-/// When the first migration was applied.
+/// Returns when the first migration was applied.
 fn made(patient: &mut Patient<'_>) -> Result<Option<Timestamp>> {
     let history = patient.read(History::read)?;
     Ok(history.entries.iter().filter_map(|entry| entry.recorded_at).min())

@@ -1,4 +1,4 @@
-//! The file of a SQLite database, without opening it.
+//! Checks of a SQLite file that do not open the database.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -20,28 +20,28 @@ pub(super) fn look(check: Check, path: &Path) -> Result<Vec<Finding>> {
     }
 }
 
-/// The folder of the file, which SQLite puts its own files in.
+/// Returns the folder of the database, in which SQLite creates its other files.
 fn folder(path: &Path) -> Result<PathBuf> {
     let whole = path.canonicalize().map_err(|error| Error::io(path, error))?;
     Ok(whole.parent().map_or_else(|| whole.clone(), Path::to_owned))
 }
 
-/// A write-ahead log needs memory that all programs share, which no network gives them, and has to be where the file is.
+/// Checks the file system. The write-ahead log needs shared memory, which network file systems do not provide, and must be
+/// in the same folder as the database.
 fn file_system(path: &Path) -> Result<Option<Finding>> {
     let mounts = mounts::read()?;
     let whole = path.canonicalize().map_err(|error| Error::io(path, error))?;
     if mounts::is_mount_point(&mounts, &whole) {
-        let what = format!("{} is mounted by itself, without the folder that it is in", path.display());
-        let why = "the write-ahead log stands beside it and stays in the container: what is committed is lost with that, and \
-                   other programs do not see it";
-        let mend =
-            "stop what uses it, mount the folder in place of the file, and put the file and its -wal there";
+        let what = format!("{} is mounted as a single file, without its folder", path.display());
+        let why = "the write-ahead log is stored in the container: other programs do not see committed rows, and the rows are \
+                   lost with the container";
+        let mend = "stop the programs that use it, mount the folder instead of the file, and put the file and its -wal file there";
         return Ok(Some(Finding::error(Check::FileSystem, what, why).mend(mend)));
     }
     Ok(mounts::kind_of(&mounts, &folder(path)?).and_then(|kind| judge(path, &kind)))
 }
 
-/// File systems that another machine serves, as Linux calls them.
+/// Network file systems, by their Linux names.
 const SERVED: &[&str] = &[
     "nfs",
     "nfs4",
@@ -63,19 +63,19 @@ const SERVED: &[&str] = &[
     "vmhgfs",
 ];
 
-/// What is to be said of a database on such a file system.
+/// Returns the finding for a database on this type of file system, if there is one.
 fn judge(path: &Path, kind: &str) -> Option<Finding> {
     let name = path.display();
-    let why = "the write-ahead log needs memory that all programs share, and locks that hold; without them the file \
-               is damaged";
+    let why = "the write-ahead log needs shared memory and reliable file locks; without them the file will be \
+               damaged";
     let mend = format!(
-        "stop what uses it, and move {name} with its -wal to a disk of this machine; or use PostgreSQL"
+        "stop the programs that use it, and move {name} and its -wal file to a local disk, or use PostgreSQL"
     );
     if SERVED.contains(&kind) {
         let what = format!("{name} is on a network file system ({kind}), where SQLite is not safe");
         return Some(Finding::error(Check::FileSystem, what, why).mend(mend));
     }
-    // Most of them are served too: sshfs, s3fs, rclone, gcsfuse.
+    // Most FUSE file systems are remote: sshfs, s3fs, rclone, gcsfuse.
     kind.starts_with("fuse.").then(|| {
         let what = format!("{name} is on {kind}, which may be a network file system");
         Finding::warning(Check::FileSystem, what, why).mend(mend)
@@ -88,20 +88,21 @@ fn permissions(path: &Path) -> Result<Vec<Finding>> {
     let file = metadata(path)?;
     let mut found = Vec::new();
     if access(path, Access::WRITE_OK).is_err() {
-        let why = "nothing can be written; a worker that tries fails";
+        let why = "every write fails, including those of workers";
         found.push(
-            Finding::warning(check, format!("{name} may not be written by this user"), why)
+            Finding::warning(check, format!("{name} is not writable by this user"), why)
                 .mend(format!("chmod u+w {name}, or run as its owner: {}", owner(&file))),
         );
     }
     if access(&folder, Access::WRITE_OK).is_err() {
-        let why = "SQLite makes files beside the database and cannot work without them";
-        let what = format!("the folder {} may not be written by this user", folder.display());
+        let why = "SQLite creates files next to the database and cannot work without them";
+        let what = format!("the folder {} is not writable by this user", folder.display());
         found.push(Finding::warning(check, what, why).mend(format!("chmod u+w {}", folder.display())));
     }
     if file.mode() & 0o007 != 0 {
         let what = format!("every user of the machine may open {name} (mode {:04o})", file.mode() & 0o7777);
-        let finding = Finding::warning(check, what, "it may hold settings, and says what the channels do");
+        let finding =
+            Finding::warning(check, what, "it may contain settings, and shows what the channels do");
         found.push(if file.uid() == rustix::process::geteuid().as_raw() {
             finding.fixed_by(Fix::Narrow(path.to_owned()))
         } else {
@@ -110,15 +111,15 @@ fn permissions(path: &Path) -> Result<Vec<Finding>> {
     }
     for ending in ["-wal", "-shm"] {
         let other = beside(path, ending);
-        let Ok(there) = std::fs::metadata(&other) else { continue }; // most are not there
+        let Ok(there) = std::fs::metadata(&other) else { continue }; // usually absent
         if there.uid() != file.uid() {
             let what = format!(
-                "{} belongs to {}, and the database to {}",
+                "{} belongs to {}, but the database belongs to {}",
                 other.display(),
                 owner(&there),
                 owner(&file)
             );
-            let why = "one of the two cannot write there, and then not the database either";
+            let why = "if one of the two users cannot write the file, that user cannot write to the database";
             found.push(Finding::warning(check, what, why).mend(format!(
                 "chown {} {}",
                 file.uid(),
@@ -141,22 +142,24 @@ fn disk_space(path: &Path) -> Result<Vec<Finding>> {
     Ok(short_of_space(&folder, free, total, size).into_iter().collect())
 }
 
-/// From here on a tenth of a disk is room enough.
+/// If at least this much is free (1 GiB), having less than a tenth of the disk free is only a note.
 const ENOUGH: u64 = 1 << 30;
 
-/// A backup, a migration that rebuilds the largest table, or VACUUM may take as much as the database has.
+/// Returns a finding if the disk has too little free space. A backup, VACUUM, or a migration that rebuilds the largest
+/// table may need as much as the size of the database.
 fn short_of_space(folder: &Path, free: u64, total: u64, size: u64) -> Option<Finding> {
     let (at, left) = (folder.display(), HumanBytes(free));
-    let why = "a full disk stops every write; a backup or a migration may need as much as the database has";
-    let mend = format!("make room: du -xh {at} | sort -h | tail");
+    let why = "a full disk stops all writes; a backup or a migration may need as much space as the database";
+    let mend = format!("make room; this command lists the largest folders: du -xh {at} | sort -h | tail");
     if free < size {
-        let what = format!("{left} are free in {at}, less than the database has: {}", HumanBytes(size));
+        let what =
+            format!("only {left} are free in {at}, less than the size of the database: {}", HumanBytes(size));
         return Some(Finding::warning(Check::DiskSpace, what, why).mend(mend));
     }
     if free >= total / 10 {
         return None;
     }
-    let what = format!("{left} of {} are free in {at}, less than a tenth", HumanBytes(total));
+    let what = format!("only {left} of {} are free in {at}, less than a tenth", HumanBytes(total));
     let severity = if free < ENOUGH { Severity::Warning } else { Severity::Info };
     Some(Finding::warning(Check::DiskSpace, what, why).with_severity(severity).mend(mend))
 }
@@ -166,20 +169,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_and_the_size_of_the_database_are_to_be_free() {
+    fn a_tenth_of_the_disk_and_the_size_of_the_database_must_be_free() {
         let said = |free, total, size| {
             short_of_space(Path::new("/x"), free, total, size).map(|found| (found.severity, found.what))
         };
         assert_eq!(said(100, 1_000, 100), None);
         let (severity, what) = said(99, 1_000, 10).unwrap();
         assert!(severity == Severity::Warning && what.contains("less than a tenth"), "{what}");
-        assert_eq!(said(2 << 30, 200 << 30, 1 << 20).unwrap().0, Severity::Info, "much is left all the same");
+        assert_eq!(
+            said(2 << 30, 200 << 30, 1 << 20).unwrap().0,
+            Severity::Info,
+            "2 GiB are enough in absolute terms"
+        );
         let (severity, what) = said(500, 1_000, 501).unwrap();
-        assert!(severity == Severity::Warning && what.contains("less than the database has"), "{what}");
+        assert!(
+            severity == Severity::Warning && what.contains("less than the size of the database"),
+            "{what}"
+        );
     }
 
     #[test]
-    fn network_file_systems_are_named() {
+    fn network_file_systems_are_recognized() {
         let said = |kind: &str| judge(Path::new("/srv/viral.db"), kind);
         for kind in SERVED {
             let found = said(kind).unwrap();

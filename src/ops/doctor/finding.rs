@@ -1,4 +1,4 @@
-//! What an examination reports.
+//! Findings and the report of an examination.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::types::portable;
 use crate::{DatabaseUrl, Error, Result};
 
 portable! {
-    /// What is looked at.
+    /// A check of the examination.
     pub enum Check {
         Open = "open",
         Version = "version",
@@ -37,20 +37,20 @@ portable! {
     }
 }
 
-/// How bad something is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
     Info,
-    /// It works, and may not for long.
+    /// The database works, but might stop working soon.
     Warning,
-    /// It does not work as it should.
+    /// Something does not work as it should.
     Error,
 }
 
 impl Severity {
-    /// As it is written.
+    /// Returns the name used in output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -60,42 +60,42 @@ impl Severity {
     }
 }
 
-/// What was found, why it matters, and what mends it.
+/// A problem that a check found, why it matters, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at.
+    /// The check that found it.
     pub check: Check,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What is so.
+    /// A description of the problem.
     pub what: String,
     /// Why it matters.
     pub why: String,
-    /// The command that mends it, or what a person is to do; nothing if there is nothing to be done.
+    /// The command or the manual steps that fix it, or `None` if nothing needs to be done.
     pub mend: Option<String>,
-    /// What `fix` does about it.
+    /// The fix that `doctor --fix` applies, if there is one.
     #[serde(skip)]
     pub(super) fix: Option<Fix>,
 }
 
-/// What mends a finding without losing anything; `fix.rs` does it.
+/// A fix that loses no data; `fix.rs` applies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fix {
-    /// Statements, in a transaction.
+    /// Statements to run in one transaction.
     Together(String),
-    /// A statement that runs in no transaction.
+    /// A statement that cannot run in a transaction.
     Alone(String),
-    /// A statement that runs in no transaction, and one that takes back what it leaves behind if it fails.
+    /// A statement that cannot run in a transaction, and one that cleans up if it fails.
     OrElse(String, String),
-    /// Jobs go back from workers that died.
+    /// Release the jobs of dead workers.
     Rescue,
-    /// Others may not read a file any more.
+    /// Remove the permissions of other users from a file.
     #[cfg(all(unix, feature = "sqlite"))]
     Narrow(std::path::PathBuf),
 }
 
-/// The command that does what a [`Fix`] says.
+/// The command that applies a [`Fix`].
 pub(super) const BY_FIX: &str = "viraldb doctor --fix";
 
 impl Finding {
@@ -119,79 +119,80 @@ impl Finding {
         Self { severity, ..self }
     }
 
-    /// A person mends it so.
+    /// Sets the command or the steps with which a person can fix it.
     pub(super) fn mend(self, how: impl Into<String>) -> Self {
         Self { mend: Some(how.into()), ..self }
     }
 
-    /// `doctor --fix` mends it.
+    /// Sets the fix that `doctor --fix` applies.
     pub(super) fn fixed_by(self, fix: Fix) -> Self {
         Self { mend: Some(BY_FIX.to_owned()), fix: Some(fix), ..self }
     }
 
-    /// A check that could not look.
+    /// Returns the finding for a check that failed with an error.
     pub(super) fn unseen(check: Check, error: &Error) -> Self {
         if is_damage(error) {
-            return Self::error(check, format!("could not be looked at: {error}"), DAMAGE).mend(RESTORE);
+            return Self::error(check, format!("could not be checked: {error}"), DAMAGE).mend(RESTORE);
         }
         Self::warning(
             check,
-            format!("could not be looked at: {error}"),
-            "nobody knows whether it is as it should be",
+            format!("could not be checked: {error}"),
+            "there may be problems that this report does not show",
         )
     }
 }
 
-pub(super) const DAMAGE: &str = "rows are lost or wrong, and writing makes it worse";
-pub(super) const RESTORE: &str = "stop what writes, and restore the newest backup: viraldb restore FILE";
+pub(super) const DAMAGE: &str = "rows are lost or wrong, and every write can make it worse";
+pub(super) const RESTORE: &str =
+    "stop all programs that write, and restore the newest backup: viraldb restore FILE";
 
-/// Something that was mended.
+/// A problem that was fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Mended {
-    /// What was looked at.
+    /// The check that found it.
     pub check: Check,
-    /// What was so.
+    /// A description of the problem.
     pub what: String,
-    /// What was done.
+    /// What the fix did.
     pub done: String,
 }
 
-/// What is to be said of a database as a whole.
+/// The overall result of an examination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing above [`Severity::Info`].
+    /// No finding is more severe than [`Severity::Info`].
     Healthy,
-    /// A warning, and no error.
+    /// At least one warning, but no error.
     Warnings,
-    /// An error.
+    /// At least one error.
     Errors,
-    /// It could not be opened.
+    /// The database could not be opened.
     Unknown,
 }
 
-/// What an examination found.
+/// The report of an examination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The database, its password masked.
+    /// The database, with the password masked.
     pub database: String,
     /// `SQLite` or `PostgreSQL`.
     pub engine: String,
-    /// Version of the engine; nothing if the database could not be opened.
+    /// Version of the engine, or `None` if the database could not be opened.
     pub version: Option<String>,
-    /// Newest migration that is applied.
+    /// The newest applied migration.
     pub schema: Option<String>,
     /// Whether every row was read.
     pub deep: bool,
-    /// What is to be said as a whole.
+    /// The overall result.
     pub verdict: Verdict,
-    /// What was looked at.
+    /// The checks that ran.
     pub checks: Vec<Check>,
-    /// What was found, worst first.
+    /// The findings, most severe first.
     pub findings: Vec<Finding>,
-    /// What was mended.
+    /// The problems that were fixed.
     pub mended: Vec<Mended>,
 }
 
@@ -210,7 +211,7 @@ impl Report {
         }
     }
 
-    /// Takes in what a check has found.
+    /// Adds the result of a check.
     pub(super) fn looked(&mut self, check: Check, found: Result<Vec<Finding>>) {
         self.checks.push(check);
         match found {
@@ -234,7 +235,7 @@ impl Report {
         self.findings.push(finding);
     }
 
-    /// Has nothing mended, because it is not for us to do, or not now; `mend` says so instead.
+    /// Removes all fixes, because viraldb must not apply them now; `mend` tells the reader what to do instead.
     pub(super) fn leave(&mut self, mend: &str) {
         for finding in self.findings.iter_mut().filter(|finding| finding.fix.is_some()) {
             finding.fix = None;
@@ -242,19 +243,19 @@ impl Report {
         }
     }
 
-    /// Takes in that the database could not be opened.
+    /// Records that the database could not be opened.
     pub(super) fn unopened(&mut self, error: &Error) {
         self.checks.push(Check::Open);
         let what = error.to_string();
         if is_damage(error) {
             self.add(Finding::error(Check::Integrity, what, DAMAGE).mend(RESTORE));
         } else {
-            self.add(Finding::error(Check::Open, what, "nothing in it could be looked at"));
+            self.add(Finding::error(Check::Open, what, "viraldb could not check its contents"));
             self.verdict = Verdict::Unknown;
         }
     }
 
-    /// Worst first, and within that in the order of the checks.
+    /// Sorts the findings by severity, most severe first, then in the order of the checks.
     pub(super) fn sort(&mut self) {
         self.checks.sort_by_key(|check| *check as u8);
         self.findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.check as u8));

@@ -1,4 +1,4 @@
-//! What mends a finding without losing anything.
+//! Applies the fixes of findings. A fix never deletes rows.
 
 use diesel::connection::SimpleConnection;
 
@@ -9,7 +9,7 @@ use crate::queue::Rescued;
 use crate::quote::one_line;
 use crate::{DbConnection, Result, queue};
 
-/// Mends all that can be. What could not be mended is told with the reason.
+/// Applies all fixes. The error of a failed fix is the finding and the reason.
 pub(super) fn all(opener: &Opener, findings: &[Finding]) -> Vec<Result<Mended, (String, String)>> {
     let mut conn = opener.for_migration();
     let fixable = findings.iter().filter_map(|finding| Some((finding, finding.fix.as_ref()?)));
@@ -29,7 +29,7 @@ pub(super) fn all(opener: &Opener, findings: &[Finding]) -> Vec<Result<Mended, (
 }
 
 impl Fix {
-    /// Does it, and says what was done.
+    /// Applies the fix and returns a description of what was done.
     fn apply(&self, conn: &mut DbConnection) -> Result<String> {
         match self {
             Self::Together(sql) => {
@@ -49,7 +49,7 @@ impl Fix {
             },
             Self::Rescue => {
                 let Rescued { retrying, failed } = rescue(conn)?;
-                Ok(format!("viraldb jobs rescue: {retrying} back to work, {failed} failed"))
+                Ok(format!("viraldb jobs rescue: {retrying} retrying, {failed} failed"))
             }
             #[cfg(all(unix, feature = "sqlite"))]
             Self::Narrow(path) => narrow(path),
@@ -80,8 +80,8 @@ fn narrow(path: &std::path::Path) -> Result<String> {
     Ok(format!("chmod o-rwx {}", path.display()))
 }
 
-/// What one engine or the other is to do.
-#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))] // the other's
+/// Returns the fix for the engine of the connection.
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))] // the fix of the missing engine
 pub(super) fn on_engine(conn: &DbConnection, sqlite: Fix, postgres: Fix) -> Fix {
     on_backend!(conn, sqlite => |_c| sqlite, postgres => |_c| postgres)
 }

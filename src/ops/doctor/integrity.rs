@@ -1,4 +1,4 @@
-//! Whether the file is whole, and the rows in it fit their tables.
+//! Checks that the file is intact and that rows satisfy the constraints of their tables.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -9,12 +9,12 @@ use crate::Result;
 use crate::db::on_backend;
 use crate::error::ResultExt;
 
-/// Lines of SQLite's own report, and rows, that are told.
+/// Maximum number of lines of SQLite's report, or rows, in a finding.
 const TOLD: usize = 5;
 
-/// SQLite reads all of the file. PostgreSQL has no such check of its own: what it tells is how many pages it has read
-/// whose checksum was wrong.
-#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // PostgreSQL reads nothing for it
+/// Checks the pages of the database. SQLite reads the whole file. PostgreSQL has no such check, so this looks at its count
+/// of pages with a wrong checksum.
+#[cfg_attr(not(feature = "sqlite"), allow(unused_variables))] // used for SQLite only
 pub(super) fn integrity(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let deep = patient.asked.deep;
     let shapes_follow = deep && patient.asked.wants(Check::Shapes);
@@ -41,7 +41,7 @@ pub(super) fn integrity(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     })
 }
 
-/// What SQLite says of its file.
+/// Runs SQLite's own integrity check.
 #[cfg(feature = "sqlite")]
 fn report_of_sqlite(
     conn: &mut diesel::sqlite::SqliteConnection,
@@ -61,23 +61,24 @@ fn report_of_sqlite(
     Ok(of_report(lines, shapes_follow))
 }
 
-#[cfg_attr(not(feature = "postgres"), allow(dead_code))] // SQLite has its own report
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))] // used for PostgreSQL only
 fn of_checksums(on: &str, failures: i64) -> Vec<Finding> {
     if failures > 0 {
-        let what = format!("{failures} pages of this database had a wrong checksum when they were read");
+        let what =
+            format!("{failures} pages of this database had a wrong checksum when PostgreSQL read them");
         return vec![Finding::error(Check::Integrity, what, DAMAGE).mend(RESTORE)];
     }
     if on == "off" {
-        let what = "the server keeps no checksums of its pages";
-        let why = "a disk that returns something else than was written is not noticed";
-        let mend = "when the server is stopped: pg_checksums --enable -D FOLDER";
+        let what = "data checksums are off on this server";
+        let why = "PostgreSQL does not notice if the disk returns wrong data";
+        let mend = "stop the server, then run: pg_checksums --enable -D FOLDER";
         return vec![Finding::info(Check::Integrity, what, why).mend(mend)];
     }
     Vec::new()
 }
 
-/// What SQLite's report means. Rows that break a rule of their table are one thing, a broken file is another.
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // PostgreSQL has no such report
+/// Turns SQLite's report into findings. Rows that violate constraints are reported separately from a damaged file.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // used for SQLite only
 fn of_report(lines: impl Iterator<Item = String>, shapes_follow: bool) -> Vec<Finding> {
     let (mut damage, mut indexes, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
@@ -104,31 +105,32 @@ fn of_report(lines: impl Iterator<Item = String>, shapes_follow: bool) -> Vec<Fi
         );
     }
     if !indexes.is_empty() {
-        let what = format!("indexes do not have what their tables have: {}", first(&indexes));
-        let why = "queries that go through them find other rows than there are";
+        let what = format!("indexes do not match their tables: {}", first(&indexes));
+        let why = "queries that use these indexes return wrong results";
         found.push(Finding::error(Check::Integrity, what, why).fixed_by(Fix::Alone("REINDEX".to_owned())));
     }
-    // CHECK constraints are told by their table only, once for each row.
+    // SQLite reports a violated CHECK constraint once per row, with only the table's name. Skip these lines if the shapes
+    // check follows, because it has the details.
     let checks: Vec<String> = shapes.iter().filter(|line| line.starts_with("CHECK ")).cloned().collect();
     shapes.retain(|line| !line.starts_with("CHECK "));
     if !shapes_follow {
         shapes.extend(checks);
     }
     if !shapes.is_empty() {
-        let what = format!("rows do not fit their tables: {}", first(&shapes));
+        let what = format!("rows violate the constraints of their tables: {}", first(&shapes));
         found.push(Finding::error(Check::Shapes, what, ODD_ROWS).mend(NAME_THEM));
     }
     found
 }
 
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // of the columns of SQLite's tables
-const ODD_ROWS: &str = "another program wrote them past the checks; reading one is an error, and times that are no \
-                        times are out of order";
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // used for SQLite only
+const ODD_ROWS: &str = "another program bypassed the constraints; reading these rows may fail, and invalid timestamps \
+                        sort incorrectly";
 
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // as above
-const NAME_THEM: &str = "viraldb doctor --deep, which names the rows";
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // used for SQLite only
+const NAME_THEM: &str = "to list the rows: viraldb doctor --deep";
 
-/// The first few of many, each once.
+/// Joins the first few lines without duplicates, and adds the total number if there are more.
 fn first(lines: &[String]) -> String {
     let mut told: Vec<&str> = Vec::new();
     for line in lines {
@@ -142,8 +144,8 @@ fn first(lines: &[String]) -> String {
     }
 }
 
-/// Which rows break the checks of their table, with one walk through each table. Only deep: `quick_check` tells that
-/// there are some.
+/// Lists the rows that violate CHECK constraints, with one scan of each table. It only runs in a deep examination;
+/// otherwise `quick_check` reports that there are such rows.
 #[cfg(feature = "sqlite")]
 pub(super) fn shapes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     #[derive(QueryableByName)]
@@ -164,31 +166,30 @@ pub(super) fn shapes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let checks = patient.read(super::super::drift::checks)?;
     for (table, checks) in &checks {
-        // One statement counts for all checks of a table: so many rows break the first, the second, …
+        // One statement counts the violations of all checks of a table.
         let sums: Vec<String> = checks.iter().map(|check| format!("total(NOT ({}))", check.says)).collect();
         let sql = format!("SELECT json_array({}) AS says FROM {table}", sums.join(", "));
         let counted: Result<Line> = patient.read(|conn| query(conn, &sql));
         let counts: Vec<f64> = match counted {
             Ok(line) => serde_json::from_str(&line.says).unwrap_or_default(),
             Err(error) => {
-                let what = format!("the rows of {table} could not be looked at: {error}");
-                found.push(Finding::warning(Check::Shapes, what, "nobody knows whether they fit"));
+                let what = format!("the rows of {table} could not be checked: {error}");
+                found.push(Finding::warning(Check::Shapes, what, "some rows may violate constraints"));
                 continue;
             }
         };
         for (check, _) in checks.iter().zip(counts).filter(|(_, count)| *count > 0.0) {
-            // Only what was found to be broken is looked for again.
+            // Look for the rows of violated checks only.
             let sql = format!(
                 "SELECT coalesce(group_concat(name, ', ' ORDER BY n) FILTER (WHERE n <= {TOLD}), '') AS rows, count(*) AS count FROM \
                  (SELECT {} AS name, row_number() OVER (ORDER BY {}) AS n FROM {table} WHERE NOT ({}))",
                 check.key, check.key, check.says
             );
             let broken: Broken = patient.read(|conn| query(conn, &sql))?;
-            let (rows, fit) =
-                if broken.count == 1 { ("row", "does not fit") } else { ("rows", "do not fit") };
+            let (rows, fit) = if broken.count == 1 { ("row", "violates") } else { ("rows", "violate") };
             let what = format!("{} {rows} of {table} {fit} {}: {}", broken.count, check.name, broken.rows);
             let mend =
-                format!("set them right, or delete them: SELECT * FROM {table} WHERE NOT ({})", check.says);
+                format!("correct or delete these rows: SELECT * FROM {table} WHERE NOT ({})", check.says);
             found.push(Finding::error(Check::Shapes, what, ODD_ROWS).mend(mend));
         }
     }
@@ -215,9 +216,11 @@ struct Orphans {
     count: i64,
 }
 
-/// Rows that refer to none. SQLite looks at all, by the index of each key. PostgreSQL holds to its own word, so only a
-/// deep examination looks behind it: rows come past it where triggers were off.
-#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite always looks
+/// Checks for rows whose foreign key refers to a missing row.
+///
+/// On SQLite this always runs and uses the indexes. PostgreSQL enforces foreign keys itself, except while triggers are
+/// disabled, so there it runs only in a deep examination.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // used for PostgreSQL only
 pub(super) fn foreign_keys(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let deep = patient.asked.deep;
     let found: Vec<Orphans> = patient.read(|conn| {
@@ -236,17 +239,17 @@ pub(super) fn foreign_keys(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         .into_iter()
         .map(|Orphans { table, parent, columns, count }| {
             let (rows, refer) = if count == 1 { ("row", "refers") } else { ("rows", "refer") };
-            let what = format!("{count} {rows} of {table} {refer} by {columns} to a row of {parent} that is not there");
-            let why = "what is read with its parent is not found, and the next migration that rebuilds a table is refused";
+            let what = format!("{count} {rows} of {table} {refer} through {columns} to a missing row of {parent}");
+            let why = "joins with the missing rows lose these rows, and the next migration that rebuilds a table will fail";
             let mend = format!(
-                "restore the parents, or delete the rows: SELECT * FROM {table} WHERE {columns} NOT IN (SELECT id FROM {parent})"
+                "restore the missing rows, or delete these: SELECT * FROM {table} WHERE {columns} NOT IN (SELECT id FROM {parent})"
             );
             Finding::error(Check::ForeignKeys, what, why).mend(mend)
         })
         .collect())
 }
 
-/// All foreign keys of one column, which ours are.
+/// Counts the orphaned rows of every single-column foreign key. All of viraldb's foreign keys have one column.
 #[cfg(feature = "postgres")]
 fn orphans(conn: &mut diesel::pg::PgConnection) -> QueryResult<Vec<Orphans>> {
     let keys: Vec<Orphans> = diesel::sql_query(format!(
@@ -279,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_taken_apart() {
+    fn the_report_of_sqlite_is_split_into_findings() {
         let report = |lines: &[&str], deep| of_report(lines.iter().map(|line| (*line).to_owned()), deep);
         let found = report(
             &[
@@ -296,8 +299,8 @@ mod tests {
             what,
             [
                 "the file is damaged: *** in database main *** Tree 5 page 5: btreeInitPage() returns error code 11",
-                "indexes do not have what their tables have: row 3 missing from index idx_clips_pipeline",
-                "rows do not fit their tables: NULL value in clips.id; CHECK constraint failed in videos (3 in all)",
+                "indexes do not match their tables: row 3 missing from index idx_clips_pipeline",
+                "rows violate the constraints of their tables: NULL value in clips.id; CHECK constraint failed in videos (3 in all)",
             ]
         );
         assert_eq!(report(&["CHECK constraint failed in videos"], true), []);
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums() {
+    fn wrong_and_disabled_checksums_are_reported() {
         assert_eq!(of_checksums("on", 0), []);
         assert!(of_checksums("off", 0)[0].mend.as_ref().is_some_and(|mend| mend.contains("pg_checksums")));
         assert_eq!(of_checksums("on", 2)[0].severity, crate::ops::Severity::Error);

@@ -1,7 +1,8 @@
-//! What is wrong with a database, or may soon be, and what mends it.
+//! The doctor: finds problems in a database and fixes those that can be fixed safely.
 //!
-//! Each check looks at one thing and only reads. One that cannot look says so as a finding, so that the others still
-//! tell what they see: a file may be damaged, of another version, or lack a table.
+//! Each check examines one aspect of the database and only reads. A file may be damaged, have another schema version, or lack
+//! a table. If a check returns an error for such a reason, the doctor reports the error as a finding and runs the other
+//! checks.
 
 mod backups;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -32,21 +33,21 @@ use crate::{DbConnection, Error, Options, Result};
 
 pub use finding::{Check, Finding, Mended, Report, Severity, Verdict};
 
-/// What an examination looks at; `Examination::default()` is what `viraldb doctor` does.
+/// Options for an examination. `Examination::default()` matches `viraldb doctor` without arguments.
 #[derive(Debug, Clone, Default)]
 pub struct Examination {
-    /// Also what reads every row: on SQLite `integrity_check` in place of `quick_check`, and which rows break the
-    /// checks of their table; on PostgreSQL rows that refer to none.
+    /// Also run checks that read every row. On SQLite, `integrity_check` replaces `quick_check`, and rows that violate CHECK
+    /// constraints are listed. On PostgreSQL, foreign keys are checked.
     pub deep: bool,
-    /// Only these checks; all if there are none.
+    /// Run only these checks; if empty, run all of them.
     pub only: Vec<Check>,
-    /// Mend what can be mended without losing anything, and look again.
+    /// Apply the fixes that lose no data, and then examine the database again.
     pub fix: bool,
-    /// The folder of backups; that in which `viraldb backup create` puts them unless told.
+    /// The folder of backups. The default is the default folder of `viraldb backup create`.
     pub backups: Option<PathBuf>,
-    /// The configuration file, as `viraldb --config` names it.
+    /// The configuration file, as in `viraldb --config`.
     pub config: Option<PathBuf>,
-    /// The keys that open sealed values; those of the environment unless told.
+    /// The keys that decrypt encrypted values. The default is the keys of the environment.
     pub keyring: Option<Arc<Keyring>>,
 }
 
@@ -56,11 +57,13 @@ impl Examination {
     }
 }
 
-/// Examines the database at `url`, which may be damaged, locked, of another version or half gone.
+/// Examines the database at `url`. It may be damaged, locked, incomplete or have another schema version.
+///
+/// A file that exists but cannot be opened is reported as a finding. The verdict is then [`Verdict::Unknown`], unless the file
+/// is damaged.
 ///
 /// # Errors
-/// Where there is nothing to look at: no such file, no answer from a server, a URL that names none. A file that is
-/// there but cannot be opened is a finding, and the verdict [`Verdict::Unknown`] unless it is damaged.
+/// Fails if there is no database to examine: the URL is invalid, the file does not exist, or the server cannot be reached.
 pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     let opener = Opener::new(url.parse()?, &Options::default())?;
     let before = examine(url, &opener, asked)?;
@@ -72,7 +75,7 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     };
     if before.findings.iter().any(is_damaged) {
         let mut report = before;
-        let what = "nothing was mended, because the database is damaged";
+        let what = "nothing was fixed, because the database is damaged";
         report.add(Finding::info(Check::Integrity, what, finding::DAMAGE).mend(finding::RESTORE));
         report.sort();
         return Ok(report);
@@ -81,15 +84,15 @@ pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     let mut after = examine(url, &opener, asked)?;
     for outcome in mended {
         match outcome {
-            // What is still there was not mended, whatever the database answered.
+            // If the problem is still found, it was not fixed, even if the statement succeeded.
             Ok(mended) if after.findings.iter().any(|finding| finding.what == mended.what) => {}
             Ok(mended) => after.mended.push(mended),
             Err((what, why_not)) => match after.findings.iter_mut().find(|finding| finding.what == what) {
                 Some(finding) => {
-                    finding.what = format!("{what}; it could not be mended: {why_not}");
-                    finding.mend = Some(format!("when that is out of the way: {}", finding::BY_FIX));
+                    finding.what = format!("{what}; it could not be fixed: {why_not}");
+                    finding.mend = Some(format!("remove that cause, then run: {}", finding::BY_FIX));
                 }
-                None => tracing::info!("{what}, which somebody else has mended: {why_not}"),
+                None => tracing::info!("{what}; another program has fixed it meanwhile: {why_not}"),
             },
         }
     }
@@ -117,9 +120,9 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
             (report.version, report.schema) = (Some(version), schema);
             let is_ours = look_inside(&mut report, Patient { url, opener, conn, asked });
             if opener.history().is_ok_and(|history| history.transferred.is_some()) {
-                report.leave("when the transfer has ended: viraldb doctor --fix");
+                report.leave("after the transfer has ended: viraldb doctor --fix");
             } else if !is_ours {
-                report.leave("it is not viraldb's: by hand, if it is yours");
+                report.leave("this is not a viraldb database; if it is yours, fix it by hand");
             }
         }
         Err(error) if matches!(opener.url, DatabaseUrl::Postgres(_)) => return Err(error),
@@ -129,10 +132,10 @@ fn examine(url: &str, opener: &Opener, asked: &Examination) -> Result<Report> {
     Ok(report)
 }
 
-/// All checks but those of the file itself; says whether the tables in it are ours.
+/// Runs all checks except those of the file itself. Returns true if the tables are viraldb's.
 fn look_inside(report: &mut Report, mut patient: Patient<'_>) -> bool {
     let Patient { url, opener, asked, .. } = patient;
-    // A history that cannot be read is for its own check to report.
+    // If the history cannot be read, assume true: the history check reports the error.
     let has_tables = patient
         .read(|conn| {
             let history = History::read(conn)?;
@@ -141,7 +144,7 @@ fn look_inside(report: &mut Report, mut patient: Patient<'_>) -> bool {
         .unwrap_or(true);
     let looks =
         Check::ALL.iter().filter(|check| asked.wants(**check) && (has_tables || is_of_any_database(**check)));
-    // Before we read for long ourselves, which would keep the log from being emptied.
+    // Check the write-ahead log first, because the long reads of the other checks would prevent truncating it.
     let (wal, looks): (Vec<&Check>, Vec<&Check>) = looks.partition(|check| **check == Check::Wal);
     for check in wal {
         if let Some(look) = look(*check, &opener.url) {
@@ -153,7 +156,7 @@ fn look_inside(report: &mut Report, mut patient: Patient<'_>) -> bool {
         .filter_map(|check| Some((*check, look(*check, &opener.url)?)))
         .partition(|(check, _)| *check == Check::Integrity);
     std::thread::scope(|scope| {
-        // It reads all of a file and takes longer than all others, which need not wait for it.
+        // The integrity check reads the whole file and takes longer than all other checks, so run it concurrently.
         let slow = slow.into_iter().map(|(check, look)| {
             let thread =
                 scope.spawn(move || look(&mut Patient { url, opener, asked, conn: opener.reader()? }));
@@ -170,7 +173,7 @@ fn look_inside(report: &mut Report, mut patient: Patient<'_>) -> bool {
     has_tables
 }
 
-/// Whether a check has something to say of a database without our tables.
+/// Returns true if a check applies to databases without viraldb's tables.
 const fn is_of_any_database(check: Check) -> bool {
     matches!(
         check,
@@ -178,7 +181,7 @@ const fn is_of_any_database(check: Check) -> bool {
     )
 }
 
-/// What is looked at, and with what.
+/// The database under examination, with a connection to it.
 struct Patient<'a> {
     url: &'a str,
     opener: &'a Opener,
@@ -187,7 +190,7 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    /// Reads, as of one moment. On PostgreSQL no lock is waited for longer than on a `read`.
+    /// Runs a read in one snapshot. On PostgreSQL, the lock timeout is that of `Database::read`.
     fn read<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let begin = on_backend!(&self.conn,
             sqlite => |_c| "BEGIN".to_owned(),
@@ -200,7 +203,7 @@ impl Patient<'_> {
 
 type Look = fn(&mut Patient<'_>) -> Result<Vec<Finding>>;
 
-/// How a check looks inside a database of this engine, if it does.
+/// Returns the function that runs a check inside a database of this engine, if there is one.
 fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
     Some(match (check, url) {
         (Check::Integrity, _) => integrity::integrity,
@@ -238,15 +241,15 @@ fn look(check: Check, url: &DatabaseUrl) -> Option<Look> {
     })
 }
 
-/// The version of the engine, and the newest migration that is applied, if that can be read.
+/// Returns the version of the engine, and the newest applied migration if the history can be read.
 fn versions(conn: &mut DbConnection) -> Result<(String, Option<String>)> {
     let (version, _) = super::status::engine(conn)?;
-    let history = History::read(conn).ok(); // why it cannot be read, its own check says
+    let history = History::read(conn).ok(); // the history check reports the error
     Ok((version, history.and_then(|history| history.newest_applied().map(str::to_owned))))
 }
 
-/// Whether it is the database itself that is broken, and not the way to it.
+/// Returns true if the database itself is damaged, as opposed to being unreachable.
 fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Unusable { reason, .. }
-        if ["is damaged", "is no SQLite database"].iter().any(|known| reason.starts_with(known)))
+        if ["is damaged", "is not a SQLite database"].iter().any(|known| reason.starts_with(known)))
 }

@@ -1,4 +1,4 @@
-//! Whether the server that is read on has the rows of the one that is written to.
+//! Checks that the read replica has the same data as the primary.
 
 use super::Patient;
 use super::finding::{Check, Finding};
@@ -6,7 +6,7 @@ use crate::db::opener::Opener;
 use crate::db::replica::{Identity, Standing, parse};
 use crate::{Options, Result};
 
-/// Looks at the server that `VIRALDB_READ_URL` names, if it names one.
+/// Checks the server of `VIRALDB_READ_URL`, if it is set.
 pub(super) fn replica(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let Some(url) = Options::from_environment()?.read_url else { return Ok(Vec::new()) };
     let main = &patient.opener.url;
@@ -19,15 +19,15 @@ pub(super) fn replica(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         Ok(standing)
     });
     let (check, no_reads) =
-        (Check::Replica, "programs that are told to read there do not open, or cannot read");
+        (Check::Replica, "programs that use this URL fail to open the database, or cannot read");
     Ok(match standing {
         Ok(Standing::Primary) => {
-            let what = "VIRALDB_READ_URL names the primary itself";
-            vec![Finding::info(check, what, "no other server relieves it of reads")]
+            let what = "VIRALDB_READ_URL points to the primary itself";
+            vec![Finding::info(check, what, "all reads still go to the primary")]
         }
         Ok(_) => Vec::new(),
         Err(error) => {
-            let mend = "name a server that follows this one in VIRALDB_READ_URL, or take it away";
+            let mend = "set VIRALDB_READ_URL to a replica of this server, or unset it";
             vec![Finding::error(check, error.to_string(), no_reads).mend(mend)]
         }
     })

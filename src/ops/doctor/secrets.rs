@@ -1,4 +1,4 @@
-//! Whether the sealed values open.
+//! Checks that the encrypted values can be decrypted.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::quote::one_line;
 use crate::secrets::{self, KeyId, Keyring};
 use crate::{Database, Result};
 
-/// Values that do not open of which the places are told.
+/// Maximum number of values reported one by one.
 const TOLD: usize = 20;
 
 pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
@@ -17,10 +17,10 @@ pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let keyring = match &patient.asked.keyring {
         Some(keyring) => keyring.clone(),
         None => Arc::new(Keyring::from_env().unwrap_or_else(|error| {
-            let why = "without its keys nobody knows whether the sealed values open";
+            let why = "without the keys, viraldb cannot check whether the encrypted values can be decrypted";
             found.push(
                 Finding::warning(check, one_line(&error.to_string()), why)
-                    .mend("set VIRALDB_KEY_FILE to a file of keys that only you may read"),
+                    .mend("set VIRALDB_KEY_FILE to a file of keys that only you can read"),
             );
             Keyring::default()
         })),
@@ -31,13 +31,14 @@ pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         let values: u64 = missing.iter().map(|key| key.values).sum();
         let ids: Vec<String> = missing.iter().map(|key| key.key.to_string()).collect();
         let what = format!(
-            "key missing: {values} sealed {} under {}, which was not given",
+            "missing key: {values} {} encrypted with {}",
             if values == 1 { "value is" } else { "values are" },
             ids.join(" and ")
         );
-        let mend = "set VIRALDB_KEY or VIRALDB_KEY_FILE to it; a key that is lost cannot be made again";
-        let finding = Finding::warning(check, what, "what is sealed under it cannot be used").mend(mend);
-        // Who gives no key at all may not want to open anything.
+        let mend = "set VIRALDB_KEY or VIRALDB_KEY_FILE to that key; a lost key cannot be recovered";
+        let finding =
+            Finding::warning(check, what, "without the key, these values cannot be decrypted").mend(mend);
+        // Without any key, the caller may not intend to decrypt anything, so it stays a warning.
         let gave_some = keyring.first().is_some();
         found.push(if gave_some { finding.with_severity(super::Severity::Error) } else { finding });
     }
@@ -59,27 +60,27 @@ pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         }
         Ok(())
     })?;
-    let mend = "set it anew: viraldb secrets set; or restore that row from a backup";
+    let mend = "set the value again with `viraldb secrets set`, or restore the row from a backup";
     found.extend(failures.into_iter().map(|failure| {
         let secrets::Failure { table, column, row, reason } = failure;
         Finding::error(
             check,
             format!("{table}.{column} of {row} {reason}"),
-            "the program that needs it stops",
+            "programs that need this value fail",
         )
         .mend(mend)
     }));
     if more > 0 {
-        let what = format!("{more} more sealed values do not open");
+        let what = format!("{more} more values cannot be decrypted");
         found.push(
-            Finding::error(check, what, "the programs that need them stop")
-                .mend("viraldb secrets verify, which names them"),
+            Finding::error(check, what, "programs that need these values fail")
+                .mend("to list them: viraldb secrets verify"),
         );
     }
     Ok(found)
 }
 
-/// How a failure names a key that was not given.
+/// Returns the text with which a failure names a missing key. It must match the message of `secrets::envelope`.
 fn names(key: KeyId) -> String {
     format!("key {key}, which was not given")
 }

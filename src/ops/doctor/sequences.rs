@@ -1,4 +1,4 @@
-//! Whether the numbers that the database gives to new rows are beyond those that are there.
+//! Checks that the sequences for new ids are past the highest existing ids.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -16,7 +16,7 @@ struct Numbered {
     table: String,
     #[diesel(sql_type = Text)]
     column: String,
-    /// Its sequence on PostgreSQL.
+    /// The column's sequence, on PostgreSQL only.
     #[diesel(sql_type = Text)]
     sequence: String,
 }
@@ -47,13 +47,14 @@ pub(super) fn sequences(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 
 fn of_behind(conn: &DbConnection, there: &Numbered, highest: i64, last: Option<i64>) -> Finding {
     let Numbered { table, column, sequence } = there;
-    let given = last.map_or("has given none yet".to_owned(), |last| format!("is at {last}"));
-    let what = format!("the sequence of {table}.{column} {given}, and a row has {highest}");
+    let given = last.map_or("is unused".to_owned(), |last| format!("is at {last}"));
+    let what =
+        format!("the sequence of {table}.{column} {given}, but the highest existing value is {highest}");
     let in_quotes = sequence.replace('\'', "''");
     let severity = on_backend!(conn, sqlite => |_c| Severity::Warning, postgres => |_c| Severity::Error);
     let why = match severity {
-        Severity::Error => "the next row that is inserted is refused, because its number is taken",
-        _ => "a number is given a second time when the row with the highest is deleted",
+        Severity::Error => "the next insert fails, because its id exists already",
+        _ => "an id may be used a second time after the row with the highest id is deleted",
     };
     let fix = on_engine(
         conn,
@@ -69,7 +70,7 @@ fn of_behind(conn: &DbConnection, there: &Numbered, highest: i64, last: Option<i
     Finding::warning(Check::Sequences, what, why).with_severity(severity).fixed_by(fix)
 }
 
-/// The tables whose rows the database numbers.
+/// Returns our tables with ids that the database generates.
 fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
     let found: QueryResult<Vec<Numbered>> = on_backend!(conn,
         sqlite => |c| diesel::sql_query(
@@ -92,8 +93,8 @@ fn numbered(conn: &mut DbConnection) -> Result<Vec<Numbered>> {
     Ok(found)
 }
 
-/// The highest number that a row has and the last that was given, of all tables in one statement. An index has the
-/// highest at its end.
+/// Reads the highest existing id and the last generated id of all tables in one statement. An index makes finding the
+/// highest id cheap.
 fn numbers(conn: &mut DbConnection, numbered: &[Numbered]) -> Result<Vec<Numbers>> {
     let of_table = |(at, there): (usize, &Numbered)| {
         let Numbered { table, column, .. } = there;

@@ -1,4 +1,4 @@
-//! What only a PostgreSQL server keeps: how its indexes are used, and whether dead rows are cleared away.
+//! Checks of a PostgreSQL server: unused indexes, autovacuum, privileges and collations.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -10,7 +10,7 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Result};
 
-/// How long an index must have been unused; what runs once a week has run by then.
+/// Days after which an index counts as unused, so that weekly queries have run by then.
 const DAYS: u32 = 8;
 
 #[derive(QueryableByName)]
@@ -21,9 +21,9 @@ struct Index {
     bytes: i64,
 }
 
-/// Indexes that no query has gone through. Those that refuse rows are needed all the same.
+/// Reports indexes that no query has used. Unique indexes are excluded, because they enforce a constraint.
 pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
-    // Where the counters were never set back, they are as old as the database.
+    // Counters that were never reset are as old as the database.
     let sql = format!(
         "SELECT i.indexrelname::text AS name, pg_catalog.pg_relation_size(i.indexrelid) AS bytes \
          FROM pg_stat_user_indexes i JOIN pg_index x ON x.indexrelid = i.indexrelid \
@@ -43,7 +43,8 @@ pub(super) fn unused_indexes(patient: &mut Patient<'_>) -> Result<Vec<Finding>> 
         .map(|index| format!("{} {}", index.name, HumanBytes(u64::try_from(index.bytes).unwrap_or_default())))
         .collect();
     let what = format!("no query has used these indexes for {DAYS} days or longer: {}", told.join(", "));
-    let why = "each write keeps them up to date; they are for what viraldb may be asked, so let them stand unless they are large";
+    let why =
+        "they slow down writes; viraldb has queries that can use them, so keep them unless they are large";
     Ok(vec![Finding::info(Check::UnusedIndexes, what, why)])
 }
 
@@ -67,8 +68,8 @@ struct Vacuum {
     most: i64,
 }
 
-/// Dead rows beyond twice the number at which autovacuum begins. Once is no reason to worry: it comes round once a
-/// minute.
+/// Reports tables with more than twice the number of dead rows that triggers autovacuum. The number itself may be exceeded
+/// for a while, because autovacuum starts only once a minute.
 pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let (check, mut found) = (Check::Autovacuum, Vec::new());
     let tables: Vec<&str> = crate::tables::tables().collect();
@@ -95,20 +96,22 @@ pub(super) fn autovacuum(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         .load(c)?;
         Ok((vacuum, dead))
     })?;
-    let why = "dead rows take room, and every query reads past them";
+    let why = "dead rows waste disk space and slow down queries";
     if !vacuum.on {
         let what = "autovacuum is off on this server";
         let mend = "ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET track_counts = on; SELECT pg_catalog.pg_reload_conf()";
         found.push(Finding::warning(check, what, why).mend(mend));
     }
     for Dead { table, dead, threshold } in dead {
-        let what = format!("autovacuum is behind on {table}: {dead} dead rows, and it begins at {threshold}");
+        let what =
+            format!("autovacuum is behind on {table}: {dead} dead rows, but it should start at {threshold}");
         found.push(Finding::warning(check, what, why).mend(format!("VACUUM (ANALYZE) {table}")));
     }
-    // It freezes rows by force from there on; at twice a thousand million the server stops taking writes.
+    // Autovacuum freezes rows from autovacuum_freeze_max_age on, even if it is off. Near 2^31 transactions, the server
+    // rejects all writes.
     if vacuum.age > 2 * vacuum.most {
         let what = format!("the oldest row has not been frozen for {} transactions", vacuum.age);
-        let why = "before 2,147,483,648 the server refuses all writes";
+        let why = "the server rejects all writes shortly before 2,147,483,648 transactions";
         found.push(Finding::error(check, what, why).mend("vacuumdb --all --freeze"));
     }
     Ok(found)
@@ -132,8 +135,8 @@ struct Right {
     role: String,
 }
 
-/// Roles besides the owner that may create in the schema of our tables. A function that they make there may be preferred
-/// to PostgreSQL's own in somebody's query.
+/// Reports roles other than the owner that may create objects in the schema of our tables. PostgreSQL may prefer a function
+/// in that schema to a built-in one.
 pub(super) fn schema_rights(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let rights: Vec<Right> = query(patient, |c| {
         diesel::sql_query(
@@ -149,16 +152,16 @@ pub(super) fn schema_rights(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     })?;
     let found = rights.into_iter().map(|Right { schema, role }| {
         let who = if role == "PUBLIC" { "every role".to_owned() } else { format!("role {role}") };
-        let what = format!("{who} may create in the schema {schema}");
-        let why = "a function or operator made there may be preferred to PostgreSQL's own, and then runs with the rights of \
-                   whoever queries";
+        let what = format!("{who} may create objects in the schema {schema}");
+        let why = "PostgreSQL may prefer a function or operator in this schema to a built-in one, and run it with the \
+                   privileges of the user who queries";
         Finding::warning(Check::SchemaRights, what, why)
             .mend(format!("REVOKE CREATE ON SCHEMA {schema} FROM {role}"))
     });
     Ok(found.collect())
 }
 
-/// Whether the library that sorts text is still the one with which the indexes were built.
+/// Checks that the collation library still has the version with which the indexes were built.
 pub(super) fn collation(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     #[derive(QueryableByName)]
     struct Versions {
@@ -180,7 +183,7 @@ pub(super) fn collation(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         )
         .get_result(c)?;
         if !known.is_known {
-            return Ok(Vec::new()); // older servers do not keep the version
+            return Ok(Vec::new()); // older servers do not record the version
         }
         diesel::sql_query(
             "SELECT pg_catalog.quote_ident(datname) AS name, datcollversion AS built, now FROM pg_catalog.pg_database, \
@@ -190,10 +193,11 @@ pub(super) fn collation(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         .load(c)
     })?;
     let found = changed.into_iter().map(|Versions { name, built, now }| {
-        let what = format!("the database sorted text by version {built} of a library that has version {now} by now");
-        let why = "where the two sort differently, indexes on text miss rows, and let the same key in twice";
+        let what =
+            format!("the indexes were built with version {built} of the collation library, which now is version {now}");
+        let why = "if the versions sort differently, indexes on text miss rows and accept duplicate keys";
         Finding::error(Check::Collation, what, why).mend(format!(
-            "when nothing writes: REINDEX DATABASE {name}; then: ALTER DATABASE {name} REFRESH COLLATION VERSION"
+            "while nothing writes: REINDEX DATABASE {name}; then: ALTER DATABASE {name} REFRESH COLLATION VERSION"
         ))
     });
     Ok(found.collect())

@@ -1,4 +1,4 @@
-//! How a SQLite file is kept: its journal, its write-ahead log, its free pages.
+//! Checks of SQLite's storage: version, journal mode, write-ahead log and free pages.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,8 @@ use crate::{DatabaseUrl, DbConnection, Result};
 
 pub(super) fn version(_: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let what = "this program was built with a SQLite older than 3.51.3";
-    let why = "a reset of the write-ahead log could corrupt the file before that version";
-    let old = Finding::error(Check::Version, what, why)
-        .mend("build viraldb anew, with the SQLite that comes with it");
+    let why = "older versions can corrupt the file when they reset the write-ahead log";
+    let old = Finding::error(Check::Version, what, why).mend("build viraldb again with its bundled SQLite");
     Ok(if sqlite::is_safe() { Vec::new() } else { vec![old] })
 }
 
@@ -28,15 +27,15 @@ fn pragma(conn: &mut DbConnection, name: &str) -> Result<String> {
 
 pub(super) fn journal_mode(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mode = patient.read(|conn| pragma(conn, "journal_mode"))?;
-    // A file on a read-only mount is read as one that never changes, and SQLite says that it has no log then.
+    // viraldb opens a file on a read-only mount as immutable, and SQLite then does not report the WAL mode.
     if mode == "wal" || is_logged(&patient.opener.url)? {
         return Ok(Vec::new());
     }
-    let why = "readers and the writer wait for each other, which a write-ahead log spares them";
-    let what = format!("the journal mode is {mode}, and should be wal");
+    let why = "without a write-ahead log, readers and writers block each other";
+    let what = format!("the journal mode is {mode}, expected wal");
     Ok(vec![
         Finding::warning(Check::JournalMode, what, why)
-            .mend("viraldb init, which sets it and keeps every row; it needs a moment in which no other program has the file open"),
+            .mend("viraldb init, which sets the mode and keeps all rows; no other program may have the file open meanwhile"),
     ])
 }
 
@@ -47,34 +46,34 @@ fn is_logged(url: &DatabaseUrl) -> Result<bool> {
     }
 }
 
-/// More than this is much: SQLite begins the log anew after 4 MiB, if nobody reads on.
+/// A log larger than this is large: unless a reader prevents it, SQLite restarts the log after 4 MiB.
 const MUCH: u64 = sqlite::LOG_LIMIT;
 
-/// A log larger than its database is much only from here on; a small database is soon smaller than its log.
+/// A log larger than its database is large only from this size on, because small databases often have a larger log.
 const MUCH_OF_SMALL: u64 = 8 << 20;
 
-/// How long a reader may keep the log as it is without being called a reader that never ends.
+/// Time for which a reader may block a checkpoint before it is reported.
 const LONG: Duration = Duration::from_secs(1);
 
 pub(super) fn wal(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let DatabaseUrl::File(path) = &patient.opener.url else { return Ok(Vec::new()) };
-    let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len()); // it need not be there
+    let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len()); // the file may be missing
     let (size, log) = (length(path), length(&beside(path, "-wal")));
     if log <= MUCH && (log <= size || log <= MUCH_OF_SMALL) || !is_held(&mut patient.conn)? {
         return Ok(Vec::new());
     }
-    let what = format!("the write-ahead log has {}, the database {}", HumanBytes(log), HumanBytes(size));
-    let why = "somebody reads an old state and keeps the log from being emptied; it grows, and every read looks into it";
+    let what = format!("the write-ahead log has {}, the database has {}", HumanBytes(log), HumanBytes(size));
+    let why = "a program reads an old snapshot, so SQLite cannot truncate the log; the log grows and slows down reads";
     let who = match sqlite::holders(path).as_slice() {
-        [] => format!("`fuser -v {}` names who has it open", path.display()),
-        holders => format!("it is open in {}", holders.join(", ")),
+        [] => format!("to list the programs: fuser -v {}", path.display()),
+        holders => format!("the file is open in {}", holders.join(", ")),
     };
-    let mend = format!("end the program that reads, or its transaction: {who}");
+    let mend = format!("end the program that reads, or its transaction; {who}");
     Ok(vec![Finding::warning(Check::Wal, what, why).mend(mend)])
 }
 
-/// Whether a reader keeps the log from being copied into the database. Without one, the log begins anew with the next
-/// write, however large it has become.
+/// Returns true if a reader prevents copying the log into the database. Without such a reader, the next write restarts the
+/// log, no matter how large it is.
 fn is_held(conn: &mut DbConnection) -> Result<bool> {
     let mut checkpoint = || {
         on_backend!(&mut *conn, sqlite => |c| Checkpoint::passive(c).map(Some), postgres => |_c| Ok(None))
@@ -108,13 +107,13 @@ pub(super) fn free_pages(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let Pages { free, pages, size } = patient
         .read(|conn| on_backend!(conn, |c| diesel::sql_query(sql).get_result(c)).of("the database", ""))?;
     let bytes = u64::try_from(free * size).unwrap_or_default();
-    // Deleted rows leave them, and new rows take them; a quarter is no reason to do anything.
+    // Deleted rows leave free pages and new rows reuse them, so less than a quarter needs no action.
     if free * 4 < pages || bytes < 1 << 20 {
         return Ok(Vec::new());
     }
-    let what = format!("{} of the file, {} %, are free pages", HumanBytes(bytes), free * 100 / pages.max(1));
-    let why = "new rows fill them, but until then they take room on the disk and in every backup";
-    let mend = "when nothing writes: viraldb optimize --vacuum";
+    let what = format!("{} of the file ({}%) are free pages", HumanBytes(bytes), free * 100 / pages.max(1));
+    let why = "new rows will reuse them, but until then they waste space on the disk and in every backup";
+    let mend = "while nothing writes: viraldb optimize --vacuum";
     let finding = Finding::info(Check::FreePages, what, why).mend(mend);
     let is_most = free * 2 >= pages && bytes >= MUCH;
     Ok(vec![if is_most { finding.with_severity(super::Severity::Warning) } else { finding }])

@@ -1,4 +1,4 @@
-//! Whether the planner knows how large the tables are.
+//! Checks that the query planner has statistics.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -9,7 +9,7 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Result};
 
-/// Rows from which on a plan that knows no numbers is a bad one.
+/// Number of rows from which a table needs statistics for good query plans.
 const MANY: i64 = 1_000;
 
 #[derive(QueryableByName)]
@@ -20,8 +20,8 @@ struct Size {
     rows: i64,
 }
 
-/// How many rows our tables have. Nothing is counted: SQLite knows the highest row id, which is at least the number of
-/// rows, and PostgreSQL its last estimate.
+/// Returns the approximate number of rows of our tables, without counting. For SQLite it is the highest row id, and for
+/// PostgreSQL the server's last estimate.
 fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
     let there = existing(conn)?;
     on_backend!(conn,
@@ -39,13 +39,13 @@ fn sizes(conn: &mut DbConnection) -> Result<Vec<Size>> {
     .of("the tables", "")
 }
 
-/// SQLite finds the highest row id at the end of its table.
+/// Returns a query for the highest row id, which SQLite finds at the end of the table.
 #[cfg(feature = "sqlite")]
 fn highest(table: &String) -> String {
     format!("SELECT '{table}' AS \"table\", coalesce((SELECT max(rowid) FROM {table}), 0) AS rows")
 }
 
-/// Those of our tables that are there.
+/// Returns the viraldb tables that exist.
 fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Name {
@@ -63,7 +63,7 @@ fn existing(conn: &mut DbConnection) -> Result<Vec<String>> {
     Ok(names.filter(|name| crate::tables::tables().any(|table| table == name)).collect())
 }
 
-/// Whether ANALYZE ever ran, once there is something to know.
+/// Checks that ANALYZE has run on every large table.
 pub(super) fn statistics(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let unknown: Vec<String> = patient.read(|conn| {
         let there = sizes(conn)?;
@@ -74,16 +74,16 @@ pub(super) fn statistics(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     if unknown.is_empty() {
         return Ok(Vec::new());
     }
-    let what = format!("ANALYZE has never looked at {}", unknown.join(", "));
-    let why = "the planner guesses how many rows a condition leaves, and may take the slower way";
-    // On SQLite a part of each index is enough, as its documentation has it.
+    let what = format!("ANALYZE has never run on {}", unknown.join(", "));
+    let why = "without statistics, the query planner may choose slow plans";
+    // SQLite's documentation recommends this limit, which samples a part of each index.
     let fix = on_backend!(&patient.conn,
         sqlite => |_c| Fix::Alone("PRAGMA analysis_limit = 1000; ANALYZE".to_owned()),
         postgres => |_c| Fix::Alone(format!("ANALYZE {}", unknown.join(", "))));
     Ok(vec![Finding::info(Check::Statistics, what, why).fixed_by(fix)])
 }
 
-/// The tables that the planner knows numbers of.
+/// Returns the tables that have statistics.
 fn analyzed(conn: &mut DbConnection) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Name {

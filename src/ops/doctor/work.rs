@@ -1,4 +1,4 @@
-//! Work that nobody does any more.
+//! Checks for stuck jobs and runs.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::republishing::JobStatus;
 use crate::schema::{pipeline_runs, video_processing_jobs as jobs};
 use crate::{Database, Error, Result, Timestamp};
 
-/// Runs that are told, each as a finding.
+/// Maximum number of runs reported one by one.
 const TOLD: i64 = 20;
 
 pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
@@ -32,24 +32,24 @@ pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     }
     let (jobs, their) = if stuck == 1 { ("job is", "its lease") } else { ("jobs are", "their leases") };
     let what = format!("{stuck} {jobs} processing past {their}");
-    let why = "their workers have died or are stuck, and nobody works on them";
+    let why = "their workers have died or are stuck, so these jobs make no progress";
     let finding = Finding::warning(Check::Jobs, what, why).fixed_by(Fix::Rescue);
     found.push(finding.mend("viraldb jobs rescue"));
     Ok(found)
 }
 
-/// A lease is for minutes, and another attempt waits an hour at most unless a worker says otherwise. What is further ahead
-/// was most likely written while a clock was wrong.
+/// Time ahead from which a lease or retry is suspicious. Leases last minutes, and a retry waits at most an hour unless a
+/// worker asks for more, so a later time was most likely written while a clock was wrong.
 const AHEAD: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// Jobs that wait for a time which a wrong clock has written.
+/// Reports jobs that wait for a time that a wrong clock wrote.
 fn ahead(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let (leases, waiting): (i64, i64) = patient.read(|conn| {
         on_backend!(conn, |c| {
             let leases = jobs::status
                 .eq(JobStatus::Processing)
                 .and(jobs::lease_expires_at.gt(after(AHEAD).nullable()));
-            // One that was enqueued for a far day is as it should be, unless it comes from the future itself.
+            // A queued job may be scheduled for a later day on purpose, unless queued_at is in the future too.
             let waiting =
                 (jobs::status.eq(JobStatus::Retrying).and(jobs::run_at.gt(after(AHEAD)))).or(jobs::status
                     .eq(JobStatus::Queued)
@@ -62,7 +62,8 @@ fn ahead(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         })
         .of("video_processing_jobs", "")
     })?;
-    let why = "a clock was wrong when they were claimed or failed; until then nobody else works on them";
+    let why =
+        "a clock was probably wrong when they were claimed or failed; no worker claims them before that time";
     let finding = |count: i64, what: &str, mend: &str| {
         let jobs = if count == 1 { "job has" } else { "jobs have" };
         let what = format!("{count} {jobs} {what} more than 2 days ahead");
@@ -70,17 +71,17 @@ fn ahead(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     };
     let mend = |status: &str| {
         format!(
-            "viraldb jobs cancel ID, then viraldb jobs retry ID; viraldb jobs list --status {status} has the ids"
+            "viraldb jobs cancel ID, then viraldb jobs retry ID; to list the ids: viraldb jobs list --status {status}"
         )
     };
     let found = [
-        finding(leases, "a lease that ends", &format!("if no worker is at them: {}", mend("processing"))),
+        finding(leases, "a lease that ends", &format!("if no worker processes them: {}", mend("processing"))),
         finding(waiting, "an attempt that is due", &mend("retrying")),
     ];
     Ok(found.into_iter().flatten().collect())
 }
 
-/// A run that is not done when the next cycle of its niche begins runs too long.
+/// Reports runs that are still running when the next cycle of their niche has begun.
 pub(super) fn runs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let hours = cycle_hours(patient)?;
     let before = Timestamp::now() - Duration::from_secs(hours * 3600);
@@ -108,26 +109,28 @@ pub(super) fn runs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         })
         .of("pipeline_runs", "")
     })?;
-    let why = "the next cycle of its niche has begun; what was at work on it may have died";
+    let why = "the next cycle of its niche has begun; the program that worked on it may have died";
     let mut found: Vec<Finding> = late
         .into_iter()
         .map(|(id, niche, cycle, started)| {
             let since = started.unwrap_or(cycle);
-            let what =
-                format!("run {id} of {niche} is running since {since}, longer than a cycle of {hours} h");
+            let what = format!(
+                "run {id} of {niche} has been running since {since}, longer than a cycle of {hours} h"
+            );
             let mend =
-                format!("if nothing works on it: viraldb runs move {id} failed --error \"ran too long\"");
+                format!("if no program works on it: viraldb runs move {id} failed --error \"ran too long\"");
             Finding::warning(Check::Runs, what, why).mend(mend)
         })
         .collect();
     if count > TOLD {
-        let what = format!("{} more runs are running for longer than a cycle", count - TOLD);
+        let what = format!("{} more runs have been running for longer than a cycle", count - TOLD);
         found.push(Finding::warning(Check::Runs, what, why).mend("viraldb runs list --status running"));
     }
     Ok(found)
 }
 
-/// The setting `cycle_hours`. Where settings cannot be read, because the schema is another, it is the default.
+/// Returns the setting `cycle_hours`, or its default if the database cannot be opened, for example because of its schema
+/// version.
 fn cycle_hours(patient: &Patient<'_>) -> Result<u64> {
     match Database::connect(patient.url) {
         Ok(db) => {
@@ -135,7 +138,7 @@ fn cycle_hours(patient: &Patient<'_>) -> Result<u64> {
             Config::open_with(&db, options)?.get("cycle_hours")
         }
         Err(error) => {
-            tracing::warn!("the default of cycle_hours is taken: {error}");
+            tracing::warn!("cannot read the setting cycle_hours, using its default: {error}");
             let registry = Registry::default();
             let default = registry.get("cycle_hours")?.default.as_u64();
             default.ok_or_else(|| Error::invalid("cycle_hours", "has no default"))

@@ -1,8 +1,8 @@
-//! Drift: where the schema of a database is not what our migrations make.
+//! Drift: differences between the schema of a database and the schema that the migrations create.
 //!
-//! The migrations that are applied run a second time, on SQLite in memory, on PostgreSQL in a schema of its own in a
-//! transaction that is taken back. What is there then is compared with what is in the database: our tables with their
-//! columns, keys, constraints, indexes and triggers. Tables that are not ours do not count.
+//! viraldb runs the applied migrations a second time: on SQLite in memory, on PostgreSQL in a scratch schema inside a
+//! transaction that is rolled back. It compares the result with the database: viraldb's tables with their columns, keys,
+//! constraints, indexes and triggers. Other tables are ignored.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -21,22 +21,22 @@ use crate::db::migrate::{History, Verdict};
 use crate::db::on_backend;
 use crate::{Database, DbConnection, Error, Result};
 
-/// One thing in which a database is not what our migrations make.
+/// One difference between a database and the schema that the migrations create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// How bad it is: what is missing or changed is an error, what is there besides a warning, an index that is
-    /// there besides no more than to be known.
+    /// The severity. A missing or changed object is an error and an additional object a warning. An additional index that
+    /// is not unique is only a note.
     pub severity: Severity,
-    /// The table; nothing for a function or a view.
+    /// The table; empty for a function or a view.
     pub table: String,
-    /// What differs.
+    /// The kind of object that differs.
     pub object: Object,
-    /// Its name.
+    /// The object's name.
     pub name: String,
-    /// The difference, as a person would say it.
+    /// A description of the difference.
     pub what: String,
-    /// The statement that makes it again, if nothing is to be decided.
+    /// The statement that creates the object again, if that is safe without asking.
     #[serde(skip)]
     pub(crate) made: Option<String>,
 }
@@ -53,10 +53,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What a schema is made of.
+/// The kinds of objects in a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names are enough
 pub enum Object {
     Table,
     Column,
@@ -64,7 +64,7 @@ pub enum Object {
     UniqueConstraint,
     Check,
     ForeignKey,
-    /// That a table of SQLite's holds what its columns say.
+    /// SQLite's `STRICT` table option, which enforces the column types.
     Strict,
     Index,
     Trigger,
@@ -87,7 +87,7 @@ impl Object {
         Self::View,
     ];
 
-    /// As people say it.
+    /// Returns the name used in messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -104,7 +104,7 @@ impl Object {
         }
     }
 
-    /// The object that a query names; others are none of a schema's.
+    /// Returns the object kind with this name, or `None` for an unknown name.
     fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|object| object.as_str() == word)
     }
@@ -116,21 +116,24 @@ impl fmt::Display for Object {
     }
 }
 
-/// Compares the schema of a database with what its migrations make, worst first. Nothing stays written.
+/// Compares the schema of a database with what its migrations create. Returns the differences, most severe first.
+///
+/// Nothing in the database changes.
 ///
 /// # Errors
-/// Those of the database; on PostgreSQL `Invalid` if the user may not create a schema, which is taken back again.
+/// The errors of the database; `Invalid` if a newer viraldb made the database; on PostgreSQL also `Invalid` if the role lacks
+/// the privilege to create the scratch schema.
 pub fn drift(db: &Database) -> Result<Vec<Difference>> {
     differences(&mut *db.session()?)
 }
 
-/// [`drift`] on a connection of one's own, without an open transaction.
+/// Does the work of [`drift`] on a connection without an open transaction.
 pub(super) fn differences(conn: &mut DbConnection) -> Result<Vec<Difference>> {
     let history = History::read(conn)?;
     match history.verdict() {
-        _ if !history.is_initialised() => return Ok(Vec::new()), // nothing is ours yet
+        _ if !history.is_initialised() => return Ok(Vec::new()), // there are no viraldb tables yet
         Verdict::Newer => {
-            let reason = "was made by a newer viraldb, whose schema this one does not know; use that one";
+            let reason = "was made by a newer viraldb with a schema that this version does not know; use the newer version";
             return Err(Error::invalid("the database", reason));
         }
         Verdict::Current | Verdict::Pending | Verdict::Differs => {}
@@ -147,18 +150,18 @@ pub(super) fn differences(conn: &mut DbConnection) -> Result<Vec<Difference>> {
     Ok(schema::compare(&ours, &live))
 }
 
-/// A check of one of our tables, as SQL.
+/// A CHECK constraint of one of our tables.
 #[cfg(feature = "sqlite")]
 pub(super) struct Checked {
-    /// Its name.
+    /// The constraint's name.
     pub(super) name: String,
-    /// The condition.
+    /// The condition, as SQL.
     pub(super) says: String,
-    /// What names a row of the table.
+    /// The column that identifies a row of the table.
     pub(super) key: &'static str,
 }
 
-/// The checks that our migrations give to SQLite's tables, by table. PostgreSQL holds to its own.
+/// Returns the CHECK constraints that the migrations create on SQLite, by table. PostgreSQL always enforces its own.
 #[cfg(feature = "sqlite")]
 pub(super) fn checks(conn: &mut DbConnection) -> Result<std::collections::BTreeMap<String, Vec<Checked>>> {
     let history = History::read(conn)?;

@@ -1,4 +1,4 @@
-//! The schema of a PostgreSQL database, as its catalog tells it.
+//! Reads the schema of a PostgreSQL database from its catalog.
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -12,17 +12,17 @@ use crate::db::postgres::{current_schema, undone};
 use crate::error::{Error, Result, ResultExt};
 use crate::quote::one_line;
 
-/// What the migrations make and what is there: `(ours, live)`, read in one transaction that is taken back, with the
-/// schema that ours is made in.
+/// Returns the schema that the migrations create and the actual schema, as `(ours, live)`. Both are read in one
+/// transaction, which is rolled back together with the scratch schema for `ours`.
 pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -> Result<(Schema, Schema)> {
     undone(conn, |conn| {
         let wait = crate::db::default_busy_timeout().as_millis();
-        // A server may quote every name that it is asked for, and ours would differ from theirs.
+        // With quote_all_identifiers on, the server would quote every name, and the two schemas would differ.
         let settings = format!("SET LOCAL lock_timeout = {wait}; SET LOCAL quote_all_identifiers = off");
         conn.batch_execute(&settings).of("the schema", "")?;
         let home = Namespace::of(current_schema(conn)?.as_deref().unwrap_or("public"));
         let live = read(conn, &home, &home.views)?;
-        // Lower case and digits only, so that it needs no quotes.
+        // The name has only lowercase letters, digits and underscores, so that it needs no quotes.
         let scratch = home.moved_to(&format!("viraldb_drift_{}", uuid::Uuid::now_v7().simple()));
         conn.batch_execute(&format!("CREATE SCHEMA {}", scratch.tables)).map_err(may_not)?;
         look_in(conn, &scratch.tables)?;
@@ -39,10 +39,10 @@ pub(super) fn both(conn: &mut PgConnection, migrations: &[&'static Migration]) -
 fn may_not(error: diesel::result::Error) -> Error {
     let error = Error::from(error);
     if matches!(&error, Error::Unusable { .. }) {
-        return error; // the server takes no writes
+        return error; // the server is read-only
     }
     let reason =
-        "the migrations run in a schema of their own, which is taken back at once, and it could not be made";
+        "viraldb runs the migrations in a scratch schema that is rolled back, and could not create it";
     Error::invalid("the schema", format!("cannot be compared: {reason}: {error}"))
 }
 
@@ -54,7 +54,7 @@ fn look_in(conn: &mut PgConnection, schema: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Returns what is in two schemas. Names of tables have no schema; `shown` is the one that the views are shown in.
+/// Reads the tables and views of a namespace. Table names have no schema; views are shown in the schema `shown`.
 fn read(conn: &mut PgConnection, place: &Namespace, shown: &str) -> Result<Schema> {
     let (home, views) = (&place.tables, &place.views);
     look_in(conn, home)?;
@@ -119,8 +119,8 @@ fn read(conn: &mut PgConnection, place: &Namespace, shown: &str) -> Result<Schem
 }
 
 impl Schema {
-    /// Says how each index and trigger is made again in the schema that our tables are in. An index keeps nobody from
-    /// writing while it is built.
+    /// Sets the statements that create each index and trigger again in the schema of our tables. Indexes are built
+    /// concurrently, so that writers are not blocked.
     fn at_home(&mut self, home: &str) {
         let home = home.replace('"', "\"\"");
         for ((table, object, name), part) in &mut self.parts {

@@ -1,4 +1,4 @@
-//! A schema as both engines tell it, and how two differ.
+//! A database schema in a form common to both engines, and the comparison of two schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use super::{Difference, Object};
 use crate::ops::Severity;
 use crate::quote::one_line;
 
-/// Tables and what belongs to them.
+/// Tables and their columns, constraints, indexes and triggers, with functions and views.
 #[derive(Debug, Default)]
 pub(super) struct Schema {
     /// The columns of each table.
     pub(super) tables: BTreeMap<String, BTreeMap<String, Column>>,
-    /// Keys, constraints, indexes and triggers by their table and name; functions and views by no table.
+    /// Keys, constraints, indexes and triggers by table, kind and name. Functions and views have an empty table name.
     pub(super) parts: BTreeMap<(String, Object, String), Part>,
 }
 
@@ -22,25 +22,25 @@ pub(super) struct Schema {
 pub(super) struct Column {
     pub(super) kind: String,
     pub(super) nullable: bool,
-    /// The default, as it compares.
+    /// The default, normalized for comparison.
     pub(super) default: Option<String>,
-    /// How the database makes its value: an expression, or an identity.
+    /// How the database generates the value: an expression or an identity.
     pub(super) generated: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    /// As it compares.
+    /// The definition, normalized for comparison.
     pub(super) words: String,
-    /// As people read it.
+    /// The definition, for display.
     pub(super) shown: String,
-    /// The column it is about, if it is one.
+    /// The column that the part belongs to, if it is exactly one.
     pub(super) column: Option<String>,
-    /// The statement that makes it again, if that needs nobody's decision.
+    /// The statement that creates the part again, if that is safe without asking.
     pub(super) made: Option<String>,
 }
 
-/// A column as a query tells it.
+/// A column, as a query returns it.
 #[derive(QueryableByName)]
 pub(super) struct ColumnRow {
     #[diesel(sql_type = Text)]
@@ -57,7 +57,7 @@ pub(super) struct ColumnRow {
     pub(super) generated: Option<String>,
 }
 
-/// A part as a query tells it.
+/// A part, as a query returns it.
 #[derive(QueryableByName)]
 pub(super) struct PartRow {
     #[diesel(sql_type = Text)]
@@ -73,7 +73,7 @@ pub(super) struct PartRow {
 }
 
 impl Schema {
-    /// Takes in what a query has told.
+    /// Adds the rows of a query.
     pub(super) fn add(&mut self, rows: Vec<PartRow>) {
         for row in rows {
             if let Some(object) = Object::named(&row.object) {
@@ -89,7 +89,7 @@ impl Schema {
     }
 }
 
-/// Everything in which `live` is not `ours`, of our tables.
+/// Returns every difference of `live` from `ours`, limited to our tables.
 pub(super) fn compare(ours: &Schema, live: &Schema) -> Vec<Difference> {
     let mut found = Vec::new();
     for (table, columns) in &ours.tables {
@@ -131,13 +131,13 @@ pub(super) fn compare(ours: &Schema, live: &Schema) -> Vec<Difference> {
         if is_ours || !ours.tables.contains_key(table) {
             continue;
         }
-        // An index that refuses no row is nobody's trouble.
+        // An index that is not unique rejects no rows, so it cannot break anything.
         let severity = match object {
             Object::Strict => continue,
             Object::Index if !part.words.starts_with("unique ") => Severity::Info,
             _ => Severity::Warning,
         };
-        let what = format!("{object} {name} on {table} is not ours");
+        let what = format!("{object} {name} on {table} is not part of viraldb's schema");
         found.push(Difference::new(table, *object, name, severity, what));
     }
     found.sort_by(|a, b| (b.severity, &a.table).cmp(&(a.severity, &b.table)));
@@ -160,27 +160,31 @@ fn compare_columns(
         };
         let begin = format!("column {table}.{name}");
         if there.kind != column.kind {
-            add(name, Severity::Error, format!("{begin} is {}, and should be {}", there.kind, column.kind));
+            add(name, Severity::Error, format!("{begin} has type {}, expected {}", there.kind, column.kind));
         }
         match (column.nullable, there.nullable) {
-            (true, false) => add(name, Severity::Error, format!("{begin} is NOT NULL, and should not be")),
-            (false, true) => add(name, Severity::Error, format!("{begin} may be NULL, and should not")),
+            (true, false) => {
+                add(name, Severity::Error, format!("{begin} is NOT NULL but should be nullable"))
+            }
+            (false, true) => {
+                add(name, Severity::Error, format!("{begin} is nullable but should be NOT NULL"))
+            }
             _ => {}
         }
         if there.default != column.default {
             let what = match (&there.default, &column.default) {
-                (Some(is), Some(ours)) => format!("{begin} has the default {is}, and should have {ours}"),
-                (Some(is), None) => format!("{begin} has the default {is}, and should have none"),
-                (None, Some(ours)) => format!("{begin} has no default, and should have {ours}"),
+                (Some(is), Some(ours)) => format!("{begin} has the default {is}, expected {ours}"),
+                (Some(is), None) => format!("{begin} has the default {is} but should have no default"),
+                (None, Some(ours)) => format!("{begin} has no default, expected {ours}"),
                 (None, None) => continue,
             };
             add(name, Severity::Error, what);
         }
         if there.generated != column.generated {
             let what = match (&there.generated, &column.generated) {
-                (Some(is), Some(ours)) => format!("{begin} is generated as {is}, and should be as {ours}"),
-                (Some(is), None) => format!("{begin} is generated as {is}, and should not be"),
-                (None, Some(ours)) => format!("{begin} is not generated, and should be as {ours}"),
+                (Some(is), Some(ours)) => format!("{begin} is generated as {is}, expected {ours}"),
+                (Some(is), None) => format!("{begin} is generated as {is} but should not be generated"),
+                (None, Some(ours)) => format!("{begin} is not generated but should be generated as {ours}"),
                 (None, None) => continue,
             };
             add(name, Severity::Error, what);
@@ -189,15 +193,17 @@ fn compare_columns(
     for (name, column) in live.iter().filter(|(name, _)| !ours.contains_key(*name)) {
         let is_needed = !column.nullable && column.default.is_none() && column.generated.is_none();
         if is_needed {
-            let what = format!("column {table}.{name} is not ours, and our rows have no value for it");
+            let what = format!(
+                "column {table}.{name} is not part of viraldb's schema and has no default, so inserts by viraldb fail"
+            );
             add(name, Severity::Error, what);
         } else {
-            add(name, Severity::Warning, format!("column {table}.{name} is not ours"));
+            add(name, Severity::Warning, format!("column {table}.{name} is not part of viraldb's schema"));
         }
     }
 }
 
-/// What is told of a part that is there, but not as ours.
+/// Describes a part that exists but differs from ours.
 fn changed(table: &str, object: Object, name: &str, ours: &Part, live: &Part) -> String {
     match object {
         Object::Check => {
@@ -211,25 +217,25 @@ fn changed(table: &str, object: Object, name: &str, ours: &Part, live: &Part) ->
                     let less: Vec<&str> = ours.difference(&live).copied().collect();
                     let mut parts = Vec::new();
                     if !more.is_empty() {
-                        parts.push(format!("{} besides", more.join(", ")));
+                        parts.push(format!("added {}", more.join(", ")));
                     }
                     if !less.is_empty() {
-                        parts.push(format!("not {}", less.join(", ")));
+                        parts.push(format!("missing {}", less.join(", ")));
                     }
-                    format!("{at} allows other words: {}", parts.join("; "))
+                    format!("{at} allows different values: {}", parts.join("; "))
                 }
-                _ => format!("{at} says {}, and should say {}", live.shown, ours.shown),
+                _ => format!("{at} is {}, expected {}", live.shown, ours.shown),
             }
         }
         Object::Trigger | Object::Function | Object::View if table.is_empty() => {
-            format!("{object} {name} is not as ours")
+            format!("{object} {name} differs from the one in viraldb's migrations")
         }
-        Object::Trigger => format!("trigger {name} on {table} is not as ours"),
-        _ => format!("{object} {name} on {table} is {}, and should be {}", live.shown, ours.shown),
+        Object::Trigger => format!("trigger {name} on {table} differs from the one in viraldb's migrations"),
+        _ => format!("{object} {name} on {table} is {}, expected {}", live.shown, ours.shown),
     }
 }
 
-/// The words that a check lists.
+/// Returns the values that a check lists, if it lists any.
 fn words(check: &str) -> Option<BTreeSet<&str>> {
     let list = match (check.split_once("ARRAY["), check.split_once(" IN (")) {
         (Some((_, list)), _) => list.split(']').next()?,

@@ -1,37 +1,36 @@
-//! SQLite keeps the text of what made a table; these are its words, so that two texts compare however they are laid
-//! out.
+//! Tokenizes the SQL text that SQLite stores for each table, so that two texts can be compared regardless of their layout.
 
 use crate::quote::one_line;
 
-/// A word, a text in quotes, or a sign.
+/// A word, a quoted string, or an operator.
 #[derive(Debug)]
 struct Token {
-    /// As it compares: names and keywords in lower case and without quotes.
+    /// The text for comparison: names and keywords are in lower case and without quotes.
     word: String,
-    /// Where it stands.
+    /// Byte range in the statement.
     from: usize,
     to: usize,
 }
 
-/// The text of a statement, in its words.
+/// A statement, split into tokens.
 #[derive(Debug)]
 pub(super) struct Statement<'a> {
     text: &'a str,
     tokens: Vec<Token>,
 }
 
-/// A part of a statement: how it compares, and how people read it.
+/// A part of a statement: `words` is for comparison, `shown` for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) words: String,
     pub(super) shown: String,
 }
 
-/// What stands behind a name in the parentheses of a CREATE TABLE: a CHECK or how a column is generated.
+/// A CHECK constraint, or the expression of a generated column, in a CREATE TABLE.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) column: String,
-    /// The name of its constraint, if it has one.
+    /// The constraint's name, if it has one.
     pub(super) name: Option<String>,
     pub(super) says: Part,
 }
@@ -55,25 +54,25 @@ impl<'a> Statement<'a> {
         self.tokens.get(at).map_or("", |token| token.word.as_str())
     }
 
-    /// Whether it has this word outside of texts in quotes.
+    /// Returns true if the statement has this word outside of quoted strings.
     pub(super) fn has(&self, word: &str) -> bool {
         self.tokens.iter().any(|token| token.word == word)
     }
 
-    /// What stands behind the first of these words.
+    /// Returns the part after the first occurrence of a word.
     pub(super) fn behind(&self, word: &str) -> Part {
         let at = self.tokens.iter().position(|token| token.word == word);
         self.part(at.map_or(self.tokens.len(), |at| at + 1), self.tokens.len())
     }
 
-    /// What stands from the first of these words to the end.
+    /// Returns the part from the first occurrence of a word to the end.
     pub(super) fn from(&self, word: &str) -> Part {
         let at = self.tokens.iter().position(|token| token.word == word);
         self.part(at.unwrap_or(self.tokens.len()), self.tokens.len())
     }
 
-    /// What stands in the parentheses behind a keyword of a CREATE TABLE, each time: `check`, or `as` of a generated
-    /// column.
+    /// Returns the parenthesized expression after each occurrence of a keyword in a CREATE TABLE: `check`, or `as` for
+    /// generated columns.
     pub(super) fn rules(&self, keyword: &str) -> Vec<Rule> {
         let mut found = Vec::new();
         let (mut depth, mut column, mut at) = (0, 0, 0);
@@ -104,7 +103,7 @@ impl<'a> Statement<'a> {
         found
     }
 
-    /// Where the parenthesis that opens here closes.
+    /// Returns the position of the parenthesis that closes the one at `open`.
     fn closing(&self, open: usize) -> usize {
         let mut depth = 0;
         for (at, token) in self.tokens.iter().enumerate().skip(open) {
@@ -121,7 +120,7 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// A text without its layout, for what a pragma tells.
+/// Normalizes an expression that a pragma returns.
 pub(super) fn normal(text: &str) -> String {
     let statement = Statement::parse(text);
     statement.part(0, statement.tokens.len()).words
@@ -139,7 +138,7 @@ fn tokens(text: &str) -> Vec<Token> {
         let from = at;
         let mut quoted = |end: u8| {
             at += 1;
-            // A quote that is doubled stands for one.
+            // A doubled quotation mark is an escaped one.
             while at < bytes.len() && (byte(at) != end || (end != b']' && byte(at + 1) == end)) {
                 at += if byte(at) == end { 2 } else { 1 };
             }
@@ -181,7 +180,7 @@ fn tokens(text: &str) -> Vec<Token> {
     found
 }
 
-/// Whether it belongs to a name, a keyword or a number. What is not ASCII does, whole.
+/// Returns true if the byte belongs to a name, a keyword or a number. All non-ASCII bytes do.
 const fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
@@ -198,18 +197,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layout_quotes_and_comments_do_not_count() {
+    fn layout_quotes_and_comments_are_ignored() {
         let one = normal("CHECK (a IN ('x', 'y''z') AND b<>1.5) -- why");
         let other = normal("check( \"A\" in('x','y''z')/* or not */and[b] <> 1.5)");
         assert_eq!(one, other);
         assert_ne!(one, normal("CHECK (a IN ('X', 'y''z') AND b<>1.5)"));
         for odd in ["'", "\"", "[", "/*", "--", "é'é", "a||", "`é"] {
-            normal(odd); // ends
+            normal(odd); // must terminate
         }
     }
 
     #[test]
-    fn rules_know_their_column_and_name() {
+    fn rules_have_their_column_and_name() {
         let text = "CREATE TABLE t (a INTEGER DEFAULT (1 + 2) CONSTRAINT a_check CHECK (a IN (1, 2)), \
                     \"B\" TEXT CHECK (length(B) > 0), c TEXT GENERATED ALWAYS AS (B || ',') STORED, CHECK (a < 9)) STRICT";
         let statement = Statement::parse(text);

@@ -1,4 +1,5 @@
-//! The schema of a SQLite file. Its pragmas tell columns and keys; checks, indexes and triggers it keeps as text.
+//! Reads the schema of a SQLite database. Columns and keys come from pragmas; checks, indexes and triggers are parsed from
+//! the stored SQL text.
 
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use crate::db::migrate::Migration;
 use crate::db::sqlite::{Access, Place, establish};
 use crate::error::ResultExt;
 
-/// The tables that are not SQLite's own.
+/// SQL that selects all tables except SQLite's internal ones.
 const TABLES: &str =
     "FROM sqlite_master AS t WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
-/// What is in a database.
+/// An object of the database, with the SQL that created it.
 #[derive(QueryableByName)]
 struct Made {
     #[diesel(sql_type = Text)]
@@ -32,7 +33,7 @@ struct Made {
     sql: String,
 }
 
-/// What the migrations make, in memory.
+/// Runs the migrations in memory and returns the schema that they create.
 pub(super) fn replayed(migrations: &[&'static Migration]) -> Result<Schema> {
     let place = Place::Memory(uuid::Uuid::now_v7().to_string());
     let mut conn = establish(&place, Access::Write, Duration::from_secs(1))?;
@@ -87,13 +88,13 @@ fn add(schema: &mut Schema, made: &Made, object: Object, name: &str, part: Part)
     schema.parts.insert((made.table.clone(), object, name.to_owned()), part);
 }
 
-/// What only the text of a table tells: checks, how columns are generated, STRICT, AUTOINCREMENT.
+/// Adds the properties that only the SQL text of a table has: checks, generated columns, STRICT and AUTOINCREMENT.
 fn of_table(schema: &mut Schema, made: &Made, statement: &Statement<'_>) {
     for rule in statement.rules("check") {
         let is_of_column =
             schema.tables.get(&made.table).is_some_and(|columns| columns.contains_key(&rule.column));
         let column = is_of_column.then_some(rule.column);
-        // A check without a name is known by what it says.
+        // A check without a name is identified by its condition.
         let name = rule.name.unwrap_or_else(|| format!("({})", rule.says.shown));
         let part = Part { words: rule.says.words, shown: rule.says.shown, column, made: None };
         add(schema, made, Object::Check, &name, part);
@@ -139,7 +140,7 @@ fn columns(conn: &mut SqliteConnection, schema: &mut Schema) -> Result<()> {
     Ok(())
 }
 
-/// Primary keys, unique constraints and foreign keys, under the names that the schema gives them.
+/// Adds primary keys, unique constraints and foreign keys, under the names that the migrations use for them.
 fn keys(conn: &mut SqliteConnection, schema: &mut Schema) -> Result<()> {
     let rows: Vec<PartRow> = diesel::sql_query(format!(
         "WITH tables AS (SELECT t.name {TABLES}) \

@@ -1,4 +1,4 @@
-//! Files that become visible together.
+//! Writes the files of an export so that all of them become visible together.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,45 +10,51 @@ use super::{Form, SOURCES};
 use crate::ops::workspace::{Workspace, create_private, remove_left, sync_folder};
 use crate::{Database, Error, Result};
 
-/// The files of one export. They are written into a folder of their own beside their target, and come to the target
-/// in one step when all of them are complete and on the disk. The next export removes what a killed one left.
+/// The files of one export.
+///
+/// They are written to a temporary folder next to the target. When all of them are complete and on disk, they are moved to
+/// the target in one step. If an export is killed, the next one removes its temporary folder.
 pub(super) struct Files {
     work: Workspace,
     target: Target,
     files: Vec<Writing>,
 }
 
-/// Where the files go.
+/// The destination of the files.
 enum Target {
-    /// One file, which is renamed.
+    /// One file. The new file is renamed to this path.
     File(PathBuf),
-    /// A folder, which is exchanged as a whole if it is there.
+    /// A folder. If it exists, it is exchanged for the new folder as a whole.
     Folder(PathBuf),
 }
 
 /// A file that is being written.
+///
+/// `shown` is its final path for messages, and `at` is its temporary path.
 pub(super) struct Writing {
     shown: String,
     at: PathBuf,
     file: BufWriter<File>,
 }
 
-/// The folder in the workspace in which all files are.
+/// Name of the folder in the workspace that contains all files.
 const ROWS: &str = "rows";
 
 impl Files {
-    /// One file.
+    /// Starts an export to one file.
     ///
     /// # Errors
-    /// `Invalid` for a name under which stands what is no file, or what the database needs.
+    /// `Invalid` if the path exists and is not a regular file, or if the file belongs to the database.
     pub(super) fn one(db: &Database, path: PathBuf) -> Result<Self> {
         let refused = |why: &str| Err(Error::invalid(format!("--to {}", path.display()), why));
         if db.is_own_file(&path) {
             return refused("is a file of the database itself");
         }
         match fs::metadata(&path) {
-            Ok(there) if there.is_dir() => return refused("is a folder"),
-            Ok(there) if !there.is_file() => return refused("is no file; - is standard output"),
+            Ok(there) if there.is_dir() => return refused("is a folder; name a file"),
+            Ok(there) if !there.is_file() => {
+                return refused("is not a regular file; use - for standard output");
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io(path, error)),
@@ -61,12 +67,13 @@ impl Files {
         Ok(Self { work, target: Target::File(path), files: vec![file] })
     }
 
-    /// Files of these names in a folder that is not there yet, or that holds nothing but what exports wrote.
+    /// Starts an export to files with these names in a folder. The folder must not exist yet, or must contain only files that
+    /// exports wrote.
     ///
     /// # Errors
-    /// `Invalid` for a folder that holds anything else, which could not be kept when the folder is exchanged.
+    /// `Invalid` if the folder contains anything else, because that could not be kept when the folder is exchanged.
     pub(super) fn many(db: &Database, folder: &Path, names: &[String]) -> Result<Self> {
-        // A link goes on pointing where it did.
+        // Resolve links, so that a link to the folder still works after the folder is exchanged.
         let target = match folder.canonicalize() {
             Ok(there) => there,
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder.to_owned(),
@@ -89,7 +96,7 @@ impl Files {
         self.files.get_mut(n)
     }
 
-    /// Puts all files on the disk, and then gives them their names.
+    /// Syncs all files to disk, then moves them to the target.
     pub(super) fn publish(self) -> Result<()> {
         let Self { work, target, files } = self;
         let written = files.into_iter().map(Writing::complete).collect::<Result<Vec<_>>>()?;
@@ -114,12 +121,12 @@ impl Writing {
         Ok(Self { shown, at, file: BufWriter::new(file) })
     }
 
-    /// The name that it is to have.
+    /// Returns the final path of the file.
     pub(super) fn name(&self) -> &str {
         &self.shown
     }
 
-    /// Puts what was written on the disk.
+    /// Flushes the file and syncs it to disk.
     fn complete(self) -> Result<PathBuf> {
         let Self { shown, at, file } = self;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);
@@ -145,21 +152,23 @@ fn workspace(folder: &Path) -> Result<Workspace> {
     Ok(work)
 }
 
-/// The name of the file of a table.
+/// Returns the file name for a table.
 pub(super) fn name(table: &str, form: Form) -> String {
     format!("{table}.{form}")
 }
 
-/// Refuses a folder whose contents could not be kept when it is exchanged for another one.
+/// Checks that a folder can be exchanged for a new one without losing anything.
 fn require_exchangeable(db: &Database, shown: &Path, folder: &Path) -> Result<()> {
     let refused = |why: String| Err(Error::invalid(format!("--to {}", shown.display()), why));
     match fs::metadata(folder) {
         Ok(there) if !there.is_dir() => {
-            return refused("is not a folder; name one for several tables".to_owned());
+            return refused("is not a folder; several tables need a folder".to_owned());
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return refused("is a link to a folder that is not there; make it or remove the link".to_owned());
+            return refused(
+                "is a link to a folder that does not exist; create the folder or remove the link".to_owned(),
+            );
         }
         Err(error) => return Err(Error::io(shown, error)),
     }
@@ -168,8 +177,7 @@ fn require_exchangeable(db: &Database, shown: &Path, folder: &Path) -> Result<()
         .is_ok_and(|current| current == folder)
     {
         return refused(
-            "is the current folder, which cannot be exchanged for another one; name a folder in it"
-                .to_owned(),
+            "is the current folder, which cannot be replaced as a whole; name a folder inside it".to_owned(),
         );
     }
     let is_exported = |name: &str| {
@@ -180,14 +188,14 @@ fn require_exchangeable(db: &Database, shown: &Path, folder: &Path) -> Result<()
     for entry in fs::read_dir(folder).map_err(|error| Error::io(shown, error))? {
         let entry = entry.map_err(|error| Error::io(shown, error))?;
         if db.is_own_file(&entry.path()) {
-            return refused("holds the database itself; name a folder of its own".to_owned());
+            return refused("contains the database itself; name a separate folder".to_owned());
         }
         let name = entry.file_name();
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if !is_file || !name.to_str().is_some_and(is_exported) {
             return refused(format!(
-                "holds {:?}, which no export wrote; several tables go into a folder of their own, because that is \
-                 replaced as a whole",
+                "contains {:?}, which no export wrote; name a separate folder for several tables, because the whole \
+                 folder is replaced",
                 name.to_string_lossy()
             ));
         }
@@ -195,8 +203,8 @@ fn require_exchangeable(db: &Database, shown: &Path, folder: &Path) -> Result<()
     Ok(())
 }
 
-/// Puts a folder in the place of another one. Whoever looks sees all of the old files or all of the new ones; of the
-/// old ones those stay whose names the new ones have not.
+/// Replaces a folder with a new one. Other programs see either all old files or all new files. Old files are kept if the new
+/// folder has no file with the same name.
 fn place(new: &Path, folder: &Path) -> Result<()> {
     let failed = |error| Error::io(folder, error);
     let Ok(there) = fs::metadata(folder) else {
@@ -213,10 +221,10 @@ fn place(new: &Path, folder: &Path) -> Result<()> {
     exchange(new, folder).map_err(|error| {
         Error::invalid(
             folder.display().to_string(),
-            format!("cannot be exchanged for the new files in one step: {error}; name a new folder"),
+            format!("cannot be replaced by the new files in one step: {error}; name a new folder"),
         )
     })?;
-    // What somebody has put there since we looked stays, too.
+    // Keep files that another program added to the old folder since it was listed.
     let (new, old) = (folder, new);
     let kept = files(new)?;
     for (name, id) in files(old)?.into_iter().filter(|(name, _)| !replaced.contains_key(name)) {
@@ -228,7 +236,7 @@ fn place(new: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is in a folder: its names, and which file stands under each.
+/// Lists a folder: the name of each file and an id that identifies the file.
 fn files(folder: &Path) -> Result<BTreeMap<OsString, u64>> {
     let failed = |error| Error::io(folder, error);
     fs::read_dir(folder)
@@ -245,19 +253,19 @@ fn files(folder: &Path) -> Result<BTreeMap<OsString, u64>> {
         .collect()
 }
 
-/// The new folder may be read and written by those who could the old one.
+/// Gives the new folder the owner and permissions of the old one.
 fn take_owner(new: &Path, there: &fs::Metadata) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, chown};
         if let Err(error) = chown(new, Some(there.uid()), Some(there.gid())) {
-            tracing::warn!("the folder does not get its owner back, user {}: {error}", there.uid());
+            tracing::warn!("cannot restore the owner of the folder, user {}: {error}", there.uid());
         }
     }
     fs::set_permissions(new, there.permissions()).map_err(|error| Error::io(new, error))
 }
 
-/// Gives each of two folders the name of the other, at once.
+/// Swaps the names of two folders in one step.
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
     {

@@ -1,4 +1,4 @@
-//! Rows of tables as files.
+//! Exports the rows of tables to files or a stream.
 
 mod file;
 mod source;
@@ -15,37 +15,37 @@ use crate::{Database, DbConnection, Error, Result, Timestamp};
 use file::Files;
 use source::{SOURCES, Source};
 
-/// Rows after which it is told how far an export is.
+/// Number of rows between two progress reports.
 const TOLD: u64 = 1_000;
 
 portable! {
-    /// How rows are written.
+    /// The output format of an export.
     pub enum Form {
         Jsonl = "jsonl",
         Csv = "csv",
     }
 }
 
-/// What to export.
+/// Options of an export.
 #[derive(Debug, Clone)]
 pub struct Export {
-    /// Names of tables; all 22, if there are none.
+    /// Names of the tables to export. If empty, all 22 tables are exported.
     pub tables: Vec<String>,
-    /// Only rows of this moment or later, by the column that says when a row last changed, or else came to be; see
-    /// [`export`].
+    /// Exports only rows with this timestamp or a later one. The timestamp is the time of the last change or, in tables
+    /// without that, of the creation; see [`export`].
     pub since: Option<Timestamp>,
-    /// How rows are written.
+    /// Output format.
     pub form: Form,
 }
 
-/// Where rows go.
+/// The destination of an export.
 pub enum Destination<'a> {
-    /// One table, as it comes.
+    /// One table, written to a stream as it is read.
     Stream(&'a mut dyn Write),
-    /// One table into a file.
+    /// One table, written to a file.
     File(PathBuf),
-    /// A file for each table, `TABLE.jsonl` or `TABLE.csv`, in a folder, which is made if it is not there. Several
-    /// tables need a folder of their own, in which is nothing but what exports wrote.
+    /// One file per table, `TABLE.jsonl` or `TABLE.csv`, in a folder, which is created if it does not exist. Several tables
+    /// need a separate folder that contains only files written by exports.
     Folder(PathBuf),
 }
 
@@ -60,7 +60,8 @@ impl std::fmt::Debug for Destination<'_> {
 }
 
 impl<'a> Destination<'a> {
-    /// What a path means: a folder if it is one or ends in a slash, or if there are several tables; else a file.
+    /// Interprets a path. It is a folder if a folder with that path exists, if it ends in a slash, or if several tables are
+    /// exported. Otherwise it is a file.
     pub fn at(path: &Path, export: &Export) -> Self {
         let is_folder = export.tables.len() != 1
             || path.is_dir()
@@ -73,36 +74,43 @@ impl<'a> Destination<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Exported {
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// Its rows in the export.
+    /// Number of exported rows.
     pub rows: u64,
-    /// The file they are in; none for a stream.
+    /// Path of the file. `None` for a stream.
     pub file: Option<String>,
 }
 
-/// Writes the rows of tables in the order of their primary keys, all as they were at one moment, and says how many there
-/// are. The tables come in an order in which `ingest` can read them back: each behind those that it
-/// refers to.
+/// Exports the rows of tables from one snapshot and returns the number of rows of each table.
 ///
-/// A line of JSON Lines is a row under its column names, times as RFC 3339 in UTC, which `ingest` reads back to the same
-/// row. CSV has a header; what is NULL is empty, and documents are JSON. Each row is written as it is read, so memory
-/// does not grow with their number. Sealed columns go out as ciphertext, as they stand there.
+/// Rows are ordered by primary key. Tables are ordered so that `ingest` can read them back: each table comes after the
+/// tables that it refers to. `progress` is called with the table and the number of rows so far.
 ///
-/// All files of an export become visible in one step, when they are written and on the disk: one file is renamed, and
-/// of several the whole folder is. If the folder is there, it is exchanged for the new one; files of other tables in
-/// it stay. Until then everything is in a folder `.viraldb-unfinished-…` beside the target, which the next export
-/// removes if this one is killed.
+/// In JSON Lines, each line is a row with its column names. Times are RFC 3339 in UTC. `ingest` reads each line back to the
+/// same row. CSV has a header. NULL is an empty field, and documents are JSON. Each row is written as soon as it is read, so
+/// memory use does not grow with the number of rows. Encrypted columns are exported as ciphertext.
 ///
-/// `since` asks for `updated_at` where there is one (`jobs`: or else `created_at`), else for `created_at`, else for
-/// `discovered_at`, `cycle_start`, `generated_at`, `measured_at`, `sent_at`, `occurred_at` or `collected_at`.
+/// All files of an export become visible in one step, after they are complete and on disk. A single file is renamed. For
+/// several files, the whole folder is renamed. If the folder exists, it is exchanged for the new one, and the files of other
+/// tables in it are kept. Until then the files are in a folder `.viraldb-unfinished-…` next to the target. If the export is
+/// killed, the next one removes that folder.
+///
+/// `since` is compared with the first of these columns that the table has: `updated_at`, `created_at`, `discovered_at`,
+/// `cycle_start`, `generated_at`, `measured_at`, `sent_at`, `occurred_at`, `collected_at`. A job that was never updated
+/// uses its `created_at`.
 ///
 /// # Errors
-/// `Invalid` for a name of no table, for several tables into one stream or file, or into a folder that holds anything
-/// else or cannot be exchanged, for a file that is not to be replaced,
-/// for a document that is nested deeper than 127 levels or has a number that 64 bits do not keep, by its row,
-/// and for `since` with `clips` or `shorts`, whose rows do not all have a time; `SecretNotSealed` if a sealed column
-/// holds what may be a secret in the clear.
+/// `Invalid` in these cases:
+///
+/// - A table name is unknown.
+/// - Several tables are exported to one stream or file.
+/// - The target folder contains files that no export wrote, or cannot be exchanged.
+/// - The target file may not be replaced.
+/// - A document is nested deeper than 127 levels, or contains a number that does not fit in 64 bits. The error names the row.
+/// - `since` is set for `clips` or `shorts`, because not all of their rows have a timestamp.
+///
+/// `SecretNotSealed` if an encrypted column may contain a secret in the clear.
 pub fn export(
     db: &Database,
     export: &Export,
@@ -114,7 +122,7 @@ pub fn export(
         && let Some(source) = sources.iter().find(|source| source.time.is_none())
     {
         let reason =
-            "cannot be asked for since a moment: not every row of it has a time; export the whole table";
+            "cannot be exported since a time, because not every row has a timestamp; export the whole table";
         return Err(Error::invalid(source.table, reason));
     }
     let mut files = match &to {
@@ -132,7 +140,7 @@ pub fn export(
         _ if sources.len() != 1 => {
             return Err(Error::invalid(
                 "several tables",
-                "go into a folder, a file each; name one with --to",
+                "need a folder, with one file per table; name it with --output",
             ));
         }
         Destination::File(path) => Some(Files::one(db, path.clone())?),
@@ -164,7 +172,7 @@ pub fn export(
     Ok(done)
 }
 
-/// The tables of these names, or all, each once and in the order of [`SOURCES`].
+/// Returns the tables with these names, or all tables, without duplicates and in the order of [`SOURCES`].
 fn chosen(names: &[String]) -> Result<Vec<&'static Source>> {
     for name in names {
         crate::tables::check_table(name)?;
@@ -173,7 +181,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Source>> {
     Ok(SOURCES.iter().filter(is_chosen).collect())
 }
 
-/// Writes the rows of a table and returns their count.
+/// Writes the rows of a table and returns their number.
 fn write(
     conn: &mut DbConnection,
     source: &Source,

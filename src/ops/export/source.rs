@@ -1,4 +1,4 @@
-//! The tables as they are read.
+//! The tables that can be exported, and how their rows are read.
 
 use diesel::deserialize::QueryableByName;
 use diesel::prelude::*;
@@ -20,21 +20,21 @@ use crate::republishing::{
 use crate::secrets::{Place, is_ciphertext};
 use crate::{DbConnection, Error, Result, Timestamp};
 
-/// Takes the rows one by one.
+/// Receives the rows one by one.
 type Take<'a> = dyn FnMut(Map<String, Value>) -> Result<()> + 'a;
 
-/// A table.
+/// A table to export.
 pub(super) struct Source {
     pub(super) table: &'static str,
-    /// Its primary key.
+    /// Column of the primary key.
     key: &'static str,
-    /// When a row last changed or came to be, if every row knows it.
+    /// SQL expression for the time of the last change or the creation. `None` if not every row has such a time.
     pub(super) time: Option<&'static str>,
     columns: fn() -> &'static [&'static str],
     read: fn(&mut DbConnection, &'static str, &str, &mut Take<'_>) -> Result<()>,
 }
 
-/// The 22 tables, each behind those that it refers to.
+/// The 22 tables. Each table comes after the tables that it refers to.
 pub(super) static SOURCES: [Source; 22] = [
     Source::of::<DiscoveredVideo>("discovered_videos", "id", Some("discovered_at")),
     Source::of::<PipelineRun>("pipeline_runs", "id", Some("cycle_start")),
@@ -69,7 +69,7 @@ impl Source {
         (self.columns)()
     }
 
-    /// The rows in the order of their key.
+    /// Returns a query for the rows in the order of their key.
     pub(super) fn select(&self, conn: &DbConnection, since: Option<Timestamp>) -> String {
         let Self { table, key, .. } = self;
         let since = match (self.time, since) {
@@ -79,7 +79,7 @@ impl Source {
         format!("SELECT * FROM {table}{since} ORDER BY {key}")
     }
 
-    /// Reads rows one by one, and never holds more than one.
+    /// Reads rows one by one. Only one row is in memory.
     pub(super) fn read(&self, conn: &mut DbConnection, sql: &str, take: &mut Take<'_>) -> Result<()> {
         (self.read)(conn, self.table, sql, take)
     }
@@ -90,7 +90,7 @@ fn read<R: Row>(conn: &mut DbConnection, table: &'static str, sql: &str, take: &
     on_backend!(
         conn,
         sqlite => |c| diesel::sql_query(sql).load_iter::<R, _>(c).of(table, "")?.try_for_each(&mut take),
-        // Else libpq would hold all rows.
+        // Load row by row, because libpq would otherwise keep all rows in memory.
         postgres => |c| diesel::sql_query(sql)
             .load_iter::<R, diesel::pg::PgRowByRowLoadingMode>(c)
             .of(table, "")?
@@ -100,13 +100,13 @@ fn read<R: Row>(conn: &mut DbConnection, table: &'static str, sql: &str, take: &
 
 /// A row of a table.
 trait Row: OnSqlite + OnPostgres + Serialize + DeserializeOwned + 'static {
-    /// The row under its column names.
+    /// Returns the row as a document with its column names.
     fn document(&self) -> Result<Map<String, Value>> {
         json_upsert::from_row(self)
     }
 }
 
-/// What can be read on SQLite; anything, if the engine is not compiled in.
+/// Implemented by rows that can be read from SQLite. If SQLite is not compiled in, all types implement it.
 #[cfg(feature = "sqlite")]
 trait OnSqlite: QueryableByName<diesel::sqlite::Sqlite> {}
 #[cfg(feature = "sqlite")]
@@ -116,7 +116,7 @@ trait OnSqlite {}
 #[cfg(not(feature = "sqlite"))]
 impl<R> OnSqlite for R {}
 
-/// What can be read on PostgreSQL; anything, if the engine is not compiled in.
+/// Implemented by rows that can be read from PostgreSQL. If PostgreSQL is not compiled in, all types implement it.
 #[cfg(feature = "postgres")]
 trait OnPostgres: QueryableByName<diesel::pg::Pg> {}
 #[cfg(feature = "postgres")]
@@ -177,12 +177,15 @@ impl Row for SystemConfiguration {
     }
 }
 
-/// The text of a sealed column, which is no secret in the clear.
+/// Returns the text of an encrypted column.
+///
+/// # Errors
+/// `SecretNotSealed` if the text is not ciphertext and may be a secret in the clear.
 fn ciphertext<'a>(place: &Place, text: &'a str) -> Result<&'a str> {
     if is_ciphertext(text) {
         return Ok(text);
     }
     let reason =
-        "it is not exported in the clear; seal it with `viraldb secrets set`, or clear it".to_owned();
+        "it is not exported in the clear; encrypt it with `viraldb secrets set`, or clear it".to_owned();
     Err(Error::SecretNotSealed { at: place.to_string(), reason })
 }

@@ -1,4 +1,4 @@
-//! Rows that go by themselves, or with all that belongs to them.
+//! Deletes old rows, together with the rows of other tables that belong to them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
@@ -8,21 +8,21 @@ use crate::db::{Bulk, clock, on_backend};
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
 
-/// A table, and the tables whose rows belong to its rows.
+/// A table, and the child tables whose rows belong to its rows.
 pub(super) struct Tree {
     pub(super) part: Part,
     table: &'static str,
-    /// Type of its ids on PostgreSQL.
+    /// Type of the ids on PostgreSQL.
     ids: &'static str,
-    /// Which rows are old: a condition on `root`, in which `{errors}` and `{finished}` are moments.
+    /// The condition for old rows, on the alias `root`. `{errors}` and `{finished}` are replaced by timestamps.
     old: &'static str,
-    /// Tables and their columns that name a row of `table`, in an order in which they can be deleted.
+    /// Child tables and their foreign key columns, in the order in which their rows can be deleted.
     children: &'static [(&'static str, &'static str)],
-    /// Tables, their columns that name a row of `table`, and their columns of paths.
+    /// Tables with file paths: the table, its column that refers to `table`, and the column of the path.
     files: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// Which rows of `error_log` are old.
+/// The condition for old rows of `error_log`.
 const OLD_ERROR: &str = "root.resolved AND root.occurred_at < {errors}";
 
 pub(super) const TREES: [Tree; 4] = [
@@ -99,7 +99,7 @@ struct Count {
 }
 
 impl Tree {
-    /// Deletes what is old.
+    /// Deletes the old rows.
     pub(super) fn delete(
         &self,
         db: &Database,
@@ -125,7 +125,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Counts what is old, and tells its files.
+    /// Counts the old rows, and reports their file paths to `told`.
     pub(super) fn count(
         &self,
         conn: &mut DbConnection,
@@ -141,7 +141,7 @@ impl Tree {
             let mut sql = format!(
                 "SELECT count(*) AS rows FROM {table} AS child WHERE child.{column} IN (SELECT root.id {roots})"
             );
-            // Those are counted already.
+            // `Part::Errors` has already counted the old errors.
             if *table == "error_log" && prune.parts.contains(&Part::Errors) {
                 let old = filled(conn, OLD_ERROR, prune).replace("root.", "child.");
                 sql = format!("{sql} AND NOT ({old})");
@@ -160,13 +160,13 @@ impl Tree {
         Ok(())
     }
 
-    /// Counts from 0 for each table.
+    /// Adds each table with a count of 0.
     fn start(&self, pruned: &mut Pruned) {
         pruned.add(self.table, 0);
         self.children.iter().for_each(|(table, _)| pruned.add(table, 0));
     }
 
-    /// Deletes those of the rows that are old still, with all that belongs to them.
+    /// Deletes the rows that are still old, with everything that belongs to them.
     fn delete_batch(
         &self,
         conn: &mut DbConnection,
@@ -189,15 +189,16 @@ impl Tree {
         Ok(Gone { rows, files })
     }
 
-    /// Those of the rows that are old still; nobody can change them, or add to what belongs to them, until the end of
-    /// the transaction.
+    /// Locks the rows and returns those that are still old.
+    ///
+    /// Until the end of the transaction, no other program can change these rows or add rows that belong to them.
     fn still_old(&self, conn: &mut DbConnection, ids: &[String], old: &str) -> Result<Vec<String>> {
         let table = self.table;
         let list = list(conn, self.ids, ids);
         on_backend!(
             &mut *conn,
             sqlite => |_c| Ok(0),
-            // By itself: what somebody added while this waited is seen by the next statement, not by this one.
+            // Lock in a separate statement. The next statement sees rows that others added while this one waited.
             postgres => |c| diesel::sql_query(format!(
                 "SELECT id FROM {table} WHERE id {} ORDER BY id FOR UPDATE", list.sql
             ))
@@ -216,7 +217,7 @@ impl Tree {
         Ok(found.into_iter().map(|line| line.text).collect())
     }
 
-    /// Tells the paths that these rows and what belongs to them name, and returns how many there are.
+    /// Reports the file paths in these rows and their child rows to `told`, and returns the number of paths.
     fn tell_files(
         &self,
         conn: &mut DbConnection,
@@ -243,13 +244,13 @@ impl Tree {
     }
 }
 
-/// What one transaction deleted.
+/// The rows that one transaction deleted, and the number of their file paths.
 struct Gone {
     rows: Vec<(&'static str, u64)>,
     files: u64,
 }
 
-/// The old rows of a tree, page by page in the order of their ids.
+/// Reads the ids of old rows, page by page in the order of the ids.
 struct Pages<'a> {
     tree: &'a Tree,
     after: Option<String>,
@@ -261,10 +262,9 @@ impl<'a> Pages<'a> {
         Self { tree, after: None, is_done: false }
     }
 
-    /// The old ones among the next rows; none of them is old, maybe. Nothing is the end.
+    /// Returns the ids of the old rows in the next page, which may be none. Returns `None` at the end of the table.
     ///
-    /// The inner query asks for nothing but the next ids, so that no planner has another way than along the primary
-    /// key, and each row of the table is looked at once.
+    /// The inner query filters by id only, so every planner walks along the primary key and reads each row once.
     fn next(&mut self, conn: &mut DbConnection, prune: &Prune) -> Result<Option<Vec<String>>> {
         if self.is_done {
             return Ok(None);
@@ -287,8 +287,9 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Deletes the rows whose column is one of these ids and that fit a condition on `root`, if there is one; returns how
-/// many there were.
+/// Deletes the rows whose `column` is in `ids`, and returns their number.
+///
+/// If `condition` is set, only rows that meet this condition on the alias `root` are deleted.
 pub(super) fn delete_where(
     conn: &mut DbConnection,
     table: &'static str,
@@ -305,7 +306,7 @@ pub(super) fn delete_where(
     Ok(gone as u64)
 }
 
-/// A condition as a number, which leaves the planner no index to choose for it.
+/// Returns a condition as a number, so that the planner cannot choose an index for it.
 fn case(condition: &str) -> String {
     format!("CASE WHEN {condition} THEN 1 ELSE 0 END")
 }
@@ -314,7 +315,7 @@ fn flag(condition: &str) -> String {
     format!("{} = 1", case(condition))
 }
 
-/// That something is one of many ids: one parameter, however many they are.
+/// An SQL condition that a value is in a list of ids. It uses a single parameter for any number of ids.
 struct List {
     sql: String,
     value: String,
@@ -338,7 +339,7 @@ fn list(conn: &DbConnection, id_type: &str, ids: &[String]) -> List {
     }
 }
 
-/// A condition with its moments.
+/// Replaces the placeholders of a condition with timestamps.
 fn filled(conn: &DbConnection, condition: &str, prune: &Prune) -> String {
     condition
         .replace("{errors}", &clock::literal(conn, prune.errors_before))

@@ -1,8 +1,8 @@
-//! Takes away what is old, a little at a time.
+//! Deletes old rows in small steps.
 //!
-//! What goes is found by reading, page by page in the order of the primary key, and deleted in short transactions, each
-//! of which looks again whether its rows are still to go. So nobody waits for the reading, and however a prune ends,
-//! what it has begun with a row it has also ended: a run goes together with all that belongs to it, or stays.
+//! A prune first finds old rows with reads only, page by page in primary key order. It then deletes them in short
+//! transactions, each of which checks again that its rows are still old. Writers therefore never wait for the reads. A
+//! run is always deleted together with everything that belongs to it, even if the prune is interrupted.
 
 mod cascade;
 mod samples;
@@ -19,16 +19,16 @@ use crate::{Database, DbConnection, Error, Result, Timestamp};
 use cascade::{TREES, Tree};
 use samples::Samples;
 
-/// Samples older than so many days are thinned to one a day, and than so many to one a week: of the age in which
-/// people look at hours, of months, and of trends.
+/// Samples older than this many days are thinned to one per day. People look at hours only for recent samples.
 const DAILY: u64 = 30;
+/// Samples older than this many days are thinned to one per week, which is enough to see trends.
 const WEEKLY: u64 = 365;
 
-/// Rows that are looked at in one statement.
+/// The number of rows that one statement examines.
 const PAGE: u32 = 10_000;
 
 portable! {
-    /// What is pruned.
+    /// A kind of rows that [`prune`] deletes.
     pub enum Part {
         Errors = "errors",
         Analytics = "analytics",
@@ -38,31 +38,33 @@ portable! {
     }
 }
 
-/// What to take away.
+/// Options for [`prune`].
 #[derive(Debug, Clone)]
 pub struct Prune {
-    /// Only these; everything, unless told.
+    /// The parts to prune; all of them by default.
     pub parts: Vec<Part>,
-    /// Most rows deleted in one transaction, where a run counts as one. From 1 to 10,000; 500 unless told.
+    /// Maximum number of rows deleted in one transaction, from 1 to 10,000; 500 by default. A run counts as one row.
     pub batch: u32,
-    /// Only count.
+    /// If true, only count the rows.
     pub dry_run: bool,
-    /// Resolved errors that happened before this go.
+    /// Delete resolved errors that occurred before this time.
     pub errors_before: Timestamp,
-    /// Jobs and runs that were finished before this go.
+    /// Delete jobs and runs that finished before this time.
     pub finished_before: Timestamp,
-    /// Of samples measured before this, the last of each day stays.
+    /// Of samples measured before this time, keep only the last of each day.
     pub daily_before: Timestamp,
-    /// Of samples measured before this, the last of each week stays.
+    /// Of samples measured before this time, keep only the last of each week.
     pub weekly_before: Timestamp,
 }
 
 impl Prune {
-    /// By the settings `error_retention_days` and `archive_retention_days`, counted back from now. Samples are thinned
-    /// to one a day after 30 days, and to one a week after 365.
+    /// Returns the default options, with the retention periods from the configuration.
+    ///
+    /// Errors are deleted after `error_retention_days`, and jobs and runs after `archive_retention_days`, counted back
+    /// from now. Samples are thinned to one per day after 30 days, and to one per week after 365 days.
     ///
     /// # Errors
-    /// `Invalid` if a setting cannot be read.
+    /// [`Error::Invalid`] if a setting cannot be read.
     pub fn new(config: &Config) -> Result<Self> {
         let now = Timestamp::now();
         let ago = |days: u64| now - Duration::from_secs(days * 24 * 3600);
@@ -77,21 +79,21 @@ impl Prune {
         })
     }
 
-    /// The parts, each once and always in one order, so that a dry run counts what the real one deletes.
+    /// Returns the selected parts, each once and in a fixed order, so that a dry run counts what a real run deletes.
     fn wanted(&self) -> impl Iterator<Item = Part> {
         Part::ALL.iter().copied().filter(|part| self.parts.contains(part))
     }
 }
 
-/// What went, or in a dry run would go.
+/// The result of a prune: what was deleted, or in a dry run what would be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pruned {
-    /// Whether nothing was deleted.
+    /// Whether this was a dry run, so nothing was deleted.
     pub dry_run: bool,
-    /// Rows of each table that the parts are about.
+    /// Number of deleted rows of each table in the selected parts.
     pub tables: Vec<TableRows>,
-    /// Paths that the rows of runs and jobs named.
+    /// Number of file paths in the deleted rows.
     pub file_count: u64,
 }
 
@@ -104,41 +106,45 @@ impl Pruned {
         }
     }
 
-    /// Rows of all tables.
+    /// Returns the total number of deleted rows.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| u64::try_from(table.rows).unwrap_or_default()).sum()
     }
 }
 
-/// What a prune tells while it works.
+/// Progress of a prune, passed to its callback.
 #[derive(Debug)]
 pub enum Pruning<'a> {
-    /// Paths that rows named which are about to go, and that nobody else will name: viraldb deletes no file. They are
-    /// told within the transaction that deletes the rows, so that none is lost; if it fails, they are told again by the
-    /// next prune.
+    /// File paths in rows that are about to be deleted. viraldb does not delete the files, and the paths are lost with the
+    /// rows.
+    ///
+    /// The callback runs inside the transaction that deletes the rows, so no path is lost. If the transaction fails, the
+    /// next prune reports the paths again.
     Files(&'a [String]),
-    /// How many rows of all tables have gone.
+    /// Number of rows deleted so far from all tables.
     Rows(u64),
 }
 
-/// Takes away resolved errors, superfluous samples, finished jobs, and finished runs with all that belongs to them.
+/// Deletes resolved errors, superfluous samples, finished jobs, and finished runs with everything that belongs to them.
 ///
-/// - `errors`: resolved ones that happened before `errors_before`.
-/// - `analytics`: samples of `analytics`, `channel_statistics` and `video_statistics` that are not the last of their
-///   day or week. The newest sample of a video or a channel always stays.
-/// - `jobs`: those of the queue that were completed or failed before `finished_before`.
-/// - `runs`: those that were uploaded or failed, completed before `finished_before`, with their clips, scripts, voices,
-///   shorts, reviews and errors. A run stays if a review of it is unanswered, or if one of its clips or shorts belongs
-///   together with one of another run.
-/// - `generation`: rows of `jobs` that were completed or failed and last changed before `finished_before`, with their
-///   scripts and videos. One stays while a video of it was neither rejected nor published, or was so since, or if a
-///   script of it is another job's as well.
+/// - `errors`: resolved errors that occurred before `errors_before`.
+/// - `analytics`: samples in `analytics`, `channel_statistics` and `video_statistics` that are not the last of their day
+///   or week. The newest sample of each video and channel is always kept.
+/// - `jobs`: jobs in the queue that completed or failed before `finished_before`.
+/// - `runs`: uploaded or failed runs that completed before `finished_before`. Their clips, scripts, voices, shorts,
+///   reviews and errors are deleted with them. A run is kept if one of its reviews is unanswered, or if one of its clips
+///   or shorts is linked to a clip or short of another run.
+/// - `generation`: completed or failed rows of `jobs` that last changed before `finished_before`, with their scripts and
+///   videos. A job is kept if:
+///   - one of its videos is still generated or approved, so neither rejected nor published,
+///   - one of its videos was rejected or published since `finished_before`, or
+///   - one of its scripts or videos is linked to another job.
 ///
-/// `discovered_videos` stay: they say which videos were used already.
+/// Rows of `discovered_videos` are never deleted, because they record which videos were already used.
 ///
-/// Each transaction is short. On SQLite, where only one program can write at a time, a prune makes room for others: while
-/// they write, it holds the lock for about two milliseconds and then rests 200 times as long. On PostgreSQL it rests as
-/// long as it works. If it is killed, the next one continues.
+/// Each transaction is short. SQLite allows only one writer at a time, so a prune leaves time for others: while they
+/// write, it holds the lock for about two milliseconds and then pauses 200 times as long. On PostgreSQL it pauses as long
+/// as it works. If a prune is killed, run it again to continue.
 ///
 /// ```
 /// use viraldb::config::Config;
@@ -160,14 +166,14 @@ pub enum Pruning<'a> {
 /// ```
 ///
 /// # Errors
-/// `Invalid` if `batch` is not between 1 and 10,000; what `told` returns, upon which nothing more is deleted.
+/// [`Error::Invalid`] if `batch` is not from 1 to 10,000. If `told` fails, its error is returned and the prune stops.
 pub fn prune(
     db: &Database,
     prune: &Prune,
     told: &mut dyn FnMut(Pruning<'_>) -> Result<()>,
 ) -> Result<Pruned> {
     if !(1..=PAGE).contains(&prune.batch) {
-        return Err(Error::invalid("number of rows", format!("is not between 1 and {PAGE}")));
+        return Err(Error::invalid("batch size", format!("must be from 1 to {PAGE}, got {}", prune.batch)));
     }
     let mut pruned = Pruned { dry_run: prune.dry_run, ..Pruned::default() };
     if prune.dry_run {
@@ -185,12 +191,12 @@ pub fn prune(
     Ok(pruned)
 }
 
-/// The table of a part; none, if it is about samples.
+/// Returns the table of a part; `None` for samples.
 fn tree_of(part: Part) -> Option<&'static Tree> {
     TREES.iter().find(|tree| tree.part == part)
 }
 
-/// Counts what would go, at one moment.
+/// Counts what a prune would delete.
 fn count(
     conn: &mut DbConnection,
     prune: &Prune,

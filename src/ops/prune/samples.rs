@@ -1,4 +1,4 @@
-//! Samples that are not the last of their day or week.
+//! Deletes samples that are not the last of their day or week.
 
 use super::{PAGE, Prune, Pruned, Pruning, cascade};
 use crate::compilation::Analytics;
@@ -11,9 +11,9 @@ use crate::{Database, DbConnection, Result};
 pub(super) struct Samples {
     table: &'static str,
     ids: &'static str,
-    /// The rows of the next step of a thinning.
+    /// Returns the ids of the rows to delete in the next step.
     next: fn(&mut DbConnection, &mut Thinning) -> Result<Vec<String>>,
-    /// How many rows all steps come to.
+    /// Counts the rows of all steps.
     all: fn(&mut DbConnection, &Thinning) -> Result<i64>,
 }
 
@@ -72,7 +72,7 @@ impl Samples {
     pub(super) fn count(conn: &mut DbConnection, prune: &Prune, pruned: &mut Pruned) -> Result<()> {
         for samples in &TABLES {
             let mut count = |before, every| (samples.all)(conn, &Thinning::new(before, every, 1)?);
-            // Who is not the last of its day is not the last of its week either, and is counted once.
+            // A sample that is not the last of its day is not the last of its week either. Subtract those counted twice.
             let both = prune.daily_before.min(prune.weekly_before);
             let rows = count(prune.daily_before, Every::Day)? + count(prune.weekly_before, Every::Week)?
                 - count(both, Every::Day)?;

@@ -1,4 +1,4 @@
-//! The applications whose databases are taken over: their tables, and what ours want of them.
+//! The applications whose databases can be taken over, their tables, and the constraints of our tables.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use crate::types::portable;
 use crate::{Error, Result};
 
 portable! {
-    /// The Python applications whose databases are known.
+    /// The Python applications whose databases can be taken over.
     pub enum Application {
         ViralChannel = "viral_channel",
         ChannelManager = "channel-manager",
@@ -18,29 +18,29 @@ portable! {
     }
 }
 
-/// A table of an application's.
+/// A table of an application.
 pub(super) struct Table {
-    /// Its name there.
+    /// Its name in the application.
     pub(super) from: &'static str,
-    /// Its name here.
+    /// Its name in our schema.
     pub(super) to: &'static str,
     pub(super) references: &'static [Reference],
-    /// Columns beside the primary key of which no two rows have the same.
+    /// Columns other than the primary key that have a unique constraint.
     pub(super) unique: &'static [&'static str],
     pub(super) words: &'static [(&'static str, IsWord)],
-    /// Whether rows that are in ours already, such as the settings that `viraldb init` writes, give way.
+    /// True if rows replace those with the same key that exist already, such as the settings that `viraldb init` writes.
     pub(super) replaces: bool,
 }
 
-/// A column that names a row of another table of ours.
+/// A column that refers to a row of another table in our schema.
 pub(super) struct Reference {
     pub(super) column: &'static str,
     pub(super) table: &'static str,
-    /// Whether the schema empties it when that row is deleted. Else a row without it cannot be.
+    /// True if the schema sets the column to NULL when that row is deleted. Otherwise a row cannot exist without it.
     pub(super) is_emptied: bool,
 }
 
-/// Whether a text is a word of a column; if not, which words are.
+/// Checks that a text is a valid word for a column. The error lists the valid words.
 pub(super) type IsWord = fn(&str) -> Result<()>;
 
 fn word<W: FromStr<Err = Error>>(text: &str) -> Result<()> {
@@ -135,7 +135,7 @@ const VIRALFORGE: &[Table] = &[
 ];
 
 impl Application {
-    /// Its tables, parents before their children.
+    /// Returns the tables of the application, parents before their children.
     pub(super) const fn tables(self) -> &'static [Table] {
         match self {
             Self::ViralChannel => VIRAL_CHANNEL,
@@ -144,7 +144,7 @@ impl Application {
         }
     }
 
-    /// Whether a database holds the tables by which this application is known, though some may be missing.
+    /// Returns true if a database has tables that are typical of this application. Some tables may be missing.
     fn is_known_by(self, has: impl Fn(&str) -> bool) -> bool {
         let any = |names: &[&str]| names.iter().any(|name| has(name));
         match self {
@@ -161,14 +161,14 @@ impl Application {
         }
     }
 
-    /// The application that made a database, by its tables.
+    /// Recognizes the application that created a database by its tables.
     ///
     /// # Errors
-    /// Why it is none, or which it may be.
+    /// The reason if the tables belong to no application or to more than one.
     pub(super) fn recognise(tables: &[&str]) -> Result<Self, String> {
         let has = |name: &str| tables.contains(&name);
         if has("viraldb_migrations") {
-            return Err("is viraldb's own; copy it with `viraldb transfer --from … --to …`".to_owned());
+            return Err("is a viraldb database; copy it with `viraldb transfer --from … --to …`".to_owned());
         }
         let known: Vec<Self> = Self::ALL.iter().copied().filter(|each| each.is_known_by(has)).collect();
         match *known.as_slice() {
@@ -183,14 +183,14 @@ impl Application {
                 }
             )),
             _ => Err(format!(
-                "has tables of {}; say which to take with --application",
+                "has tables of {}; choose one of them with --application",
                 list(known.iter().map(|each| each.as_str()), " and ")
             )),
         }
     }
 }
 
-const NOTHING: &str = "none at all (on PostgreSQL ?schema=NAME in its URL names the schema that they are in)";
+const NOTHING: &str = "no tables at all (on PostgreSQL, specify their schema with ?schema=NAME in the URL)";
 
 fn list(names: impl Iterator<Item = impl Into<String>>, glue: &str) -> String {
     names.map(Into::into).collect::<Vec<String>>().join(glue)
@@ -201,20 +201,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_table_of_the_contract_has_its_place_once() {
+    fn every_table_of_the_schema_is_the_target_of_one_application_table() {
         let all = Application::ALL.iter().flat_map(|each| each.tables()).map(|table| table.to);
         assert!(all.eq(crate::tables::tables()));
     }
 
     #[test]
-    fn an_application_is_known_by_its_tables() {
+    fn applications_are_recognized_by_their_tables() {
         let known = |tables: &[&str]| Application::recognise(tables);
         assert_eq!(known(&["discovered_videos", "clips", "scripts"]), Ok(Application::ViralChannel));
         assert_eq!(known(&["alembic_version", "channels", "videos"]), Ok(Application::ChannelManager));
         assert_eq!(known(&["jobs", "trends", "scripts", "videos"]), Ok(Application::ViralForge));
         assert!(known(&["trends", "pipeline_runs"]).unwrap_err().contains("viral_channel and viralforge"));
         assert!(known(&["users"]).unwrap_err().ends_with("it has users"));
-        assert!(known(&[]).unwrap_err().contains("it has none at all"));
+        assert!(known(&[]).unwrap_err().contains("it has no tables at all"));
         assert!(known(&["videos"]).is_err());
         assert!(known(&["clips", "viraldb_migrations"]).unwrap_err().contains("viraldb transfer"));
     }

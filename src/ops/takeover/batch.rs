@@ -1,4 +1,4 @@
-//! Rows of one table on their way in, some thousand at once.
+//! Converts and stores the rows of one table in batches of several thousand.
 
 use std::collections::HashSet;
 
@@ -20,13 +20,13 @@ use crate::secrets::Sealing;
 use crate::tables::{self, Target};
 use crate::{DbConnection, Result};
 
-/// Rows that are stored at once.
+/// Maximum number of rows in a batch.
 const ROWS: usize = 5_000;
 
-/// Bytes of rows after which a batch is full, however few they are.
+/// Bytes of rows at which a batch is full, regardless of the number of rows.
 const BYTES: usize = 8 << 20;
 
-/// Other names that applications have for a column: SQLAlchemy keeps `metadata` for itself.
+/// Other names that applications use for a column. SQLAlchemy reserves the name `metadata`.
 const ALIASES: &[(&str, &[&str])] = &[(
     "metadata",
     &[
@@ -40,8 +40,8 @@ const ALIASES: &[(&str, &[&str])] = &[(
     ],
 )];
 
-/// What is not made up for a row where the application has NULL, though the schema has a default: when something
-/// happened, and how far it is. Where the application has no such column at all, the default holds.
+/// Timestamp and status columns that are never invented: a row with NULL in one of them is rejected although the schema has
+/// a default. If the application does not have the column at all, the default applies.
 const NEVER_MADE_UP: &[&str] = &[
     "collected_at",
     "created_at",
@@ -59,28 +59,28 @@ const NEVER_MADE_UP: &[&str] = &[
     "transformation_status",
 ];
 
-/// Credentials that a channel may not have yet, which our tables say by an empty text.
+/// The column for a channel's credentials. An empty string means that the channel has none yet.
 const NO_CREDENTIALS: &str = "api_credentials_encrypted";
 
-/// How the rows of a table of the application become rows of ours.
+/// How the rows of an application's table are converted to rows of our table.
 pub(super) struct Plan<'a> {
     pub(super) table: &'static Table,
     target: &'static Target,
     pub(super) columns: &'a [Column],
     into: Vec<Filled>,
-    /// The primary key of ours.
+    /// The primary key column of our table.
     pub(super) key: &'a str,
     key_kind: Kind,
     references: Vec<(&'static super::application::Reference, Kind)>,
     unique: Vec<(&'static str, Kind)>,
 }
 
-/// A column of ours.
+/// A column of our table that gets values from the source.
 struct Filled {
     name: &'static str,
     kind: Kind,
     word: Option<IsWord>,
-    /// Which columns of the source it is taken from: the first of them that has a value.
+    /// The indexes of the source columns that it is taken from. The first of them that has a value is used.
     from: Vec<usize>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Columns of the source that have no place in ours.
+    /// Returns the columns of the source that our table does not have.
     pub(super) fn left(&self) -> impl Iterator<Item = &str> {
         let taken: HashSet<usize> = self.into.iter().flat_map(|into| into.from.iter().copied()).collect();
         self.columns
@@ -131,7 +131,10 @@ impl<'a> Plan<'a> {
             .map(|(_, column)| &*column.name)
     }
 
-    /// The row as a document of ours, with the columns that it gives.
+    /// Converts a row to a document of our table with the columns that have a value.
+    ///
+    /// # Errors
+    /// The reason for which the row is rejected.
     fn document(&self, row: &[Value]) -> Result<Map<String, Json>, String> {
         let mut document = Map::new();
         for into in &self.into {
@@ -141,7 +144,7 @@ impl<'a> Plan<'a> {
                     let reason = if is_secret(self.table.to, into.name) { "is not text" } else { &reason };
                     format!("{}: {reason}", into.name)
                 })?;
-                // An empty name of something else is none.
+                // An empty string in a unique column, such as an external id, means that there is no value.
                 let is_none =
                     self.table.unique.contains(&into.name) && value.as_str().is_some_and(str::is_empty);
                 if !is_none && !is_nothing(self.table.to, into.name, &value) {
@@ -156,7 +159,7 @@ impl<'a> Plan<'a> {
                 return Err(null(into.name));
             }
             if !is_nothing(self.table.to, into.name, &Json::Null) {
-                document.insert(into.name.to_owned(), Json::Null); // a document of its own
+                document.insert(into.name.to_owned(), Json::Null); // JSON null is a value of this column
             } else if into.name == NO_CREDENTIALS {
                 document.insert(into.name.to_owned(), "".into());
             }
@@ -164,7 +167,7 @@ impl<'a> Plan<'a> {
         if !document.contains_key(self.key) {
             return Err(null(self.key));
         }
-        // SQLAlchemy writes it with the first change only, if the application does not say otherwise.
+        // By default SQLAlchemy sets `updated_at` only with the first update, so use the time of creation until then.
         if !document.contains_key("updated_at")
             && self.into.iter().any(|into| into.name == "updated_at")
             && let Some(made) = document.get("created_at").cloned()
@@ -174,7 +177,7 @@ impl<'a> Plan<'a> {
         Ok(document)
     }
 
-    /// The row as it was, for whoever wants to know what was not taken.
+    /// Returns the row of the source as JSON, to report a rejected row.
     fn as_it_was(&self, row: &[Value]) -> Map<String, Json> {
         self.columns
             .iter()
@@ -184,7 +187,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Rows that were read and are not stored yet.
+/// Rows that have been read but not stored yet.
 #[derive(Default)]
 pub(super) struct Batch {
     rows: Vec<Vec<Value>>,
@@ -201,7 +204,7 @@ impl Batch {
         self.rows.len() >= ROWS || self.bytes >= BYTES
     }
 
-    /// Stores the rows that can be, and says which cannot.
+    /// Stores the valid rows and passes the others to `reject`.
     pub(super) fn store(
         self,
         conn: &mut DbConnection,
@@ -236,7 +239,7 @@ impl Batch {
         }
         let refused = store_or_bisect(conn, documents.len(), &mut |conn, part| {
             let documents: Vec<_> = documents.get(part).unwrap_or_default().iter().collect();
-            plan.target.store(conn, &documents, &mut Seen::default()).map(drop) // a key names each row
+            plan.target.store(conn, &documents, &mut Seen::default()).map(drop) // keys identify the rows
         })?;
         for (place, reason) in refused {
             if let Some(row) = places.get(place).and_then(|place| rows.get_mut(*place)) {
@@ -263,7 +266,7 @@ fn cell_of(value: &Json) -> String {
     cell(Some(value))
 }
 
-/// What serde says of a column without a value, in the words of a table.
+/// Rewords serde's error about a missing field as a message about a column.
 fn missing(reason: &str) -> String {
     match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
         Some(column) => null(column),
@@ -272,11 +275,11 @@ fn missing(reason: &str) -> String {
 }
 
 fn null(column: &str) -> String {
-    format!("{column}: is NULL or empty, and there has to be a value")
+    format!("{column}: is NULL or empty, but a value is required")
 }
 
-/// Rows that name a row of another table which is not there, or was not taken, are refused, or do not name it any
-/// more if the schema has it so.
+/// Rejects rows that refer to a row that does not exist or was rejected. If the schema would set such a reference to NULL,
+/// removes the reference instead.
 fn empty_or_refuse_orphans(
     conn: &mut DbConnection,
     plan: &Plan<'_>,
@@ -297,7 +300,7 @@ fn empty_or_refuse_orphans(
                 taken.emptied += 1;
             } else {
                 *row = Err(format!(
-                    "{}: the row {} of {} is not there, or was rejected",
+                    "{}: row {} of {} does not exist or was rejected",
                     to.column,
                     short(&name),
                     to.table
@@ -308,7 +311,7 @@ fn empty_or_refuse_orphans(
     Ok(())
 }
 
-/// Of rows with the same key, or the same in a column where no two may have it, the first is taken.
+/// Rejects rows whose key or unique columns have a value that an earlier row has.
 fn refuse_duplicates(
     conn: &mut DbConnection,
     plan: &Plan<'_>,
@@ -336,7 +339,7 @@ fn refuse_duplicates(
             Some((column.0, given.as_ref().filter(|given| seen.contains(*given))?))
         });
         if let Some((column, value)) = again {
-            *row = Err(format!("{column}: another row has {} already", quoted(value)));
+            *row = Err(format!("{column}: another row already has {}", quoted(value)));
             continue;
         }
         for (given, seen) in given.into_iter().zip(&mut seen) {
@@ -346,7 +349,7 @@ fn refuse_duplicates(
     Ok(())
 }
 
-/// Which of some values a column holds, as text.
+/// Returns the given values that the column contains, as text.
 fn present(
     conn: &mut DbConnection,
     table: &str,

@@ -1,8 +1,9 @@
-//! A takeover into SQLite: staged in a temporary file, then copied in chunks that leave room for other writers.
+//! Takes over a database into SQLite: stages the rows in a temporary file, then copies them in chunks so that other
+//! programs can write in between.
 //!
-//! While it copies, the target has a table more, `viraldb_takeover`. It says whose takeover is under way and which ids
-//! are reserved for it, so that the rows of other writers get larger ones. If the takeover is interrupted, running it again
-//! copies the rows that are missing.
+//! While the rows are copied, the target has an additional table, `viraldb_takeover`. It records the source of the takeover
+//! and the ids that are reserved for it, so that the rows of other programs get larger ids. If the takeover is interrupted,
+//! running it again copies the missing rows.
 
 use std::collections::BTreeMap;
 
@@ -23,26 +24,26 @@ use crate::ops::transfer::{self, Inserter};
 use crate::secrets::{self, has_sealed_columns};
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 
-/// Rows that are read from the temporary file before they are written, and their bytes, at most.
+/// Maximum number of rows, and of their bytes, that are read from the temporary file before they are written.
 const ROWS: usize = 20_000;
 const BYTES: usize = 8 << 20;
 
-/// The note on an error that ends the copying.
-const GO_ON: &str = "the rows that were copied stay; run the same command again to copy the others";
+/// The note on an error that interrupts the copying.
+const GO_ON: &str = "the rows copied so far are kept; run the same command again to copy the rest";
 
-/// The largest id that a takeover brings for each numbered table.
+/// The largest id of the takeover for each table with numeric ids.
 type LastIds = BTreeMap<String, i64>;
 
-/// What a target holds in the tables of the application.
+/// The contents of the application's tables in the target.
 enum Held {
     Nothing,
-    /// A takeover of this source that was interrupted, and the ids that it has reserved.
+    /// An interrupted takeover of this source, and the ids that it has reserved.
     Part(LastIds),
-    /// Rows of these tables, which are of something else or of a takeover that is complete.
+    /// Rows in these tables. They belong to a complete takeover or come from another program.
     Rows(Vec<String>),
 }
 
-/// Takes the source over into a SQLite database.
+/// Takes over the source into a SQLite database.
 pub(super) fn takeover(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
     let (is_dry, name) = (run.options.dry_run, name_of(source));
     let target = open(to, is_dry)?;
@@ -70,7 +71,7 @@ pub(super) fn takeover(source: &mut Source, to: &str, run: &mut Run<'_>) -> Resu
         Some(target) if !is_dry => {
             resumed = Copying::new(target, &name, sealed > 0, run)?.copy_all(&stage, &mut tables)?;
         }
-        // A key that is refused is refused by a dry run, too.
+        // A dry run must also reject a keyring that the database does not accept.
         Some(target) if sealed > 0 => {
             target.read(|conn| run.options.keyring.map_or(Ok(()), |keyring| keyring.check(conn)))?;
         }
@@ -79,7 +80,7 @@ pub(super) fn takeover(source: &mut Source, to: &str, run: &mut Run<'_>) -> Resu
     Ok(Done { tables, left, was_complete: false, resumed })
 }
 
-/// Opens the target. A dry run creates and migrates none.
+/// Opens the target. A dry run neither creates nor migrates it.
 fn open(to: &str, is_dry: bool) -> Result<Option<Database>> {
     let options = crate::Options::default();
     if !is_dry {
@@ -91,7 +92,7 @@ fn open(to: &str, is_dry: bool) -> Result<Option<Database>> {
     }
 }
 
-/// The name by which a source is recognized when its takeover goes on.
+/// Returns the name by which a resumed takeover recognizes its source.
 fn name_of(source: &Source) -> String {
     match &source.url {
         DatabaseUrl::File(path) => {
@@ -103,8 +104,10 @@ fn name_of(source: &Source) -> String {
 }
 
 impl Held {
+    /// Reads the contents of the application's tables in the target.
+    ///
     /// # Errors
-    /// `Unusable` if the takeover of another source was interrupted.
+    /// `Unusable` if the target contains an interrupted takeover of another source.
     fn read(conn: &mut DbConnection, application: Application, source: &str) -> Result<Self> {
         let Some(begun) = takeovers(conn)?.into_iter().find(|it| it.application == application.as_str())
         else {
@@ -116,8 +119,8 @@ impl Held {
             return Err(Error::Unusable {
                 database: String::new(),
                 reason: format!(
-                    "holds a takeover of {application} from {of} that was interrupted, not from {source}; run that \
-                     one again to complete it, or take {source} over into another database"
+                    "contains an interrupted takeover of {application} from {of}, not from {source}; run that takeover \
+                     again to complete it, or take over {source} into another database"
                 ),
             });
         }
@@ -134,14 +137,14 @@ impl Held {
 struct Copying<'a, 'r> {
     bulk: Bulk<'a>,
     source: &'a str,
-    /// Whether values are encrypted with the first key.
+    /// True if values are encrypted with the first key.
     seals: bool,
     run: &'a mut Run<'r>,
-    /// Rows that were there already.
+    /// The number of rows that the target already had.
     there: u64,
 }
 
-/// A table, and how its rows are written.
+/// A table and the INSERT for its rows.
 struct Plan<'a> {
     table: &'static Table,
     ours: &'a transfer::Table,
@@ -153,7 +156,7 @@ impl<'a, 'r> Copying<'a, 'r> {
         Ok(Self { bulk: Bulk::new(target, Manner::Brisk)?, source, seals, run, there: 0 })
     }
 
-    /// Copies what is staged, and returns how many of the rows were there already.
+    /// Copies the staged rows, and returns the number of rows that the target already had.
     fn copy_all(mut self, stage: &Stage, tables: &mut [Taken]) -> Result<u64> {
         let (application, source) = (self.run.application, self.source);
         let mut ours = transfer::Table::all()?;
@@ -190,7 +193,7 @@ impl<'a, 'r> Copying<'a, 'r> {
                 rows.push(row.to_vec());
                 return Ok(());
             }
-            // A row may be large, so it is not copied only to wait for others.
+            // The row may be large, so write it directly instead of copying it into `rows`.
             self.write(&plan, &rows, taken)?;
             self.write(&plan, &[row], taken)?;
             done += rows.len() as u64 + 1;
@@ -204,7 +207,7 @@ impl<'a, 'r> Copying<'a, 'r> {
         Ok(())
     }
 
-    /// Writes rows of a table.
+    /// Writes rows of a table in transactions of limited duration.
     fn write(&mut self, plan: &Plan<'_>, rows: &[impl AsRef<[u8]>], taken: &mut Taken) -> Result<()> {
         let Self { bulk, seals, run, there, .. } = self;
         let keyring = run.options.keyring.filter(|_| *seals && has_sealed_columns(plan.table.to));
@@ -212,14 +215,14 @@ impl<'a, 'r> Copying<'a, 'r> {
         while !left.is_empty() {
             left = bulk.write(|conn, chunk| {
                 if let Some(keyring) = keyring {
-                    // Keep the key in use until the transaction ends: a rotation may run at the same time.
+                    // Mark the key as used until the transaction ends, because a key rotation may run concurrently.
                     secrets::take_into_use(conn, keyring, &plan.table.to)?;
                 }
                 while let Some((row, rest)) = left.split_first() {
                     match plan.insert(conn, row.as_ref()) {
                         Ok(0) => *there += 1,
                         Ok(_) => {}
-                        // Another program has written something since the takeover began, and both cannot be there.
+                        // The row conflicts with one that another program has written since the takeover began.
                         Err(error) if error.is_of_row() => {
                             taken.taken -= 1;
                             taken.rejected += 1;
@@ -255,7 +258,7 @@ impl Plan<'_> {
         )
     }
 
-    /// The row as it is in the temporary file, without its credentials.
+    /// Returns the rejected row as it is in the temporary file, with its credentials masked.
     fn reject(&self, row: &[u8], error: &Error) -> Reject {
         let values = self.ours.columns.iter().zip(transfer::fields(row));
         let shown = values.map(|(column, value)| {
@@ -269,14 +272,16 @@ impl Plan<'_> {
         Reject {
             table: self.table.from.to_owned(),
             key: transfer::key(self.ours, row),
-            reason: format!("another program wrote to the target meanwhile: {error}"),
+            reason: format!("another program wrote a conflicting row during the takeover: {error}"),
             row: shown.collect::<Map<_, _>>(),
         }
     }
 }
 
-/// What is done with a row whose key is there. A row that an interrupted takeover has copied may have been changed since,
-/// and stays. Settings replace what is there, but keep what the source does not say.
+/// Returns the ON CONFLICT clause for rows whose key exists already.
+///
+/// A row that an interrupted takeover has copied may have been changed since, so it is kept. A setting replaces the existing
+/// one, except for the columns that are NULL in the source.
 fn on_conflict(table: &Table, ours: &transfer::Table) -> String {
     let key = ours.key_column();
     if !table.replaces {
@@ -288,7 +293,7 @@ fn on_conflict(table: &Table, ours: &transfer::Table) -> String {
     format!("ON CONFLICT (\"{key}\") DO UPDATE SET {}", set.join(", "))
 }
 
-/// Notes that a takeover is under way, and reserves its ids.
+/// Records that a takeover is running, and reserves its ids.
 fn begin(conn: &mut DbConnection, application: Application, source: &str, last_ids: &LastIds) -> Result<()> {
     match Held::read(conn, application, source)? {
         Held::Nothing => {}
@@ -322,7 +327,7 @@ fn begin(conn: &mut DbConnection, application: Application, source: &str, last_i
     on_backend!(conn, |c| insert.execute(c)).of(TAKEOVER, "").map(drop)
 }
 
-/// Refuses to go on if the source has got new rows since, and other programs have used their ids.
+/// Returns an error if the source has new rows since the interruption whose ids other programs have used in the target.
 fn require_free_ids(conn: &mut DbConnection, reserved: &LastIds, last_ids: &LastIds) -> Result<()> {
     #[derive(QueryableByName)]
     struct Count {
@@ -341,8 +346,8 @@ fn require_free_ids(conn: &mut DbConnection, reserved: &LastIds, last_ids: &Last
             return Err(Error::Unusable {
                 database: String::new(),
                 reason: format!(
-                    "holds {} rows of {table} that other programs wrote since the takeover was interrupted, and rows \
-                     that are new in the source have the same ids; take it over into another database",
+                    "cannot continue the takeover: since it was interrupted, other programs wrote rows ({}) to {table} \
+                     with the ids of new rows of the source; take over the source into another database",
                     count.rows
                 ),
             });
@@ -351,9 +356,9 @@ fn require_free_ids(conn: &mut DbConnection, reserved: &LastIds, last_ids: &Last
     Ok(())
 }
 
-/// Ends the takeover of an application.
+/// Removes the record of a finished takeover.
 fn end(conn: &mut DbConnection, application: Application) -> Result<()> {
-    // Another process may have taken the same source over, and have ended first.
+    // Another process may have taken over the same source and finished first.
     if takeovers(conn)?.iter().all(|it| it.application == application.as_str()) {
         return conn.batch_execute(&format!("DROP TABLE IF EXISTS {TAKEOVER}")).of(TAKEOVER, "");
     }

@@ -1,15 +1,15 @@
-//! Credentials of rows that are not taken, which nobody is to read.
+//! Masks the credentials in rejected rows.
 
 use serde_json::{Map, Value as Json};
 
 use crate::secrets::{Column, is_ciphertext};
 
-/// Whether a column may hold what nobody is to read.
+/// Returns true if a column may contain a secret.
 pub(super) fn is_secret(table: &str, column: &str) -> bool {
     Column::ALL.iter().any(|secret| secret.table() == table && secret.name() == column)
 }
 
-/// Hides the credentials of a row as the application had it, which nobody sealed; also in columns that we do not have.
+/// Masks the credentials of a row of the source that are not encrypted, also in columns that our schema does not have.
 pub(super) fn mask(table: &str, row: &mut Map<String, Json>) {
     let is_plain = matches!(row.get("encrypted"), None | Some(Json::Null))
         || row.get("encrypted").is_some_and(|it| {

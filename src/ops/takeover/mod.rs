@@ -1,8 +1,8 @@
-//! The database of one of the Python applications, taken over into ours.
+//! Takes over the database of one of the Python applications into a viraldb database.
 //!
-//! The application is recognised by its tables. Each row is read as it stands there, brought to the types and words of
-//! our table, and stored, or rejected with a reason. On PostgreSQL all of it is one transaction. On SQLite, where such a
-//! transaction would lock out every other writer, it is staged in a temporary file first and then copied in chunks.
+//! viraldb recognizes the application by its tables. It reads each row, converts it to the types and status words of our
+//! table, and stores it or rejects it with a reason. On PostgreSQL a takeover is one transaction. On SQLite one transaction
+//! would block all other writers, so the rows are staged in a temporary file first and then copied in chunks.
 
 mod application;
 mod batch;
@@ -32,118 +32,129 @@ use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use batch::{Batch, Plan};
 use source::{Source, Tables};
 
-/// How to take over; `Options::default()` recognises the application and seals nothing.
+/// Options of a takeover. `Options::default()` recognizes the application and encrypts nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Options<'a> {
-    /// The application that made the source, where its tables do not tell.
+    /// The application that created the source. Required only if its tables are ambiguous.
     pub application: Option<Application>,
-    /// Only say what would be taken. A target that is still to be made is not.
+    /// Only report what would be taken over. A target that does not exist yet is not created.
     pub dry_run: bool,
-    /// Take nothing if any row is rejected.
+    /// Take over nothing if any row is rejected.
     pub strict: bool,
-    /// The keys; the first seals credentials that the application kept as they are. Without any these are left out.
+    /// The keyring. Its first key encrypts credentials that the application stored as plaintext. Without a keyring these
+    /// credentials are left out.
     pub keyring: Option<&'a Keyring>,
 }
 
-/// How far a takeover is. Into SQLite, each table comes twice: when it is read, and when it is written.
+/// The progress of a takeover. Into SQLite, each table is reported twice: while it is read and while it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// The table of the source.
     pub table: &'static str,
-    /// Rows of it that are done with.
+    /// Rows of the table that are done.
     pub done: u64,
-    /// Rows that it has.
+    /// Rows that the table has.
     pub of: u64,
 }
 
-/// A row that was not taken.
+/// A row that was rejected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Reject {
     /// The table of the source.
     pub table: String,
-    /// Its primary key.
+    /// The primary key of the row.
     pub key: String,
-    /// Why it is not taken.
+    /// Why the row was rejected.
     pub reason: String,
-    /// The row as it stands there. Credentials that are not encrypted are hidden.
+    /// The row of the source. Credentials that are not encrypted are masked.
     pub row: Map<String, Value>,
 }
 
-/// What was taken over.
+/// The result of a takeover.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The application that made the source.
+    /// The application that created the source.
     pub application: String,
-    /// The source, its password masked.
+    /// The source URL, with its password masked.
     pub from: String,
-    /// The target, its password masked.
+    /// The target URL, with its password masked.
     pub to: String,
     /// Rows of the source.
     pub rows: u64,
-    /// Those of them that were taken.
+    /// Rows that were taken over.
     pub taken: u64,
-    /// Those that were not.
+    /// Rows that were rejected.
     pub rejected: u64,
-    /// Whether the target held all of it already, and nothing was written.
+    /// True if the target already contained all rows and nothing was written.
     pub was_complete: bool,
-    /// Of the rows that were taken, those that an interrupted takeover had copied before.
+    /// The number of taken rows that an interrupted takeover had already copied.
     pub resumed: u64,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Each table of the application, also one that the source lacks.
+    /// The result for each table of the application, including tables that the source does not have.
     pub tables: Vec<Taken>,
-    /// Tables of the source, and columns as `table.column`, that have no place in ours.
+    /// Tables of the source, and columns as `table.column`, that have no counterpart in our schema.
     pub left: Vec<String>,
 }
 
-/// What was taken of a table.
+/// The result of a takeover for one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Taken {
     /// The table of the source.
     pub from: String,
-    /// The table of ours.
+    /// The table of the target.
     pub table: String,
     /// Rows of the source.
     pub rows: u64,
-    /// Those of them that were taken.
+    /// Rows that were taken over.
     pub taken: u64,
-    /// Those that were not.
+    /// Rows that were rejected.
     pub rejected: u64,
-    /// References to rows that are not there, emptied as the schema does when such a row is deleted.
+    /// References to missing rows that were set to NULL, as the schema does when a referenced row is deleted.
     pub emptied: u64,
-    /// Credentials that were not encrypted, and are sealed now.
+    /// Credentials that were not encrypted in the source and are encrypted now.
     pub sealed: u64,
-    /// Credentials that were not encrypted, and are left out because no key was given.
+    /// Credentials that were not encrypted in the source and are left out because no key was given.
     pub withheld: u64,
 }
 
-/// Copies the rows of a Python application's database into `to`, which is made or migrated if it has to be. `source` is a
-/// URL, or the path of a SQLite file; it is only read, as of one moment.
+/// Copies the rows of a Python application's database into the database `to`.
 ///
-/// Ids stay. Times, statuses, UUIDs, truths and documents are brought to the form of the schema, also where the
-/// application wrote the names of an enum's members or text; a column without a value gets its default. A row that does
-/// not fit, that has the key of a row before it, or that names a row which is not there is rejected; `reject` is told
-/// of each. Settings replace those of the same key that are there. What the Python applications encrypted stays so, for
-/// [`secrets::import_fernet`](crate::secrets::import_fernet).
+/// `source` is a URL or the path of a SQLite file. It is read in one snapshot and never changed. The target is created or
+/// migrated if necessary.
 ///
-/// A target that holds these rows already, and no others in the application's tables, stays as it is: a takeover that was
-/// killed after its last commit has done its work.
+/// Rows keep their ids. Timestamps, statuses, UUIDs, booleans and JSON documents are converted to the form of the schema,
+/// also where the application stored the name of an enum member, or text. A column without a value gets its default. A row
+/// is rejected, and passed to `reject`, if
 ///
-/// Into PostgreSQL it is one transaction. Into SQLite the source is copied into a temporary file first, which takes as much
-/// room as the rows. If that fails, or `options` are strict and a row is rejected, nothing has been written to the target.
-/// Then the rows are copied in short transactions, so that other programs can go on writing. Their new rows get larger ids
-/// than those of the source. If a takeover is interrupted there, call this again with the same source: it copies the rows
-/// that are missing and leaves the others as they are, also if they have changed since. A row that cannot be there next to
-/// one that another program has written meanwhile is rejected.
+/// - a value cannot be converted,
+/// - an earlier row has the same key, or
+/// - it refers to a row that does not exist.
+///
+/// Settings replace the settings with the same key. Values that the application encrypted stay encrypted with its key;
+/// [`secrets::import_fernet`](crate::secrets::import_fernet) converts them later.
+///
+/// If the target already contains exactly these rows in the application's tables, it is not changed. A takeover that was
+/// killed after its last commit leaves such a target.
+///
+/// Into PostgreSQL, the takeover is one transaction. Into SQLite, it has two steps:
+///
+/// 1. The source is copied into a temporary file, which needs as much disk space as the rows. If this fails, or if
+///    `options` are strict and a row is rejected, nothing has been written to the target.
+/// 2. The rows are copied in short transactions, so that other programs can keep writing. The ids of their new rows are
+///    larger than those of the source. If the takeover is interrupted here, call this function again with the same source:
+///    it copies the missing rows and leaves the others alone, even if they have changed. A row that conflicts with a row
+///    that another program has written in the meantime is rejected.
 ///
 /// # Errors
-/// [`Error::Unusable`] for a source of no known application, or that is the target, and for a target that holds other
-/// rows in the application's tables or a takeover of another source that was interrupted. [`Error::Rejected`] if `options` are strict and a row is rejected. [`Error::Busy`] if the
-/// source was written to while it was read in a way that shows.
+/// - [`Error::Unusable`] if the source does not belong to a known application or is the target itself, or if the target
+///   contains other rows in the application's tables or an interrupted takeover of another source.
+/// - [`Error::Rejected`] if `options` are strict and a row is rejected.
+/// - [`Error::Busy`] if viraldb detects that the source was written to while it was read.
 pub fn takeover(
     source: &str,
     to: &str,
@@ -154,14 +165,14 @@ pub fn takeover(
     let begin = Instant::now();
     let (from, target_url) = (Source::url(source)?, to.parse::<DatabaseUrl>()?);
     let unusable = |reason: String| Error::Unusable { database: from.to_string(), reason };
-    // A file is not opened under a second name: SQLite would keep other files next to it.
+    // Do not open a file under a second name: SQLite would create a second set of WAL files for it.
     if from != target_url && transfer::is_same_file(&from, &target_url) {
         return Err(unusable(IS_TARGET.to_owned()));
     }
     let mut source = Source::open(from.clone())?;
     let tables = source.read(|conn| {
         let mut tables = source::tables(conn)?;
-        // An `init` of an older viraldb may have failed on the application's own tables and have left some of ours.
+        // `viraldb init` of an older version may have failed on the application's tables after creating some of ours.
         let history = History::read(conn)?;
         if room::names_taken(conn, &history)?.is_some() {
             for ours in room::tables(&history) {
@@ -177,7 +188,7 @@ pub fn takeover(
         None => known?,
     };
     if !application.tables().iter().any(|table| tables.contains_key(table.from)) {
-        return Err(unusable(format!("has no table of {application}; it has {}", names.join(", "))));
+        return Err(unusable(format!("has no tables of {application}; it has {}", names.join(", "))));
     }
     if let Some(mut there) = Database::look_at(to)?
         && source.read(|conn| transfer::is_same(conn, &from, &mut there, &target_url))?
@@ -190,7 +201,7 @@ pub fn takeover(
         #[cfg(feature = "sqlite")]
         _ => gradual::takeover(&mut source, to, &mut run)?,
         #[cfg(not(feature = "sqlite"))]
-        _ => return Err(Error::invalid("the target", "is of an engine that is not compiled in")),
+        _ => return Err(Error::invalid("the target", "needs a database engine that is not compiled in")),
     };
     let Done { tables, left, was_complete, resumed } = done;
     let sum = |of: fn(&Taken) -> u64| tables.iter().map(of).sum();
@@ -209,7 +220,7 @@ pub fn takeover(
     })
 }
 
-/// What a takeover has done.
+/// The result of a takeover into one of the engines.
 struct Done {
     tables: Vec<Taken>,
     left: Vec<String>,
@@ -217,7 +228,7 @@ struct Done {
     resumed: u64,
 }
 
-/// Takes the source over into PostgreSQL, where other writers do not wait for one large transaction.
+/// Takes over the source into PostgreSQL in one transaction. Other writers do not wait for it there.
 fn at_once(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
     #[cfg(feature = "sqlite")]
     if let Some((tables, left)) = completed(source, to, run)? {
@@ -242,7 +253,7 @@ fn at_once(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
             is_as_it_was()?;
             run.require_strict(&all)?;
             taken = Some((all, left));
-            if is_dry { Err(Error::other("taken back")) } else { Ok(()) }
+            if is_dry { Err(Error::other("rolled back")) } else { Ok(()) }
         })
     });
     let (tables, left) = match (done, taken) {
@@ -253,10 +264,12 @@ fn at_once(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Done> {
     Ok(Done { tables, left, was_complete: false, resumed: 0 })
 }
 
-/// Returns what was taken if the target holds it already: a takeover that was killed after its commit has done its work.
+/// Returns the result of a takeover that has already finished, or `None` if the target does not contain its rows.
+///
+/// A takeover that was killed after its commit leaves such a target.
 #[cfg(feature = "sqlite")]
 fn completed(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Option<(Vec<Taken>, Vec<String>)>> {
-    // A target that does not exist, or is not current, holds nothing of this takeover.
+    // A target that does not exist or does not have the current schema cannot contain this takeover.
     let Ok(target) = Database::connect_with(to, &crate::Options::default()) else { return Ok(None) };
     let is_empty = target.read(|conn| full_tables(conn, run.application))?.is_empty();
     if is_empty || !stage::may_hold(&target, source, run)? {
@@ -267,10 +280,10 @@ fn completed(source: &mut Source, to: &str, run: &mut Run<'_>) -> Result<Option<
     Ok(stage.is_held_by(&target, run.application.tables())?.then_some(taken))
 }
 
-const IS_TARGET: &str = "is the target itself; name another database";
+const IS_TARGET: &str = "is the target itself; specify another database";
 
-/// The database to try a takeover on: the target or, if that is still to be made, a file that goes away with what is
-/// returned beside it.
+/// Opens the database for a dry run: the target or, if it does not exist yet, a temporary file. The file is deleted when the
+/// returned folder is dropped.
 fn there_or_nowhere(to: &str) -> Result<(Database, Option<tempfile::TempDir>)> {
     let none = crate::Options::default();
     match Database::connect_with(to, &none) {
@@ -284,25 +297,25 @@ fn there_or_nowhere(to: &str) -> Result<(Database, Option<tempfile::TempDir>)> {
     }
 }
 
-/// A takeover under way.
+/// A running takeover.
 struct Run<'a> {
     application: Application,
     tables: &'a Tables,
     options: &'a Options<'a>,
     reject: &'a mut dyn FnMut(Reject) -> Result<()>,
     progress: &'a mut dyn FnMut(Progress),
-    /// The first row that was not taken, and why.
+    /// The first rejected row and the reason.
     first: Option<String>,
 }
 
 impl Run<'_> {
-    /// Reports a row that is not taken.
+    /// Reports a rejected row.
     fn rejected(&mut self, row: Reject) -> Result<()> {
         self.first.get_or_insert_with(|| format!("{} {}: {}", row.table, row.key, row.reason));
         (self.reject)(row)
     }
 
-    /// Refuses rejected rows if the options say so.
+    /// Returns an error if the options are strict and rows were rejected.
     fn require_strict(&mut self, tables: &[Taken]) -> Result<()> {
         let rejected = tables.iter().map(|table| table.rejected).sum();
         match self.first.take() {
@@ -311,7 +324,9 @@ impl Run<'_> {
         }
     }
 
-    /// Brings all rows to our form and stores them by `into`.
+    /// Converts all rows and stores them through `into`.
+    ///
+    /// Returns the result for each table, and the tables and columns that have no counterpart in our schema.
     fn take_all(
         &mut self,
         from: &mut DbConnection,
@@ -371,7 +386,7 @@ impl Run<'_> {
     }
 }
 
-/// The tables of a target that are not empty, of those that the application's go into.
+/// Returns the tables of the target that receive rows of the application and are not empty.
 fn full_tables(conn: &mut DbConnection, application: Application) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Found {
@@ -389,12 +404,13 @@ fn full_tables(conn: &mut DbConnection, application: Application) -> Result<Vec<
     Ok(full.into_iter().map(|found| found.name).collect())
 }
 
-/// Refuses a target with rows that the takeover does not bring.
+/// Returns the error for a target that contains rows that are not from this takeover.
 fn holds_other_rows(application: Application, tables: &[String]) -> Error {
     Error::Unusable {
         database: String::new(),
         reason: format!(
-            "holds rows in {} already, and not those that would be taken; take {application} over into a database without",
+            "already has rows in {} that are not those of the source; take over {application} into a database where these \
+             tables are empty",
             tables.join(", ")
         ),
     }

@@ -1,4 +1,4 @@
-//! The database of another application: opened so that it stays as it is, and read row by row.
+//! Opens the database of another application without changing it, and reads it row by row.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,10 +28,10 @@ use crate::db::untouched::{self, Untouched};
 use crate::error::ResultExt;
 use crate::{DatabaseUrl, DbConnection, Error, Result};
 
-/// What a message says a row is of, when it is not one of our tables.
+/// The name of the source in error messages.
 const SOURCE: &str = "the source";
 
-/// A database that is only read.
+/// A database that is opened read-only.
 pub(super) struct Source {
     pub(super) url: DatabaseUrl,
     conn: DbConnection,
@@ -39,10 +39,10 @@ pub(super) struct Source {
     file: Option<Untouched>,
 }
 
-/// The tables of a database, each with its columns.
+/// The tables of a database and their columns.
 pub(super) type Tables = BTreeMap<String, Vec<Column>>;
 
-/// A column, and its type as the engine names it.
+/// A column and the engine's name of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
@@ -50,12 +50,11 @@ pub(super) struct Column {
 }
 
 impl Source {
-    /// Opens a PostgreSQL database by its URL, or a SQLite file by its URL or by its path, whatever its name. The URLs of
-    /// SQLAlchemy are understood, too.
+    /// Parses the name of a source: a URL, a URL of SQLAlchemy, or the path of a SQLite file with any name.
     pub(super) fn url(name: &str) -> Result<DatabaseUrl> {
         match plain(name).parse::<DatabaseUrl>() {
             Ok(DatabaseUrl::Memory) => {
-                let reason = "holds nothing; name a file or a server".to_owned();
+                let reason = "is in memory and always empty; specify a file or a server".to_owned();
                 Err(Error::Unusable { database: name.to_owned(), reason })
             }
             Err(_) if !name.contains("://") && Path::new(name).exists() => Ok(DatabaseUrl::File(name.into())),
@@ -82,7 +81,7 @@ impl Source {
         let url = DatabaseUrl::File(path.clone());
         match sqlite::look_at(&path) {
             Err(Error::NotInitialised(database)) => {
-                let reason = "is not there; name the file that the application made".to_owned();
+                let reason = "does not exist; specify the database file of the application".to_owned();
                 return Err(Error::Unusable { database, reason });
             }
             other => other?,
@@ -91,10 +90,10 @@ impl Source {
         Ok(Self { url, conn: DbConnection::Sqlite(conn), file: Some(file) })
     }
 
-    /// Looks whether a file that SQLite does not watch over is as it was when it was opened.
+    /// Returns a function that checks that no program has changed a file that is read without SQLite's locks.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it is not: what was read may be half of one moment and half of another.
+    /// The function returns [`Error::Busy`] if the file has changed: the rows may be a mixture of two states.
     pub(super) fn watch(&self) -> impl Fn() -> Result<()> + use<> {
         #[cfg(feature = "sqlite")]
         let file = self.file.as_ref().and_then(Untouched::look);
@@ -107,7 +106,7 @@ impl Source {
         }
     }
 
-    /// Runs `work` on the database as it is at one moment.
+    /// Runs `work` on a snapshot of the database.
     pub(super) fn read<T>(&mut self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let url = self.url.clone();
         self.conn
@@ -115,7 +114,7 @@ impl Source {
                 on_backend!(
                     &mut *conn,
                     sqlite => |_c| Ok(()),
-                    // What is cast to text follows these.
+                    // These settings determine how values are cast to text.
                     postgres => |c| c.batch_execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
                                                      SET LOCAL extra_float_digits = 1")
                 )
@@ -127,7 +126,7 @@ impl Source {
     }
 }
 
-/// A URL without what only SQLAlchemy knows: the driver, and the third slash before a relative path.
+/// Removes from a URL what only SQLAlchemy uses: the driver, and the third slash before a relative path.
 fn plain(name: &str) -> String {
     let Some((scheme, rest)) = name.split_once("://") else { return name.to_owned() };
     let (engine, driver) =
@@ -142,7 +141,7 @@ fn plain(name: &str) -> String {
     }
 }
 
-/// The tables that a name without a schema stands for, and their columns.
+/// Returns the tables that are visible without a schema name, and their columns.
 pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
     #[derive(QueryableByName)]
     struct Found {
@@ -181,7 +180,7 @@ pub(super) fn tables(conn: &mut DbConnection) -> Result<Tables> {
     Ok(tables)
 }
 
-/// How many rows a table has.
+/// Counts the rows of a table.
 pub(super) fn count(conn: &mut DbConnection, table: &str) -> Result<u64> {
     #[derive(QueryableByName)]
     struct Count {
@@ -193,7 +192,7 @@ pub(super) fn count(conn: &mut DbConnection, table: &str) -> Result<u64> {
     Ok(u64::try_from(count.rows).unwrap_or_default())
 }
 
-/// The columns of a row, in the order of the table's.
+/// The values of a row, in the order of the columns.
 struct Values(Vec<Value>);
 
 #[cfg(feature = "sqlite")]
@@ -206,7 +205,8 @@ impl FromSqlRow<Untyped, Sqlite> for Values {
                 Some(SqliteType::Float | SqliteType::Double) => Value::Real(value.read_double()),
                 Some(SqliteType::Text) => {
                     let text = value.read_text().to_owned();
-                    // This character also replaces bytes that are not UTF-8; only the bytes themselves tell which it was.
+                    // The replacement character may be in the text or may replace bytes that are not UTF-8. Read the bytes
+                    // themselves, so that invalid text is found.
                     match field.value().filter(|_| text.contains(char::REPLACEMENT_CHARACTER)) {
                         Some(mut value) => Value::of_text(value.read_blob().to_owned()),
                         None => Value::Text(text),
@@ -231,8 +231,8 @@ impl FromSqlRow<Untyped, Pg> for Values {
     }
 }
 
-/// Reads a table, one row after the other, in the order in which they came to be, as far as that is known: of two rows
-/// that are the same the first is taken.
+/// Reads a table row by row in the order in which the rows were created, as far as that is known. The order matters because
+/// only the first of two rows with the same key is taken.
 pub(super) fn rows(
     conn: &mut DbConnection,
     table: &str,
@@ -243,7 +243,7 @@ pub(super) fn rows(
     let list = |form: &dyn Fn(&Column) -> String| columns.iter().map(form).collect::<Vec<_>>().join(", ");
     let (list, order) = on_backend!(
         &mut *conn,
-        // A table is read in the order of its rowid.
+        // SQLite reads a table in the order of its rowid.
         sqlite => |_c| (list(&|column| quoted(&column.name)), String::new()),
         postgres => |_c| (list(&|column| as_text(column)), order(columns, key)),
     );
@@ -267,7 +267,7 @@ pub(super) fn rows(
     )
 }
 
-/// By the time at which rows were made, where ids do not count, and by their key.
+/// Returns an ORDER BY clause for the key. If the key is not numeric, the creation time comes first.
 #[cfg(feature = "postgres")]
 fn order(columns: &[Column], key: &str) -> String {
     let has = |name: &str| columns.iter().any(|column| column.name == name);
@@ -281,11 +281,11 @@ fn order(columns: &[Column], key: &str) -> String {
     if by.is_empty() { String::new() } else { format!(" ORDER BY {}", by.join(", ")) }
 }
 
-/// PostgreSQL's name for bytes.
+/// PostgreSQL's name for the type of bytes.
 #[cfg(feature = "postgres")]
 const BYTES: &str = "bytea";
 
-/// What PostgreSQL reads a column as: every type as text, lists as JSON, bytes as their digits.
+/// Returns the SQL that reads a column as text: arrays as JSON, bytes as hexadecimal digits.
 #[cfg(feature = "postgres")]
 fn as_text(column: &Column) -> String {
     let name = quoted(&column.name);

@@ -1,7 +1,7 @@
-//! A first copy of what a takeover brings, in a temporary file.
+//! Stages the rows of a takeover in a temporary file.
 //!
-//! Everything that can fail because of the source fails here: reading it, bringing its rows to our form, a program that
-//! writes to it meanwhile. The target is not touched and its write lock is not held.
+//! Everything that can fail because of the source fails in this step: reading it, converting its rows, or a program that
+//! writes to it at the same time. The target is not changed, and its write lock is not held.
 
 use diesel::connection::SimpleConnection;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use crate::error::ResultExt;
 use crate::ops::transfer::{self, Digest, Kind};
 use crate::{Database, DbConnection, Result};
 
-/// The temporary file. It is deleted when the stage is dropped.
+/// The temporary database. Its file is deleted when the stage is dropped.
 pub(super) struct Stage {
     pub(super) db: Database,
     _folder: TempDir,
@@ -28,12 +28,14 @@ impl Stage {
         Ok(Self { db: Database::open_with(&file, &crate::Options::default())?, _folder: folder })
     }
 
-    /// Copies the source into the file. Returns what was taken of each table, and what has no place in ours.
+    /// Copies the source into the file.
+    ///
+    /// Returns the result for each table, and the tables and columns that have no counterpart in our schema.
     pub(super) fn fill(&self, source: &mut Source, run: &mut Run<'_>) -> Result<(Vec<Taken>, Vec<String>)> {
         let mut into = self.db.session()?;
         on_backend!(
             &mut *into,
-            // Nobody needs the file after a crash.
+            // The file is not needed after a crash.
             sqlite => |c| c.batch_execute("PRAGMA synchronous = OFF"),
             postgres => |_c| Ok(())
         )
@@ -46,18 +48,19 @@ impl Stage {
         })
     }
 
-    /// Returns true if `target` holds exactly these rows in the tables of the application.
+    /// Returns true if the application's tables in `target` contain exactly these rows.
     ///
-    /// Times and encrypted values are not compared: a default is the time of the takeover, and no value is encrypted to
-    /// the same text twice.
+    /// Timestamps and encrypted values are not compared. A default timestamp is the time of the takeover, and encrypting a
+    /// value twice yields two different texts.
     pub(super) fn is_held_by(&self, target: &Database, tables: &'static [Table]) -> Result<bool> {
         let staged = self.db.read(|conn| digests(conn, tables))?;
         Ok(target.read(|conn| digests(conn, tables))? == staged)
     }
 }
 
-/// Returns false if a target has more rows than the source, so that it cannot hold just those of the source. Counting is
-/// fast.
+/// Returns false if the target has more rows than the source, so that it cannot contain just the rows of the source.
+///
+/// This only counts rows and is therefore much faster than a comparison.
 pub(super) fn may_hold(target: &Database, source: &mut Source, run: &Run<'_>) -> Result<bool> {
     let tables = run.application.tables();
     let held = target.read(|conn| {
@@ -75,7 +78,7 @@ pub(super) fn may_hold(target: &Database, source: &mut Source, run: &Run<'_>) ->
     })
 }
 
-/// The tables whose rows tell whether a takeover has ended: settings may have been there before.
+/// Returns the tables that show whether a takeover has finished. Settings do not: they may have existed before.
 fn compared(tables: &'static [Table]) -> impl Iterator<Item = &'static Table> {
     tables.iter().filter(|table| !table.replaces)
 }

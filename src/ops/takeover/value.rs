@@ -1,4 +1,4 @@
-//! Values as the Python applications keep them, brought to the schema's types.
+//! Converts values of the Python applications to the schema's types.
 
 use chrono::{DateTime, Datelike, NaiveDateTime};
 use serde_json::Value as Json;
@@ -9,7 +9,7 @@ use crate::ops::transfer::Kind;
 use crate::quote::short;
 use crate::tables::{NUL, has_nul};
 
-/// A value of another application's table. SQLite has any of these in any column; of PostgreSQL everything is read as
+/// A value of an application's table. On SQLite any column may contain any of these. From PostgreSQL everything is read as
 /// text.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // only SQLite has numbers in any column
@@ -23,12 +23,12 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What is read as text.
+    /// Creates a value from bytes that were read as text.
     pub(super) fn of_text(bytes: Vec<u8>) -> Self {
         String::from_utf8(bytes).map_or_else(|bad| Self::Bytes(bad.into_bytes()), Self::Text)
     }
 
-    /// The bytes whose hexadecimal digits this is.
+    /// Decodes hexadecimal digits to bytes.
     #[cfg(feature = "postgres")]
     pub(super) fn unhexed(&self) -> Self {
         let Self::Text(digits) = self else { return self.clone() };
@@ -36,7 +36,7 @@ impl Value {
         Self::Bytes(digits.as_bytes().chunks(2).filter_map(byte).collect())
     }
 
-    /// For a row that is not taken.
+    /// Converts the value to JSON, to report a rejected row.
     pub(super) fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
@@ -47,7 +47,7 @@ impl Value {
         }
     }
 
-    /// Bytes of memory, more or less.
+    /// Returns the approximate size in memory, in bytes.
     pub(super) const fn size(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -61,31 +61,34 @@ impl Value {
     }
 }
 
-/// The value as a document of the schema has it; or why it cannot be.
+/// Converts a value to the JSON form of a column.
+///
+/// # Errors
+/// The reason for which the value cannot be converted.
 pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result<Json, String> {
     let no = |what: &str| Err(format!("{} is {what}", value.shown()));
     match (kind, value) {
         (_, Value::Null) => Ok(Json::Null),
-        // Nothing was there to be written.
+        // Blank text means that there was no value.
         (_, Value::Text(text))
             if text.trim().is_empty()
                 && (word.is_some() || !matches!(kind, Kind::Text | Kind::Json { bare: true })) =>
         {
             Ok(Json::Null)
         }
-        (Kind::Big, _) => whole(value).map_or_else(|| no("no whole number of 64 bits"), |n| Ok(n.into())),
+        (Kind::Big, _) => whole(value).map_or_else(|| no("not a 64-bit whole number"), |n| Ok(n.into())),
         (Kind::Int, _) => match whole(value).map(i32::try_from) {
             Some(Ok(number)) => Ok(number.into()),
-            _ => no("no whole number of 32 bits"),
+            _ => no("not a 32-bit whole number"),
         },
         (Kind::Double, _) => match number(value).filter(|number| number.is_finite()) {
             Some(number) => Ok(number.into()),
-            None => no("no number"),
+            None => no("not a number"),
         },
         (Kind::Bool, _) => match whole(value) {
             Some(0) => Ok(false.into()),
             Some(1) => Ok(true.into()),
-            _ => no("neither true nor false"),
+            _ => no("not a boolean"),
         },
         (Kind::Text, _) => match (text(value), word) {
             (None, _) => no("not UTF-8"),
@@ -94,17 +97,17 @@ pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result
             (Some(text), Some(is_word)) => one_of(&text, is_word).map(Json::from),
         },
         (Kind::Uuid, Value::Bytes(bytes)) if bytes.len() == 16 => {
-            uuid::Uuid::from_slice(bytes).map_or_else(|_| no("no UUID"), |id| Ok(id.to_string().into()))
+            uuid::Uuid::from_slice(bytes).map_or_else(|_| no("not a UUID"), |id| Ok(id.to_string().into()))
         }
         (Kind::Uuid, _) => match text(value).and_then(|text| text.trim().parse::<uuid::Uuid>().ok()) {
             Some(id) => Ok(id.to_string().into()),
-            None => no("no UUID"),
+            None => no("not a UUID"),
         },
         (Kind::Time, _) => match time(value) {
             Some(at) => Ok(at.to_string().into()),
-            None => no("no time"),
+            None => no("not a timestamp"),
         },
-        // A column that SQLAlchemy declares as JSON keeps what looks like a number as one.
+        // A column that SQLAlchemy declares as JSON has numeric affinity on SQLite, so it stores numbers as such.
         (Kind::Json { .. }, Value::Integer(number)) => Ok((*number).into()),
         (Kind::Json { .. }, Value::Real(number)) => Ok((*number).into()),
         (Kind::Json { bare }, _) => {
@@ -114,7 +117,7 @@ pub(super) fn convert(kind: Kind, word: Option<IsWord>, value: &Value) -> Result
                 Ok(document) => Ok(document),
                 Err(_) if bare && text.contains('\0') => Err(NUL.to_owned()),
                 Err(_) if bare => Ok(text.into()),
-                Err(error) => Err(format!("{} is no JSON: {error}", value.shown())),
+                Err(error) => Err(format!("{} is not JSON: {error}", value.shown())),
             }
         }
     }
@@ -130,7 +133,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // as SQLite itself
+#[allow(clippy::cast_precision_loss)] // SQLite converts in the same way
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Integer(number) => Some(*number as f64),
@@ -140,8 +143,8 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A whole number, also as text, as a truth, or with a fraction of nothing.
-#[allow(clippy::cast_possible_truncation)] // within ±2^53, where a float is exact
+/// Returns a whole number. Text, booleans and numbers with a zero fraction are accepted.
+#[allow(clippy::cast_possible_truncation)] // within ±2^53, where floats are exact
 fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::Integer(number) => return Some(*number),
@@ -159,10 +162,11 @@ fn whole(value: &Value) -> Option<i64> {
     number(value).filter(|number| number.fract() == 0.0 && number.abs() < 9e15).map(|number| number as i64)
 }
 
-/// Below this a number is a time in seconds since 1970, else in milliseconds: as seconds it would be the year 5138.
+/// A number below this is a time in seconds since 1970, and a larger one is in milliseconds. In seconds, this is the year
+/// 5138.
 const SECONDS: f64 = 1e11;
 
-/// Below this, in the year 1973, it is another number, such as a year.
+/// A number below this is not a time, but for example a year. In seconds, this is the year 1973.
 const NO_TIME: f64 = 1e8;
 
 fn time(value: &Value) -> Option<Timestamp> {
@@ -178,15 +182,19 @@ fn time(value: &Value) -> Option<Timestamp> {
         _ => {
             let number = number(value).filter(|number| *number >= NO_TIME)?;
             let seconds = if number.abs() < SECONDS { number } else { number / 1_000.0 };
-            #[allow(clippy::cast_possible_truncation)] // saturates, and no such year is taken
+            #[allow(clippy::cast_possible_truncation)] // saturates to a year that is rejected below
             DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)?.into()
         }
     };
     (1..=9999).contains(&at.to_utc().year()).then_some(at)
 }
 
-/// Times as Python's `isoformat()` writes them without a zone, as `str()` and PostgreSQL do with one, as `logging` does,
-/// in the short form of ISO 8601, and without seconds.
+/// Parses timestamps that [`Timestamp`] does not accept:
+///
+/// - without a time zone, as Python's `isoformat()` writes them,
+/// - with a time zone, as Python's `str()` and PostgreSQL write them,
+/// - with a comma before the fraction, as Python's `logging` writes them,
+/// - in the basic format of ISO 8601, and without seconds.
 fn other_time(text: &str) -> Option<Timestamp> {
     let text = text.trim_end_matches(" UTC").replacen('T', " ", 1).replacen(',', ".", 1);
     if let Ok(at) = DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z") {
@@ -198,7 +206,7 @@ fn other_time(text: &str) -> Option<Timestamp> {
         .map(|at| at.and_utc().into())
 }
 
-/// Words that say the same.
+/// Groups of words with the same meaning.
 const SAME: &[&[&str]] = &[
     &["pending", "queued", "waiting"],
     &["running", "processing", "in_progress", "started", "downloading", "publishing"],
@@ -216,8 +224,12 @@ const SAME: &[&[&str]] = &[
     &["tiktok", "tik_tok"],
 ];
 
-/// The word of a column that a text stands for: itself; the name of an enum's member, which SQLAlchemy writes
-/// instead of its value (`PENDING`); what `str()` makes of that (`Status.PENDING`); or another word for the same.
+/// Returns the word of a column that a text means. The text may be
+///
+/// - the word itself,
+/// - the name of an enum member, which SQLAlchemy stores instead of its value (`PENDING`),
+/// - the `str()` of an enum member (`Status.PENDING`), or
+/// - a synonym.
 fn one_of(text: &str, is_word: IsWord) -> Result<String, String> {
     let member = text.rsplit('.').next().unwrap_or(text).trim();
     let plain = member.to_lowercase().replace([' ', '-'], "_");
@@ -245,31 +257,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_truths_may_come_as_text() {
+    fn numbers_and_booleans_may_be_text() {
         let big = |value: &Value| convert(Kind::Big, None, value);
         for value in [Value::Integer(7), Value::Real(7.0), text("7"), text(" 7.0 ")] {
             assert_eq!(big(&value), Ok(json!(7)), "{value:?}");
         }
         for value in [Value::Real(7.5), text("many"), text("1e300"), Value::Bytes(vec![7])] {
-            assert!(big(&value).unwrap_err().ends_with("is no whole number of 64 bits"), "{value:?}");
+            assert!(big(&value).unwrap_err().ends_with("is not a 64-bit whole number"), "{value:?}");
         }
         assert_eq!(big(&Value::Integer(i64::MAX)), Ok(json!(i64::MAX)));
         let beyond = Value::Integer(1 << 31);
         assert_eq!(
             convert(Kind::Int, None, &beyond),
-            Err("2147483648 is no whole number of 32 bits".to_owned())
+            Err("2147483648 is not a 32-bit whole number".to_owned())
         );
-        let truth = |value: &Value| convert(Kind::Bool, None, value);
-        assert_eq!(truth(&text("true")), Ok(json!(true)));
-        assert_eq!(truth(&Value::Integer(0)), Ok(json!(false)));
-        assert!(truth(&Value::Integer(2)).is_err());
+        let boolean = |value: &Value| convert(Kind::Bool, None, value);
+        assert_eq!(boolean(&text("true")), Ok(json!(true)));
+        assert_eq!(boolean(&Value::Integer(0)), Ok(json!(false)));
+        assert!(boolean(&Value::Integer(2)).is_err());
         assert!(convert(Kind::Double, None, &text("NaN")).is_err());
         assert!(convert(Kind::Double, None, &Value::Real(f64::INFINITY)).is_err());
         assert_eq!(convert(Kind::Double, None, &Value::Integer(2)), Ok(json!(2.0)));
     }
 
     #[test]
-    fn times_come_in_every_form_of_pythons() {
+    fn timestamps_in_all_forms_of_python_are_accepted() {
         for at in [
             text("2024-03-01 10:20:30.500000"),
             text("2024-03-01T10:20:30.5"),
@@ -297,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_as_names_and_other_words() {
+    fn enum_names_and_synonyms_are_converted_to_words() {
         let job = |word: &str| one_of(word, |text| text.parse::<JobStatus>().map(drop));
         for (word, expected) in [
             ("queued", "queued"),
@@ -311,7 +323,8 @@ mod tests {
         }
         assert_eq!(
             job("cancelled"),
-            Err("\"cancelled\" is none of queued, processing, completed, failed, retrying".to_owned())
+            Err("unknown value \"cancelled\"; expected queued, processing, completed, failed or retrying"
+                .to_owned())
         );
         let download = |word: &str| one_of(word, |text| text.parse::<DownloadStatus>().map(drop));
         assert_eq!(download("PENDING").as_deref(), Ok("pending"));
@@ -321,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_blank_is_nothing_but_in_text() {
+    fn blank_text_is_null_except_in_text_columns() {
         let json = Kind::Json { bare: false };
         for kind in [Kind::Big, Kind::Int, Kind::Bool, Kind::Double, Kind::Uuid, Kind::Time, json] {
             assert_eq!(convert(kind, None, &text(" ")), Ok(Json::Null), "{kind:?}");
@@ -333,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn documents_and_ids() {
+    fn documents_uuids_and_text_are_converted_or_rejected() {
         let document = |value: &Value| convert(Kind::Json { bare: false }, None, value);
         assert_eq!(document(&text("{\"a\": [1]}")), Ok(json!({"a": [1]})));
         assert_eq!(document(&text("null")), Ok(Json::Null));
         assert_eq!(document(&Value::Integer(5)), Ok(json!(5)));
         for bad in ["{'a': 1}", "{\"a\": NaN}", "{"] {
-            assert!(document(&text(bad)).unwrap_err().contains("is no JSON"), "{bad}");
+            assert!(document(&text(bad)).unwrap_err().contains("is not JSON"), "{bad}");
         }
         assert_eq!(document(&text("\"\\u0000\"")), Err(NUL.to_owned()));
         assert_eq!(convert(Kind::Json { bare: true }, None, &text("on")), Ok(json!("on")));

@@ -1,4 +1,4 @@
-//! Whether a target is a complete copy: a transfer that was killed after its last commit has done all its work.
+//! Checks whether a target is a complete copy. A transfer that was killed after its last commit leaves such a target.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use super::target::Held;
 use super::{Done, Kind, Phase, Progress, Read, Run, Table};
 use crate::{Database, DbConnection, Error, Result};
 
-/// Tables that an error names.
+/// Maximum number of tables that an error names.
 const SHOWN: usize = 3;
 
-/// The digest of some columns of a table, the key among them.
+/// Returns the digest of a table over the columns for which `is_counted` returns true. These must include the key.
 #[cfg(feature = "sqlite")]
 pub(in crate::ops) fn digest_of(
     conn: &mut DbConnection,
@@ -32,17 +32,17 @@ pub(in crate::ops) fn digest_of(
     Ok(digester.digest)
 }
 
-/// Refuses a table with a document that serde_json does not read as it is: a reader of its rows would lose something.
+/// Checks that serde_json reads every JSON document of a table without loss.
 ///
 /// # Errors
-/// `Invalid`, which names the row and the column.
+/// `Invalid` with the row and the column of a document that serde_json would change.
 pub(in crate::ops) fn require_readable(conn: &mut DbConnection, name: &str) -> Result<()> {
     let Some(mut table) = Table::all()?.into_iter().find(|table| table.name == name) else { return Ok(()) };
     let key = table.key_column().to_owned();
     table.columns.retain(|column| column.name == key || matches!(column.kind, Kind::Json { .. }));
     for column in &mut table.columns {
         if let Kind::Json { bare } = &mut column.kind {
-            *bare = false; // bare text is told below
+            *bare = false; // `json::require_readable` accepts bare text
         }
     }
     if table.columns.len() < 2 {
@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
     /// Compares every row of the source with the target. Writes nothing.
     ///
     /// # Errors
-    /// `Unusable` if they differ, which says where.
+    /// `Unusable` with the names of the tables that differ.
     pub(super) fn require_complete(&mut self, source: &Database, held: &Held) -> Result<Read<'a>> {
         let tables = self.tables;
         let all: Vec<&Table> = tables.iter().collect();
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             conn.snapshot(|conn| {
                 conn.refuse_hidden_rows()?;
                 let counts = read::counts(conn, &all)?;
-                // Counting is fast, and most often tells.
+                // Compare the row counts first: counting is fast, and most differences show in it.
                 let different: Vec<String> = (tables.iter().zip(&counts).zip(&there))
                     .filter(|((_, count), there)| count != there)
                     .map(|((table, count), there)| {
@@ -85,13 +85,13 @@ impl<'a> Run<'a> {
         let given = self.target.read(|conn| read::last_ids(conn, tables))?;
         let behind = read.last_ids.iter().zip(&given).filter(|(from, to)| to.1 < from.1);
         different.extend(
-            behind.map(|((table, last), _)| format!("{table} (new rows would get ids up to {last} again)")),
+            behind.map(|((table, last), _)| format!("{table} (new rows would reuse ids up to {last})")),
         );
         if different.is_empty() { Ok(read) } else { Err(self.incomplete(held, &different)) }
     }
 
     fn incomplete(&self, held: &Held, different: &[String]) -> Error {
-        let rows: Vec<String> = held.rows.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+        let rows: Vec<String> = held.rows.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
         let more = match different.len().saturating_sub(SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -99,15 +99,15 @@ impl<'a> Run<'a> {
         Error::Unusable {
             database: self.target.url().to_string(),
             reason: format!(
-                "is not empty, it has rows in {}; --replace deletes everything in it first. No transfer into it was \
-                 interrupted, and it is not a complete copy: it differs from the source in {}{more}",
+                "is not empty: it has rows in {}; --resume found no interrupted transfer, and it is not a complete copy: \
+                 it differs from the source in {}{more}; --replace deletes all of its rows first",
                 rows.join(", "),
                 different.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ")
             ),
         }
     }
 
-    /// Reads a table of the source.
+    /// Computes the digest of a table of the source.
     fn digest(&mut self, conn: &mut DbConnection, table: &'a Table, of: u64) -> Result<Done<'a>> {
         let begin = Instant::now();
         let mut digester = Digester::new(table, None);

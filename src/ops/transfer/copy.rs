@@ -1,4 +1,4 @@
-//! COPY into a table of PostgreSQL, in the binary format.
+//! Copies rows into a PostgreSQL table with COPY in the binary format.
 
 use diesel::pg::{CopyFormat, CopyTarget, Pg, PgQueryBuilder};
 use diesel::query_builder::{AsQuery, AstPass, QueryBuilder, QueryFragment};
@@ -7,10 +7,10 @@ use diesel::sql_types::SqlType;
 
 use super::value::COMPUTED;
 
-/// Copies rows, framed as COPY takes them, into a table of PostgreSQL.
+/// A function that copies rows in COPY's binary format into a PostgreSQL table.
 pub(super) type Copy = fn(&mut diesel::PgConnection, &[u8]) -> diesel::QueryResult<usize>;
 
-/// A table of `schema.rs`, of which all can be asked that COPY needs.
+/// A table of `schema.rs` with the Diesel traits that COPY needs.
 pub(super) trait Schema:
     diesel::Table<AllColumns: QueryFragment<Pg>> + AsQuery<SqlType: SqlType> + Default + 'static
 {
@@ -21,16 +21,16 @@ impl<T> Schema for T where
 {
 }
 
-/// Begins the binary format of COPY: its signature, no flags, nothing more in the header.
+/// The header of COPY's binary format: its signature, no flags and an empty header extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// Ends it.
+/// The end of COPY's binary format.
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
-/// Bytes that are handed to libpq at once: it keeps them until the server has taken them.
+/// Bytes that are passed to libpq in one call. libpq keeps them in memory until the server has received them.
 const PART: usize = 64 * 1024;
 
-/// Copies framed rows into a table of PostgreSQL.
+/// Copies rows in COPY's binary format into a PostgreSQL table.
 pub(super) fn copy<T: Schema + 'static>(
     conn: &mut diesel::PgConnection,
     rows: &[u8],
@@ -52,7 +52,7 @@ pub(super) fn copy<T: Schema + 'static>(
         })
 }
 
-/// The columns of a table that are copied; Diesel's own targets are all columns of it, or a tuple of them.
+/// The columns of a table that are copied. Diesel's own COPY targets are all columns of a table or a tuple of columns.
 struct Columns<T>(std::marker::PhantomData<T>);
 
 impl<T: Schema> CopyTarget for Columns<T> {
@@ -65,7 +65,7 @@ impl<T: Schema> CopyTarget for Columns<T> {
     }
 }
 
-/// Diesel wants an error that its own and that of writing fit into.
+/// An error of Diesel or of writing. Diesel requires one error type for both.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
     #[error(transparent)]
@@ -74,7 +74,7 @@ enum CopyError {
     Diesel(#[from] Diesel),
 }
 
-/// A table and those of its columns that are copied, as COPY names them.
+/// Returns the name of a table and its copied columns, in the syntax of COPY.
 pub(super) fn copy_target<T: Schema>() -> diesel::QueryResult<String> {
     let mut sql = PgQueryBuilder::default();
     T::all_columns().to_sql(&mut sql, &Pg)?;

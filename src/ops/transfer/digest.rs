@@ -1,23 +1,24 @@
-//! What a table holds, in 128 bits.
+//! A 128-bit digest of the contents of a table.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// The digest of a set of rows: the same whatever their order, the same for the same rows on either engine.
+/// A digest of a set of rows. It depends neither on the order of the rows nor on the engine.
 ///
-/// It is the sum, modulo 2^128, of the first 16 bytes of each row's SHA-256. What a row is hashed as does not depend
-/// on the engine: JSON by what it says, moments in microseconds, and zero without its sign, which SQLite does not keep.
+/// It is the sum, modulo 2^128, of the first 16 bytes of each row's SHA-256. Rows are hashed in a form that is the same on
+/// both engines: JSON in a canonical form, timestamps in microseconds, and zero without its sign, which SQLite does not
+/// store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Digest {
-    /// How many rows there are.
+    /// The number of rows.
     pub rows: u64,
     sum: u128,
 }
 
 impl Digest {
-    /// Counts a row in.
+    /// Adds a row.
     pub(super) fn add(&mut self, row: &[u8]) {
         self.rows += 1;
         let hash = Sha256::digest(row);
@@ -26,7 +27,7 @@ impl Digest {
         }
     }
 
-    /// Reads what [`Display`](fmt::Display) has written.
+    /// Parses the output of [`Display`](fmt::Display).
     pub(super) fn parse(rows: u64, text: &str) -> Option<Self> {
         Some(Self { rows, sum: u128::from_str_radix(text, 16).ok()? })
     }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_does_not_count_but_number_does() {
+    fn digest_ignores_the_order_but_not_the_number_of_rows() {
         let of = |rows: &[&str]| {
             let mut digest = Digest::default();
             rows.iter().for_each(|row| digest.add(row.as_bytes()));

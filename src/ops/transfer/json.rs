@@ -1,47 +1,52 @@
-//! What two JSON documents that are the same have in common.
+//! A canonical form of JSON documents.
 //!
-//! The engines keep a document in forms of their own: SQLite its text as it was written, PostgreSQL's `jsonb` its
-//! parts, sorted, each key once, numbers as decimals. The digest of a row must not tell these apart.
+//! The engines store a document differently. SQLite stores its text as written. PostgreSQL's `jsonb` sorts the keys, stores
+//! each key once, and stores numbers as decimals. The digest of a row must not depend on this.
 
 use std::collections::BTreeMap;
 
-/// How deep documents may be nested; SQLite reads no deeper.
+/// Maximum nesting depth of documents that SQLite can read.
 const DEEPEST: usize = 1_000;
 
-/// Writes a form of the document that all documents equal to it have: of a key that comes twice the last counts, the
-/// order of keys does not, nor how text is escaped; `1.50` is `15e-1`.
+/// Appends the canonical form of a document, which is the same for all equal documents.
+///
+/// If a key occurs twice, the last one counts. The order of keys and the escapes in strings do not matter, and `1.50`
+/// equals `15e-1`.
 pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
     let mut parser = Parser { text, at: 0 };
     parser.value(DEEPEST, out)?;
     parser.space();
-    if parser.at == text.len() { Ok(()) } else { Err("is no JSON document") }
+    if parser.at == text.len() { Ok(()) } else { Err("is not a valid JSON document") }
 }
 
-/// Returns true for text that is not JSON. Text of the right form may still be more than a database takes.
+/// Returns true if the text is not JSON. Well-formed text may still exceed the limits of a database.
 pub(super) fn is_malformed(text: &[u8]) -> bool {
     canonical(text, &mut Vec::new()) == Err(MALFORMED)
 }
 
-/// Levels that serde_json reads.
+/// Maximum nesting depth that serde_json reads.
 const LEVELS: usize = 127;
 
-/// Digits that a number of 64 bits always has.
+/// The number of digits that a 64-bit number can always store exactly.
 const DIGITS: usize = 15;
 
-/// Refuses a document of which serde_json would lose something: levels, or digits.
+/// Returns an error for a document that serde_json cannot read without loss: it is nested too deeply, or a number has too
+/// many digits.
 pub(super) fn require_readable(text: &[u8]) -> Result<(), &'static str> {
     if is_plain(text) || is_malformed(text) {
-        return Ok(()); // the text of a setting
+        return Ok(()); // malformed JSON is the bare text of a setting
     }
     let value: serde_json::Value = serde_json::from_slice(text)
-        .map_err(|_| "is nested deeper than 127 levels, or holds a number that is too large for 64 bits")?;
+        .map_err(|_| "is nested deeper than 127 levels or contains a number that is too large for 64 bits")?;
     let (mut kept, mut given) = (Vec::new(), Vec::new());
     canonical(value.to_string().as_bytes(), &mut kept)?;
     canonical(text, &mut given)?;
-    if kept == given { Ok(()) } else { Err("holds a number with more digits than one of 64 bits keeps") }
+    if kept == given { Ok(()) } else { Err("contains a number with more digits than 64 bits can store") }
 }
 
-/// Whether a glance shows that a document has few levels and short numbers. Text in its strings may look like others.
+/// Returns true if a quick scan shows that a document has few levels and short numbers.
+///
+/// The scan does not distinguish strings from other parts, so it may return false for a plain document.
 fn is_plain(text: &[u8]) -> bool {
     let levels = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
     let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
@@ -56,7 +61,7 @@ struct Parser<'a> {
     at: usize,
 }
 
-const MALFORMED: &str = "is no JSON document";
+const MALFORMED: &str = "is not a valid JSON document";
 
 impl Parser<'_> {
     fn peek(&self) -> Option<u8> {
@@ -69,7 +74,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Steps over a byte that has to come next, behind any space.
+    /// Skips spaces and the expected byte after them.
     fn expect(&mut self, byte: u8) -> Result<(), &'static str> {
         self.space();
         if self.peek() != Some(byte) {
@@ -79,7 +84,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Whether a list is at its end; if not, steps over the comma before its next part.
+    /// Returns true at the end of a list or an object. Otherwise skips the comma before its next element.
     fn ends(&mut self, end: u8, is_first: bool) -> Result<bool, &'static str> {
         self.space();
         if self.peek() == Some(end) {
@@ -94,7 +99,7 @@ impl Parser<'_> {
 
     fn value(&mut self, deeper: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let deeper =
-            deeper.checked_sub(1).ok_or("is nested deeper than 1,000 levels, which SQLite does not read")?;
+            deeper.checked_sub(1).ok_or("is nested deeper than 1,000 levels, which SQLite cannot read")?;
         self.space();
         match self.peek() {
             Some(b'{') => {
@@ -143,7 +148,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A string without its escapes, its length before it.
+    /// Appends a string with its escapes resolved, preceded by its length.
     fn string(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
         if self.peek() != Some(b'"') {
             return Err(MALFORMED);
@@ -186,7 +191,7 @@ impl Parser<'_> {
             b't' => b'\t',
             b'u' => {
                 let mut code = self.hex()?;
-                // Two halves of a character beyond the first 65,536.
+                // A surrogate pair encodes a character above U+FFFF.
                 if (0xd800..0xdc00).contains(&code)
                     && self.text.get(self.at..).is_some_and(|t| t.starts_with(b"\\u"))
                 {
@@ -215,7 +220,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A number as its digits, without zeros at either end, and the power of ten that they are multiplied by.
+    /// Appends a number as its digits, without leading and trailing zeros, and a power of ten.
     fn number(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let is_negative = self.peek() == Some(b'-');
         self.at += usize::from(is_negative);
@@ -249,7 +254,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Steps over digits, and says how many they were.
+    /// Skips digits, appends them to `into`, and returns their number.
     fn digits(&mut self, into: &mut Vec<u8>) -> usize {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -276,7 +281,7 @@ impl Parser<'_> {
     }
 }
 
-const HALF: &str = "holds half of a character (\\ud800 to \\udfff)";
+const HALF: &str = "contains an unpaired surrogate (\\ud800 to \\udfff)";
 
 #[cfg(test)]
 mod tests {
@@ -288,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_documents_have_one_form() {
+    fn equal_documents_have_the_same_form() {
         for (one, other) in [
             (r#"{"a": 1, "bb": [true, null]}"#, "{\"bb\":[true,null]\n,\"a\":1}"),
             (r#"{"a": 1, "a": 2}"#, r#"{"a": 2}"#),
@@ -305,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn others_have_another() {
+    fn different_documents_have_different_forms() {
         let different = [
             "1",
             "-1",
@@ -343,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn malformed_documents_are_rejected() {
         for text in [
             "",
             "on",
@@ -373,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_would_change_is_refused() {
+    fn documents_that_serde_would_change_are_rejected() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         for text in [
             "1",

@@ -1,8 +1,8 @@
-//! A database copied into another one, on either engine, with all that is in it.
+//! Copies a complete database into another one, on either engine.
 //!
-//! The source is read at one moment, table by table, parents before their children, each in the order of its key. A
-//! thread writes the rows in batches, each one transaction that also notes how far it is. At the end the target is read
-//! back, and each table's count and digest compared.
+//! The source is read in one snapshot, table by table: parents before their children, and each table in the order of its
+//! key. A second thread writes the rows in batches. Each batch is one transaction that also records the progress. At the
+//! end the target is read back, and the row count and digest of each table are compared.
 
 mod complete;
 #[cfg(feature = "postgres")]
@@ -48,27 +48,30 @@ use write::Batch;
 #[cfg(feature = "sqlite")]
 pub(super) use write::Inserter;
 
-/// Rows of the first transaction, when it is not known yet how long a row takes.
+/// Rows of the first transaction, before the time per row has been measured.
 const FIRST_BATCH: usize = 1_000;
 
-/// Bytes of rows after which a batch is full, however few they are.
+/// Bytes of rows at which a batch is full, regardless of the number of rows.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// Copies the 22 tables, and those that viraldb keeps for itself, from one database into another.
+/// Copies the 22 tables and viraldb's internal tables from one database into another.
 ///
-/// The source is read as of one moment and never changed; others may go on writing to it. Nobody else should write to
-/// the target before the transfer has ended. The target is made, or migrated, if it has to be. Ids stay, and new rows
-/// are numbered behind the largest that the source has given; sealed values open as before, with the same keys.
+/// The source is read in one snapshot and never changed; other programs may keep writing to it. Other programs should not
+/// write to the target until the transfer has finished. The target is created or migrated if necessary. Rows keep their
+/// ids, and new rows get ids after the largest id that the source has ever assigned. Encrypted values stay encrypted with
+/// the same keys.
 ///
-/// A transfer that was stopped goes on with [`Existing::Resume`]: what was copied before is compared with the source,
-/// which may have more rows by then, but the same in these. If it was stopped after its last commit, the target is
-/// compared with the source, and nothing is written.
+/// Use [`Existing::Resume`] to continue an interrupted transfer. The rows that were already copied are compared with the
+/// source. The source may have new rows by then, but the copied rows must not have changed. If the transfer was
+/// interrupted after its last commit, the target is only compared with the source and nothing is written.
 ///
 /// # Errors
-/// [`Error::NotInitialised`], [`Error::SchemaPending`] and the like for a source that is not viraldb's, or not current.
-/// [`Error::Unusable`] for a target that holds rows or an interrupted transfer when `options` do not allow it, for one
-/// that is the source itself, and for one that differs from the source in the end. [`Error::Invalid`] for a row that
-/// the target does not take, by its table and key; what was copied before it stays, to go on from.
+/// - [`Error::NotInitialised`], [`Error::SchemaPending`] or a similar error if the source is not a viraldb database or does
+///   not have the current schema.
+/// - [`Error::Unusable`] if the target contains rows or an interrupted transfer and `options` do not allow that, if the
+///   target is the source itself, or if the target differs from the source at the end.
+/// - [`Error::Invalid`] if the target rejects a row. The error names its table and key. The rows copied so far are kept, so
+///   that the transfer can be resumed.
 pub fn transfer(
     from: &str,
     to: &str,
@@ -79,7 +82,7 @@ pub fn transfer(
     let tables = Table::all()?;
     let (source, held) = checked(from, to, options, &tables)?;
     let was_complete = options.existing == Existing::Resume && held.may_be_complete();
-    // No replica of either is meant.
+    // Connect without a read replica: a transfer needs both primaries.
     let target = match was_complete {
         true => Database::connect_with(to, &crate::Options::default())?,
         false => Database::open_for_transfer(to)?,
@@ -119,7 +122,10 @@ pub fn transfer(
     })
 }
 
-/// What [`transfer`] would do. It refuses what that would refuse before its first row, and changes nothing.
+/// Returns what [`transfer`] would do, without changing anything.
+///
+/// # Errors
+/// The errors that [`transfer`] would return before it copies the first row.
 pub fn plan(from: &str, to: &str, options: &Options) -> Result<Plan> {
     let tables = Table::all()?;
     let (source, held) = checked(from, to, options, &tables)?;
@@ -152,17 +158,17 @@ pub fn plan(from: &str, to: &str, options: &Options) -> Result<Plan> {
     })
 }
 
-/// The source, and what the target holds, if a transfer may begin. Changes nothing.
+/// Opens the source and returns it with the contents of the target, if a transfer may begin. Changes nothing.
 fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<(Database, Held)> {
     if options.batch == 0 {
-        return Err(Error::invalid("the batch", "is 0 rows; at least one is needed"));
+        return Err(Error::invalid("batch size", "must be at least 1, got 0"));
     }
     let url: DatabaseUrl = to.parse()?;
     let unusable = |reason: &str| Error::Unusable { database: url.to_string(), reason: reason.to_owned() };
     if url == DatabaseUrl::Memory {
-        return Err(unusable("would be gone with the end of the transfer; name a file or a server"));
+        return Err(unusable("is in memory and would be lost afterward; specify a file or a server"));
     }
-    // A file is not opened under a second name: SQLite would keep other files next to it.
+    // Do not open a file under a second name: SQLite would create a second set of WAL files for it.
     if from.parse::<DatabaseUrl>().is_ok_and(|from| from != url && is_same_file(&from, &url)) {
         return Err(unusable(IS_SOURCE));
     }
@@ -183,14 +189,14 @@ fn checked(from: &str, to: &str, options: &Options, tables: &[Table]) -> Result<
     held.map(|held| (source, held)).map_err(|error| error.in_database(&url))
 }
 
-const IS_SOURCE: &str = "is the source itself; name another database";
+const IS_SOURCE: &str = "is the source itself; specify another database";
 
-/// Returns true if two URLs lead to one SQLite file, also through a hard link.
+/// Returns true if both URLs point to the same SQLite file, also through a hard link.
 pub(super) fn is_same_file(from: &DatabaseUrl, to: &DatabaseUrl) -> bool {
     matches!((from, to), (DatabaseUrl::File(from), DatabaseUrl::File(to)) if same_file(from, to))
 }
 
-/// Whether two connections are to the same database.
+/// Returns true if both connections are to the same database.
 pub(super) fn is_same(
     source: &mut DbConnection,
     from: &DatabaseUrl,
@@ -203,8 +209,8 @@ pub(super) fn is_same(
     Ok(matches!((server(source)?, server(target)?), (Some(from), Some(to)) if from == to))
 }
 
-/// What only one database of one PostgreSQL server can say of itself: when the server started, and the numbers of
-/// database and schema.
+/// Returns a text that identifies a schema of a database on a PostgreSQL server: the start time of the server, the OID of
+/// the database and the name of the schema. Returns `None` for SQLite.
 fn server(conn: &mut DbConnection) -> Result<Option<String>> {
     #[cfg(feature = "postgres")]
     #[derive(QueryableByName)]
@@ -225,23 +231,23 @@ fn server(conn: &mut DbConnection) -> Result<Option<String>> {
     .of("the database", "")
 }
 
-/// A table that was copied.
+/// A table that has been copied.
 struct Done<'a> {
     table: &'a Table,
     digest: Digest,
     seconds: f64,
 }
 
-/// What was read of the source.
+/// The result of reading the source.
 struct Read<'a> {
     tables: Vec<Done<'a>>,
-    /// Rows that were in the target before.
+    /// Rows that an interrupted transfer had already copied into the target.
     resumed: u64,
-    /// The largest id that each table has given.
+    /// The largest id that each table has ever assigned.
     last_ids: Vec<(String, i64)>,
 }
 
-/// A transfer under way.
+/// A running transfer.
 struct Run<'a> {
     tables: &'a [Table],
     target: &'a Database,
@@ -259,7 +265,7 @@ impl<'a> Run<'a> {
         let most = self.options.batch as usize;
         let rows = &write::Rows::new(FIRST_BATCH, most);
         let done = std::thread::scope(|scope| {
-            // One batch is written, one waits, and one is being filled.
+            // A capacity of 1 keeps three batches in memory: one is written, one waits, and one is being filled.
             let (sender, batches) = sync_channel(1);
             let writer = scope.spawn(move || write::all(target, &batches, rows));
             let read = tables
@@ -271,13 +277,13 @@ impl<'a> Run<'a> {
                 .collect::<Result<Vec<_>>>();
             drop(sender);
             let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            written.and(read) // if the writer has failed, what the reader says follows from it
+            written.and(read) // if the writer failed, the reader's error is only a consequence of that
         })?;
         let resumed = there.values().map(|digest| digest.rows).sum();
         Ok(Read { tables: done, resumed, last_ids: read::last_ids(conn, tables)? })
     }
 
-    /// Reads a table and sends what of it is not there yet.
+    /// Reads a table of the source and sends the rows that the target does not have yet to the writer.
     fn copy(
         &mut self,
         conn: &mut DbConnection,
@@ -291,7 +297,7 @@ impl<'a> Run<'a> {
         let changed = || {
             Error::invalid(
                 format!("{} of the source", table.name),
-                "has changed in rows that were copied before the transfer was interrupted; begin anew with --replace",
+                "has changed: rows that were already copied are different now or deleted; start over with --replace",
             )
         };
         let mut digester = Digester::new(table, Some(keeps(self.target)));
@@ -322,7 +328,7 @@ impl<'a> Run<'a> {
         Ok(Done { table, digest, seconds: begin.elapsed().as_secs_f64() })
     }
 
-    /// Reads the target back, and refuses it if it is not what was copied.
+    /// Reads the target back and returns an error if it differs from the rows that were copied.
     fn compare_all(&mut self, copied: &mut [Done<'a>]) -> Result<()> {
         let different = self.differences(copied)?;
         if different.is_empty() {
@@ -331,13 +337,13 @@ impl<'a> Run<'a> {
         Err(Error::Unusable {
             database: self.target.url().to_string(),
             reason: format!(
-                "differs from the source in {}: somebody wrote to it meanwhile; begin anew with --replace",
+                "differs from the source in {}: another program wrote to it during the transfer; start over with --replace",
                 different.join(", ")
             ),
         })
     }
 
-    /// Reads the target back, and says which tables are not as they were read from the source.
+    /// Reads the target back and describes the tables that differ from the source.
     fn differences(&mut self, copied: &mut [Done<'a>]) -> Result<Vec<String>> {
         let mut different = Vec::new();
         self.target.read(|conn| {
@@ -375,20 +381,20 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The way to the thread that writes.
+/// Sends batches to the writer thread.
 struct Sender<'s, 'a> {
     batches: &'s SyncSender<Batch<'a>>,
-    /// How many rows the next batch is to have.
+    /// The number of rows for the next batch, which the writer sets.
     rows: &'s write::Rows,
 }
 
 impl<'a> Sender<'_, 'a> {
-    /// Hands a batch to the writer and begins the next one.
+    /// Sends a batch to the writer and starts the next one.
     fn send(&self, batch: &mut Batch<'a>, after: Digest) -> Result<()> {
         let next = Batch::new(batch.table, after);
         let full = std::mem::replace(batch, next).up_to(after);
-        // The writer is gone only if it has failed, and tells why itself.
-        self.batches.send(full).map_err(|_| Error::other("the rows could not be written"))
+        // Sending fails only if the writer has failed, and the writer's own error is the one that is reported.
+        self.batches.send(full).map_err(|_| Error::other("cannot write the rows"))
     }
 }
 

@@ -1,28 +1,28 @@
-//! How to transfer.
+//! Options of a transfer.
 
-/// Rows that are written in one transaction at most, unless told otherwise.
+/// Default maximum number of rows in one transaction.
 pub const BATCH: u32 = 20_000;
 
-/// What to do with what the target holds.
+/// What to do with rows that the target already contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Take a target that is empty, and no other.
+    /// Accept only an empty target.
     #[default]
     Refuse,
-    /// Go on with a transfer that was interrupted; or begin one, if the target is empty. A target that is a complete
-    /// copy already stays as it is.
+    /// Continue an interrupted transfer, or start a new one if the target is empty. A target that is already a complete
+    /// copy is not changed.
     Resume,
-    /// Delete it all first.
+    /// Delete all rows of the target first.
     Replace,
 }
 
-/// How to transfer; `Options::default()` takes an empty target only.
+/// Options of a transfer. `Options::default()` accepts only an empty target.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What to do with what the target holds.
+    /// What to do with rows that the target already contains.
     pub existing: Existing,
-    /// Maximum number of rows in each transaction, at least 1; [`BATCH`] unless told. 8 MiB of rows are a batch, too. There
-    /// are fewer while other programs write to a SQLite target.
+    /// Maximum number of rows in each transaction, at least 1. The default is [`BATCH`]. A transaction also ends at 8 MiB of
+    /// rows. Transactions are smaller while other programs write to a SQLite target.
     pub batch: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Reading tables, row by row.
+//! Reads tables row by row.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::DefaultLoadingMode;
@@ -19,10 +19,10 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{DbConnection, Error, Result};
 
-/// The fields of a row, framed; what is in them is the database's own.
+/// A row in the format of `row.rs`, with its fields in the form of the database it was read from.
 struct Raw(Vec<u8>);
 
-/// Room for a row of the usual length.
+/// Initial capacity of a row buffer in bytes, enough for a typical row.
 const USUAL: usize = 512;
 
 #[cfg(feature = "sqlite")]
@@ -39,7 +39,8 @@ impl FromSqlRow<Untyped, Sqlite> for Raw {
                 Some(SqliteType::Text) => {
                     let text = value.read_text();
                     if text.contains(char::REPLACEMENT_CHARACTER) {
-                        // This character also replaces bytes that are not UTF-8; only the bytes themselves tell which it was.
+                        // The replacement character may be in the text or may replace bytes that are not UTF-8. Read the
+                        // bytes themselves, so that invalid text is found.
                         row::push(
                             &mut out,
                             field
@@ -77,7 +78,7 @@ impl FromSqlRow<Untyped, Pg> for Raw {
     }
 }
 
-/// Reads a table in the order of its key, and hands on each row as `row.rs` has it. Memory holds one row at a time.
+/// Reads a table in the order of its key and passes each row to `each` in the format of `row.rs`. Only one row is in memory.
 pub(in crate::ops) fn rows(
     conn: &mut DbConnection,
     table: &Table,
@@ -106,7 +107,7 @@ pub(in crate::ops) fn rows(
     )
 }
 
-/// A row of SQLite's in the form of the way.
+/// Converts a row that was read from SQLite to the transfer format.
 #[cfg(feature = "sqlite")]
 fn from_sqlite(table: &Table, native: &[u8], out: &mut Vec<u8>) -> Result<()> {
     row::begin(out, table.columns.len());
@@ -121,7 +122,7 @@ fn from_sqlite(table: &Table, native: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// The key of a row of SQLite's, as people write it.
+/// Returns the key of a row that was read from SQLite, for messages.
 #[cfg(feature = "sqlite")]
 fn native_key(table: &Table, native: &[u8]) -> String {
     let (Some(column), Some(Some(value))) =
@@ -131,11 +132,11 @@ fn native_key(table: &Table, native: &[u8]) -> String {
     };
     match column.kind {
         super::value::Kind::Uuid => String::from_utf8_lossy(value).into_owned(),
-        kind => kind.shown(value), // a number or text, which are the same in both forms
+        kind => kind.shown(value), // numbers and text are the same in both forms
     }
 }
 
-/// The key of a row, as people write it.
+/// Returns the key of a row, for messages.
 pub(in crate::ops) fn key(table: &Table, row: &[u8]) -> String {
     match (table.columns.get(table.key), row::fields(row).nth(table.key)) {
         (Some(column), Some(Some(value))) => column.kind.shown(value),
@@ -143,29 +144,29 @@ pub(in crate::ops) fn key(table: &Table, row: &[u8]) -> String {
     }
 }
 
-/// A value of the source that cannot be transferred.
+/// Returns the error for a value of the source that cannot be transferred.
 fn bad(table: &Table, key: &str, column: &str, reason: &str) -> Error {
     Error::invalid(
-        format!("{}.{column} of the row {key}", table.name),
-        format!("{reason}; change it in the source, and run the transfer again with --resume"),
+        format!("{}.{column} in row {key}", table.name),
+        format!("{reason}; fix it in the source and run the transfer again with --resume"),
     )
 }
 
-/// Refuses a row with a document that serde_json does not read as it is.
+/// Returns an error for a row with a JSON document that serde_json cannot read without loss.
 pub(super) fn require_readable(table: &Table, row: &[u8]) -> Result<()> {
     let documents = table.columns.iter().zip(row::fields(row));
     documents.filter_map(|(column, value)| Some((column, value?))).try_for_each(|(column, value)| {
         column.kind.require_readable(value).map_err(|reason| {
-            let what = format!("{}.{} of the row {}", table.name, column.name, key(table, row));
+            let what = format!("{}.{} in row {}", table.name, column.name, key(table, row));
             Error::invalid(
                 what,
-                format!("{reason}, and would not come back as it is; change it before the export"),
+                format!("{reason}, so the export would not preserve it; fix it before the export"),
             )
         })
     })
 }
 
-/// Counts rows into a digest, and looks whether they fit where they go.
+/// Computes the digest of rows and checks that the target can store them.
 pub(super) struct Digester<'a> {
     table: &'a Table,
     keeps: Option<Keeps>,
@@ -174,7 +175,7 @@ pub(super) struct Digester<'a> {
 }
 
 impl<'a> Digester<'a> {
-    /// `keeps` is what a row must fit into; nothing, if it only is to be counted.
+    /// Creates a digester. `keeps` is the engine that must be able to store the rows; with `None` the rows are not checked.
     pub(super) fn new(table: &'a Table, keeps: Option<Keeps>) -> Self {
         Self { table, keeps, digest: Digest::default(), canonical: Vec::with_capacity(USUAL) }
     }
@@ -201,7 +202,7 @@ impl<'a> Digester<'a> {
     }
 }
 
-/// The rows of each table, counted in one statement.
+/// Counts the rows of each table in one statement.
 pub(super) fn counts(conn: &mut DbConnection, tables: &[&Table]) -> Result<Vec<u64>> {
     #[derive(QueryableByName)]
     struct Count {
@@ -223,7 +224,7 @@ pub(super) fn counts(conn: &mut DbConnection, tables: &[&Table]) -> Result<Vec<u
     Ok(counts.into_iter().map(|count| u64::try_from(count.rows).unwrap_or_default()).collect())
 }
 
-/// The largest id that each table has ever given, of those that number their rows.
+/// Returns the largest id that each table with numeric ids has ever assigned.
 pub(in crate::ops) fn last_ids(conn: &mut DbConnection, tables: &[Table]) -> Result<Vec<(String, i64)>> {
     #[derive(QueryableByName)]
     struct Last {

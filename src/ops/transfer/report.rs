@@ -1,85 +1,85 @@
-//! What a transfer says of itself: before it, meanwhile and in the end.
+//! The plan, progress and report of a transfer.
 
 use serde::{Deserialize, Serialize};
 
-/// What is being done with the tables.
+/// The step of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Its rows are written to the target.
+    /// The rows of the table are being written to the target.
     Copying,
-    /// Its rows in the target are read back.
+    /// The rows of the table are being read to compare source and target.
     Comparing,
 }
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub phase: Phase,
-    /// The table that it is done with.
+    /// The table that is being processed.
     pub table: &'static str,
-    /// Rows of it that are done with.
+    /// Rows of the table that are done.
     pub done: u64,
-    /// Rows that the source has in it.
+    /// Rows that the table has in the source.
     pub of: u64,
 }
 
-/// What was transferred. The digests of source and target are the same.
+/// The result of a transfer. The digests of source and target are equal.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The source, its password masked.
+    /// The source URL, with its password masked.
     pub from: String,
-    /// The target, its password masked.
+    /// The target URL, with its password masked.
     pub to: String,
     /// Rows of all tables.
     pub rows: u64,
-    /// Those of them that an interrupted transfer had copied before.
+    /// The number of these rows that an interrupted transfer had already copied.
     pub resumed: u64,
-    /// Whether the target was a complete copy already, and nothing was written.
+    /// True if the target already was a complete copy and nothing was written.
     pub was_complete: bool,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Each table.
+    /// The result for each table.
     pub tables: Vec<Transferred>,
 }
 
-/// What was transferred of a table.
+/// The result of a transfer for one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Transferred {
-    /// The table.
+    /// The name of the table.
     pub table: String,
-    /// Its rows.
+    /// The number of its rows.
     pub rows: u64,
     /// The [`Digest`](super::Digest) of its rows, in hexadecimal.
     pub digest: String,
-    /// How long it took to copy it and to read it back.
+    /// Seconds that it took to copy the table and to read it back.
     pub seconds: f64,
 }
 
-/// What a transfer would do.
+/// The plan of a transfer, from a dry run.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The source, its password masked.
+    /// The source URL, with its password masked.
     pub from: String,
-    /// The target, its password masked.
+    /// The target URL, with its password masked.
     pub to: String,
-    /// Each table.
+    /// The plan for each table.
     pub tables: Vec<Planned>,
 }
 
-/// What a transfer would do with a table.
+/// The plan of a transfer for one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Planned {
-    /// The table.
+    /// The name of the table.
     pub table: String,
     /// Rows that would be copied.
     pub rows: u64,
-    /// Rows that an interrupted transfer has copied already.
+    /// Rows that an interrupted transfer has already copied.
     pub copied: u64,
     /// Rows of the target that would be deleted first.
     pub deleted: u64,

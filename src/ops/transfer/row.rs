@@ -1,28 +1,28 @@
-//! The form in which a row is handed on: that of PostgreSQL's `COPY … (FORMAT binary)`.
+//! The format in which rows are passed on: that of PostgreSQL's `COPY … (FORMAT binary)`.
 //!
-//! Two bytes say how many fields there are; before each field stand four bytes with its length, -1 for NULL. What
-//! a field holds, `value.rs` says.
+//! A row begins with the number of its fields in two bytes. Before each field is its length in four bytes, -1 for NULL.
+//! `value.rs` describes the contents of a field.
 
-/// The length that stands for NULL.
+/// The length of a NULL.
 const NULL: i32 = -1;
 
-/// Begins a row of so many fields.
+/// Begins a row with the given number of fields.
 pub(super) fn begin(row: &mut Vec<u8>, fields: usize) {
     row.extend((fields as i16).to_be_bytes());
 }
 
-/// Adds a field that is NULL.
+/// Appends a field that is NULL.
 pub(super) fn push_null(row: &mut Vec<u8>) {
     row.extend(NULL.to_be_bytes());
 }
 
-/// Adds a field.
+/// Appends a field.
 pub(super) fn push(row: &mut Vec<u8>, value: &[u8]) {
     row.extend((value.len() as i32).to_be_bytes());
     row.extend(value);
 }
 
-/// The fields of a row, in order; `None` is NULL.
+/// Iterates over the fields of a row in order. `None` is NULL.
 pub(in crate::ops) fn fields(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut rest = row.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_come_out_as_they_went_in() {
+    fn fields_survive_a_round_trip() {
         let mut row = Vec::new();
         begin(&mut row, 4);
         push(&mut row, b"one");

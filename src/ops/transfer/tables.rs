@@ -1,4 +1,4 @@
-//! The tables that are transferred, and the types of their columns, as `schema.rs` has them.
+//! The tables that are transferred and the types of their columns, taken from `schema.rs`.
 
 #[cfg(not(feature = "postgres"))]
 use diesel::Table as Schema;
@@ -9,19 +9,21 @@ use super::value::{COMPUTED, Kind};
 use crate::schema;
 use crate::{Error, Result};
 
-/// What `diesel print-schema` prints: a table on a line such as `clips (id) {`, and a column on one such as
-/// `title -> Nullable<Text>,`. Diesel itself tells the types of columns in PostgreSQL's terms only, and not without its
-/// code for PostgreSQL.
+/// The output of `diesel print-schema`. A table begins with a line such as `clips (id) {`, and a column is a line such as
+/// `title -> Nullable<Text>,`.
+///
+/// The text is parsed because Diesel exposes the types of columns only as PostgreSQL types, and only with its PostgreSQL
+/// feature.
 const PRINTED: &str = include_str!("../../schema.rs");
 
-/// Columns of JSON in which other programs write bare text on SQLite, which reads as a JSON string.
+/// JSON columns in which other programs write bare text on SQLite. Such text is read as a JSON string.
 const BARE: [(&str, &str); 1] = [("system_configuration", "value")];
 
-/// A table, and the columns of it that are copied.
+/// A table and its columns that are copied.
 pub(in crate::ops) struct Table {
     pub(in crate::ops) name: &'static str,
     pub(in crate::ops) columns: Vec<Column>,
-    /// Which of the columns is the primary key.
+    /// The index of the primary key in `columns`.
     pub(super) key: usize,
     #[cfg(feature = "postgres")]
     pub(super) copy: Copy,
@@ -33,7 +35,7 @@ pub(in crate::ops) struct Column {
 }
 
 impl Table {
-    /// All of them, parents before their children.
+    /// Returns all tables, parents before their children.
     pub(in crate::ops) fn all() -> Result<Vec<Self>> {
         Ok(vec![
             Self::of::<schema::discovered_videos::table>("discovered_videos")?,
@@ -58,7 +60,7 @@ impl Table {
             Self::of::<schema::trends::table>("trends")?,
             Self::of::<schema::job_scripts::table>("job_scripts")?,
             Self::of::<schema::job_videos::table>("job_videos")?,
-            // What viraldb keeps for itself, but for the books of its migrations, which the target has its own of.
+            // viraldb's internal tables, except the history of its migrations: the target has its own history.
             Self::of::<schema::viraldb_config_changes::table>("viraldb_config_changes")?,
             Self::of::<schema::viraldb_keys::table>("viraldb_keys")?,
         ])
@@ -66,7 +68,7 @@ impl Table {
 
     #[cfg_attr(not(feature = "postgres"), allow(clippy::extra_unused_type_parameters))] // only COPY needs it
     fn of<T: Schema>(name: &'static str) -> Result<Self> {
-        let unknown = |what: &str| Error::invalid(format!("{name}{what}"), "is not described in schema.rs");
+        let unknown = |what: &str| Error::invalid(format!("{name}{what}"), "is missing from schema.rs");
         let (primary_key, printed) = printed(name).ok_or_else(|| unknown(""))?;
         let columns = printed
             .filter(|(column, _)| !COMPUTED.contains(&(name, column)))
@@ -92,18 +94,18 @@ impl Table {
         })
     }
 
-    /// Reads every row in the order of the primary key.
+    /// Returns the SQL that reads all rows in the order of the primary key.
     pub(super) fn select(&self) -> String {
         format!("SELECT {} FROM {} ORDER BY \"{}\"", self.column_list(), self.name, self.key_column())
     }
 
-    /// Inserts into SQLite what behind it is said.
+    /// Returns the start of an INSERT into SQLite, up to the values.
     #[cfg(feature = "sqlite")]
     pub(super) fn insert_into(&self) -> String {
         format!("INSERT INTO {} ({}) VALUES ", self.name, self.column_list())
     }
 
-    /// Whether the database numbers its rows.
+    /// Returns true if the database assigns numeric ids to the rows.
     pub(in crate::ops) fn counts(&self) -> bool {
         self.columns.get(self.key).is_some_and(|key| key.kind == Kind::Big)
     }
@@ -118,7 +120,7 @@ impl Table {
     }
 }
 
-/// The primary key of a table, and the name and the type of each column.
+/// Returns the primary key of a table, and the name and type of each column.
 fn printed(table: &str) -> Option<(&'static str, impl Iterator<Item = (&'static str, &'static str)>)> {
     let mut lines = PRINTED.lines().map(str::trim);
     let primary_key =
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_column_has_the_type_of_the_schema() {
+    fn columns_have_the_types_of_the_schema() {
         let tables = Table::all().unwrap();
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
         let (contract, own) = names.split_at(22);

@@ -1,8 +1,8 @@
-//! What the target holds, and how far a transfer into it is.
+//! The contents of the target and the progress of a transfer into it.
 //!
-//! While a transfer is under way the target has a table more, `viraldb_transfer`, with a row for each table that is
-//! copied: how many rows of it are there, and their digest. It changes in the transactions that write the rows, and is
-//! gone when the transfer is complete.
+//! During a transfer the target has an additional table, `viraldb_transfer`. It has one row for each table that is copied,
+//! with the number of rows that were copied and their digest. The transactions that write the rows also update it, and it
+//! is dropped when the transfer is complete.
 
 use std::collections::HashMap;
 
@@ -23,27 +23,27 @@ use crate::schema::system_configuration;
 use crate::types::ConfigValue;
 use crate::{DbConnection, Error, Result};
 
-/// What each table is known to hold.
+/// The recorded digest of the rows that each table of the target contains.
 pub(super) type Copied = HashMap<String, Digest>;
 
-/// What a database holds.
+/// The contents of a target.
 pub(super) struct Held {
-    /// The tables that are not empty, with their rows. Settings that `viraldb init` wrote and nobody changed do not
-    /// count.
+    /// The tables that are not empty and their row counts. Settings that `viraldb init` wrote and that have not been changed
+    /// are not counted.
     pub(super) rows: Vec<(&'static str, u64)>,
-    /// The keys of these settings.
+    /// The keys of these unchanged settings.
     defaults: Vec<String>,
-    /// What a transfer that was interrupted has copied.
+    /// The progress of an interrupted transfer, if there is one.
     pub(super) interrupted: Option<Copied>,
 }
 
 impl Held {
-    /// What a database holds that is not there.
+    /// Returns the contents of a database that does not exist yet.
     pub(super) const fn nothing() -> Self {
         Self { rows: Vec::new(), defaults: Vec::new(), interrupted: None }
     }
 
-    /// Looks at a database in whatever state.
+    /// Reads the contents of a database in any state, including one without all tables.
     pub(super) fn read(conn: &mut DbConnection, tables: &[Table]) -> Result<Self> {
         let mut there = Vec::with_capacity(tables.len());
         for table in tables {
@@ -63,28 +63,28 @@ impl Held {
         Ok(Self { rows, defaults, interrupted })
     }
 
-    /// Whether a transfer may have ended here: there are rows, and none is under way.
+    /// Returns true if the database may be a complete copy: it contains rows but no interrupted transfer.
     pub(super) fn may_be_complete(&self) -> bool {
         self.interrupted.is_none() && !self.rows.is_empty()
     }
 
-    /// Refuses what may not be written over.
+    /// Returns an error if the contents do not allow a transfer with this option.
     pub(super) fn allow(&self, existing: Existing, database: &dyn std::fmt::Display) -> Result<()> {
         let refused = |reason: String| Err(Error::Unusable { database: database.to_string(), reason });
         match (existing, &self.interrupted) {
             (Existing::Replace, _) | (Existing::Resume, Some(_)) => Ok(()),
-            // `complete.rs` says whether they are those of the source.
+            // `complete.rs` checks whether they are the rows of the source.
             (Existing::Resume, None) if !self.rows.is_empty() => Ok(()),
             (Existing::Refuse, Some(_)) => refused(
-                "holds a transfer that was interrupted: --resume goes on with it, --replace begins anew"
+                "contains an interrupted transfer: continue it with --resume or start over with --replace"
                     .to_owned(),
             ),
             (_, None) if self.rows.is_empty() => Ok(()),
             (_, None) => {
                 let rows: Vec<String> =
-                    self.rows.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+                    self.rows.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
                 refused(format!(
-                    "is not empty, it has rows in {}; --replace deletes everything in it first, --resume says \
+                    "is not empty: it has rows in {}; --replace deletes all of its rows first, --resume checks \
                      whether it is a complete copy",
                     rows.join(", ")
                 ))
@@ -93,7 +93,7 @@ impl Held {
     }
 }
 
-/// The keys of the settings that `viraldb init` wrote, and that are still as it wrote them.
+/// Returns the keys of the settings that `viraldb init` wrote and that have not been changed.
 fn defaults(conn: &mut DbConnection) -> Result<Vec<String>> {
     use system_configuration::dsl as s;
 
@@ -114,7 +114,7 @@ fn defaults(conn: &mut DbConnection) -> Result<Vec<String>> {
     Ok(rows.into_iter().filter(is_default).map(|(name, ..)| name).collect())
 }
 
-/// Makes the target ready, and says what of each table is in it. All in the transaction that is open.
+/// Prepares the target in the open transaction and returns the progress of an interrupted transfer, if any.
 pub(super) fn begin(
     conn: &mut DbConnection,
     tables: &[Table],
@@ -126,7 +126,7 @@ pub(super) fn begin(
     if existing == Existing::Resume && held.may_be_complete() {
         return Err(Error::Unusable {
             database: database.to_string(),
-            reason: "another program has written to it meanwhile; run this again".to_owned(),
+            reason: "another program has just written to it; run the command again".to_owned(),
         });
     }
     match (existing, held.interrupted) {
@@ -152,7 +152,7 @@ pub(super) fn begin(
     Ok(Copied::new())
 }
 
-/// Takes every row out, and the numbers that tables have given.
+/// Returns the SQL that deletes all rows and resets the ids.
 fn clear(conn: &DbConnection, tables: &[Table]) -> String {
     let names = || tables.iter().map(|table| table.name);
     on_backend!(
@@ -166,7 +166,7 @@ fn clear(conn: &DbConnection, tables: &[Table]) -> String {
     )
 }
 
-/// What is noted of each table.
+/// Reads the recorded progress of each table.
 fn copied(conn: &mut DbConnection) -> Result<Copied> {
     #[derive(QueryableByName)]
     struct Row {
@@ -186,14 +186,16 @@ fn copied(conn: &mut DbConnection) -> Result<Copied> {
                 Some(digest) => Ok((row.name, digest)),
                 None => Err(Error::invalid(
                     format!("{PROGRESS} {}", row.name),
-                    "is damaged; begin anew with --replace",
+                    "is damaged; start over with --replace",
                 )),
             }
         })
         .collect()
 }
 
-/// Notes that a table holds more, in the transaction that writes it. Two transfers cannot both go on from one place.
+/// Records the progress of a table, in the transaction that writes its rows.
+///
+/// The update applies only if the recorded number of rows is the expected one, so two transfers cannot both continue.
 pub(super) fn advance(conn: &mut DbConnection, table: &Table, before: Digest, after: Digest) -> Result<()> {
     let sql = format!(
         "UPDATE {PROGRESS} SET rows = {}, digest = '{after}' WHERE name = '{}' AND rows = {}",
@@ -202,16 +204,16 @@ pub(super) fn advance(conn: &mut DbConnection, table: &Table, before: Digest, af
     match on_backend!(conn, |c| diesel::sql_query(sql).execute(c)) {
         Ok(1) => Ok(()),
         Err(error) if !error.to_string().contains(PROGRESS) => Err(error).of(PROGRESS, ""),
-        // It is elsewhere, or it has ended and the table is gone.
+        // Another transfer has made progress, or it has finished and dropped the table.
         _ => Err(Error::Unusable {
             database: String::new(),
-            reason: "another transfer is writing to it; let it end, or stop it".to_owned(),
+            reason: "another transfer is writing to it; wait for it to finish or stop it".to_owned(),
         }),
     }
 }
 
-/// Ends a transfer: new rows are numbered behind the largest id that the source has ever given, and nothing of the
-/// progress remains.
+/// Completes a transfer: makes new rows get ids after the largest id that the source has ever assigned, and drops the
+/// progress table.
 pub(super) fn finish(conn: &mut DbConnection, last_ids: &[(String, i64)]) -> Result<()> {
     let number = |form: fn(&str, i64) -> String| {
         last_ids.iter().map(|(table, last)| form(table, *last)).collect::<String>()

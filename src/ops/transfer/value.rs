@@ -1,7 +1,7 @@
-//! How a value of each of the schema's types is read, written, and compared.
+//! Reads, writes and compares a value of each of the schema's types.
 //!
-//! On the way a value is the bytes that PostgreSQL's binary COPY has for it. SQLite's values are brought to that form
-//! when they are read, and back when they are written.
+//! During a transfer, a value has the form of PostgreSQL's binary COPY. Values of SQLite are converted to that form when
+//! they are read and converted back when they are written.
 
 use super::json;
 use crate::quote::quoted;
@@ -24,30 +24,29 @@ pub(in crate::ops) enum Kind {
     Uuid,
     /// 8 bytes: microseconds since the start of 2000.
     Time,
-    /// A byte for the version, always 1, and the document's text. With `bare`, text that is no JSON stands on SQLite
-    /// for a JSON string.
+    /// A version byte, always 1, and the text of the document. With `bare`, SQLite text that is not JSON means a JSON
+    /// string.
     Json { bare: bool },
 }
 
-/// What a value must not be, because the database that it goes into does not keep it.
+/// The engine of the target, which cannot store every value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Keeps {
     Sqlite,
     Postgres,
 }
 
-/// The version of `jsonb` that PostgreSQL sends and takes.
+/// The version of `jsonb` in PostgreSQL's binary format.
 const JSONB: u8 = 1;
 
-/// Why a setting is refused that would be read as text on SQLite.
-const UNREAD: &str = "is nested deeper than 127 levels, or holds a number that is too large for 64 bits; viraldb does not \
+/// The reason for rejecting a setting that is JSON but that viraldb would read as bare text on SQLite.
+const UNREAD: &str = "is nested deeper than 127 levels or contains a number that is too large for 64 bits; viraldb cannot \
                       read such a setting";
 
-/// The start of 2000, from which PostgreSQL counts, in microseconds of Unix time.
+/// The start of the year 2000, PostgreSQL's epoch, in microseconds of Unix time.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// Zero, and what is no number, as they are hashed: the engines keep neither the sign of the one nor the bits of the
-/// other.
+/// The hashed forms of zero and NaN. The engines preserve neither the sign of zero nor the bits of NaN.
 const ZERO: [u8; 8] = 0_f64.to_be_bytes();
 const NOT_A_NUMBER: [u8; 8] = f64::NAN.to_be_bytes();
 
@@ -55,7 +54,7 @@ const NOT_A_NUMBER: [u8; 8] = f64::NAN.to_be_bytes();
 pub(super) const COMPUTED: [(&str, &str); 1] = [("videos", "status")];
 
 impl Kind {
-    /// The kind of a type as `schema.rs` names it.
+    /// Returns the kind of a type that is named as in `schema.rs`.
     pub(super) fn of(sql_type: &str) -> Option<Self> {
         let sql_type =
             sql_type.strip_prefix("Nullable<").and_then(|inner| inner.strip_suffix('>')).unwrap_or(sql_type);
@@ -72,7 +71,7 @@ impl Kind {
         })
     }
 
-    /// Adds what a value is hashed as.
+    /// Appends the form of a value that is hashed.
     pub(super) fn canonical(self, value: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
         match self {
             Self::Double => out.extend(match f64::from_be_bytes(fixed(value)?) {
@@ -86,14 +85,14 @@ impl Kind {
         Ok(())
     }
 
-    /// Refuses what the other database does not keep.
+    /// Returns an error if the target's engine cannot store the value.
     pub(super) fn fits(self, value: &[u8], keeps: Keeps) -> Result<(), &'static str> {
         match (self, keeps) {
             (Self::Text, Keeps::Postgres) if value.contains(&0) => {
-                Err("holds the character NUL, which PostgreSQL does not keep in text")
+                Err("contains the NUL character, which PostgreSQL cannot store in text")
             }
             (Self::Double, Keeps::Sqlite) if f64::from_be_bytes(fixed(value)?).is_nan() => {
-                Err("is NaN, which SQLite does not keep")
+                Err("is NaN, which SQLite cannot store")
             }
             (Self::Json { bare: true }, Keeps::Sqlite)
                 if serde_json::from_slice::<serde_json::Value>(document(value)?).is_err() =>
@@ -101,13 +100,13 @@ impl Kind {
                 Err(UNREAD)
             }
             (Self::Time, Keeps::Sqlite) if moment(value).is_err() => {
-                Err("lies outside the years 0 to 9999, which SQLite keeps")
+                Err("is outside the years 0 to 9999, the range that viraldb can store in SQLite")
             }
             _ => Ok(()),
         }
     }
 
-    /// Refuses a document that serde_json does not read as it is.
+    /// Returns an error for a JSON document that serde_json cannot read without loss.
     pub(super) fn require_readable(self, value: &[u8]) -> Result<(), &'static str> {
         match self {
             Self::Json { .. } => json::require_readable(document(value)?),
@@ -115,7 +114,7 @@ impl Kind {
         }
     }
 
-    /// The value as people write it; of a key.
+    /// Formats a key for messages.
     pub(in crate::ops) fn shown(self, value: &[u8]) -> String {
         let shown = match self {
             Self::Big => fixed(value).map(|bytes| i64::from_be_bytes(bytes).to_string()),
@@ -126,7 +125,7 @@ impl Kind {
     }
 }
 
-/// A value of SQLite's as it is read: an INTEGER or a REAL in 8 bytes, or the bytes of a TEXT.
+/// Appends a value that was read from SQLite to a row. `value` is an INTEGER or a REAL in 8 bytes, or the bytes of a TEXT.
 #[cfg(feature = "sqlite")]
 pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result<(), String> {
     use super::row::push;
@@ -137,17 +136,17 @@ pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result
         Kind::Int => {
             let number = i64::from_be_bytes(fixed(value)?);
             let number =
-                i32::try_from(number).map_err(|_| format!("is {number}, which is no number of 32 bits"))?;
+                i32::try_from(number).map_err(|_| format!("is {number}, which does not fit in 32 bits"))?;
             push(row, &number.to_be_bytes());
         }
         Kind::Bool => match i64::from_be_bytes(fixed(value)?) {
             0 => push(row, &[0]),
             1 => push(row, &[1]),
-            number => return Err(format!("is {number}, which is neither 0 nor 1")),
+            number => return Err(format!("is {number}, but a boolean must be 0 or 1")),
         },
         Kind::Text => push(row, text()?.as_bytes()),
         Kind::Uuid => {
-            let uuid = uuid::Uuid::parse_str(text()?).map_err(|error| format!("is no UUID: {error}"))?;
+            let uuid = uuid::Uuid::parse_str(text()?).map_err(|error| format!("is not a UUID: {error}"))?;
             push(row, uuid.as_bytes());
         }
         Kind::Time => {
@@ -156,7 +155,7 @@ pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result
         }
         Kind::Json { bare } => {
             let mut document = vec![JSONB];
-            // As `ConfigValue` reads it.
+            // `ConfigValue` reads the text in the same way.
             let is_read = !bare || serde_json::from_slice::<serde_json::Value>(value).is_ok();
             if !is_read && !json::is_malformed(value) {
                 return Err(UNREAD.to_owned());
@@ -172,7 +171,7 @@ pub(super) fn from_sqlite(kind: Kind, value: &[u8], row: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// A value as SQLite takes it.
+/// A value that can be bound to an SQLite statement.
 #[cfg(feature = "sqlite")]
 #[derive(Debug, PartialEq)]
 pub(super) enum Bound<'a> {
@@ -202,7 +201,7 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// A moment that SQLite keeps; infinity is none.
+/// Returns a timestamp that viraldb can store in SQLite. Infinity is an error.
 fn moment(value: &[u8]) -> Result<Timestamp, &'static str> {
     use chrono::{DateTime, Datelike, Utc};
 
@@ -211,19 +210,19 @@ fn moment(value: &[u8]) -> Result<Timestamp, &'static str> {
         .and_then(DateTime::<Utc>::from_timestamp_micros)
         .filter(|at| (0..=9999).contains(&at.year()))
         .map(Timestamp::from)
-        .ok_or("is no moment that SQLite keeps")
+        .ok_or("is not a timestamp that viraldb can store in SQLite")
 }
 
-/// The text of a document.
+/// Returns the text of a JSON document.
 fn document(value: &[u8]) -> Result<&[u8], &'static str> {
     match value {
         [JSONB, text @ ..] => Ok(text),
-        _ => Err("is jsonb of an unknown version"),
+        _ => Err("has an unknown jsonb version"),
     }
 }
 
 fn fixed<const N: usize>(value: &[u8]) -> Result<[u8; N], &'static str> {
-    value.try_into().map_err(|_| "is not of the type that the schema says")
+    value.try_into().map_err(|_| "does not have the type of its column in the schema")
 }
 
 #[cfg(test)]
@@ -232,7 +231,7 @@ mod tests {
     use super::super::row;
     use super::*;
 
-    /// What SQLite holds as it is read, brought to the form of the way and back.
+    /// Converts a value that was read from SQLite to the transfer format and back.
     fn there_and_back(kind: Kind, native: &[u8]) -> Result<Bound<'static>, String> {
         let mut bytes = Vec::new();
         row::begin(&mut bytes, 1);
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_back_as_they_were() {
+    fn values_survive_a_round_trip() {
         for number in [0, 1, -1, i64::MIN, i64::MAX] {
             assert_eq!(there_and_back(Kind::Big, &number.to_be_bytes()), Ok(Bound::Integer(number)));
         }
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_its_type_is_refused() {
+    fn values_of_the_wrong_type_are_rejected() {
         for (kind, native) in [
             (Kind::Int, &(1_i64 << 31).to_be_bytes()[..]),
             (Kind::Bool, &2_i64.to_be_bytes()),
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_has_no_sign_in_a_digest() {
+    fn digest_ignores_the_sign_of_zero() {
         let canonical = |number: f64| {
             let mut out = Vec::new();
             Kind::Double.canonical(&number.to_be_bytes(), &mut out).unwrap();

@@ -1,4 +1,4 @@
-//! Writing batches of rows, each with the note of how far the transfer is in one transaction.
+//! Writes batches of rows. Each batch and the record of its progress are one transaction.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
@@ -18,19 +18,19 @@ use crate::db::{Bulk, Manner, on_backend};
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Error, Result};
 
-/// Rows of one table, next to each other.
+/// Consecutive rows of one table.
 pub(super) struct Batch<'a> {
     pub(super) table: &'a Table,
     rows: Vec<u8>,
-    /// Where each row ends.
+    /// The end of each row in `rows`.
     ends: Vec<usize>,
-    /// What the table holds before these rows, and after them.
+    /// The digests of the table before and after these rows are written.
     pub(super) before: Digest,
     after: Digest,
 }
 
 impl<'a> Batch<'a> {
-    /// An empty one, to go behind what the table holds.
+    /// Creates an empty batch that follows the rows with the digest `before`.
     pub(super) fn new(table: &'a Table, before: Digest) -> Self {
         Self { table, rows: Vec::new(), ends: Vec::new(), before, after: before }
     }
@@ -44,32 +44,32 @@ impl<'a> Batch<'a> {
         self.ends.len() >= rows || self.rows.len() >= bytes
     }
 
-    /// The batch, with what the table holds after it.
+    /// Sets the digest of the table after this batch.
     pub(super) fn up_to(self, after: Digest) -> Self {
         Self { after, ..self }
     }
 
-    /// The first rows, so many, as bytes.
+    /// Returns the bytes of the first `count` rows.
     #[cfg(feature = "postgres")]
     fn first(&self, count: usize) -> &[u8] {
         let end = count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or_default();
         self.rows.get(..end).unwrap_or_default()
     }
 
-    /// Each row.
+    /// Iterates over the rows.
     fn each(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts.zip(&self.ends).filter_map(|(start, end)| self.rows.get(*start..*end))
     }
 }
 
-/// How many rows a batch has. The writer decides it, the reader obeys.
+/// The number of rows of a batch. The writer sets it, and the reader fills batches accordingly.
 pub(super) struct Rows {
     next: AtomicUsize,
     most: usize,
 }
 
-/// Rows of a batch that is small because other programs write.
+/// The minimum number of rows of a batch, used while other programs write to the target.
 const FEW: usize = 100;
 
 impl Rows {
@@ -81,22 +81,22 @@ impl Rows {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Decides it anew after a batch of so many rows.
+    /// Adapts the number of rows after a batch of `last` rows was written.
     fn adapt(&self, bulk: &Bulk<'_>, last: usize) {
         let next = bulk.next_rows(last);
-        // The last rows of a table say little about how many fit, unless they took too long.
+        // The last batch of a table is often smaller than allowed, so it may only reduce the number of rows.
         if next < last || last >= self.get() {
             self.next.store(next.clamp(FEW.min(self.most), self.most), Ordering::Relaxed);
         }
     }
 }
 
-/// Writes batches as they come, one transaction each. On SQLite others who write come to their turn in between.
+/// Writes batches as they arrive, each in one transaction. On SQLite, other programs can write between the transactions.
 pub(super) fn all(target: &Database, batches: &Receiver<Batch<'_>>, rows: &Rows) -> Result<()> {
     let mut bulk = Bulk::new(target, Manner::Brisk)?;
     batches.iter().try_for_each(|batch| match write(&mut bulk, &batch) {
         Err(error) if error.is_of_row() => Err(first_refused(target, &batch, error)?),
-        Err(error) => Err(error.with("what was copied before stays, and --resume goes on with it")),
+        Err(error) => Err(error.with("the rows copied so far are kept; continue with --resume")),
         Ok(()) => {
             rows.adapt(&bulk, batch.ends.len());
             Ok(())
@@ -111,7 +111,7 @@ fn write(bulk: &mut Bulk<'_>, batch: &Batch<'_>) -> Result<()> {
     })
 }
 
-/// Writes the first rows of a batch, so many.
+/// Writes the first `count` rows of a batch.
 fn insert(conn: &mut DbConnection, batch: &Batch<'_>, count: usize) -> Result<()> {
     let table = batch.table;
     on_backend!(
@@ -124,16 +124,17 @@ fn insert(conn: &mut DbConnection, batch: &Batch<'_>, count: usize) -> Result<()
     )
 }
 
-/// Says which row of a batch the database does not take, and why. PostgreSQL does not tell; so parts of the batch are
-/// written, and taken back, until it is found.
+/// Finds the first row of a batch that the target rejects and returns the error for it.
+///
+/// PostgreSQL does not report the row. So parts of the batch are written and rolled back until the row is found.
 fn first_refused(target: &Database, batch: &Batch<'_>, error: Error) -> Result<Error> {
-    // With so many of the first rows it goes well, with so many it does not.
+    // Binary search: the target accepts the first `good` rows and rejects the first `bad` rows.
     let (mut good, mut bad, mut why) = (0, batch.ends.len(), error);
     while good + 1 < bad {
         let middle = good.midpoint(bad);
         let tried: Result<()> = target.write(|conn| {
             insert(conn, batch, middle)?;
-            Err(Error::other("taken back"))
+            Err(Error::other("rolled back"))
         });
         match tried {
             Err(Error::Other(_)) => good = middle,
@@ -144,14 +145,14 @@ fn first_refused(target: &Database, batch: &Batch<'_>, error: Error) -> Result<E
     }
     let key = batch.each().nth(good).map(|row| key(batch.table, row)).unwrap_or_default();
     Ok(Error::invalid(
-        format!("the row {key} of {}", batch.table.name),
+        format!("row {key} of {}", batch.table.name),
         format!(
-            "is refused by the target: {why}; change it in the source, and run the transfer again with --resume"
+            "was rejected by the target: {why}; fix it in the source and run the transfer again with --resume"
         ),
     ))
 }
 
-/// Inserts rows of a table into SQLite, one by one.
+/// Inserts rows into a SQLite table one by one.
 #[cfg(feature = "sqlite")]
 pub(in crate::ops) struct Inserter<'a> {
     table: &'a Table,
@@ -161,12 +162,12 @@ pub(in crate::ops) struct Inserter<'a> {
 
 #[cfg(feature = "sqlite")]
 impl<'a> Inserter<'a> {
-    /// `end` follows the values of each INSERT, such as `ON CONFLICT DO NOTHING`.
+    /// Creates an inserter. `end` is appended to each INSERT after the values, such as `ON CONFLICT DO NOTHING`.
     pub(in crate::ops) fn new(table: &'a Table, end: &str) -> Self {
         Self { table, start: table.insert_into(), end: format!(") {end}") }
     }
 
-    /// Inserts a row that was read by [`rows`](super::read::rows), and returns the number of rows that changed.
+    /// Inserts a row that [`rows`](super::read::rows) has read, and returns the number of rows that changed.
     pub(in crate::ops) fn insert(&self, conn: &mut diesel::SqliteConnection, row: &[u8]) -> Result<usize> {
         let table = self.table;
         let mut values = Vec::with_capacity(table.columns.len());
@@ -181,7 +182,7 @@ impl<'a> Inserter<'a> {
     }
 }
 
-/// The INSERT of one row. Its text is the same for every row of a table, so Diesel prepares it once.
+/// The INSERT of one row. Its SQL text is the same for every row of a table, so Diesel prepares it only once.
 #[cfg(feature = "sqlite")]
 struct Insert<'a> {
     start: &'a str,

@@ -1,4 +1,4 @@
-//! What the threads of a worker share: the jobs in hand, from claim to settlement.
+//! The state that the threads of a worker share: the jobs that it holds, from claim to settlement.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -13,20 +13,22 @@ use crate::queue::{Failure, Lease, claim, complete, fail, heartbeat, release, re
 use crate::republishing::VideoProcessingJob;
 use crate::{CorrelationId, Database, DbConnection, Error, Result, correlation, log_error};
 
-/// How often a worker looks whether it is to stop, and how long it waits before it tries a database again
-/// that did not answer.
+/// How often a worker checks whether it should stop, and how long it waits before it retries a database that did not
+/// answer.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// Jobs become due without anybody writing; so a worker that nobody wakes looks once a second.
+/// How long a worker waits for a notification before it checks the queue anyway, because a job can become due without any
+/// write.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often a worker without jobs empties SQLite's write-ahead log. A reader that has ended since may have made it
-/// large, and without another writer it would stay so.
+/// How often an idle worker empties SQLite's write-ahead log.
+///
+/// A reader that has ended since may have caused the log to grow. Without another writer it would stay that large.
 const EMPTY: Duration = Duration::from_secs(60);
 
 pub(super) type Handler = dyn Fn(&Work) -> Result<(), String> + Send + Sync;
 
-/// The hands of a worker, and what the threads tell each other.
+/// A worker, its handler, and the state that its threads share.
 pub(super) struct Hands {
     worker: Worker,
     handler: Box<Handler>,
@@ -36,7 +38,7 @@ pub(super) struct Hands {
 
 #[derive(Default)]
 struct Jobs {
-    /// By lease, not by job: an attempt that has failed may be here still when the next is claimed.
+    /// Keyed by lease, not by job: a failed attempt may still be in the map when the worker claims the next attempt.
     held: HashMap<Lease, Arc<Work>>,
     done: Done,
     is_over: bool,
@@ -48,7 +50,7 @@ impl Hands {
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        // Counters and a map: nothing in them is half done after a panic.
+        // The counters and the map stay consistent after a panic, so a poisoned lock can be used.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,7 +72,7 @@ impl Hands {
             }
             drop(jobs);
             let result = (|| {
-                // Listening comes before looking, so that what comes between is not missed.
+                // Listen before looking, so that a job inserted in between is not missed.
                 let waker = match &mut waker {
                     Some(waker) => waker,
                     none => none.insert(Waker::new(db, Topic::Jobs, *poll)?),
@@ -79,14 +81,14 @@ impl Hands {
                     db.write(rescue)?;
                     most = match self.worker.most() {
                         Err(error @ Error::Invalid { .. }) => {
-                            tracing::warn!("the worker goes on with {most} jobs at the same time: {error}");
+                            tracing::warn!("cannot read the new concurrency, keeping {most}: {error}");
                             most
                         }
                         read => read?,
                     };
                     rescue_at = Instant::now() + self.worker.claim.length().min(Duration::from_secs(30));
                 }
-                // Powers of two, so that few different statements are kept prepared.
+                // Claim a power of two, so that only a few different statements are prepared.
                 let wanted = wanted.clone().at_most(1 << free.ilog2());
                 let before = Instant::now();
                 let jobs = db.write(|c| claim(c, &wanted))?;
@@ -104,7 +106,7 @@ impl Hands {
                 Ok((jobs, lease_ends)) => jobs.into_iter().for_each(|job| self.take(job, lease_ends)),
                 Err(error) => {
                     let error = error.in_database(db.url());
-                    tracing::warn!("the queue cannot be read, trying again: {error}");
+                    tracing::warn!("cannot read the queue, trying again: {error}");
                     waker = None;
                     std::thread::sleep(BEAT);
                 }
@@ -112,7 +114,7 @@ impl Hands {
         }
     }
 
-    /// Works on a job on a thread of its own.
+    /// Runs the handler of a job on a separate thread.
     fn take(self: &Arc<Self>, job: VideoProcessingJob, lease_ends: Instant) {
         let work = Arc::new(Work {
             job,
@@ -128,20 +130,20 @@ impl Hands {
             let unit = || correlation::unit_of_work("job", CorrelationId::default(), || hands.settle(&job));
             let count = catch_unwind(AssertUnwindSafe(unit)).unwrap_or(|done| &mut done.lost);
             let mut jobs = hands.jobs();
-            // A job that was released when the grace was over is counted already.
+            // A job that was released after the grace period has already been counted.
             if jobs.held.remove(&lease).is_some() {
                 *count(&mut jobs.done) += 1;
             }
             hands.changed.notify_all();
         });
         if let Err(error) = thread {
-            tracing::error!("no thread for a job, it is given back: {error}");
+            tracing::error!("cannot start a thread for the job, releasing it: {error}");
             self.give_back(&work);
             std::thread::sleep(BEAT);
         }
     }
 
-    /// Gives a job back that nobody has settled; says whether the database answered.
+    /// Releases a job that is not settled yet. Returns false if the database did not answer.
     fn give_back(&self, work: &Work) -> bool {
         if work.is_settled.swap(true, Ordering::Relaxed) {
             return true;
@@ -153,7 +155,7 @@ impl Hands {
             match &released {
                 Ok(_) => jobs.done.released += 1,
                 Err(error) => {
-                    tracing::warn!(job = %work.id, "not released: {error}");
+                    tracing::warn!(job = %work.id, "cannot release the job: {error}");
                     jobs.done.lost += 1;
                 }
             }
@@ -161,7 +163,7 @@ impl Hands {
         !released.is_err_and(|error| !error.is_of_row())
     }
 
-    /// Runs the handler and writes down what came of it; returns the counter it belongs to.
+    /// Runs the handler and stores the outcome. Returns the counter for that outcome.
     fn settle(&self, work: &Work) -> fn(&mut Done) -> &mut u64 {
         tracing::info!(job = %work.id, job_type = %work.job_type, attempt = work.attempts, "working");
         let result = match catch_unwind(AssertUnwindSafe(|| (self.handler)(work))) {
@@ -179,7 +181,7 @@ impl Hands {
                 self.write(work, |c| release(c, lease), |done| &mut done.released)
             }
             Err((kind, error)) => {
-                // PostgreSQL keeps no NUL in a text.
+                // PostgreSQL cannot store NUL characters in text.
                 let error =
                     if error.trim().is_empty() { kind.to_owned() } else { error.replace('\0', "\u{fffd}") };
                 tracing::error!(job = %work.id, "{error}");
@@ -197,7 +199,9 @@ impl Hands {
         }
     }
 
-    /// Writes, again and again while the database does not answer and the lease is ours.
+    /// Settles a job, and retries while the database does not answer.
+    ///
+    /// It gives up after the length of a lease, or after the grace period if the worker is stopping.
     fn write(
         &self,
         work: &Work,
@@ -227,11 +231,11 @@ impl Hands {
         }
     }
 
-    /// Extends every lease at a third of its length.
+    /// Extends all leases after every third of their length.
     pub(super) fn keep_leases(&self) {
         let length = self.worker.claim.length();
         let mut next = Instant::now() + length / 3;
-        // A connection of its own: handlers may have taken all the others.
+        // Use a dedicated connection, because handlers may occupy all connections of the pool.
         let mut session = None;
         loop {
             let jobs = self.jobs();
@@ -249,7 +253,7 @@ impl Hands {
             if held.is_empty() {
                 continue;
             }
-            // One order for all who change several rows, so that none waits for another in a circle.
+            // Everything that changes several jobs does so in the same order, which prevents deadlocks.
             held.sort_unstable_by_key(|work| work.id.0);
             let kept = (|| {
                 let session = match &mut session {
@@ -271,14 +275,14 @@ impl Hands {
             })();
             if let Err(error) = kept {
                 let error = error.in_database(self.worker.db.url());
-                tracing::warn!("no heartbeat, trying again: {error}");
+                tracing::warn!("the heartbeat failed, trying again: {error}");
                 session = None;
                 next = Instant::now() + BEAT;
             }
         }
     }
 
-    /// Waits for the handlers that run, at most for the grace.
+    /// Waits for running handlers, at most for the grace period.
     pub(super) fn let_finish(&self) {
         let deadline = Instant::now() + self.worker.grace;
         loop {
@@ -290,17 +294,17 @@ impl Hands {
         }
     }
 
-    /// Gives back what still runs, and ends the heartbeats.
+    /// Releases the jobs that are still running and ends the heartbeats.
     pub(super) fn release_the_rest(&self) -> Done {
         let mut held: Vec<Arc<Work>> = self.jobs().held.values().map(Arc::clone).collect();
-        // The leases of the others end by themselves if the database is gone.
+        // Stop at the first job for which the database does not answer. The leases of the remaining jobs just expire.
         let done = held.iter().position(|work| !self.give_back(work)).map_or(held.len(), |failed| failed + 1);
         for work in held.drain(done..).filter(|work| !work.is_settled.swap(true, Ordering::Relaxed)) {
             let mut jobs = self.jobs();
             work.is_lost.store(true, Ordering::Relaxed);
             jobs.done.lost += u64::from(jobs.held.remove(&Lease::from(&work.job)).is_some());
         }
-        // Left are those whose handlers returned in time; they are being written down.
+        // The remaining jobs belong to handlers that returned in time. Their threads are still storing the outcome.
         loop {
             let mut jobs = self.jobs();
             if jobs.held.is_empty() {
@@ -313,16 +317,16 @@ impl Hands {
     }
 }
 
-/// Empties SQLite's write-ahead log, if that can be done without waiting.
+/// Empties SQLite's write-ahead log if that is possible without waiting.
 fn empty_log(db: &Database) {
     match db.empty_wal() {
         Ok(true) => tracing::debug!("emptied the write-ahead log"),
         Ok(false) => {}
-        Err(error) => tracing::debug!("the write-ahead log was not emptied: {error}"),
+        Err(error) => tracing::debug!("cannot empty the write-ahead log: {error}"),
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),

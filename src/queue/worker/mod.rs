@@ -1,4 +1,4 @@
-//! A worker: takes jobs as they come, keeps their leases, and settles them.
+//! A worker: claims jobs as they become due, extends their leases, and completes, fails or releases them.
 
 mod hands;
 mod work;
@@ -14,13 +14,13 @@ use crate::{Database, Error, Result};
 use hands::Hands;
 pub use work::Work;
 
-/// Runs a handler on jobs as they come.
+/// Runs a handler on jobs as they become due.
 ///
-/// It sends heartbeats at a third of the lease, completes a job whose handler returned `Ok`, and fails one
-/// whose handler returned an error or panicked, with a row in `error_log` that has the correlation id of the
-/// handler's log lines. Now and then it rescues the jobs of workers that died and, while it has no jobs, empties the
-/// write-ahead log of SQLite. A database that does not
-/// answer is tried again until it does.
+/// - The worker sends heartbeats after every third of the lease.
+/// - It completes a job if the handler returns `Ok`, and fails it if the handler returns an error or panics. A failure also
+///   adds a row to `error_log`, with the correlation id of the handler's log lines.
+/// - From time to time it rescues the jobs of dead workers. While it has no jobs, it empties SQLite's write-ahead log.
+/// - If the database does not answer, the worker retries until it does.
 ///
 /// ```
 /// use viraldb::queue::{Claim, Worker};
@@ -43,7 +43,7 @@ pub use work::Work;
 pub struct Worker {
     db: Database,
     claim: Claim,
-    /// `None`: the setting `max_concurrent_jobs`.
+    /// `None` means the setting `max_concurrent_jobs`.
     concurrency: Option<u32>,
     poll: Duration,
     grace: Duration,
@@ -52,8 +52,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that claims so, and works on as many jobs at the same time as the setting `max_concurrent_jobs` says. The
-    /// number of the claim does not matter: it takes as many as it has hands free.
+    /// Creates a worker that claims jobs of the types and with the lease of `claim`.
+    ///
+    /// By default it runs as many jobs concurrently as the setting `max_concurrent_jobs` says. [`Claim::at_most`] has no
+    /// effect here: the worker claims as many jobs as it can start.
     pub fn new(db: &Database, claim: Claim) -> Self {
         Self {
             db: db.clone(),
@@ -66,51 +68,56 @@ impl Worker {
         }
     }
 
-    /// How many jobs it works on at the same time, each on a thread of its own. Without this, the setting
-    /// `max_concurrent_jobs` says so, which the worker reads when it starts and about every 30 seconds after that.
+    /// Sets how many jobs the worker runs concurrently, each on its own thread.
+    ///
+    /// Default: the setting `max_concurrent_jobs`, which the worker reads when it starts and about every 30 seconds after
+    /// that.
     #[must_use]
     pub const fn concurrency(mut self, jobs: u32) -> Self {
         self.concurrency = Some(jobs);
         self
     }
 
-    /// How often it looks whether a SQLite file has changed. 25 ms unless told. PostgreSQL notifies it, but not through
-    /// a pooler: there it looks twice a second.
+    /// Sets how often the worker checks whether a SQLite file has changed. Default: 25 ms.
+    ///
+    /// PostgreSQL notifies the worker instead. Through a pooler it cannot, so the worker checks twice a second there.
     #[must_use]
     pub const fn poll(mut self, every: Duration) -> Self {
         self.poll = every;
         self
     }
 
-    /// How long handlers may go on when the worker is to stop; what then still runs is released. 30 s unless
-    /// told.
+    /// Sets how long handlers may continue after the worker was told to stop. Default: 30 s.
+    ///
+    /// After that, the worker releases the jobs that are still running.
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// How long a failed attempt waits for the next.
+    /// Sets how long a job waits after a failed attempt.
     #[must_use]
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// The handle that stops it, for another thread: `worker.stop().stop()`, or `worker.stop().on_signals()?` for SIGTERM and
-    /// SIGINT.
+    /// Returns the handle that stops the worker from another thread: `worker.stop().stop()`.
+    ///
+    /// `worker.stop().on_signals()?` stops the worker on SIGTERM and SIGINT.
     #[must_use = "it is the handle; `.stop()` on it stops the worker"]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Works until it is stopped, and says what became of the jobs.
+    /// Runs the worker until it is stopped, and returns how many jobs ended in which way.
     ///
-    /// A handler that is still running when the grace is over keeps its thread, but not its job.
+    /// A handler that is still running after the grace period keeps its thread but loses its job.
     ///
     /// # Errors
-    /// `Invalid` if the claim cannot be, or if the setting `max_concurrent_jobs` cannot be read when the worker starts. A
-    /// database that is gone is not an error: it may come back.
+    /// `Invalid` if the claim is invalid, or if the setting `max_concurrent_jobs` is invalid when the worker starts. An
+    /// unreachable database is not an error, because it may come back.
     pub fn run<E: fmt::Display>(
         &self,
         handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
@@ -119,7 +126,7 @@ impl Worker {
         let most = match self.most() {
             Ok(most) => most,
             Err(error @ Error::Invalid { .. }) => return Err(error),
-            Err(_) => 1, // until the database answers
+            Err(_) => 1, // only until the database answers
         };
         let handler = Box::new(move |work: &Work| handler(work).map_err(|error| error.to_string()));
         let hands = Arc::new(Hands::new(self.clone(), handler));
@@ -130,12 +137,12 @@ impl Worker {
         hands.work_until_stopped(most);
         hands.let_finish();
         let done = hands.release_the_rest();
-        // It ends by itself once nothing is held; it never panics.
+        // The thread ends once the worker holds no jobs, and it never panics.
         let _ = heart.join();
         Ok(done)
     }
 
-    /// How many jobs it may work on at the same time.
+    /// Returns how many jobs the worker may run concurrently.
     fn most(&self) -> Result<u32> {
         const KEY: &str = "max_concurrent_jobs";
         match self.concurrency {
@@ -145,15 +152,15 @@ impl Worker {
     }
 }
 
-/// What became of the jobs of a worker.
+/// Counts of the jobs of a worker by their outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Done {
-    /// Their handler returned `Ok`.
+    /// Jobs whose handler returned `Ok`.
     pub completed: u64,
-    /// Their handler returned an error or panicked.
+    /// Jobs whose handler returned an error or panicked.
     pub failed: u64,
-    /// Given back when the worker was stopped.
+    /// Jobs that were released when the worker stopped.
     pub released: u64,
-    /// Their lease was lost before they were settled.
+    /// Jobs whose lease was lost before they were settled.
     pub lost: u64,
 }

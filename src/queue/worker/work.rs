@@ -1,4 +1,4 @@
-//! A job in a handler's hands.
+//! A job that a handler is processing.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,27 +8,30 @@ use std::time::Instant;
 use crate::queue::Stop;
 use crate::republishing::VideoProcessingJob;
 
-/// A job in a handler's hands. It is used as a [`VideoProcessingJob`].
+/// A job that a handler is processing. It dereferences to [`VideoProcessingJob`].
 #[derive(Debug)]
 pub struct Work {
     pub(super) job: VideoProcessingJob,
     pub(super) is_lost: AtomicBool,
-    /// Set by what settles it first: the thread of its handler, or the worker that gives it back.
+    /// Set by whichever settles the job first: the thread of its handler, or the worker that releases it.
     pub(super) is_settled: AtomicBool,
-    /// When the lease ends unless a heartbeat extends it, by our own clock.
+    /// When the lease expires by the clock of this process, unless a heartbeat extends it.
     pub(super) lease_ends: Mutex<Instant>,
     pub(super) stop: Stop,
 }
 
 impl Work {
-    /// Whether the handler should end as soon as it can: the lease is lost, or the worker is to stop. An error
-    /// that it returns then gives the job back, and the attempt does not count.
+    /// Returns true if the handler should end as soon as it can, because the lease is lost or the worker is stopping.
+    ///
+    /// If the handler returns an error while the worker is stopping, the worker releases the job and the attempt does not
+    /// count.
     pub fn should_stop(&self) -> bool {
         self.is_lost() || self.stop.is_stopped()
     }
 
-    /// Whether the lease is lost: somebody else may have the job. It is, too, when no heartbeat has got
-    /// through for as long as it is.
+    /// Returns true if the lease is lost, so that another worker may have the job.
+    ///
+    /// The lease also counts as lost if no heartbeat has succeeded for its whole length.
     pub fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Relaxed) || Instant::now() >= *self.lease_ends()
     }

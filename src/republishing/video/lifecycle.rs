@@ -1,4 +1,4 @@
-//! The order in which a video's three statuses move, and the history they leave.
+//! The rules for changing a video's three statuses, and the history of the changes.
 
 use diesel::prelude::*;
 use serde_json::{Value, json};
@@ -9,9 +9,9 @@ use crate::error::{Error, Result, ResultExt};
 use crate::schema::videos;
 use crate::types::{Json, Timestamp, VideoId};
 
-/// A move of one of a video's statuses; each status is taken for one.
+/// A change of one of a video's three statuses. Each status type converts into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the words say it
+#[allow(missing_docs)] // the names say it
 pub enum VideoMove {
     Download(DownloadStatus),
     Transformation(TransformationStatus),
@@ -37,16 +37,21 @@ impl From<PublicationStatus> for VideoMove {
 }
 
 impl Video {
-    /// Moves one status, appends the move to `processing_history`, notes its time, and returns the video.
+    /// Changes one status, appends the change to `processing_history`, and returns the video.
     ///
-    /// A status moves forward in its order, over as many words as it likes; from any but `failed` to `failed`;
-    /// and from `failed` to `pending`, to be tried again. `processing` and `transformed` set the times of the
-    /// transformation, `published` sets `published_at`. `scheduled` needs a time, which
-    /// [`schedule`](Self::schedule) gives; a publication that is tried again keeps its own.
+    /// A status may change:
+    ///
+    /// - forward in its order, and may skip steps;
+    /// - from any status except `failed` to `failed`;
+    /// - from `failed` to `pending`, for a retry.
+    ///
+    /// `processing` and `transformed` set the times of the transformation; `published` sets `published_at`. `scheduled`
+    /// requires a publication time: set it with [`schedule`](Self::schedule). A retried publication keeps its time.
+    ///
+    /// If two callers make the same change concurrently, one of them succeeds.
     ///
     /// # Errors
-    /// `Invalid`, naming both words, for any other move; `NotFound`. Of two who make the same move at once, one
-    /// succeeds.
+    /// `Invalid`, which names both statuses, for any other change; `NotFound` if the video does not exist.
     ///
     /// ```
     /// # use viraldb::republishing::*;
@@ -62,10 +67,10 @@ impl Video {
         })
     }
 
-    /// Schedules the publication of a video, or changes its time.
+    /// Schedules the publication of a video or changes its time.
     ///
     /// # Errors
-    /// `Invalid` if it is being published, was published, or failed; `NotFound`.
+    /// `Invalid` if the publication is in progress, is finished or has failed; `NotFound` if the video does not exist.
     pub fn schedule(conn: &mut DbConnection, id: VideoId, at: Timestamp) -> Result<Self> {
         conn.atomically(|conn| {
             let changes = VideoChanges { scheduled_publication_at: Some(Some(at)), ..Default::default() };
@@ -75,10 +80,10 @@ impl Video {
         })
     }
 
-    /// Puts what has failed of a video back to pending, to be tried again.
+    /// Moves every failed status of a video back to pending, so that it is retried.
     ///
     /// # Errors
-    /// `Invalid` if nothing has failed; `NotFound`.
+    /// `Invalid` if no status is failed; `NotFound` if the video does not exist.
     pub fn retry(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
         conn.atomically(|conn| {
             let mut video = lock(conn, id)?;
@@ -95,7 +100,7 @@ impl Video {
             if failed.is_empty() {
                 return Err(Error::invalid(
                     format!("video {id}"),
-                    format!("is {}, not failed", video.status),
+                    format!("is {}; only a failed video can be retried", video.status),
                 ));
             }
             for to in failed {
@@ -105,7 +110,7 @@ impl Video {
         })
     }
 
-    /// The videos whose publication is due: scheduled for `now` or earlier, the longest due first.
+    /// Returns the videos that are scheduled for `now` or earlier, the longest overdue first.
     pub fn due(conn: &mut DbConnection, now: Timestamp, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -119,17 +124,17 @@ impl Video {
     }
 }
 
-/// The video, which nobody else changes until the transaction ends.
+/// Returns the video and locks it until the transaction ends.
 fn lock(conn: &mut DbConnection, id: VideoId) -> Result<Video> {
     on_backend!(
         conn,
-        sqlite => |c| Video::query().find(id).first(c), // it has one writer
+        sqlite => |c| Video::query().find(id).first(c), // SQLite allows only one writer
         postgres => |c| Video::query().find(id).for_update().first(c),
     )
     .of("videos", id)
 }
 
-/// Whether a status may become `to`. `all` are the words in their order, `failed` the last.
+/// Returns true if a status may change to `to`. `all` lists the statuses in order, with `failed` last.
 fn may_become<T: PartialEq>(all: &[T], from: &T, to: &T) -> bool {
     let place = |word| all.iter().position(|known| known == word);
     match place(to) {
@@ -138,7 +143,7 @@ fn may_become<T: PartialEq>(all: &[T], from: &T, to: &T) -> bool {
     }
 }
 
-/// Makes one move of a locked video.
+/// Makes one status change of a locked video.
 fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
     let now = Timestamp::now();
     let mut changes = VideoChanges::default();
@@ -154,7 +159,7 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
             let (started, completed) = match to {
                 TransformationStatus::Pending => (None, None),
                 TransformationStatus::Processing => (Some(now), None),
-                // What was transformed and fails later, as when its file is lost, keeps its times.
+                // A transformation that fails later, for example because its file is lost, keeps its times.
                 _ => (video.processing_started_at, video.processing_completed_at.or(Some(now))),
             };
             let taken = started
@@ -162,7 +167,7 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
                 .map(|(started, ended)| (ended.to_utc() - started.to_utc()).num_seconds());
             changes.processing_started_at = Some(started);
             changes.processing_completed_at = Some(completed);
-            // A clock that was set back gives no negative time.
+            // Avoid a negative duration if the clock was set back.
             changes.processing_duration =
                 Some(taken.map(|seconds| i32::try_from(seconds.max(0)).unwrap_or(i32::MAX)));
             (
@@ -179,7 +184,7 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
                 PublicationStatus::Scheduled if video.scheduled_publication_at.is_none() => {
                     return Err(Error::invalid(
                         format!("video {}", video.id),
-                        "has no time to be scheduled for",
+                        "has no publication time; call `Video::schedule` with one",
                     ));
                 }
                 PublicationStatus::Published => changes.published_at = Some(Some(now)),
@@ -195,7 +200,7 @@ fn step(conn: &mut DbConnection, video: Video, to: VideoMove) -> Result<Video> {
     }
     let mut history = match video.processing_history.0 {
         Value::Array(entries) => entries,
-        other => vec![other], // another program's; nothing is lost
+        other => vec![other], // another program's format; keep it
     };
     history.push(json!({ "at": now, "field": field, "from": from, "to": word }));
     changes.processing_history = Some(Json(history.into()));

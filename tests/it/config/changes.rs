@@ -1,4 +1,4 @@
-//! Changes: refused before they are made, and kept with who made them.
+//! Tests of configuration changes: they are validated before writing, and recorded with their author.
 
 use viraldb::config::{Change, set_default_configs};
 use viraldb::republishing::{Channel, SystemConfiguration};
@@ -7,7 +7,7 @@ use viraldb::{Error, Page};
 use super::*;
 use crate::support::both;
 
-fn kept(config: &Config, key: &str) -> Vec<(String, Option<String>, Option<String>)> {
+fn history(config: &Config, key: &str) -> Vec<(String, Option<String>, Option<String>)> {
     let changes = config.history(key, &Page::first(100)).unwrap();
     changes
         .into_iter()
@@ -16,7 +16,7 @@ fn kept(config: &Config, key: &str) -> Vec<(String, Option<String>, Option<Strin
 }
 
 both! {
-    fn every_change_is_kept(t) {
+    fn every_change_is_recorded_with_its_author(t) {
         let db = t.db();
         let config = config(t, &db);
         let id = channel(&db, json!({ "other": [1] }));
@@ -29,7 +29,7 @@ both! {
         assert!(!config.unset(Scope::Override, "max_clips", "erin").unwrap());
         let text = |n: i32| Some(n.to_string());
         assert_eq!(
-            kept(&config, "max_clips"),
+            history(&config, "max_clips"),
             [
                 ("erin".to_owned(), text(15), None),
                 ("dave".to_owned(), text(13), text(15)),
@@ -49,7 +49,7 @@ both! {
         assert_eq!(config.get::<i32>("max_clips").unwrap(), 12);
     }
 
-    fn what_cannot_be_is_refused_before_anything_changes(t) {
+    fn invalid_changes_are_rejected_before_anything_is_written(t) {
         let db = t.db();
         let config = config(t, &db);
         let id = channel(&db, json!({}));
@@ -57,20 +57,20 @@ both! {
             Err(Error::Invalid { what, reason }) => format!("{what} {reason}"),
             other => panic!("{other:?}"),
         };
-        assert!(refused(Scope::System, "max_clips", json!(0), "a").contains("is not a whole number from 1 to 100"));
-        assert!(refused(Scope::System, "max_clips", json!("x"), "a").contains("max_clips \"x\""));
-        assert!(refused(Scope::Override, "default_posting_frequency", json!("never"), "a").contains("is not one of hourly"));
-        assert!(refused(Scope::System, "max_klips", json!(1), "a").contains("the nearest: max_clips"));
-        assert!(refused(Scope::Channel(id), "queue_paused", json!(true), "a").contains("is for all channels"));
-        assert!(refused(Scope::System, "max_clips", json!(1), " ").contains("who changes it is empty"));
+        assert!(refused(Scope::System, "max_clips", json!(0), "a").contains("must be a whole number from 1 to 100, got 0"));
+        assert!(refused(Scope::System, "max_clips", json!("x"), "a").contains("got \"x\""));
+        assert!(refused(Scope::Override, "default_posting_frequency", json!("never"), "a").contains("must be hourly, "));
+        assert!(refused(Scope::System, "max_klips", json!(1), "a").contains("did you mean max_clips"));
+        assert!(refused(Scope::Channel(id), "queue_paused", json!(true), "a").contains("applies to all channels"));
+        assert!(refused(Scope::System, "max_clips", json!(1), " ").contains("the author of the change is empty"));
         assert!(matches!(config.set(Scope::Channel(ChannelId::default()), "max_clips", &json!(1), "a"), Err(Error::NotFound { .. })));
         let (one, zero) = (json!(1), json!(0));
         assert!(config.set_many(Scope::System, [("min_clips", &one), ("max_clips", &zero)], "a").is_err());
-        assert!(kept(&config, "max_clips").is_empty() && kept(&config, "min_clips").is_empty());
+        assert!(history(&config, "max_clips").is_empty() && history(&config, "min_clips").is_empty());
         assert_eq!(config.get::<i32>("min_clips").unwrap(), 8);
     }
 
-    fn what_else_a_channel_keeps_stays(t) {
+    fn changing_a_setting_keeps_other_values_in_channel_settings(t) {
         let db = t.db();
         let registry = viraldb::config::Registry::default();
         let registry = registry.with([viraldb::config::Key::new("up.times", viraldb::config::Kind::Json, 3).per_channel()]).unwrap();
@@ -82,13 +82,13 @@ both! {
         assert_eq!(config.get_for::<i32>(id, "up.times").unwrap(), 4);
         assert!(config.unset(Scope::Channel(id), "up.times", "a").unwrap());
         assert_eq!(settings(), json!({ "up": "another's", "x": null }));
-        // Both ways of writing it go.
+        // Unsetting removes both the nested and the dotted form.
         let id = channel(&db, json!({ "up": { "times": 5 }, "up.times": 6 }));
         assert!(config.unset(Scope::Channel(id), "up.times", "a").unwrap());
         assert_eq!(db.read(|c| Channel::find(c, id)).unwrap().settings.0, json!({}));
     }
 
-    fn changes_of_many_at_once_are_a_chain(t) {
+    fn concurrent_changes_form_a_consistent_history(t) {
         let db = t.db();
         std::thread::scope(|scope| {
             for worker in 0..4 {
@@ -102,7 +102,7 @@ both! {
             }
         });
         let config = config(t, &db);
-        let mut changes = kept(&config, "max_concurrent_jobs");
+        let mut changes = history(&config, "max_concurrent_jobs");
         assert_eq!(changes.len(), 40);
         changes.reverse();
         assert_eq!(changes[0].1, None);
@@ -110,7 +110,7 @@ both! {
         assert_eq!(config.get::<Value>("max_concurrent_jobs").unwrap().to_string(), changes[39].2.clone().unwrap());
     }
 
-    fn defaults_never_go_over_a_value(t) {
+    fn set_default_configs_never_overwrites_existing_values(t) {
         let db = t.db();
         let config = config(t, &db);
         config.set(Scope::System, "max_clips", &json!(12), "alice").unwrap();
@@ -120,6 +120,6 @@ both! {
         let row = |key: &str| db.read(|c| SystemConfiguration::find(c, key)).unwrap();
         assert_eq!((row("max_clips").value.0, row("min_clips").value.0), (json!(12), json!(8)));
         assert_eq!(row("min_viral_score").value.0, json!(0.6));
-        assert!(row("min_clips").description.is_some_and(|text| text.contains("Fewest clips")));
+        assert!(row("min_clips").description.is_some_and(|text| text.contains("Minimum number of clips")));
     }
 }

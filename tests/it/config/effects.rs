@@ -1,4 +1,4 @@
-//! Every setting has an effect, which a test here shows, or says that only applications read it.
+//! Every setting has an effect that a test here demonstrates, or is marked as read by applications only.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +18,7 @@ use viraldb::{Error, Page, Timestamp};
 use super::*;
 use crate::support::both;
 
-/// Sets a setting and shows what it changes, for all channels and for one where a channel may have its own.
+/// Sets a setting and checks its effect: for all channels, and for one channel if the setting is per channel.
 type Effect = fn(&Scratch);
 
 const EFFECTS: &[(&str, Effect)] = &[
@@ -40,7 +40,7 @@ const EFFECTS: &[(&str, Effect)] = &[
     ("review_timeout_hours", review_timeout_hours),
 ];
 
-/// Sets a setting in the database, as a person does.
+/// Sets a setting in the database through the command line.
 fn set(t: &Scratch, key: &str, value: &str) {
     t.ok(&["config", "set", key, value]);
 }
@@ -80,7 +80,7 @@ fn cycle_hours(t: &Scratch) {
     assert_eq!((by_command(&[]), by_command(&["--channel", &id])), (12, 24));
     let of_channel = Cycle { channel: Some(channel), ..Default::default() };
     assert_eq!((start(&Cycle::default()), start(&of_channel)), (12, 24));
-    // An option wins, and so do stronger layers.
+    // The command-line option wins over the setting, and stronger layers win over the database.
     assert_eq!(by_command(&["--cycle", "3h", "--channel", &id]), 3);
     assert_eq!(start(&Cycle { length: Some(Duration::from_secs(3 * 3600)), ..of_channel }), 3);
     let output = t
@@ -105,8 +105,8 @@ fn cycle_hours(t: &Scratch) {
     assert!(t.run(&["doctor", "--only", "runs"]).out.contains("longer than a cycle of 1 h"));
 }
 
-/// A pending run of a niche of its own, with so many pending videos, the first with this score and each next one with
-/// 0.1 less.
+/// Inserts a pending run of a new niche with `count` pending videos. The first video has this score and each
+/// following one 0.1 less.
 fn run_with_videos(db: &Database, count: i32, score: Option<f64>) -> PipelineRunId {
     let niche = crate::make::unique("niche");
     db.write(|c| {
@@ -139,7 +139,7 @@ fn max_clips(t: &Scratch) {
     assert_eq!(
         (choose(t, first, &[]), choose(t, first, &["--channel", &id])),
         (3, 2),
-        "clips of the run, not of a choice"
+        "the limit counts all clips of the run"
     );
     assert_eq!((choose(t, first, &[]), choose(t, first, &["--limit", "4"])), (0, 4));
     let by_library = |how: Choose| {
@@ -159,7 +159,7 @@ fn min_clips(t: &Scratch) {
     refused(
         t,
         &["runs", "choose", &id],
-        &["would have 4 clips, and at least 8 are required", "--min-clips 4"],
+        &["would have 4 clips, but at least 8 are required", "--min-clips 4"],
     );
     assert_eq!(pending(), 4);
     set(t, "min_clips", "5");
@@ -167,13 +167,13 @@ fn min_clips(t: &Scratch) {
     refused(t, &["runs", "choose", &id], &["at least 5"]);
     let by_library = db.write(|c| Clip::choose_best(c, run, Choose::default()));
     assert!(matches!(by_library, Err(Error::Invalid { .. })), "{by_library:?}");
-    // A limit below the minimum is a minimum of its own.
+    // A limit below the minimum lowers the minimum.
     assert_eq!(choose(t, run, &["--limit", "1"]), 1);
     refused(t, &["runs", "choose", &id, "--min-clips", "6", "--channel", &of], &["at least 6"]);
-    assert_eq!(choose(t, run, &["--channel", &of]), 3, "clips of the run, not of a choice");
+    assert_eq!(choose(t, run, &["--channel", &of]), 3, "the minimum counts all clips of the run");
     let run = run_with_videos(&db, 2, None);
     assert_eq!(choose(t, run, &["--min-clips", "2"]), 2);
-    // A minimum that no run may reach.
+    // The minimum is above the maximum, so no run can reach it.
     set(t, "max_clips", "3");
     let run = run_with_videos(&db, 12, None);
     let why = "the minimum of 5 clips is above the setting max_clips, 3";
@@ -254,13 +254,13 @@ fn max_concurrent_runs(t: &Scratch) {
         &["2 runs are running and max_concurrent_runs is 2", "config set max_concurrent_runs 3"],
     );
     assert_eq!(json_of(t, &["runs", "show", &ids[2]])["run"]["status"], "pending");
-    // A run that cannot be moved anyway is told so.
+    // A run that cannot start anyway gets that reason, not the limit.
     refused(t, &["runs", "move", &ids[0], "running"], &["is running and cannot become running"]);
     set(t, "max_concurrent_runs", "3");
     start(2);
     refused(t, &["runs", "move", &ids[3], "running"], &["max_concurrent_runs is 3"]);
     t.ok(&["runs", "move", &ids[0], "failed"]);
-    // Of those who ask at once for the last place, one gets it.
+    // When two runs compete for the last free slot, exactly one starts.
     let other = t.db();
     let started = std::thread::scope(|s| {
         let threads = [(&db, 3), (&other, 4)].map(|(db, n)| {
@@ -270,7 +270,7 @@ fn max_concurrent_runs(t: &Scratch) {
         threads.map(|thread| thread.join().unwrap())
     });
     assert_ne!(started[0], started[1]);
-    // An answer to a review moves its run back to running in any case.
+    // Answering a review moves its run back to running even at the limit.
     let run = db
         .write(|c| {
             let run = NewPipelineRun { status: Some(RunStatus::Review), ..crate::make::pipeline_run() }
@@ -288,7 +288,7 @@ fn orchestration_paused(t: &Scratch) {
     let start = ["runs", "start", "gaming"];
     let run = json_of(t, &start);
     set(t, "orchestration_paused", "true");
-    assert_eq!(json_of(t, &start), run, "the run of this cycle is there");
+    assert_eq!(json_of(t, &start), run, "the run of this cycle already exists");
     refused(
         t,
         &["runs", "start", "music"],
@@ -302,7 +302,7 @@ fn orchestration_paused(t: &Scratch) {
     t.ok(&["runs", "move", &run["id"].to_string(), "running"]);
 }
 
-/// A video of a channel.
+/// Inserts a video of this channel and returns its id.
 fn video(db: &Database, channel_id: ChannelId) -> VideoId {
     db.write(|c| NewVideo { channel_id, ..crate::make::video(c) }.insert(c)).unwrap().id
 }
@@ -331,11 +331,16 @@ fn default_retry_attempts(t: &Scratch) {
         (by_command(plain, &[]), by_command(own, &[]), by_command(own, &["--max-attempts", "9"])),
         (json!(5), json!(7), json!(9))
     );
-    // A setting that another program wrote wrongly is an error that says where it is.
+    // An invalid value written by another program is an error that says where it is stored.
     crate::make::execute(&mut db.session().unwrap(), "INSERT INTO config_overrides (key, value, updated_by) VALUES ('default_retry_attempts', 'many', 'x')").unwrap();
     let job = job(plain);
     let wrong = db.write(|c| queue::enqueue(c, &job)).unwrap_err().to_string();
-    assert!(wrong.contains("\"many\" in config_overrides default_retry_attempts"), "{wrong}");
+    assert!(
+        wrong.contains(
+            "in config_overrides default_retry_attempts must be a whole number from 1 to 100, got \"many\""
+        ),
+        "{wrong}"
+    );
 }
 
 fn max_concurrent_jobs(t: &Scratch) {
@@ -372,7 +377,7 @@ fn max_concurrent_jobs(t: &Scratch) {
     )
     .unwrap();
     let wrong = worker().run(|_| Ok::<_, String>(())).unwrap_err().to_string();
-    assert!(wrong.contains("max_concurrent_jobs \"many\" in system_configuration"), "{wrong}");
+    assert!(wrong.contains("max_concurrent_jobs in system_configuration max_concurrent_jobs must be a whole number from 1 to 1000, got "), "{wrong}");
 }
 
 fn queue_paused(t: &Scratch) {
@@ -452,8 +457,9 @@ fn backup_keep(t: &Scratch) {
     assert_eq!(left(), 1);
 }
 
-/// A setting that `channels add` writes into a document of the new channel. `init` has written its default.
-fn of_a_new_channel(t: &Scratch, key: &str, of_kind: (&str, &str), at: (&str, &str)) {
+/// Checks a setting that `channels add` copies into a JSON document of the new channel. `init` writes its
+/// default.
+fn check_new_channel_setting(t: &Scratch, key: &str, of_kind: (&str, &str), at: (&str, &str)) {
     t.ok(&["init", "-q"]);
     let add = |args: &[&str]| {
         let id = crate::make::unique("UC");
@@ -484,7 +490,7 @@ fn of_a_new_channel(t: &Scratch, key: &str, of_kind: (&str, &str), at: (&str, &s
 }
 
 fn default_posting_frequency(t: &Scratch) {
-    of_a_new_channel(
+    check_new_channel_setting(
         t,
         "default_posting_frequency",
         ("generation", "twice_daily"),
@@ -493,7 +499,7 @@ fn default_posting_frequency(t: &Scratch) {
 }
 
 fn default_min_resolution(t: &Scratch) {
-    of_a_new_channel(
+    check_new_channel_setting(
         t,
         "default_min_resolution",
         ("compilation", "1080p"),
@@ -511,15 +517,15 @@ fn kind(t: &Scratch) {
 }
 
 both! {
-    fn every_setting_of_the_registry_has_an_effect(t) {
+    fn every_setting_that_viraldb_reads_has_an_effect(t) {
         let registry = Registry::default();
         let names: BTreeSet<&str> = registry.iter().filter(|key| !key.is_for_applications()).map(|key| &*key.name).collect();
         let tested: BTreeSet<&str> = EFFECTS.iter().map(|effect| effect.0).collect();
-        assert_eq!(names, tested, "a setting that viraldb obeys has a test here; one that it does not obey names no reader");
+        assert_eq!(names, tested, "every setting that viraldb reads needs a test here; all others are marked as read by applications");
         for (key, effect) in EFFECTS {
-            // The panic of the effect names its line, not the setting.
+            // The panic message names the line, not the setting.
             let shown = std::panic::catch_unwind(AssertUnwindSafe(|| effect(&t.another())));
-            assert!(shown.is_ok(), "{key} has not the effect that its test expects");
+            assert!(shown.is_ok(), "{key} does not have the effect that its test expects");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept in memory, and how soon a change is seen.
+//! Tests of the configuration cache and of how soon changes become visible.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use super::*;
 use crate::support::{both, wait_until};
 
 both! {
-    fn a_lookup_asks_nothing_while_nothing_changes(t) {
+    fn cached_lookups_run_no_queries(t) {
         t.db();
-        // While the only connection is taken, a query would wait for it for three seconds.
+        // The only connection is in use, so a query would wait three seconds for it.
         let db = Database::open_with(&t.url, &viraldb::Options { connections: 1, busy_timeout: Duration::from_secs(3), ..Default::default() }).unwrap();
         let config = config(t, &db);
         let id = channel(&db, json!({ "max_clips": 3 }));
-        assert_eq!(wait_until("it is seen", || config.get_for::<u32>(id, "max_clips").is_ok_and(|clips| clips == 3)).as_secs(), 0);
-        // Our own insert counts as a change that may not have been seen yet.
+        assert_eq!(wait_until("the channel is visible", || config.get_for::<u32>(id, "max_clips").is_ok_and(|clips| clips == 3)).as_secs(), 0);
+        // Our own insert counts as a change that the cache may not have seen yet.
         std::thread::sleep(Duration::from_millis(600));
         assert_eq!(config.get_for::<u32>(id, "max_clips").unwrap(), 3);
         db.read(|_| {
@@ -32,26 +32,26 @@ both! {
         .unwrap();
     }
 
-    fn ones_own_change_is_seen_at_once_and_anothers_within_a_second(t) {
+    fn own_changes_are_visible_at_once_and_others_within_a_second(t) {
         let db = t.db();
         let other = Database::connect(&t.url).unwrap();
         let (mine, theirs) = (config(t, &db), config(t, &other));
         let id = channel(&db, json!({}));
-        wait_until("it is seen", || mine.get_for::<u32>(id, "max_clips").is_ok());
+        wait_until("the channel is visible", || mine.get_for::<u32>(id, "max_clips").is_ok());
         for round in 1..=5 {
             let clips = 20 + round;
             mine.set(Scope::Override, "max_clips", &clips.into(), "alice").unwrap();
             assert_eq!(mine.get::<i32>("max_clips").unwrap(), clips);
-            let took = wait_until("it is seen", || theirs.get::<i32>("max_clips").unwrap() == clips);
+            let took = wait_until("the change is visible", || theirs.get::<i32>("max_clips").unwrap() == clips);
             assert!(took < Duration::from_secs(1), "{took:?}");
             theirs.set(Scope::Channel(id), "max_clips", &round.into(), "bob").unwrap();
             assert_eq!(theirs.clone().get_for::<i32>(id, "max_clips").unwrap(), round);
-            let took = wait_until("it is seen", || mine.get_for::<i32>(id, "max_clips").unwrap() == round);
+            let took = wait_until("the change is visible", || mine.get_for::<i32>(id, "max_clips").unwrap() == round);
             assert!(took < Duration::from_secs(1), "{took:?}");
         }
         mine.unset(Scope::Override, "max_clips", "alice").unwrap();
         assert_eq!(mine.get::<i32>("max_clips").unwrap(), 10);
-        // Any program's change counts.
+        // Changes by any program are noticed, even those made with plain SQL.
         for (sql, clips) in [
             ("INSERT INTO config_overrides (key, value) VALUES ('max_clips', '31')", 31),
             ("UPDATE config_overrides SET value = '32' WHERE key = 'max_clips'", 32),
@@ -60,14 +60,14 @@ both! {
             ("DELETE FROM system_configuration", 10),
         ] {
             other.write(|c| Ok(c.batch_execute(sql)?)).unwrap();
-            let took = wait_until("it is seen", || mine.get::<i32>("max_clips").unwrap() == clips);
+            let took = wait_until("the change is visible", || mine.get::<i32>("max_clips").unwrap() == clips);
             assert!(took < Duration::from_secs(1), "{took:?} {sql}");
         }
         other.write(|c| Ok(c.batch_execute("UPDATE channels SET settings = '{\"max_clips\": 34}'")?)).unwrap();
-        assert!(wait_until("it is seen", || mine.get_for::<i32>(id, "max_clips").unwrap() == 34) < Duration::from_secs(1));
+        assert!(wait_until("the change is visible", || mine.get_for::<i32>(id, "max_clips").unwrap() == 34) < Duration::from_secs(1));
     }
 
-    fn threads_never_see_a_setting_by_halves(t) {
+    fn readers_never_see_a_partial_set_many(t) {
         let db = t.db();
         let config = config(t, &db);
         let set = |n: i32| {

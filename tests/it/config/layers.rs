@@ -1,4 +1,4 @@
-//! Random layers against a model of ten lines, through the command line as any program would.
+//! Compares random layer contents with a ten-line model, through the command line and the library.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::support::both;
 
 const LAYERS: [&str; 6] = ["environment", "dotenv", "channel", "override", "system", "file"];
 
-/// Settings of another program, as it declares them in the file.
+/// Settings of another program, as it declares them in the configuration file.
 const DECLARED: &str = "
 [registry.\"up.times\"]
 type = \"integer\"
@@ -33,7 +33,7 @@ fn with_own() -> Registry {
         .unwrap()
 }
 
-/// A value that the setting can have.
+/// Returns a random valid value for the setting.
 fn any_value(random: &mut fastrand::Rng, key: &Key) -> Value {
     match &key.kind {
         Kind::Bool => random.bool().into(),
@@ -49,7 +49,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The model: the first layer that has it, else the default of the channel's kind, else the default.
+/// The model: the strongest layer that has the setting wins, then the default of the channel's kind, then the
+/// default.
 fn expected(said: &BTreeMap<(&str, String), Value>, key: &Key, with_channel: bool) -> (Value, Value) {
     for layer in LAYERS {
         let own = (layer != "channel" || (with_channel && key.per_channel))
@@ -78,7 +79,7 @@ fn expected(said: &BTreeMap<(&str, String), Value>, key: &Key, with_channel: boo
 }
 
 both! {
-    fn the_strongest_layer_wins(t) {
+    fn strongest_layer_wins_for_random_settings(t) {
         let db = t.db();
         for seed in 0..30 {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -116,7 +117,8 @@ both! {
             let file: Vec<String> = of("file").into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
             let file = t.file("viraldb.toml", file.join("\n") + DECLARED);
 
-            // The same by the library, from what it keeps in memory. It has the environment of the tests.
+            // The library must return the same values from its cache. It sees the environment of the test
+            // process, so the environment and dotenv layers are left out.
             let here: BTreeMap<_, _> = said.iter().filter(|((layer, _), _)| !["environment", "dotenv"].contains(layer)).map(|(at, value)| (at.clone(), value.clone())).collect();
             let config = Config::open_with(&db, Options { registry: with_own(), file: Some(file), keyring: None }).unwrap();
             let (all, all_of_channel): (Value, Value) = (config.all(None).unwrap(), config.all(Some(id)).unwrap());
@@ -149,7 +151,7 @@ both! {
         }
     }
 
-    fn a_value_that_cannot_be_is_told_with_its_place(t) {
+    fn invalid_values_are_reported_with_their_source(t) {
         let db = t.db();
         db.write(|c| {
             let row = |key: &'static str, value: Value| NewSystemConfiguration { key: key.into(), value: ConfigValue(value), ..Default::default() };
@@ -160,27 +162,27 @@ both! {
         let id = channel(&db, json!({ "clip_duration_min": "x", "target_duration_min": 100 }));
         let config = with_file(t, &db, "\nmax_concurrent_runs = 0\nmax_concurrent_jobs = 7\n").unwrap();
         let said = |key: &str| config.get::<Value>(key).unwrap_err().to_string();
-        assert_eq!(said("max_clips"), "max_clips \"many\" in system_configuration max_clips is not a whole number from 1 to 100");
-        assert_eq!(said("cycle_hours"), "cycle_hours 0 in system_configuration cycle_hours is not a whole number from 1 to 744");
-        assert_eq!(said("backup_keep"), "backup_keep \"1.5\" in config_overrides backup_keep is not a whole number from 1 to 10000");
+        assert_eq!(said("max_clips"), "max_clips in system_configuration max_clips must be a whole number from 1 to 100, got \"many\"");
+        assert_eq!(said("cycle_hours"), "cycle_hours in system_configuration cycle_hours must be a whole number from 1 to 744, got 0");
+        assert_eq!(said("backup_keep"), "backup_keep in config_overrides backup_keep must be a whole number from 1 to 10000, got \"1.5\"");
         let file = t.path("test.toml");
-        assert_eq!(said("max_concurrent_runs"), format!("max_concurrent_runs 0 in {}:2 is not a whole number from 1 to 100", file.display()));
+        assert_eq!(said("max_concurrent_runs"), format!("max_concurrent_runs in {}:2 must be a whole number from 1 to 100, got 0", file.display()));
         let of_channel = config.get_for::<u32>(id, "clip_duration_min").unwrap_err().to_string();
-        assert_eq!(of_channel, format!("clip_duration_min \"x\" in channels.settings of {id} is not a whole number from 1 to 3600"));
-        // Other programs write numbers as text, too.
+        assert_eq!(of_channel, format!("clip_duration_min in channels.settings of {id} must be a whole number from 1 to 3600, got \"x\""));
+        // Other programs may write numbers as text.
         assert_eq!(config.get::<u32>("min_clips").unwrap(), 9);
         assert_eq!(config.get::<u32>("max_concurrent_jobs").unwrap(), 7);
         assert_eq!(config.get_for::<u32>(id, "target_duration_min").unwrap(), 100);
         assert_eq!(config.get::<u32>("target_duration_min").unwrap(), 480);
-        // One that fits the setting need not fit what a program makes of it.
-        assert_eq!(config.get::<u8>("target_duration_min").unwrap_err().to_string(), "target_duration_min 480 in the default does not fit: invalid value: integer `480`, expected u8");
+        // A value that is valid for the setting may still not fit the requested Rust type.
+        assert_eq!(config.get::<u8>("target_duration_min").unwrap_err().to_string(), "target_duration_min 480 in the default cannot be converted: invalid value: integer `480`, expected u8");
         assert_eq!(config.get::<String>("kind").unwrap_err().to_string(), "kind has no value in any layer");
         assert_eq!(config.get::<Option<String>>("kind").unwrap(), None);
-        assert!(said("max_clip").contains("the nearest: max_clips"), "{}", said("max_clip"));
+        assert!(said("max_clip").contains("did you mean max_clips"), "{}", said("max_clip"));
         assert!(matches!(config.get_for::<u32>(ChannelId::default(), "max_clips"), Err(viraldb::Error::NotFound { table: "channels", .. })));
     }
 
-    fn a_struct_is_read_at_once(t) {
+    fn settings_deserialize_into_a_struct(t) {
         #[derive(serde::Deserialize)]
         struct All {
             max_clips: u8,
@@ -213,10 +215,10 @@ both! {
         let of_all: All = config.all(None).unwrap();
         assert_eq!((of_all.max_clips, of_all.uploader.timeout, of_all.kind), (10, 30, None));
         let small = config.all::<Small>(None).unwrap_err().to_string();
-        assert_eq!(small, "target_duration_max in the default does not fit: invalid value: integer `600`, expected u8");
+        assert_eq!(small, "target_duration_max in the default cannot be converted: invalid value: integer `600`, expected u8");
         assert_eq!(config.get_for::<u8>(id, "target_duration_max").unwrap(), 60);
 
-        // What cannot be is in the way of those only that ask for it, also where a field may be missing.
+        // An invalid value fails only structs that ask for it, even if their field is optional.
         #[derive(Debug, serde::Deserialize)]
         #[allow(dead_code)]
         struct Clips {
@@ -231,7 +233,7 @@ both! {
         let clips: Clips = bad("backup_keep").all(None).unwrap();
         assert_eq!((clips.min_clips, clips.max_clips), (8, Some(10)));
         let said = bad("max_clips").all::<Clips>(None).unwrap_err().to_string();
-        assert_eq!(said, "max_clips \"x\" in config_overrides max_clips is not a whole number from 1 to 100");
+        assert_eq!(said, "max_clips in config_overrides max_clips must be a whole number from 1 to 100, got \"x\"");
         assert!(bad("max_clips").all::<Value>(None).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Settings: which layer wins, what is kept in memory, who changed what.
+//! Tests of settings: layer precedence, caching and change history.
 
 mod changes;
 mod commands;
@@ -19,7 +19,7 @@ use viraldb::republishing::ChannelId;
 use crate::make;
 use crate::support::Scratch;
 
-/// A configuration by a file of the test's own, so that none of the machine's counts.
+/// Opens a configuration with an empty file, so that no file on the machine is read.
 fn config(t: &Scratch, db: &Database) -> Config {
     with_file(t, db, "").unwrap()
 }
@@ -29,7 +29,7 @@ fn with_file(t: &Scratch, db: &Database, text: &str) -> viraldb::Result<Config> 
     Config::open_with(db, Options { file, ..Default::default() })
 }
 
-/// A channel with these settings.
+/// Inserts a channel with these settings and returns its id.
 fn channel(db: &Database, settings: Value) -> ChannelId {
     db.write(|c| {
         let new = make::channel();

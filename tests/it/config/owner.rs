@@ -1,4 +1,4 @@
-//! Files of settings that belong to another user. These tests give files away, so they need root.
+//! Tests of configuration files that belong to another user. They change file owners, so they need root.
 
 use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::Path;
@@ -18,8 +18,7 @@ fn run(folder: &Path, variables: &[(&str, &str)]) -> Ran {
 
 fn refused(ran: Ran, file: &str) {
     assert_eq!((ran.code, &*ran.out), (1, ""), "{}", ran.err);
-    let expected =
-        format!("error: {file} belongs to another user (uid 12345), who could name another database");
+    let expected = format!("error: {file} belongs to another user (uid 12345), who could redirect viraldb");
     assert!(ran.err.starts_with(&expected), "{}", ran.err);
 }
 
@@ -28,7 +27,7 @@ fn used(ran: Ran, hours: &str) {
 }
 
 #[test]
-fn an_env_file_of_another_user_is_refused_unless_it_is_named() {
+fn env_file_of_another_user_is_refused_unless_named() {
     let dir = tempfile::tempdir().unwrap();
     let inner = dir.path().join("a/b");
     std::fs::create_dir_all(&inner).unwrap();
@@ -57,7 +56,7 @@ fn an_env_file_of_another_user_is_refused_unless_it_is_named() {
 }
 
 #[test]
-fn a_configuration_file_of_another_user_is_refused_unless_it_is_named() {
+fn config_file_of_another_user_is_refused_unless_named() {
     let dir = tempfile::tempdir().unwrap();
     assert!(
         viraldb(dir.path(), &["init", "--database-url", "sqlite://viral.db"]).status().unwrap().success()

@@ -1,4 +1,5 @@
-//! Who reads a setting: `config list`, `config explain`, the help of commands and the guide all say so.
+//! `config list`, `config explain` and the help texts all say who reads a setting. tests/it/reference.rs generates the table of
+//! the book.
 
 use viraldb::config::Registry;
 
@@ -6,7 +7,7 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn settings_for_applications_say_so(t) {
+    fn application_settings_are_marked_in_list_and_explain(t) {
         t.ok(&["init", "-q"]);
         let listed = serde_json::from_str::<Value>(&t.ok(&["config", "list", "--format", "json"])).unwrap();
         let registry = Registry::default();
@@ -38,29 +39,4 @@ both! {
             }
         }
     }
-}
-
-#[test]
-fn the_guide_lists_every_setting_and_who_reads_it() {
-    let guide = include_str!("../../../docs/DATABASE.md");
-    let table = guide.split("| setting | default | per channel | read by |").nth(1).unwrap();
-    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
-    let registry = Registry::default();
-    let expected: Vec<String> = registry
-        .iter()
-        .map(|key| {
-            let readers = match key.is_for_applications() || key.name == "kind" {
-                true => key.readers().to_owned(),
-                false => format!("`{}`", key.readers().replace(", ", "`, `")),
-            };
-            let default = match &key.default {
-                Value::Null => String::new(),
-                Value::String(word) => format!("`{word}` "),
-                other => format!("`{other}` "),
-            };
-            let per_channel = if key.per_channel { "yes " } else { "" };
-            format!("| `{}` | {default}| {per_channel}| {readers} |", key.name)
-        })
-        .collect();
-    assert_eq!(rows, expected);
 }

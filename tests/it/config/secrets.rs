@@ -1,4 +1,4 @@
-//! Settings that are sealed.
+//! Tests of encrypted settings.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn secret(text: &str) -> Secret {
 }
 
 both! {
-    fn a_secret_is_opened_for_whoever_asks_for_it(t) {
+    fn secret_settings_are_stored_encrypted_and_decrypted_on_request(t) {
         let db = t.db();
         let (first, second) = (key(), key());
         let config = with_keys(t, &db, [&*first]);
@@ -42,20 +42,21 @@ both! {
         assert_eq!(config.secret("youtube_api_key").unwrap().reveal(), PLANTED);
         let row = db.read(|c| SystemConfiguration::find(c, "youtube_api_key")).unwrap();
         assert!(row.encrypted && !row.value.0.to_string().contains(PLANTED));
-        assert!(matches!(config.get::<String>("youtube_api_key"), Err(Error::Invalid { reason, .. }) if reason.contains("ask `Config::secret` for it")));
+        assert!(matches!(config.get::<String>("youtube_api_key"), Err(Error::Invalid { reason, .. }) if reason.contains("read it with `Config::secret`")));
 
-        // Any text may be sealed; it is no plain setting any more then.
+        // Any text setting can be encrypted; plain reads of it then fail.
         config.set_secret("uploader.note", &secret("quiet"), "alice").unwrap();
         assert_eq!(config.secret("uploader.note").unwrap().reveal(), "quiet");
-        assert!(matches!(config.get::<String>("uploader.note"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
-        // Nobody shows it by writing over it.
-        assert!(matches!(config.set(Scope::System, "uploader.note", &json!("loud"), "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
+        assert!(matches!(config.get::<String>("uploader.note"), Err(Error::Invalid { reason, .. }) if reason.contains("is encrypted")));
+        // An encrypted setting cannot be overwritten with plaintext.
+        assert!(matches!(config.set(Scope::System, "uploader.note", &json!("loud"), "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is encrypted")));
         assert!(config.import(Scope::System, "in.toml", "[uploader]\nnote = \"loud\"\n", "alice").is_err());
         assert_eq!(config.secret("uploader.note").unwrap().reveal(), "quiet");
-        // Nor does another layer show what took its place, nor the history what stood there before.
+        // Other layers cannot override it with plaintext either. Encrypting a setting also removes earlier
+        // plaintext values from its history.
         let id = channel(&db, json!({}));
         let changes = viraldb::republishing::ChannelChanges { settings: Some(viraldb::Json(json!({ "uploader": { "note": "loud" } }))), ..Default::default() };
-        assert!(matches!(config.edit_channel(id, &changes, "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is sealed")));
+        assert!(matches!(config.edit_channel(id, &changes, "alice"), Err(Error::Invalid { reason, .. }) if reason.contains("is encrypted")));
         for scope in [Scope::Override, Scope::Channel(id)] {
             assert!(config.set(scope, "uploader.note", &json!("loud"), "alice").is_err());
         }
@@ -73,14 +74,15 @@ both! {
         assert!(config.set(Scope::System, "youtube_api_key", &json!("x"), "alice").is_err());
         assert!(config.set(Scope::Override, "youtube_api_key", &json!("x"), "alice").is_err());
 
-        // One that another program put where none should stand can be taken away, and is not shown.
+        // A plaintext value that another program wrote for a secret setting can be removed and is never
+        // shown.
         let row = viraldb::compilation::NewConfigOverride { key: "youtube_api_key".into(), value: "AIzaPlain".into(), ..Default::default() };
         db.write(|c| row.insert(c)).unwrap();
         assert!(config.unset(Scope::Override, "youtube_api_key", "alice").unwrap());
         assert_eq!(config.secret("youtube_api_key").unwrap().reveal(), PLANTED);
         assert!(!format!("{:?}", config.history("youtube_api_key", &Page::first(10)).unwrap()).contains("AIza"));
 
-        // Another key is told which one is needed, and writes nothing.
+        // A configuration with a different key reports the id of the key it needs and writes nothing.
         let stranger = with_keys(t, &db, [&*second]);
         let needed = first.parse::<SealingKey>().unwrap().id();
         for result in [stranger.secret("youtube_api_key").map(drop), stranger.set_secret("youtube_api_key", &secret("y"), "bob")] {
@@ -90,11 +92,11 @@ both! {
             }
         }
         assert_eq!(config.secret("youtube_api_key").unwrap().reveal(), PLANTED);
-        // Who asks for no secret needs no key.
+        // Reading plain settings needs no key.
         assert_eq!(with_keys(t, &db, []).get::<u32>("uploader.times").unwrap(), 3);
     }
 
-    fn nothing_tells_a_secret(t) {
+    fn secrets_never_appear_in_any_output(t) {
         let db = t.db();
         let key = key();
         let config = with_keys(t, &db, [&*key]);
@@ -102,12 +104,12 @@ both! {
             config.set_secret("youtube_api_key", &secret(text), "alice").unwrap();
         }
         let history = config.history("youtube_api_key", &Page::first(10)).unwrap();
-        assert_eq!(history.len(), 3, "the same secret again is no change");
-        assert_eq!(history[0].new_value, history[2].new_value, "fingerprints tell whether two are the same");
+        assert_eq!(history.len(), 3, "setting the same secret again is not a change");
+        assert_eq!(history[0].new_value, history[2].new_value, "equal secrets have equal fingerprints");
         assert_ne!(history[0].new_value, history[0].old_value);
         config.unset(Scope::System, "youtube_api_key", "bob").unwrap();
         let last = config.history("youtube_api_key", &Page::first(1)).unwrap().remove(0);
-        assert_eq!((last.old_value, last.new_value), (history[0].new_value.clone(), None), "also of one that goes");
+        assert_eq!((last.old_value, last.new_value), (history[0].new_value.clone(), None), "the history keeps the fingerprint of an unset secret");
         config.set_secret("youtube_api_key", &secret(PLANTED), "alice").unwrap();
         let shown = [
             format!("{:?}", config.history("youtube_api_key", &Page::first(10)).unwrap()),
@@ -122,10 +124,10 @@ both! {
         for text in &shown {
             assert!(!text.contains("AIza") && !text.contains(&key), "{text}");
         }
-        assert!(shown[5].contains("# secret, and left out: youtube_api_key"), "{}", shown[5]);
+        assert!(shown[5].contains("# not exported (secret): youtube_api_key"), "{}", shown[5]);
     }
 
-    fn what_became_a_secret_later_is_not_shown_either(t) {
+    fn setting_declared_secret_later_is_masked_in_the_history(t) {
         let db = t.db();
         let registry = |key| Registry::default().with([key]).unwrap();
         let open = |key| Config::open_with(&db, Options { registry: registry(key), file: Some(t.file("test.toml", "")), keyring: None }).unwrap();
@@ -135,14 +137,14 @@ both! {
         assert_eq!((history[0].old_value.as_deref(), history[0].new_value.as_deref()), (None, Some("***")));
         let problems = config.validate().unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].problem.contains("is a secret and stands there in the clear"), "{problems:?}");
-        // It is history also for whoever does not know the setting.
+        assert!(problems[0].problem.contains("is a secret but is stored as plaintext"), "{problems:?}");
+        // The history is also available to a program that does not know the setting.
         let stranger = super::config(t, &db);
         assert_eq!(stranger.history("youtube_api_key", &Page::first(10)).unwrap().len(), 1);
         assert!(stranger.history("youtube_api_kei", &Page::first(10)).is_err());
     }
 
-    fn what_is_sealed_and_should_not_be_is_told(t) {
+    fn validate_reports_wrongly_encrypted_settings_and_plaintext_secrets(t) {
         let db = t.db();
         let key = key();
         let config = with_keys(t, &db, [&*key]);
@@ -155,13 +157,13 @@ both! {
         seal("youtube_api_key", "AIzaInTheOpen");
         seal("not.known", "viraldb:1:0000000000000000:AAAA");
         let problems: Vec<String> = config.validate().unwrap().into_iter().map(|p| format!("{:?} {} {}", p.severity, p.place, p.problem)).collect();
-        assert_eq!(problems.len(), 2, "one that no program of ours knows is another's: {problems:?}");
-        assert!(problems[0].starts_with("Error system_configuration uploader.times uploader.times is sealed, and no text"), "{problems:?}");
-        assert!(problems[1].starts_with("Error system_configuration youtube_api_key youtube_api_key is marked as encrypted and is not sealed"), "{problems:?}");
+        assert_eq!(problems.len(), 2, "unknown settings belong to other programs and are skipped: {problems:?}");
+        assert!(problems[0].starts_with("Error system_configuration uploader.times uploader.times is encrypted, but only text"), "{problems:?}");
+        assert!(problems[1].starts_with("Error system_configuration youtube_api_key youtube_api_key is marked as encrypted but is not"), "{problems:?}");
         assert!(!problems.concat().contains("AIza"));
     }
 
-    fn a_secret_is_set_from_standard_input(t) {
+    fn secret_is_read_from_standard_input(t) {
         use std::io::Write;
         t.ok(&["init", "-q"]);
         t.file("viraldb.toml", "[registry.youtube_api_key]\ntype = \"text\"\nsecret = true\n");
@@ -175,14 +177,14 @@ both! {
                 .stderr(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
-            // A command that refuses its arguments reads nothing.
+            // A command that rejects its arguments reads no input, so this write may fail.
             let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             let output = child.wait_with_output().unwrap();
             if args.contains(&"--reveal") { Ran::revealed(output) } else { output.into() }
         };
         let as_argument = run(&["config", "set", "youtube_api_key", "x"], "");
         assert_eq!(as_argument.code, 1);
-        assert!(as_argument.err.contains("give it on standard input, with --secret"), "{}", as_argument.err);
+        assert!(as_argument.err.contains("is a secret; use --secret and give the value on standard input"), "{}", as_argument.err);
         let set = run(&["config", "set", "youtube_api_key", "--secret", "--by", "alice", "-vv"], &format!("{PLANTED}\n"));
         assert_eq!(set.code, 0, "{}", set.err);
         let commands: [&[&str]; 6] = [
@@ -198,10 +200,10 @@ both! {
         }
         assert_eq!(run(&["config", "get", "youtube_api_key", "--reveal"], "").out, format!("{PLANTED}\n"));
         let in_environment = t.command(&["config", "get", "youtube_api_key", "--reveal"]).env("VIRALDB_YOUTUBE_API_KEY", "other").output().unwrap();
-        assert_eq!(in_environment.stdout, b"other\n", "the layer that wins");
+        assert_eq!(in_environment.stdout, b"other\n", "the environment wins");
         let revealed = run(&["secrets", "get", "--setting", "youtube_api_key", "--reveal"], "");
         assert_eq!(revealed.out, format!("{PLANTED}\n"), "{}", revealed.err);
-        // Whichever command sets it, the change is kept.
+        // The change is recorded whichever command makes it.
         assert_eq!(run(&["secrets", "set", "--setting", "youtube_api_key"], "AIzaOther").code, 0);
         assert_eq!(run(&["secrets", "clear", "--setting", "youtube_api_key"], "").code, 0);
         let history: Vec<Value> = serde_json::from_str(&run(&["config", "history", "youtube_api_key", "--format", "json"], "").out).unwrap();
@@ -212,7 +214,7 @@ both! {
         for setting in ["queue_paused", ""] {
             assert_eq!(run(&["secrets", "set", "--setting", setting], "true").code, 1, "{setting:?}");
         }
-        // The environment is stronger, and as hidden.
+        // A value from the environment wins and is masked as well.
         let explained = t.command(&["config", "explain", "youtube_api_key"]).env("VIRALDB_YOUTUBE_API_KEY", PLANTED).output().unwrap();
         let explained = Ran::from(explained).out;
         assert!(explained.contains("***") && !explained.contains("AIza"), "{explained}");

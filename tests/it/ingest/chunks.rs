@@ -1,5 +1,5 @@
-//! Rows are stored in chunks: how they are divided changes nothing, large files take no longer a row than small ones, and
-//! others write meanwhile.
+//! Tests of storing rows in chunks: the division into chunks changes nothing, large files take no longer per
+//! row than small ones, and other programs can write meanwhile.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use super::*;
 #[cfg(feature = "sqlite")]
 use crate::support::neighbors;
 
-/// A row for a chunk: which video, on which day, with how many views.
+/// Random rows: a video number, a day and a view count.
 fn rows() -> impl Strategy<Value = Vec<(u8, u32, Option<u16>)>> {
     proptest::collection::vec((0_u8..6, 10_u32..28, proptest::option::of(any::<u16>())), 1..40)
 }
 
-/// What a database holds, without what follows from the order in which rows came.
+/// Returns the contents of a database without anything that depends on the order of the rows.
 fn contents(db: &Database) -> (Vec<String>, Vec<String>) {
     let (videos, snapshots, _) = everything(db);
     let mut videos: Vec<String> = videos
@@ -36,7 +36,7 @@ fn contents(db: &Database) -> (Vec<String>, Vec<String>) {
 }
 
 both! {
-    fn it_does_not_matter_how_a_file_is_divided(t) {
+    fn division_of_a_file_does_not_matter(t) {
         let whole = t.db();
         let parts = t.db();
         let mut runner = TestRunner::new_with_rng(
@@ -67,7 +67,7 @@ both! {
         .unwrap();
     }
 
-    fn a_row_takes_no_longer_in_a_large_file(t) {
+    fn time_per_row_does_not_grow_with_the_file(t) {
         let time = |count: usize| {
             let db = t.db();
             let text: String = (0..count).map(|n| row(&format!("{count}{:08x}", n.wrapping_mul(0x9E37_79B1) as u32), 12 + (n * 10 / count) as u32, "1")).collect();
@@ -76,13 +76,13 @@ both! {
             assert_eq!((report.new, report.snapshots), (count as u64, count as u64));
             processor_time() - before
         };
-        time(1_000); // what is made once
+        time(1_000); // warm-up for one-time costs
         let (few, many) = (time(20_000), time(200_000));
         assert!(many < few * 20, "20,000 rows took {few:?}, and 200,000 took {many:?}");
     }
 
-    /// Here a chunk is rolled back for the row that is refused, so that SQLite gives its ids again.
-    fn rows_without_a_key_are_inserted_once_beside_others_and_after_a_refusal(t) {
+    /// The rejected row makes SQLite roll back a chunk and assign the ids of that chunk again.
+    fn rows_without_a_key_are_inserted_once_despite_concurrent_inserts_and_a_rejected_row(t) {
         let db = t.db();
         let other = t.db();
         db.write(|c| Ok(c.batch_execute(
@@ -93,7 +93,7 @@ both! {
         let rows = || (0..60_000).map(|n| match n {
             31_000 => "{\"theme\":\"taken\",\"stage\":\"once\",\"metadata\":{\"n\":1}}\n".to_owned(),
             n if n < 30_000 => job(n),
-            n => job(n - 500), // 500 of them a second time, in another batch
+            n => job(n - 500), // 500 rows are repeated in another batch
         });
         let insert = move || {
             let job = NewJob { theme: Some("job 59000".into()), metadata: Some(viraldb::Json(json!({"n": 59_000, "share": 0.5}))), ..NewJob::new() };
@@ -108,7 +108,8 @@ both! {
         })
         .unwrap();
         assert_eq!(rejects, [31_001]);
-        // 59,500 different rows, without the one that the refused row replaces and the one that was there already.
+        // 59,500 different rows, minus the one that the rejected row replaces and the one that was stored
+        // already.
         assert_eq!((report.rows, report.new), (60_000, 59_498));
         let stored: i64 = db.read(|c| Ok(on_backend!(c, |c| jobs::table.count().get_result(c))?)).unwrap();
         assert_eq!(stored, 59_500);
@@ -122,7 +123,7 @@ fn job(n: usize) -> String {
     json!({"theme": format!("job {n}"), "metadata": {"n": n, "share": 0.5}}).to_string() + "\n"
 }
 
-/// Lines of an input, of which one lets something happen before it comes.
+/// An input that runs a closure before one of its lines.
 struct Meanwhile<I, F> {
     rows: I,
     at: usize,
@@ -149,33 +150,35 @@ impl<I: Iterator<Item = (usize, String)>, F: FnOnce()> Read for Meanwhile<I, F> 
     }
 }
 
-/// What this thread, which stores the rows, has used, without what it waited.
+/// Returns the processor time of this thread, which stores the rows, without the time it waited.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-/// Two writers of another program, with sqlite3's own handler of a busy lock, beside an ingest.
+/// Two writers of another program, with sqlite3's own busy handler, run during an ingest.
 #[cfg(feature = "sqlite")]
 #[test]
-fn others_write_beside_an_ingest() {
+fn other_programs_write_during_an_ingest() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("viral.db");
     let db = Database::open(&format!("sqlite://{}", path.display())).unwrap();
     let rows: String =
         (0..60_000_u32).map(|n| row(&format!("{:08x}", n.wrapping_mul(0x9E37_79B1)), 12, "1")).collect();
     neighbors::prepare(&path);
-    let (report, _) = neighbors::beside(&path, || read(&db, format!("{HEADER}{rows}"), &Options::default()));
+    let (report, _) =
+        neighbors::while_others_write(&path, || read(&db, format!("{HEADER}{rows}"), &Options::default()));
     assert_eq!(report.new, 60_000);
     let stored =
         db.read(|c| DiscoveredVideo::list(c, &DiscoveredVideoFilter::default(), &Page::first(1))).unwrap();
     assert_eq!(stored.len(), 1);
 }
 
-/// More rows than a chunk, of which one is refused by an index of the user's own: all others are stored, and the counts are right.
+/// A user-defined index rejects one row among more rows than a chunk holds. All others are stored, and the
+/// counts are right.
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_chunk_is_stored_again_without_the_row_that_is_refused() {
+fn chunk_is_stored_again_without_the_rejected_row() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(&format!("sqlite://{}", dir.path().join("viral.db").display())).unwrap();
     db.write(|c| {

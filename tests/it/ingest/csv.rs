@@ -1,4 +1,4 @@
-//! CSV of every layout, and files that are packed.
+//! Tests of every CSV layout and of compressed files.
 
 use std::io::{Cursor, Write};
 
@@ -35,7 +35,7 @@ fn counts(report: &Report) -> (u64, u64, u64, u64, u64) {
     (report.rows, report.new, report.updated, report.unchanged, report.rejected)
 }
 
-/// Videos by id, and their snapshots by video and time.
+/// Returns the videos by id, and their snapshots by video and time.
 fn everything(db: &Database) -> (Vec<DiscoveredVideo>, Vec<Analytics>) {
     let (mut videos, mut snapshots) = db
         .read(|c| {
@@ -68,7 +68,7 @@ fn map(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 both! {
-    fn the_layout_of_2017_gives_videos_and_snapshots(t) {
+    fn trending_layout_of_2017_yields_videos_and_snapshots(t) {
         let db = t.db();
         let (report, _) = read(&db, KAGGLE_2017, &Options::default());
         assert_eq!((&*report.format, counts(&report), report.snapshots), ("youtube-trending", (3, 2, 0, 0, 0), 3));
@@ -84,7 +84,7 @@ both! {
         assert_eq!((counts(&report), report.snapshots), ((3, 0, 0, 2, 0), 0));
     }
 
-    fn trending_files_of_spreadsheets_are_read(t) {
+    fn trending_files_from_spreadsheets_are_ingested(t) {
         for (input, title) in [(SEMICOLON, "First; with a semicolon"), (UPPER, "First; with a semicolon")] {
             let there = t.another();
             let db = there.db();
@@ -94,7 +94,7 @@ both! {
             assert_eq!((&*videos[0].title, videos[0].view_count), (title, Some(1_514_614)));
             assert_eq!((&*videos[1].niche, &*videos[1].channel_id), ("gaming", "UCbbbbbbbbbbbbbbbbbbbbbb"));
         }
-        // Bad rows and stray quotes cost their row only, whatever delimits.
+        // Bad rows and stray quotes affect only their row, whatever the delimiter.
         let db = t.db();
         let line = "AbC123_-xyz;T;2020-08-11T19:20:14Z;UC1;C;22;2020-08-12T00:00:00Z;a;1;2;3;4;x;False;False;y\n";
         let header = SEMICOLON.lines().next().unwrap();
@@ -102,11 +102,11 @@ both! {
         let quoted = line.replacen(";T;", ";\"He said \"\"a;b\"\"\";", 1).replacen("AbC", "Xyz", 1);
         let (report, rejects) = read(&db, format!("{header}\n{stray}{quoted}{}", line.replacen(";1;", ";many;", 1)), &Options::default());
         let said: Vec<_> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
-        assert_eq!(said, [(2, "a quoted field does not end where its row does"), (4, "view_count is no count: \"many\"")]);
+        assert_eq!(said, [(2, "a quoted field runs past the end of its row"), (4, "view_count is not a count: \"many\"")]);
         assert_eq!((report.new, &*everything(&db).0[0].title), (1, "He said \"a;b\""));
     }
 
-    fn an_export_of_studio_gives_analytics(t) {
+    fn studio_exports_yield_analytics(t) {
         let db = t.db();
         let at = |text: &str| Some(text.parse().unwrap());
         let options = Options { measured_at: at("2026-05-10T08:00:00Z"), modified: at("2026-05-11"), ..Default::default() };
@@ -120,7 +120,8 @@ both! {
         assert_eq!((first.average_view_duration_seconds, first.click_through_rate), (Some(31.0), Some(0.052)));
         assert_eq!((first.subscriber_gain, first.estimated_revenue_usd, first.like_count), (Some(80), Some(21.3), None));
 
-        // Rows that are there stay; the time of the file is another time.
+        // Rows that are already stored stay unchanged. Without `measured_at`, the time of the file makes them
+        // new snapshots.
         let (report, _) = read(&db, STUDIO, &options);
         assert_eq!(counts(&report), (2, 0, 0, 2, 0));
         let (report, _) = read(&db, STUDIO, &Options { measured_at: None, ..options.clone() });
@@ -129,12 +130,12 @@ both! {
         let (report, _) = read(&db, CHART, &Options::default());
         assert_eq!(counts(&report), (2, 2, 0, 0, 0));
 
-        assert!(refused(&db, b"Date,Views\n2026-05-01,7\n", &Options::default()).contains("totals of the channel"));
+        assert!(refused(&db, b"Date,Views\n2026-05-01,7\n", &Options::default()).contains("channel totals"));
         let niche = Options { niche: Some("x"), ..Default::default() };
-        assert!(refused(&db, STUDIO.as_bytes(), &niche).contains("goes with videos, and the rows are for analytics"));
+        assert!(refused(&db, STUDIO.as_bytes(), &niche).contains("applies only to videos, but the rows are for analytics"));
     }
 
-    fn packed_files_are_read_as_what_they_hold(t) {
+    fn compressed_and_utf16_files_are_ingested(t) {
         let db = t.db();
         let utf16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             format!("\u{feff}{}", SEMICOLON.replace(';', "\t")).encode_utf16().flat_map(bytes).collect()
@@ -153,27 +154,27 @@ both! {
         }
     }
 
-    fn packed_files_that_are_cut_off_say_how_many_rows_stay(t) {
+    fn truncated_compressed_files_report_how_many_rows_are_kept(t) {
         let db = t.db();
         let line = |n: usize| format!("v{n};T{};2020-08-11T19:20:14Z;UC1;C;22;2020-08-12T00:00:00Z;a;{n};2;3;4;x;False;False;y\n", n.wrapping_mul(2_654_435_761));
         let header = SEMICOLON.lines().next().unwrap();
         let text = format!("{header}\n{}", (0..12_000).map(line).collect::<String>());
         let packed = gzip(&text);
         let said = refused(&db, &packed[..packed.len() - 5], &Options::default());
-        assert!(said.contains("the gzip data is cut off: the file is not complete; get it again"), "{said}");
-        assert!(said.contains("12000 rows of in are in the database, and stay"), "{said}");
+        assert!(said.contains("the gzip data is cut off: the file is incomplete; get a complete copy"), "{said}");
+        assert!(said.contains("12000 rows of in are already stored and are kept"), "{said}");
         let said = refused(&db, &packed[..packed.len() / 4], &Options::default());
-        assert!(said.contains(" rows of in are in the database, and stay"), "{said}");
+        assert!(said.contains(" rows of in are already stored and are kept"), "{said}");
         let said = refused(&db, &packed[..12], &Options::default());
         assert!(said.contains("the gzip data is cut off"), "{said}");
         let bad = format!("{header}\n{}", (0..12_000).map(|n| line(n).replace(&format!(";a;{n};"), ";a;many;")).collect::<String>());
         let packed = gzip(&bad);
         let said = refused(&db, &packed[..packed.len() - 5], &Options::default());
-        assert!(said.contains("no row of in is in the database"), "{said}");
+        assert!(said.contains("no rows of in were stored"), "{said}");
         assert!(refused(&db, &zip(&[]), &Options::default()).contains("is a ZIP archive"));
     }
 
-    fn any_csv_goes_into_a_table_by_its_columns(t) {
+    fn any_csv_is_ingested_by_its_columns(t) {
         let db = t.db();
         let text = "Video-ID;Titel;Aufrufe;Kanal;Bewertung\nAbC123_-xyz;Über uns;9.700;K;1,5\ndEf456_-xyz;Zwei;viele;K;\n";
         let columns = map(&[("video_id", "Video-ID"), ("title", "Titel"), ("view_count", "Aufrufe"), ("channel_name", "Kanal"), ("viral_score", "Bewertung")]);
@@ -185,7 +186,7 @@ both! {
         assert_eq!((&*video.title, video.view_count, video.viral_score, &*video.niche), ("Über uns", Some(9700), Some(1.5), "mine"));
         assert_eq!((&*video.url, &*video.channel_id), ("https://www.youtube.com/watch?v=AbC123_-xyz", ""));
 
-        // Columns of the same names, for any table; what is printed as CSV reads back.
+        // CSV with the column names of a table works for any table, as in the output of viraldb.
         let text = "Name,ARTIST,duration,metadata,unknown\nOne,A,12,\"{\"\"a\"\":1}\",x\nTwo,,,,\n";
         let options = Options { format: Some(Format::Csv), table: Some("music"), ..Default::default() };
         assert_eq!(counts(&read(&db, text, &options).0), (2, 2, 0, 0, 0));
@@ -198,7 +199,7 @@ both! {
         assert_eq!(db.read(|c| Trend::find_by_external_id(c, "73")).unwrap().views, Some(5));
     }
 
-    fn names_that_are_given_win(t) {
+    fn mapped_columns_take_precedence(t) {
         let db = t.db();
         let columns = map(&[("view_count", "likes")]);
         read(&db, UPPER, &Options { map: &columns, ..Default::default() });
@@ -207,16 +208,16 @@ both! {
         read(&db, STUDIO, &Options { map: &columns, measured_at: Some("2026-05-10".parse().unwrap()), ..Default::default() });
         assert_eq!(everything(&db).1[1].view_count, Some(40_000));
         for (columns, said) in [
-            (map(&[("view_count", "Klicks")]), "has no column \"Klicks\", which --map names; its columns are \"Content\", \"Video title\""),
+            (map(&[("view_count", "Klicks")]), "has no column \"Klicks\", which --map refers to; its columns are \"Content\", \"Video title\""),
             (map(&[("views", "Views")]), "--map \"views\" is not a column of youtube-studio; its columns are youtube_video_id, measured_at"),
         ] {
             let error = refused(&db, STUDIO.as_bytes(), &Options { map: &columns, ..Default::default() });
             assert!(error.contains(said), "{error}");
         }
-        assert!(refused(&db, b"{}", &Options { map: &columns, ..Default::default() }).contains("--map is for CSV"));
+        assert!(refused(&db, b"{}", &Options { map: &columns, ..Default::default() }).contains("--map works only with CSV"));
     }
 
-    fn an_unknown_csv_is_told_what_it_lacks(t) {
+    fn unknown_csv_layout_error_names_the_missing_columns(t) {
         let db = t.db();
         let said = refused(&db, b"video_id;title;views;likes\n", &Options::default());
         assert!(said.contains("its first columns are \"video_id\", \"title\", \"views\", \"likes\""), "{said}");
@@ -227,7 +228,7 @@ both! {
         assert!(!refused(&db, b"a,b\n", &Options::default()).contains("closest"));
     }
 
-    fn a_dry_run_shows_all_and_writes_nothing(t) {
+    fn dry_run_shows_everything_and_writes_nothing(t) {
         let db = t.db();
         read(&db, UPPER, &Options::default());
         let before = everything(&db);
@@ -244,7 +245,7 @@ both! {
         assert_eq!(everything(&db), before);
     }
 
-    fn the_command_reads_archives_and_says_what_it_skips(t) {
+    fn command_reads_archives_and_reports_skipped_files(t) {
         drop(t.db());
         let bytes = zip(&[("Table data.csv", STUDIO), ("Chart data.csv", CHART), ("Totals.csv", "Date,Views\n2026-05-01,7\n"), ("a.png", "")]);
         let archive = t.file("export.zip", &bytes);
@@ -260,13 +261,13 @@ both! {
             "export.zip/Table data.csv  2 rows: 2 new in analytics, 0 updated, 0 rejected\n\
              export.zip/Chart data.csv  2 rows: 2 new in analytics, 0 updated, 0 rejected\n"
         );
-        assert!(ran.err.contains("export.zip/Totals.csv: skipped, because it holds totals of the channel"), "{ran:?}");
+        assert!(ran.err.contains("export.zip/Totals.csv: skipped, because it contains channel totals"), "{ran:?}");
         assert!(ran.err.contains("export.zip/a.png: skipped, because it is not a CSV or JSON file"), "{ran:?}");
         let snapshots = everything(&t.db()).1;
         let times: Vec<_> = snapshots.iter().map(|s| s.measured_at.to_string()).collect();
         assert_eq!(times, ["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-10T08:00:00Z", "2026-05-10T08:00:00Z"]);
 
-        // The same through a pipe, and with another time.
+        // The same archive through a pipe, with an explicit measuring time.
         let mut command = t.command(&["ingest", "-", "--measured-at", "2026-05-10T08:00:00Z", "--format", "json"]);
         let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&bytes).unwrap();
@@ -283,7 +284,7 @@ both! {
         assert!(t.run(&["ingest", "list.csv", "--map", "Titel"]).err.contains("is not COLUMN=CSV_COLUMN"));
     }
 
-    fn the_files_of_an_archive_are_inputs_for_programs(t) {
+    fn files_of_an_archive_are_available_as_inputs(t) {
         let db = t.db();
         let path = t.file("a.zip", zip(&[("trending.csv", UPPER), ("x/studio.csv", STUDIO)]));
         let found = inputs("a.zip", std::fs::File::open(path).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Rows that a program has itself.
+//! Tests of rows that a program passes in itself.
 
 use serde_json::json;
 use viraldb::compilation::{ErrorLog, NewAnalytics, NewDiscoveredVideo};
@@ -61,9 +61,9 @@ both! {
         assert_eq!(
             said,
             [
-                (5, "the record has no video, no snapshot and no trend"),
+                (5, "the record has no video, snapshot or trend"),
                 (6, "video.video_id is empty"),
-                (7, "has a NUL character, which PostgreSQL cannot keep"),
+                (7, "contains a NUL character, which PostgreSQL cannot store"),
             ]
         );
         assert_eq!(rejects[1].row["video"]["view_count"], 8);
@@ -86,14 +86,14 @@ both! {
         assert!(everything(&db).0.is_empty());
     }
 
-    fn an_endless_feed_ends_with_the_error_of_its_reject(t) {
+    fn endless_feed_stops_with_the_error_of_the_reject_callback(t) {
         let db = t.db();
         let endless = std::iter::repeat_with(Record::default);
         let error = ingest_records(&db, "feed", endless, &Options::default(), &mut |_| Err(Error::invalid("it", "is enough")));
         assert!(error.unwrap_err().to_string().contains("is enough"));
     }
 
-    fn values_are_read_as_the_format_they_have(t) {
+    fn values_are_parsed_by_their_detected_format(t) {
         let db = t.db();
         let answer = json!({"kind": "youtube#videoListResponse", "items": [
             {"kind": "youtube#video", "id": "a", "snippet": {"title": "A", "channelId": "c", "channelTitle": "C"}},
@@ -114,9 +114,9 @@ both! {
         assert!(none.to_string().contains("none is empty"), "{none}");
     }
 
-    fn a_video_that_is_new_counts_once_however_often_it_is_named(t) {
+    fn new_video_counts_once_however_often_it_occurs(t) {
         let db = t.db();
-        // More than one batch, with other counts each time.
+        // More than one batch, with different counts each time.
         let records = (0..12_000_i64).map(|n| Record::from(video(&format!("v{}", n % 100), n)));
         let report = ingest_records(&db, "feed", records, &Options::default(), &mut |_| Ok(())).unwrap();
         assert_eq!((report.rows, report.new, report.updated, report.unchanged), (12_000, 100, 0, 0));
@@ -125,9 +125,9 @@ both! {
         assert_eq!((report.new, report.updated), (0, 1));
     }
 
-    fn rows_that_an_index_hardly_tells_apart_are_compared_with_the_table_once(t) {
+    fn rows_that_an_index_barely_distinguishes_are_compared_with_the_table_once(t) {
         let db = t.db();
-        // All of one module: an index over modules finds each of them for each other.
+        // All rows have the same module, so an index on modules finds every row for every other.
         let lines = |from: u32| {
             let line = |n| format!("{{\"module\":\"m\",\"error_type\":\"t\",\"error_message\":\"message {n}\"}}\n");
             (from..from + 20_000).map(line).collect::<String>()

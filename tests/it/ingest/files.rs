@@ -1,4 +1,4 @@
-//! Many files: folders, patterns, and files that several names lead to.
+//! Tests of many input files: folders, patterns, and files with several names.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use crate::support::{Ran, Scratch, both};
 
 const INTO_JOBS: [&str; 5] = ["ingest", "--as", "jsonl", "--table", "jobs"];
 
-/// Writes a file, and the folders that it is in.
+/// Writes a file and creates its folder.
 fn put(t: &Scratch, name: &str, content: impl AsRef<[u8]>) {
     fs::create_dir_all(t.path(name).parent().unwrap()).unwrap();
     t.file(name, content);
@@ -30,12 +30,12 @@ fn ingest(t: &Scratch, more: &[&str]) -> Ran {
     t.run(&[&INTO_JOBS[..], more].concat())
 }
 
-/// The files that the report of a run names, in order.
+/// Returns the files that the report of a run names, in order.
 fn read(ran: &Ran) -> Vec<&str> {
     ran.out.lines().map(|line| line.split("  ").next().unwrap()).collect()
 }
 
-/// Runs a command that may have so many files open only.
+/// Runs a command with at most 256 open file descriptors.
 fn with_few_descriptors(t: &Scratch, args: &[&str]) -> Ran {
     let command = t.command(args);
     let mut shell = Command::new("sh");
@@ -46,7 +46,7 @@ fn with_few_descriptors(t: &Scratch, args: &[&str]) -> Ran {
 }
 
 both! {
-    fn a_folder_is_read_with_its_folders_in_the_order_of_names(t) {
+    fn folders_are_read_recursively_in_name_order(t) {
         t.db();
         put(t, "in/b.jsonl", job("b"));
         put(t, "in/a/2.jsonl.zst", zstd::encode_all(job("a2").as_bytes(), 1).unwrap());
@@ -62,13 +62,13 @@ both! {
         assert_eq!(ran.err, "skipped 3 files whose names do not end in a known format; name a file to read it anyway\n");
         assert_eq!(themes(t), ["a1", "a2", "b"]);
         assert_eq!(ingest(t, &["in", "-q"]).err, "");
-        // Files that a folder leaves out are read when they are named.
+        // Files that are skipped in a folder are read when they are named.
         assert_eq!(read(&ingest(t, &["in/c.jsonl.part", "in/.hidden.jsonl"])), ["in/c.jsonl.part", "in/.hidden.jsonl"]);
         let reports: serde_json::Value = serde_json::from_str(&ingest(t, &["in/", "--format", "json"]).out).unwrap();
         assert_eq!((reports.as_array().unwrap().len(), &reports[0]["file"]), (3, &"in/a/1.NDJSON".into()));
     }
 
-    fn a_quoted_pattern_is_expanded(t) {
+    fn quoted_patterns_are_expanded(t) {
         t.db();
         for name in ["in/b.jsonl", "in/a.json", "in/x/c.jsonl", "in/x/y/d.jsonl", "in/.e.jsonl", "in/f.jsonl.tmp", "in/g.data", "v[1].jsonl"] {
             put(t, name, job(name));
@@ -83,16 +83,16 @@ both! {
             ("**/*.jsonl", &["in/b.jsonl", "in/x/c.jsonl", "in/x/y/d.jsonl", "v[1].jsonl"]),
             ("in/.*.jsonl", &["in/.e.jsonl"]),
             ("./in/x*", &["./in/x/c.jsonl", "./in/x/y/d.jsonl"]),
-            // A file that has exactly this name is read, and the name is not taken for a pattern.
+            // A file with exactly this name is read; the name is not taken as a pattern.
             ("v[1].jsonl", &["v[1].jsonl"]),
         ] {
             let ran = ingest(t, &[pattern]);
             assert_eq!((ran.code, read(&ran)), (0, expected.to_vec()), "{pattern}: {}", ran.err);
         }
         for (pattern, said) in [
-            ("in/*.csv", "error: \"in/*.csv\" is not a file, and no file matches it as a pattern; check the folder and the ending\n"),
-            ("nowhere/**/*.csv", "error: \"nowhere/**/*.csv\" is not a file, and no file matches it as a pattern; check the folder and the ending\n"),
-            ("in/[.jsonl", "error: \"in/[.jsonl\" is not a file, and not a pattern either: unclosed character class; missing ']'\n"),
+            ("in/*.csv", "error: \"in/*.csv\" is not a file, and as a pattern it matches no files; check the folder and the file extension\n"),
+            ("nowhere/**/*.csv", "error: \"nowhere/**/*.csv\" is not a file, and as a pattern it matches no files; check the folder and the file extension\n"),
+            ("in/[.jsonl", "error: \"in/[.jsonl\" is neither a file nor a valid pattern: unclosed character class; missing ']'\n"),
         ] {
             let ran = ingest(t, &["in/b.jsonl", pattern]);
             assert_eq!((ran.code, &*ran.out, &*ran.err), (1, "", said), "{pattern}");
@@ -101,11 +101,11 @@ both! {
         put(t, "pictures/a.png", "");
         for folder in ["empty", "pictures"] {
             let ran = ingest(t, &[folder]);
-            assert!(ran.code == 1 && ran.err.starts_with(&format!("error: {folder} holds no file to read; a folder is searched for .csv")), "{ran:?}");
+            assert!(ran.code == 1 && ran.err.starts_with(&format!("error: {folder} contains no files to ingest; viraldb searches folders for .csv")), "{ran:?}");
         }
     }
 
-    fn a_file_that_several_names_lead_to_is_read_once(t) {
+    fn file_with_several_names_is_read_once(t) {
         t.db();
         put(t, "in/a.jsonl", job("a"));
         put(t, "in/sub/b.jsonl", job("b"));
@@ -128,7 +128,7 @@ both! {
         assert_eq!(seen, expected.map(|(path, is_named, size)| (Path::new(path), is_named, size)));
     }
 
-    fn a_bad_file_of_a_folder_does_not_stop_the_others(t) {
+    fn bad_file_in_a_folder_does_not_stop_the_others(t) {
         t.db();
         put(t, "in/a.jsonl", job("a"));
         put(t, "in/b.json.gz", [0x1f, 0x8b, 8, 0, 0]);
@@ -142,8 +142,8 @@ both! {
             assert_eq!((ran.code, read(&ran)), (1, vec!["in/a.jsonl", "in/e.jsonl", "in/f.jsonl"]), "{ran:?}");
             for said in [
                 "error: in/b.json.gz: the gzip data is cut off",
-                "error: in/c.zip is a ZIP archive that is damaged or not complete",
-                "error: in/d.csv: No such file or directory",
+                "error: in/c.zip is a damaged or incomplete ZIP archive",
+                "error: in/d.csv: no such file or directory",
             ] {
                 assert_eq!(ran.err.matches(said).count(), 1, "{said}: {}", ran.err);
             }
@@ -154,7 +154,8 @@ both! {
         assert_eq!((reports.as_array().unwrap().len(), &reports[2]["rejected"]), (3, &1.into()));
         assert_eq!(themes(t), ["a", "e"]);
 
-        // With --strict a file with a bad row is such a file; and without any, rejected rows are exit code 3.
+        // With --strict, a file with a bad row counts as a file that failed. If no file failed, rejected rows
+        // lead to exit code 3.
         fs::remove_file(t.path("in/b.json.gz")).unwrap();
         fs::remove_file(t.path("in/c.zip")).unwrap();
         fs::remove_file(t.path("in/d.csv")).unwrap();
@@ -164,7 +165,7 @@ both! {
         assert_eq!(themes(t), ["a", "e", "g"]);
         assert_eq!(ingest(t, &["in"]).code, 3);
 
-        // A file that is named itself ends the command, also if its folder is named too.
+        // A bad file that is named itself ends the command, even if its folder is named too.
         put(t, "in/h.jsonl", job("h"));
         for args in [&["in/f.jsonl", "in/h.jsonl", "--strict"][..], &["in", "in/f.jsonl", "--strict"]] {
             let ran = ingest(t, args);
@@ -173,13 +174,13 @@ both! {
         }
     }
 
-    fn errors_of_the_database_and_of_options_stop_at_once(t) {
+    fn database_and_option_errors_stop_at_once(t) {
         t.db();
         for n in 0..3 {
             put(t, &format!("in/{n}.jsonl"), job("x"));
         }
         let ran = t.run(&["ingest", "in", "--table", "nonsense"]);
-        assert!(ran.code == 1 && ran.err.lines().count() == 1 && ran.err.contains("table \"nonsense\" is none of"), "{ran:?}");
+        assert!(ran.code == 1 && ran.err.lines().count() == 1 && ran.err.contains("unknown table \"nonsense\"; expected discovered_videos, "), "{ran:?}");
         let ran = t.run(&["ingest", "in", "--niche", " "]);
         assert_eq!((ran.code, &*ran.err), (1, "error: niche is empty\n"));
         t.db().write(|c| crate::make::execute(c, "ALTER TABLE jobs RENAME TO away")).unwrap();
@@ -197,23 +198,23 @@ both! {
         assert_eq!((ran.code, &*ran.err, read(&ran)), (0, "", names.iter().map(String::as_str).collect()));
         let count = db.read(|c| Ok(query(c, "SELECT CAST(count(*) AS text) AS v FROM jobs"))).unwrap();
         assert_eq!(count, ["2000"]);
-        // As a shell expands a pattern.
+        // The names as arguments, as a shell passes them after it has expanded a pattern.
         let named: Vec<&str> = INTO_JOBS.iter().copied().chain(names.iter().take(400).map(String::as_str)).chain(["-q"]).collect();
         let ran = with_few_descriptors(t, &named);
         assert_eq!((ran.code, &*ran.err), (0, ""));
     }
 
-    fn the_totals_of_an_unpacked_export_are_skipped(t) {
+    fn totals_of_an_unpacked_studio_export_are_skipped(t) {
         t.db();
         put(t, "in/Table data.csv", "Content,Video title,Views\nAbC123_-xyz,Title,8200\n");
         put(t, "in/Gesamtwerte.csv", "Datum,Aufrufe\n2026-05-01,7\n");
         let ran = t.run(&["ingest", "in"]);
         assert_eq!((ran.code, read(&ran)), (0, vec!["in/Table data.csv"]), "{ran:?}");
-        assert!(ran.err.contains("in/Gesamtwerte.csv: skipped, because it holds totals of the channel"), "{}", ran.err);
+        assert!(ran.err.contains("in/Gesamtwerte.csv: skipped, because it contains channel totals"), "{}", ran.err);
         assert_eq!(t.run(&["ingest", "in/Gesamtwerte.csv"]).code, 1);
     }
 
-    fn rejects_in_a_folder_that_is_read_are_refused(t) {
+    fn rejects_file_in_an_input_folder_is_refused(t) {
         t.db();
         put(t, "in/a.jsonl", "{\"theme\":7}\n");
         for rejects in ["in/rejects.jsonl", "./in/rejects.csv"] {
@@ -221,14 +222,14 @@ both! {
             assert!(ran.code == 1 && ran.err.contains("is in a folder that is read, so its rows would be read as well"), "{ran:?}");
         }
         let ran = ingest(t, &["in", "--rejects", "in/a.jsonl"]);
-        assert!(ran.code == 1 && ran.err.contains("is a file that is to be read"), "{ran:?}");
+        assert!(ran.code == 1 && ran.err.contains("is an input or a file of the database; name another file"), "{ran:?}");
         for rejects in ["in/rejects.bad", "in/.rejects.jsonl", "rejects.jsonl"] {
             assert_eq!(ingest(t, &["in", "--rejects", rejects]).code, 3, "{rejects}");
             assert_eq!(ingest(t, &["in", "--rejects", rejects]).code, 3, "{rejects}");
         }
     }
 
-    fn a_pipe_is_opened_once_when_it_is_read(t) {
+    fn pipe_is_opened_once_when_it_is_read(t) {
         t.db();
         put(t, "a.jsonl", job("a"));
         assert!(Command::new("mkfifo").arg(t.path("fifo")).status().unwrap().success());
@@ -237,7 +238,7 @@ both! {
         let ran = ingest(t, &["a.jsonl", "fifo"]);
         writer.join().unwrap();
         assert_eq!((ran.code, read(&ran)), (0, vec!["a.jsonl", "fifo"]), "{ran:?}");
-        // A folder never waits for a pipe.
+        // A folder scan never waits for a pipe.
         put(t, "in/a.jsonl", job("b"));
         assert!(Command::new("mkfifo").arg(t.path("in/fifo.jsonl")).status().unwrap().success());
         assert_eq!(read(&ingest(t, &["in"])), ["in/a.jsonl"]);
@@ -247,7 +248,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_folder_leaves_the_database_out() {
+fn folder_scan_skips_the_database_files() {
     let t = Scratch::sqlite();
     let db = t.db();
     put(&t, "in/a.jsonl", job("a"));

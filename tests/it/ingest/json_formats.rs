@@ -1,4 +1,4 @@
-//! Reports of the YouTube Analytics API, TikTok, watch histories and channels.
+//! Tests of YouTube Analytics API reports, TikTok data, watch histories and channel statistics.
 
 use viraldb::compilation::{Analytics, AnalyticsFilter, NewAnalytics};
 use viraldb::generation::{Platform, Trend};
@@ -17,18 +17,18 @@ fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
-/// Options that say when the numbers were measured.
+/// Returns options with this measuring time.
 fn measured(time: &str) -> Options<'static> {
     Options { measured_at: Some(at(time)), ..Default::default() }
 }
 
-/// Options for a file that was last modified then.
+/// Returns options for a file that was last modified at this time.
 fn modified(time: &str) -> Options<'static> {
     Options { modified: Some(at(time)), ..Default::default() }
 }
 
 both! {
-    fn a_report_of_the_analytics_api_becomes_rows_of_analytics(t) {
+    fn analytics_api_report_becomes_analytics_rows(t) {
         let db = t.db();
         let (report, rejects) = read(&db, ANALYTICS, &measured("2024-05-01"));
         assert_eq!(rejects, []);
@@ -40,22 +40,22 @@ both! {
         assert_eq!(row.measured_at, at("2024-05-01"));
         let other = db.read(|c| Analytics::latest(c, "dEf456_-xyz")).unwrap().unwrap();
         assert_eq!(other.average_view_duration_seconds, Some(12.0));
-        assert_eq!(before.0.len(), 0, "a report says nothing of a title or a channel");
+        assert_eq!(before.0.len(), 0, "a report contains no titles or channels");
 
         let (report, _) = read(&db, ANALYTICS, &measured("2024-05-01"));
         assert_eq!((report.new, report.updated, report.unchanged, report.snapshots), (0, 0, 2, 0));
         assert_eq!(everything(&db), before);
-        // other numbers of the same time change nothing, and another time is another row
+        // Different numbers for the same time change nothing; another time adds new rows.
         let (report, _) = read(&db, ANALYTICS.replace("8200", "1"), &modified("2024-05-01"));
         assert_eq!((report.new, report.unchanged), (0, 2));
         assert_eq!(everything(&db), before);
         assert_eq!(read(&db, ANALYTICS, &modified("2024-05-02")).0.new, 2);
-        // given by name it is the same
+        // An explicit format gives the same result.
         let options = Options { format: Some(Format::YoutubeAnalytics), ..measured("2024-05-01") };
         assert_eq!(read(&db, ANALYTICS, &options).0.unchanged, 2);
     }
 
-    fn a_report_fills_in_what_a_snapshot_of_the_same_time_does_not_have(t) {
+    fn report_fills_in_missing_values_of_a_snapshot_of_the_same_time(t) {
         let db = t.db();
         let day = at("2024-05-01");
         let snapshot = NewAnalytics { youtube_video_id: "AbC123_-xyz".into(), measured_at: Some(day), view_count: Some(5), ..Default::default() };
@@ -83,20 +83,20 @@ both! {
         assert_eq!(rows, [(at("2024-05-01"), Some(10), Some(-3)), (at("2024-05-02"), Some(20), Some(0))]);
     }
 
-    fn a_report_without_videos_is_refused_with_the_reason(t) {
+    fn report_without_videos_is_rejected_with_the_reason(t) {
         let db = t.db();
         let by_day = r#"{"kind":"youtubeAnalytics#resultTable","columnHeaders":[{"name":"day"},{"name":"views"}],"rows":[["2024-05-01",1],["2024-05-02",2]]}"#;
         let (report, rejects) = read(&db, by_day, &Options::default());
         assert_eq!(counts(&report), (1, 0, 0, 1));
         assert!(rejects[0].reason.contains("no video dimension"), "{}", rejects[0].reason);
-        // it costs no other report
+        // It does not affect another report.
         let (report, _) = read(&db, format!("[{by_day},{ANALYTICS}]"), &measured("2024-05-01"));
         assert_eq!(counts(&report), (3, 2, 0, 1));
         let error = ingest(&db, "in", ANALYTICS.as_bytes(), &Options { niche: Some("gaming"), ..Default::default() }, &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error.to_string(), "--niche goes with videos, and the rows are for analytics");
+        assert_eq!(error.to_string(), "--niche applies only to videos, but the rows are for analytics");
     }
 
-    fn a_dump_of_tiktok_becomes_trends_and_videos(t) {
+    fn tiktok_dump_becomes_trends_and_videos(t) {
         let db = t.db();
         let (report, rejects) = read(&db, TIKTOK, &measured("2024-05-02"));
         assert_eq!(rejects, []);
@@ -111,7 +111,7 @@ both! {
         let (report, _) = read(&db, TIKTOK, &measured("2024-05-02"));
         assert_eq!((report.new, report.updated, report.unchanged, report.trends), (0, 0, 1, 0));
         assert_eq!(everything(&db), before);
-        // an older file sets nothing back, a newer one does
+        // An older file changes nothing; a newer file updates the counts.
         read(&db, TIKTOK.replace("1000", "7"), &modified("2024-05-01"));
         assert_eq!(everything(&db), before);
         read(&db, TIKTOK.replace("1000", "2000"), &modified("2024-05-04"));
@@ -120,7 +120,7 @@ both! {
         assert_eq!(db.read(|c| Trend::find_by_external_id(c, "7300000000000000001")).unwrap().views, Some(2000));
     }
 
-    fn rows_of_apify_and_pages_of_yt_dlp_are_tiktok_as_well(t) {
+    fn apify_rows_and_yt_dlp_pages_are_read_as_tiktok_data(t) {
         let db = t.db();
         let row = |id: &str| format!(r#"{{"id":"{id}","text":"a #b","createTimeISO":"2024-01-02T03:04:05.000Z","authorMeta":{{"name":"n"}},"webVideoUrl":"https://www.tiktok.com/@n/video/{id}","playCount":9,"diggCount":8,"shareCount":7,"commentCount":6,"hashtags":[{{"name":"b"}}],"videoMeta":{{"duration":12}}}}"#);
         for (input, id) in [(format!("[{},{{\"error\":\"gone\"}}]", row("71")), "71"), (format!("{}\n{{\"url\":\"x\",\"error\":\"gone\"}}\n", row("72")), "72")] {
@@ -136,7 +136,7 @@ both! {
         assert_eq!((trend.views, trend.shares, trend.collected_at), (Some(5), Some(3), at("2024-05-01")));
     }
 
-    fn a_watch_history_is_refused_by_name(t) {
+    fn watch_history_is_refused_by_name(t) {
         let db = t.db();
         let page = r#"<html><head><title>YouTube Watch History</title></head><body><div class="mdl-grid"><div class="outer-cell mdl-cell"><div class="content-cell mdl-cell">Watched <a href="https://www.youtube.com/watch?v=AbC123_-xyz">x</a>"#;
         for input in [TAKEOUT, page] {
@@ -147,7 +147,7 @@ both! {
         assert!(ingest(&db, "x", &b"[]"[..], &options, &mut |_| Ok(())).is_err());
     }
 
-    fn answers_of_channels_list_are_statistics_of_known_channels(t) {
+    fn channels_list_responses_become_statistics_of_known_channels(t) {
         let db = t.db();
         let known = db.write(|c| NewChannel::new("One", "UC1").insert(c)).unwrap();
         let hidden = db.write(|c| NewChannel::new("Two", "UC2").insert(c)).unwrap();
@@ -160,8 +160,8 @@ both! {
         assert_eq!((&*report.format, &*report.table, counts(&report)), ("youtube-channels", "channel_statistics", (4, 2, 0, 2)));
         let said: Vec<(u64, &str)> = rejects.iter().map(|reject| (reject.line, &*reject.reason)).collect();
         assert_eq!(said, [
-            (3, "channel UC9 (Nine) is not in channels; add it with viraldb channels add"),
-            (5, "has no statistics; ask channels.list for part=statistics"),
+            (3, "channel UC9 (Nine) is not in channels; add it with `viraldb channels add`"),
+            (5, "has no statistics; request part=statistics from channels.list"),
         ]);
         let row = db.read(|c| ChannelStatistics::latest(c, known.id)).unwrap().unwrap();
         assert_eq!((row.view_count, row.subscriber_count, row.video_count, row.timestamp), (5_000_000_000, 12, 3, at("2024-05-01")));
@@ -172,19 +172,19 @@ both! {
         let (report, _) = read(&db, answer, &modified("2024-05-01"));
         assert_eq!((report.new, report.unchanged, report.rejected), (0, 2, 2));
         assert_eq!(all(), before);
-        // one item a line
+        // One item per line.
         let lines = r#"{"id":"UC1","statistics":{"viewCount":"6","subscriberCount":"13","videoCount":"4"}}"#;
         assert_eq!(counts(&read(&db, format!("{lines}\n{lines}\n"), &measured("2024-05-02")).0), (2, 1, 0, 0));
         assert_eq!(all().len(), 3);
     }
 
-    fn yt_dlp_files_read_out_of_order_set_no_count_back(t) {
+    fn yt_dlp_files_in_any_order_never_lower_counts(t) {
         let info = |site: &str, epoch: u32, views: u32| format!(r#"{{"id":"v_{site}","title":"T","uploader":"u","webpage_url":"https://x/{site}","view_count":{views},"like_count":{views},"extractor_key":"{site}","epoch":{epoch}}}"#);
         let sites = ["Youtube", "TikTok", "Vimeo"];
         let orders = [[1, 2, 3, 4], [4, 3, 2, 1], [1, 4, 2, 3], [2, 1, 4, 3], [3, 4, 1, 2]];
         let db = t.db();
         for order in orders {
-            // Each file by itself, and all as one.
+            // Each file separately, and then all files as one.
             let files: Vec<String> = order.iter().map(|n| sites.map(|site| info(site, 1_600_000_000 + n, 100 * n)).join("\n")).collect();
             let together = [files.join("\n")];
             for files in [&files[..], &together] {
@@ -198,7 +198,7 @@ both! {
                 assert_eq!(db.read(|c| Trend::find_by_external_id(c, "v_TikTok")).unwrap().views, Some(400));
                 let snapshots = db.read(|c| Analytics::list(c, &AnalyticsFilter::default(), &Page::first(100))).unwrap();
                 assert!(snapshots.iter().all(|row| row.youtube_video_id == "v_Youtube"), "{snapshots:?}");
-                assert_eq!(snapshots.len(), 4, "each file is a snapshot once");
+                assert_eq!(snapshots.len(), 4, "each file adds exactly one snapshot");
                 let before = everything(&db);
                 for file in files {
                     read(&db, file, &Options::default());
@@ -212,7 +212,7 @@ both! {
         }
     }
 
-    fn answers_of_the_api_are_newer_than_files_with_an_older_time(t) {
+    fn api_responses_are_newer_than_files_with_an_older_time(t) {
         let db = t.db();
         let api = |views: u32| format!(r#"{{"kind":"youtube#video","id":"v","snippet":{{"title":"T"}},"statistics":{{"viewCount":"{views}"}}}}"#);
         let info = |epoch: u32, views: u32| format!(r#"{{"id":"v","title":"T","webpage_url":"u","view_count":{views},"extractor_key":"Youtube","epoch":{epoch}}}"#);
@@ -220,31 +220,31 @@ both! {
         read(&db, info(1_600_000_000, 100), &Options::default());
         assert_eq!(read(&db, api(300), &Options::default()).0.updated, 1);
         read(&db, info(1_700_000_000, 200), &Options::default());
-        assert_eq!(views(), Some(300), "measured after the epoch");
-        // the same answer again, or an older file of answers, changes nothing
+        assert_eq!(views(), Some(300), "the API response was measured after the file");
+        // The same response again, or an older file of responses, changes nothing.
         let before = everything(&db);
         read(&db, api(300), &Options::default());
         read(&db, api(250), &modified("2024-05-01"));
         assert_eq!(everything(&db), before);
-        // a new video needs no snapshot
+        // A new video needs no snapshot,
         read(&db, api(1).replace("\"v\"", "\"w\""), &Options::default());
         assert_eq!(everything(&db).1, before.1);
-        // unless the user says when it was measured
+        // unless a measuring time is given.
         assert_eq!(read(&db, api(1).replace("\"v\"", "\"x\""), &measured("2024-05-01")).0.snapshots, 1);
-        // a time in the future is not believed
+        // A time in the future is ignored.
         read(&db, info(4_000_000_000, 400), &Options::default());
         read(&db, api(500), &Options::default());
         assert_eq!(views(), Some(500));
     }
 
-    fn json_of_no_known_format_is_refused_with_its_keys(t) {
+    fn json_of_an_unknown_format_is_refused_with_its_keys(t) {
         let db = t.db();
         let error = ingest(&db, "in.json", &br#"[{"postId":1,"caption":"x","likesCount":2}]"#[..], &Options::default(), &mut |_| Ok(())).unwrap_err();
         let error = error.to_string();
         assert!(error.contains(r#"its first keys are "postId", "caption", "likesCount""#) && error.contains("--as youtube-trending|"), "{error}");
     }
 
-    fn the_videos_of_a_playlist_are_told_from_its_items(t) {
+    fn playlist_items_yield_their_videos_and_other_kinds_are_rejected(t) {
         let db = t.db();
         let answer = r#"{"kind":"youtube#playlistItemListResponse","items":[{"kind":"youtube#playlistItem","id":"UExhYmM","snippet":{"title":"T","channelTitle":"C","channelId":"U","resourceId":{"kind":"youtube#video","videoId":"vid1"}}},{"kind":"youtube#commentThread","id":"c1","snippet":{}}]}"#;
         let (report, rejects) = read(&db, answer, &Options::default());
@@ -252,7 +252,8 @@ both! {
         assert_eq!(rejects[0].reason, "is a youtube#commentThread, not a video");
         assert_eq!(find(&db, "vid1").title, "T");
     }
-    fn the_command_takes_the_time_that_is_given_or_that_of_the_file(t) {
+
+    fn command_uses_the_given_time_or_the_modification_time_of_the_file(t) {
         t.ok(&["init"]);
         let path = t.file("report.json", ANALYTICS);
         let file = std::fs::File::options().write(true).open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Watching a folder.
+//! Tests of `viraldb ingest --watch`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -13,13 +13,13 @@ use viraldb::ingest::{Options, Watch, ingest};
 use crate::make::query;
 use crate::support::{Scratch, both, wait_until};
 
-/// Longer than anything takes that is to happen.
+/// Longer than any expected event takes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Longer than the watch takes to see a file and to read it.
+/// Longer than the watch needs to notice a file and to read it.
 const A_WHILE: Duration = Duration::from_secs(5);
 
-/// A watch that runs.
+/// A running watch process.
 struct Watching {
     child: Child,
     out: Receiver<String>,
@@ -27,7 +27,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// Watches the folder `in` for rows of `jobs`.
+    /// Starts a watch of the folder `in` for rows of `jobs`.
     fn start(t: &Scratch, more: &[&str]) -> Self {
         fs::create_dir_all(t.path("in")).unwrap();
         let args = ["ingest", "--watch", "in", "--as", "jsonl", "--table", "jobs"];
@@ -41,12 +41,12 @@ impl Watching {
         watching
     }
 
-    /// The next line that it prints.
+    /// Returns the next line of its standard output.
     fn printed(&self) -> String {
         self.out.recv_timeout(LONG).unwrap_or_else(|_| panic!("{:?}", self.said()))
     }
 
-    /// The next report that it prints: file, rows, and new rows.
+    /// Returns the next report on standard output: file, rows and new rows.
     fn report(&self) -> (String, u64, u64) {
         let line = self.printed();
         let report: Value = serde_json::from_str(&line).unwrap();
@@ -58,7 +58,7 @@ impl Watching {
         self.out.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
     }
 
-    /// Waits until it says something like this on stderr.
+    /// Waits until the watch writes a line that contains `part` to stderr.
     fn says(&self, part: &str) {
         let deadline = Instant::now() + LONG;
         loop {
@@ -70,12 +70,12 @@ impl Watching {
         }
     }
 
-    /// What it has said on stderr since it was last asked.
+    /// Returns the stderr lines since the last call.
     fn said(&self) -> Vec<String> {
         self.err.try_iter().collect()
     }
 
-    /// Sends a signal; returns its exit code, and what it has said on stderr since it was last asked.
+    /// Sends a signal. Returns the exit code, and the stderr output since the last call.
     fn stop(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
         let code = self.child.wait().unwrap().code();
@@ -91,7 +91,7 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        // A test that failed leaves no process; one that has ended cannot be killed.
+        // A failed test must not leave a process. Killing a process that has ended fails, which is fine.
         let _ = self.child.kill();
     }
 }
@@ -123,7 +123,7 @@ fn themes(t: &Scratch) -> Vec<String> {
     t.db().read(|c| Ok(query(c, "SELECT theme AS v FROM jobs ORDER BY theme"))).unwrap()
 }
 
-/// The names in a folder.
+/// Returns the sorted names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -136,7 +136,7 @@ fn row(file: &str, rows: u64, new: u64) -> (String, u64, u64) {
 }
 
 both! {
-    fn files_are_read_as_they_come_and_each_once(t) {
+    fn files_are_read_as_they_arrive_and_only_once(t) {
         t.db();
         put(t, "b.jsonl", job("b"));
         put(t, "a/a.jsonl", job("a"));
@@ -147,7 +147,7 @@ both! {
         put(t, "c.jsonl", job("c"));
         assert_eq!(watching.report(), row("in/c.jsonl", 1, 1));
         assert!(watching.is_silent_for(A_WHILE));
-        // One that changes is read again.
+        // A file that changes is read again.
         File::options().append(true).open(t.path("in/b.jsonl")).unwrap().write_all(job("b2").as_bytes()).unwrap();
         assert_eq!(watching.report(), row("in/b.jsonl", 2, 1));
         assert!(watching.said().is_empty());
@@ -155,7 +155,7 @@ both! {
         assert_eq!(themes(t), ["a", "b", "b2", "c"]);
     }
 
-    fn a_file_that_grows_is_read_when_it_is_complete(t) {
+    fn growing_file_is_read_once_it_is_complete(t) {
         t.db();
         let watching = Watching::start(t, &["--format", "jsonl"]);
         let mut file = File::create(t.path("in/slow.jsonl")).unwrap();
@@ -165,7 +165,7 @@ both! {
             file.write_all(format!("\"half {part}\"}}\n").as_bytes()).unwrap();
         }
         assert_eq!(watching.report(), row("in/slow.jsonl", 24, 24));
-        // An empty one is not written yet.
+        // An empty file has not been written yet.
         File::create(t.path("in/empty.jsonl")).unwrap();
         assert!(watching.is_silent_for(A_WHILE) && watching.said().is_empty());
         fs::write(t.path("in/empty.jsonl"), job("not empty")).unwrap();
@@ -191,17 +191,17 @@ both! {
         assert_eq!(fs::read_to_string(t.path("rejects.bad")).unwrap().lines().count(), 1);
     }
 
-    fn done_files_are_moved_and_replace_no_other(t) {
+    fn done_files_are_moved_without_replacing_others(t) {
         t.db();
         put(t, "a.jsonl", job("a"));
         put(t, "sub/a.jsonl.zst", zstd::encode_all(job("sub").as_bytes(), 1).unwrap());
         put(t, "bad.jsonl.gz", [0x1f, 0x8b, 8, 0, 0]);
-        // Within the watched folder, too.
+        // The target folder may be inside the watched folder.
         let watching = Watching::start(t, &["--format", "json", "--done", "in/done"]);
         assert_eq!(watching.report(), row("in/a.jsonl", 1, 1));
         assert_eq!(watching.report(), row("in/sub/a.jsonl.zst", 1, 1));
-        // It is moved after the report, and stays if it has changed by then.
-        wait_until("it is moved", || t.path("in/done/sub/a.jsonl.zst").exists());
+        // The file is moved after the report, and stays if it has changed by then.
+        wait_until("the file is moved", || t.path("in/done/sub/a.jsonl.zst").exists());
         put(t, "a.jsonl", job("a2"));
         put(t, "sub/a.jsonl.zst", zstd::encode_all(job("sub2").as_bytes(), 1).unwrap());
         assert_eq!(watching.report(), row("in/a.jsonl", 1, 1));
@@ -214,7 +214,7 @@ both! {
         assert_eq!(fs::read_to_string(t.path("in/done/a.jsonl")).unwrap(), job("a"));
         assert_eq!(fs::read_to_string(t.path("in/done/a-1.jsonl")).unwrap(), job("a2"));
 
-        // A restart reads what has failed, and nothing else.
+        // A restart reads only the file that failed.
         let watching = Watching::start(t, &["--format", "json", "--done", "in/done"]);
         watching.says("error: in/bad.jsonl.gz: the gzip data is cut off");
         assert!(watching.is_silent_for(A_WHILE));
@@ -222,7 +222,7 @@ both! {
         assert_eq!(themes(t), ["a", "a2", "sub", "sub2"]);
     }
 
-    fn a_signal_ends_a_watch_within_a_file(t) {
+    fn signal_stops_a_watch_in_the_middle_of_a_file(t) {
         t.db();
         put(t, "long.jsonl", (0..1_000_000).map(|n| job(&n.to_string())).collect::<String>());
         for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
@@ -240,7 +240,7 @@ both! {
         }
     }
 
-    fn a_locked_database_does_not_lose_a_file(t) {
+    fn locked_database_does_not_lose_a_file(t) {
         let db = t.db();
         let watching = Watching::start(t, &["--format", "json", "--wait", "500ms", "--done", "done"]);
         db.write(|c| {
@@ -260,7 +260,7 @@ both! {
         assert_eq!(names(&t.path("done")), ["a.jsonl", "b.jsonl"]);
     }
 
-    fn reports_come_as_csv_and_for_people(t) {
+    fn reports_are_printed_as_csv_and_text(t) {
         t.db();
         put(t, "a.jsonl", job("a"));
         put(t, "b.jsonl", job("b"));
@@ -282,7 +282,7 @@ both! {
         watching.term();
     }
 
-    fn wrong_arguments_are_refused(t) {
+    fn invalid_arguments_are_refused(t) {
         t.db();
         fs::create_dir(t.path("in")).unwrap();
         for args in [&["--watch", "in", "x.jsonl"][..], &["--done", "done", "x.jsonl"], &["--watch", "in", "--dry-run"], &[]] {
@@ -290,9 +290,9 @@ both! {
         }
         t.file("file", "");
         for (args, said) in [
-            (&["--watch", "nowhere"][..], "error: nowhere: No such file or directory (os error 2)\n"),
-            (&["--watch", "file"], "error: file: Not a directory (os error 20)\n"),
-            (&["--watch", "in", "--done", "in/../in"], "error: in/../in is the folder that is watched, so its files would be read again; name another one\n"),
+            (&["--watch", "nowhere"][..], "error: nowhere: no such file or directory; check the path\n"),
+            (&["--watch", "file"], "error: file: not a directory\n"),
+            (&["--watch", "in", "--done", "in/../in"], "error: in/../in is the watched folder, so its files would be read again; choose another folder\n"),
             (&["--watch", "in", "--rejects", "in/r.jsonl"], "error: --rejects in/r.jsonl is in a folder that is read, so its rows would be read as well; name a file elsewhere\n"),
         ] {
             let ran = t.run(&[&["ingest"], args].concat());
@@ -300,7 +300,7 @@ both! {
         }
     }
 
-    fn a_program_watches_a_folder(t) {
+    fn program_can_watch_a_folder_through_the_library(t) {
         let db = t.db();
         put(t, "a.jsonl", job("a"));
         put(t, "b.jsonl", job("b"));
@@ -315,7 +315,7 @@ both! {
             if name == "a.jsonl" {
                 assert_eq!(watch.finished(&file).unwrap(), Some(t.path("done/a.jsonl")));
             } else {
-                // One that changed while it was read stays, and comes again.
+                // A file that changed while it was read stays and is returned again.
                 fs::write(&file.path, job("b") + &job("b2")).unwrap();
                 assert_eq!(watch.finished(&file).unwrap(), None);
             }
@@ -324,7 +324,7 @@ both! {
         assert_eq!((file.path, file.size), (t.path("in/b.jsonl"), Some(29)));
         // A folder that cannot be listed is reported once.
         fs::rename(t.path("in"), t.path("away")).unwrap();
-        assert!(watch.next().unwrap().unwrap_err().to_string().contains("No such file or directory"));
+        assert!(watch.next().unwrap().unwrap_err().to_string().contains("no such file or directory"));
         let stop = watch.stop();
         let stopper = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(3));
@@ -338,7 +338,7 @@ both! {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn a_server_that_restarts_does_not_lose_a_file() {
+fn server_restart_does_not_lose_a_file() {
     use crate::support::server::Server;
 
     let server = Server::own(&["fsync=off"]);

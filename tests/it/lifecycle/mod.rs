@@ -1,4 +1,4 @@
-//! How runs, their reviews, and videos move from one status to the next.
+//! Tests of how runs, their reviews, and videos move from one status to the next.
 
 mod reviews;
 mod runs;
@@ -9,7 +9,7 @@ use viraldb::{Database, Error, Timestamp};
 
 use crate::make::{self, at};
 
-/// A run of gaming with a status, got there by the ways a pipeline goes.
+/// Creates a run of the gaming niche and moves it to this status, as a pipeline does.
 fn run_in(db: &Database, status: RunStatus) -> PipelineRunId {
     let run = db
         .write(|c| {
@@ -42,7 +42,7 @@ fn status(db: &Database, run: PipelineRunId) -> RunStatus {
     db.read(|c| PipelineRun::find(c, run)).unwrap().status
 }
 
-/// Pending videos of gaming, the best first.
+/// Inserts pending videos of the gaming niche and returns them, best first.
 fn discover(db: &Database, count: i32) -> Vec<DiscoveredVideo> {
     let rows: Vec<_> = (0..count)
         .map(|n| NewDiscoveredVideo {

@@ -1,11 +1,12 @@
-//! Reviews and what their answers do.
+//! Tests of reviews and the effects of their answers.
 
 use std::time::Duration;
 
 use super::*;
 use crate::support::both;
 
-/// A run under review with three clips, a short of the second and one of the third, and its review.
+/// Creates a run under review with three clips, a pending short of the second clip and an uploaded short of
+/// the third. Returns the run, its review and its clips.
 fn under_review(db: &Database) -> (PipelineRunId, ReviewLog, Vec<Clip>) {
     discover(db, 3);
     let run = run_in(db, RunStatus::Running);
@@ -39,7 +40,7 @@ both! {
         let db = t.db();
         let (run, review, _) = under_review(&db);
         assert_eq!((status(&db, run), review.action, review.responded_at), (RunStatus::Review, None, None));
-        assert_eq!(db.write(|c| ReviewLog::send(c, run)).unwrap(), review, "an open one is not sent again");
+        assert_eq!(db.write(|c| ReviewLog::send(c, run)).unwrap(), review, "an open review is not sent again");
         assert_eq!(db.read(|c| ReviewLog::open(c, 9)).unwrap(), [review]);
         let pending = run_in(&db, RunStatus::Pending);
         assert_invalid(db.write(|c| ReviewLog::send(c, pending)), &["pending", "review"]);
@@ -59,7 +60,7 @@ both! {
             assert!(answered.responded_at >= Some(answered.sent_at));
             assert_eq!(status(&db, run), moved);
             assert_eq!(db.read(|c| ReviewLog::open(c, 9)).unwrap(), []);
-            assert_invalid(answer(&db, &review, ReviewAction::Approve, None), &["answered already", action.as_str()]);
+            assert_invalid(answer(&db, &review, ReviewAction::Approve, None), &["already answered", action.as_str()]);
             assert_eq!(status(&db, run), moved);
             if action == ReviewAction::Reject {
                 let run = db.read(|c| PipelineRun::find(c, run)).unwrap();
@@ -69,13 +70,13 @@ both! {
         assert!(matches!(db.write(|c| ReviewLog::answer(c, ReviewLogId(999), ReviewAction::Hold, None)), Err(Error::NotFound { .. })));
     }
 
-    fn what_is_held_waits_and_may_be_answered_later(t) {
+    fn held_review_waits_and_can_be_answered_later(t) {
         let db = t.db();
         let (run, review, _) = under_review(&db);
-        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::from_secs(3600))).unwrap(), [], "not yet");
+        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::from_secs(3600))).unwrap(), [], "not overdue yet");
         let held = db.write(|c| ReviewLog::hold_overdue(c, Duration::ZERO)).unwrap();
         assert_eq!((held.len(), held[0].id, held[0].action, held[0].auto_held, held[0].responded_at), (1, review.id, Some(ReviewAction::Hold), true, None));
-        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::ZERO)).unwrap(), [], "once");
+        assert_eq!(db.write(|c| ReviewLog::hold_overdue(c, Duration::ZERO)).unwrap(), [], "a review is held only once");
         assert_eq!((status(&db, run), db.read(|c| ReviewLog::open(c, 9)).unwrap()), (RunStatus::Review, vec![]));
         let by_hand = answer(&db, &review, ReviewAction::Hold, Some("tomorrow")).unwrap();
         assert!(by_hand.responded_at.is_some() && by_hand.auto_held);
@@ -83,14 +84,14 @@ both! {
         assert_eq!(status(&db, run), RunStatus::Approved);
     }
 
-    fn open_are_those_that_can_be_answered_now(t) {
+    fn open_lists_only_reviews_that_can_be_answered(t) {
         let db = t.db();
         let open = |limit| db.read(|c| ReviewLog::open(c, limit)).unwrap();
         let [(_, late, _), (_, early, _), (failed, gone, _)] = [(); 3].map(|()| under_review(&db));
         let sent = ReviewLogChanges { sent_at: Some(at(0)), ..Default::default() };
         let early = db.write(|c| sent.update(c, early.id)).unwrap();
         assert_eq!((open(9), open(1)), (vec![early.clone(), late.clone(), gone.clone()], vec![early.clone()]));
-        // by hand
+        // Fail the run by hand, so that its review can no longer be answered.
         db.write(|c| PipelineRun::move_to(c, failed, RunStatus::Failed)).unwrap();
         assert_eq!(open(9), [early.clone(), late.clone()]);
         db.write(|c| {
@@ -99,15 +100,15 @@ both! {
         }).unwrap();
         assert_eq!(open(9), [early.clone(), late.clone()]);
         let again = db.write(|c| ReviewLog::send(c, failed)).unwrap();
-        assert_eq!(open(9), [early.clone(), late.clone(), again.clone()], "and not the one before");
+        assert_eq!(open(9), [early.clone(), late.clone(), again.clone()], "only the newest review of a run is open");
         for review in [early, late, again] {
             answer(&db, &review, ReviewAction::Approve, None).unwrap();
         }
-        assert_invalid(answer(&db, &gone, ReviewAction::Approve, None), &["not the last one"]);
+        assert_invalid(answer(&db, &gone, ReviewAction::Approve, None), &["not the newest review"]);
         assert_eq!(open(9), []);
     }
 
-    fn open_reviews_are_found_by_the_runs_under_review(t) {
+    fn open_reviews_are_found_through_indexes(t) {
         let db = t.db();
         db.write(|c| {
             let runs = vec![NewPipelineRun { status: Some(RunStatus::Uploaded), ..make::pipeline_run() }; 2_000];
@@ -117,50 +118,50 @@ both! {
         }).unwrap();
         let (_, review, _) = under_review(&db);
         assert_eq!(db.read(|c| ReviewLog::open(c, 50)).unwrap(), [review]);
-        // PostgreSQL does so by itself; SQLite has to do without.
+        // PostgreSQL analyzes tables by itself. SQLite has to do without statistics.
         if t.is_postgres {
             db.write(|c| make::execute(c, "ANALYZE")).unwrap();
         }
         let mut session = db.session().unwrap();
         let asked = crate::support::statements(&mut session, |c| ReviewLog::open(c, 50));
-        // PostgreSQL plans anew for a word as rare as this one.
+        // PostgreSQL makes a custom plan for a value as rare as this one, so put it into the statement.
         let asked = asked[0].replace("$1", "'review'").replace("$2", "$1");
         let plan = crate::support::plan(t, &mut session, &asked).join("\n");
         assert!(["idx_pipeline_runs_status", "idx_review_log_pipeline"].iter().all(|index| plan.contains(index)), "{plan}");
         assert!(!["Seq Scan", "SCAN review_log", "SCAN pipeline_runs"].iter().any(|slow| plan.contains(slow)), "{plan}");
     }
 
-    fn only_the_last_review_of_a_run_is_answered(t) {
+    fn only_the_newest_review_of_a_run_can_be_answered(t) {
         let db = t.db();
         let (run, old, _) = under_review(&db);
         answer(&db, &old, ReviewAction::Hold, None).unwrap();
         let again = db.write(|c| ReviewLog::send(c, run)).unwrap();
-        assert_ne!(again.id, old.id, "a held one is asked again");
-        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the last one", &format!("review {}", again.id)]);
+        assert_ne!(again.id, old.id, "a held review is followed by a new one");
+        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the newest review", &format!("review {}", again.id)]);
         answer(&db, &again, ReviewAction::RedoScript, None).unwrap();
         let reworked = db.write(|c| ReviewLog::send(c, run)).unwrap();
         assert_ne!(reworked.id, again.id);
-        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the last one"]);
-        assert_eq!(status(&db, run), RunStatus::Review, "nobody has seen what it has become");
+        assert_invalid(answer(&db, &old, ReviewAction::Approve, None), &["not the newest review"]);
+        assert_eq!(status(&db, run), RunStatus::Review, "the reworked run has not been reviewed yet");
 
-        // A run that comes back has a review of its own, whatever was open before.
+        // A run that is retried gets a new review, even if an old one was open.
         db.write(|c| {
             PipelineRun::fail(c, run, "disk full")?;
             PipelineRun::retry(c, run)?;
             PipelineRun::move_to(c, run, RunStatus::Running)
         }).unwrap();
         assert_invalid(answer(&db, &reworked, ReviewAction::Reject, None), &["running", "failed"]);
-        assert_eq!(db.read(|c| ReviewLog::find(c, reworked.id)).unwrap(), reworked, "nothing is changed");
+        assert_eq!(db.read(|c| ReviewLog::find(c, reworked.id)).unwrap(), reworked, "the review is unchanged");
         let fresh = db.write(|c| ReviewLog::send(c, run)).unwrap();
         assert_ne!(fresh.id, reworked.id);
         answer(&db, &fresh, ReviewAction::Skip, Some(" 1 ,\n2\n")).unwrap();
         assert_eq!(db.read(|c| Clip::of_run(c, run)).unwrap().len(), 1);
     }
 
-    fn skipped_clips_go_and_their_shorts_are_not_uploaded(t) {
+    fn skipping_clips_removes_them_and_fails_their_pending_shorts(t) {
         let db = t.db();
         let (run, review, clips) = under_review(&db);
-        for (detail, expected) in [(None, "names no clips"), (Some("two"), "names no clips"), (Some("0"), "names no clips"), (Some("2,7"), "skip 7 names no clip")] {
+        for (detail, expected) in [(None, "not a list of"), (Some("two"), "not a list of"), (Some("0"), "not a list of"), (Some("2,7"), "clip rank 7 does not exist")] {
             assert_invalid(answer(&db, &review, ReviewAction::Skip, detail), &[expected]);
         }
         assert_eq!((status(&db, run), db.read(|c| Clip::of_run(c, run)).unwrap().len()), (RunStatus::Review, 3));
@@ -172,10 +173,10 @@ both! {
         let shorts: Vec<_> = db.read(|c| Short::of_run(c, run)).unwrap().iter().map(|short| (short.status, short.clip_id)).collect();
         assert_eq!(shorts, [(ShortStatus::Failed, None), (ShortStatus::Uploaded, None)]);
         let started = db.read(|c| PipelineRun::find(c, run)).unwrap().started_at;
-        assert!(started.is_some_and(|at| at < answered.responded_at.unwrap()), "its work began earlier");
+        assert!(started.is_some_and(|at| at < answered.responded_at.unwrap()), "the run started before the answer");
     }
 
-    fn of_two_answers_at_once_one_counts(t) {
+    fn concurrent_answers_let_exactly_one_win(t) {
         let (one, other) = (t.db(), t.db());
         for _ in 0..5 {
             let (run, review, _) = under_review(&one);
@@ -192,7 +193,7 @@ both! {
         }
     }
 
-    fn a_person_can_answer_on_the_command_line(t) {
+    fn reviews_can_be_answered_on_the_command_line(t) {
         let db = t.db();
         let (run, review, _) = under_review(&db);
         assert_eq!(t.ok(&["reviews", "list", "--open", "--format", "jsonl"]).lines().count(), 1);
@@ -202,7 +203,9 @@ both! {
         let listed: serde_json::Value = serde_json::from_str(&t.ok(&["reviews", "list", "--run", &run.to_string(), "--format", "json"])).unwrap();
         assert_eq!(listed[0]["response_detail"], "skip 2,3");
         let ran = t.run(&["reviews", "answer", &id, "approve"]);
-        assert_eq!((ran.code, ran.err), (1, format!("error: review {id} was answered already: skip\n")));
-        assert_eq!(t.run(&["reviews", "answer", &id, "maybe"]).code, 1);
+        assert_eq!((ran.code, ran.err), (1, format!("error: review {id} was already answered: skip\n")));
+        let ran = t.run(&["reviews", "answer", &id, "maybe"]);
+        assert_eq!((ran.code, &*ran.out), (2, ""), "{}", ran.err);
+        assert!(ran.err.starts_with("error: invalid value 'maybe' for '<ACTION>'\n"), "{}", ran.err);
     }
 }

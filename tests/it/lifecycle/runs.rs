@@ -1,4 +1,4 @@
-//! Runs of the pipeline and their clips.
+//! Tests of pipeline runs and their clips.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn two_schedulers_that_ask_at_once_get_one_run(t) {
+    fn concurrent_schedulers_get_the_same_run(t) {
         let (one, other) = (t.db(), t.db());
         for cycle in 0..10 {
             let (start, end) = (at(cycle * 3600), at(cycle * 3600 + 3600));
@@ -30,7 +30,7 @@ both! {
         assert_invalid(one.write(|c| PipelineRun::start_cycle(c, "gaming", at(1), at(0))), &["before cycle_start"]);
     }
 
-    fn a_run_that_another_program_made_is_the_cycles(t) {
+    fn start_cycle_returns_the_run_that_another_program_created(t) {
         let db = t.db();
         db.write(|c| {
             use viraldb::diesel::connection::SimpleConnection;
@@ -42,7 +42,7 @@ both! {
         assert_eq!((run.id, run.cycle_start), (PipelineRunId(2), start));
     }
 
-    fn a_run_moves_only_in_its_order(t) {
+    fn runs_follow_the_allowed_status_transitions(t) {
         let db = t.db();
         for from in RunStatus::ALL {
             for to in RunStatus::ALL {
@@ -70,7 +70,7 @@ both! {
         assert!(matches!(nothing, Err(Error::NotFound { .. })));
     }
 
-    fn a_run_notes_its_times_and_why_it_failed(t) {
+    fn moves_record_times_and_the_reason_of_a_failure(t) {
         let db = t.db();
         let run = run_in(&db, RunStatus::Running);
         let running = db.read(|c| PipelineRun::find(c, run)).unwrap();
@@ -90,7 +90,7 @@ both! {
         assert!(db.read(|c| PipelineRun::find(c, uploaded)).unwrap().completed_at.is_some());
     }
 
-    fn of_many_who_move_a_run_at_once_one_succeeds(t) {
+    fn concurrent_moves_let_exactly_one_win(t) {
         let (one, other) = (t.db(), t.db());
         let run = run_in(&one, RunStatus::Pending);
         let won = std::thread::scope(|s| {
@@ -103,14 +103,14 @@ both! {
         assert_eq!(won, 1);
     }
 
-    fn what_ran_when_the_process_died_is_taken_up_oldest_first(t) {
+    fn resume_returns_running_runs_oldest_first(t) {
         let db = t.db();
         let runs = [RunStatus::Running, RunStatus::Review, RunStatus::Running, RunStatus::Failed].map(|status| run_in(&db, status));
         let resumed: Vec<_> = db.read(|c| PipelineRun::resume(c, 9)).unwrap().iter().map(|run| run.id).collect();
         assert_eq!(resumed, [runs[0], runs[2]]);
     }
 
-    fn a_view_holds_all_that_belongs_to_a_run_and_nothing_else(t) {
+    fn view_contains_everything_of_its_run_and_nothing_else(t) {
         let db = t.db();
         let best = discover(&db, 3);
         let (run, other) = (run_in(&db, RunStatus::Running), run_in(&db, RunStatus::Running));
@@ -136,13 +136,13 @@ both! {
         assert!(matches!(db.read(|c| PipelineRun::view(c, PipelineRunId(9_999))), Err(Error::NotFound { .. })));
     }
 
-    fn a_view_sees_one_moment(t) {
+    fn view_is_a_consistent_snapshot(t) {
         let db = t.db();
         let view_while_it_is_sent = |c: &mut viraldb::DbConnection| {
             let run = run_in(&db, RunStatus::Running);
             let (other, is_sent) = (db.clone(), std::sync::Once::new());
             c.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-                // behind the first statement, which reads the run
+                // Send the review after the first statement, which reads the run.
                 if matches!(&event, InstrumentationEvent::StartQuery { query, .. } if query.to_string().contains("clips")) {
                     is_sent.call_once(|| drop(other.write(|c| ReviewLog::send(c, run)).unwrap()));
                 }
@@ -154,14 +154,14 @@ both! {
             assert_eq!((view.run.status, view.reviews.len()), (RunStatus::Running, 0));
             PipelineRun::view(c, run)
         };
-        // `read` on PostgreSQL goes on at its moment; a session looks again.
+        // On PostgreSQL, `read` keeps its snapshot for the second view. A session takes a new snapshot.
         let again = db.read(view_while_it_is_sent).unwrap();
         assert_eq!(again.run.status == RunStatus::Running, t.is_postgres);
         let again = view_while_it_is_sent(&mut db.session().unwrap()).unwrap();
         assert_eq!((again.run.status, again.reviews.len()), (RunStatus::Review, 1));
     }
 
-    fn chosen_videos_are_clips_by_rank_and_used(t) {
+    fn chosen_videos_become_ranked_clips_and_are_marked_used(t) {
         let db = t.db();
         let best = discover(&db, 5);
         let run = run_in(&db, RunStatus::Running);
@@ -173,22 +173,22 @@ both! {
         assert_eq!(db.read(|c| DiscoveredVideo::find(c, best[0].id)).unwrap().processed, Processed::Used);
 
         let other = run_in(&db, RunStatus::Running);
-        assert_invalid(db.write(|c| Clip::choose(c, other, &best[3..])), &[&best[3].video_id, "not pending any more"]);
+        assert_invalid(db.write(|c| Clip::choose(c, other, &best[3..])), &[&best[3].video_id, "no longer pending"]);
         assert_eq!(db.read(|c| Clip::of_run(c, other)).unwrap(), []);
         assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap(), best[4..], "nothing is chosen");
-        assert_eq!(db.write(|c| Clip::choose_best(c, other, 9)).unwrap().len(), 1, "fewer if there are no more");
+        assert_eq!(db.write(|c| Clip::choose_best(c, other, 9)).unwrap().len(), 1, "fewer than asked if no more are pending");
         assert_invalid(db.write(|c| { DiscoveredVideo::mark(c, &best[0].video_id, Processed::Pending)?; Clip::choose(c, other, &best[..2]) }), &[&best[1].video_id]);
         assert_eq!(db.read(|c| DiscoveredVideo::find(c, best[0].id)).unwrap().processed, Processed::Used);
         assert!(matches!(db.write(|c| Clip::choose_best(c, PipelineRunId(9_999), 1)), Err(Error::NotFound { .. })));
         let twice = discover(&db, 1);
         assert_invalid(db.write(|c| Clip::choose(c, other, &[twice[0].clone(), twice[0].clone()])), &["given twice"]);
         let failed = run_in(&db, RunStatus::Failed);
-        assert_invalid(db.write(|c| Clip::choose_best(c, failed, 1)), &["is failed and chooses no videos"]);
-        assert_invalid(db.write(|c| Clip::choose_best(c, other, 40_000)), &["1,000 can"]);
+        assert_invalid(db.write(|c| Clip::choose_best(c, failed, 1)), &["is failed; only a pending or running run can choose videos"]);
+        assert_invalid(db.write(|c| Clip::choose_best(c, other, 40_000)), &["must be from 0 to 1,000, got 40000"]);
         assert_eq!(db.read(|c| DiscoveredVideo::pending(c, "gaming", 9)).unwrap().len(), 1);
     }
 
-    fn those_who_choose_for_one_run_at_once_give_no_rank_twice(t) {
+    fn concurrent_choices_for_one_run_never_repeat_a_rank(t) {
         let (one, other) = (t.db(), t.db());
         discover(&one, 40);
         let run = run_in(&one, RunStatus::Running);
@@ -201,7 +201,7 @@ both! {
         assert_eq!(ranks, (1..=20).collect::<Vec<_>>());
     }
 
-    fn runs_that_choose_at_once_share_no_video(t) {
+    fn concurrent_runs_never_share_a_video(t) {
         let (one, other) = (t.db(), t.db());
         let best = discover(&one, 60);
         let runs: Vec<_> = (0..8).map(|_| run_in(&one, RunStatus::Running)).collect();
@@ -211,7 +211,7 @@ both! {
                 let best = &best;
                 s.spawn(move || {
                     db.write(|c| Clip::choose_best(c, *run, 5)).unwrap();
-                    // some choose from a list that is old by now, and some of them in vain
+                    // The list may be outdated by now, so some of these choices are rejected.
                     drop(db.write(|c| Clip::choose(c, *run, &best[n * 5..n * 5 + 3])));
                 });
             }
@@ -224,7 +224,7 @@ both! {
         assert_eq!(used.iter().map(|video| video.id).collect::<HashSet<_>>(), videos);
     }
 
-    fn a_person_can_start_show_and_move_runs(t) {
+    fn runs_can_be_started_shown_and_moved_on_the_command_line(t) {
         let db = t.db();
         discover(&db, 3);
         let text = t.ok(&["runs", "start", "gaming", "--start", "2026-11-21T06:00:00Z", "--end", "2026-11-21T12:00:00Z"]);
@@ -242,11 +242,11 @@ both! {
         assert!(t.ok(&["runs", "list", "--status", "failed"]).contains("quota"));
         t.ok(&["runs", "retry", "1"]);
         for (args, expected) in [
-            (&["runs", "move", "1", "uploaded"][..], "error: run 1 is pending and cannot become uploaded\n"),
-            (&["runs", "retry", "1"], "error: run 1 is pending and cannot become pending\n"),
-            (&["runs", "move", "1", "running", "--error", "x"], "error: --error does not go with running, only with failed\n"),
-            (&["runs", "show", "99"], "error: no row 99 in pipeline_runs; `viraldb runs list` shows what there is\n"),
-            (&["runs", "start", "gaming", "--cycle", "0"], "error: cycle is too short\n"),
+            (&["runs", "move", "1", "uploaded"][..], "error: run 1 is pending and cannot become uploaded; only a run that is approved can\n"),
+            (&["runs", "retry", "1"], "error: run 1 is pending and cannot become pending; only a run that is failed can\n"),
+            (&["runs", "move", "1", "running", "--error", "x"], "error: --error is only for the status failed, not for running\n"),
+            (&["runs", "show", "99"], "error: row 99 not found in pipeline_runs; list the runs with `viraldb runs list`\n"),
+            (&["runs", "start", "gaming", "--cycle", "0"], "error: cycle must be at least 1 second long\n"),
         ] {
             let ran = t.run(args);
             assert_eq!((ran.code, ran.err.as_str()), (1, expected), "{args:?}");
@@ -256,8 +256,8 @@ both! {
 
 #[test]
 fn cycles_begin_at_midnight() {
-    let moment: Timestamp = "2026-11-21T11:59:59Z".parse().unwrap();
-    let (start, end) = PipelineRun::cycle_at(moment, Duration::from_secs(6 * 3600)).unwrap();
+    let time: Timestamp = "2026-11-21T11:59:59Z".parse().unwrap();
+    let (start, end) = PipelineRun::cycle_at(time, Duration::from_secs(6 * 3600)).unwrap();
     assert_eq!(
         (start.to_string(), end.to_string()),
         ("2026-11-21T06:00:00Z".into(), "2026-11-21T12:00:00Z".into())

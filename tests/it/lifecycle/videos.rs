@@ -1,4 +1,4 @@
-//! Videos on their way through download, transformation and publication.
+//! Tests of videos on their way through download, transformation and publication.
 
 use serde_json::Value;
 use viraldb::republishing::*;
@@ -23,7 +23,7 @@ fn history(video: &Video) -> Vec<(String, String, String)> {
 }
 
 both! {
-    fn a_status_moves_forward_or_fails_or_comes_back(t) {
+    fn statuses_move_forward_fail_or_return_to_pending(t) {
         let db = t.db();
         let order = DownloadStatus::ALL;
         for (from_place, from) in order.iter().enumerate() {
@@ -50,7 +50,7 @@ both! {
         assert!(matches!(db.write(|c| Video::move_to(c, VideoId::default(), DownloadStatus::Downloading)), Err(Error::NotFound { .. })));
     }
 
-    fn a_clock_set_back_gives_no_negative_duration(t) {
+    fn clock_set_back_never_yields_a_negative_duration(t) {
         let db = t.db();
         let id = video(&db);
         let go = |to: VideoMove| db.write(|c| Video::move_to(c, id, to)).unwrap();
@@ -61,7 +61,7 @@ both! {
         assert_eq!(go(TransformationStatus::Transformed.into()).processing_duration, Some(0));
     }
 
-    fn each_move_is_in_the_history_and_sets_its_times(t) {
+    fn each_move_is_recorded_in_the_history_and_sets_its_times(t) {
         let db = t.db();
         let id = video(&db);
         let before = Timestamp::now();
@@ -77,7 +77,7 @@ both! {
         assert_eq!((again.transformation_status, again.processing_started_at, again.processing_completed_at, again.processing_duration), (TransformationStatus::Pending, None, None, None));
         go(TransformationStatus::Processing.into());
         go(TransformationStatus::Transformed.into());
-        assert_invalid(db.write(|c| Video::move_to(c, id, PublicationStatus::Scheduled)), &["no time"]);
+        assert_invalid(db.write(|c| Video::move_to(c, id, PublicationStatus::Scheduled)), &["has no publication time"]);
         let scheduled = db.write(|c| Video::schedule(c, id, at(60))).unwrap();
         assert_eq!((scheduled.publication_status, scheduled.scheduled_publication_at), (PublicationStatus::Scheduled, Some(at(60))));
         let later = db.write(|c| Video::schedule(c, id, at(90))).unwrap();
@@ -87,7 +87,7 @@ both! {
         assert!(published.published_at >= Some(before));
         assert_eq!(published.status, VideoStatus::Published);
         assert_invalid(db.write(|c| Video::schedule(c, id, at(99))), &["published", "scheduled"]);
-        assert_eq!(db.read(|c| Video::find(c, id)).unwrap(), published, "nothing is changed");
+        assert_eq!(db.read(|c| Video::find(c, id)).unwrap(), published, "the video is unchanged");
         let taken_down = db.write(|c| { Video::move_to(c, id, PublicationStatus::Failed)?; Video::move_to(c, id, PublicationStatus::Pending) });
         assert_eq!(taken_down.unwrap().published_at, None);
 
@@ -109,10 +109,10 @@ both! {
         assert!(published.updated_at >= times[9]);
     }
 
-    fn what_has_failed_comes_back_by_retry(t) {
+    fn retry_returns_failed_statuses_to_pending(t) {
         let db = t.db();
         let id = video(&db);
-        assert_invalid(db.write(|c| Video::retry(c, id)), &["not failed"]);
+        assert_invalid(db.write(|c| Video::retry(c, id)), &["only a failed video can be retried"]);
         db.write(|c| {
             Video::schedule(c, id, at(5))?;
             Video::move_to(c, id, DownloadStatus::Failed)?;
@@ -123,10 +123,10 @@ both! {
         assert_eq!((again.download_status, again.publication_status, again.status), (DownloadStatus::Pending, PublicationStatus::Pending, VideoStatus::Pending));
         assert_eq!(history(&again).len(), 5);
         let scheduled = db.write(|c| Video::move_to(c, id, PublicationStatus::Scheduled)).unwrap();
-        assert_eq!(scheduled.scheduled_publication_at, Some(at(5)), "it keeps its time");
+        assert_eq!(scheduled.scheduled_publication_at, Some(at(5)), "the scheduled time is kept");
     }
 
-    fn due_publications_come_by_their_time(t) {
+    fn due_returns_scheduled_videos_in_order_of_time(t) {
         let db = t.db();
         let ids: Vec<VideoId> = [30, 10, 20, 40].into_iter().map(|seconds| {
             let id = video(&db);
@@ -140,7 +140,7 @@ both! {
         assert_eq!(db.read(|c| Video::due(c, at(9), 9)).unwrap(), []);
     }
 
-    fn of_two_publishers_one_takes_a_video(t) {
+    fn concurrent_publishers_let_exactly_one_win(t) {
         let (one, other) = (t.db(), t.db());
         for _ in 0..5 {
             let id = video(&one);
@@ -154,7 +154,7 @@ both! {
         }
     }
 
-    fn a_history_that_another_program_wrote_is_kept(t) {
+    fn history_written_by_another_program_is_kept(t) {
         let db = t.db();
         let id = db.write(|c| NewVideo { processing_history: Some(viraldb::Json(serde_json::json!({"note": 1}))), ..make::video(c) }.insert(c)).unwrap().id;
         let video = db.write(|c| Video::move_to(c, id, DownloadStatus::Downloading)).unwrap();

@@ -1,4 +1,5 @@
-//! Databases of somebody else, and servers and roles with which a migration would fail: refused before anything is made.
+//! `init` and migrations reject databases of other programs, and servers and roles with which they would fail, before
+//! they change anything.
 
 use viraldb::db::migrate;
 use viraldb::{Database, Error};
@@ -13,9 +14,9 @@ const THEIRS: &str = "CREATE TABLE pipeline_runs (id integer PRIMARY KEY, niche 
     INSERT INTO discovered_videos VALUES (1, 'v1', 't', 'n', 'c', 'u', 'gaming')";
 
 impl Scratch {
-    /// Nobody takes the database for ours, every way in says why, and nothing of it changes.
-    fn has_no_room(&self, says: &str) {
-        // The file itself, so also its journal mode.
+    /// Requires that opening, `init` and migrations all fail with `says` and change nothing.
+    fn require_no_init(&self, says: &str) {
+        // Compare the bytes of the file, which include its journal mode.
         let file = || if self.is_postgres { Vec::new() } else { std::fs::read(self.sqlite_file()).unwrap() };
         let before = (self.dump(), self.versions("__diesel_schema_migrations"), file());
         for (what, error) in [
@@ -38,8 +39,8 @@ impl Scratch {
         }
     }
 
-    /// The commands that need a database of ours name the obstacle, and do not advise `viraldb init`, which would fail.
-    fn is_not_offered_init(&self, says: &str) {
+    /// Requires that commands which need a viraldb database report `says` and do not suggest `viraldb init`, which would fail.
+    fn require_no_init_hint(&self, says: &str) {
         for args in [&["status"][..], &["videos", "list"], &["backup", "create"], &["migrate", "revert"]] {
             let ran = self.run(args);
             assert_eq!(ran.code, 1, "{args:?}: {}", ran.out);
@@ -47,11 +48,15 @@ impl Scratch {
         }
         let ran = self.run(&["doctor", "--fix"]);
         assert_eq!(ran.code, 4, "{}", ran.out);
-        assert!(!ran.out.contains("mended"), "what is not ours stays as it is: {}", ran.out);
+        assert!(
+            !ran.out.contains("mended"),
+            "doctor --fix must not change tables of another program: {}",
+            ran.out
+        );
         assert!(ran.out.contains(says) && !ran.out.contains("viraldb init"), "{}", ran.out);
     }
 
-    fn is_taken_over(&self) {
+    fn require_takeover_works(&self) {
         let ours = self.another();
         let report = ours.ok(&["takeover", &self.url]);
         assert!(report.contains("viral_channel"), "{report}");
@@ -60,36 +65,36 @@ impl Scratch {
 }
 
 both! {
-    fn tables_of_somebody_else_with_names_of_ours(t) {
+    fn init_rejects_tables_of_another_program_with_viraldb_names(t) {
         execute(&mut t.plain(), THEIRS).unwrap();
-        let room = if t.is_postgres { "schema of its own with ?schema=NAME in the URL" } else { "file of its own; " };
-        let says = format!("already has table discovered_videos, table pipeline_runs, not made by viraldb: give viraldb a {room}");
-        t.has_no_room(&says);
-        t.is_not_offered_init(&says);
-        t.is_taken_over();
+        let room = if t.is_postgres { "separate schema with ?schema=NAME in the URL" } else { "separate file; " };
+        let says = format!("already has table discovered_videos, table pipeline_runs, not created by viraldb: give viraldb a {room}");
+        t.require_no_init(&says);
+        t.require_no_init_hint(&says);
+        t.require_takeover_works();
     }
 
-    fn many_names_are_cut(t) {
+    fn long_list_of_taken_names_is_truncated(t) {
         for migration in t.migrations() {
             for line in migration.up.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")) {
                 if line.starts_with("viraldb_") {
-                    continue; // these would be taken for a history of ours
+                    continue; // Such a table would look like a viraldb migration history.
                 }
                 execute(&mut t.plain(), &format!("CREATE TABLE {} (x integer)", line.trim_end_matches(" ("))).unwrap();
             }
         }
-        t.has_no_room("table pipeline_runs, table clips");
-        t.has_no_room("more, not made by viraldb");
+        t.require_no_init("table pipeline_runs, table clips");
+        t.require_no_init("more, not created by viraldb");
     }
 
-    fn a_view_and_an_index_take_names_too(t) {
+    fn init_rejects_views_and_indexes_with_viraldb_names(t) {
         execute(&mut t.plain(), "CREATE VIEW music AS SELECT 1 AS x; CREATE TABLE x (y integer);
             CREATE INDEX idx_discovered_videos_niche ON x (y)").unwrap();
-        t.has_no_room("already has index idx_discovered_videos_niche, view music, not made");
+        t.require_no_init("already has index idx_discovered_videos_niche, view music, not created");
     }
 
-    /// Older versions applied one migration after the other, and stopped where somebody else's table stood.
-    fn what_an_older_init_left_half_done(t) {
+    /// Older versions applied one migration after another and stopped at the first table that already existed.
+    fn partial_init_of_an_older_version_is_reported(t) {
         execute(&mut t.plain(), THEIRS).unwrap();
         let first = &t.migrations()[0];
         execute(&mut t.plain(), first.up).unwrap();
@@ -97,9 +102,9 @@ both! {
             "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY NOT NULL,
                  run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);
              INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", key(first))).unwrap();
-        t.has_no_room("already has table discovered_videos, table pipeline_runs");
-        t.is_not_offered_init("already has table discovered_videos, table pipeline_runs");
-        t.is_taken_over();
+        t.require_no_init("already has table discovered_videos, table pipeline_runs");
+        t.require_no_init_hint("already has table discovered_videos, table pipeline_runs");
+        t.require_takeover_works();
         let ran = t.run(&["backup", "create"]);
         assert!(ran.code == 1 && ran.err.contains("already has table discovered_videos"), "{}", ran.err);
     }
@@ -111,7 +116,7 @@ mod on_postgres {
     use super::*;
     use crate::support::Ran;
 
-    /// A role of one test, without rights of its own.
+    /// A role for one test, without any privileges.
     struct Role {
         name: String,
         url: String,
@@ -128,8 +133,8 @@ mod on_postgres {
             t.command(&["init"]).env("DATABASE_URL", &self.url).output().unwrap().into()
         }
 
-        /// It is refused with these words, and nothing is made.
-        fn is_refused(&self, t: &Scratch, says: &str) {
+        /// Requires that `init` as this role fails with `says` and creates nothing.
+        fn require_rejected(&self, t: &Scratch, says: &str) {
             let before = t.dump();
             let ran = self.init(t);
             assert_eq!(ran.code, 1, "{}", ran.out);
@@ -151,29 +156,29 @@ mod on_postgres {
     }
 
     #[test]
-    fn a_role_that_may_not_make_schemas() {
+    fn init_names_the_missing_create_privileges() {
         let t = Scratch::postgres();
         let role = Role::new(&t);
         let (name, database) = (role.name.clone(), database(&t));
-        role.is_refused(&t, &format!("GRANT CREATE ON SCHEMA public TO {name}"));
+        role.require_rejected(&t, &format!("GRANT CREATE ON SCHEMA public TO {name}"));
         execute(&mut t.plain(), &format!("GRANT CREATE ON SCHEMA public TO {name}")).unwrap();
-        role.is_refused(&t, &format!("GRANT CREATE ON DATABASE {database} TO {name}"));
+        role.require_rejected(&t, &format!("GRANT CREATE ON DATABASE {database} TO {name}"));
         execute(&mut t.plain(), &format!("GRANT CREATE ON DATABASE {database} TO {name}")).unwrap();
         let ran = role.init(&t);
         assert_eq!(ran.code, 0, "{}", ran.err);
-        t.is_current();
+        t.require_current();
         role.drop(&t);
     }
 
     #[test]
-    fn a_schema_that_ours_would_make() {
+    fn init_rejects_an_existing_viralforge_schema() {
         let t = Scratch::postgres();
         execute(&mut t.plain(), "CREATE SCHEMA viralforge").unwrap();
-        t.has_no_room("already has schema viralforge, not made by viraldb: rename it (ALTER SCHEMA viralforge RENAME TO …), \
+        t.require_no_init("already has schema viralforge, not created by viraldb: rename it (ALTER SCHEMA viralforge RENAME TO …), \
                        or drop it if it is empty (DROP SCHEMA viralforge)");
-        t.is_not_offered_init("already has schema viralforge");
+        t.require_no_init_hint("already has schema viralforge");
 
-        // Older versions stopped before the migration that makes the schema. A backup of that could not be restored.
+        // Older versions stopped before the migration that creates the schema. A backup of that state cannot be restored.
         execute(&mut t.plain(), "DROP SCHEMA viralforge").unwrap();
         migrate::run(&t.url).unwrap();
         migrate::revert(&t.url, 2).unwrap();
@@ -185,29 +190,29 @@ mod on_postgres {
         }
         execute(&mut t.plain(), "DROP SCHEMA viralforge").unwrap();
         t.ok(&["init"]);
-        t.is_current();
+        t.require_current();
     }
 
-    /// A first `init` is one transaction, whichever of its migrations fails. On SQLite nothing can be planted that fails;
-    /// `processes::a_killed_migration_leaves_a_whole_step` shows it there.
+    /// A first `init` is one transaction, so a failure in any migration rolls back all of them. On SQLite a test cannot make
+    /// a migration fail; `processes::killed_migration_leaves_only_whole_steps` covers SQLite.
     #[test]
-    fn a_first_init_that_fails_leaves_nothing() {
+    fn failed_first_init_is_rolled_back_completely() {
         let t = Scratch::postgres();
         execute(&mut t.plain(), "CREATE FUNCTION no_views() RETURNS event_trigger LANGUAGE plpgsql AS $$
                 BEGIN RAISE 'no views here'; END $$;
             CREATE EVENT TRIGGER no_views ON ddl_command_start WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION no_views()").unwrap();
         let before = t.dump();
         let error = migrate::run(&t.url).unwrap_err().to_string();
-        assert!(error.contains("_generation failed and left nothing behind: no views here"), "{error}");
+        assert!(error.contains("_generation failed and was rolled back: no views here"), "{error}");
         assert_eq!((t.dump(), t.versions("__diesel_schema_migrations").len()), (before, 0));
         execute(&mut t.plain(), "DROP EVENT TRIGGER no_views; DROP FUNCTION no_views()").unwrap();
         drop(t.db());
-        t.is_current();
+        t.require_current();
     }
 
-    /// PostgreSQL would take other names for what it makes beside a table, and nothing of ours would find them.
+    /// If these names were taken, PostgreSQL would generate others for keys and sequences, and viraldb would not find them.
     #[test]
-    fn names_that_postgresql_gives_itself() {
+    fn init_rejects_names_that_postgresql_would_generate() {
         for (made, says) in [
             ("CREATE INDEX clips_pkey ON x (a)", "index clips_pkey"),
             ("CREATE INDEX discovered_videos_video_id_key ON x (a)", "index discovered_videos_video_id_key"),
@@ -216,13 +221,13 @@ mod on_postgres {
         ] {
             let t = Scratch::postgres();
             execute(&mut t.plain(), &format!("CREATE TABLE x (a integer); {made}")).unwrap();
-            t.has_no_room(&format!("already has {says}, not made by viraldb"));
+            t.require_no_init(&format!("already has {says}, not created by viraldb"));
         }
     }
 
-    /// What would stop a migration is told before the backup that goes before it.
+    /// Obstacles to a migration are reported before the automatic backup is made.
     #[test]
-    fn a_right_that_is_missing_costs_no_backup() {
+    fn missing_privilege_is_reported_before_a_backup_is_made() {
         let t = Scratch::postgres();
         let role = Role::new(&t);
         drop(t.db());
@@ -240,30 +245,29 @@ mod on_postgres {
     }
 
     #[test]
-    fn a_role_that_may_not_use_the_schema() {
+    fn init_names_the_missing_usage_privilege() {
         let t = Scratch::postgres();
         let role = Role::new(&t);
         execute(&mut t.plain(), "REVOKE USAGE ON SCHEMA public FROM PUBLIC").unwrap();
-        role.is_refused(&t, &format!("GRANT USAGE, CREATE ON SCHEMA public TO {}", role.name));
+        role.require_rejected(&t, &format!("GRANT USAGE, CREATE ON SCHEMA public TO {}", role.name));
         execute(&mut t.plain(), "GRANT USAGE ON SCHEMA public TO PUBLIC").unwrap();
         role.drop(&t);
     }
 
     #[test]
-    fn no_schema_to_make_tables_in() {
+    fn init_without_a_schema_suggests_create_schema() {
         let t = Scratch::postgres();
         execute(&mut t.plain(), "DROP SCHEMA public").unwrap();
         let said = migrate::run(&t.url).unwrap_err().to_string();
         assert!(
-            said.contains("no schema that search_path names is there")
-                && said.contains("CREATE SCHEMA public"),
+            said.contains("no schema in search_path exists") && said.contains("CREATE SCHEMA public"),
             "{said}"
         );
         execute(&mut t.plain(), "CREATE SCHEMA public").unwrap();
     }
 
     #[test]
-    fn an_encoding_that_does_not_hold_every_text() {
+    fn init_rejects_encodings_other_than_utf8() {
         let t = Scratch::postgres();
         let latin = format!("{}_latin1", database(&t));
         execute(
@@ -279,15 +283,15 @@ mod on_postgres {
     }
 
     #[test]
-    fn a_server_that_takes_no_writes() {
+    fn read_only_server_is_reported() {
         let t = Scratch::postgres();
         let read_only = |is: &str| {
             let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {is}", database(&t));
             execute(&mut t.plain(), &format!("BEGIN READ WRITE; {set}; COMMIT")).unwrap();
         };
-        let says = "the server takes no writes: it is a replica, or default_transaction_read_only is on; connect to the primary";
+        let says = "the server is read-only: it is a replica, or default_transaction_read_only is on; connect to the primary";
         read_only("on");
-        t.has_no_room(says);
+        t.require_no_init(says);
         read_only("off");
         drop(t.db());
         read_only("on");
@@ -301,15 +305,11 @@ mod on_postgres {
         let ran = t.run(&["transfer", "--from", &from.url, "--to", &t.url, "--replace"]);
         assert!(ran.code == 1 && ran.err.contains(says), "{}", ran.err);
         let ran = t.run(&["doctor", "--only", "drift"]);
-        assert!(
-            ran.code == 0 && ran.out.contains("cannot be compared on a server that takes no writes"),
-            "{}",
-            ran.out
-        );
+        assert!(ran.code == 0 && ran.out.contains("cannot be compared on a read-only server"), "{}", ran.out);
         read_only("off");
 
-        // In a program it is the `read` that does not write.
+        // On a writable server, only `read` rejects writes.
         let error = t.db().read(|c| execute(c, "DELETE FROM music")).unwrap_err().to_string();
-        assert!(error.ends_with("may not be written within `read`; use `write`"), "{error}");
+        assert!(error.ends_with("is read-only within `read`; use `write`"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Migrations: run once, whole or not at all, back and forth, and only on histories that are ours.
+//! Migrations run once, completely or not at all, in both directions, and only on viraldb's own history.
 
 mod foreign;
 #[cfg(feature = "sqlite")]
@@ -20,7 +20,7 @@ use crate::make::{self, contract, execute, query, seed};
 use crate::support::{Scratch, both};
 
 impl Scratch {
-    /// A connection as other programs open it. On SQLite it makes the file if it is not there.
+    /// Opens a connection as another program would. On SQLite this creates the file if it does not exist.
     pub(crate) fn plain(&self) -> DbConnection {
         #[cfg(feature = "postgres")]
         if self.is_postgres {
@@ -31,7 +31,7 @@ impl Scratch {
             SqliteConnection::establish(self.sqlite_file().to_str().unwrap()).unwrap(),
         );
         #[cfg(not(feature = "sqlite"))]
-        unreachable!("one engine is there");
+        unreachable!("at least one engine is compiled in");
     }
 
     fn sqlite_file(&self) -> PathBuf {
@@ -46,7 +46,7 @@ impl Scratch {
         if self.is_postgres { "migrations/postgres" } else { "migrations/sqlite" }
     }
 
-    /// The tables but for Diesel's own.
+    /// Returns the tables except Diesel's migration table.
     fn tables(&self) -> Vec<String> {
         let text = if self.is_postgres {
             "SELECT relname::text AS v FROM pg_class WHERE relkind = 'r' AND relname <> '__diesel_schema_migrations'
@@ -58,7 +58,7 @@ impl Scratch {
         query(&mut self.plain(), text)
     }
 
-    /// The versions in one of the two tables that keep them, if the table is there.
+    /// Returns the versions in one of the two migration tables. Returns none if the table does not exist.
     fn versions(&self, table: &str) -> Vec<String> {
         let mut c = self.plain();
         let there = if self.is_postgres {
@@ -72,7 +72,7 @@ impl Scratch {
         query(&mut c, &format!("SELECT version AS v FROM {table} ORDER BY version"))
     }
 
-    /// Everything in the database but rows and Diesel's own table.
+    /// Returns the complete schema of the database as text, without Diesel's migration table.
     fn dump(&self) -> Vec<String> {
         let mut c = self.plain();
         if !self.is_postgres {
@@ -115,7 +115,7 @@ impl Scratch {
         lines
     }
 
-    /// How many rows each of the 22 tables has; a table that is not there has `None`.
+    /// Returns the number of rows in each of the 22 tables, or `None` if the table does not exist.
     fn counts(&self) -> Vec<(&'static str, Option<usize>)> {
         let there = self.tables();
         let mut c = self.plain();
@@ -133,8 +133,8 @@ impl Scratch {
             .collect()
     }
 
-    /// Current, with every migration on record once.
-    fn is_current(&self) {
+    /// Requires that the schema is current and that every migration is recorded exactly once.
+    fn require_current(&self) {
         let keys: Vec<String> = self.migrations().iter().map(key).collect();
         assert_eq!(self.versions("__diesel_schema_migrations"), keys);
         assert_eq!(self.versions("viraldb_migrations"), keys);
@@ -146,7 +146,7 @@ impl Scratch {
     }
 }
 
-/// A migration's version as Diesel keeps it.
+/// Returns a migration's version in the format of Diesel's table.
 fn key(migration: &Migration) -> String {
     migration.version().replace('-', "")
 }
@@ -156,7 +156,7 @@ fn names(migrations: &[Migration]) -> Vec<&'static str> {
 }
 
 both! {
-    fn the_program_holds_the_folders(t) {
+    fn embedded_migrations_match_the_folders(t) {
         let mut folders: Vec<PathBuf> = std::fs::read_dir(t.folder()).unwrap().map(|folder| folder.unwrap().path()).collect();
         folders.sort();
         assert_eq!(folders.len(), t.migrations().len());
@@ -168,7 +168,7 @@ both! {
     }
 
     fn connecting_changes_nothing(t) {
-        // Nothing is there, or a database of somebody else's.
+        // First the database does not exist or is empty, then it belongs to another program.
         assert!(matches!(Database::connect(&t.url), Err(Error::NotInitialised(_))));
         if !t.is_postgres {
             assert!(!t.sqlite_file().exists());
@@ -183,9 +183,9 @@ both! {
         assert_eq!(status.pending().map(|migration| migration.name).collect::<Vec<_>>(), names(t.migrations()));
         assert_eq!((t.dump(), t.versions("__diesel_schema_migrations").len()), (before, 0));
 
-        // Beside somebody else's tables ours have room.
+        // viraldb can share a database with tables of another program if the names differ.
         drop(t.db());
-        t.is_current();
+        t.require_current();
         drop(Database::connect(&t.url).unwrap());
 
         let newest = t.migrations().last().unwrap();
@@ -201,11 +201,11 @@ both! {
         drop(Database::connect(&t.url).unwrap());
     }
 
-    fn run_revert_and_redo_say_what_they_did(t) {
+    fn run_revert_and_redo_return_the_migrations(t) {
         let all = names(t.migrations());
         let newest_first: Vec<_> = all.iter().rev().copied().collect();
         assert_eq!(migrate::run(&t.url).unwrap(), all);
-        t.is_current();
+        t.require_current();
         assert!(migrate::run(&t.url).unwrap().is_empty());
         assert!(migrate::revert(&t.url, 0).unwrap().is_empty());
         assert_eq!(migrate::revert(&t.url, 2).unwrap(), newest_first[..2]);
@@ -213,14 +213,14 @@ both! {
         assert_eq!(migrate::run(&t.url).unwrap(), all[3..]);
         assert_eq!(migrate::redo(&t.url, 3).unwrap(), all[2..]);
         assert_eq!(migrate::redo(&t.url, 99).unwrap(), all);
-        t.is_current();
+        t.require_current();
         assert_eq!(migrate::revert(&t.url, 99).unwrap(), newest_first);
         assert!(matches!(migrate::revert(&t.url, 1), Err(Error::NotInitialised(_))));
         assert_eq!(migrate::run(&t.url).unwrap(), all);
-        t.is_current();
+        t.require_current();
     }
 
-    fn every_step_goes_down_and_up_again(t) {
+    fn every_migration_can_be_reverted_and_reapplied(t) {
         let nothing = t.dump();
         drop(t.db());
         let full = t.dump();
@@ -234,10 +234,10 @@ both! {
             let made: Vec<(&str, Option<usize>)> = t.counts();
             assert_eq!(migrate::revert(&t.url, 1).unwrap(), [step.name]);
             let left = t.tables();
-            // One step only changes functions.
+            // The migration `safe_functions` creates no tables.
             assert!(left.len() < tables.len() || step.name.ends_with("safe_functions"), "{step}");
             for ((table, after), (_, before)) in made.into_iter().zip(&counts) {
-                // What the step made is made anew; no row of another step is touched.
+                // `redo` recreates the tables of this migration without rows, and keeps the rows of all other tables.
                 let expected = if left.iter().any(|name| name == table) { *before } else { before.map(|_| 0) };
                 assert_eq!(after, expected, "{table} after {step}");
             }
@@ -250,7 +250,7 @@ both! {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn looking_leaves_an_empty_postgres_database_empty() {
+fn status_and_connect_create_nothing_on_postgres() {
     let t = Scratch::postgres();
     let relations = || {
         query(
@@ -266,7 +266,7 @@ fn looking_leaves_an_empty_postgres_database_empty() {
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn both_engines_have_the_same_steps() {
+fn both_engines_have_the_same_migrations() {
     let sqlite = migrate::embedded("sqlite::memory:").unwrap();
     let postgres = migrate::embedded("postgres://localhost/x").unwrap();
     assert_eq!(names(sqlite), names(postgres));

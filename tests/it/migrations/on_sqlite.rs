@@ -1,4 +1,4 @@
-//! The file of SQLite and its connections.
+//! SQLite database files and the settings of their connections.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 
 #[test]
-fn looking_leaves_the_file_as_it_is() {
+fn status_and_connect_do_not_change_the_file() {
     let t = Scratch::sqlite();
     let file = t.sqlite_file();
     let files = || {
@@ -23,13 +23,13 @@ fn looking_leaves_the_file_as_it_is() {
     }
     assert!(files().is_empty());
 
-    // An empty file is an empty database.
+    // An empty file counts as an empty database.
     std::fs::write(&file, "").unwrap();
     assert_eq!(migrate::status(&t.url).unwrap().verdict(), Verdict::Pending);
     assert!(matches!(Database::connect(&t.url), Err(Error::NotInitialised(_))));
     assert_eq!((std::fs::read(&file).unwrap().len(), files()), (0, vec!["viral.db".into()]));
 
-    // So is one of somebody else's, which keeps its own journal mode.
+    // A database of another program is not changed either, and keeps its journal mode.
     execute(&mut t.plain(), "CREATE TABLE theirs (id integer)").unwrap();
     let before = std::fs::read(&file).unwrap();
     migrate::status(&t.url).unwrap();
@@ -45,7 +45,7 @@ fn looking_leaves_the_file_as_it_is() {
 }
 
 #[test]
-fn each_connection_has_our_settings() {
+fn every_connection_has_the_required_pragmas() {
     let t = Scratch::sqlite();
     let db = t.db();
     let settings = |c: &mut DbConnection| {
@@ -56,7 +56,7 @@ fn each_connection_has_our_settings() {
     assert_eq!(db.read(settings).unwrap(), "1 wal 1 1");
     assert_eq!(db.write(settings).unwrap(), "1 wal 1 0");
     assert_eq!(settings(&mut db.session().unwrap()).unwrap(), "1 wal 1 0");
-    // On every reader, not only on the first.
+    // A nested read uses another connection, which must have the same settings.
     db.read(|_| {
         assert_eq!(db.read(settings)?, "1 wal 1 1");
         Ok(())
@@ -72,7 +72,7 @@ fn each_connection_has_our_settings() {
 }
 
 #[test]
-fn a_new_file_is_its_owners_only() {
+fn new_database_file_is_private_to_its_owner() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let t = Scratch::sqlite();
     let db = t.db();
@@ -80,7 +80,7 @@ fn a_new_file_is_its_owners_only() {
     for file in ["viral.db", "viral.db-wal", "viral.db-shm"] {
         assert_eq!(mode(&t.path(file)), 0o600, "{file}");
     }
-    // One that is there keeps what its owner chose.
+    // An existing file keeps its permissions.
     let t = Scratch::sqlite();
     std::fs::write(t.sqlite_file(), "").unwrap();
     std::fs::set_permissions(t.sqlite_file(), PermissionsExt::from_mode(0o640)).unwrap();

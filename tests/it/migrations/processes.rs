@@ -1,4 +1,4 @@
-//! Programs that start at once, and ones that are killed in the middle.
+//! Processes that open a new database concurrently, and migrations that are killed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use super::key;
 use crate::make::{query, seed};
 use crate::support::{Scratch, both};
 
-/// What the processes below run: opens the database when the gate file is there. Without the variables
-/// it is a test of nothing.
+/// Runs in the child processes of the tests below: opens the database as soon as the gate file exists. Without the
+/// environment variables it does nothing.
 #[test]
 fn child_opens() {
     let Ok(url) = std::env::var("VIRALDB_TEST_OPEN_URL") else { return };
@@ -25,7 +25,7 @@ fn child_opens() {
     Database::open(&url).unwrap();
 }
 
-/// Processes that open the database the moment the gate is opened, and the gate.
+/// Starts processes that open the database as soon as the gate file exists. Returns them and the path of that file.
 fn children(t: &Scratch, count: usize) -> (Vec<Child>, PathBuf) {
     let gate = t.path("gate");
     let children: Vec<Child> = (0..count)
@@ -44,7 +44,7 @@ fn children(t: &Scratch, count: usize) -> (Vec<Child>, PathBuf) {
     let waiting = |child: &Child| gate.with_extension(child.id().to_string()).exists();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !children.iter().all(waiting) {
-        assert!(Instant::now() < deadline, "the children do not start");
+        assert!(Instant::now() < deadline, "the child processes did not start");
         std::thread::sleep(Duration::from_millis(1));
     }
     (children, gate)
@@ -55,7 +55,7 @@ fn open_gate(gate: &Path) {
 }
 
 both! {
-    fn eight_processes_open_one_new_database(t) {
+    fn eight_processes_can_open_one_new_database(t) {
         for _ in 0..4 {
             let t = t.another();
             let (children, gate) = children(&t, 8);
@@ -64,12 +64,12 @@ both! {
                 let done = child.wait_with_output().unwrap();
                 assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             }
-            t.is_current();
+            t.require_current();
         }
     }
 
-    fn a_killed_migration_leaves_a_whole_step(t) {
-        // The tables after each number of migrations.
+    fn killed_migration_leaves_only_whole_steps(t) {
+        // The tables after 0, 1, 2, … migrations.
         let mut whole = vec![t.tables()];
         migrate::run(&t.url).unwrap();
         for _ in t.migrations() {
@@ -93,7 +93,7 @@ both! {
                 break;
             }
             let t = t.another();
-            // A first init is one transaction; an upgrade is one for each migration.
+            // A first init is one transaction. An upgrade uses one transaction per migration.
             let before = if n % 2 == 0 { 0 } else { keys.len() - 3 };
             if before > 0 {
                 migrate::run(&t.url).unwrap();
@@ -101,8 +101,8 @@ both! {
             }
             let (mut children, gate) = children(&t, 1);
             open_gate(&gate);
-            // Sweeps over the time a migration takes, somewhat unevenly, and over less of it when one is
-            // done before it is killed.
+            // Kill at different points in time within the duration of a migration. If the process finished before it was
+            // killed, shorten the range.
             std::thread::sleep(window * (n % 8) / 8 + Duration::from_micros(u64::from(n * 7919 % 997)));
             children[0].kill().unwrap();
             if children[0].wait().unwrap().success() {
@@ -111,7 +111,7 @@ both! {
                 killed += 1;
             }
             if t.is_postgres {
-                // The server may not have noticed yet.
+                // The server may not have noticed yet that the client is gone.
                 let mut c = t.plain();
                 let busy = "SELECT pid::text AS v FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
                 let deadline = Instant::now() + Duration::from_secs(60);
@@ -122,15 +122,15 @@ both! {
             if t.is_postgres || t.sqlite_file().exists() {
                 let applied = t.versions("__diesel_schema_migrations");
                 assert!(applied.len() >= before && applied == keys[..applied.len()], "{applied:?}");
-                assert!(before > 0 || applied.is_empty() || applied == keys, "a first init is whole: {applied:?}");
-                assert_eq!(t.versions("viraldb_migrations"), applied, "recorded with the migration");
+                assert!(before > 0 || applied.is_empty() || applied == keys, "a first init must be applied completely or not at all: {applied:?}");
+                assert_eq!(t.versions("viraldb_migrations"), applied, "a migration and its record must be committed together");
                 assert_eq!(t.tables(), whole[applied.len()], "after {applied:?}");
                 seen.insert(applied.len());
             }
             let db = Database::open(&t.url).unwrap();
-            t.is_current();
+            t.require_current();
             db.write(seed).unwrap();
         }
-        assert!(seen.contains(&0) && seen.len() > 2, "migrations that were done when they were killed: {seen:?}");
+        assert!(seen.contains(&0) && seen.len() > 2, "too few different numbers of migrations before the kill: {seen:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Diesel's own command line beside us.
+//! Databases that viraldb and Diesel's own migration harness both migrate.
 
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use viraldb::db::migrate::{self, Verdict};
@@ -8,7 +8,7 @@ use viraldb::{Database, DbConnection};
 use crate::make::query;
 use crate::support::both;
 
-fn stock(
+fn with_diesel(
     c: &mut DbConnection,
     folder: &str,
     work: fn(&mut dyn Harness, FileBasedMigrations) -> bool,
@@ -22,7 +22,7 @@ fn stock(
     }
 }
 
-/// Diesel's own way to migrate, whatever the engine.
+/// Diesel's migration harness, independent of the engine.
 trait Harness {
     fn run_all(&mut self, migrations: FileBasedMigrations);
     fn has_pending(&mut self, migrations: FileBasedMigrations) -> bool;
@@ -50,37 +50,37 @@ macro_rules! harness {
 harness!("sqlite" SqliteConnection, "postgres" PgConnection);
 
 both! {
-    fn what_stock_diesel_migrated_is_ours(t) {
+    fn database_migrated_by_diesel_is_accepted(t) {
         let ours = t.another();
         drop(ours.db());
-        stock(&mut t.plain(), t.folder(), |c, migrations| {
+        with_diesel(&mut t.plain(), t.folder(), |c, migrations| {
             c.run_all(migrations);
             true
         });
         assert_eq!(t.dump(), ours.dump());
         assert!(t.versions("viraldb_migrations").is_empty());
-        // Nothing on record is no difference, and looking does not record.
+        // Missing checksums are not a difference, and `connect` and `status` do not record them.
         drop(Database::connect(&t.url).unwrap());
         assert_eq!(migrate::status(&t.url).unwrap().verdict(), Verdict::Current);
         assert!(t.versions("viraldb_migrations").is_empty());
         drop(Database::open(&t.url).unwrap());
-        t.is_current();
+        t.require_current();
         let checksums = "SELECT checksum AS v FROM viraldb_migrations ORDER BY version";
         assert_eq!(query(&mut t.plain(), checksums), query(&mut ours.plain(), checksums));
     }
 
-    fn stock_diesel_takes_over_what_is_ours(t) {
+    fn diesel_can_migrate_a_viraldb_database(t) {
         drop(t.db());
-        assert!(!stock(&mut t.plain(), t.folder(), |c, migrations| c.has_pending(migrations)));
+        assert!(!with_diesel(&mut t.plain(), t.folder(), |c, migrations| c.has_pending(migrations)));
         migrate::revert(&t.url, 1).unwrap();
-        assert!(stock(&mut t.plain(), t.folder(), |c, migrations| c.has_pending(migrations)));
-        stock(&mut t.plain(), t.folder(), |c, migrations| {
+        assert!(with_diesel(&mut t.plain(), t.folder(), |c, migrations| c.has_pending(migrations)));
+        with_diesel(&mut t.plain(), t.folder(), |c, migrations| {
             c.run_all(migrations.clone());
             c.revert_all(migrations);
             true
         });
         assert!(t.tables().is_empty());
         drop(t.db());
-        t.is_current();
+        t.require_current();
     }
 }

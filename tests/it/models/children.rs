@@ -1,4 +1,4 @@
-//! Rows that belong to many others are loaded by one query.
+//! Tests that the children of many rows are loaded with one query.
 
 use serde_json::json;
 use viraldb::compilation::*;
@@ -9,7 +9,7 @@ use viraldb::{DbConnection, Json, Result};
 use crate::make;
 use crate::support::{both, statements};
 
-/// Asks for the children by one statement, and returns which they are.
+/// Loads the children, asserts that this takes one statement, and returns their ids.
 fn ids<C, K>(
     c: &mut DbConnection,
     load: impl Fn(&mut DbConnection) -> Result<Vec<Vec<C>>>,
@@ -20,7 +20,7 @@ fn ids<C, K>(
 }
 
 both! {
-    fn those_of_runs(t) {
+    fn children_of_runs_are_loaded_with_one_query(t) {
         let db = t.db();
         let mut c = db.session().unwrap();
         let c = &mut *c;
@@ -40,7 +40,7 @@ both! {
         assert!(Clip::of_runs(c, &[]).unwrap().is_empty());
     }
 
-    fn those_of_channels_and_videos(t) {
+    fn children_of_channels_and_videos_are_loaded_with_one_query(t) {
         let db = t.db();
         let mut c = db.session().unwrap();
         let c = &mut *c;
@@ -56,7 +56,7 @@ both! {
         assert_eq!(ids(c, |c| VideoProcessingJob::of_videos(c, &videos), |row| row.id), [vec![jobs[1], jobs[0]], vec![]]);
     }
 
-    fn those_of_jobs(t) {
+    fn children_of_jobs_are_loaded_with_one_query(t) {
         let db = t.db();
         let mut c = db.session().unwrap();
         let c = &mut *c;

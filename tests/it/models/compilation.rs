@@ -1,10 +1,10 @@
-//! Models of the domain compilation.
+//! Tests of the models of the compilation domain.
 
 use serde_json::json;
 use viraldb::compilation::*;
 use viraldb::{CorrelationId, DbConnection, Error, Json, Page, Result};
 
-use super::{Model, conflict, each_change, invalid, model, not_found, orphan, usual};
+use super::{Model, check_all_operations, conflict, each_change, invalid, model, not_found, orphan};
 use crate::make::{self, at};
 use crate::support::both;
 
@@ -37,11 +37,11 @@ fn run(c: &mut DbConnection) -> Result<PipelineRunId> {
 }
 
 both! {
-    fn discovered_videos(t) {
+    fn discovered_videos_support_all_operations(t) {
         let db = t.db();
         let filter = DiscoveredVideoFilter { niche: Some("gaming"), processed: Some(Processed::Skipped) };
         let fits = || NewDiscoveredVideo { processed: Some(Processed::Skipped), ..make::discovered_video() };
-        usual::<DiscoveredVideo>(&db, DiscoveredVideoId(404), &filter, |_, _| fits(), |_| make::discovered_video());
+        check_all_operations::<DiscoveredVideo>(&db, DiscoveredVideoId(404), &filter, |_, _| fits(), |_| make::discovered_video());
         let elsewhere = NewDiscoveredVideo { niche: "music".into(), ..fits() };
         let elsewhere = db.write(|c| elsewhere.insert(c)).unwrap();
         assert!(!db.read(|c| DiscoveredVideo::list(c, &filter, &Page::first(100))).unwrap().contains(&elsewhere));
@@ -57,7 +57,7 @@ both! {
         invalid(db.write(|c| nothing.update(c, row.id)), &format!("discovered_videos {}", row.id), "There are no changes");
     }
 
-    fn discovered_video_changes(t) {
+    fn discovered_video_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewDiscoveredVideo {
                 id: Some(DiscoveredVideoId(1000)), video_id: "v".into(), title: "t".into(), channel_name: "n".into(),
@@ -120,7 +120,7 @@ both! {
         not_found(db.write(|c| DiscoveredVideo::mark(c, "no", Processed::Used)), "discovered_videos", "no");
     }
 
-    fn one_video_inserted_or_updated(t) {
+    fn insert_or_update_changes_only_the_counts_of_a_known_video(t) {
         let db = t.db();
         let seen = NewDiscoveredVideo { view_count: Some(1), viral_score: Some(0.5), ..make::discovered_video() };
         let before = db.write(|c| seen.insert_or_update(c)).unwrap();
@@ -130,11 +130,11 @@ both! {
         assert_eq!(after, make::changed(&before, |row| row.view_count = Some(2)));
     }
 
-    fn pipeline_runs(t) {
+    fn pipeline_runs_support_all_operations(t) {
         let db = t.db();
         let filter = PipelineRunFilter { niche: Some("gaming"), status: Some(RunStatus::Review) };
         let fits = || NewPipelineRun { status: Some(RunStatus::Review), ..make::pipeline_run() };
-        usual::<PipelineRun>(&db, PipelineRunId(404), &filter, |_, _| fits(), |_| make::pipeline_run());
+        check_all_operations::<PipelineRun>(&db, PipelineRunId(404), &filter, |_, _| fits(), |_| make::pipeline_run());
         let elsewhere = NewPipelineRun { niche: "music".into(), ..fits() };
         let elsewhere = db.write(|c| elsewhere.insert(c)).unwrap();
         assert!(!db.read(|c| PipelineRun::list(c, &filter, &Page::first(100))).unwrap().contains(&elsewhere));
@@ -146,14 +146,14 @@ both! {
         assert_eq!(next.len(), 6);
 
         let backwards = NewPipelineRun { cycle_start: at(2), cycle_end: at(1), ..make::pipeline_run() };
-        invalid(db.write(|c| backwards.insert(c)), "pipeline_runs", "does not fit");
+        invalid(db.write(|c| backwards.insert(c)), "pipeline_runs", "is invalid");
         let instant = NewPipelineRun { cycle_start: at(2), cycle_end: at(2), ..make::pipeline_run() };
         db.write(|c| instant.insert(c)).unwrap();
         let backwards = PipelineRunChanges { cycle_end: Some(at(-1)), ..Default::default() };
-        invalid(db.write(|c| backwards.update(c, elsewhere.id)), "pipeline_runs", "does not fit");
+        invalid(db.write(|c| backwards.update(c, elsewhere.id)), "pipeline_runs", "is invalid");
     }
 
-    fn pipeline_run_changes(t) {
+    fn pipeline_run_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewPipelineRun {
                 id: Some(PipelineRunId(1000)), niche: "gaming".into(), cycle_start: at(1), cycle_end: at(2),
@@ -171,7 +171,7 @@ both! {
         );
     }
 
-    fn clips(t) {
+    fn clips_support_all_operations(t) {
         let db = t.db();
         let filter = ClipFilter {
             pipeline_run_id: Some(db.write(run).unwrap()),
@@ -183,7 +183,7 @@ both! {
             rank_position: rank_position.try_into().unwrap(),
             ..make::clip(c)
         };
-        usual::<Clip>(&db, ClipId(404), &filter, fits, make::clip);
+        check_all_operations::<Clip>(&db, ClipId(404), &filter, fits, make::clip);
         let half = [
             db.write(|c| NewClip { pipeline_run_id: make::run_id(c), ..fits(c, 1) }.insert(c)).unwrap(),
             db.write(|c| NewClip { discovered_video_id: make::discovered_video_id(c), ..fits(c, 1) }.insert(c)).unwrap(),
@@ -200,10 +200,10 @@ both! {
         orphan::<Clip>(&db, |c| NewClip { discovered_video_id: DiscoveredVideoId(404), ..make::clip(c) });
         let lost = ClipChanges { pipeline_run_id: Some(PipelineRunId(404)), ..Default::default() };
         let at = format!("clips {}", of_run[0].id);
-        invalid(db.write(|c| lost.update(c, of_run[0].id)), &at, "refers to a row that is not there");
+        invalid(db.write(|c| lost.update(c, of_run[0].id)), &at, "refers to a row that does not exist");
     }
 
-    fn clip_changes(t) {
+    fn clip_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         let other_video = db.write(|c| Ok(make::discovered_video_id(c))).unwrap();
@@ -222,18 +222,18 @@ both! {
         );
     }
 
-    fn scripts(t) {
+    fn scripts_support_all_operations(t) {
         let db = t.db();
         let run = db.write(run).unwrap();
         let filter = ScriptFilter { pipeline_run_id: Some(run) };
         let fits = |c: &mut DbConnection, _| NewScript { pipeline_run_id: run, ..make::script(c) };
-        usual::<Script>(&db, ScriptId(404), &filter, fits, make::script);
+        check_all_operations::<Script>(&db, ScriptId(404), &filter, fits, make::script);
         let ids: Vec<_> = db.read(|c| Script::of_run(c, run)).unwrap().iter().map(|script| script.id).collect();
         assert!(ids.is_sorted() && ids.len() == 7, "{ids:?}");
         orphan::<Script>(&db, |c| NewScript { pipeline_run_id: PipelineRunId(404), ..make::script(c) });
     }
 
-    fn script_changes(t) {
+    fn script_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         each_change!(db,
@@ -252,18 +252,18 @@ both! {
         );
     }
 
-    fn tts_audio(t) {
+    fn tts_audio_supports_all_operations(t) {
         let db = t.db();
         let run = db.write(run).unwrap();
         let filter = TtsAudioFilter { pipeline_run_id: Some(run) };
         let fits = |c: &mut DbConnection, _| NewTtsAudio { pipeline_run_id: run, ..make::tts_audio(c) };
-        usual::<TtsAudio>(&db, TtsAudioId(404), &filter, fits, make::tts_audio);
+        check_all_operations::<TtsAudio>(&db, TtsAudioId(404), &filter, fits, make::tts_audio);
         let ids: Vec<_> = db.read(|c| TtsAudio::of_run(c, run)).unwrap().iter().map(|audio| audio.id).collect();
         assert!(ids.is_sorted() && ids.len() == 7, "{ids:?}");
         orphan::<TtsAudio>(&db, |c| NewTtsAudio { pipeline_run_id: PipelineRunId(404), ..make::tts_audio(c) });
     }
 
-    fn tts_audio_changes(t) {
+    fn tts_audio_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         each_change!(db,
@@ -277,14 +277,14 @@ both! {
         );
     }
 
-    fn shorts(t) {
+    fn shorts_support_all_operations(t) {
         let db = t.db();
         let run = db.write(run).unwrap();
         let filter = ShortFilter { pipeline_run_id: Some(run), status: Some(ShortStatus::Review) };
         let fits = |c: &mut DbConnection, _| NewShort {
             pipeline_run_id: run, status: Some(ShortStatus::Review), ..make::short(c)
         };
-        usual::<Short>(&db, ShortId(404), &filter, fits, make::short);
+        check_all_operations::<Short>(&db, ShortId(404), &filter, fits, make::short);
         let half = [
             db.write(|c| NewShort { status: None, ..fits(c, 0) }.insert(c)).unwrap(),
             db.write(|c| NewShort { pipeline_run_id: make::run_id(c), ..fits(c, 0) }.insert(c)).unwrap(),
@@ -297,7 +297,7 @@ both! {
         orphan::<Short>(&db, |c| NewShort { clip_id: Some(ClipId(404)), ..make::short(c) });
     }
 
-    fn short_changes(t) {
+    fn short_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         let other_clip = db.write(|c| Ok(make::clip_id(c))).unwrap();
@@ -317,13 +317,13 @@ both! {
         );
     }
 
-    fn analytics(t) {
+    fn analytics_support_all_operations(t) {
         let db = t.db();
         let filter = AnalyticsFilter { youtube_video_id: Some("yt1") };
         let other = |_: &mut DbConnection| NewAnalytics { youtube_video_id: "yt2".into(), ..make::analytics() };
-        usual::<Analytics>(&db, AnalyticsId(404), &filter, |_, _| make::analytics(), other);
+        check_all_operations::<Analytics>(&db, AnalyticsId(404), &filter, |_, _| make::analytics(), other);
 
-        // Measured out of order; the last two at one moment.
+        // Measured out of order; the last two have the same time.
         let of = |n, views| NewAnalytics {
             youtube_video_id: "yt3".into(), measured_at: Some(at(n)), view_count: Some(views), ..make::analytics()
         };
@@ -334,13 +334,13 @@ both! {
             rows.into_iter().map(|row| row.view_count.unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(series(0, 100), [1, 2, 3, 4, 5]);
-        assert_eq!(series(10, 30), [1, 2], "from is in, to is out");
+        assert_eq!(series(10, 30), [1, 2], "from is inclusive, to is exclusive");
         assert!(series(41, 100).is_empty());
         assert_eq!(db.read(|c| Analytics::latest(c, "yt3")).unwrap().unwrap().view_count, Some(5));
         assert_eq!(db.read(|c| Analytics::latest(c, "yt4")).unwrap(), None);
     }
 
-    fn analytics_changes(t) {
+    fn analytics_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewAnalytics {
                 id: Some(AnalyticsId(1000)), youtube_video_id: "y".into(), measured_at: Some(at(1)),
@@ -357,7 +357,7 @@ both! {
         );
     }
 
-    fn measurements_go_in_once(t) {
+    fn snapshots_of_the_same_time_are_inserted_once(t) {
         let db = t.db();
         let of = |n, views| NewAnalytics { measured_at: Some(at(n)), view_count: Some(views), ..make::analytics() };
         let first = [of(1, 10), of(2, 20), of(2, 21)];
@@ -370,20 +370,20 @@ both! {
         assert_eq!(rows.iter().map(|row| row.view_count.unwrap()).collect::<Vec<_>>(), [10, 20, 30]);
     }
 
-    fn review_log(t) {
+    fn review_log_supports_all_operations(t) {
         let db = t.db();
         let run = db.write(run).unwrap();
         let filter = ReviewLogFilter { pipeline_run_id: Some(run) };
         let fits = |c: &mut DbConnection, place| NewReviewLog {
             pipeline_run_id: run, sent_at: Some(at(place)), ..make::review(c)
         };
-        usual::<ReviewLog>(&db, ReviewLogId(404), &filter, fits, make::review);
+        check_all_operations::<ReviewLog>(&db, ReviewLogId(404), &filter, fits, make::review);
         let answered = NewReviewLog { pipeline_run_id: run, sent_at: Some(at(-9)), responded_at: Some(at(1)), ..Default::default() };
         db.write(|c| answered.insert(c)).unwrap();
         orphan::<ReviewLog>(&db, |c| NewReviewLog { pipeline_run_id: PipelineRunId(404), ..make::review(c) });
     }
 
-    fn review_log_changes(t) {
+    fn review_log_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         each_change!(db,
@@ -398,16 +398,16 @@ both! {
         );
     }
 
-    fn config_overrides(t) {
+    fn config_overrides_support_all_operations(t) {
         let db = t.db();
         let make = |_: &mut DbConnection, place| NewConfigOverride {
             key: format!("key {place}").into(), ..make::config_override()
         };
         let filter = ConfigOverrideFilter { updated_by: Some("system") };
-        usual::<ConfigOverride>(&db, "no".into(), &filter, make, |c| NewConfigOverride { updated_by: Some("me".into()), ..make(c, 9) });
+        check_all_operations::<ConfigOverride>(&db, "no".into(), &filter, make, |c| NewConfigOverride { updated_by: Some("me".into()), ..make(c, 9) });
     }
 
-    fn config_override_changes(t) {
+    fn config_override_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewConfigOverride {
                 key: "k".into(), value: "v".into(), updated_at: Some(at(1)), updated_by: Some("me".into()),
@@ -418,7 +418,7 @@ both! {
         );
     }
 
-    fn config_overrides_are_set_whether_there_or_not(t) {
+    fn config_overrides_are_inserted_or_updated(t) {
         let db = t.db();
         let new = NewConfigOverride { updated_by: Some("me".into()), ..make::config_override() };
         let before = db.write(|c| new.insert_or_update(c)).unwrap();
@@ -433,12 +433,12 @@ both! {
         assert_eq!(db.read(|c| ConfigOverride::list(c, &Default::default(), &Page::first(9))).unwrap().len(), 1);
     }
 
-    fn error_log(t) {
+    fn error_log_supports_all_operations(t) {
         let db = t.db();
         let run = db.write(run).unwrap();
-        let filter = ErrorLogFilter { module: Some("cut"), resolved: Some(false), pipeline_run_id: Some(run) };
+        let filter = ErrorLogFilter { module: Some("cut"), resolved: Some(false), pipeline_run_id: Some(run), ..Default::default() };
         let fits = || NewErrorLog { pipeline_run_id: Some(run), ..make::error() };
-        usual::<ErrorLog>(&db, ErrorLogId(404), &filter, |_, _| fits(), |_| make::error());
+        check_all_operations::<ErrorLog>(&db, ErrorLogId(404), &filter, |_, _| fits(), |_| make::error());
         let half = [NewErrorLog { module: "upload".into(), ..fits() }, NewErrorLog { resolved: Some(true), ..fits() }];
         db.write(|c| NewErrorLog::insert_many(c, &half)).unwrap();
         assert_eq!(db.read(|c| ErrorLog::list(c, &filter, &Page::first(100))).unwrap().len(), 7);
@@ -461,7 +461,7 @@ both! {
         assert!(matches!(db.write(|c| ErrorLog::resolve_module(c, " ")), Err(Error::Invalid { .. })));
     }
 
-    fn more_ids_than_sqlite_binds(t) {
+    fn id_lists_can_exceed_the_bind_limit_of_sqlite(t) {
         let db = t.db();
         let id = db.write(|c| make::error().insert(c)).unwrap().id;
         let mut ids: Vec<ErrorLogId> = (1_000_000..1_040_000).map(ErrorLogId).collect();
@@ -474,7 +474,7 @@ both! {
         assert_eq!(db.read(|c| Analytics::newest(c, &names)).unwrap(), []);
     }
 
-    fn error_log_changes(t) {
+    fn error_log_changes_update_one_column_each(t) {
         let db = t.db();
         let other_run = db.write(run).unwrap();
         let other_unit = CorrelationId::default();

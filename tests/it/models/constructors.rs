@@ -1,4 +1,4 @@
-//! Each of the 22 tables takes a row that `New…::new` has made of what it must have.
+//! Each of the 22 tables accepts a row that `New…::new` made from the required values.
 
 use serde_json::json;
 use viraldb::compilation::*;
@@ -10,7 +10,7 @@ use crate::make;
 use crate::support::both;
 
 both! {
-    fn a_row_of_each_table_needs_only_what_new_asks_for(t) {
+    fn new_asks_only_for_the_required_values_of_each_table(t) {
         let db: Database = t.db();
         let mut tables = Vec::new();
         db.write(|c| {

@@ -1,10 +1,10 @@
-//! Models of the domain generation.
+//! Tests of the models of the generation domain.
 
 use serde_json::json;
 use viraldb::generation::*;
 use viraldb::{DbConnection, Json, Page};
 
-use super::{Model, conflict, each_change, model, not_found, orphan, usual};
+use super::{Model, check_all_operations, conflict, each_change, model, not_found, orphan};
 use crate::make::{self, at};
 use crate::support::both;
 
@@ -16,14 +16,14 @@ model!("job_videos", JobVideo, NewJobVideo<'static>, JobVideoFilter, number JobV
     JobVideoChanges { cost_usd: None });
 
 both! {
-    fn jobs(t) {
+    fn jobs_support_all_operations(t) {
         let db = t.db();
         let filter = JobFilter { status: Some(JobStatus::Running) };
         let fits = |_: &mut DbConnection, _| NewJob { status: Some(JobStatus::Running), ..make::job() };
-        usual::<Job>(&db, JobId(404), &filter, fits, |_| make::job());
+        check_all_operations::<Job>(&db, JobId(404), &filter, fits, |_| make::job());
     }
 
-    fn job_changes(t) {
+    fn job_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewJob {
                 id: Some(JobId(1000)), status: Some(JobStatus::Running), stage: Some("s".into()), theme: Some("t".into()),
@@ -36,11 +36,11 @@ both! {
         );
     }
 
-    fn trends(t) {
+    fn trends_support_all_operations(t) {
         let db = t.db();
         let filter = TrendFilter { platform: Some(Platform::Youtube) };
         let fits = |_: &mut DbConnection, _| NewTrend { platform: Platform::Youtube, ..make::trend() };
-        usual::<Trend>(&db, TrendId(404), &filter, fits, |_| make::trend());
+        check_all_operations::<Trend>(&db, TrendId(404), &filter, fits, |_| make::trend());
 
         let new = make::trend();
         let row = db.write(|c| new.insert(c)).unwrap();
@@ -49,7 +49,7 @@ both! {
         conflict(db.write(|c| new.insert(c)), "trends", "trends_external_id_key");
     }
 
-    fn trend_changes(t) {
+    fn trend_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewTrend {
                 id: Some(TrendId(1000)), platform: Platform::Tiktok, external_id: "e".into(), title: Some("t".into()),
@@ -67,7 +67,7 @@ both! {
         );
     }
 
-    fn a_trend_collected_again_keeps_when_it_was_first(t) {
+    fn older_trend_data_fills_in_counts_and_keeps_the_collection_time(t) {
         let db = t.db();
         let trend = make::trend();
         let before = db.write(|c| NewTrend { likes: Some(2), ..trend.clone() }.insert_or_update(c)).unwrap();
@@ -78,7 +78,7 @@ both! {
         assert_eq!((upserted.new, upserted.updated, upserted.unchanged), (0, 0, 1));
     }
 
-    fn trends_most_viewed_first(t) {
+    fn most_viewed_trends_come_first(t) {
         let db = t.db();
         let trend = |external_id, views| NewTrend { external_id, views, ..make::trend() };
         let rows = [
@@ -98,18 +98,18 @@ both! {
         assert_eq!(ids(1), ["many"]);
     }
 
-    fn job_scripts(t) {
+    fn job_scripts_support_all_operations(t) {
         let db = t.db();
         let job = db.write(|c| Ok(make::job_id(c))).unwrap();
         let filter = JobScriptFilter { job_id: Some(job) };
         let fits = |_: &mut DbConnection, _| NewJobScript { job_id: Some(job), ..make::job_script() };
-        usual::<JobScript>(&db, JobScriptId(404), &filter, fits, |_| make::job_script());
+        check_all_operations::<JobScript>(&db, JobScriptId(404), &filter, fits, |_| make::job_script());
         let ids: Vec<_> = db.read(|c| JobScript::of_job(c, job)).unwrap().iter().map(|script| script.id).collect();
         assert!(ids.is_sorted() && ids.len() == 7, "{ids:?}");
         orphan::<JobScript>(&db, |_| NewJobScript { job_id: Some(JobId(404)), ..make::job_script() });
     }
 
-    fn job_script_changes(t) {
+    fn job_script_changes_update_one_column_each(t) {
         let db = t.db();
         let other_job = db.write(|c| Ok(make::job_id(c))).unwrap();
         each_change!(db,
@@ -127,14 +127,14 @@ both! {
         );
     }
 
-    fn job_videos(t) {
+    fn job_videos_support_all_operations(t) {
         let db = t.db();
         let job = db.write(|c| Ok(make::job_id(c))).unwrap();
         let filter = JobVideoFilter { job_id: Some(job), status: Some(JobVideoStatus::Approved) };
         let fits = |_: &mut DbConnection, _| NewJobVideo {
             job_id: Some(job), status: Some(JobVideoStatus::Approved), ..make::job_video()
         };
-        usual::<JobVideo>(&db, JobVideoId(404), &filter, fits, |_| make::job_video());
+        check_all_operations::<JobVideo>(&db, JobVideoId(404), &filter, fits, |_| make::job_video());
         let half = db
             .write(|c| Ok([NewJobVideo { status: None, ..fits(c, 0) }, NewJobVideo { job_id: None, ..fits(c, 0) }]))
             .unwrap();
@@ -146,7 +146,7 @@ both! {
         orphan::<JobVideo>(&db, |_| NewJobVideo { script_id: Some(JobScriptId(404)), ..make::job_video() });
     }
 
-    fn job_video_changes(t) {
+    fn job_video_changes_update_one_column_each(t) {
         let db = t.db();
         let other_job = db.write(|c| Ok(make::job_id(c))).unwrap();
         let other_script = db.write(|c| Ok(make::job_script_id(c))).unwrap();

@@ -1,4 +1,4 @@
-//! Text in columns that have an index: the engines take the same length.
+//! Tests that both engines accept the same length of text in indexed columns.
 
 use viraldb::ingest::{self, Options};
 use viraldb::{Result, queue};
@@ -6,7 +6,7 @@ use viraldb::{Result, queue};
 use super::*;
 use crate::support::both;
 
-/// Text that does not compress: PostgreSQL compresses what goes into an index.
+/// Returns text that does not compress, because PostgreSQL compresses index entries.
 fn long(bytes: usize) -> String {
     let mut state = 7_u64;
     (0..bytes)
@@ -18,7 +18,7 @@ fn long(bytes: usize) -> String {
         .collect()
 }
 
-/// Every way in takes the longest text, and refuses one that has a byte more.
+/// Asserts that `insert` accepts the longest text and rejects text that is one byte longer.
 fn is_limited<T>(what: &str, insert: impl Fn(String) -> Result<T>) {
     if let Err(error) = insert(long(2_600)) {
         panic!("{what}: {error}");
@@ -26,15 +26,15 @@ fn is_limited<T>(what: &str, insert: impl Fn(String) -> Result<T>) {
     match insert(long(2_601)) {
         Err(error @ Error::Invalid { .. }) => {
             let said = error.to_string();
-            assert!(said.ends_with("has 2601 bytes; an index takes 2600 at most"), "{what}: {said}");
+            assert!(said.ends_with("has 2601 bytes; the maximum is 2600"), "{what}: {said}");
         }
         Err(error) => panic!("{what}: {error}"),
-        Ok(_) => panic!("{what} takes it"),
+        Ok(_) => panic!("{what} accepts it"),
     }
 }
 
 both! {
-    fn every_index_takes_the_same_length(t) {
+    fn indexed_columns_have_the_same_length_limit(t) {
         use crate::make::*;
         let db = t.db();
         let c = |work: &dyn Fn(&mut DbConnection) -> Result<()>| db.write(|c| { work(c)?; c.atomically(|_| Ok(())) });
@@ -95,6 +95,6 @@ both! {
         let options = Options { table: Some("trends"), ..Default::default() };
         let report = ingest::ingest(&db, "in", lines.as_bytes(), &options, &mut |row| { rejects.push(row); Ok(()) }).unwrap();
         assert_eq!((report.new, report.rejected, rejects[0].line), (1, 1, 1), "{rejects:?}");
-        assert_eq!(rejects[0].reason, "external_id has 2601 bytes; an index takes 2600 at most");
+        assert_eq!(rejects[0].reason, "external_id has 2601 bytes; the maximum is 2600");
     }
 }

@@ -1,4 +1,4 @@
-//! The typed models of the 22 tables.
+//! Tests of the typed models of the 22 tables.
 
 mod children;
 mod compilation;
@@ -19,12 +19,12 @@ use viraldb::{Database, DbConnection, Error, Page, Result};
 use crate::make;
 use crate::support::newly_prepared;
 
-/// What all tables have in common.
+/// The common interface of all tables.
 pub trait Model: Sized + Debug + Clone + PartialEq + Serialize {
     type Key: Clone + Display + Debug + PartialEq;
     type New: Clone + Serialize;
     type Filter: Default;
-    /// What the table is listed by, the greatest first.
+    /// The sort key of lists, in descending order.
     type Place: Ord;
     const TABLE: &'static str;
 
@@ -37,12 +37,12 @@ pub trait Model: Sized + Debug + Clone + PartialEq + Serialize {
     fn list(c: &mut DbConnection, filter: &Self::Filter, page: &Page<Self::Key>) -> Result<Vec<Self>>;
     fn count(c: &mut DbConnection, filter: &Self::Filter) -> Result<i64>;
     fn exists(c: &mut DbConnection, filter: &Self::Filter) -> Result<bool>;
-    /// An update of one column.
+    /// Updates one column.
     fn touch(c: &mut DbConnection, key: &Self::Key) -> Result<Self>;
     fn delete(c: &mut DbConnection, key: &Self::Key) -> Result<usize>;
 }
 
-/// Tells [`Model`] the types of a table: with a number or a UUID and a filter, or with a key of words.
+/// Implements [`Model`] for a table: with a number or UUID as key, or with a text key.
 macro_rules! model {
     ($table:literal, $row:ident, $new:ty, $filter:ty, $id:ident $key:ty, $changes:ident { $column:ident: $value:expr }) => {
         model!($table, $row, $new, $filter, $id $key, ($key,) |row| (row.id,), $changes { $column: $value });
@@ -140,9 +140,9 @@ macro_rules! model {
 }
 use model;
 
-/// Insert, find, list page by page, update of nothing, delete. `fits` makes rows that the filter lets
-/// through, each with another place in the order; `other` makes one that it does not.
-fn usual<M: Model>(
+/// Checks insert, find, paged lists, updates of missing rows, and delete. `fits` makes rows that match the
+/// filter, each with a different sort position. `other` makes a row that does not match.
+fn check_all_operations<M: Model>(
     db: &Database,
     missing: M::Key,
     filter: &M::Filter,
@@ -151,7 +151,7 @@ fn usual<M: Model>(
 ) {
     let mut rows: Vec<M> = Vec::new();
     assert!(!db.read(|c| M::exists(c, filter)).unwrap());
-    // Not in the order they are listed in, where that is not the order of their keys.
+    // Insert the rows in a different order than lists return them, unless lists are ordered by key.
     for place in [3, 1, 4, 0, 2] {
         let new = db.write(|c| Ok(fits(c, place))).unwrap();
         let row = db.write(|c| M::insert(&new, c)).unwrap();
@@ -196,7 +196,7 @@ fn usual<M: Model>(
     assert_eq!(db.write(|c| M::insert_many(c, &[])).unwrap(), 0);
     assert_eq!(list(&M::Filter::default(), &Page::first(100)).len(), 8);
 
-    // A row that does not fit takes the one before it along, in the session's own transaction too.
+    // A conflicting row also undoes the row before it, even if `insert_many` opens the transaction itself.
     let bad = db.write(|c| Ok([fits(c, 7), M::with_key(fits(c, 8), other.key())])).unwrap();
     let mut session = db.session().unwrap();
     conflict(M::insert_many(&mut session, &bad), M::TABLE, &format!("{}_pkey", M::TABLE));
@@ -212,16 +212,16 @@ fn usual<M: Model>(
     assert_eq!(list(&M::Filter::default(), &Page::first(100)).len(), 7);
 }
 
-/// The row has what the new row gives, and the documented default everywhere else.
+/// Asserts that the row has the values of the new row, and the documented default in every other column.
 fn holds(table: &str, row: &impl Serialize, new: &impl Serialize) {
     let (row, new) = (serde_json::to_value(row).unwrap(), serde_json::to_value(new).unwrap());
     let contract = make::contract().into_iter().find(|contract| contract.table == table).unwrap();
     for (column, value) in row.as_object().unwrap() {
         match (&new[column], contract.defaults.get(column)) {
             (Value::Null, Some(now)) if now == "now" => assert!(make::is_now(value), "{column}"),
-            // The database numbers it.
+            // The database assigns the number.
             (Value::Null, Some(_)) if column == "id" => assert!(value.as_i64().unwrap() > 0),
-            // The database computes it.
+            // The database computes the value.
             (Value::Null, _) if column == "status" && new.get(column).is_none() => {}
             (Value::Null, Some(default)) => assert_eq!(value, default, "{column}"),
             (given, _) => assert_eq!(value, given, "{column}"),
@@ -229,7 +229,7 @@ fn holds(table: &str, row: &impl Serialize, new: &impl Serialize) {
     }
 }
 
-/// Every column is given, so that every column is tested.
+/// Asserts that every column has a value, so that every column is tested.
 fn is_full(new: &impl Serialize) {
     for (column, value) in serde_json::to_value(new).unwrap().as_object().unwrap() {
         assert_ne!(*value, Value::Null, "{column}");
@@ -260,14 +260,15 @@ fn invalid<T: Debug>(result: Result<T>, at: &str, why: &str) {
     }
 }
 
-/// The row refers to a row that is not there.
+/// Asserts that a row is rejected because it refers to a row that does not exist.
 fn orphan<M: Model>(db: &Database, new: impl FnOnce(&mut DbConnection) -> M::New) {
-    invalid(db.write(|c| M::insert(&new(c), c)), M::TABLE, "refers to a row that is not there");
+    invalid(db.write(|c| M::insert(&new(c), c)), M::TABLE, "refers to a row that does not exist");
 }
 
-/// Each change alone changes its column, to the value it gives, and no other: a column in `set` gets a
-/// value, one in `null` a value and then NULL. A column that `moves` is later each time; one that `follows`
-/// is computed. Every column that can change must be named, or it does not compile; the row begins full.
+/// Checks that each change alone sets its column to the given value and changes no other column. Columns in
+/// `set` get a value; columns in `null` get a value and then NULL. A column after `moves` is later after each
+/// change; a column after `follows` is computed. The macro compiles only if every changeable column is named.
+/// The first row has a value in every column.
 macro_rules! each_change {
     ($db:expr, full |$c:pat_param| $full:expr, $row:ident by |$found:ident| $key:expr, $changes:ident,
      $(moves $moved:ident,)? $(follows $followed:ident,)?

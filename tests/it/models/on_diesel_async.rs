@@ -1,4 +1,4 @@
-//! The models through diesel-async's own connection, which knows nothing of viraldb.
+//! Tests of the models on diesel-async's own connection, which knows nothing of viraldb.
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::make;
 use crate::support::Scratch;
 
 #[tokio::test]
-async fn models_load_and_insert() {
+async fn models_load_and_insert_on_a_diesel_async_connection() {
     let t = Scratch::postgres();
     let (channel, video, job) = t
         .db()
@@ -23,7 +23,7 @@ async fn models_load_and_insert() {
         .unwrap();
 
     let mut conn = AsyncPgConnection::establish(&t.url).await.unwrap();
-    // uuid, jsonb, timestamptz, bool; words; and each of them as a condition
+    // Columns with UUIDs, JSONB, timestamps, booleans and enum words, and conditions on them.
     let loaded: Vec<Channel> =
         Channel::query().filter(channels::created_at.ge(channel.created_at)).load(&mut conn).await.unwrap();
     assert_eq!(loaded, std::slice::from_ref(&channel));
@@ -54,7 +54,7 @@ async fn models_load_and_insert() {
         .await
         .unwrap();
     assert_eq!((inserted.id, &inserted.posting_schedule), (new.id, &new.posting_schedule));
-    // and what it wrote, viraldb reads
+    // viraldb reads the rows that this connection wrote.
     let found =
         t.db().read(|c| Ok((Trend::find_by_external_id(c, "t1")?, Channel::find(c, new.id)?))).unwrap();
     assert_eq!(found, (trend, inserted));

@@ -1,10 +1,10 @@
-//! Models of the domain republishing.
+//! Tests of the models of the republishing domain.
 
 use serde_json::json;
 use viraldb::republishing::*;
 use viraldb::{ConfigValue, DbConnection, Json, Page, Timestamp};
 
-use super::{Model, conflict, each_change, invalid, model, not_found, orphan, usual};
+use super::{Model, check_all_operations, conflict, each_change, invalid, model, not_found, orphan};
 use crate::make::{self, at};
 use crate::support::both;
 use viraldb::types::LeaseToken;
@@ -33,20 +33,20 @@ model!(
     SystemConfigurationChanges { encrypted: true }
 );
 
-/// Some places fall on one moment, so that the key has to tell them apart.
+/// Gives pairs of sort positions the same timestamp, so that the key has to break the tie.
 fn tied(place: i64) -> Option<Timestamp> {
     Some(at(place / 2))
 }
 
 both! {
-    fn transformation_presets(t) {
+    fn transformation_presets_support_all_operations(t) {
         let db = t.db();
         let filter = TransformationPresetFilter { is_active: Some(false) };
         let fits = |_: &mut DbConnection, place| NewTransformationPreset {
             is_active: Some(false), created_at: tied(place), ..make::preset()
         };
         let missing = TransformationPresetId::default();
-        usual::<TransformationPreset>(&db, missing, &filter, fits, |_| make::preset());
+        check_all_operations::<TransformationPreset>(&db, missing, &filter, fits, |_| make::preset());
 
         assert_eq!(db.read(TransformationPreset::default_preset).unwrap(), None);
         assert!(db.read(TransformationPreset::active).unwrap().is_empty());
@@ -80,7 +80,7 @@ both! {
         assert_eq!(db.read(TransformationPreset::default_preset).unwrap().map(|preset| preset.id), Some(default.id));
     }
 
-    fn transformation_preset_changes(t) {
+    fn transformation_preset_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewTransformationPreset {
                 description: Some("d".into()), is_default: Some(true), is_active: Some(false), created_at: Some(at(1)),
@@ -92,13 +92,13 @@ both! {
         );
     }
 
-    fn music(t) {
+    fn music_supports_all_operations(t) {
         let db = t.db();
         let filter = MusicFilter { is_active: Some(false) };
         let fits = |_: &mut DbConnection, place| NewMusic {
             is_active: Some(false), created_at: tied(place), ..make::music()
         };
-        usual::<Music>(&db, MusicId::default(), &filter, fits, |_| make::music());
+        check_all_operations::<Music>(&db, MusicId::default(), &filter, fits, |_| make::music());
 
         assert!(db.read(Music::active).unwrap().is_empty());
         let track = |name, usage_count| NewMusic { name, usage_count, ..make::music() };
@@ -115,7 +115,7 @@ both! {
         conflict(db.write(|c| again.insert(c)), "music", "music_spotify_track_id_key");
     }
 
-    fn music_changes(t) {
+    fn music_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewMusic {
                 artist: Some("a".into()), spotify_track_id: Some("s".into()), spotify_track_url: Some("u".into()),
@@ -132,7 +132,7 @@ both! {
         );
     }
 
-    fn music_is_known_by_its_spotify_track(t) {
+    fn music_is_updated_by_its_spotify_track_id(t) {
         let db = t.db();
         let new = NewMusic { spotify_track_id: Some("s".into()), artist: Some("a".into()), duration: Some(9), ..make::music() };
         let before = db.write(|c| new.insert_or_update(c)).unwrap();
@@ -141,19 +141,19 @@ both! {
         let after = db.write(|c| again.insert_or_update(c)).unwrap();
         assert!(after.updated_at > before.updated_at);
         assert_eq!(after, make::changed(&before, |row| { row.name = "New".into(); row.duration = Some(8); row.updated_at = after.updated_at; }));
-        // Without a track's id there is nothing to know it by.
+        // Without a Spotify track id, each call inserts a new row.
         db.write(|c| make::music().insert_or_update(c)).unwrap();
         db.write(|c| make::music().insert_or_update(c)).unwrap();
         assert_eq!(db.read(|c| Music::list(c, &MusicFilter::default(), &Page::first(9))).unwrap().len(), 3);
     }
 
-    fn channels(t) {
+    fn channels_support_all_operations(t) {
         let db = t.db();
         let filter = ChannelFilter { is_active: Some(true) };
         let fits = |_: &mut DbConnection, place| NewChannel {
             is_active: Some(true), created_at: tied(place), ..make::channel()
         };
-        usual::<Channel>(&db, ChannelId::default(), &filter, fits, |_| make::channel());
+        check_all_operations::<Channel>(&db, ChannelId::default(), &filter, fits, |_| make::channel());
 
         let new = make::channel();
         let row = db.write(|c| new.insert(c)).unwrap();
@@ -166,7 +166,7 @@ both! {
         orphan::<Channel>(&db, |_| NewChannel { effect_preset_id: lost, ..make::channel() });
     }
 
-    fn channel_changes(t) {
+    fn channel_changes_update_one_column_each(t) {
         let db = t.db();
         let other_preset = db.write(|c| Ok(make::preset_id(c))).unwrap();
         each_change!(db,
@@ -190,7 +190,7 @@ both! {
         );
     }
 
-    fn channels_are_known_by_youtubes_id(t) {
+    fn channels_are_updated_by_their_youtube_channel_id(t) {
         let db = t.db();
         let new = NewChannel { is_active: Some(true), github_repo_url: Some("g".into()), ..make::channel() };
         let before = db.write(|c| new.insert_or_update(c)).unwrap();
@@ -205,7 +205,7 @@ both! {
         assert_eq!(after, changed);
     }
 
-    fn videos(t) {
+    fn videos_support_all_operations(t) {
         let db = t.db();
         let filter = VideoFilter {
             channel_id: Some(db.write(|c| Ok(make::channel_id(c))).unwrap()),
@@ -222,7 +222,7 @@ both! {
             created_at: tied(place),
             ..make::video(c)
         };
-        usual::<Video>(&db, VideoId::default(), &filter, fits, make::video);
+        check_all_operations::<Video>(&db, VideoId::default(), &filter, fits, make::video);
         let half = db
             .write(|c| {
                 Ok([
@@ -244,7 +244,7 @@ both! {
         orphan::<Video>(&db, |c| NewVideo { music_track_id: Some(MusicId::default()), ..make::video(c) });
     }
 
-    fn video_changes(t) {
+    fn video_changes_update_one_column_each(t) {
         let db = t.db();
         let other_channel = db.write(|c| Ok(make::channel_id(c))).unwrap();
         let other_preset = db.write(|c| Ok(make::preset_id(c))).unwrap();
@@ -258,7 +258,7 @@ both! {
                 transformation_preset_id: Some(make::preset_id(c)), transformation_params: Some(Json(json!({"a": 1}))),
                 transformed_url: Some("t".into()), transformed_size: Some(3_000_000_001),
                 processing_started_at: Some(at(2)), processing_completed_at: Some(at(3)), processing_duration: Some(1),
-                // The stage that no change below moves, so that each changes one column only.
+                // At this stage no change below affects another column, so each one changes a single column.
                 publication_status: Some(PublicationStatus::Publishing), scheduled_publication_at: Some(at(4)),
                 published_at: Some(at(5)), youtube_video_id: Some("y".into()), youtube_video_url: Some("u".into()),
                 final_title: Some("f".into()), final_description: Some("g".into()), final_tags: Some(Json(json!(["a"]))),
@@ -285,7 +285,7 @@ both! {
         );
     }
 
-    fn video_processing_jobs(t) {
+    fn video_processing_jobs_support_all_operations(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let filter = VideoProcessingJobFilter {
@@ -296,7 +296,7 @@ both! {
             video_id: video.id, channel_id: video.channel_id, job_type: JobType::Publish,
             status: Some(JobStatus::Retrying), queued_at: tied(place), ..make::video_job(c)
         };
-        usual::<VideoProcessingJob>(&db, VideoProcessingJobId::default(), &filter, fits, make::video_job);
+        check_all_operations::<VideoProcessingJob>(&db, VideoProcessingJobId::default(), &filter, fits, make::video_job);
         let half = db
             .write(|c| {
                 Ok([
@@ -316,11 +316,11 @@ both! {
             NewVideoProcessingJob { max_attempts: Some(0), ..half[0].clone() },
         ] {
             let bad = NewVideoProcessingJob { id: VideoProcessingJobId::default(), ..bad };
-            invalid(db.write(|c| bad.insert(c)), "video_processing_jobs", "does not fit");
+            invalid(db.write(|c| bad.insert(c)), "video_processing_jobs", "is invalid");
         }
     }
 
-    fn video_processing_job_changes(t) {
+    fn video_processing_job_changes_update_one_column_each(t) {
         let db = t.db();
         let other_video = db.write(|c| Ok(make::video_id(c))).unwrap();
         let other_channel = db.write(|c| Ok(make::channel_id(c))).unwrap();
@@ -347,7 +347,7 @@ both! {
         );
     }
 
-    fn queued_jobs_by_priority_then_age(t) {
+    fn queued_jobs_come_by_priority_then_age(t) {
         let db = t.db();
         let rows = db
             .write(|c| {
@@ -370,7 +370,7 @@ both! {
         assert_eq!(queued(2), [rows[2].id, rows[5].id]);
     }
 
-    fn one_unfinished_job_for_a_key(t) {
+    fn unique_key_allows_one_unfinished_job(t) {
         let db = t.db();
         let insert = |status: JobStatus| {
             db.write(|c| {
@@ -392,19 +392,19 @@ both! {
             let done = VideoProcessingJobChanges { status: Some(JobStatus::Failed), ..Default::default() };
             db.write(|c| done.update(c, first.id)).unwrap();
         }
-        // Jobs without a key do not meet.
+        // Jobs without a key never conflict.
         db.write(|c| make::video_job(c).insert(c)).unwrap();
         db.write(|c| make::video_job(c).insert(c)).unwrap();
     }
 
-    fn channel_statistics(t) {
+    fn channel_statistics_support_all_operations(t) {
         let db = t.db();
         let channel = db.write(|c| Ok(make::channel_id(c))).unwrap();
         let filter = ChannelStatisticsFilter { channel_id: Some(channel) };
         let fits = |c: &mut DbConnection, place| NewChannelStatistics {
             channel_id: channel, timestamp: tied(place), ..make::channel_statistics(c)
         };
-        usual::<ChannelStatistics>(&db, ChannelStatisticsId::default(), &filter, fits, make::channel_statistics);
+        check_all_operations::<ChannelStatistics>(&db, ChannelStatisticsId::default(), &filter, fits, make::channel_statistics);
         let latest = db.read(|c| ChannelStatistics::latest(c, channel)).unwrap().unwrap();
         let newest = db.read(|c| ChannelStatistics::list(c, &filter, &Page::first(1))).unwrap();
         assert_eq!((&latest.timestamp, &latest), (&at(3), &newest[0]));
@@ -412,7 +412,7 @@ both! {
         orphan::<ChannelStatistics>(&db, |c| NewChannelStatistics { channel_id: ChannelId::default(), ..make::channel_statistics(c) });
     }
 
-    fn channel_statistics_changes(t) {
+    fn channel_statistics_changes_update_one_column_each(t) {
         let db = t.db();
         let other_channel = db.write(|c| Ok(make::channel_id(c))).unwrap();
         each_change!(db,
@@ -430,14 +430,14 @@ both! {
         );
     }
 
-    fn video_statistics(t) {
+    fn video_statistics_support_all_operations(t) {
         let db = t.db();
         let video = db.write(|c| Ok(make::video_id(c))).unwrap();
         let filter = VideoStatisticsFilter { video_id: Some(video) };
         let fits = |c: &mut DbConnection, place| NewVideoStatistics {
             video_id: video, timestamp: tied(place), ..make::video_statistics(c)
         };
-        usual::<VideoStatistics>(&db, VideoStatisticsId::default(), &filter, fits, make::video_statistics);
+        check_all_operations::<VideoStatistics>(&db, VideoStatisticsId::default(), &filter, fits, make::video_statistics);
         let latest = db.read(|c| VideoStatistics::latest(c, video)).unwrap().unwrap();
         let newest = db.read(|c| VideoStatistics::list(c, &filter, &Page::first(1))).unwrap();
         assert_eq!((&latest.timestamp, &latest), (&at(3), &newest[0]));
@@ -445,7 +445,7 @@ both! {
         orphan::<VideoStatistics>(&db, |c| NewVideoStatistics { video_id: VideoId::default(), ..make::video_statistics(c) });
     }
 
-    fn video_statistics_changes(t) {
+    fn video_statistics_changes_update_one_column_each(t) {
         let db = t.db();
         let other_video = db.write(|c| Ok(make::video_id(c))).unwrap();
         each_change!(db,
@@ -459,16 +459,16 @@ both! {
         );
     }
 
-    fn system_configuration(t) {
+    fn system_configuration_supports_all_operations(t) {
         let db = t.db();
         let make = |_: &mut DbConnection, place| NewSystemConfiguration {
             key: format!("key {place}").into(), value: ConfigValue(json!({"n": place})), ..make::setting()
         };
         let filter = SystemConfigurationFilter { encrypted: Some(false) };
-        usual::<SystemConfiguration>(&db, "no".into(), &filter, make, |c| NewSystemConfiguration { encrypted: Some(true), ..make(c, 9) });
+        check_all_operations::<SystemConfiguration>(&db, "no".into(), &filter, make, |c| NewSystemConfiguration { encrypted: Some(true), ..make(c, 9) });
     }
 
-    fn system_configuration_changes(t) {
+    fn system_configuration_changes_update_one_column_each(t) {
         each_change!(t.db(),
             full |_| NewSystemConfiguration {
                 key: "k".into(), value: ConfigValue(json!(1)), description: Some("d".into()), encrypted: Some(false),
@@ -480,7 +480,7 @@ both! {
         );
     }
 
-    fn settings_are_set_whether_there_or_not(t) {
+    fn settings_are_inserted_or_updated(t) {
         let db = t.db();
         let new = NewSystemConfiguration { value: ConfigValue(json!(1)), description: Some("d".into()), ..make::setting() };
         let before = db.write(|c| new.insert_or_update(c)).unwrap();

@@ -1,4 +1,4 @@
-//! The values in columns.
+//! Tests of the types of column values.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,7 +22,7 @@ struct Shape {
 }
 
 both! {
-    fn json_of_a_shape(t) {
+    fn typed_json_round_trips(t) {
         let db = t.db();
         let shape = Shape { title: "ü \"'\\ \u{1F3AC}".into(), clips: vec![1, 255], note: None };
         let row = db.write(|c| make::script(c).insert(c)).unwrap();
@@ -49,7 +49,7 @@ both! {
         assert!(causes.iter().any(|cause| cause.contains("invalid type: map")), "{causes:?}");
     }
 
-    fn json_null_is_a_document(t) {
+    fn json_null_differs_from_sql_null(t) {
         let db = t.db();
         let new = |json| NewMusic { metadata: json, ..make::music() };
         let null = db.write(|c| new(Some(Json(json!(null)))).insert(c)).unwrap();
@@ -67,7 +67,7 @@ both! {
         }
     }
 
-    fn times_keep_their_microseconds(t) {
+    fn timestamps_keep_their_microseconds(t) {
         let db = t.db();
         for text in [
             "2026-11-21T08:30:00.123456Z", "2026-11-21T08:30:00.000001Z", "1999-12-31T23:59:59.999999Z",
@@ -85,13 +85,13 @@ both! {
         assert_eq!(finer.to_string(), "2026-11-21T06:30:00.123456Z");
     }
 
-    fn keys_made_later_sort_later(t) {
+    fn later_ids_sort_after_earlier_ones(t) {
         let db = t.db();
         let new: Vec<_> = (0..500).map(|_| make::channel()).collect();
         assert!(new.is_sorted_by(|a, b| a.id < b.id));
         assert!(new.is_sorted_by(|a, b| a.id.to_string() < b.id.to_string()));
         assert_eq!(new[0].id.0.get_version_num(), 7);
-        // The database sorts them alike, and numbers of its own are never given twice.
+        // The database sorts the ids the same way, and never assigns a number twice.
         db.write(|c| NewChannel::insert_many(c, &new)).unwrap();
         use viraldb::schema::channels::dsl::*;
         let sorted: Vec<ChannelId> = db.read(|c| Ok(channels.select(id).order(id).load(c)?)).unwrap();
@@ -101,7 +101,7 @@ both! {
         assert!(db.write(|c| make::pipeline_run().insert(c)).unwrap().id > first.id);
     }
 
-    fn keys_are_text_and_back(t) {
+    fn ids_round_trip_as_text(t) {
         let db = t.db();
         let row = db.write(|c| make::channel().insert(c)).unwrap();
         assert_eq!(row.id.to_string().parse::<ChannelId>().unwrap(), row.id);
@@ -114,7 +114,7 @@ both! {
 }
 
 #[test]
-fn a_database_is_shared_by_threads_and_errors_travel() {
+fn databases_are_shared_by_threads_and_errors_can_be_sent() {
     fn shared<T: Clone + std::fmt::Debug + Send + Sync + 'static>() {}
     fn travels<T: std::error::Error + Send + Sync + 'static>() {}
     fn moves<T: Send + std::fmt::Debug>() {}
@@ -127,7 +127,7 @@ fn a_database_is_shared_by_threads_and_errors_travel() {
 }
 
 #[test]
-fn a_setting_that_may_be_a_secret_is_not_printed() {
+fn setting_that_may_be_a_secret_is_not_printed() {
     let value = || ConfigValue(json!("hunter2"));
     let sealed =
         NewSystemConfiguration { encrypted: Some(true), ..NewSystemConfiguration::new("k", value()) };
@@ -141,7 +141,7 @@ fn a_setting_that_may_be_a_secret_is_not_printed() {
 }
 
 #[test]
-fn keys_and_documents_are_made_of_plain_values() {
+fn ids_and_documents_convert_from_plain_values() {
     let number: i64 = DiscoveredVideoId::from(7).into();
     let uuid: uuid::Uuid = ChannelId::from(uuid::Uuid::nil()).into();
     assert_eq!((number, uuid), (7, uuid::Uuid::nil()));
@@ -181,13 +181,16 @@ fn bare_text_in_a_setting_reads_as_a_string() {
 }
 
 #[test]
-fn words_read_as_they_are_written_and_nothing_else_does() {
+fn enums_parse_only_the_words_that_they_write() {
     for word in JobType::ALL {
         assert_eq!(word.as_str().parse::<JobType>().unwrap(), *word);
         assert_eq!(serde_json::to_value(word).unwrap(), json!(word.as_str()));
     }
     let error = "mix".parse::<JobType>().unwrap_err().to_string();
-    assert_eq!(error, "\"mix\" is none of scrape, download, transform, publish, music_replace");
+    assert_eq!(
+        error,
+        "unknown value \"mix\"; expected scrape, download, transform, publish or music_replace"
+    );
     for status in Processed::ALL {
         assert_eq!(status.as_str().parse::<Processed>().unwrap(), *status);
         assert_eq!(i32::from(*status).to_string().parse::<Processed>().unwrap(), *status);

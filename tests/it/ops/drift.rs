@@ -1,4 +1,4 @@
-//! Drift: every single change of the schema is told, and nothing else.
+//! Drift: every change of the schema is reported, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use viraldb::{Database, DbConnection};
 use crate::make::query;
 use crate::support::{Scratch, both};
 
-/// What is told, without order.
-pub fn told(db: &Database) -> BTreeSet<String> {
+/// Returns the reported drift as a set of messages.
+pub fn findings(db: &Database) -> BTreeSet<String> {
     let found = ops::drift(db).unwrap();
-    let told: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), found.len(), "each is told once: {found:#?}");
-    told
+    let findings: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(findings.len(), found.len(), "a finding is reported twice: {found:#?}");
+    findings
 }
 
-pub fn say(t: &Scratch, sqlite: &str, postgres: &str) -> Vec<String> {
+pub fn query_engine(t: &Scratch, sqlite: &str, postgres: &str) -> Vec<String> {
     t.db().read(|c| Ok(query(c, if t.is_postgres { postgres } else { sqlite }))).unwrap()
 }
 
@@ -25,9 +25,9 @@ pub fn execute(c: &mut DbConnection, sql: &str) {
     c.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Our indexes as `index table`, those behind constraints left out.
+/// Returns viraldb's indexes as `index table`, without those of constraints.
 pub fn indexes(t: &Scratch) -> Vec<String> {
-    say(
+    query_engine(
         t,
         "SELECT name || ' ' || tbl_name AS v FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1",
         "SELECT indexname || ' ' || tablename AS v FROM pg_indexes WHERE schemaname = 'public' \
@@ -36,7 +36,7 @@ pub fn indexes(t: &Scratch) -> Vec<String> {
 }
 
 pub fn triggers(t: &Scratch) -> Vec<String> {
-    say(
+    query_engine(
         t,
         "SELECT name || ' ' || tbl_name AS v FROM sqlite_master WHERE type = 'trigger' ORDER BY 1",
         "SELECT tgname || ' ' || tgrelid::regclass AS v FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
@@ -44,23 +44,23 @@ pub fn triggers(t: &Scratch) -> Vec<String> {
 }
 
 both! {
-    fn what_the_migrations_made_has_not_drifted(t) {
+    fn migrated_schema_has_no_drift(t) {
         let db = t.db();
-        assert_eq!(told(&db), BTreeSet::new());
+        assert_eq!(findings(&db), BTreeSet::new());
         db.write(|c| Ok(c.batch_execute("CREATE TABLE mine (id integer PRIMARY KEY, note text); CREATE INDEX on_mine ON mine (note)")?)).unwrap();
-        assert_eq!(told(&db), BTreeSet::new(), "another's table is none of ours");
+        assert_eq!(findings(&db), BTreeSet::new(), "tables of other programs must not be reported");
         t.ok(&["migrate", "revert", "--count", "2"]);
-        assert_eq!(told(&db), BTreeSet::new(), "an older schema is compared with what made it");
+        assert_eq!(findings(&db), BTreeSet::new(), "an older schema must be compared with its own migrations");
     }
 
-    fn looking_leaves_nothing_behind(t) {
+    fn drift_check_leaves_nothing_behind(t) {
         let db = t.db();
-        let before = say(t, "SELECT name AS v FROM sqlite_master", "SELECT nspname::text AS v FROM pg_namespace");
-        told(&db);
-        assert_eq!(say(t, "SELECT name AS v FROM sqlite_master", "SELECT nspname::text AS v FROM pg_namespace"), before);
+        let before = query_engine(t, "SELECT name AS v FROM sqlite_master", "SELECT nspname::text AS v FROM pg_namespace");
+        findings(&db);
+        assert_eq!(query_engine(t, "SELECT name AS v FROM sqlite_master", "SELECT nspname::text AS v FROM pg_namespace"), before);
     }
 
-    fn every_index_that_is_missing_is_told_and_made_again(t) {
+    fn every_missing_index_is_reported_and_recreated(t) {
         let db = t.db();
         let all = indexes(t);
         assert!(all.len() > 45, "{all:?}");
@@ -69,7 +69,7 @@ both! {
             let (index, table) = index.split_once(' ').unwrap();
             db.write(|c| Ok(c.batch_execute(&format!("DROP INDEX {index}"))?)).unwrap();
             expected.insert(format!("index {index} is missing on {table}"));
-            assert_eq!(told(&db), expected);
+            assert_eq!(findings(&db), expected);
         }
         assert_eq!(t.run(&["doctor", "--only", "drift"]).code, 4);
         let fixed = t.ok(&["doctor", "--only", "drift", "--fix"]);
@@ -77,10 +77,10 @@ both! {
             assert!(fixed.contains(what), "{what}: {fixed}");
         }
         assert_eq!(indexes(t), all);
-        assert_eq!(told(&db), BTreeSet::new());
+        assert_eq!(findings(&db), BTreeSet::new());
     }
 
-    fn every_trigger_that_is_missing_is_told_and_made_again(t) {
+    fn every_missing_trigger_is_reported_and_recreated(t) {
         let db = t.db();
         let all = triggers(t);
         assert!(all.len() >= 8, "{all:?}");
@@ -91,13 +91,13 @@ both! {
             db.write(|c| Ok(c.batch_execute(&format!("DROP TRIGGER {trigger}{on}"))?)).unwrap();
             expected.insert(format!("trigger {trigger} is missing on {table}"));
         }
-        assert_eq!(told(&db), expected);
+        assert_eq!(findings(&db), expected);
         t.ok(&["doctor", "--only", "drift", "--fix"]);
         assert_eq!(triggers(t), all);
-        assert_eq!(told(&db), BTreeSet::new());
+        assert_eq!(findings(&db), BTreeSet::new());
     }
 
-    fn columns_tables_and_indexes_that_come_and_go(t) {
+    fn added_missing_and_changed_objects_are_reported(t) {
         let db = t.db();
         db.write(|c| {
             for sql in [
@@ -117,45 +117,45 @@ both! {
         })
         .unwrap();
         let changed = if t.is_postgres {
-            ["btree (updated_at), and should be btree (created_at)", "btree (status) WHERE (status = 'queued'::text), and should be btree (status)"]
+            ["btree (updated_at), expected btree (created_at)", "btree (status) WHERE (status = 'queued'::text), expected btree (status)"]
         } else {
-            ["(updated_at), and should be (created_at)", "(status) WHERE status = 'queued', and should be (status)"]
+            ["(updated_at), expected (created_at)", "(status) WHERE status = 'queued', expected (status)"]
         };
         let expected = [
-            "column shorts.extra is not ours".to_owned(),
-            "column scripts.counted is not ours".to_owned(),
+            "column shorts.extra is not part of viraldb's schema".to_owned(),
+            "column scripts.counted is not part of viraldb's schema".to_owned(),
             "column error_log.stack_trace is missing".to_owned(),
             "column trends.creator is missing".to_owned(),
-            "column trends.author is not ours".to_owned(),
+            "column trends.author is not part of viraldb's schema".to_owned(),
             "table tts_audio is missing".to_owned(),
-            "index by_rank on clips is not ours".to_owned(),
-            "index one_title on shorts is not ours".to_owned(),
+            "index by_rank on clips is not part of viraldb's schema".to_owned(),
+            "index one_title on shorts is not part of viraldb's schema".to_owned(),
             format!("index idx_videos_created_at on videos is {}", changed[0]),
             format!("index idx_jobs_status on video_processing_jobs is {}", changed[1]),
         ];
         let mut expected = BTreeSet::from(expected);
         if t.is_postgres {
-            expected.insert("view viralforge.trends is not as ours".to_owned()); // its column has the other name
+            expected.insert("view viralforge.trends differs from the one in viraldb's migrations".to_owned()); // The view follows the renamed column.
         }
-        assert_eq!(told(&db), expected);
+        assert_eq!(findings(&db), expected);
         let found = ops::drift(&db).unwrap();
         let severity = |what: &str| found.iter().find(|found| found.what.contains(what)).unwrap().severity;
         assert_eq!(severity("shorts.extra"), Severity::Warning);
         assert_eq!(severity("by_rank"), Severity::Info);
         assert_eq!(severity("one_title"), Severity::Warning);
         assert_eq!(severity("tts_audio"), Severity::Error);
-        assert!(found.windows(2).all(|two| two[0].severity >= two[1].severity), "worst first");
+        assert!(found.windows(2).all(|two| two[0].severity >= two[1].severity), "the most severe findings must come first");
         let extra = found.iter().find(|found| found.name == "extra").unwrap();
         assert_eq!((extra.table.as_str(), extra.object), ("shorts", Object::Column));
     }
 }
 
-/// SQLite keeps its schema as text, which a program can write anew.
+/// SQLite stores its schema as text, which these tests rewrite.
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
     use super::*;
 
-    /// Changes the text of tables, as no ALTER TABLE can.
+    /// Changes the stored CREATE TABLE statements in ways that ALTER TABLE cannot.
     fn rewrite(t: &Scratch, change: impl Fn(&str, &str) -> String) {
         let conn = rusqlite::Connection::open(t.path("viral.db")).unwrap();
         let tables: Vec<(String, String)> = conn
@@ -179,8 +179,8 @@ mod on_sqlite {
             .unwrap();
     }
 
-    /// Where the parenthesis that opens at `from` has closed.
-    fn closed(text: &str, from: usize) -> usize {
+    /// Returns the position after the parenthesis that closes the first one opened at or after `from`.
+    fn end_of_parenthesis(text: &str, from: usize) -> usize {
         let mut depth = 0;
         for (at, sign) in text[from..].char_indices() {
             depth += match sign {
@@ -196,7 +196,7 @@ mod on_sqlite {
     }
 
     #[test]
-    fn every_check_that_is_missing_is_told() {
+    fn every_missing_check_is_reported() {
         let t = Scratch::sqlite();
         drop(t.db());
         let expected = std::cell::RefCell::new(BTreeSet::new());
@@ -205,8 +205,8 @@ mod on_sqlite {
             while let Some(check) = sql.find(" CHECK (") {
                 let from = sql[..check].rfind("CONSTRAINT ").unwrap();
                 let name = sql[from + 11..check].trim().to_owned();
-                let end = closed(&sql, check);
-                // A constraint of the table as a whole has a comma before it.
+                let end = end_of_parenthesis(&sql, check);
+                // A table constraint is preceded by a comma.
                 let before = sql[..from].trim_end();
                 let from = if before.ends_with(',') { before.len() - 1 } else { from };
                 sql.replace_range(from..end, "");
@@ -215,11 +215,11 @@ mod on_sqlite {
             sql
         });
         assert!(expected.borrow().len() > 60, "{expected:?}");
-        assert_eq!(told(&t.db()), expected.into_inner());
+        assert_eq!(findings(&t.db()), expected.into_inner());
     }
 
     #[test]
-    fn every_foreign_key_and_unique_constraint_that_is_missing_is_told() {
+    fn every_missing_foreign_key_is_reported() {
         let t = Scratch::sqlite();
         drop(t.db());
         let expected = std::cell::RefCell::new(BTreeSet::new());
@@ -228,7 +228,7 @@ mod on_sqlite {
             while let Some(at) = sql.find(" REFERENCES ") {
                 let from = sql[..at].rfind("CONSTRAINT ").unwrap();
                 let name = sql[from + 11..at].trim().to_owned();
-                let mut end = closed(&sql, at);
+                let mut end = end_of_parenthesis(&sql, at);
                 for action in [" ON DELETE CASCADE", " ON DELETE SET NULL"] {
                     if sql[end..].starts_with(action) {
                         end += action.len();
@@ -240,11 +240,11 @@ mod on_sqlite {
             sql
         });
         assert_eq!(expected.borrow().len(), 19, "{expected:?}");
-        assert_eq!(told(&t.db()), expected.into_inner());
+        assert_eq!(findings(&t.db()), expected.into_inner());
     }
 
     #[test]
-    fn a_column_that_says_something_else_is_told() {
+    fn changed_definitions_are_reported() {
         let t = Scratch::sqlite();
         drop(t.db());
         rewrite(&t, |table, sql| {
@@ -280,21 +280,21 @@ mod on_sqlite {
             assert!(sql.contains(from), "{table}: {sql}");
             sql.replacen(from, to, 1)
         });
-        let found = told(&t.db());
+        let found = findings(&t.db());
         let expected = [
-            "column discovered_videos.processed has the default 1, and should have 0",
-            "column pipeline_runs.retry_count has no default, and should have 0",
-            "column clips.rank_position may be NULL, and should not",
-            "column scripts.opening_text is blob, and should be text",
-            "the check on shorts.status allows other words: found, lost besides; not failed",
+            "column discovered_videos.processed has the default 1, expected 0",
+            "column pipeline_runs.retry_count has no default, expected 0",
+            "column clips.rank_position is nullable but should be NOT NULL",
+            "column scripts.opening_text has type blob, expected text",
+            "the check on shorts.status allows different values: added found, lost; missing failed",
             "table analytics is not STRICT",
             "foreign key channels_effect_preset_id_fkey on channels is to transformation_presets (id) ON DELETE CASCADE ON UPDATE \
-             NO ACTION, and should be to transformation_presets (id) ON DELETE SET NULL ON UPDATE NO ACTION",
-            "column error_log.error_message has the default 'unknown', and should have none",
-            "primary key review_log_pkey on review_log is (id), and should be (id) AUTOINCREMENT",
-            "column jobs.theme is NOT NULL, and should not be",
-            "the check on music.usage_count says usage_count > 0 AND usage_count BETWEEN -2147483648 AND 2147483647, and should \
-             say usage_count BETWEEN -2147483648 AND 2147483647",
+             NO ACTION, expected to transformation_presets (id) ON DELETE SET NULL ON UPDATE NO ACTION",
+            "column error_log.error_message has the default 'unknown' but should have no default",
+            "primary key review_log_pkey on review_log is (id), expected (id) AUTOINCREMENT",
+            "column jobs.theme is NOT NULL but should be nullable",
+            "the check on music.usage_count is usage_count > 0 AND usage_count BETWEEN -2147483648 AND 2147483647, expected \
+             usage_count BETWEEN -2147483648 AND 2147483647",
         ];
         let generated: Vec<&String> = found
             .iter()
@@ -311,10 +311,10 @@ mod on_postgres {
     use super::*;
 
     #[test]
-    fn every_constraint_that_is_missing_is_told() {
+    fn every_missing_constraint_is_reported() {
         let t = Scratch::postgres();
         let db = t.db();
-        let all = say(
+        let all = query_engine(
             &t,
             "",
             "SELECT CASE contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'unique constraint' END \
@@ -329,11 +329,11 @@ mod on_postgres {
                 .unwrap();
             expected.insert(format!("{kind} {name} is missing on {table}"));
         }
-        assert_eq!(told(&db), expected);
+        assert_eq!(findings(&db), expected);
     }
 
     #[test]
-    fn what_says_something_else_is_told() {
+    fn changed_definitions_are_reported() {
         let t = Scratch::postgres();
         let db = t.db();
         db.write(|c| {
@@ -362,22 +362,22 @@ mod on_postgres {
             Ok(())
         })
         .unwrap();
-        let found = told(&db);
+        let found = findings(&db);
         let expected = [
-            "column clips.rank_position is bigint, and should be integer",
-            "column discovered_videos.processed has the default 1, and should have 0",
-            "column pipeline_runs.retry_count has no default, and should have 0",
-            "column error_log.error_message has the default 'unknown'::text, and should have none",
-            "column scripts.generated_at may be NULL, and should not",
-            "column jobs.theme is NOT NULL, and should not be",
-            "column analytics.id is generated as an identity, always, and should be as an identity, by default",
-            "column review_log.id is not generated, and should be as an identity, by default",
-            "the check on videos.download_status allows other words: skipped besides; not failed",
-            "foreign key shorts_clip_id_fkey on shorts is FOREIGN KEY (clip_id) REFERENCES clips(id) NOT VALID, and should be \
+            "column clips.rank_position has type bigint, expected integer",
+            "column discovered_videos.processed has the default 1, expected 0",
+            "column pipeline_runs.retry_count has no default, expected 0",
+            "column error_log.error_message has the default 'unknown'::text but should have no default",
+            "column scripts.generated_at is nullable but should be NOT NULL",
+            "column jobs.theme is NOT NULL but should be nullable",
+            "column analytics.id is generated as an identity, always, expected an identity, by default",
+            "column review_log.id is not generated but should be generated as an identity, by default",
+            "the check on videos.download_status allows different values: added skipped; missing failed",
+            "foreign key shorts_clip_id_fkey on shorts is FOREIGN KEY (clip_id) REFERENCES clips(id) NOT VALID, expected \
              FOREIGN KEY (clip_id) REFERENCES clips(id)",
-            "check no_empty_names on music is not ours",
-            "trigger music_updated_at on music is not as ours",
-            "function viraldb_notify_jobs is not as ours",
+            "check no_empty_names on music is not part of viraldb's schema",
+            "trigger music_updated_at on music differs from the one in viraldb's migrations",
+            "function viraldb_notify_jobs differs from the one in viraldb's migrations",
             "view viralforge.trends is missing",
             "primary key transformation_presets_pkey is missing on transformation_presets",
             "foreign key channels_effect_preset_id_fkey is missing on channels",
@@ -385,16 +385,18 @@ mod on_postgres {
         ];
         let generated: Vec<&String> = found
             .iter()
-            .filter(|what| what.starts_with("column videos.status is not generated, and should be as CASE"))
+            .filter(|what| {
+                what.starts_with("column videos.status is not generated but should be generated as CASE")
+            })
             .collect();
         assert_eq!(generated.len(), 1, "{found:#?}");
         let others: BTreeSet<String> = found.iter().filter(|what| *what != generated[0]).cloned().collect();
         assert_eq!(others, expected.map(str::to_owned).into_iter().collect());
     }
 
-    /// An index that was being built when its session died stands there and is of no use.
+    /// An index whose concurrent creation was interrupted exists, but PostgreSQL does not use it.
     #[test]
-    fn an_index_that_is_not_valid_is_told() {
+    fn invalid_index_is_reported_and_rebuilt() {
         let t = Scratch::postgres();
         let db = t.db();
         db.write(|c| {
@@ -405,12 +407,12 @@ mod on_postgres {
             Ok(())
         })
         .unwrap();
-        let expected = "index idx_clips_pipeline on clips is btree (pipeline_run_id), not valid, and should be btree (pipeline_run_id)";
-        assert_eq!(told(&db), BTreeSet::from([expected.to_owned()]));
+        let expected = "index idx_clips_pipeline on clips is btree (pipeline_run_id), not valid, expected btree (pipeline_run_id)";
+        assert_eq!(findings(&db), BTreeSet::from([expected.to_owned()]));
         let said = t.run(&["doctor", "--only", "drift"]);
         assert_eq!(said.code, 4);
         assert!(
-            said.out.contains("a CREATE INDEX CONCURRENTLY did not end: no query goes through it"),
+            said.out.contains("a CREATE INDEX CONCURRENTLY did not finish: no query uses the index"),
             "{}",
             said.out
         );
@@ -420,12 +422,12 @@ mod on_postgres {
             "{}",
             fixed.out
         );
-        assert_eq!(told(&db), BTreeSet::new());
+        assert_eq!(findings(&db), BTreeSet::new());
     }
 
-    /// A user who may read everything and make nothing.
+    /// The role may read everything but create nothing.
     #[test]
-    fn who_may_make_no_schema_is_told_so() {
+    fn drift_check_without_create_privilege_is_a_warning() {
         let t = Scratch::postgres();
         let db = t.db();
         let role = format!("reader_{}", std::process::id());

@@ -1,4 +1,4 @@
-//! What goes out comes in again just so.
+//! Exported rows can be ingested again without any change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::{export_rows, number, sql};
 use crate::make;
 use crate::support::{Scratch, both};
 
-fn of(table: &str) -> Export {
+fn export_of(table: &str) -> Export {
     Export { tables: vec![table.to_owned()], since: None, form: Form::Jsonl }
 }
 
@@ -29,7 +29,7 @@ fn lines(text: &str) -> Vec<Map<String, Value>> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn read(db: &Database, table: &str, text: &str) {
+fn ingest_text(db: &Database, table: &str, text: &str) {
     let options =
         ingest::Options { format: Some(ingest::Format::Jsonl), table: Some(table), ..Default::default() };
     let report =
@@ -37,33 +37,36 @@ fn read(db: &Database, table: &str, text: &str) {
     assert_eq!(report.rejected, 0);
 }
 
-/// Reads rows of every table that are hard to carry.
+/// Ingests rows with difficult values into every table and returns them.
 fn fill(db: &Database) -> Vec<(&'static str, Vec<Map<String, Value>>)> {
     let rows = export_rows::rows();
     for (table, rows) in &rows {
         let text: String = rows.iter().map(|row| serde_json::to_string(row).unwrap() + "\n").collect();
-        read(db, table, &text);
+        ingest_text(db, table, &text);
     }
     rows
 }
 
-/// All tables, each row under its key.
-fn everything(db: &Database) -> BTreeMap<String, Vec<Map<String, Value>>> {
-    export_rows::rows().iter().map(|(table, _)| ((*table).to_owned(), lines(&text(db, &of(table))))).collect()
+/// Returns the exported rows of every table.
+fn all_rows(db: &Database) -> BTreeMap<String, Vec<Map<String, Value>>> {
+    export_rows::rows()
+        .iter()
+        .map(|(table, _)| ((*table).to_owned(), lines(&text(db, &export_of(table)))))
+        .collect()
 }
 
 fn key(row: &Map<String, Value>) -> &Value {
     row.get("id").unwrap_or_else(|| &row["key"])
 }
 
-fn many(db: &Database, count: usize) {
+fn insert_analytics(db: &Database, count: usize) {
     let rows: Vec<_> =
         (0..count).map(|n| NewAnalytics { view_count: Some(n as i64), ..make::analytics() }).collect();
     db.write(|c| NewAnalytics::insert_many(c, &rows)).unwrap();
 }
 
-/// The most memory a command took, in KiB.
-pub(super) fn peak(t: &Scratch, args: &[&str]) -> u64 {
+/// Runs a command and returns its peak memory in KiB.
+pub(super) fn peak_memory(t: &Scratch, args: &[&str]) -> u64 {
     let mut child = t.command(args).stdout(Stdio::null()).spawn().unwrap();
     let mut peak = 0;
     loop {
@@ -88,7 +91,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 both! {
-    fn a_document_that_is_null_comes_back_where_there_has_to_be_one(t) {
+    fn null_json_documents_survive_export_and_ingest(t) {
         t.db().write(|c| make::execute(
             c,
             "INSERT INTO transformation_presets (id, name, parameters) VALUES ('0190b5a0-0000-7000-8000-000000000001', 'a', 'null');
@@ -113,10 +116,10 @@ both! {
 }
 
 both! {
-    fn every_column_of_every_table_goes_out_as_it_came_in(t) {
+    fn every_column_of_every_table_is_exported_unchanged(t) {
         let db = t.db();
         for (table, rows) in fill(&db) {
-            let found = lines(&text(&db, &of(table)));
+            let found = lines(&text(&db, &export_of(table)));
             assert_eq!(found.len(), rows.len(), "{table}");
             for row in &rows {
                 let found = found.iter().find(|found| key(found) == key(row)).unwrap();
@@ -127,7 +130,7 @@ both! {
         }
     }
 
-    fn every_table_comes_back_the_same(t) {
+    fn every_table_survives_export_and_ingest(t) {
         let db = t.db();
         fill(&db);
         let out = t.path("out");
@@ -138,12 +141,12 @@ both! {
         for (table, _) in export_rows::rows() {
             let file = out.join(format!("{table}.jsonl"));
             other.ok(&["ingest", file.to_str().unwrap(), "--as", "jsonl", "--table", table]);
-            assert_eq!(text(&again, &of(table)), std::fs::read_to_string(&file).unwrap(), "{table}");
+            assert_eq!(text(&again, &export_of(table)), std::fs::read_to_string(&file).unwrap(), "{table}");
         }
-        assert_eq!(everything(&again), everything(&db));
+        assert_eq!(all_rows(&again), all_rows(&db));
     }
 
-    fn floats_come_back_to_the_last_bit(t) {
+    fn floats_survive_export_and_ingest_exactly(t) {
         let (db, other) = (t.db(), t.another());
         let other = other.db();
         let mut floats = vec![0.1, 1.0 / 3.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, 2.5e-310, 123_456_789.123_456_79, 1e22, 9.5e15];
@@ -153,12 +156,12 @@ both! {
         }
         let rows: Vec<_> = floats.iter().map(|float| NewAnalytics { estimated_revenue_usd: Some(*float), ..make::analytics() }).collect();
         db.write(|c| NewAnalytics::insert_many(c, &rows)).unwrap();
-        let first = text(&db, &of("analytics"));
+        let first = text(&db, &export_of("analytics"));
         for (line, float) in lines(&first).iter().zip(&floats) {
             assert_eq!(line["estimated_revenue_usd"].as_f64().unwrap().to_bits(), float.to_bits());
         }
-        read(&other, "analytics", &first);
-        let differing: Vec<_> = first.lines().zip(text(&other, &of("analytics")).lines()).filter(|(a, b)| a != b).map(|(a, b)| format!("{a}\n{b}")).collect();
+        ingest_text(&other, "analytics", &first);
+        let differing: Vec<_> = first.lines().zip(text(&other, &export_of("analytics")).lines()).filter(|(a, b)| a != b).map(|(a, b)| format!("{a}\n{b}")).collect();
         assert!(differing.is_empty(), "{} of {}: {:#?}", differing.len(), floats.len(), &differing[..2]);
     }
 
@@ -166,10 +169,10 @@ both! {
         let db = t.db();
         fill(&db);
         for (table, rows) in export_rows::rows() {
-            let csv = text(&db, &Export { form: Form::Csv, ..of(table) });
+            let csv = text(&db, &Export { form: Form::Csv, ..export_of(table) });
             let mut reader = csv::Reader::from_reader(csv.as_bytes());
             let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-            let found = lines(&text(&db, &of(table)));
+            let found = lines(&text(&db, &export_of(table)));
             assert_eq!(header, found[0].keys().cloned().collect::<Vec<_>>(), "{table}");
             let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
             assert_eq!(records.len(), rows.len());
@@ -184,22 +187,22 @@ both! {
             }
         }
         let empty = t.another();
-        let header = text(&empty.db(), &Export { form: Form::Csv, ..of("clips") });
+        let header = text(&empty.db(), &Export { form: Form::Csv, ..export_of("clips") });
         assert!(header.starts_with("id,pipeline_run_id,") && header.lines().count() == 1, "{header}");
     }
 
-    fn since_asks_for_the_time_that_a_row_has(t) {
+    fn since_filters_by_the_timestamp_of_a_row(t) {
         let db = t.db();
         let at = |text: &str| NewErrorLog { occurred_at: Some(text.parse().unwrap()), ..make::error() };
         db.write(|c| NewErrorLog::insert_many(c, &[at("2026-03-01"), at("2026-03-01T00:00:00.000001Z"), at("2026-02-28T23:59:59.999999Z")])).unwrap();
-        // in fewer digits, as other programs write it
+        // Other programs write timestamps with fewer digits.
         sql(&db, "INSERT INTO error_log (module, error_type, error_message, occurred_at) VALUES ('a', 'b', 'c', '2026-03-01 00:00:00')");
         let ids = |how: &Export| lines(&text(&db, how)).iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>();
-        let since = |text: &str, table: &str| Export { since: Some(text.parse().unwrap()), ..of(table) };
+        let since = |text: &str, table: &str| Export { since: Some(text.parse().unwrap()), ..export_of(table) };
         assert_eq!(ids(&since("2026-03-01", "error_log")), [1, 2, 4]);
         assert_eq!(ids(&since("2026-03-01T01:00:00.000001+01:00", "error_log")), [2]);
         assert_eq!(t.ok(&["export", "error_log", "--since", "2026-03-01T00:00:00.000001Z"]).lines().count(), 1);
-        // what was never changed came to be
+        // A row without `updated_at` is filtered by `created_at`.
         sql(&db, "INSERT INTO jobs (created_at, updated_at) VALUES ('2026-01-01 00:00:00', '2026-03-02 00:00:00'), ('2026-03-02 00:00:00', NULL), ('2026-01-01 00:00:00', NULL)");
         assert_eq!(ids(&since("2026-03-01", "jobs")), [1, 2]);
         for (table, _) in export_rows::rows() {
@@ -208,10 +211,10 @@ both! {
         }
         let ran = t.run(&["export", "clips", "--since", "2026-03-01"]);
         assert_eq!((ran.code, &*ran.out), (1, ""));
-        assert!(ran.err.contains("clips cannot be asked for since a moment"), "{}", ran.err);
+        assert!(ran.err.contains("clips cannot be exported since a time"), "{}", ran.err);
     }
 
-    fn tables_go_where_they_are_told_to(t) {
+    fn tables_are_written_to_the_given_destination(t) {
         t.ok(&["init", "--sample"]);
         let videos = t.ok(&["export", "discovered_videos"]);
         assert_eq!(videos.lines().count(), 60);
@@ -222,16 +225,16 @@ both! {
         assert_eq!(names(&t.path("two/below")), ["analytics.csv", "discovered_videos.csv"]);
         t.ok(&["export", "analytics", "--to", "two"]);
         assert_eq!(names(&t.path("two")), ["analytics.jsonl", "below"]);
-        // what is there is replaced
+        // An existing file is replaced.
         std::fs::write(t.path("videos.jsonl"), "old").unwrap();
         assert_eq!(t.ok(&["export", "discovered_videos", "--to", "videos.jsonl", "-q"]), "");
         assert_eq!(std::fs::read_to_string(t.path("videos.jsonl")).unwrap(), videos);
         for (args, why) in [
-            (&["export", "nothing"][..], "is none of discovered_videos"),
-            (&["export", "clips", "shorts"], "go into a folder"),
-            (&["export", "--all"], "go into a folder"),
-            (&["export", "clips", "--to", "/dev/null"], "is no file"),
-            (&["export", "clips", "--to", "no/such/folder.jsonl"], "No such file"),
+            (&["export", "nothing"][..], "unknown table \"nothing\"; expected discovered_videos, "),
+            (&["export", "clips", "shorts"], "need a folder"),
+            (&["export", "--all"], "need a folder"),
+            (&["export", "clips", "--to", "/dev/null"], "is not a regular file"),
+            (&["export", "clips", "--to", "no/such/folder.jsonl"], "no such file"),
         ] {
             let ran = t.run(args);
             assert_eq!((ran.code, &*ran.out), (1, ""), "{args:?}");
@@ -246,7 +249,7 @@ both! {
         assert_eq!(t.run(&["export"]).code, 2);
         let left = names(t.dir.path());
         assert!(!left.iter().any(|name| name.ends_with(".tmp")), "{left:?}");
-        // What --format says holds for rows on stdout too.
+        // `--format` also applies to rows on stdout.
         let as_csv = t.ok(&["export", "music", "--as", "csv"]);
         assert_eq!(t.ok(&["export", "music", "--format", "csv"]), as_csv);
         assert_eq!(t.ok(&["export", "music", "--format", "jsonl"]), t.ok(&["export", "music"]));
@@ -254,28 +257,28 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("use --format jsonl or csv"), "{}", ran.err);
     }
 
-    fn a_closed_pipe_ends_an_export(t) {
-        many(&t.db(), 20_000);
+    fn closed_pipe_ends_an_export_quietly(t) {
+        insert_analytics(&t.db(), 20_000);
         let mut child = t.command(&["export", "analytics"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let done = child.wait_with_output().unwrap();
         assert_eq!((done.status.code(), String::from_utf8(done.stderr).unwrap().as_str()), (Some(0), ""));
     }
 
-    /// Documents that would come back with fewer digits or not at all.
-    fn a_document_that_is_not_read_as_it_is_is_named(t) {
+    /// These documents would lose digits or could not be ingested again.
+    fn documents_that_cannot_be_exported_exactly_are_rejected(t) {
         let db = t.db();
         let deep = "[".repeat(200) + &"]".repeat(200);
         for (document, says) in [
-            ("[123456789012345678901234567890]", "holds a number with more digits than one of 64 bits keeps"),
-            ("{\"a\": 1e400}", "holds a number that is too large for 64 bits"),
+            ("[123456789012345678901234567890]", "contains a number with more digits than 64 bits can store"),
+            ("{\"a\": 1e400}", "contains a number that is too large for 64 bits"),
             (&*deep, "is nested deeper than 127 levels"),
         ] {
             super::sql(&db, &format!("INSERT INTO jobs (id, metadata) VALUES (7, '{document}')"));
             for args in [&["export", "jobs"][..], &["export", "--all", "--to", "out"]] {
                 let ran = t.run(args);
                 assert_eq!((ran.code, &*ran.out), (1, ""), "{args:?}");
-                assert!(ran.err.contains("jobs.metadata of the row 7 ") && ran.err.contains(says), "{}", ran.err);
+                assert!(ran.err.contains("jobs.metadata in row 7 ") && ran.err.contains(says), "{}", ran.err);
             }
             super::sql(&db, "DELETE FROM jobs");
         }
@@ -283,7 +286,7 @@ both! {
         assert!(t.ok(&["export", "jobs"]).contains("[12345678901234567,0.1,\"123456789012345678901234567890\"]"));
     }
 
-    fn sealed_values_go_out_as_they_are_and_no_others(t) {
+    fn only_encrypted_secrets_are_exported(t) {
         let db = t.db();
         let keyring = Keyring::new([Key::generate().unwrap()]);
         let channel = db.write(|c| Ok(make::channel_id(c))).unwrap();
@@ -293,9 +296,9 @@ both! {
         let another = t.another();
         let other = another.db();
         for table in ["transformation_presets", "channels", "system_configuration"] {
-            let rows = text(&db, &of(table));
+            let rows = text(&db, &export_of(table));
             assert!(!rows.contains("planted"), "{rows}");
-            read(&other, table, &rows);
+            ingest_text(&other, table, &rows);
         }
         for place in &places {
             assert_eq!(secret(place), "planted");
@@ -313,10 +316,10 @@ both! {
         }
     }
 
-    fn all_tables_are_of_one_moment(t) {
+    fn all_tables_come_from_one_snapshot(t) {
         let db = t.db();
-        many(&db, 3);
-        let how = Export { tables: vec!["analytics".to_owned(), "error_log".to_owned()], ..of("") };
+        insert_analytics(&db, 3);
+        let how = Export { tables: vec!["analytics".to_owned(), "error_log".to_owned()], ..export_of("") };
         let mut written = false;
         let done = export(&db, &how, Destination::Folder(t.path("out")), &mut |table, _| {
             if table == "analytics" {
@@ -329,8 +332,8 @@ both! {
         assert_eq!(number(&db, "SELECT CAST(count(*) AS text) AS v FROM error_log"), 1);
     }
 
-    fn a_killed_export_leaves_no_half_file(t) {
-        many(&t.db(), 3_000);
+    fn killed_export_leaves_no_partial_file(t) {
+        insert_analytics(&t.db(), 3_000);
         let file = t.path("rows.jsonl");
         let start = || t.command(&["export", "analytics", "--to", "rows.jsonl"]).stdout(Stdio::null()).spawn().unwrap();
         let begin = Instant::now();
@@ -352,26 +355,26 @@ both! {
         assert!(none > 0);
     }
 
-    fn more_rows_take_no_more_memory(t) {
+    fn export_memory_does_not_grow_with_the_rows(t) {
         let db = t.db();
-        many(&db, 2_000);
-        let few = peak(t, &["export", "analytics"]);
-        many(&db, 40_000);
-        let more = peak(t, &["export", "analytics"]);
+        insert_analytics(&db, 2_000);
+        let few = peak_memory(t, &["export", "analytics"]);
+        insert_analytics(&db, 40_000);
+        let more = peak_memory(t, &["export", "analytics"]);
         assert!(few > 1_000 && more < few + 8 * 1024, "{few} KiB and {more} KiB");
     }
 }
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn rows_go_from_either_engine_to_the_other() {
+fn rows_can_be_moved_between_engines() {
     let (sqlite, postgres) = (Scratch::sqlite(), Scratch::postgres());
     for (from, to) in [(&sqlite, &postgres), (&postgres.another(), &sqlite.another())] {
         let (from, to) = (from.db(), to.db());
         fill(&from);
         for (table, _) in export_rows::rows() {
-            read(&to, table, &text(&from, &of(table)));
+            ingest_text(&to, table, &text(&from, &export_of(table)));
         }
-        assert_eq!(everything(&to), everything(&from));
+        assert_eq!(all_rows(&to), all_rows(&from));
     }
 }

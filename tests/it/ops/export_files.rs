@@ -1,4 +1,4 @@
-//! The files of an export appear together, and those of others stay.
+//! All files of an export appear at once, and other files are kept.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Scratch, both};
 
 const KILLS: usize = 60;
 
-/// Adds the same number of rows to both tables that are exported.
+/// Adds the same number of rows to both exported tables.
 fn add(t: &Scratch, rows: usize) {
     t.db()
         .write(|c| {
@@ -36,14 +36,15 @@ fn lines(file: &Path) -> usize {
     fs::read_to_string(file).unwrap().lines().count()
 }
 
-/// The folders that killed runs left, but for those in which there is nothing yet: those go a little later.
-fn left(t: &Scratch) -> usize {
+/// Returns the number of folders that killed runs left. Folders without a lock file do not count, because they are
+/// removed only later.
+fn unfinished_folders(t: &Scratch) -> usize {
     let has_begun = |name: &&String| name.starts_with(".viraldb-") && t.path(name).join("lock").exists();
     names(t.dir.path()).iter().filter(has_begun).count()
 }
 
 both! {
-    fn files_of_a_killed_export_are_all_old_or_all_new(t) {
+    fn killed_export_replaces_all_files_or_none(t) {
         add(t, 300);
         let export = |to: &str| t.command(&["export", "analytics", "error_log", "--to", to]).stdout(Stdio::null()).spawn().unwrap();
         let begin = Instant::now();
@@ -57,14 +58,14 @@ both! {
             std::thread::sleep(whole.mul_f64(fastrand::f64() * 1.2));
             child.kill().unwrap();
             child.wait().unwrap();
-            partly += usize::from(left(t) > 0);
+            partly += usize::from(unfinished_folders(t) > 0);
             assert_eq!(names(&t.path("rows")), ["analytics.jsonl", "error_log.jsonl"]);
             let found = ["analytics", "error_log"].map(|table| lines(&t.path(&format!("rows/{table}.jsonl"))));
-            assert_eq!(found[0], found[1], "both are of one moment");
+            assert_eq!(found[0], found[1], "both files must come from the same export");
             if found[0] == before { old += 1 } else { new += 1 }
         }
-        assert!(old > 5 && partly > 5, "{old} kept the old, {new} have the new, {partly} left something");
-        // Where nothing was, there is nothing or all.
+        assert!(old > 5 && partly > 5, "{old} kills kept the old files, {new} have the new ones, {partly} left unfinished files");
+        // A new folder appears with all files or not at all.
         for _ in 0..20 {
             let mut child = export("fresh");
             std::thread::sleep(whole.mul_f64(fastrand::f64()));
@@ -76,10 +77,10 @@ both! {
             }
         }
         assert!(export("rows").wait().unwrap().success());
-        assert_eq!(left(t), 0, "{:?}", names(t.dir.path()));
+        assert_eq!(unfinished_folders(t), 0, "{:?}", names(t.dir.path()));
     }
 
-    fn a_killed_export_of_one_file_is_cleaned_up_by_the_next(t) {
+    fn next_export_removes_leftovers_of_a_killed_one(t) {
         add(t, 300);
         let export = || t.command(&["export", "analytics", "--to", "rows.jsonl"]).stdout(Stdio::null()).spawn().unwrap();
         let begin = Instant::now();
@@ -91,14 +92,14 @@ both! {
             std::thread::sleep(whole.mul_f64(fastrand::f64()));
             child.kill().unwrap();
             child.wait().unwrap();
-            partly += usize::from(left(t) > 0);
+            partly += usize::from(unfinished_folders(t) > 0);
         }
         assert!(partly > 3, "{partly}");
         assert!(export().wait().unwrap().success());
-        assert_eq!(left(t), 0, "{:?}", names(t.dir.path()));
+        assert_eq!(unfinished_folders(t), 0, "{:?}", names(t.dir.path()));
     }
 
-    fn what_a_living_process_writes_is_not_removed(t) {
+    fn export_keeps_unfinished_files_of_running_processes(t) {
         add(t, 1);
         for name in [".viraldb-unfinished-living", ".viraldb-unfinished-dead"] {
             fs::create_dir_all(t.path(name).join("rows")).unwrap();
@@ -113,11 +114,11 @@ both! {
         assert_eq!(names(t.dir.path()), ["one.jsonl", "rows"]);
     }
 
-    fn files_of_others_are_never_lost(t) {
+    fn export_never_removes_files_it_did_not_write(t) {
         add(t, 2);
         let two = ["export", "analytics", "error_log", "--to", "rows"];
         t.ok(&two);
-        // Files of other tables and formats stay, and so do the permissions.
+        // Files of other tables and formats are kept, and so are the permissions.
         t.ok(&["export", "clips", "shorts", "--to", "rows", "--as", "csv"]);
         t.ok(&["export", "trends", "--to", "rows"]);
         let all = ["analytics.jsonl", "clips.csv", "error_log.jsonl", "shorts.csv", "trends.jsonl"];
@@ -136,19 +137,19 @@ both! {
             fs::remove_file(t.path("link")).unwrap();
             std::os::unix::fs::symlink("nowhere", t.path("link")).unwrap();
             let ran = t.run(&["export", "--all", "--to", "link"]);
-            assert!(ran.code == 1 && ran.err.contains("a link to a folder that is not there"), "{}", ran.err);
+            assert!(ran.code == 1 && ran.err.contains("a link to a folder that does not exist"), "{}", ran.err);
             fs::remove_file(t.path("link")).unwrap();
         }
         assert_eq!(names(&t.path("rows")), all);
-        // Whatever an export did not write is refused, and stays as it is.
+        // If the folder contains a file that no export wrote, the export fails and changes nothing.
         fs::write(t.path("rows/notes.txt"), "mine").unwrap();
         let before = fs::read(t.path("rows/analytics.jsonl")).unwrap();
         add(t, 1);
         let ran = t.run(&two);
-        assert!(ran.code == 1 && ran.err.contains("holds \"notes.txt\", which no export wrote"), "{}", ran.err);
+        assert!(ran.code == 1 && ran.err.contains("contains \"notes.txt\", which no export wrote"), "{}", ran.err);
         assert_eq!(fs::read_to_string(t.path("rows/notes.txt")).unwrap(), "mine");
         assert_eq!(fs::read(t.path("rows/analytics.jsonl")).unwrap(), before);
-        // One table is one file, which is renamed: others do not matter.
+        // The export of one table replaces only its own file, so other files do not matter.
         t.ok(&["export", "analytics", "--to", "rows"]);
         assert_eq!(lines(&t.path("rows/analytics.jsonl")), 4);
         for (name, why) in [("analytics.jsonl/below", "analytics.jsonl"), ("sub/below", "sub")] {
@@ -164,18 +165,18 @@ both! {
         assert!(said.contains("is the current folder"), "{said}");
         let ran = t.run(&["export", "--all", "--to", "rows/notes.txt"]);
         assert!(ran.code == 1 && ran.err.contains("is not a folder"), "{}", ran.err);
-        assert_eq!(left(t), 0, "{:?}", names(t.dir.path()));
+        assert_eq!(unfinished_folders(t), 0, "{:?}", names(t.dir.path()));
     }
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_folder_with_the_database_in_it_is_refused() {
+fn export_into_the_folder_of_the_database_is_rejected() {
     let t = Scratch::sqlite();
     fs::create_dir(t.path("rows")).unwrap();
     let url = format!("sqlite://{}", t.path("rows/clips.csv").display());
     drop(viraldb::Database::open(&url).unwrap());
     let ran = t.run(&["--database-url", &url, "export", "--all", "--to", "rows"]);
-    assert!(ran.code == 1 && ran.err.contains("holds the database itself"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("contains the database itself"), "{}", ran.err);
     assert_eq!(names(&t.path("rows")), ["clips.csv"]);
 }

@@ -1,4 +1,4 @@
-//! A few rows of every table with values that are hard to carry.
+//! A few rows of every table, with values that are difficult to export and ingest.
 
 use serde_json::{Map, Value, json};
 
@@ -73,8 +73,8 @@ const SMALL_INTS: &[&str] = &[
     "processing_duration",
 ];
 
-/// A value for a column that may hold any of its type.
-fn value(table: &str, column: &str, n: usize) -> Value {
+/// Returns a value for a column that accepts any value of its type.
+fn free_value(table: &str, column: &str, n: usize) -> Value {
     match column {
         "value" if table == "system_configuration" => match n {
             0 => document(0),
@@ -96,13 +96,13 @@ fn value(table: &str, column: &str, n: usize) -> Value {
         _ if column.ends_with("_at") || ["timestamp", "cycle_end"].contains(&column) => TIMES[n].into(),
         _ if column.ends_with("_seconds") || column.ends_with("_usd") => FLOATS[n].into(),
         "view_velocity" | "viral_score" | "click_through_rate" => FLOATS[n].into(),
-        // each is another, where no two may be alike
+        // Each row gets another value, because the column may be unique.
         _ => format!("{} {n}", TEXTS[n]).into(),
     }
 }
 
-/// Columns of words, and those that name other rows: as they are in the contract, or these.
-fn fixed(table: &str, column: &str) -> Option<Value> {
+/// Returns the value for columns that refer to other rows or accept only certain words, if the contract has none.
+fn fixed_value(table: &str, column: &str) -> Option<Value> {
     Some(match (table, column) {
         ("shorts", "clip_id")
         | ("error_log", "pipeline_run_id")
@@ -121,8 +121,7 @@ fn is_word(column: &str) -> bool {
         || ["content_id_risk", "job_type", "platform"].contains(&column)
 }
 
-/// The rows of each table, parents first: the first with every column, as the others but one, which has no more than it
-/// must.
+/// Returns the rows of each table, parents first. The first three rows have every column, the last only the required ones.
 pub(super) fn rows() -> Vec<(&'static str, Vec<Map<String, Value>>)> {
     make::contract()
         .into_iter()
@@ -149,11 +148,11 @@ pub(super) fn rows() -> Vec<(&'static str, Vec<Map<String, Value>>)> {
                             let value = match column.as_str() {
                                 "id" => id(n).unwrap(),
                                 column if refers(column) => usual.clone(),
-                                column => fixed(contract.table, column).unwrap_or_else(|| {
+                                column => fixed_value(contract.table, column).unwrap_or_else(|| {
                                     if is_word(column) {
                                         usual.clone()
                                     } else {
-                                        value(contract.table, column, n)
+                                        free_value(contract.table, column, n)
                                     }
                                 }),
                             };

@@ -1,4 +1,4 @@
-//! What operators ask of a database and do to it.
+//! Operations on a database: backups, checks, drift, exports, pruning, takeovers and transfers.
 
 mod backup;
 mod doctor;
@@ -36,7 +36,7 @@ fn sql(db: &Database, statements: &str) {
     db.write(|c| Ok(c.batch_execute(statements)?)).unwrap();
 }
 
-/// The one column of a query, as text.
+/// Returns the only column of a query as text.
 fn texts(db: &Database, query: &str) -> Vec<String> {
     db.read(|c| Ok(make::query(c, query))).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Statistics, free room and sizes.
+//! Statistics, free space and sizes.
 
 use serde_json::Value;
 use viraldb::compilation::*;
@@ -20,7 +20,7 @@ fn fill(db: &viraldb::Database) {
 }
 
 both! {
-    fn the_planner_learns_of_the_tables(t) {
+    fn optimize_updates_planner_statistics(t) {
         let db = t.db();
         fill(&db);
         let known = if t.is_postgres {
@@ -35,7 +35,7 @@ both! {
         assert_eq!((done.free_bytes.is_none(), done.wal_bytes_after.is_none()), (t.is_postgres, t.is_postgres));
         let said: Value = serde_json::from_str(&t.ok(&["optimize", "--format", "json"])).unwrap();
         assert_eq!(said["vacuumed"], false);
-        assert!(t.ok(&["optimize"]).contains("statistics brought up to date\nsize "));
+        assert!(t.ok(&["optimize"]).contains("statistics updated\nsize "));
         let ran = t.run(&["optimize", "--vacuum"]);
         assert!(ran.code == 0 && ran.out.contains(": vacuumed, "), "{ran:?}");
         let is_warned = ran.err.contains("other programs cannot write until this is done");
@@ -44,7 +44,7 @@ both! {
         assert_eq!(t.ok(&["optimize", "-q"]), "");
     }
 
-    fn a_vacuum_gives_room_back(t) {
+    fn vacuum_frees_disk_space(t) {
         let db = t.db();
         fill(&db);
         sql(&db, "DELETE FROM analytics");
@@ -52,14 +52,14 @@ both! {
         let before = size(&sizes(&db).unwrap());
         let done = optimize(&db, true).unwrap();
         assert!(done.vacuumed);
-        // rows that were deleted on PostgreSQL take room until then, pages of SQLite belong to no table any more
+        // On PostgreSQL, deleted rows occupy their table until the vacuum. On SQLite, free pages belong to no table.
         assert!(size(&sizes(&db).unwrap()) < before || !t.is_postgres);
         assert!(done.bytes_after < done.bytes_before, "{done:?}");
         fill(&db);
         assert_eq!(number(&db, "SELECT CAST(count(*) AS text) AS v FROM analytics"), 4_000);
     }
 
-    fn tables_are_told_by_their_size(t) {
+    fn tables_are_listed_by_size(t) {
         let db = t.db();
         fill(&db);
         let all = sizes(&db).unwrap();
@@ -81,7 +81,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn free_pages_are_told_and_given_back_by_either_way() {
+fn free_pages_are_reported_and_released_by_both_vacuum_modes() {
     let t = Scratch::sqlite();
     let db = t.db();
     fill(&db);
@@ -90,7 +90,7 @@ fn free_pages_are_told_and_given_back_by_either_way() {
     let free = done.free_bytes.unwrap();
     assert!(free > 100_000 && done.bytes_after >= done.bytes_before, "{done:?}");
     assert_eq!((done.wal_bytes_before > Some(0), done.wal_bytes_after), (true, Some(0)), "{done:?}");
-    assert!(t.ok(&["optimize"]).contains("; `viraldb optimize --vacuum` gives it back\n"));
+    assert!(t.ok(&["optimize"]).contains("; `viraldb optimize --vacuum` returns it\n"));
     let vacuumed = optimize(&db, true).unwrap();
     assert_eq!(
         (vacuumed.free_bytes, vacuumed.bytes_before - vacuumed.bytes_after >= free - 8192),
@@ -98,7 +98,7 @@ fn free_pages_are_told_and_given_back_by_either_way() {
         "{vacuumed:?}"
     );
 
-    // a file that gives back pages one by one
+    // With incremental auto_vacuum, the file releases pages without a full VACUUM.
     rusqlite::Connection::open(t.path("viral.db"))
         .unwrap()
         .execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
@@ -113,7 +113,7 @@ fn free_pages_are_told_and_given_back_by_either_way() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn who_reads_meanwhile_keeps_the_log() {
+fn concurrent_reader_keeps_the_wal_and_is_named() {
     let t = Scratch::sqlite();
     let db = t.db();
     fill(&db);
@@ -125,10 +125,13 @@ fn who_reads_meanwhile_keeps_the_log() {
     sql(&db, "DELETE FROM analytics WHERE id % 2 = 0");
     let done = optimize(&db, false).unwrap();
     assert!(done.wal_bytes_after > Some(0), "{done:?}");
-    assert_eq!(done.wal_held_by, ["this program, or one that cannot be seen from here"]);
-    // Seen from another program, this one is who reads.
+    assert_eq!(done.wal_held_by, ["this program, or one that viraldb cannot see"]);
+    // For the command, this test process is the reader.
     let said = t.ok(&["optimize"]);
-    assert!(said.contains("not emptied: somebody reads an older state. The file is open in "), "{said}");
+    assert!(
+        said.contains("not emptied: another program reads an older snapshot. The file is open in "),
+        "{said}"
+    );
     assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
     drop(rows);
     drop(statement);

@@ -1,4 +1,4 @@
-//! Files that a command would write to although they are the database or an input, under another name.
+//! Output files that are the database or an input file under another name, such as a link.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -19,11 +19,11 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn refused(ran: Ran, why: &str) {
+fn require_error(ran: Ran, why: &str) {
     assert!(ran.code == 1 && ran.err.contains(why) && ran.err.lines().count() == 1, "{ran:?}");
 }
 
-/// The command with everything it creates open to everybody, unless it sees to that itself.
+/// Runs the command with umask 0, so that files are open to everybody unless the command restricts them.
 fn with_open_umask(t: &Scratch, args: &[&str]) -> Ran {
     let mut command = std::process::Command::new("sh");
     let viraldb = t.command(args);
@@ -36,7 +36,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// A SQLite database with one job.
+/// Creates a SQLite database with one job.
 #[cfg(feature = "sqlite")]
 fn with_a_job() -> (Scratch, Database) {
     let t = Scratch::sqlite();
@@ -51,7 +51,7 @@ fn themes(db: &Database) -> Vec<Option<String>> {
     jobs.into_iter().map(|job| job.theme).collect()
 }
 
-/// Names that lead to a file of the database: links of both kinds, and files that do not exist yet.
+/// Returns names that lead to a file of the database: hard links, symlinks, and files that do not exist yet.
 #[cfg(feature = "sqlite")]
 fn names(t: &Scratch) -> Vec<std::path::PathBuf> {
     std::fs::hard_link(t.path("viral.db"), t.path("hard")).unwrap();
@@ -65,7 +65,7 @@ fn names(t: &Scratch) -> Vec<std::path::PathBuf> {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn no_command_writes_over_the_database_under_another_name() {
+fn commands_never_overwrite_the_database_through_links() {
     let (t, db) = with_a_job();
     t.file("in.jsonl", LINES);
     let other = t.another();
@@ -73,29 +73,29 @@ fn no_command_writes_over_the_database_under_another_name() {
     for name in names(&t) {
         let name = text(&name);
         let ingest = ["ingest", "in.jsonl", "--as", "jsonl", "--table", "jobs", "--rejects", name];
-        refused(t.run(&ingest), "the database's own");
-        refused(t.run(&["export", "jobs", "--to", name]), "is a file of the database itself");
-        refused(t.run(&["prune", "--files", name]), "is a file of the database itself");
-        refused(t.run(&["secrets", "keygen", "--out", name]), "is a file of the database itself");
-        let why = if Path::new(name).exists() { "is a file of the database itself" } else { "No such file" };
-        refused(t.run(&["ingest", name, "--as", "jsonl", "--table", "jobs"]), why);
+        require_error(t.run(&ingest), "is an input or a file of the database; name another file");
+        require_error(t.run(&["export", "jobs", "--to", name]), "is a file of the database itself");
+        require_error(t.run(&["prune", "--files", name]), "is a file of the database itself");
+        require_error(t.run(&["secrets", "keygen", "--out", name]), "is a file of the database itself");
+        let why = if Path::new(name).exists() { "is a file of the database itself" } else { "no such file" };
+        require_error(t.run(&["ingest", name, "--as", "jsonl", "--table", "jobs"]), why);
         let takeover =
             ["takeover", &t.url, "--application", "viralforge", "--to", &other.url, "--rejects", name];
-        refused(t.run(&takeover), "is a file that is to be read");
+        require_error(t.run(&takeover), "is an input or a file of the database; name another file");
         let takeover = ["takeover", "old", "--application", "viralforge", "--to", &t.url, "--rejects", name];
-        refused(t.run(&takeover), "the database's own");
+        require_error(t.run(&takeover), "is an input or a file of the database; name another file");
         if Path::new(name).exists() {
-            refused(t.run(&["restore", name, "--yes"]), "is a file of the database itself");
+            require_error(t.run(&["restore", name, "--yes"]), "is a file of the database itself");
         }
     }
     assert!(!t.path("viral.db-journal").exists());
     assert_eq!(themes(&db), [Some("kept".to_owned())]);
 }
 
-/// Reading a database as a text would drop the locks that the process holds on it.
+/// Closing a database file that was opened as text would drop the POSIX locks that the process holds on it.
 #[cfg(feature = "sqlite")]
 #[test]
-fn no_command_reads_a_database_as_a_text() {
+fn commands_never_read_a_database_as_text() {
     let (t, _db) = with_a_job();
     let other = t.another();
     other.db();
@@ -114,15 +114,15 @@ fn no_command_reads_a_database_as_a_text() {
             assert!(ran.code == 1 && ran.err.contains("is a SQLite database"), "{args:?}: {ran:?}");
         }
         let mut command = t.command(&["secrets", "verify"]);
-        refused(command.env("VIRALDB_KEY_FILE", name).output().unwrap().into(), "is a SQLite database");
+        require_error(command.env("VIRALDB_KEY_FILE", name).output().unwrap().into(), "is a SQLite database");
     }
     let ran = t.run(&["ingest", text(&other.path("viral.db")), "--as", "jsonl", "--table", "jobs"]);
-    refused(ran, "is a SQLite database");
+    require_error(ran, "is a SQLite database");
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_database_behind_a_symbolic_link_keeps_its_files() {
+fn database_behind_a_symlink_keeps_its_files() {
     let (t, db) = with_a_job();
     symlink(t.path("viral.db"), t.path("link.db")).unwrap();
     t.file("in.jsonl", LINES);
@@ -133,14 +133,14 @@ fn a_database_behind_a_symbolic_link_keeps_its_files() {
             .env("DATABASE_URL", format!("sqlite://{}", t.path("link.db").display()))
             .output()
             .unwrap();
-        refused(ran.into(), "the database's own");
+        require_error(ran.into(), "is an input or a file of the database; name another file");
     }
     assert_eq!(themes(&db), [Some("kept".to_owned())]);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_transfer_onto_a_hard_link_of_its_source_is_refused() {
+fn transfer_onto_a_link_to_its_source_is_rejected() {
     let (t, db) = with_a_job();
     for (name, is_hard) in [("hard.db", true), ("soft.db", false)] {
         let other = t.path(name);
@@ -157,31 +157,34 @@ fn a_transfer_onto_a_hard_link_of_its_source_is_refused() {
                 assert!(error.contains("is the source itself"), "{error}");
             }
         }
-        refused(t.run(&["takeover", text(&other), "--application", "viralforge"]), "is the target itself");
-        assert!(!t.path(&format!("{name}-wal")).exists(), "nothing was opened under the other name");
+        require_error(
+            t.run(&["takeover", text(&other), "--application", "viralforge"]),
+            "is the target itself",
+        );
+        assert!(!t.path(&format!("{name}-wal")).exists(), "the database was opened under the other name");
     }
     assert_eq!(themes(&db), [Some("kept".to_owned())]);
 }
 
 both! {
-    fn rejects_never_replace_an_input(t) {
+    fn rejects_file_never_replaces_an_input(t) {
         t.db();
         let input = t.file("in.jsonl", LINES);
         std::fs::hard_link(&input, t.path("hard")).unwrap();
         symlink(&input, t.path("soft")).unwrap();
         for name in ["in.jsonl", "hard", "soft"] {
-            refused(t.run(&["ingest", "in.jsonl", "--as", "jsonl", "--table", "jobs", "--rejects", name]), "is a file that is to be read");
+            require_error(t.run(&["ingest", "in.jsonl", "--as", "jsonl", "--table", "jobs", "--rejects", name]), "is an input or a file of the database; name another file");
             let mut command = t.command(&["ingest", "-", "--as", "jsonl", "--table", "jobs", "--rejects", name]);
             let ran = command.stdin(std::fs::File::open(&input).unwrap()).output().unwrap();
-            refused(ran.into(), "is a file that is to be read");
+            require_error(ran.into(), "is an input or a file of the database; name another file");
         }
         assert_eq!(std::fs::read_to_string(&input).unwrap(), LINES);
-        // Another file with the same content is another file.
+        // A copy with the same content is a different file.
         t.file("copy", LINES);
         assert_eq!(t.run(&["ingest", "in.jsonl", "--as", "jsonl", "--table", "jobs", "--rejects", "copy"]).code, 3);
     }
 
-    fn files_that_may_hold_rows_are_for_their_owner_only(t) {
+    fn files_with_rows_are_private_to_their_owner(t) {
         t.db();
         t.file("in.jsonl", LINES);
         let ingest = |rejects| ["ingest", "in.jsonl", "--as", "jsonl", "--table", "jobs", "--rejects", rejects];
@@ -191,12 +194,12 @@ both! {
         };
         run(&ingest("new"));
         assert_eq!(mode(&t.path("new")), 0o600);
-        // One that others may read is narrowed before a row is written to it.
+        // An existing file loses the permissions of others before a row is written to it.
         let old = t.file("old", GOOD);
         std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o664)).unwrap();
         run(&ingest("old"));
         assert_eq!(mode(&old), 0o600);
-        // A device is not changed.
+        // The permissions of a device are not changed.
         let device = std::fs::metadata("/dev/null").unwrap().mode();
         run(&ingest("/dev/null"));
         assert_eq!(std::fs::metadata("/dev/null").unwrap().mode(), device);

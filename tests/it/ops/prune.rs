@@ -1,4 +1,4 @@
-//! What is old goes, and nothing else.
+//! Prune deletes old rows and nothing else.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use super::{days_ago, number, sql, texts};
 use crate::make;
 use crate::support::{both, plan};
 
-/// A finished run with one of everything; its files have its name.
+/// Inserts a finished run with one row in each child table. Its file paths contain `name`.
 pub(super) fn run(
     c: &mut DbConnection,
     status: RunStatus,
@@ -65,7 +65,7 @@ pub(super) fn run(
     id
 }
 
-fn generated(
+fn insert_generated(
     c: &mut DbConnection,
     job: generation::JobStatus,
     at: Timestamp,
@@ -89,14 +89,14 @@ fn generated(
     id
 }
 
-/// The rows of each table.
+/// Returns the number of rows in each table.
 fn counts(db: &Database) -> BTreeMap<String, i64> {
     let status = viraldb::ops::status(db).unwrap();
     status.tables.into_iter().map(|table| (table.table, table.rows)).collect()
 }
 
-/// Prunes, and holds what it says against what is gone.
-fn pruned(db: &Database, how: &Prune) -> (Pruned, BTreeSet<String>) {
+/// Prunes and requires that the report matches the deleted rows. Returns the report and the listed files.
+fn prune_and_compare(db: &Database, how: &Prune) -> (Pruned, BTreeSet<String>) {
     let mut files = BTreeSet::new();
     let mut last = 0;
     let before = counts(db);
@@ -142,7 +142,7 @@ thread_local! {
     static SEEN: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Notes the statements of threads that ask for it.
+/// Records the statements of threads that set [`SEEN`].
 struct Notes;
 
 impl Instrumentation for Notes {
@@ -157,8 +157,8 @@ impl Instrumentation for Notes {
     }
 }
 
-/// Samples at random moments, some at the same.
-fn samples(c: &mut DbConnection, count: usize) {
+/// Inserts samples at random points in time, some of them equal.
+fn insert_samples(c: &mut DbConnection, count: usize) {
     let video = make::video_id(c);
     let channel = make::channel_id(c);
     for _ in 0..count {
@@ -172,22 +172,22 @@ fn samples(c: &mut DbConnection, count: usize) {
 }
 
 both! {
-    fn errors_go_when_they_are_resolved_and_old(t) {
+    fn old_resolved_errors_are_pruned(t) {
         let db = t.db();
         let id = |resolved, days| {
             let error = NewErrorLog { resolved: Some(resolved), occurred_at: Some(days_ago(days)), ..make::error() };
             db.write(|c| error.insert(c)).unwrap().id.0
         };
         let (_, new, open) = (id(true, 91), id(true, 89), id(false, 400));
-        let (done, _) = pruned(&db, &how(&db));
+        let (done, _) = prune_and_compare(&db, &how(&db));
         assert_eq!(done.tables[0].table, "error_log");
         assert_eq!(ids(&db, "error_log"), [new, open]);
         Config::open(&db).unwrap().set(Scope::Override, "error_retention_days", &1.into(), "test").unwrap();
-        pruned(&db, &how(&db));
+        prune_and_compare(&db, &how(&db));
         assert_eq!(ids(&db, "error_log"), [open]);
     }
 
-    fn jobs_go_when_they_are_finished_and_old(t) {
+    fn old_finished_jobs_are_pruned(t) {
         let db = t.db();
         let made = |status, completed_at: Option<Timestamp>, changed: u64| {
             let updated_at = Some(days_ago(changed));
@@ -203,24 +203,24 @@ both! {
         made(JobStatus::Completed, Some(days_ago(31)), 0);
         made(JobStatus::Failed, Some(days_ago(31)), 0);
         made(JobStatus::Failed, None, 31);
-        pruned(&db, &how(&db));
+        prune_and_compare(&db, &how(&db));
         let left: BTreeSet<String> = texts(&db, "SELECT CAST(id AS text) AS v FROM video_processing_jobs").into_iter().collect();
         assert_eq!(left, kept);
     }
 
-    fn runs_go_with_all_that_belongs_to_them(t) {
+    fn old_runs_are_pruned_with_everything_that_belongs_to_them(t) {
         let db = t.db();
         let old = Some(days_ago(31));
         let make = |status, at, name: &str| db.write(|c| Ok(run(c, status, at, name))).unwrap();
         let gone = [make(RunStatus::Uploaded, old, "a"), make(RunStatus::Failed, old, "b")];
         let mut kept = vec![
             make(RunStatus::Uploaded, Some(days_ago(29)), "new"),
-            make(RunStatus::Uploaded, None, "nobody knows when"),
+            make(RunStatus::Uploaded, None, "no time"),
         ];
         kept.extend([RunStatus::Pending, RunStatus::Running, RunStatus::Review, RunStatus::Approved].map(|status| make(status, old, "at work")));
         let unanswered = make(RunStatus::Failed, old, "unanswered");
         db.write(|c| NewReviewLog { pipeline_run_id: unanswered, ..Default::default() }.insert(c)).unwrap();
-        // a short of one was made of a clip of the other
+        // A short of one run was made from a clip of the other.
         let (one, other) = (make(RunStatus::Uploaded, old, "one"), make(RunStatus::Uploaded, old, "other"));
         sql(&db, &format!("UPDATE shorts SET clip_id = (SELECT id FROM clips WHERE pipeline_run_id = {other}) WHERE pipeline_run_id = {one}"));
         kept.extend([unanswered, one, other]);
@@ -228,8 +228,8 @@ both! {
         let videos = number(&db, "SELECT CAST(count(*) AS text) AS v FROM discovered_videos");
         let mut dry = how(&db);
         dry.dry_run = true;
-        let (would, would_list) = pruned(&db, &dry);
-        let (done, listed) = pruned(&db, &how(&db));
+        let (would, would_list) = prune_and_compare(&db, &dry);
+        let (done, listed) = prune_and_compare(&db, &how(&db));
         assert_eq!((would.tables, would_list), (done.tables.clone(), listed.clone()));
         assert_eq!(ids(&db, "pipeline_runs"), kept.iter().map(|id| id.0).collect::<Vec<_>>());
         for table in ["clips", "scripts", "tts_audio", "shorts", "error_log"] {
@@ -239,16 +239,16 @@ both! {
         assert_eq!(number(&db, "SELECT CAST(count(*) AS text) AS v FROM discovered_videos"), videos);
         let expected: BTreeSet<String> = ["a", "b"].iter().flat_map(|run| ["video.mp4", "clip.mp4", "voice.mp3", "short.mp4"].map(|file| format!("/files/{run}/{file}"))).collect();
         assert_eq!((listed, gone.len()), (expected, 2));
-        // once it is answered, it goes too
+        // Once the review is answered, the run is pruned too.
         sql(&db, &format!("UPDATE review_log SET action = 'reject' WHERE pipeline_run_id = {unanswered}"));
-        assert_eq!(pruned(&db, &how(&db)).1.len(), 4);
+        assert_eq!(prune_and_compare(&db, &how(&db)).1.len(), 4);
     }
 
-    fn generated_videos_go_when_nothing_is_left_to_do_with_them(t) {
+    fn generated_jobs_are_pruned_when_their_videos_are_done(t) {
         let db = t.db();
         use generation::JobStatus::*;
         let (old, new) = (days_ago(31), days_ago(29));
-        let make = |status, at, video| db.write(|c| Ok(generated(c, status, at, video))).unwrap();
+        let make = |status, at, video| db.write(|c| Ok(insert_generated(c, status, at, video))).unwrap();
         make(Completed, old, Some((JobVideoStatus::Published, old)));
         make(Failed, old, Some((JobVideoStatus::Rejected, old)));
         make(Failed, old, None);
@@ -263,12 +263,12 @@ both! {
         let (one, other) = (make(Completed, old, Some((JobVideoStatus::Published, old))), make(Completed, old, Some((JobVideoStatus::Published, old))));
         sql(&db, &format!("UPDATE job_videos SET script_id = (SELECT id FROM job_scripts WHERE job_id = {other}) WHERE job_id = {one}"));
         kept.extend([one, other]);
-        let (done, files) = pruned(&db, &how(&db));
+        let (done, files) = prune_and_compare(&db, &how(&db));
         assert_eq!(ids(&db, "jobs"), kept.iter().map(|id| id.0).collect::<Vec<_>>());
         assert_eq!((done.rows(), files.len()), (3 + 3 + 2, 4));
     }
 
-    fn a_dry_run_counts_what_a_real_one_deletes(t) {
+    fn dry_run_counts_exactly_what_prune_deletes(t) {
         let db = t.db();
         let runs = |c: &mut DbConnection| for n in 0..12 {
             let status = [RunStatus::Uploaded, RunStatus::Failed, RunStatus::Running][fastrand::usize(..3)];
@@ -280,17 +280,17 @@ both! {
             }
         };
         for round in 0..4 {
-            db.write(|c| { runs(c); samples(c, 150); Ok(()) }).unwrap();
+            db.write(|c| { runs(c); insert_samples(c, 150); Ok(()) }).unwrap();
             for parts in [vec![Part::Runs], vec![Part::Runs, Part::Errors], Part::ALL.to_vec()] {
                 let mut how = Prune { parts, dry_run: true, batch: 7, ..how(&db) };
-                let would = pruned(&db, &how).0;
+                let would = prune_and_compare(&db, &how).0;
                 how.dry_run = false;
-                let done = pruned(&db, &how).0;
+                let done = prune_and_compare(&db, &how).0;
                 assert_eq!((would.tables, would.file_count), (done.tables, done.file_count), "round {round}: {:?}", how.parts);
-                assert_eq!(pruned(&db, &how).0.rows(), 0);
+                assert_eq!(prune_and_compare(&db, &how).0.rows(), 0);
             }
         }
-        // one a day, and after a year one a week
+        // Old samples are thinned out to one per day, and after a year to one per week.
         for (table, subject, time) in [("analytics", "youtube_video_id", "measured_at"), ("video_statistics", "video_id", "timestamp"), ("channel_statistics", "channel_id", "timestamp")] {
             let all = texts(&db, &format!("SELECT CAST({subject} AS text) || ' ' || CAST({time} AS text) AS v FROM {table}"));
             let (now, mut days) = (Timestamp::now(), BTreeSet::new());
@@ -302,16 +302,16 @@ both! {
                 let day = at.to_utc().date_naive();
                 let week = day.week(chrono::Weekday::Mon).first_day();
                 if age > 366.0 {
-                    assert!(days.insert((subject.to_owned(), week, true)), "{table}: two in the week of {week}");
+                    assert!(days.insert((subject.to_owned(), week, true)), "{table}: two samples in the week of {week}");
                 } else if (31.0..364.0).contains(&age) {
-                    assert!(days.insert((subject.to_owned(), day, false)), "{table}: two on {day}");
+                    assert!(days.insert((subject.to_owned(), day, false)), "{table}: two samples on {day}");
                 }
             }
             assert!(days.len() > 50, "{table}: {}", days.len());
         }
     }
 
-    fn more_than_a_page_is_pruned(t) {
+    fn more_rows_than_one_batch_are_pruned(t) {
         let db = t.db();
         let rows: Vec<NewErrorLog<'_>> = (0..25_000).map(|n| NewErrorLog {
             resolved: Some(n % 3 != 0),
@@ -321,33 +321,33 @@ both! {
         db.write(|c| NewErrorLog::insert_many(c, &rows)).unwrap();
         let expected = rows.iter().enumerate().filter(|(n, _)| n % 3 != 0 && n % 2 == 0).count();
         let how = Prune { batch: 10_000, ..how(&db) };
-        assert_eq!(pruned(&db, &how).0.rows(), expected as u64);
+        assert_eq!(prune_and_compare(&db, &how).0.rows(), expected as u64);
         for batch in [0, 10_001] {
             assert!(prune(&db, &Prune { batch, ..how.clone() }, &mut |_| Ok(())).is_err());
         }
     }
 
-    fn who_is_told_can_stop_it(t) {
+    fn error_from_the_callback_stops_prune(t) {
         let db = t.db();
         db.write(|c| { run(c, RunStatus::Failed, Some(days_ago(90)), "a"); Ok(()) }).unwrap();
         let refused = prune(&db, &how(&db), &mut |_| Err(viraldb::Error::invalid("the list", "is full")));
         assert_eq!(refused.unwrap_err().to_string(), "the list is full");
-        assert_eq!(counts(&db)["clips"], 1, "what is not listed is not deleted");
+        assert_eq!(counts(&db)["clips"], 1, "rows whose files were not listed must not be deleted");
     }
 
-    fn no_statement_reads_a_table_again_and_again(t) {
+    fn prune_statements_use_indexes(t) {
         set_default_instrumentation(|| Some(Box::new(Notes))).unwrap();
         let db = t.db();
         db.write(|c| {
-            // of fewer rows, reading all is right
+            // With fewer rows, the planner would rightly scan the tables.
             for n in 0..150 {
                 run(c, RunStatus::Failed, Some(days_ago(90)), &format!("{n}"));
-                generated(c, generation::JobStatus::Failed, days_ago(90), Some((JobVideoStatus::Rejected, days_ago(90))));
+                insert_generated(c, generation::JobStatus::Failed, days_ago(90), Some((JobVideoStatus::Rejected, days_ago(90))));
                 let job = NewVideoProcessingJob { status: Some(JobStatus::Failed), completed_at: Some(days_ago(90)), ..make::video_job(c) };
                 job.insert(c)?;
                 NewErrorLog { resolved: Some(true), occurred_at: Some(days_ago(100)), ..make::error() }.insert(c)?;
             }
-            samples(c, 100);
+            insert_samples(c, 100);
             Ok(())
         }).unwrap();
         sql(&db, "ANALYZE");
@@ -357,7 +357,7 @@ both! {
         let seen = SEEN.take().unwrap();
         let mut session = db.session().unwrap();
         if t.is_postgres {
-            // so few rows are read whole else
+            // Otherwise PostgreSQL would scan tables with so few rows.
             session.batch_execute("SET enable_seqscan = off").unwrap();
         }
         let asked: BTreeSet<&str> = seen.iter().map(|sql| &**sql).filter(|sql| (sql.starts_with("SELECT ") || sql.starts_with("DELETE ")) && !sql.contains("pragma_") && !sql.contains("configuration") && !sql.contains("config_overrides")).collect();
@@ -383,7 +383,7 @@ both! {
         }
     }
 
-    fn the_command_lists_files_and_deletes_none(t) {
+    fn command_lists_files_without_deleting_them(t) {
         let db = t.db();
         let add = |name: &str| db.write(|c| Ok(run(c, RunStatus::Failed, Some(days_ago(90)), name))).unwrap();
         add("a\u{1b}[31m");
@@ -398,9 +398,9 @@ both! {
         add("b\u{1b}");
         let out = t.ok(&["prune", "--dry-run", "--only", "runs"]);
         assert!(out.starts_with("\"/files/b\\u001b/video.mp4\"\n"), "{out}");
-        assert!(out.ends_with("would delete 1 of pipeline_runs, 1 of shorts, 1 of clips, 1 of scripts, 1 of tts_audio, 1 of review_log, 1 of error_log\n4 files belonged to them; viraldb deletes none\n"), "{out}");
+        assert!(out.ends_with("would delete 1 of pipeline_runs, 1 of shorts, 1 of clips, 1 of scripts, 1 of tts_audio, 1 of review_log, 1 of error_log\n4 files belonged to them; viraldb does not delete files\n"), "{out}");
         assert_eq!(t.ok(&["prune", "--only", "errors,jobs"]), "deleted nothing\n");
-        // added to a file
+        // `--files` appends to an existing file.
         let list = t.file("list.txt", "kept\n");
         let csv = t.ok(&["prune", "--files", "list.txt", "--format", "csv"]);
         assert!(csv.starts_with("table,rows\n") && csv.contains("clips,1\n"), "{csv}");

@@ -1,4 +1,4 @@
-//! A prune that is killed at any moment, and one beside which others write.
+//! Prunes that are killed at any time, and prunes while other programs write.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,8 +16,8 @@ use super::{days_ago, number, texts};
 use crate::make;
 use crate::support::both;
 
-/// Runs that miss something of what each of them has.
-pub(super) const HALF: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs AS r WHERE \
+/// Counts runs that lack some of their child rows.
+pub(super) const PARTIAL_RUNS: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs AS r WHERE \
     (SELECT count(*) FROM clips WHERE pipeline_run_id = r.id) <> 1 \
     OR (SELECT count(*) FROM scripts WHERE pipeline_run_id = r.id) <> 1 \
     OR (SELECT count(*) FROM tts_audio WHERE pipeline_run_id = r.id) <> 1 \
@@ -25,14 +25,14 @@ pub(super) const HALF: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_
     OR (SELECT count(*) FROM review_log WHERE pipeline_run_id = r.id) <> 1 \
     OR (SELECT count(*) FROM error_log WHERE pipeline_run_id = r.id) <> 1";
 
-const OLD: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs WHERE status = 'failed'";
+const OLD_RUNS: &str = "SELECT CAST(count(*) AS text) AS v FROM pipeline_runs WHERE status = 'failed'";
 
 fn videos(db: &Database) -> BTreeSet<String> {
     texts(db, "SELECT video_file_path AS v FROM pipeline_runs WHERE status = 'failed'").into_iter().collect()
 }
 
 both! {
-    fn a_killed_prune_leaves_nothing_half_and_goes_on(t) {
+    fn killed_prune_leaves_no_partial_run_and_continues(t) {
         let db = t.db();
         db.write(|c| { for n in 0..5 { run(c, RunStatus::Uploaded, Some(days_ago(1)), &format!("kept {n}")); } Ok(()) }).unwrap();
         let mut made = 0;
@@ -54,17 +54,17 @@ both! {
         let begin = Instant::now();
         assert!(start().wait().unwrap().success());
         let whole = begin.elapsed();
-        assert_eq!(number(&db, OLD), 0);
-        let (mut killed, mut half) = (0, 0);
+        assert_eq!(number(&db, OLD_RUNS), 0);
+        let (mut killed, mut partial) = (0, 0);
         while killed < 100 {
-            let before = number(&db, OLD);
+            let before = number(&db, OLD_RUNS);
             if before < 15 { add(20 - before as usize); }
             let there = videos(&db);
             let mut child = start();
             if killed % 2 == 0 {
                 std::thread::sleep(whole.mul_f64(fastrand::f64() * 0.9));
             } else {
-                // How long it takes to begin is not the same each time; these are surely in the middle.
+                // The startup time varies. Waiting for the first deletion makes sure that the kill hits a prune in progress.
                 while videos(&db).len() == there.len() && child.try_wait().unwrap().is_none() {
                     std::thread::sleep(Duration::from_micros(fastrand::u64(..1_000)));
                 }
@@ -75,29 +75,29 @@ both! {
                 None => killed += 1,
                 Some(code) => assert_eq!(code, 0, "{}", String::from_utf8_lossy(&done.stderr)),
             }
-            // A server may be at its last commit still.
+            // A server may still be finishing its last commit.
             let left = videos(&db);
-            half += u64::from(!left.is_empty() && left.len() < there.len());
-            assert_eq!(number(&db, HALF), 0);
+            partial += u64::from(!left.is_empty() && left.len() < there.len());
+            assert_eq!(number(&db, PARTIAL_RUNS), 0);
             if !t.is_postgres {
                 assert_eq!(texts(&db, "SELECT \"table\" AS v FROM pragma_foreign_key_check"), [""; 0]);
             }
             let listed: BTreeSet<String> = std::fs::read_to_string(&list).unwrap().lines().map(str::to_owned).collect();
-            assert!(there.difference(&left).all(|path| listed.contains(path)), "a path is lost");
+            assert!(there.difference(&left).all(|path| listed.contains(path)), "a deleted path was not listed");
         }
-        assert!(half > 10, "{half} of 100 kills were in the middle");
+        assert!(partial > 10, "only {partial} of 100 kills hit a prune in progress");
         assert!(start().wait().unwrap().success());
-        assert_eq!((number(&db, OLD), number(&db, HALF)), (0, 0));
+        assert_eq!((number(&db, OLD_RUNS), number(&db, PARTIAL_RUNS)), (0, 0));
         let count = |table: &str| number(&db, &format!("SELECT CAST(count(*) AS text) AS v FROM {table}"));
         assert_eq!(["pipeline_runs", "clips", "shorts", "error_log"].map(count), [5; 4]);
         assert_eq!(count("analytics"), add(0) as i64);
     }
 
-    fn a_killed_prune_has_printed_the_path_of_every_deleted_row(t) {
+    fn killed_prune_has_printed_the_path_of_every_deleted_row(t) {
         let db = t.db();
-        let (mut made, mut killed, mut half) = (0, 0, 0);
+        let (mut made, mut killed, mut partial) = (0, 0, 0);
         for format in ["table", "json", "jsonl", "csv"].iter().cycle() {
-            let before = number(&db, OLD);
+            let before = number(&db, OLD_RUNS);
             db.write(|c| {
                 for _ in before..30 {
                     made += 1;
@@ -118,23 +118,23 @@ both! {
                 None => killed += 1,
                 Some(code) => assert_eq!(code, 0),
             }
-            // A server may be at its last commit still.
+            // A server may still be finishing its last commit.
             let left = videos(&db);
-            half += u64::from(!left.is_empty() && left.len() < there.len());
+            partial += u64::from(!left.is_empty() && left.len() < there.len());
             let text = std::fs::read_to_string(&printed).unwrap();
             let listed: BTreeSet<&str> = text.lines().map(|line| {
                 line.trim_matches([' ', '"', ',', '{', '}']).trim_start_matches("file\":\"")
             }).collect();
             let lost: Vec<_> = there.difference(&left).filter(|path| !listed.contains(&***path)).collect();
-            assert!(lost.is_empty(), "{format}: {lost:?} are lost: {text}");
+            assert!(lost.is_empty(), "{format}: deleted but not listed: {lost:?}: {text}");
             if killed >= 40 {
                 break;
             }
         }
-        assert!(half > 10, "{half} of 40 kills were in the middle");
+        assert!(partial > 10, "only {partial} of 40 kills hit a prune in progress");
     }
 
-    fn others_write_meanwhile(t) {
+    fn other_programs_can_write_during_a_prune(t) {
         let db = t.db();
         db.write(|c| {
             let rows: Vec<_> = (0..3_000).map(|_| NewErrorLog { resolved: Some(true), occurred_at: Some(days_ago(100)), ..make::error() }).collect();
@@ -146,7 +146,7 @@ both! {
         let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|s| {
             s.spawn(|| {
-                // as another program
+                // A separate connection pool stands for another program.
                 let db = t.db();
                 while !stop.load(Ordering::Relaxed) {
                     db.write(|c| make::error().insert(c)).unwrap();
@@ -167,7 +167,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn writers_of_other_programs_are_not_locked_out_by_a_prune() {
+fn prune_does_not_block_writers_of_other_programs() {
     use crate::support::{Scratch, neighbors};
 
     let t = Scratch::sqlite();
@@ -180,6 +180,6 @@ fn writers_of_other_programs_are_not_locked_out_by_a_prune() {
     let how = Prune::new(&Config::open(&db).unwrap()).unwrap();
     let path = t.path("viral.db");
     neighbors::prepare(&path);
-    let pruned = neighbors::beside(&path, || prune(&db, &how, &mut |_| Ok(())).unwrap());
+    let pruned = neighbors::while_others_write(&path, || prune(&db, &how, &mut |_| Ok(())).unwrap());
     assert_eq!(pruned.rows(), 2_000);
 }

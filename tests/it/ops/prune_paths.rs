@@ -1,4 +1,4 @@
-//! The paths that a prune writes out: each of them once, before its row is deleted, and never as two.
+//! Prune writes each path exactly once and intact, before it deletes the row.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -12,7 +12,7 @@ use super::prune::run;
 use super::{days_ago, number};
 use crate::support::{Ran, Scratch, both};
 
-/// Parts of paths that a careless list would split, quote or cut.
+/// Names that a careless list would split, quote or truncate.
 const NAMES: [&str; 8] =
     ["plain", "a.mp4\n", "b\r\n", "\"c\"", "d,e", "f\u{1b}[31m", "g\\n", "h\u{2028}\u{85}i'"];
 
@@ -44,14 +44,14 @@ fn nulls(text: &str) -> BTreeSet<String> {
     text.split_terminator('\0').map(str::to_owned).collect()
 }
 
-fn refused(t: &Scratch, args: &[&str], reason: &str) {
+fn require_error(t: &Scratch, args: &[&str], reason: &str) {
     let ran = t.run(args);
     assert_eq!(ran.code, 1, "{args:?}");
     assert!(ran.err.contains(reason), "{args:?}: {}", ran.err);
 }
 
 both! {
-    fn a_path_with_a_newline_stays_one_path_in_a_file(t) {
+    fn paths_with_newlines_stay_intact_in_a_file(t) {
         let db = t.db();
         let paths = fill(&db);
         t.ok(&["prune", "--files", "lines.txt", "--dry-run"]);
@@ -61,19 +61,19 @@ both! {
         assert!(read("lines.txt").starts_with("/files/plain/video.mp4\n"), "{}", read("lines.txt"));
         assert_eq!(nulls(&read("nulls.txt")), paths);
         assert!(!read("lines.txt").lines().any(|line| line.starts_with("/video")), "{}", read("lines.txt"));
-        // The two forms do not mix.
-        refused(t, &["prune", "--files", "lines.txt", "-0"], "holds one path per line");
-        refused(t, &["prune", "--files", "nulls.txt"], "holds paths with NULs between them");
-        refused(t, &["prune", "--files", "-"], "is not a file");
+        // A file cannot mix the two formats.
+        require_error(t, &["prune", "--files", "lines.txt", "-0"], "holds one path per line");
+        require_error(t, &["prune", "--files", "nulls.txt"], "holds paths with NULs between them");
+        require_error(t, &["prune", "--files", "-"], "is not a file");
         assert_eq!(number(&db, RUNS), 8);
-        // A list that ends in the middle of a path goes on with the next path.
+        // If an existing list ends within a path, prune terminates it before the next path.
         t.file("cut.txt", "a\0b");
         t.ok(&["prune", "--files", "cut.txt", "-0"]);
         let expected = paths.iter().map(String::as_str).chain(["a", "b"]).map(str::to_owned).collect();
         assert_eq!(nulls(&read("cut.txt")), expected);
     }
 
-    fn a_path_with_a_newline_stays_one_path_on_stdout(t) {
+    fn paths_with_newlines_stay_intact_on_stdout(t) {
         let db = t.db();
         let paths = fill(&db);
         let table = t.ok(&["prune", "--dry-run", "-q"]);
@@ -93,16 +93,16 @@ both! {
         assert!(csv.starts_with("table,rows,file\n,,/files/plain/video.mp4\n"), "{csv}");
         assert!(csv.contains("\n,,\"/files/a.mp4\n/clip.mp4\"\n") && csv.contains("\nclips,8,\n"), "{csv}");
         assert_eq!(number(&db, RUNS), 0);
-        // Nothing to list is a whole document as well.
+        // Without paths, the output is still a complete document.
         let json: Value = serde_json::from_str(&t.ok(&["prune", "--format", "json"])).unwrap();
         assert_eq!((&json["files"], &json["file_count"]), (&Value::Array(Vec::new()), &0.into()));
         assert!(t.ok(&["prune", "--format", "csv"]).starts_with("table,rows,file\nerror_log,0,\n"));
         for format in ["json", "jsonl", "csv"] {
-            refused(t, &["prune", "-0", "--format", format], "--null needs --files FILE");
+            require_error(t, &["prune", "-0", "--format", format], "--null needs --files FILE");
         }
     }
 
-    fn rows_whose_paths_cannot_be_written_are_kept(t) {
+    fn rows_with_unwritten_paths_are_kept(t) {
         let db = t.db();
         fill(&db);
         let closed = || -> Stdio {
@@ -130,12 +130,12 @@ both! {
             assert!(ran.err.contains("rows whose paths were not written were not deleted"), "{}", ran.err);
             assert_eq!(number(&db, RUNS), 8, "{redirected}");
         }
-        refused(t, &["prune", "--files", "/dev/full"], "rows whose paths were not written were not deleted");
+        require_error(t, &["prune", "--files", "/dev/full"], "rows whose paths were not written were not deleted");
         assert_eq!(number(&db, RUNS), 8);
-        // A dry run only prints.
+        // A dry run deletes nothing, so unread output is not an error.
         let ran: Ran = t.command(&["prune", "--dry-run"]).stdout(closed()).output().unwrap().into();
         assert_eq!((ran.code, &*ran.err), (0, ""));
-        // Without paths there is nothing to lose.
+        // Without paths, unread output loses nothing.
         let ran: Ran = t.command(&["prune", "--only", "errors"]).stdout(closed()).output().unwrap().into();
         assert_eq!((ran.code, &*ran.err), (0, ""));
     }

@@ -1,9 +1,9 @@
-//! PostgreSQL roles that may do less than the owner of the tables.
+//! PostgreSQL roles with fewer privileges than the owner of the tables.
 
 use super::*;
 use crate::support::{Ran, Scratch};
 
-/// A role of one test. It is gone when this is dropped.
+/// A role for one test, which is removed on drop.
 struct Role<'a> {
     t: &'a Scratch,
     name: String,
@@ -33,10 +33,10 @@ impl Drop for Role<'_> {
     }
 }
 
-const READS_ALL: &str = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ROLE; GRANT USAGE, SELECT ON ALL \
+const READ_WRITE_ALL: &str = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ROLE; GRANT USAGE, SELECT ON ALL \
                          SEQUENCES IN SCHEMA public TO ROLE";
 
-/// A table of which every other role sees one of two rows.
+/// Creates a policy that hides one of two rows from every role except the owner.
 fn hide_a_row(t: &Scratch) {
     let db = t.db();
     sql(&db, "INSERT INTO trends (platform, external_id) VALUES ('tiktok', 'shown'), ('tiktok', 'hidden')");
@@ -45,10 +45,10 @@ fn hide_a_row(t: &Scratch) {
 }
 
 #[test]
-fn rows_hidden_by_a_policy_are_not_left_out_without_notice() {
+fn rows_hidden_by_a_policy_cause_an_error() {
     let t = Scratch::postgres();
     hide_a_row(&t);
-    let role = Role::new(&t, READS_ALL);
+    let role = Role::new(&t, READ_WRITE_ALL);
     let there = Scratch::sqlite();
     let commands: [&[&str]; 5] = [
         &["transfer", "--from", &role.url(), "--to", &there.url],
@@ -61,17 +61,17 @@ fn rows_hidden_by_a_policy_are_not_left_out_without_notice() {
         let ran = role.run(args);
         assert_eq!(ran.code, 1, "{args:?}: {}{}", ran.out, ran.err);
         if args[0] != "takeover" {
-            let said = "row-level security policy for table \"trends\", so rows would be missing without notice; connect as the \
+            let said = "row-level security policy for table \"trends\", which would silently hide rows from viraldb; connect as the \
                         owner of the tables, or as a role with BYPASSRLS";
             assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
         }
         assert!(!ran.out.contains("shown"), "{args:?}: {}", ran.out);
     }
-    assert!(t.ok(&["export", "trends"]).contains("hidden"), "the owner sees all rows");
+    assert!(t.ok(&["export", "trends"]).contains("hidden"), "the owner must see all rows");
 }
 
 #[test]
-fn takeover_refuses_rows_hidden_by_a_policy() {
+fn takeover_rejects_rows_hidden_by_a_policy() {
     use viraldb::diesel::{Connection, PgConnection};
     let source = Scratch::postgres();
     let reader = format!("reads_{}", source.url.rsplit(['/', '?']).next().unwrap());
@@ -97,7 +97,7 @@ fn takeover_refuses_rows_hidden_by_a_policy() {
 }
 
 #[test]
-fn doctor_warns_of_roles_that_may_create_in_the_schema() {
+fn doctor_warns_about_roles_that_may_create_in_the_schema() {
     let t = Scratch::postgres();
     t.db();
     let rights = |code: i32| {
@@ -111,7 +111,9 @@ fn doctor_warns_of_roles_that_may_create_in_the_schema() {
     let out = rights(3);
     for (who, name) in [("every role", "PUBLIC"), (&*format!("role {}", role.name), &role.name)] {
         assert!(
-            out.contains(&format!("warning  schema_rights   {who} may create in the schema public\n")),
+            out.contains(&format!(
+                "warning  schema_rights   {who} may create objects in the schema public\n"
+            )),
             "{out}"
         );
         assert!(out.contains(&format!("mend  REVOKE CREATE ON SCHEMA public FROM {name}\n")), "{out}");
@@ -121,10 +123,10 @@ fn doctor_warns_of_roles_that_may_create_in_the_schema() {
 }
 
 #[test]
-fn optimize_names_the_tables_that_a_role_may_not_analyze() {
+fn optimize_names_tables_that_the_role_may_not_analyze() {
     let t = Scratch::postgres();
     t.db();
-    let role = Role::new(&t, READS_ALL);
+    let role = Role::new(&t, READ_WRITE_ALL);
     for args in [&["optimize"] as &[&str], &["optimize", "--vacuum"]] {
         let ran = role.run(args);
         assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
@@ -136,7 +138,7 @@ fn optimize_names_the_tables_that_a_role_may_not_analyze() {
         );
         assert!(ran.err.ends_with("; run this as the owner \"postgres\" or as a superuser\n"), "{}", ran.err);
     }
-    // The owner of some tables has these done.
+    // A role that owns some tables analyzes these.
     sql(
         &t.db(),
         &format!(

@@ -1,7 +1,8 @@
-//! Functions and operators in `public` that PostgreSQL would prefer to its own.
+//! Functions and operators in `public` that shadow PostgreSQL's own.
 //!
-//! Whoever may create functions there must not have them called by an administrator. `shadows.sql` plants one for each
-//! function name of our SQL and for the operators, with the types that win; each raises an error when it is called.
+//! A role that may create functions in `public` must not get an administrator to call them. `shadows.sql` plants one for
+//! each function name in viraldb's SQL and for the operators, with argument types that PostgreSQL prefers. Each raises an
+//! error when it is called.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +13,7 @@ use viraldb::diesel::{Connection, PgConnection};
 use super::*;
 use crate::support::Scratch;
 
-/// All names in our source that are followed by a parenthesis.
+/// Returns all names in viraldb's source that are followed by a parenthesis.
 fn called_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -36,21 +37,21 @@ fn called_names() -> BTreeSet<String> {
     names
 }
 
-fn plant(t: &Scratch) {
+fn plant_functions(t: &Scratch) {
     let names: Vec<String> = called_names().into_iter().collect();
     let mut conn = PgConnection::establish(&t.url).unwrap();
     conn.batch_execute(&format!("SET shadows.names = '{}'", names.join(","))).unwrap();
     conn.batch_execute(include_str!("../support/shadows.sql")).unwrap();
 }
 
-/// Runs a command on the planted database, where it must succeed. Returns what it printed.
+/// Runs a command on the planted database, requires that it succeeds, and returns its stdout.
 fn run(t: &Scratch, args: &[&str]) -> String {
     let keys = t.path("keys").display().to_string();
     let ran: crate::support::Ran = t.command(args).env("VIRALDB_KEY_FILE", keys).output().unwrap().into();
-    // One of the files ends within a row, which is rejected.
+    // One of the files ends within a row, so this row is rejected.
     let code = if args[0] == "ingest" && ran.out.contains(", 1 rejected") { 3 } else { 0 };
     assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
-    assert!(!ran.out.contains("could not be looked at"), "{args:?}: {}", ran.out);
+    assert!(!ran.out.contains("could not be checked"), "{args:?}: {}", ran.out);
     ran.out
 }
 
@@ -65,10 +66,10 @@ fn no_command_calls_a_planted_function() {
     let keys = t.path("keys").display().to_string();
     t.ok(&["secrets", "keygen", "--out", &keys]);
     t.ok(&["init", "--sample"]);
-    plant(&t);
+    plant_functions(&t);
     let raised =
         PgConnection::establish(&t.url).unwrap().batch_execute("SELECT format('%s', now()::text)").is_err();
-    assert!(raised, "an unqualified name finds a planted function");
+    assert!(raised, "an unqualified name must find a planted function");
 
     run(&t, &["init"]);
     run(&t, &["migrate", "status"]);
@@ -76,17 +77,17 @@ fn no_command_calls_a_planted_function() {
     run(&t, &["status", "--sizes"]);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/takeover/viralforge.db");
     run(&t, &["takeover", source.to_str().unwrap(), "--to", &t.url]);
-    ingested(&t);
-    compilation(&t);
-    republishing(&t);
-    settings(&t);
-    operations(&t);
+    ingest_commands(&t);
+    compilation_commands(&t);
+    republishing_commands(&t);
+    settings_commands(&t);
+    operations_commands(&t);
 }
 
 #[test]
 fn migrations_depend_on_no_planted_function() {
     let t = Scratch::postgres();
-    plant(&t);
+    plant_functions(&t);
     t.ok(&["init", "--sample"]);
     let mut conn = PgConnection::establish(&t.url).unwrap();
     conn.batch_execute("SET search_path = pg_catalog").unwrap();
@@ -106,11 +107,11 @@ fn migrations_depend_on_no_planted_function() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-fn ingested(t: &Scratch) {
+fn ingest_commands(t: &Scratch) {
     let csv = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/us_youtube_trending_cut_off.csv");
     run(t, &["ingest", csv.to_str().unwrap()]);
     run(t, &["ingest", csv.to_str().unwrap()]);
-    sql_of_every_table(t);
+    insert_into_every_table(t);
     run(t, &["export", "--all", "--to", "rows"]);
     for table in make::contract() {
         let file = format!("rows/{}.jsonl", table.table);
@@ -125,15 +126,15 @@ fn ingested(t: &Scratch) {
     run(t, &["trends", "remove", &trend]);
 }
 
-/// A row in every table, by statements that the shadows do not reach.
-fn sql_of_every_table(t: &Scratch) {
+/// Inserts a row into every table, by statements that the planted functions do not affect.
+fn insert_into_every_table(t: &Scratch) {
     let db = t.db();
     db.write(make::seed).unwrap();
     db.write(make::link).unwrap();
     sql(&db, "UPDATE channels SET api_credentials_encrypted = '', github_secret_key_encrypted = NULL");
 }
 
-fn compilation(t: &Scratch) {
+fn compilation_commands(t: &Scratch) {
     for args in [
         &["videos", "list", "--limit", "3"] as &[&str],
         &["videos", "pending", "gaming"],
@@ -160,7 +161,7 @@ fn compilation(t: &Scratch) {
     run(t, &["errors", "resolve", "--module", "m"]);
 }
 
-fn republishing(t: &Scratch) {
+fn republishing_commands(t: &Scratch) {
     let preset = json(t, &["presets", "add", "p"])["id"].as_str().unwrap().to_owned();
     let channel = json(t, &["channels", "add", "c", "UCshadow", "--preset", &preset])["id"]
         .as_str()
@@ -224,7 +225,7 @@ fn republishing(t: &Scratch) {
     run(t, &["presets", "remove", &preset]);
 }
 
-fn settings(t: &Scratch) {
+fn settings_commands(t: &Scratch) {
     run(t, &["config", "set", "max_clips", "7"]);
     run(t, &["config", "set", "max_clips", "8", "--override"]);
     run(t, &["config", "history", "max_clips"]);
@@ -244,19 +245,19 @@ fn settings(t: &Scratch) {
     run(t, &["secrets", "clear", "--setting", "youtube_api_key"]);
 }
 
-fn operations(t: &Scratch) {
+fn operations_commands(t: &Scratch) {
     run(t, &["optimize"]);
     run(t, &["optimize", "--vacuum"]);
     run(t, &["prune", "--dry-run"]);
     run(t, &["prune"]);
-    // The planted functions are in the dump, and pg_restore makes them again.
+    // The dump contains the planted functions, and pg_restore recreates them.
     run(t, &["backup", "create", "--to", "one.dump.zst"]);
     run(t, &["backup", "verify", "one.dump.zst"]);
     run(t, &["backup", "create", "--to", "backups"]);
     run(t, &["backup", "list", "--in", "backups"]);
     run(t, &["backup", "drill", "--in", "backups"]);
     run(t, &["backup", "prune", "--in", "backups", "--keep", "1"]);
-    // Some of these find what they warn of; none may call a planted function.
+    // Some of these checks report warnings here, but none may call a planted function.
     for check in ["replica", "backups", "schema_rights"] {
         let keys = t.path("keys").display().to_string();
         let args = ["doctor", "--only", check];
@@ -268,7 +269,7 @@ fn operations(t: &Scratch) {
             .unwrap()
             .into();
         assert!([0, 3].contains(&ran.code), "{check}: {}{}", ran.out, ran.err);
-        assert!(!ran.out.contains("could not be looked at"), "{check}: {}", ran.out);
+        assert!(!ran.out.contains("could not be checked"), "{check}: {}", ran.out);
     }
     let there = Scratch::sqlite();
     run(t, &["transfer", "--from", &t.url, "--to", &there.url]);

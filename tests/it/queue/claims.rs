@@ -1,4 +1,4 @@
-//! Claims, and what follows one.
+//! Tests of claims and of the operations under a lease.
 
 use viraldb::ConfigValue;
 use viraldb::Error;
@@ -13,7 +13,7 @@ use viraldb::types::LeaseToken;
 use super::*;
 use crate::support::{both, newly_prepared, statements};
 
-/// Deletes the jobs that were finished before a moment.
+/// Deletes the jobs that finished before this time, and returns their number.
 fn prune(db: &Database, before: Timestamp) -> u64 {
     let usual = Prune::new(&Config::open(db).unwrap()).unwrap();
     let how = Prune { parts: vec![Part::Jobs], finished_before: before, ..usual };
@@ -29,7 +29,7 @@ fn is_lost<T: std::fmt::Debug>(result: Result<T, Error>, id: VideoProcessingJobI
     matches!(result, Err(Error::LeaseLost { job }) if job == id.0)
 }
 
-/// Jobs that were queued two days ago, all at one moment, and completed a little later.
+/// Inserts jobs that were all queued at the same time two days ago and completed an hour later.
 fn enqueue_finished(db: &Database, count: usize) {
     db.write(|c| {
         let video = make::video(c).insert(c)?;
@@ -47,7 +47,7 @@ fn enqueue_finished(db: &Database, count: usize) {
 }
 
 both! {
-    fn a_claim_takes_what_is_due_by_priority_then_run_at_then_age(t) {
+    fn claim_orders_due_jobs_by_priority_then_run_at_then_age(t) {
         let db = t.db();
         let [late, urgent, early, old, _future, of_another_type] = put(&db, [
             |j| j.run_at = Some(hours(-1)),
@@ -66,7 +66,7 @@ both! {
         assert!(claim(&db, &downloads).is_empty());
     }
 
-    fn a_claim_says_who_has_the_job_and_for_how_long(t) {
+    fn claim_records_the_worker_and_the_lease_expiry(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
         let before = Timestamp::now();
@@ -79,7 +79,7 @@ both! {
         assert!(job.started_at.unwrap().hours_since(before).abs() * 3600.0 < 5.0);
     }
 
-    fn what_a_worker_does_again_and_again_stays_prepared(t) {
+    fn repeated_worker_statements_stay_prepared(t) {
         let db = t.db();
         put(&db, [|_| (); 12]);
         let mut session = db.session().unwrap();
@@ -94,13 +94,13 @@ both! {
         let first = newly_prepared(&mut session, round);
         assert_eq!(first.iter().filter(|sql| sql.contains(" SET ")).count(), 6, "{first:#?}");
         assert_eq!(newly_prepared(&mut session, round), Vec::<String>::new());
-        // Not only: nothing else was prepared either.
+        // Every statement of this round was already prepared in the first round.
         let again = statements(&mut session, round);
         let kept: Vec<_> = again.iter().filter(|sql| sql.contains("video_processing_jobs")).collect();
         assert!(kept.iter().all(|sql| first.contains(sql)), "{kept:?}");
     }
 
-    fn a_job_is_not_left_out_for_an_id_that_is_taken(t) {
+    fn duplicate_id_is_a_conflict_not_a_skipped_job(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let job = NewVideoProcessingJob { unique_key: Some("k".into()), ..NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download) };
@@ -115,7 +115,7 @@ both! {
         assert!(matches!(db.write(|c| queue::enqueue(c, &NewVideoProcessingJob { unique_key: Some("".into()), ..other.clone() })), Err(Error::Invalid { .. })));
     }
 
-    fn a_lease_given_twice_is_lost_or_not_once(t) {
+    fn complete_many_accepts_repeated_leases_and_reports_a_lost_job_once(t) {
         let db = t.db();
         let [id, _] = put(&db, [|_| (); 2]);
         let jobs = claim(&db, &Claim::new("w").at_most(2));
@@ -125,7 +125,7 @@ both! {
         assert_eq!(find(&db, id).status, JobStatus::Completed);
     }
 
-    fn a_lease_has_a_length_that_helps(t) {
+    fn out_of_range_lease_lengths_are_rejected(t) {
         let db = t.db();
         put(&db, [|_| ()]);
         let job = claim(&db, &Claim::new("w")).remove(0);
@@ -138,7 +138,7 @@ both! {
         db.read(|c| queue::stats(c, Duration::MAX)).unwrap();
     }
 
-    fn two_who_put_in_the_same_keys_do_not_wait_in_a_circle(t) {
+    fn concurrent_enqueues_of_the_same_keys_do_not_deadlock(t) {
         let (one, other) = (t.db(), t.db());
         let video = one.write(|c| make::video(c).insert(c)).unwrap();
         let jobs = |order: &mut dyn Iterator<Item = usize>| -> Vec<NewVideoProcessingJob<'static>> {
@@ -153,7 +153,7 @@ both! {
         assert_eq!(put, 500);
     }
 
-    fn two_who_complete_the_same_jobs_do_not_wait_in_a_circle(t) {
+    fn concurrent_completions_of_the_same_jobs_do_not_deadlock(t) {
         const JOBS: usize = 500;
         let (one, other) = (t.db(), t.db());
         for _ in 0..5 {
@@ -168,13 +168,13 @@ both! {
                 let down = s.spawn(|| { start.wait(); other.write(|c| queue::complete_many(c, down)).unwrap().len() });
                 up.join().unwrap() + down.join().unwrap()
             });
-            assert_eq!(lost, JOBS, "each was completed by one of the two");
+            assert_eq!(lost, JOBS, "each job was completed by exactly one of the two");
         }
     }
 
-    fn what_is_pruned_is_finished_and_nothing_else(t) {
+    fn prune_deletes_only_finished_jobs(t) {
         let db = t.db();
-        // More than a batch, all finished long ago, between jobs that wait.
+        // More finished jobs than fit in one batch, and two jobs that still wait.
         let [waiting, _] = put(&db, [|j| j.queued_at = Some(hours(-100)), |j| j.queued_at = Some(hours(-90))]);
         enqueue_finished(&db, 2_500);
         assert_eq!(prune(&db, hours(-49)), 0);
@@ -182,7 +182,7 @@ both! {
         assert_eq!(find(&db, waiting).status, JobStatus::Queued);
     }
 
-    fn what_is_no_claim_is_refused(t) {
+    fn invalid_claims_are_rejected(t) {
         let db = t.db();
         for bad in [Claim::new(" "), Claim::new("w").at_most(0), Claim::new("w").at_most(10_001), Claim::new("w").lease(Duration::ZERO)] {
             let refused = db.write(|c| queue::claim(c, &bad));
@@ -205,9 +205,9 @@ both! {
         assert!(is_lost(db.write(|c| queue::fail(c, &first, &Failure::new("late"))), id));
         assert!(is_lost(db.write(|c| queue::release(c, &first)), id));
         assert_eq!(db.write(|c| queue::complete_many(c, [&first])).unwrap(), [id]);
-        assert_eq!(find(&db, id), before, "a stale act changes nothing");
+        assert_eq!(find(&db, id), before, "an operation with a stale lease changes nothing");
 
-        // the same worker's name claims it again: its first claim is still lost
+        // A worker with the same name claims the job again; the first claim stays lost.
         assert_eq!(rescued(db.write(queue::rescue)), (1, 0));
         let second = claim(&db, &Claim::new("w")).remove(0);
         assert_eq!((second.id, second.attempts), (id, 2));
@@ -222,7 +222,7 @@ both! {
         assert_eq!(find(&db, id), done);
     }
 
-    fn a_heartbeat_keeps_the_job(t) {
+    fn heartbeat_extends_the_lease(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
         let job = claim(&db, &Claim::new("w")).remove(0);
@@ -234,13 +234,13 @@ both! {
         assert!(is_lost(db.write(|c| queue::heartbeat(c, &job, LONG)), id));
     }
 
-    fn many_are_completed_at_once_and_the_lost_are_named(t) {
+    fn complete_many_completes_held_jobs_and_returns_lost_ones(t) {
         let db = t.db();
         put(&db, [|_| (), |_| (), |_| ()]);
         let [mine] = put(&db, [|j| j.priority = Some(-1)]);
         let mut taken = claim(&db, &Claim::new("w").at_most(3));
         expire(&db, taken[1].id);
-        // given with the token of another claim, which holds a job of this list too
+        // Use the token of another claim, which holds a different job in the same list.
         let other = claim(&db, &Claim::new("w")).remove(0);
         assert_eq!(other.id, mine);
         taken[2].lease_token = other.lease_token;
@@ -253,7 +253,7 @@ both! {
         assert_eq!(db.write(|c| queue::complete_many(c, &Vec::<VideoProcessingJob>::new())).unwrap(), []);
     }
 
-    fn a_failed_attempt_waits_longer_each_time_until_none_is_left(t) {
+    fn failed_attempts_back_off_until_the_job_fails(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
         let failure = Failure { details: Some(viraldb::Json(serde_json::json!({"code": 403}))), ..Failure::new("no right") };
@@ -283,7 +283,7 @@ both! {
         assert_eq!(ids(&claim(&db, &Claim::new("w"))), [id]);
     }
 
-    fn a_released_job_counts_no_attempt(t) {
+    fn release_does_not_count_the_attempt(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
         let job = claim(&db, &Claim::new("w")).remove(0);
@@ -293,7 +293,7 @@ both! {
         assert_eq!((again.id, again.attempts), (id, 1));
     }
 
-    fn the_jobs_of_dead_workers_come_back_or_end(t) {
+    fn jobs_of_dead_workers_are_retried_or_failed(t) {
         let db = t.db();
         let [a, b, running] = put(&db, [|_| (), |j| j.max_attempts = Some(1), |_| ()]);
         claim(&db, &Claim::new("dead").at_most(3));
@@ -308,7 +308,7 @@ both! {
         assert_eq!(queue::rescue_all(&db).unwrap(), Rescued::default());
     }
 
-    fn a_cancelled_job_is_no_longer_its_workers(t) {
+    fn canceled_job_loses_its_lease(t) {
         let db = t.db();
         let [id, waiting] = put(&db, [|j| j.priority = Some(1), |_| ()]);
         let job = claim(&db, &Claim::new("w")).remove(0);
@@ -321,7 +321,7 @@ both! {
         assert!(claim(&db, &Claim::new("w")).is_empty());
     }
 
-    fn a_key_has_one_unfinished_job(t) {
+    fn unique_key_allows_one_unfinished_job(t) {
         let db = t.db();
         let new = db.write(|c| Ok(make::video_job(c))).unwrap();
         let keyed = || NewVideoProcessingJob { id: Default::default(), unique_key: Some("daily".into()), ..new.clone() };
@@ -340,7 +340,7 @@ both! {
         assert!(matches!(db.write(|c| queue::enqueue(c, &orphan)), Err(Error::Invalid { .. })));
     }
 
-    fn rows_of_other_programs_are_taken_at_once(t) {
+    fn jobs_inserted_by_other_programs_can_be_claimed(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         db.write(|c| {
@@ -355,7 +355,7 @@ both! {
         db.write(|c| queue::complete(c, &taken[0])).unwrap();
     }
 
-    fn a_paused_queue_gives_nothing_and_lets_the_running_finish(t) {
+    fn paused_queue_hands_out_no_jobs_and_lets_running_ones_finish(t) {
         let db = t.db();
         put(&db, [|_| (), |_| ()]);
         let running = claim(&db, &Claim::new("w")).remove(0);
@@ -368,12 +368,12 @@ both! {
         }
         db.write(|c| queue::heartbeat(c, &running, LONG)).unwrap();
         db.write(|c| queue::complete(c, &running)).unwrap();
-        // an override is stronger
+        // An override wins over the system setting.
         db.write(|c| NewConfigOverride { key: "queue_paused".into(), value: "false".into(), ..Default::default() }.insert_or_update(c)).unwrap();
         assert_eq!(claim(&db, &Claim::new("w")).len(), 1);
     }
 
-    fn old_finished_jobs_are_deleted(t) {
+    fn prune_deletes_jobs_that_finished_before_the_given_time(t) {
         let db = t.db();
         put(&db, [|j| j.queued_at = Some(hours(-72)), |j| j.queued_at = Some(hours(-71)), |j| j.queued_at = Some(hours(-70))]);
         let taken = claim(&db, &Claim::new("w").at_most(2));
@@ -382,10 +382,10 @@ both! {
         assert_eq!(prune(&db, hours(-24)), 1);
         assert_eq!(prune(&db, hours(-24)), 0);
         assert_eq!(prune(&db, hours(1)), 1);
-        assert_eq!(claim(&db, &Claim::new("w")).len(), 1, "what is not finished is kept");
+        assert_eq!(claim(&db, &Claim::new("w")).len(), 1, "unfinished jobs are kept");
     }
 
-    fn stats_count_and_measure(t) {
+    fn stats_count_jobs_and_average_their_times(t) {
         let db = t.db();
         assert_eq!(db.read(|c| queue::stats(c, LONG)).unwrap(), []);
         put(&db, [|_| (), |j| j.run_at = Some(hours(-2)), |j| j.run_at = Some(hours(9)), |j| j.job_type = JobType::Scrape]);
@@ -401,14 +401,14 @@ both! {
         assert_eq!((stats[1].job_type, stats[1].queued, stats[1].average_wait_seconds), (JobType::Scrape, 1, None));
     }
 
-    fn a_clock_set_back_gives_no_negative_duration(t) {
+    fn clock_set_back_never_yields_a_negative_duration(t) {
         let db = t.db();
         put(&db, [|_| (), |_| (), |j| j.max_attempts = Some(1), |_| (), |_| ()]);
         let held = claim(&db, &Claim::new("w").at_most(5));
         let started = |job: usize, at: Option<Timestamp>| {
             db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(held[job].id)).set(jobs::started_at.eq(at)).execute(c)?)).unwrap();
         };
-        // The clock was an hour ahead when these were claimed, and is then set back.
+        // The clock was an hour ahead when these jobs were claimed, and was then set back.
         (0..3).for_each(|job| started(job, Some(hours(1))));
         started(3, None);
         started(4, Some("0001-01-01".parse().unwrap()));
@@ -419,10 +419,10 @@ both! {
         assert_eq!((failed.status, failed.duration), (JobStatus::Failed, Some(0)));
         let measured = |average: Option<f64>| assert!((0.0..1.0).contains(&average.unwrap()), "{average:?}");
         measured(db.read(|c| queue::stats(c, LONG)).unwrap()[0].average_duration_seconds);
-        // Without a start there is no duration, and the longest fits its column.
+        // A job without a start time has no duration. A very long duration is capped to fit its column.
         assert_eq!(db.write(|c| queue::complete(c, &held[3])).unwrap().duration, None);
         assert_eq!(db.write(|c| queue::complete(c, &held[4])).unwrap().duration, Some(i32::MAX));
-        // Jobs that were enqueued ahead of the clock have not waited.
+        // Jobs that were enqueued while the clock was ahead count as not having waited.
         let all = "UPDATE video_processing_jobs SET run_at = started_at WHERE started_at IS NOT NULL; \
                    UPDATE video_processing_jobs SET started_at = completed_at WHERE completed_at < started_at";
         db.write(|c| Ok(c.batch_execute(all)?)).unwrap();
@@ -431,7 +431,7 @@ both! {
 }
 
 #[test]
-fn backoff_doubles_up_to_its_longest_and_half_of_it_is_random() {
+fn backoff_doubles_up_to_its_maximum_and_half_is_random() {
     let backoff = Backoff { base: Duration::from_secs(10), longest: Duration::from_secs(100) };
     for (attempts, most) in
         [(0, 10), (1, 10), (2, 20), (3, 40), (4, 80), (5, 100), (60, 100), (i32::MAX, 100)]

@@ -1,10 +1,10 @@
-//! `viraldb jobs`: all that a worker in another language needs.
+//! `viraldb jobs` offers everything that a worker in another language needs.
 
 use super::*;
 use crate::support::both;
 
 both! {
-    fn a_worker_can_live_on_the_command_line(t) {
+    fn worker_can_run_entirely_on_the_command_line(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let video = video.id.to_string();
@@ -22,11 +22,11 @@ both! {
         let (id, token) = (jobs[0]["id"].as_str().unwrap(), jobs[0]["lease_token"].as_str().unwrap());
         assert_eq!(jobs[0]["priority"], 5);
         assert!(claimed(&[]).is_empty());
-        assert!(t.ok(&["jobs", "heartbeat", id, "--token", token, "--lease", "1h"]).starts_with("held until 20"));
-        assert!(t.ok(&["jobs", "fail", id, "--token", token, "--error", "403", "--details", "{\"a\":1}"]).starts_with("attempt 1 of 3 failed; next not before 20"));
+        assert!(t.ok(&["jobs", "heartbeat", id, "--token", token, "--lease", "1h"]).starts_with("lease extended until 20"));
+        assert!(t.ok(&["jobs", "fail", id, "--token", token, "--error", "403", "--details", "{\"a\":1}"]).starts_with("attempt 1 of 3 failed; the next one is due at 20"));
         let stale = t.run(&["jobs", "complete", id, "--token", token]);
         assert_eq!(stale.code, 1);
-        assert!(stale.err.starts_with(&format!("error: the lease of job {id} is lost")), "{}", stale.err);
+        assert!(stale.err.starts_with(&format!("error: lease lost for job {id}: ")), "{}", stale.err);
 
         t.ok(&["jobs", "cancel", id]);
         t.ok(&["jobs", "retry", id]);
@@ -36,7 +36,7 @@ both! {
         let jobs = claimed(&["--lease", "1s"]);
         assert_eq!(jobs[0]["attempts"], 1);
         std::thread::sleep(Duration::from_millis(1_100));
-        assert_eq!(t.ok(&["jobs", "rescue"]), "1 back to work, 0 failed\n");
+        assert_eq!(t.ok(&["jobs", "rescue"]), "1 enqueued again, 0 failed\n");
         let jobs = claimed(&[]);
         let token = jobs[0]["lease_token"].as_str().unwrap();
         let done: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "complete", id, "--token", token, "--format", "json"])).unwrap();
@@ -50,7 +50,7 @@ both! {
         assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 job\n");
     }
 
-    fn a_channel_is_named_by_its_id_or_youtubes(t) {
+    fn channel_can_be_named_by_its_id_or_its_youtube_id(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let other = t.ok(&["channels", "add", "Other", "UCother", "--format", "json"]);
@@ -65,24 +65,34 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("UCnone"), "{}", ran.err);
         for args in [&["jobs", "enqueue", "download", "--video", "M9Pmf9AB4Mo"][..], &["music", "show", "x"], &["runs", "show", "x"]] {
             let ran = t.run(args);
-            assert!(ran.code == 2 && ran.err.contains("is not an id, which is a "), "{}", ran.err);
+            assert!(ran.code == 2 && ran.err.contains("is not a valid id; expected a "), "{}", ran.err);
         }
     }
 
-    fn what_is_wrong_is_said_in_one_line(t) {
+    fn errors_fit_on_one_line(t) {
         t.db();
         let nothing = VideoProcessingJobId::default().to_string();
         for (args, expected) in [
             (&["jobs", "claim", "--worker", ""][..], "worker is empty"),
-            (&["jobs", "claim", "--worker", "w", "--type", "upload"], "upload"),
-            (&["jobs", "list", "--status", "done"], "done"),
-            (&["jobs", "enqueue", "download", "--video", &nothing], "no row"),
-            (&["jobs", "retry", &nothing], "no row"),
+            (&["jobs", "enqueue", "download", "--video", &nothing], &format!("row {nothing} not found in videos")),
+            (&["jobs", "retry", &nothing], &format!("row {nothing} not found in video_processing_jobs")),
         ] {
             let ran = t.run(args);
             assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
             assert!(ran.err.starts_with("error: ") && ran.err.contains(expected) && ran.err.lines().count() == 1, "{args:?}: {}", ran.err);
         }
         assert_eq!(t.run(&["jobs", "claim", "--worker", "w", "--lease", "soon"]).code, 2);
+    }
+
+    fn unknown_words_are_rejected_with_the_known_ones(t) {
+        t.db();
+        for (args, expected) in [
+            (&["jobs", "claim", "--worker", "w", "--type", "upload"][..], "invalid value 'upload' for '--type <TYPE>'\n  [possible values: scrape, download, transform, publish, music_replace]\n"),
+            (&["jobs", "list", "--status", "done"], "invalid value 'done' for '--status <STATUS>'\n  [possible values: queued, processing, completed, failed, retrying]\n"),
+        ] {
+            let ran = t.run(args);
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
+            assert!(ran.err.starts_with(&format!("error: {expected}")), "{args:?}: {}", ran.err);
+        }
     }
 }

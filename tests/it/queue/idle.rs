@@ -1,4 +1,4 @@
-//! A worker without jobs, and SQLite's write-ahead log.
+//! Tests of an idle worker and SQLite's write-ahead log.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::support::Scratch;
 
 #[test]
-fn an_idle_worker_empties_the_log_and_waits_for_no_reader() {
+fn idle_worker_truncates_the_log_without_waiting_for_readers() {
     let t = Scratch::sqlite();
     let db = t.db();
     let size = || std::fs::metadata(t.path("viral.db-wal")).unwrap().len();
@@ -32,7 +32,7 @@ fn an_idle_worker_empties_the_log_and_waits_for_no_reader() {
             worker.join().unwrap()
         })
     };
-    // A reader keeps the log; the worker takes jobs as if nobody read.
+    // An open reader keeps the log from shrinking; the worker still processes jobs without delay.
     other.execute_batch("BEGIN; SELECT count(*) FROM analytics").unwrap();
     fill();
     let high = size();
@@ -40,7 +40,7 @@ fn an_idle_worker_empties_the_log_and_waits_for_no_reader() {
     let begin = Instant::now();
     let [first] = put(&db, [|_| ()]);
     let done = run(&|| {
-        // Found no job at least once before the second is put.
+        // Keep running for a second, so that the worker finds no job at least once.
         if find(&db, first).status == JobStatus::Completed && begin.elapsed() > Duration::from_secs(1) {
             return true;
         }
@@ -48,7 +48,7 @@ fn an_idle_worker_empties_the_log_and_waits_for_no_reader() {
     });
     assert_eq!((done.completed, size() >= high), (1, true));
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    // The reader ends, and nobody writes.
+    // The reader ends, and nothing writes.
     other.execute_batch("COMMIT").unwrap();
     assert!(size() >= high);
     run(&|| size() == 0);

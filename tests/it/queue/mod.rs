@@ -1,4 +1,4 @@
-//! The work queue.
+//! Tests of the work queue.
 
 mod claims;
 mod commands;
@@ -23,7 +23,7 @@ use crate::make;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Puts jobs in the queue, all on one video.
+/// Enqueues jobs, all for one video.
 fn put<const N: usize>(
     db: &Database,
     change: [fn(&mut NewVideoProcessingJob<'_>); N],
@@ -43,7 +43,7 @@ fn claim(db: &Database, claim: &Claim) -> Vec<VideoProcessingJob> {
     db.write(|c| queue::claim(c, claim)).unwrap()
 }
 
-/// How many jobs were rescued to be retried, and how many have failed for good.
+/// Returns how many jobs were rescued for a retry, and how many failed for good.
 fn rescued(rescued: viraldb::Result<queue::Rescued>) -> (usize, usize) {
     let rescued = rescued.unwrap();
     (rescued.retrying, rescued.failed)
@@ -53,7 +53,7 @@ fn find(db: &Database, id: VideoProcessingJobId) -> VideoProcessingJob {
     db.read(|c| VideoProcessingJob::find(c, id)).unwrap()
 }
 
-/// Lets the lease of a job end a second ago.
+/// Makes the lease of a job expire a second ago.
 fn expire(db: &Database, id: VideoProcessingJobId) {
     let past = Timestamp::now() - Duration::from_secs(1);
     let changed = db.write(|c| {

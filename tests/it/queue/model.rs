@@ -1,10 +1,12 @@
-//! What may become of a few jobs, and whether what several workers did and were answered can be explained by it.
+//! A model of a few jobs, which checks whether the answers that concurrent workers received are consistent.
 //!
-//! Workers act at once, so nobody knows in which order the database took their acts; only that each was taken
-//! between its beginning and its end. A history is explained if there is such an order in which the model gives
-//! every answer, the rows at the end among them. The model takes an act under a lease only while that lease holds the
-//! job and runs, lets nothing but one claim at a time hold it, and lets nothing out of `completed`: so in a
-//! history that is explained no job was completed twice, no two leases overlap, and no stale act was taken.
+//! Workers act concurrently, so the order in which the database applied their operations is unknown. Each
+//! operation was applied between its start and its end. A history is explained if there is such an order in
+//! which the model gives every answer, including the final rows.
+//!
+//! The model accepts an operation under a lease only while that lease holds the job and has not expired. It
+//! lets only one claim hold a job, and lets no job leave `completed`. An explained history therefore shows
+//! that no job was completed twice, no two leases overlapped, and no stale operation was accepted.
 
 use std::collections::HashSet;
 
@@ -14,12 +16,12 @@ use viraldb::{DbConnection, Error};
 
 use super::*;
 
-/// A moment long past.
+/// Returns a timestamp in the distant past.
 pub fn past() -> Timestamp {
     "2000-01-01".parse().unwrap()
 }
 
-/// The claim of a job, which may be over.
+/// The claim of a job, which may have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Held {
     pub job: VideoProcessingJobId,
@@ -32,21 +34,21 @@ impl From<Held> for Lease {
     }
 }
 
-/// What is known of a job.
+/// The known state of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Job {
     pub id: VideoProcessingJobId,
     pub status: JobStatus,
     pub attempts: i32,
     pub max_attempts: i32,
-    /// Who holds it, and until when.
+    /// The lease token and its expiry while a worker holds the job.
     pub lease: Option<(LeaseToken, Timestamp)>,
-    /// Earliest and latest moment that its `run_at` can be.
+    /// Earliest and latest possible `run_at`.
     due: (Timestamp, Timestamp),
 }
 
 impl Job {
-    /// The job as a row says it is; `Err` for a row that must not be.
+    /// Creates the job from a row. Returns `Err` if the row breaks an invariant.
     pub fn new(row: &VideoProcessingJob) -> Result<Self, String> {
         let lease = row.lease_token.zip(row.lease_expires_at);
         let is_finished = matches!(row.status, JobStatus::Completed | JobStatus::Failed);
@@ -56,7 +58,7 @@ impl Job {
             && row.lease_token.is_some() == row.lease_expires_at.is_some()
             && (i32::from(is_held)..=row.max_attempts).contains(&row.attempts);
         if !is_sound {
-            return Err(format!("no job can be so: {row:?}"));
+            return Err(format!("the row breaks an invariant: {row:?}"));
         }
         Ok(Self {
             id: row.id,
@@ -68,7 +70,7 @@ impl Job {
         })
     }
 
-    /// A job that nobody has had yet, and that is due.
+    /// Creates a due job that was never claimed.
     pub fn waiting(id: VideoProcessingJobId, max_attempts: i32) -> Self {
         let due = (past(), past());
         Self { id, status: JobStatus::Queued, attempts: 0, max_attempts, lease: None, due }
@@ -82,12 +84,12 @@ impl Job {
         matches!(self.status, JobStatus::Completed | JobStatus::Failed)
     }
 
-    /// Whether a lease holds the job at some moment behind `from`.
+    /// Returns true if the lease held the job at some time after `from`.
     fn is_held(&self, held: Held, from: Timestamp) -> bool {
         self.id == held.job && self.lease.is_some_and(|(token, until)| token == held.token && until > from)
     }
 
-    /// Whether a lease is lost at some moment before `to`.
+    /// Returns true if the lease was lost at some time before `to`.
     fn is_lost(&self, held: Held, to: Timestamp) -> bool {
         !self.is_held(held, to)
     }
@@ -96,13 +98,13 @@ impl Job {
         (self.status, self.lease) = (status, None);
     }
 
-    /// After an attempt that came to nothing.
+    /// Ends the lease after a failed attempt.
     fn lose_attempt(&mut self) {
         let is_last = self.attempts >= self.max_attempts;
         self.end_lease(if is_last { JobStatus::Failed } else { JobStatus::Retrying });
     }
 
-    /// Whether the row is this job's, which tells when it is due.
+    /// Returns true if the row matches this job, and takes the exact due time from the row.
     fn is(&mut self, row: &Self) -> bool {
         let is_due_then = (self.due.0..=self.due.1).contains(&row.due.0);
         self.due = row.due;
@@ -110,7 +112,7 @@ impl Job {
     }
 }
 
-/// What a worker asks for.
+/// An operation that a worker requests.
 #[derive(Debug, Clone)]
 pub enum Act {
     Claim {
@@ -125,15 +127,15 @@ pub enum Act {
     Cancel(VideoProcessingJobId),
     Retry(VideoProcessingJobId),
     Rescue,
-    /// Lets a lease end, by hand.
+    /// Makes a lease expire by changing the row.
     Expire(Held),
-    /// Lets a job be due, by hand.
+    /// Makes a job due by changing the row.
     LetBeDue(VideoProcessingJobId),
     /// Reads these jobs.
     Look(Vec<VideoProcessingJobId>),
 }
 
-/// What it was told.
+/// The answer to an operation.
 #[derive(Debug, Clone)]
 pub enum Answer {
     Jobs(Vec<Job>),
@@ -143,11 +145,11 @@ pub enum Answer {
     Refused,
     Rescued(Rescued),
     Changed(usize),
-    /// What no act is answered.
+    /// An answer that no operation may give.
     Wrong(String),
 }
 
-/// An act, its answer, and between which moments it was taken.
+/// An operation, its answer, and the time range in which it was applied.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub from: Timestamp,
@@ -157,7 +159,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Does it.
+    /// Runs the operation and records its answer.
     pub fn of(conn: &mut DbConnection, act: Act) -> Self {
         let from = Timestamp::now();
         let answer = match act.ask(conn) {
@@ -169,7 +171,7 @@ impl Record {
         Self { from, to: Timestamp::now(), act, answer }
     }
 
-    /// The jobs of the answer that are not over.
+    /// Returns the unfinished jobs of the answer.
     pub fn unfinished(&self) -> Vec<VideoProcessingJobId> {
         let Answer::Jobs(jobs) = &self.answer else { return Vec::new() };
         jobs.iter().filter(|job| !job.is_over()).map(|job| job.id).collect()
@@ -210,27 +212,28 @@ impl Act {
     }
 }
 
-/// What the model says of jobs.
+/// The rules that jobs follow.
 #[derive(Clone, Copy)]
 pub struct Model {
-    /// Whether a claim or a rescue may leave out a job: on PostgreSQL it does if somebody else has its row locked.
+    /// Whether a claim or rescue may skip a job. PostgreSQL skips rows that another session has locked.
     pub skips: bool,
 }
 
 impl Model {
-    /// Whether there is an order of all these acts that explains them; each lane is one worker's.
+    /// Returns true if some order of all operations explains the answers. Each lane holds the operations of
+    /// one worker.
     pub fn explains(self, jobs: &[Job], lanes: &[Vec<Record>]) -> bool {
         let lanes: Vec<&[Record]> = lanes.iter().map(Vec::as_slice).collect();
-        self.goes_on(jobs.to_vec(), lanes, &mut HashSet::new())
+        self.explain_rest(jobs.to_vec(), lanes, &mut HashSet::new())
     }
 
-    fn goes_on(
+    fn explain_rest(
         self,
         jobs: Vec<Job>,
         lanes: Vec<&[Record]>,
         tried: &mut HashSet<(Vec<Job>, Vec<usize>)>,
     ) -> bool {
-        // What ended before another began was taken before it.
+        // An operation that ended before another one began was applied first.
         let Some(first_end) = lanes.iter().filter_map(|lane| Some(lane.first()?.to)).min() else {
             return true;
         };
@@ -244,11 +247,12 @@ impl Model {
             };
             let mut lanes = lanes.clone();
             lanes[number] = rest;
-            self.after(&jobs, record).into_iter().any(|jobs| self.goes_on(jobs, lanes.clone(), tried))
+            self.after(&jobs, record).into_iter().any(|jobs| self.explain_rest(jobs, lanes.clone(), tried))
         })
     }
 
-    /// What can be of the jobs after an act that was answered so; nothing if it cannot have been.
+    /// Returns the possible states of the jobs after this operation and answer; empty if the answer is
+    /// impossible.
     fn after(self, before: &[Job], record: &Record) -> Vec<Vec<Job>> {
         let (from, to) = (record.from, record.to);
         let mut after = before.to_vec();
@@ -335,7 +339,7 @@ impl Model {
         if is_possible { vec![after] } else { Vec::new() }
     }
 
-    /// It says only how many: each choice of as many is possible.
+    /// A rescue reports only counts, so every choice of that many jobs is possible.
     fn after_rescue(self, before: &[Job], record: &Record, rescued: Rescued) -> Vec<Vec<Job>> {
         let expired_by = |job: &Job, moment| job.lease.is_some_and(|(_, until)| until <= moment);
         let choices = (0..1_u32 << before.len()).filter_map(|choice| {
@@ -364,12 +368,12 @@ impl Model {
     }
 }
 
-/// Whether there is such a job and `with` says yes to it.
+/// Returns true if the job exists and `with` returns true for it.
 fn one(jobs: &mut [Job], id: VideoProcessingJobId, with: impl FnOnce(&mut Job) -> bool) -> bool {
     jobs.iter_mut().find(|job| job.id == id).is_some_and(with)
 }
 
-/// Whether a lease runs for so long from some moment of the act.
+/// Returns true if the lease lasts `length` from some time within the operation.
 fn runs_for(row: &Job, length: Duration, record: &Record) -> bool {
     row.lease.is_some_and(|(_, until)| (record.from + length..=record.to + length).contains(&until))
 }

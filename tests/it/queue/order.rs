@@ -1,4 +1,4 @@
-//! Which jobs a claim takes, and in which order, held against a sort in Rust.
+//! Compares which jobs a claim takes, and in which order, with a sort in Rust.
 
 use std::cmp::Reverse;
 
@@ -7,12 +7,12 @@ use viraldb::Error;
 use super::*;
 use crate::support::both;
 
-/// Random jobs, of which few differ in a column, so that there are ties in each.
-fn some(
+/// Returns random jobs with few distinct values in each column, so that ties are common.
+fn random_jobs(
     random: &mut fastrand::Rng,
     video: &viraldb::republishing::Video,
 ) -> Vec<NewVideoProcessingJob<'static>> {
-    // Many of one type stand before the few of the others.
+    // Most jobs have one common type, so that claims of other types must skip many rows.
     let common = *random.choice(JobType::ALL).unwrap();
     let now = Timestamp::now();
     let minutes = |n: i64| {
@@ -26,7 +26,7 @@ fn some(
         .map(|_| {
             let job_type = if random.u8(0..4) > 0 { common } else { *random.choice(JobType::ALL).unwrap() };
             let priority = random.i32(-1..3);
-            // What has a high priority is often not due yet.
+            // High-priority jobs are often not due yet.
             let run_at =
                 minutes(if random.i32(-3..4) < priority { random.i64(5..8) } else { random.i64(-4..0) });
             let status = match random.u8(0..10) {
@@ -47,27 +47,27 @@ fn some(
         .collect()
 }
 
-/// What a claim goes by.
+/// Returns the sort key of a claim.
 fn key(job: &NewVideoProcessingJob<'_>) -> (Reverse<i32>, Timestamp, Timestamp) {
     (Reverse(job.priority.unwrap()), job.run_at.unwrap(), job.queued_at.unwrap())
 }
 
 both! {
-    fn a_claim_of_any_types_takes_what_a_sort_says(t) {
+    fn claim_of_any_types_matches_a_sort(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let (mut taken, mut left_out) = (0, 0);
         for seed in 0..500 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let rows = some(&mut random, &video);
-            // Rolled back, so that each case begins with an empty queue.
+            let rows = random_jobs(&mut random, &video);
+            // The transaction is rolled back, so that each case starts with an empty queue.
             let result = db.write(|c| {
                 NewVideoProcessingJob::insert_many(c, &rows)?;
                 let is_waiting = |job: &&NewVideoProcessingJob<'_>| matches!(job.status, Some(JobStatus::Queued | JobStatus::Retrying));
                 let mut waiting: Vec<_> = rows.iter().filter(is_waiting).filter(|job| job.run_at.unwrap() <= Timestamp::now()).collect();
                 waiting.sort_by_key(|job| key(job));
                 for _ in 0..random.usize(1..5) {
-                    // None means any.
+                    // An empty list means any type.
                     let types = match random.u8(0..5) {
                         0 => Vec::new(),
                         1 => JobType::ALL.to_vec(),
@@ -78,7 +78,7 @@ both! {
                     let is_asked = |job: &NewVideoProcessingJob<'_>| types.is_empty() || types.contains(&job.job_type);
                     let expected: Vec<_> = waiting.iter().filter(|job| is_asked(job)).take(at_most as usize).map(|job| key(job)).collect();
                     let claimed = queue::claim(c, &Claim::new("w").types(types.iter().copied()).at_most(at_most))?;
-                    // Of those that tie it may take any; so they are compared by what they tie in.
+                    // A claim may take any of the jobs that tie, so compare only the sort keys.
                     let found: Vec<_> = claimed.iter().map(|job| (Reverse(job.priority), job.run_at, job.queued_at)).collect();
                     assert_eq!(found, expected, "{}", told());
                     assert!(claimed.is_sorted_by_key(|job| (Reverse(job.priority), job.run_at, job.queued_at, job.id)), "{}", told());

@@ -1,4 +1,4 @@
-//! Random schedules of competing workers, held against a model of what may happen.
+//! Runs random schedules of competing workers and checks them against a model of the queue.
 
 use std::iter::Sum;
 use std::ops::{Range, RangeInclusive};
@@ -12,18 +12,18 @@ use super::model::{Act, Answer, Held, Job, Model, Record, past};
 use super::*;
 use crate::support::{Scratch, both};
 
-/// What there was in the schedules, to see that they show something.
+/// Counts of what happened in the schedules, which show that they are not trivial.
 #[derive(Debug, Default)]
-struct Told {
-    /// Acts that began before another one had ended.
+struct Tally {
+    /// Operations that began before another one had ended.
     at_once: usize,
-    /// Acts under a lease that was lost.
+    /// Operations under a lost lease.
     stale: usize,
     completed: usize,
     rescued: usize,
 }
 
-impl Told {
+impl Tally {
     fn add(&mut self, lanes: &[Vec<Record>]) {
         let mut all: Vec<&Record> = lanes.iter().flatten().collect();
         all.sort_by_key(|record| record.from);
@@ -43,7 +43,7 @@ impl Told {
     }
 }
 
-impl Sum for Told {
+impl Sum for Tally {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |sum, part| Self {
             at_once: sum.at_once + part.at_once,
@@ -54,9 +54,9 @@ impl Sum for Told {
     }
 }
 
-/// What one worker does next.
+/// Chooses the next operation of a worker.
 fn next(random: &mut fastrand::Rng, jobs: &[VideoProcessingJobId], leases: &Mutex<Vec<Held>>) -> Act {
-    // Any lease that was ever given, to whomever.
+    // Any lease ever granted, to any worker.
     let leases = leases.lock().unwrap();
     let job = *random.choice(jobs).unwrap();
     let held = random.choice(&*leases).copied();
@@ -80,7 +80,7 @@ fn next(random: &mut fastrand::Rng, jobs: &[VideoProcessingJobId], leases: &Mute
     }
 }
 
-/// What one worker does, and is answered.
+/// Runs the operations of one worker and returns them with their answers.
 fn lane(
     conn: &mut DbConnection,
     mut random: fastrand::Rng,
@@ -99,11 +99,11 @@ fn lane(
     acts.collect()
 }
 
-/// Runs a schedule for each seed, by so many workers at once. Most of the time they wait for the database, so
-/// several run beside each other, each in a database of its own.
-fn run(t: &Scratch, seeds: Range<u64>, workers: RangeInclusive<usize>) -> Told {
+/// Runs a schedule for each seed, with this many concurrent workers. The workers mostly wait for the
+/// database, so several schedules run concurrently, each in its own database.
+fn run(t: &Scratch, seeds: Range<u64>, workers: RangeInclusive<usize>) -> Tally {
     const ARENAS: usize = 12;
-    let told = std::thread::scope(|scope| {
+    let tally = std::thread::scope(|scope| {
         let arenas: Vec<_> = (0..ARENAS)
             .map(|arena| {
                 let (seeds, workers) = (seeds.clone().skip(arena).step_by(ARENAS), workers.clone());
@@ -112,18 +112,18 @@ fn run(t: &Scratch, seeds: Range<u64>, workers: RangeInclusive<usize>) -> Told {
             .collect();
         arenas.into_iter().map(|arena| arena.join().unwrap()).collect::<Vec<_>>()
     });
-    told.into_iter().sum()
+    tally.into_iter().sum()
 }
 
-/// A database in which schedules run one after the other.
+/// A database in which schedules run one after another.
 struct Arena {
     db: Database,
     is_postgres: bool,
     video: Video,
     main: Session,
-    /// The workers that there can be, each with a connection of its own.
+    /// All workers that a schedule may use, each with its own connection.
     workers: Vec<Session>,
-    /// How many there are at once.
+    /// How many workers run concurrently.
     at_once: RangeInclusive<usize>,
 }
 
@@ -140,16 +140,16 @@ impl Arena {
         }
     }
 
-    fn run(mut self, seeds: impl Iterator<Item = u64>) -> Told {
-        let mut told = Told::default();
+    fn run(mut self, seeds: impl Iterator<Item = u64>) -> Tally {
+        let mut tally = Tally::default();
         for seed in seeds {
-            self.schedule(seed, &mut told);
+            self.schedule(seed, &mut tally);
         }
-        self.empty();
-        told
+        self.drain();
+        tally
     }
 
-    fn schedule(&mut self, seed: u64, told: &mut Told) {
+    fn schedule(&mut self, seed: u64, tally: &mut Tally) {
         let mut random = fastrand::Rng::with_seed(seed);
         let new: Vec<_> = (0..random.usize(1..4))
             .map(|_| NewVideoProcessingJob {
@@ -188,16 +188,16 @@ impl Arena {
             new.iter().map(|job| Job::waiting(job.id, job.max_attempts.unwrap())).collect();
         let model = Model { skips: self.is_postgres && workers > 1 };
         assert!(model.explains(&before, &lanes), "seed {seed}: no order explains {}", shown(&lanes));
-        told.add(&lanes);
+        tally.add(&lanes);
         if !left.is_empty() {
-            // Out of the way of the next ones.
+            // Postpone the remaining jobs, so that the next schedules do not claim them.
             let left: Vec<_> = left.iter().map(|id| format!("'{id}'")).collect();
             put_off(&mut self.main, &format!("id IN ({})", left.join(", ")), "2099-01-01 00:00:00").unwrap();
         }
     }
 
-    /// None is lost: all that are not over are there to be taken still.
-    fn empty(&self) {
+    /// Checks that no job was lost: every unfinished job can still be claimed and completed.
+    fn drain(&self) {
         let unfinished = jobs::status.ne_all([JobStatus::Completed, JobStatus::Failed]);
         self.db
             .write(|c| put_off(c, "status NOT IN ('completed', 'failed')", "2000-01-01 00:00:00"))
@@ -210,7 +210,7 @@ impl Arena {
     }
 }
 
-/// A history by the beginnings of its acts, a line each.
+/// Formats a history sorted by start time, one line per operation.
 fn shown(lanes: &[Vec<Record>]) -> String {
     let mut all: Vec<_> = lanes
         .iter()
@@ -221,7 +221,7 @@ fn shown(lanes: &[Vec<Record>]) -> String {
     all.into_iter().map(|(lane, record)| format!("\nworker {lane}: {record:?}")).collect()
 }
 
-/// Makes jobs due at a moment, and lets their leases end then.
+/// Sets the due time of these jobs and the expiry of their leases.
 fn put_off(c: &mut DbConnection, which: &str, until: &str) -> viraldb::Result<()> {
     Ok(c.batch_execute(&format!(
         "UPDATE video_processing_jobs SET run_at = '{until}' WHERE {which}; \
@@ -230,17 +230,17 @@ fn put_off(c: &mut DbConnection, which: &str, until: &str) -> viraldb::Result<()
 }
 
 both! {
-    fn ten_thousand_schedules_of_competing_workers_can_be_explained(t) {
-        let told = run(t, 0..10_000, 2..=4);
-        assert!(told.at_once.min(told.stale).min(told.completed).min(told.rescued) > 500, "{told:?}");
+    fn ten_thousand_competing_schedules_match_the_model(t) {
+        let tally = run(t, 0..10_000, 2..=4);
+        assert!(tally.at_once.min(tally.stale).min(tally.completed).min(tally.rescued) > 500, "{tally:?}");
     }
 
-    fn a_thousand_schedules_of_one_worker_go_as_the_model_says(t) {
-        let told = run(t, 0..1_000, 1..=1);
-        assert!(told.at_once == 0 && told.stale.min(told.completed).min(told.rescued) > 50, "{told:?}");
+    fn one_thousand_single_worker_schedules_match_the_model(t) {
+        let tally = run(t, 0..1_000, 1..=1);
+        assert!(tally.at_once == 0 && tally.stale.min(tally.completed).min(tally.rescued) > 50, "{tally:?}");
     }
 
-    fn a_claim_walks_the_index_whatever_else_is_in_the_table(t) {
+    fn claims_use_the_index_whatever_the_table_contains(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let far = Timestamp::now() + LONG;
@@ -248,7 +248,7 @@ both! {
         let rows: Vec<_> = (0..20_000).map(row).collect();
         db.write(|c| queue::enqueue_many(c, &rows)).unwrap();
         db.write(|c| Ok(c.batch_execute("UPDATE video_processing_jobs SET status = 'completed' WHERE priority % 2 = 1")?)).unwrap();
-        // PostgreSQL does so by itself; SQLite has to do without.
+        // PostgreSQL analyzes tables by itself. SQLite has to do without statistics.
         if t.is_postgres {
             db.write(|c| Ok(c.batch_execute("ANALYZE video_processing_jobs")?)).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Workers: in this process, and as processes that are stopped and killed.
+//! Tests of workers, within this process and as processes that are stopped or killed.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
@@ -19,11 +19,11 @@ use crate::support::server::Server;
 use crate::support::{Scratch, both, wait_until};
 
 const SHORT: Duration = Duration::from_millis(300);
-/// A lease that is kept on a machine so busy that a thread waits for a second.
+/// A lease long enough to be renewed even if the machine is so busy that a thread waits for a second.
 const KEPT: Duration = Duration::from_secs(2);
 const AT_ONCE: Backoff = Backoff { base: Duration::ZERO, longest: Duration::ZERO };
 
-/// Runs a worker on a thread of its own; joining it tells what it did.
+/// Runs a worker on its own thread. Joining the thread returns what the worker did.
 fn start<E: std::fmt::Display + 'static>(
     worker: Worker,
     handler: impl Fn(&queue::Work) -> Result<(), E> + Send + Sync + 'static,
@@ -51,7 +51,7 @@ fn enqueue(db: &Database, count: usize) {
 }
 
 both! {
-    fn a_worker_settles_what_it_takes_a_few_at_a_time(t) {
+    fn worker_uses_its_full_concurrency_and_settles_every_job(t) {
         let db = t.db();
         enqueue(&db, 12);
         let [fails] = put(&db, [|j| j.github_workflow_run_id = Some("fail".into())]);
@@ -62,7 +62,7 @@ both! {
             seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             let begun = Instant::now();
             while seen.load(Ordering::SeqCst) < 3 && begun.elapsed() < Duration::from_secs(10) {
-                std::thread::sleep(Duration::from_millis(2)); // until there are three, however slow the machine is
+                std::thread::sleep(Duration::from_millis(2)); // until three run, however slow the machine is
             }
             now.fetch_sub(1, Ordering::SeqCst);
             match job.github_workflow_run_id.as_deref() {
@@ -85,17 +85,17 @@ both! {
         assert_eq!(ids.len(), 4, "each attempt has its own correlation id");
     }
 
-    fn what_no_database_keeps_costs_no_failure(t) {
+    fn nul_characters_in_an_error_message_are_replaced(t) {
         let db = t.db();
         let [id] = put(&db, [|j| j.max_attempts = Some(1)]);
         let (stop, worker) = start(Worker::new(&db, Claim::new("w")), |_| Err("codec \0 failed"));
-        wait_until("it has failed", || find(&db, id).status == JobStatus::Failed);
+        wait_until("the job has failed", || find(&db, id).status == JobStatus::Failed);
         stop.stop();
         assert_eq!(worker.join().unwrap().failed, 1);
         assert_eq!(find(&db, id).error_message.as_deref(), Some("codec \u{fffd} failed"));
     }
 
-    fn heartbeats_get_through_when_handlers_have_every_connection(t) {
+    fn heartbeats_work_when_handlers_use_every_connection(t) {
         t.db();
         let options = viraldb::Options { connections: 2, ..Default::default() };
         let db = Database::open_with(&t.url, &options).unwrap();
@@ -107,7 +107,7 @@ both! {
             std::thread::sleep(KEPT * 2);
             if job.is_lost() { Err("lost".to_owned()) } else { Ok(()) }
         });
-        wait_until("it is done", || {
+        wait_until("the job is done", || {
             watcher.write(queue::rescue).unwrap();
             count(&watcher, JobStatus::Completed) == 1
         });
@@ -119,8 +119,8 @@ both! {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
         let (stop, worker) = start(Worker::new(&db, Claim::new("slow").lease(KEPT)), |_| { std::thread::sleep(KEPT * 2); Ok::<_, String>(()) });
-        wait_until("it is taken", || find(&db, id).attempts == 1);
-        wait_until("it is done", || {
+        wait_until("the job is claimed", || find(&db, id).attempts == 1);
+        wait_until("the job is done", || {
             db.write(queue::rescue).unwrap();
             assert!(claim(&db, &Claim::new("thief")).is_empty());
             find(&db, id).status == JobStatus::Completed
@@ -130,7 +130,7 @@ both! {
         assert_eq!(find(&db, id).attempts, 1);
     }
 
-    fn a_stopped_worker_lets_finish_or_gives_back(t) {
+    fn stopped_worker_lets_jobs_finish_or_releases_them(t) {
         let db = t.db();
         enqueue(&db, 3);
         let (started, starts) = mpsc::channel();
@@ -139,15 +139,15 @@ both! {
             let number = left.fetch_add(1, Ordering::SeqCst);
             started.send(()).unwrap();
             match number {
-                // one heeds the stop, one finishes in time, one does neither
+                // One job heeds the stop, one finishes in time, and one does neither.
                 0 => loop {
                     std::thread::sleep(Duration::from_millis(5));
                     if job.should_stop() {
                         return Err("stopped");
                     }
                 },
-                1 => { wait_until("it is to stop", || job.should_stop()); Ok(()) }
-                _ => { wait_until("it is lost", || job.is_lost()); Ok(()) }
+                1 => { wait_until("the job should stop", || job.should_stop()); Ok(()) }
+                _ => { wait_until("the lease is lost", || job.is_lost()); Ok(()) }
             }
         });
         (0..3).for_each(|_| starts.recv().unwrap());
@@ -155,16 +155,16 @@ both! {
         assert_eq!(worker.join().unwrap(), Done { completed: 1, failed: 0, released: 2, lost: 0 });
         assert_eq!((count(&db, JobStatus::Completed), count(&db, JobStatus::Queued)), (1, 2));
         let attempts: i64 = db.read(|c| Ok(jobs::table.filter(jobs::status.eq(JobStatus::Queued).and(jobs::attempts.eq(0))).count().get_result(c)?)).unwrap();
-        assert_eq!(attempts, 2, "a job given back counts no attempt");
+        assert_eq!(attempts, 2, "a released job does not count the attempt");
     }
 
-    fn a_worker_learns_that_its_job_is_not_its_own_any_more(t) {
+    fn worker_learns_that_its_job_was_canceled(t) {
         let db = t.db();
         let [id] = put(&db, [|_| ()]);
-        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)), |job| { wait_until("it is lost", || job.is_lost()); Ok::<_, String>(()) });
-        wait_until("it is taken", || find(&db, id).status == JobStatus::Processing);
+        let (stop, worker) = start(Worker::new(&db, Claim::new("w").lease(SHORT)), |job| { wait_until("the lease is lost", || job.is_lost()); Ok::<_, String>(()) });
+        wait_until("the job is claimed", || find(&db, id).status == JobStatus::Processing);
         db.write(|c| queue::cancel(c, id)).unwrap();
-        wait_until("it is over", || stop_when_idle(&db, &stop, &worker));
+        wait_until("the worker has ended", || stop_when_idle(&db, &stop, &worker));
         assert_eq!(worker.join().unwrap(), Done { lost: 1, ..Done::default() });
         assert_eq!(find(&db, id).error_message.as_deref(), Some("cancelled"));
     }
@@ -185,11 +185,11 @@ both! {
         stop.stop();
         worker.join().unwrap();
         waits.sort();
-        // Without being woken it looks once a second: half a second on average.
+        // Without a wake-up, the worker looks once a second: a wait of half a second on average.
         assert!(waits[4] < Duration::from_millis(200), "{waits:?}");
     }
 
-    fn a_paused_queue_lets_a_worker_finish_what_it_has(t) {
+    fn paused_queue_lets_a_worker_finish_its_running_job(t) {
         let db = t.db();
         let pause = |value: bool| {
             let setting = NewSystemConfiguration { key: "queue_paused".into(), value: ConfigValue(value.into()), ..Default::default() };
@@ -209,11 +209,11 @@ both! {
         assert_eq!(starts.recv_timeout(Duration::from_secs(30)).unwrap().0, running);
         pause(true);
         let [waiting] = put(&db, [|_| ()]);
-        // Longer than it goes without looking, and than two leases.
+        // Longer than the polling interval, and longer than two leases.
         assert_eq!(starts.recv_timeout(KEPT * 5 / 2), Err(mpsc::RecvTimeoutError::Timeout));
         assert_eq!(db.write(queue::rescue).unwrap(), queue::Rescued::default());
         finish.send(()).unwrap();
-        wait_until("the running one is done", || find(&db, running).status == JobStatus::Completed);
+        wait_until("the running job is done", || find(&db, running).status == JobStatus::Completed);
         assert_eq!((find(&db, waiting).status, find(&db, running).attempts), (JobStatus::Queued, 1));
 
         pause(false);
@@ -227,32 +227,32 @@ both! {
         stop.stop();
         assert_eq!(worker.join().unwrap(), Done { completed: 11, ..Done::default() });
         waits.sort();
-        assert!(waits[4] < Duration::from_millis(200), "it is woken as before: {waits:?}");
+        assert!(waits[4] < Duration::from_millis(200), "the worker is woken as before: {waits:?}");
     }
 
-    fn a_worker_stops_in_time_when_the_database_is_away(t) {
+    fn worker_stops_in_time_while_the_database_is_unavailable(t) {
         const GRACE: Duration = Duration::from_secs(2);
-        let place = Place::new(t);
+        let target = InterruptibleDatabase::new(t);
         let options = viraldb::Options { busy_timeout: SHORT / 3, ..Default::default() };
-        let db = Database::open_with(&place.url, &options).unwrap();
+        let db = Database::open_with(&target.url, &options).unwrap();
         enqueue(&db, 3);
         let (started, starts) = mpsc::channel();
         let left = Arc::new(AtomicUsize::new(0));
         let (stop, worker) = start(Worker::new(&db, Claim::new("w")).concurrency(4).grace(GRACE), move |job| {
             let number = left.fetch_add(1, Ordering::SeqCst);
             started.send(()).unwrap();
-            wait_until("it is to stop", || job.should_stop());
+            wait_until("the job should stop", || job.should_stop());
             match number {
-                // one heeds the stop, one finishes in time, one does neither
+                // One job heeds the stop, one finishes in time, and one does neither.
                 0 => return Err("stopped"),
                 1 => {}
-                _ => drop(wait_until("it is lost", || job.is_lost())),
+                _ => drop(wait_until("the lease is lost", || job.is_lost())),
             }
             Ok(())
         });
         let (stop_idle, idle) = start(Worker::new(&db, Claim::new("idle").types([JobType::Publish])).grace(GRACE), |_| Ok::<_, String>(()));
         (0..3).for_each(|_| starts.recv().unwrap());
-        let waits = place.while_away(|| {
+        let waits = target.while_unavailable(|| {
             std::thread::sleep(SHORT);
             let stopped = Instant::now();
             stop.stop();
@@ -262,23 +262,23 @@ both! {
             assert_eq!(worker.join().unwrap(), Done { lost: 3, ..Done::default() });
             [waited, stopped.elapsed()]
         });
-        // The last handler goes on for all of the grace; after it the database is asked once more.
+        // The last handler runs for the whole grace period; then the worker asks the database once more.
         assert!(waits[0] < GRACE && waits[1] < 2 * GRACE, "{waits:?}");
-        assert_eq!(count(&db, JobStatus::Processing), 3, "their leases end by themselves");
+        assert_eq!(count(&db, JobStatus::Processing), 3, "their leases expire later");
     }
 
-    fn sigterm_ends_a_worker_process_when_the_database_is_away(t) {
-        let place = Place::new(t);
-        let db = Database::open(&place.url).unwrap();
+    fn sigterm_ends_a_worker_process_while_the_database_is_unavailable(t) {
+        let target = InterruptibleDatabase::new(t);
+        let db = Database::open(&target.url).unwrap();
         enqueue(&db, 1);
-        let mut child = process(&place.url, 2_000, 2_000);
-        wait_until("it works", || count(&db, JobStatus::Processing) == 1);
-        let (waited, lines) = place.while_away(|| {
+        let mut child = process(&target.url, 2_000, 2_000);
+        wait_until("the worker has claimed the job", || count(&db, JobStatus::Processing) == 1);
+        let (waited, lines) = target.while_unavailable(|| {
             let stopped = Instant::now();
             let lines = terminate(&mut child);
             (stopped.elapsed(), lines)
         });
-        // Its grace is 30 s.
+        // The grace period is 30 s.
         assert!(waited < Duration::from_secs(30), "{waited:?}: {lines:?}");
         assert!(lines.last().unwrap().contains("lost: 1"), "{lines:?}");
         let name = db.url().to_string();
@@ -290,13 +290,13 @@ both! {
         let db = t.db();
         enqueue(&db, 2);
         let mut child = process(&t.url, 10_000, 400);
-        wait_until("it works", || count(&db, JobStatus::Processing) == 2);
+        wait_until("the worker has claimed both jobs", || count(&db, JobStatus::Processing) == 2);
         let lines = terminate(&mut child);
         assert!(lines.last().unwrap().contains("released: 2") || lines.last().unwrap().contains("completed: 2"), "{lines:?}");
         assert_eq!(count(&db, JobStatus::Processing), 0);
     }
 
-    fn two_hundred_killed_workers_lose_nothing(t) {
+    fn two_hundred_killed_workers_lose_no_jobs(t) {
         const KILLS: usize = 200;
         const AT_ONCE: usize = 4;
         let db = t.db();
@@ -324,9 +324,9 @@ both! {
         for id in &acknowledged {
             assert_eq!(find(&db, id.parse().unwrap()).status, JobStatus::Completed, "{id} was acknowledged");
         }
-        // What is left goes through one worker that lives.
+        // One worker that is not killed processes the remaining jobs.
         let (stop, worker) = start(Worker::new(&db, Claim::new("last").lease(SHORT)).concurrency(8), |_| Ok::<_, String>(()));
-        wait_until("all have ended", || count(&db, JobStatus::Completed) + count(&db, JobStatus::Failed) == 600);
+        wait_until("all jobs have ended", || count(&db, JobStatus::Completed) + count(&db, JobStatus::Failed) == 600);
         stop.stop();
         worker.join().unwrap();
         let failed: Vec<VideoProcessingJob> = db.read(|c| Ok(VideoProcessingJob::query().filter(jobs::status.eq(JobStatus::Failed)).load(c)?)).unwrap();
@@ -337,7 +337,8 @@ both! {
     }
 }
 
-/// Stops the worker once it holds nothing: then what it held is counted.
+/// Stops the worker shortly after no job is held any more, so that it can count the lost job. Returns true
+/// once the worker has ended.
 fn stop_when_idle(db: &Database, stop: &Stop, worker: &std::thread::JoinHandle<Done>) -> bool {
     if count(db, JobStatus::Processing) == 0 {
         std::thread::sleep(SHORT);
@@ -346,14 +347,15 @@ fn stop_when_idle(db: &Database, stop: &Stop, worker: &std::thread::JoinHandle<D
     worker.is_finished()
 }
 
-/// A database that can be away for a while: the test's own file, or one on a server of its own.
-struct Place {
+/// A database that can be made unavailable for a while: the file of the test, or a database on its own
+/// server.
+struct InterruptibleDatabase {
     url: String,
     #[cfg(feature = "postgres")]
     server: Option<Server>,
 }
 
-impl Place {
+impl InterruptibleDatabase {
     fn new(t: &Scratch) -> Self {
         #[cfg(feature = "postgres")]
         if t.is_postgres {
@@ -367,8 +369,8 @@ impl Place {
         }
     }
 
-    /// Runs `work` while the server is stopped, or the file locked by somebody else.
-    fn while_away<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Runs `work` while the server is stopped, or while another connection locks the file.
+    fn while_unavailable<T>(&self, work: impl FnOnce() -> T) -> T {
         #[cfg(feature = "postgres")]
         if let Some(server) = &self.server {
             server.stop();
@@ -381,13 +383,13 @@ impl Place {
     }
 }
 
-/// Tells this test program that it is to be a worker: URL, lease and work in milliseconds.
+/// Environment variable that turns this test program into a worker: URL, then lease and work in milliseconds.
 const BE_A_WORKER: &str = "VIRALDB_TEST_WORKER";
 
-/// A worker as a process of its own on a database: this program, of which one test is run.
+/// Starts a worker process on a database. It runs this program with one test, which becomes the worker.
 fn process(url: &str, lease: u32, work: u32) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "queue::workers::a_worker_stopped_before_it_begins_takes_nothing", "--nocapture"])
+        .args(["--exact", "queue::workers::worker_stopped_before_it_starts_claims_nothing", "--nocapture"])
         .env(BE_A_WORKER, format!("{url} {lease} {work}"))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -395,7 +397,7 @@ fn process(url: &str, lease: u32, work: u32) -> Child {
         .unwrap()
 }
 
-/// Sends a worker's process SIGTERM, and returns what it logged until it ended.
+/// Sends SIGTERM to a worker process and returns the lines it logged until it ended.
 fn terminate(child: &mut Child) -> Vec<String> {
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -406,7 +408,7 @@ fn terminate(child: &mut Child) -> Vec<String> {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn what_the_server_says_to_a_listening_worker_is_logged_and_not_printed() {
+fn server_messages_to_a_listening_worker_are_logged_not_printed() {
     let t = Scratch::postgres();
     let db = t.db();
     let mut child = process(&t.url, 60_000, 1);
@@ -419,7 +421,7 @@ fn what_the_server_says_to_a_listening_worker_is_logged_and_not_printed() {
     }));
     std::thread::sleep(Duration::from_millis(500));
     let lines = terminate(&mut child);
-    // A line of the log begins with its time.
+    // A log line begins with its timestamp.
     let printed: Vec<_> = lines
         .iter()
         .filter(|line| line.contains("terminating connection") && !line.starts_with("20"))
@@ -432,7 +434,7 @@ fn what_the_server_says_to_a_listening_worker_is_logged_and_not_printed() {
 }
 
 #[test]
-fn a_worker_stopped_before_it_begins_takes_nothing() {
+fn worker_stopped_before_it_starts_claims_nothing() {
     if let Ok(asked) = std::env::var(BE_A_WORKER) {
         return be_a_worker(&asked);
     }
@@ -467,13 +469,13 @@ fn be_a_worker(asked: &str) {
     tracing::info!("{:?}", done.unwrap());
 }
 
-/// The job that a line of the log says is completed, if the line is whole.
+/// Returns the job that a log line reports as completed, if the line is complete.
 fn completed(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("settled job=")?;
     rest.strip_suffix(" status=completed").map(str::to_owned)
 }
 
-/// Whether a SQLite file is whole and every reference leads somewhere.
+/// Asserts that the SQLite file passes the integrity and foreign key checks.
 fn is_sound(conn: &mut DbConnection) -> viraldb::Result<()> {
     #[derive(QueryableByName)]
     struct Finding {
@@ -489,7 +491,7 @@ fn is_sound(conn: &mut DbConnection) -> viraldb::Result<()> {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn a_worker_goes_on_when_its_server_is_restarted() {
+fn worker_continues_after_its_server_restarts() {
     let server = Server::own(&["fsync=off"]);
     let url = server.create_database("restarted", "template0");
     let db = Database::open(&url).unwrap();
@@ -499,12 +501,12 @@ fn a_worker_goes_on_when_its_server_is_restarted() {
             std::thread::sleep(SHORT);
             Ok::<_, String>(())
         });
-    wait_until("it works", || count(&db, JobStatus::Processing) == 1);
+    wait_until("the worker has claimed the job", || count(&db, JobStatus::Processing) == 1);
     server.restart();
-    // The job in hand is completed, and later ones are taken, also by their notification.
-    wait_until("the job in hand is done", || count(&db, JobStatus::Completed) == 1);
+    // The running job is completed. Later jobs are claimed as well, through their notification.
+    wait_until("the running job is done", || count(&db, JobStatus::Completed) == 1);
     enqueue(&db, 3);
-    wait_until("later ones are done", || count(&db, JobStatus::Completed) == 4);
+    wait_until("the later jobs are done", || count(&db, JobStatus::Completed) == 4);
     stop.stop();
     assert_eq!(worker.join().unwrap(), Done { completed: 4, ..Done::default() });
 }

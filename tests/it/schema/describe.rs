@@ -1,4 +1,4 @@
-//! The schema as each engine tells it, in words that are the same for both.
+//! Reads the schema from the catalog of each engine, in a form that can be compared between engines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use viraldb::DbConnection;
 
 use crate::make::query;
 
-/// Runs a query that has a text of its own on each engine.
-fn both_say(c: &mut DbConnection, sqlite: &str, postgres: &str) -> Vec<String> {
+/// Runs the query for the engine of this connection.
+fn query_engine(c: &mut DbConnection, sqlite: &str, postgres: &str) -> Vec<String> {
     let text = if is_postgres(c) { postgres } else { sqlite };
     query(c, text)
 }
@@ -24,10 +24,10 @@ fn is_postgres(c: &DbConnection) -> bool {
 const TABLES_OF_SQLITE: &str = "SELECT name AS v FROM sqlite_master WHERE type = 'table'
     AND name NOT LIKE 'sqlite_%' AND name <> '__diesel_schema_migrations'";
 
-/// Columns in order: table, position, name, type, whether NULL may stand there, default. The types of
-/// PostgreSQL that SQLite keeps in one of its own read as that one.
+/// Returns the columns as `table|position|name|type|nullability|default`. PostgreSQL types appear as the SQLite types
+/// that hold the same values.
 pub fn columns(c: &mut DbConnection) -> BTreeSet<String> {
-    let rows = both_say(
+    let rows = query_engine(
         c,
         &format!(
             "SELECT concat_ws('|', t.v, x.cid + 1, x.name, lower(x.type),
@@ -63,9 +63,9 @@ pub fn columns(c: &mut DbConnection) -> BTreeSet<String> {
         .collect()
 }
 
-/// Indexes: table, name, columns, whether unique and whether of some rows only.
+/// Returns the indexes as `table|name|columns|unique|partial`.
 pub fn indexes(c: &mut DbConnection) -> BTreeSet<String> {
-    let rows = both_say(
+    let rows = query_engine(
         c,
         &format!(
             "SELECT concat_ws('|', t.v, i.name,
@@ -84,10 +84,10 @@ pub fn indexes(c: &mut DbConnection) -> BTreeSet<String> {
     rows.into_iter().collect()
 }
 
-/// Primary keys and unique constraints: table, kind, columns.
+/// Returns the primary keys and unique constraints as `table|kind|columns`.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub fn keys(c: &mut DbConnection) -> BTreeSet<String> {
-    let rows = both_say(
+    let rows = query_engine(
         c,
         &format!(
             "SELECT concat_ws('|', t.v, 'p', (SELECT group_concat(x.name, ',' ORDER BY x.pk)
@@ -107,9 +107,9 @@ pub fn keys(c: &mut DbConnection) -> BTreeSet<String> {
     rows.into_iter().collect()
 }
 
-/// Foreign keys: table, column, table and column referred to, what happens on delete and on update.
+/// Returns the foreign keys as `table|column|parent table|parent column|on delete|on update`.
 pub fn foreign_keys(c: &mut DbConnection) -> BTreeSet<String> {
-    let rows = both_say(
+    let rows = query_engine(
         c,
         &format!(
             "SELECT concat_ws('|', t.v, f.\"from\", f.\"table\", f.\"to\", f.on_delete, f.on_update) AS v
@@ -125,11 +125,10 @@ pub fn foreign_keys(c: &mut DbConnection) -> BTreeSet<String> {
     rows.into_iter().collect()
 }
 
-/// Named constraints with what they say: `(table, name) -> text`. On SQLite they are read from the text
-/// of the table.
+/// Returns the definitions of named constraints by table and name. On SQLite they are parsed from CREATE TABLE.
 pub fn constraints(c: &mut DbConnection) -> BTreeMap<(String, String), String> {
     let mut found = BTreeMap::new();
-    let rows = both_say(
+    let rows = query_engine(
         c,
         "SELECT name || '|' || sql AS v FROM sqlite_master WHERE type = 'table' AND sql LIKE '%CONSTRAINT%'",
         "SELECT conrelid::regclass || '|CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid) AS v

@@ -1,4 +1,4 @@
-//! The schema in the database itself, as other programs meet it.
+//! The schema in the database, as other programs see it.
 
 mod describe;
 #[cfg(feature = "sqlite")]
@@ -17,14 +17,14 @@ use crate::make::{self, contract, execute, query, seed};
 use crate::support::both;
 use describe::{columns, constraints, foreign_keys, indexes};
 
-/// Whether the database refuses a statement; what was written before it stays.
+/// Returns true if the database rejects a statement. Earlier changes are kept.
 fn refuses(db: &Database, statement: &str) -> bool {
     let result = db.write(|c| Ok(c.batch_execute(statement)?));
     result.is_err()
 }
 
-/// The words of a CHECK, in order, if it is a list of words or of numbers.
-fn listed(check: &str) -> Option<Vec<String>> {
+/// Returns the values of a CHECK in order if it is a list of words or numbers.
+fn check_words(check: &str) -> Option<Vec<String>> {
     let check = check.strip_prefix("CHECK ")?;
     let list = match (check.split_once("ARRAY["), check.split_once(" IN (")) {
         (Some((_, list)), _) => list.split(']').next()?,
@@ -35,7 +35,7 @@ fn listed(check: &str) -> Option<Vec<String>> {
     Some(list.split(", ").map(word).collect())
 }
 
-/// Every column whose values are listed, and the list of its enum.
+/// Returns every column with a fixed list of values, with the words of its Rust enum.
 fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
     macro_rules! words {
         ($($table:ident.$column:ident: $words:ty),+ $(,)?) => {
@@ -64,7 +64,7 @@ fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
 }
 
 both! {
-    fn the_tables_are_those_of_the_contract(t) {
+    fn tables_and_columns_match_the_contract(t) {
         t.db().read(|c| {
             let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
             for column in columns(c) {
@@ -83,7 +83,7 @@ both! {
         .unwrap();
     }
 
-    fn another_program_gets_the_defaults(t) {
+    fn inserts_by_other_programs_get_the_defaults(t) {
         let db = t.db();
         db.write(seed).unwrap();
         for make::Contract { table, given, defaults } in contract() {
@@ -94,12 +94,12 @@ both! {
                     (None, Some(default)) if default == "now" => assert!(make::is_now(value), "{table}.{column}"),
                     (None, Some(default)) => assert_eq!(value, default, "{table}.{column}"),
                     (Some(time), None) if column.starts_with("cycle_") => {
-                        // Another session's time zone may not be ours.
+                        // The other session may use another time zone.
                         let hours = value.as_str().unwrap().parse::<viraldb::Timestamp>().unwrap()
                             .hours_since(time.as_str().unwrap().parse().unwrap());
                         assert!(hours.abs() <= 14.0);
                     }
-                    // Its text is not shown.
+                    // The serialized row does not show the encrypted text.
                     (Some(_), None) if column == "api_credentials_encrypted" => assert_eq!(value, "not sealed"),
                     (Some(given), None) => assert_eq!(value, given, "{table}.{column}"),
                     _ => panic!("{table}.{column}"),
@@ -108,7 +108,7 @@ both! {
         }
     }
 
-    fn the_foreign_keys_are_those_of_the_contract(t) {
+    fn foreign_keys_match_the_contract(t) {
         let expected = [
             "channel_statistics|channel_id|channels|id|CASCADE",
             "channels|effect_preset_id|transformation_presets|id|SET NULL",
@@ -134,7 +134,7 @@ both! {
         assert_eq!(found, expected.map(|key| format!("{key}|NO ACTION")).into());
     }
 
-    fn an_int_has_32_bits_for_other_programs_too(t) {
+    fn integer_columns_reject_values_beyond_32_bits(t) {
         let db = t.db();
         db.write(seed).unwrap();
         for column in [
@@ -154,7 +154,7 @@ both! {
         }
     }
 
-    fn every_foreign_key_begins_an_index(t) {
+    fn every_foreign_key_is_indexed(t) {
         let (keys, indexes) = t.db().read(|c| Ok((foreign_keys(c), indexes(c)))).unwrap();
         for key in keys {
             let key: Vec<&str> = key.split('|').collect();
@@ -166,7 +166,7 @@ both! {
         }
     }
 
-    fn the_indexes_of_the_contract_are_there(t) {
+    fn indexes_of_the_contract_exist(t) {
         let found = t.db().read(|c| Ok(indexes(c))).unwrap();
         for index in [
             "discovered_videos|idx_discovered_videos_niche|niche,discovered_at",
@@ -206,11 +206,11 @@ both! {
         }
     }
 
-    fn the_words_of_each_enum_are_those_of_its_check(t) {
+    fn enum_words_match_the_check_constraints(t) {
         let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         for ((table, name), says) in t.db().read(|c| Ok(constraints(c))).unwrap() {
             let column = name.strip_prefix(&format!("{table}_")).and_then(|name| name.strip_suffix("_check"));
-            if let (Some(words), Some(column)) = (listed(&says), column)
+            if let (Some(words), Some(column)) = (check_words(&says), column)
                 && words != ["0", "1"]
             {
                 found.insert((table, column.to_owned()), words);
@@ -223,7 +223,7 @@ both! {
         assert_eq!(found, expected);
     }
 
-    fn the_status_of_a_video_is_the_furthest_stage(t) {
+    fn video_status_is_the_furthest_stage(t) {
         let db = t.db();
         let mut seen = BTreeSet::new();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
@@ -246,14 +246,14 @@ both! {
                 }
             }
         }
-        // The order of the contract; with it, `find` above is its rule.
+        // The order of the contract. With this order, `find` above implements the contract's rule.
         let order = VideoStatus::ALL.iter().map(|stage| stage.as_str()).collect::<Vec<_>>();
         assert_eq!(order, ["failed", "published", "publishing", "scheduled", "transformed", "processing", "downloaded", "downloading", "pending"]);
         assert_eq!(seen, order.into_iter().collect());
-        assert!(refuses(&db, "UPDATE videos SET status = 'published'"), "nobody sets it");
+        assert!(refuses(&db, "UPDATE videos SET status = 'published'"), "status is computed");
     }
 
-    fn words_that_are_none_are_refused(t) {
+    fn unknown_enum_words_are_rejected(t) {
         let db = t.db();
         db.write(seed).unwrap();
         db.write(|c| execute(c, "INSERT INTO viraldb_config_changes (changed_by, key, layer) VALUES ('a', 'k', 'system')")).unwrap();
@@ -269,7 +269,7 @@ both! {
         }
     }
 
-    fn updated_at_moves_by_itself(t) {
+    fn updated_at_is_set_on_every_update(t) {
         let db = t.db();
         db.write(seed).unwrap();
         let columns = db.read(|c| Ok(columns(c))).unwrap();
@@ -284,25 +284,25 @@ both! {
         ]);
         for table in tables {
             let key = if columns.contains(&format!("{table}|1|key|text|not null|")) { "key" } else { "id" };
-            let read = || make_time(&db, &table);
+            let read = || updated_at_of(&db, &table);
             let set = |what: &str| db.write(|c| execute(c, &format!("UPDATE {table} SET {what}"))).unwrap();
             set("updated_at = '2020-01-01 00:00:00'");
-            assert_eq!(read().to_string().get(..7), Some("2020-01"), "{table}: set explicitly");
+            assert_eq!(read().to_string().get(..7), Some("2020-01"), "{table}: an explicit value was not kept");
             set(&format!("{key} = {key}"));
-            assert!(make::is_now(&Value::from(read().to_string())), "{table}: not set");
+            assert!(make::is_now(&Value::from(read().to_string())), "{table}: an update did not set the current time");
             set(&format!("{key} = {key}, updated_at = '2021-01-01 12:00:00'"));
-            assert!(matches!(read().to_string().get(..7), Some("2021-01")), "{table}: set along with another");
+            assert!(matches!(read().to_string().get(..7), Some("2021-01")), "{table}: an explicit value was not kept in a larger update");
             let before = read();
             set(&format!("{key} = {key}"));
             let moved = read();
             assert!(moved > before, "{table}");
             std::thread::sleep(std::time::Duration::from_millis(2));
             set(&format!("{key} = {key}"));
-            assert!(read() > moved, "{table}: moves each time");
+            assert!(read() > moved, "{table}: a later update did not move it");
         }
     }
 
-    fn one_default_preset(t) {
+    fn only_one_preset_can_be_the_default(t) {
         let db = t.db();
         db.write(seed).unwrap();
         let insert = |n: u8, is_default: bool| {
@@ -317,14 +317,14 @@ both! {
         assert!(!refuses(&db, &insert(12, false)));
     }
 
-    fn parents_with_children_stay(t) {
+    fn parents_with_children_cannot_be_deleted(t) {
         let db = t.db();
         db.write(|c| {
             seed(c)?;
             make::link(c)
         })
         .unwrap();
-        // Children that refer to a parent, each in turn the only one.
+        // For each parent, its children. Each child in turn is the only one left.
         for (parent, children) in [
             ("discovered_videos", &["clips"][..]),
             ("clips", &["shorts"]),
@@ -349,18 +349,18 @@ both! {
                     c.batch_execute("SAVEPOINT s")?;
                     let error = c.batch_execute(&format!("DELETE FROM {parent}")).unwrap_err();
                     c.batch_execute("ROLLBACK TO s")?;
-                    // Only the child stood in the way.
+                    // Only this child prevented the deletion.
                     c.batch_execute(&format!("DELETE FROM {child}"))?;
                     c.batch_execute(&format!("DELETE FROM {parent}"))?;
                     Err::<(), _>(viraldb::Error::from(error))
                 });
                 let said = refused.unwrap_err().to_string();
-                assert!(said.contains("is referred to by one that is"), "{parent} {child}: {said}");
+                assert!(said.contains("another row still refers to it"), "{parent} {child}: {said}");
             }
         }
     }
 
-    fn children_go_with_their_parent_or_forget_it(t) {
+    fn deletes_cascade_or_set_null(t) {
         let db = t.db();
         db.write(|c| {
             seed(c)?;
@@ -380,7 +380,7 @@ both! {
         assert_eq!(children.map(count), ["0"; 4]);
     }
 
-    fn cycles_do_not_end_before_they_start(t) {
+    fn cycles_must_not_end_before_they_start(t) {
         let db = t.db();
         let insert = |end: &str| {
             format!("INSERT INTO pipeline_runs (niche, cycle_start, cycle_end) VALUES ('a', '2026-01-01 00:00:00', '{end}')")
@@ -391,17 +391,17 @@ both! {
     }
 }
 
-fn make_time(db: &Database, table: &str) -> viraldb::Timestamp {
+fn updated_at_of(db: &Database, table: &str) -> viraldb::Timestamp {
     let rows = db.read(|c| Ok(make::rows(c, table))).unwrap();
     rows[0]["updated_at"].as_str().unwrap().parse().unwrap()
 }
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn both_engines_have_one_schema() {
+fn both_engines_have_the_same_schema() {
     use crate::support::Scratch;
 
-    let (sqlite, postgres) = (Scratch::sqlite().on_both(), Scratch::postgres().on_both());
+    let (sqlite, postgres) = (Scratch::sqlite().described(), Scratch::postgres().described());
     for (what, ours, theirs) in [
         ("columns", &sqlite.0, &postgres.0),
         ("indexes", &sqlite.1, &postgres.1),
@@ -415,7 +415,7 @@ fn both_engines_have_one_schema() {
             "{what}: only on SQLite {only_sqlite:#?}, only on PostgreSQL {only_postgres:#?}"
         );
     }
-    // SQLite has more checks, in place of types; all of PostgreSQL's constraints it has under their name.
+    // SQLite has all constraints of PostgreSQL under the same names, and more checks where PostgreSQL has types.
     let kind = |says: &str| match says.split([' ', '(']).next().unwrap() {
         "FOREIGN" | "REFERENCES" => "FOREIGN",
         "UNIQUE" => "UNIQUE",
@@ -424,7 +424,7 @@ fn both_engines_have_one_schema() {
     };
     for (at, says) in &postgres.4 {
         assert_eq!(sqlite.4.get(at).map(|says| kind(says)), Some(kind(says)), "{at:?}");
-        assert_eq!(sqlite.4.get(at).and_then(|says| listed(says)), listed(says), "{at:?}");
+        assert_eq!(sqlite.4.get(at).and_then(|says| check_words(says)), check_words(says), "{at:?}");
     }
     for (at, says) in &sqlite.4 {
         let in_place_of_a_type =
@@ -446,17 +446,17 @@ type Described = (
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 impl crate::support::Scratch {
-    fn on_both(&self) -> Described {
+    fn described(&self) -> Described {
         self.db()
             .read(|c| Ok((columns(c), indexes(c), describe::keys(c), foreign_keys(c), constraints(c))))
             .unwrap()
     }
 }
 
-/// An application made for other tables, which knows nothing but its own names.
+/// ViralForge was written for other tables and knows only its original names.
 #[cfg(feature = "postgres")]
 #[test]
-fn viralforge_finds_its_own_tables() {
+fn viralforge_can_use_its_original_table_names() {
     use viraldb::diesel::pg::PgConnection;
     use viraldb::diesel::prelude::*;
 
@@ -512,7 +512,7 @@ fn viralforge_finds_its_own_tables() {
     assert_eq!((videos.len(), videos[0].status), (1, JobVideoStatus::Approved));
 
     assert!(c.batch_execute("INSERT INTO videos (status) VALUES ('lost')").is_err());
-    assert!(c.batch_execute("DELETE FROM jobs WHERE id = 1").is_err(), "it has children");
+    assert!(c.batch_execute("DELETE FROM jobs WHERE id = 1").is_err(), "the job has children");
     for (table, column) in [("videos", "id"), ("scripts", "id"), ("trends", "external_id"), ("jobs", "id")] {
         let gone = query(&mut c, &format!("DELETE FROM {table} RETURNING {column}::text AS v"));
         assert!(!gone.is_empty(), "{table}");

@@ -1,9 +1,9 @@
-//! What checks stand in for on SQLite, where PostgreSQL has types.
+//! The CHECK constraints that SQLite has where PostgreSQL has types.
 
 use super::*;
 use crate::support::Scratch;
 
-const TIMES_REFUSED: [&str; 12] = [
+const INVALID_TIMES: [&str; 12] = [
     "2020-01-01T00:00:00Z",
     "2020-02-31 00:00:00",
     "now",
@@ -17,7 +17,7 @@ const TIMES_REFUSED: [&str; 12] = [
     "2458849.5",
     " 2020-01-01 00:00:00",
 ];
-const TIMES_TAKEN: [&str; 5] = [
+const VALID_TIMES: [&str; 5] = [
     "2020-01-01 00:00:00.1234567890123",
     "2020-01-01 00:00:00",
     "2020-01-01 00:00:00.5",
@@ -25,7 +25,7 @@ const TIMES_TAKEN: [&str; 5] = [
     "2020-02-29 23:59:59.999",
 ];
 
-/// Columns of the 22 tables whose CHECK contains a text.
+/// Returns the columns of the 22 tables whose CHECK contains `part`.
 fn checked_with(db: &Database, part: &str) -> Vec<(String, String)> {
     let constraints = db.read(|c| Ok(constraints(c))).unwrap();
     constraints
@@ -38,7 +38,7 @@ fn checked_with(db: &Database, part: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Columns that PostgreSQL gives a type, by the migration that makes them there.
+/// Returns the columns that have type `kind` in the PostgreSQL migrations.
 fn typed(kind: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for folder in std::fs::read_dir("migrations/postgres").unwrap() {
@@ -59,12 +59,12 @@ fn typed(kind: &str) -> BTreeSet<(String, String)> {
     found
 }
 
-fn takes(db: &Database, (table, column): &(String, String), value: &str) -> bool {
+fn accepts(db: &Database, (table, column): &(String, String), value: &str) -> bool {
     !refuses(db, &format!("UPDATE {table} SET {column} = {value}"))
 }
 
 #[test]
-fn every_typed_column_is_checked() {
+fn every_typed_postgres_column_has_a_check() {
     let (_t, db) = seeded();
     for (kind, part) in [
         ("timestamptz", "strftime"),
@@ -75,9 +75,9 @@ fn every_typed_column_is_checked() {
     ] {
         let mut expected = typed(kind);
         assert!(!expected.is_empty());
-        // Others write bare text there.
+        // Other programs store plain text in this column, so it has no JSON check.
         expected.remove(&("system_configuration".to_owned(), "value".to_owned()));
-        // Its numbers are listed.
+        // This column has a list of values.
         expected.remove(&("discovered_videos".to_owned(), "processed".to_owned()));
         let keys = foreign_keys_of(&db);
         expected.retain(|column| !keys.contains(column));
@@ -85,7 +85,7 @@ fn every_typed_column_is_checked() {
     }
 }
 
-/// A foreign key is checked by its parent.
+/// Returns the foreign key columns. They need no check because their parent has one.
 fn foreign_keys_of(db: &Database) -> BTreeSet<(String, String)> {
     let keys = db.read(|c| Ok(foreign_keys(c))).unwrap();
     keys.iter()
@@ -97,10 +97,10 @@ fn foreign_keys_of(db: &Database) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn times_have_one_shape() {
+fn timestamps_have_one_format() {
     let (_t, db) = seeded();
     for column in checked_with(&db, "strftime") {
-        // The one is set with the other, which must not be the later one.
+        // Set both columns, because a cycle must not end before it starts.
         let both = |time: &str| match &*column.1 {
             "cycle_start" | "cycle_end" => format!(
                 "'{time}', {} = '{time}'",
@@ -108,29 +108,29 @@ fn times_have_one_shape() {
             ),
             _ => format!("'{time}'"),
         };
-        for time in TIMES_TAKEN {
-            assert!(takes(&db, &column, &both(time)), "{column:?} {time:?}");
-            assert!(time.parse::<viraldb::Timestamp>().is_ok(), "{time:?} cannot be read");
+        for time in VALID_TIMES {
+            assert!(accepts(&db, &column, &both(time)), "{column:?} {time:?}");
+            assert!(time.parse::<viraldb::Timestamp>().is_ok(), "{time:?} cannot be parsed");
         }
-        for time in TIMES_REFUSED {
-            assert!(!takes(&db, &column, &both(time)), "{column:?} {time:?}");
+        for time in INVALID_TIMES {
+            assert!(!accepts(&db, &column, &both(time)), "{column:?} {time:?}");
         }
     }
 }
 
 #[test]
-fn uuids_have_one_shape() {
+fn uuids_have_one_format() {
     let (_t, db) = seeded();
     for column in checked_with(&db, "LIKE '________-") {
-        // A key that others refer to may not change whatever it is; only the CHECK matters here.
-        let take = |value: &str| {
+        // A key that other rows refer to cannot be changed to any value, so look only for errors of the CHECK.
+        let accepted = |value: &str| {
             let result = db.write(|c| {
                 c.batch_execute(&format!("UPDATE {} SET {} = {value}", column.0, column.1))?;
                 Err::<(), _>(viraldb::Error::invalid("nothing", "stays"))
             });
             !result.unwrap_err().to_string().contains("CHECK constraint failed")
         };
-        assert!(take("'0190a000-0000-7000-8000-0000000000ff'"), "{column:?}");
+        assert!(accepted("'0190a000-0000-7000-8000-0000000000ff'"), "{column:?}");
         for value in [
             "'0190A000-0000-7000-8000-0000000000FF'",
             "'0190a000000070008000000000000000'",
@@ -141,32 +141,32 @@ fn uuids_have_one_shape() {
             "'0190a00-00000-7000-8000-000000000000'",
             "''",
         ] {
-            assert!(!take(value), "{column:?} {value}");
+            assert!(!accepted(value), "{column:?} {value}");
         }
     }
 }
 
 #[test]
-fn json_is_json_and_a_bool_is_0_or_1() {
+fn json_must_be_valid_and_booleans_0_or_1() {
     let (_t, db) = seeded();
     for column in checked_with(&db, "json_valid") {
         for json in ["'{}'", "'[1]'", "'null'", "'\"a\"'", "'1.5'"] {
-            assert!(takes(&db, &column, json), "{column:?} {json}");
+            assert!(accepts(&db, &column, json), "{column:?} {json}");
         }
         for other in ["'{'", "''", "'words'", "'{a: 1}'"] {
-            assert!(!takes(&db, &column, other), "{column:?} {other}");
+            assert!(!accepts(&db, &column, other), "{column:?} {other}");
         }
     }
     for column in checked_with(&db, "IN (0, 1))") {
-        assert!(takes(&db, &column, "1") && takes(&db, &column, "0"), "{column:?}");
+        assert!(accepts(&db, &column, "1") && accepts(&db, &column, "0"), "{column:?}");
         for other in ["2", "-1", "'true'", "NULL", "0.5"] {
-            assert!(!takes(&db, &column, other), "{column:?} {other}");
+            assert!(!accepts(&db, &column, other), "{column:?} {other}");
         }
     }
 }
 
 #[test]
-fn tables_hold_their_columns_to_their_types() {
+fn tables_are_strict() {
     let (_t, db) = seeded();
     let strict = db.read(|c| {
         Ok(query(

@@ -1,4 +1,4 @@
-//! `viraldb secrets`, and that nothing of a secret gets out.
+//! Tests of `viraldb secrets`, and that no secret leaks.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -10,15 +10,15 @@ use super::*;
 use crate::support::{Ran, Scratch, both};
 
 const PLANTED: &str = "planted-1//0gQx7secret";
-/// What another program left in the open.
+/// A value that another program stored as plaintext.
 const OPEN: &str = "open-1//0gQx7secret";
 
-/// Runs the command with keys, and this on standard input.
+/// Runs the command with these keys and this standard input.
 fn run(t: &Scratch, keys: &str, input: &str, args: &[&str]) -> Ran {
     let mut command = t.command(args);
     command.env("VIRALDB_KEY", keys).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may end without having read it.
+    // The command may end without reading its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     if args.contains(&"--reveal") { Ran::revealed(output) } else { output.into() }
@@ -34,7 +34,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The files in a folder that hold a text.
+/// Returns the files in a folder that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -47,8 +47,9 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
-/// Runs the command on a terminal, types a line when it has printed `prompt`, and returns all that was seen there.
-fn on_terminal(t: &Scratch, keys: &str, args: &[&str], prompt: &str, line: &str) -> String {
+/// Runs the command on a terminal, types the line, if any, at the first prompt, which is output that ends with ": ", and
+/// returns all terminal output.
+fn on_terminal(t: &Scratch, keys: &str, args: &[&str], mut line: Option<&str>) -> String {
     let command = t.command(args);
     let words: Vec<&str> = std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -66,18 +67,18 @@ fn on_terminal(t: &Scratch, keys: &str, args: &[&str], prompt: &str, line: &str)
     let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
-    let mut is_typed = prompt.is_empty();
     loop {
         let count = output.read(&mut part).unwrap();
         if count == 0 {
             break;
         }
         seen.extend_from_slice(&part[..count]);
-        if !is_typed && String::from_utf8_lossy(&seen).contains(prompt) {
-            // What is typed is hidden a moment after the prompt.
+        if seen.ends_with(b": ")
+            && let Some(line) = line.take()
+        {
+            // The command turns off the echo shortly after it prints the prompt.
             std::thread::sleep(std::time::Duration::from_millis(300));
             writeln!(input, "{line}").unwrap();
-            is_typed = true;
         }
     }
     assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&seen));
@@ -85,11 +86,11 @@ fn on_terminal(t: &Scratch, keys: &str, args: &[&str], prompt: &str, line: &str)
 }
 
 both! {
-    fn a_terminal_asks_and_shows_how_far_it_is(t) {
+    fn terminal_prompts_for_the_secret_and_shows_progress(t) {
         let db = t.db();
         let (old, new) = (key().to_text(), key().to_text());
-        let prompt = "secret (does not show): ";
-        let seen = on_terminal(t, old.reveal(), &["secrets", "set", "--setting", "api_key"], prompt, PLANTED);
+        let prompt = "secret (input is hidden): ";
+        let seen = on_terminal(t, old.reveal(), &["secrets", "set", "--setting", "api_key"], Some(PLANTED));
         assert!(seen.contains(prompt) && seen.contains("set system_configuration.value of api_key") && !seen.contains(PLANTED), "{seen:?}");
         let opened = ok(t, old.reveal(), "", &["secrets", "get", "--setting", "api_key", "--reveal"]);
         assert_eq!(opened.trim_end(), PLANTED);
@@ -97,14 +98,14 @@ both! {
             set(&db, &ring([&old.reveal().parse().unwrap()]), &Place::Setting(format!("k{n}")), "s");
         }
         let both = format!("{},{}", new.reveal(), old.reveal());
-        let seen = on_terminal(t, &both, &["secrets", "rotate", "--batch", "1"], "", "");
+        let seen = on_terminal(t, &both, &["secrets", "rotate", "--batch", "1"], None);
         assert!(seen.contains("/41") && seen.contains(" left"), "{seen:?}");
-        assert!(seen.contains("41 sealed anew"), "{seen:?}");
-        let seen = on_terminal(t, &both, &["secrets", "rotate", "--quiet"], "", "");
+        assert!(seen.contains("41 encrypted again"), "{seen:?}");
+        let seen = on_terminal(t, &both, &["secrets", "rotate", "--quiet"], None);
         assert!(!seen.contains("left"), "{seen:?}");
     }
 
-    fn secrets_by_hand(t) {
+    fn secrets_commands_set_get_rotate_verify_and_clear(t) {
         let db = t.db();
         let id = db.write(|c| NewChannel::new("Clips", "UC1").insert(c)).unwrap().id.to_string();
         let key_text = ok(t, "", "", &["secrets", "keygen"]);
@@ -115,13 +116,13 @@ both! {
 
         let said = ok(t, keys, "hunter2\n", &["secrets", "set", "--channel", "UC1", "--credentials"]);
         let place = format!("channels.api_credentials_encrypted of {id}");
-        assert_eq!(said, format!("set {place}, sealed with key {key_id}\n"));
+        assert_eq!(said, format!("set {place}, encrypted with key {key_id}\n"));
         let said = json(&ok(t, keys, "ghp\n\n", &["secrets", "set", "--channel", &id, "--github-key", "--format", "json"]));
         assert_eq!((&said["place"], &said["key"]), (&format!("channels.github_secret_key_encrypted of {id}").into(), &key_id.as_str().into()));
         let file = t.file("value", "from a file\r\n");
         ok(t, keys, "", &["secrets", "set", "--setting", "api_key", "--from-file", file.to_str().unwrap()]);
 
-        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials"]), format!("{place} is sealed with key {key_id}, and opens\n"));
+        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials"]), format!("{place} is sealed with key {key_id}, and can be decrypted\n"));
         assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials", "--reveal"]), "hunter2\n");
         assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--github-key", "--reveal"]), "ghp\n\n");
         let got = json(&ok(t, keys, "", &["secrets", "get", "--setting", "api_key", "--reveal", "--format", "json"]));
@@ -134,9 +135,13 @@ both! {
         assert_eq!(status["columns"][2]["sealed"][&key_id], 1);
         let status = ok(t, keys, "", &["secrets", "status"]);
         assert!(status.contains(&key_id) && status.contains("channels.api_credentials_encrypted"), "{status}");
+        let (of_keys, of_columns) = status.split_once("\n\n").unwrap();
+        let header = |table: &str| table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(header(of_keys), "key encrypts given values first used retired");
+        assert_eq!(header(of_columns), "column encrypted unencrypted empty");
 
         let out = t.path("keys");
-        let made = ok(t, "", "", &["secrets", "keygen", "--out", out.to_str().unwrap()]);
+        let made = ok(t, "", "", &["secrets", "keygen", "--output", out.to_str().unwrap()]);
         let written = std::fs::read_to_string(&out).unwrap();
         let second: Key = written.trim_end().parse().unwrap();
         assert_eq!(made, format!("wrote key {} to {}\n", second.id(), out.display()));
@@ -146,13 +151,13 @@ both! {
         assert_eq!(std::fs::read_to_string(&out).unwrap(), written);
 
         let keyring = format!("{written} {keys}");
-        assert_eq!(ok(t, &keyring, "", &["secrets", "rotate"]), "3 sealed anew\n");
-        assert_eq!(ok(t, &keyring, "", &["secrets", "verify"]), "3 open, 0 do not\n");
+        assert_eq!(ok(t, &keyring, "", &["secrets", "rotate"]), "3 encrypted again\n");
+        assert_eq!(ok(t, &keyring, "", &["secrets", "verify"]), "3 can be decrypted, 0 cannot\n");
         assert_eq!(ok(t, written.trim(), "", &["secrets", "get", "--channel", "UC1", "--credentials", "--reveal"]), "hunter2\n");
 
         let failed = run(t, keys, "", &["secrets", "verify"]);
         assert_eq!((failed.code, failed.out.lines().count()), (4, 4));
-        assert!(failed.out.contains(&format!("{place} is sealed under key {}, which was not given", second.id())), "{}", failed.out);
+        assert!(failed.out.contains(&format!("{place} is encrypted with key {}, which was not given", second.id())), "{}", failed.out);
         for (format, expected) in [("jsonl", 3), ("csv", 4)] {
             let failed = run(t, keys, "", &["secrets", "verify", "--format", format]);
             assert_eq!((failed.code, failed.out.lines().count()), (4, expected), "{}", failed.out);
@@ -161,17 +166,17 @@ both! {
         assert_eq!((&failed["failed"], failed["failures"].as_array().unwrap().len()), (&3.into(), 3));
         assert_eq!(run(t, "no key", "", &["secrets", "verify"]).code, 1);
 
-        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "cleared system_configuration.value of api_key\n");
-        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "nothing in system_configuration.value of api_key\n");
+        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "removed system_configuration.value of api_key\n");
+        assert_eq!(ok(t, "", "", &["secrets", "clear", "--setting", "api_key"]), "nothing stored in system_configuration.value of api_key\n");
     }
 
-    fn what_is_wrong_is_said_in_one_line(t) {
+    fn errors_fit_on_one_line(t) {
         t.db();
         let key = key().to_text();
         for (args, expected) in [
-            (&["secrets", "get", "--setting", "s"][..], "holds no secret"),
-            (&["secrets", "get", "--channel", "UC9", "--credentials"], "no row UC9 in channels"),
-            (&["secrets", "set", "--channel", "UC9", "--credentials"], "no row UC9 in channels"),
+            (&["secrets", "get", "--setting", "s"][..], "has no secret"),
+            (&["secrets", "get", "--channel", "UC9", "--credentials"], "row UC9 not found in channels"),
+            (&["secrets", "set", "--channel", "UC9", "--credentials"], "row UC9 not found in channels"),
             (&["secrets", "import-fernet", "--key-file", "-", "--salt", "hex:0"], "hexadecimal"),
         ] {
             let ran = run(t, key.reveal(), "s", args);
@@ -198,7 +203,7 @@ both! {
         assert!(ran.code == 1 && ran.err.starts_with("error: VIRALDB_KEY_FILE cannot be used: none: "), "{}", ran.err);
     }
 
-    fn no_secret_and_no_key_gets_out(t) {
+    fn no_secret_or_key_leaks_into_output_or_files(t) {
         let db = t.db();
         db.write(|c| NewChannel::new("Clips", "UC1").insert(c)).unwrap();
         let (old, new) = (key(), key());
@@ -214,7 +219,7 @@ both! {
             (new_text.reveal(), PLANTED, &set), // a wrong key
             (old_text.reveal(), "", &["secrets", "get", "--setting", "api_key"]),
             (new_text.reveal(), "", &["secrets", "get", "--setting", "api_key"]),
-            (&format!("{both} {}", &old_text.reveal()[1..]), "", &["secrets", "status"]), // no key
+            (&format!("{both} {}", &old_text.reveal()[1..]), "", &["secrets", "status"]), // an invalid key
             (&both, "", &["secrets", "status"]),
             (old_text.reveal(), "", &["secrets", "verify"]),
             (new_text.reveal(), "", &["secrets", "verify"]),
@@ -229,7 +234,7 @@ both! {
                 said += &(ran.out + &ran.err);
             }
         }
-        // Plain text of another program's, and a damaged one.
+        // Plaintext written by another program, and damaged values.
         for text in [OPEN.to_owned(), format!("viraldb:1:{}:{OPEN}", new.id()), format!("viraldb:1:{OPEN}"), format!("gAAAA{OPEN}")] {
             for place in [Place::Setting("plain".to_owned()), places(&db)[0].clone()] {
                 put(&db, &place, &if matches!(place, Place::Setting(_)) { format!("\"{text}\"") } else { text.clone() });
@@ -249,7 +254,8 @@ both! {
         for text in [PLANTED.to_owned(), OPEN.to_owned(), of(&old_text), of(&new_text)] {
             assert!(!said.contains(&text), "{text}");
         }
-        // Those texts that other programs put there in the clear were deleted; what SQLite keeps of them is not ours.
+        // The plaintext values that other programs wrote were deleted. SQLite may keep remnants of them, so
+        // search the files only for the keys.
         for text in [of(&old_text), of(&new_text)] {
             assert_eq!(files_with(t.dir.path(), &text), ["keys"]);
         }
@@ -257,7 +263,7 @@ both! {
         assert_eq!(opened.trim_end(), PLANTED);
     }
 
-    fn what_is_set_is_in_no_file_and_no_process_list(t) {
+    fn setting_a_secret_leaves_no_trace_in_files_or_the_process_list(t) {
         t.db();
         let keys = key().to_text();
         let mut child = t
@@ -272,7 +278,7 @@ both! {
         #[cfg(target_os = "linux")]
         {
             let list = || std::fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
-            // It is empty for a moment while the program starts.
+            // The list is empty for a short time while the program starts.
             let arguments = (0..1_000).map(|_| { std::thread::sleep(std::time::Duration::from_millis(1)); list() }).find(|list| !list.is_empty()).unwrap();
             assert!(arguments.contains("api_key") && !arguments.contains(PLANTED) && !arguments.contains(keys.reveal()), "{arguments}");
         }

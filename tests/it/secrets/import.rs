@@ -1,4 +1,4 @@
-//! What the Python applications sealed; tests/data/secrets.py made it.
+//! Imports values that the Python applications encrypted. tests/data/secrets.py created them.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ fn made() -> Value {
 }
 
 both! {
-    fn tokens_are_sealed_anew(t) {
+    fn tokens_are_reencrypted(t) {
         let db = t.db();
         let made = made();
         let tokens: Vec<(&str, &str)> = made["tokens"].as_array().unwrap().iter()
@@ -31,7 +31,7 @@ both! {
             }
         }
         if !t.is_postgres {
-            // As another program writes a setting on SQLite.
+            // Another program may write a setting on SQLite as bare text instead of JSON.
             let bare = Place::Setting("bare".to_owned());
             put(&db, &bare, tokens[0].1);
             expected.push((bare, tokens[0].0));
@@ -62,9 +62,9 @@ both! {
         let file = t.file("application.key", application_key);
         let done = run(&[], file.to_str().unwrap());
         assert_eq!(done.code, 4, "{}", done.err);
-        assert!(done.out.starts_with(&format!("{count} sealed anew, 2 left as they are")), "{}", done.out);
+        assert!(done.out.starts_with(&format!("{count} encrypted again, 2 unchanged because they cannot be decrypted")), "{}", done.out);
         for place in [&foreign, &not_text] {
-            assert!(done.out.contains(&format!("{place} is not sealed: it is no Fernet token of this key")), "{}", done.out);
+            assert!(done.out.contains(&format!("{place} is not encrypted: it is not a Fernet token of this key")), "{}", done.out);
         }
         for (place, text) in &expected {
             assert_eq!(get(&db, &keyring, place).unwrap(), *text);
@@ -76,7 +76,7 @@ both! {
         }
     }
 
-    fn a_wrong_key_imports_nothing(t) {
+    fn wrong_key_or_salt_imports_nothing(t) {
         let db = t.db();
         let made = made();
         let [place, ..] = places(&db);

@@ -1,4 +1,4 @@
-//! Secrets that come in the clear with rows of `viraldb ingest`.
+//! Tests of plaintext secrets in rows of `viraldb ingest`.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -9,7 +9,7 @@ use crate::support::{Ran, Scratch, both};
 
 const CHANNEL: &str = "0190b5a0-0000-7000-8000-00000000000a";
 
-/// A channel whose credentials are in the clear, with an id or without.
+/// A channel row with plaintext credentials, with or without an id.
 fn channel(id: Option<&str>, youtube_id: &str, credentials: &str, github_key: Option<&str>) -> Value {
     let mut row = json!({
         "name": "n", "youtube_channel_id": youtube_id, "youtube_channel_url": "u", "api_credentials_encrypted": credentials,
@@ -24,11 +24,11 @@ fn channel(id: Option<&str>, youtube_id: &str, credentials: &str, github_key: Op
     row
 }
 
-/// Ingests rows by the command and returns its report.
+/// Ingests rows through the command line and returns the report.
 fn ingest(t: &Scratch, table: &str, key: Option<&str>, rows: &[Value]) -> Value {
     let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
     t.file("rows.jsonl", lines);
-    // The rejects are for the owner only, and hold the rows as they were given.
+    // The rejects file contains the rows as given, so only its owner may read it.
     t.file("rejects.jsonl", "");
     let mut command = t.command(&[
         "ingest",
@@ -72,7 +72,7 @@ fn place(c: &mut viraldb::DbConnection, youtube_id: &str) -> Place {
 }
 
 both! {
-    fn plain_text_is_rejected_without_a_key(t) {
+    fn plaintext_secrets_are_rejected_without_a_key(t) {
         t.db();
         let rows = [
             channel(Some(CHANNEL), "UC1", "planted 1", None),
@@ -84,7 +84,7 @@ both! {
         assert_eq!(counts(&report), [2, 0, 0, 2]);
         let said = rejects(t);
         assert_eq!((said[0].0, said[1].0), (1, 2), "{said:?}");
-        assert!(said[0].1.starts_with("api_credentials_encrypted: is not encrypted; give a key in VIRALDB_KEY"), "{said:?}");
+        assert!(said[0].1.starts_with("api_credentials_encrypted: is not encrypted; set VIRALDB_KEY"), "{said:?}");
         assert!(said[1].1.starts_with("github_secret_key_encrypted: is not encrypted"), "{said:?}");
 
         let rows = [
@@ -95,14 +95,14 @@ both! {
         let report = ingest(t, "system_configuration", None, &rows);
         assert_eq!(counts(&report), [1, 0, 0, 2]);
         assert!(rejects(t).iter().all(|(_, reason)| reason.starts_with("value: is not encrypted")), "{:?}", rejects(t));
-        // A value that is not text is not quoted.
+        // A value that is not text is not quoted in the reason.
         let mut row = channel(None, "UC5", "", None);
         row["api_credentials_encrypted"] = json!({ "token": "planted 5" });
         ingest(t, "channels", None, &[row]);
         assert_eq!(rejects(t)[0].1, "api_credentials_encrypted: is not text");
     }
 
-    fn plain_text_is_encrypted_with_the_key(t) {
+    fn plaintext_secrets_are_encrypted_with_the_key(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let text = keyring.first().unwrap().to_text();
@@ -118,10 +118,10 @@ both! {
         assert_eq!(get(&db, &keyring, &Place::ChannelCredentials(id)).unwrap(), "planted 1");
         assert_eq!(get(&db, &keyring, &Place::ChannelGithubKey(id)).unwrap(), "planted 2");
         let second = db.read(|c| Ok(place(c, "UC2"))).unwrap();
-        assert_eq!(get(&db, &keyring, &second).unwrap(), "planted 4", "the last of the lines counts");
+        assert_eq!(get(&db, &keyring, &second).unwrap(), "planted 4", "the last line wins");
         assert_eq!(recorded(&db).len(), 1);
 
-        // The same rows change nothing, other values do.
+        // The same rows change nothing; different values update the row.
         assert_eq!(counts(&ingest(t, "channels", Some(text.reveal()), &rows[..1])), [0, 0, 1, 0]);
         assert_eq!(counts(&ingest(t, "channels", Some(text.reveal()), &rows[2..])), [0, 0, 2, 0]);
         let report = ingest(t, "channels", Some(text.reveal()), &[channel(None, "UC2", "planted 5", None)]);
@@ -133,14 +133,14 @@ both! {
         assert_eq!(counts(&ingest(t, "system_configuration", Some(text.reveal()), &rows)), [0, 0, 2, 0]);
         assert_eq!(get(&db, &keyring, &Place::Setting("token".to_owned())).unwrap(), "planted 6");
 
-        // A key that is not in use here encrypts nothing.
+        // A key that is not in use in this database encrypts nothing.
         let stranger = key().to_text();
         let report = ingest(t, "channels", Some(stranger.reveal()), &[channel(None, "UC9", "planted 7", None), channel(None, "UC8", "", None)]);
         assert_eq!(counts(&report), [1, 0, 0, 1]);
         assert!(rejects(t)[0].1.contains("needs key "), "{:?}", rejects(t));
     }
 
-    fn an_export_comes_back_with_or_without_a_key(t) {
+    fn exports_can_be_ingested_again_with_or_without_a_key(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let text = keyring.first().unwrap().to_text();

@@ -1,4 +1,4 @@
-//! Which keys seal and open, and where they come from.
+//! Tests of the keys that encrypt and decrypt, and where the keys come from.
 
 use viraldb::Error;
 
@@ -7,7 +7,7 @@ use crate::support::both;
 #[cfg(feature = "sqlite")]
 use crate::support::{Ran, Scratch};
 
-/// The ids that an error says are needed and were given.
+/// Returns the key ids that the error says are needed, and those that were given.
 fn missing<T: std::fmt::Debug>(result: Result<T>) -> (Vec<String>, Vec<String>) {
     match result {
         Err(error @ Error::SecretKeyMissing { .. }) => {
@@ -22,7 +22,7 @@ fn missing<T: std::fmt::Debug>(result: Result<T>) -> (Vec<String>, Vec<String>) 
 }
 
 both! {
-    fn without_its_key_nothing_is_read_or_written(t) {
+    fn nothing_is_read_or_written_without_the_key_in_use(t) {
         let db = t.db();
         let (right, wrong) = (key(), key());
         let place = &places(&db)[0];
@@ -45,11 +45,11 @@ both! {
         }
         assert_eq!((stored(&db, place), recorded(&db)), before);
         assert!(matches!(get(&db, &ring([&right]), &other), Err(Error::SecretNotSet { .. })));
-        // Whoever touches no secret needs no key.
+        // Operations that touch no secret need no key.
         db.write(|c| secrets::clear(c, place)).unwrap();
     }
 
-    fn the_first_key_seals_and_all_open(t) {
+    fn first_key_encrypts_and_all_keys_decrypt(t) {
         let db = t.db();
         let (old, new) = (key(), key());
         let [a, b, _] = places(&db);
@@ -61,12 +61,12 @@ both! {
             assert_eq!(keyring.ids().len(), 2);
         }
         assert_eq!(missing(get(&db, &ring([&new]), &a)), (vec![old.id().to_string()], vec![new.id().to_string()]));
-        // One of the keys in use is enough to go on with.
+        // One of the keys in use is enough to continue.
         set(&db, &ring([&new]), &a, "c");
         assert_eq!(get(&db, &ring([&new]), &a).unwrap(), "c");
     }
 
-    fn a_retired_key_that_seals_is_in_use_again(t) {
+    fn retired_key_that_encrypts_is_in_use_again(t) {
         let db = t.db();
         let (old, new) = (key(), key());
         let [a, ..] = places(&db);
@@ -79,7 +79,7 @@ both! {
     }
 }
 
-/// Runs `secrets status` with these variables and returns the ids of the keys that it was given.
+/// Runs `secrets status` with these variables and returns the ids of the keys that it found.
 #[cfg(feature = "sqlite")]
 fn given(t: &Scratch, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
     let mut command = t.command(&["secrets", "status", "--format", "json"]);
@@ -106,7 +106,7 @@ fn chmod(path: &std::path::Path, mode: u32) {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn keys_come_from_the_environment_then_from_dotenv() {
+fn keys_come_from_the_environment_before_dotenv() {
     let t = Scratch::sqlite();
     t.db();
     let (a, b) = (key(), key());
@@ -124,7 +124,7 @@ fn keys_come_from_the_environment_then_from_dotenv() {
     assert_eq!(given(&t, &[("VIRALDB_KEY_FILE", name), ("VIRALDB_KEY", " ")]).unwrap().len(), 2);
 
     let both = given(&t, &[("VIRALDB_KEY", text_a), ("VIRALDB_KEY_FILE", name)]).unwrap_err();
-    assert!(both.contains("VIRALDB_KEY_FILE as well"), "{both}");
+    assert!(both.contains("VIRALDB_KEY_FILE are both set"), "{both}");
     let cut = &text_b[..40];
     let bad = given(&t, &[("VIRALDB_KEY", &format!("{text_a},{cut}"))]).unwrap_err();
     assert!(bad.contains("VIRALDB_KEY, key 2") && !bad.contains(cut) && !bad.contains(text_a), "{bad}");
@@ -139,12 +139,12 @@ fn keys_come_from_the_environment_then_from_dotenv() {
     assert_eq!(given(&t, &[]).unwrap(), [ids[1].clone()]);
     assert_eq!(given(&t, &[("VIRALDB_KEY_FILE", name)]).unwrap().len(), 2);
     t.file(".env", format!("VIRALDB_KEY={text_b}\nVIRALDB_KEY_FILE=keys\n"));
-    assert!(given(&t, &[]).unwrap_err().contains("as well"));
+    assert!(given(&t, &[]).unwrap_err().contains("are both set"));
 }
 
 #[cfg(all(feature = "sqlite", unix))]
 #[test]
-fn a_file_of_keys_is_ours_alone() {
+fn key_files_that_others_can_access_are_refused() {
     let t = Scratch::sqlite();
     t.db();
     let key = key();
@@ -162,7 +162,7 @@ fn a_file_of_keys_is_ours_alone() {
         chmod(&file, mode);
         assert_eq!(given(&t, &[("VIRALDB_KEY_FILE", name)]).unwrap(), [key.id().to_string()]);
     }
-    // Only root can give a file away.
+    // Only root can change the owner of a file.
     if std::os::unix::fs::chown(&file, Some(12_345), None).is_ok() {
         let said = given(&t, &[("VIRALDB_KEY_FILE", name)]).unwrap_err();
         assert!(said.contains("belongs to user 12345"), "{said}");

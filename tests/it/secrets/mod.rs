@@ -1,4 +1,4 @@
-//! Secrets.
+//! Tests of secrets.
 
 mod commands;
 mod import;
@@ -17,13 +17,13 @@ fn key() -> Key {
     Key::generate().unwrap()
 }
 
-fn again(key: &Key) -> Key {
+fn copy_of(key: &Key) -> Key {
     key.to_text().reveal().parse().unwrap()
 }
 
 /// A keyring of these keys, in this order.
 fn ring<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Keyring {
-    Keyring::new(keys.into_iter().map(again))
+    Keyring::new(keys.into_iter().map(copy_of))
 }
 
 fn secret(text: &str) -> Secret {
@@ -34,7 +34,7 @@ fn channel(db: &Database) -> ChannelId {
     db.write(|c| NewChannel::new("Clips", make::unique("UC")).insert(c)).unwrap().id
 }
 
-/// A place of each kind, the channels without secrets.
+/// Returns one location of each kind. The channel has no secrets yet.
 fn places(db: &Database) -> [Place; 3] {
     let id = channel(db);
     [Place::ChannelCredentials(id), Place::ChannelGithubKey(id), Place::Setting(make::unique("secret"))]
@@ -49,21 +49,21 @@ fn get(db: &Database, keyring: &Keyring, place: &Place) -> Result<String> {
     db.read(|c| secrets::get(c, keyring, place)).map(|secret| secret.reveal().to_owned())
 }
 
-/// The column and the row of a place, as SQL says them.
+/// Returns the column, and the table with a condition for the row, as SQL.
 fn named(place: &Place) -> (String, String) {
     let column = place.column();
     let key = if matches!(place, Place::Setting(_)) { "key" } else { "id" };
     (column.name().to_owned(), format!("{} WHERE {key} = '{}'", column.table(), place.row_key()))
 }
 
-/// The text in a place, past our models; of a setting it is JSON.
+/// Returns the stored text directly from the database, without the models. For a setting it is JSON.
 fn stored(db: &Database, place: &Place) -> String {
     let (column, row) = named(place);
     let sql = format!("SELECT CAST({column} AS text) AS v FROM {row}");
     db.read(|c| Ok(make::query(c, &sql))).unwrap().remove(0)
 }
 
-/// Puts a text in a place as another program would.
+/// Stores a text as another program would.
 fn put(db: &Database, place: &Place, text: &str) {
     let (column, row) = named(place);
     let (table, condition) = row.split_once(" WHERE ").unwrap();
@@ -77,14 +77,14 @@ fn put(db: &Database, place: &Place, text: &str) {
     db.write(|c| make::execute(c, &sql)).unwrap();
 }
 
-/// All that `viraldb_keys` says: `id retired`.
+/// Returns every row of `viraldb_keys` as `<id> in use` or `<id> retired`.
 fn recorded(db: &Database) -> Vec<String> {
     let sql = "SELECT id || CASE WHEN retired_at IS NULL THEN ' in use' ELSE ' retired' END AS v \
                FROM viraldb_keys ORDER BY id";
     db.read(|c| Ok(make::query(c, sql))).unwrap()
 }
 
-/// As `recorded` says it.
+/// Sorts keys in the order of `recorded`.
 fn sorted<const N: usize>(mut keys: [String; N]) -> [String; N] {
     keys.sort();
     keys

@@ -1,4 +1,4 @@
-//! One secret: in, out, and only in its place.
+//! Tests of a single secret: set, get, and bound to its location.
 
 use viraldb::republishing::{Channel, NewSystemConfiguration, SystemConfiguration};
 use viraldb::{ConfigValue, Error};
@@ -7,7 +7,7 @@ use super::*;
 use crate::support::{Ran, both, newly_prepared, statements};
 
 both! {
-    fn what_is_set_is_got(t) {
+    fn secrets_round_trip_at_every_location(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         for place in places(&db) {
@@ -22,7 +22,7 @@ both! {
         assert_eq!(recorded(&db), [format!("{} in use", keyring.ids()[0])]);
     }
 
-    fn nothing_shows_what_a_row_holds(t) {
+    fn rows_show_the_state_of_a_secret_not_its_value(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [credentials, github, setting] = places(&db);
@@ -48,7 +48,7 @@ both! {
         assert!(format!("{plain:?}").contains("\"v\"") && serde_json::to_value(&plain).unwrap()["value"] == "v");
     }
 
-    fn a_text_opens_in_its_place_only(t) {
+    fn encrypted_text_decrypts_only_at_its_own_location(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [a, b] = [places(&db), places(&db)];
@@ -68,7 +68,7 @@ both! {
         }
     }
 
-    fn every_flipped_bit_is_refused(t) {
+    fn every_flipped_bit_is_detected(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [place, ..] = places(&db);
@@ -78,7 +78,7 @@ both! {
         for bit in 0..text.len() * 8 {
             let mut bytes = text.clone().into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // The databases take text only, and no NUL.
+            // The databases accept only text without NUL, and a quote would end the SQL string.
             let Ok(flipped) = String::from_utf8(bytes) else { continue };
             if flipped.contains(['\0', '\'']) { continue }
             put(&db, &place, &flipped);
@@ -93,11 +93,11 @@ both! {
         assert!(read > text.len() * 6);
     }
 
-    fn what_is_not_sealed_says_what_to_do(t) {
+    fn unencrypted_values_are_errors_that_say_what_to_do(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [credentials, _, setting] = places(&db);
-        for (text, why) in [("hunter2", "set it anew"), ("gAAAAABoX", "import-fernet"), ("viraldb:9:x", "newer")] {
+        for (text, why) in [("hunter2", "set it again"), ("gAAAAABoX", "import-fernet"), ("viraldb:9:x", "newer")] {
             for place in [&credentials, &setting] {
                 put(&db, place, &if place == &setting { format!("\"{text}\"") } else { text.to_owned() });
                 let said = get(&db, &keyring, place).unwrap_err();
@@ -110,12 +110,12 @@ both! {
         let plain = Place::Setting("plain".to_owned());
         assert!(get(&db, &keyring, &plain).unwrap_err().to_string().contains("plain setting"));
         assert!(db.write(|c| secrets::clear(c, &plain)).is_err());
-        // Sealing it makes it a secret.
+        // Encrypting it turns it into a secret.
         set(&db, &keyring, &plain, "w");
         assert_eq!(get(&db, &keyring, &plain).unwrap(), "w");
     }
 
-    fn what_is_cleared_is_gone(t) {
+    fn cleared_secrets_are_gone(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         for place in places(&db) {
@@ -131,11 +131,11 @@ both! {
         }
     }
 
-    fn setting_is_one_prepared_statement(t) {
+    fn setting_a_secret_is_one_prepared_statement(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let places = places(&db);
-        set(&t.db(), &keyring, &places[0], "s"); // not on the connection that is looked at
+        set(&t.db(), &keyring, &places[0], "s"); // on a connection other than the observed one
         let mut session = db.session().unwrap();
         let all = |c: &mut viraldb::DbConnection| {
             places.iter().try_for_each(|place| secrets::set(c, &keyring, place, &secret("s")).map(drop))
@@ -145,7 +145,7 @@ both! {
         assert_eq!(statements(&mut session, all).len(), 3);
     }
 
-    fn a_text_may_be_sealed_for_others_to_write(t) {
+    fn text_can_be_encrypted_for_another_program_to_store(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let place = Place::Setting("s".to_owned());
@@ -156,16 +156,16 @@ both! {
         assert_eq!(print("v", &keyring), print("v", &keyring));
         assert_ne!(print("v", &keyring), print("w", &keyring));
         assert_ne!(print("v", &keyring)[17..], print("v", &ring([&key()]))[17..]);
-        // A transaction that is taken back leaves no key behind either.
-        let other = ring([&key(), &again(keyring.first().unwrap())]);
+        // A transaction that is rolled back records no key.
+        let other = ring([&key(), &copy_of(keyring.first().unwrap())]);
         let _ = db.write(|c| {
             secrets::seal(c, &other, &place, &secret("v"))?;
-            Err::<(), _>(Error::invalid("this", "is taken back"))
+            Err::<(), _>(Error::invalid("this", "is rolled back"))
         });
         assert_eq!(recorded(&db).len(), 1);
     }
 
-    fn no_row_comes_over_what_is_sealed(t) {
+    fn ingest_never_overwrites_an_encrypted_value(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [credentials, _, setting] = places(&db);
@@ -179,9 +179,9 @@ both! {
         let named = setting.row_key();
         for (table, row, expected) in [
             ("channels", channel(&credentials.row_key()), "api_credentials_encrypted: is not encrypted"),
-            ("channels", channel(&credentials.row_key()).replace("PLAIN", "gAAAA"), "is sealed, and would be written over"),
-            ("system_configuration", serde_json::json!({ "key": named, "value": "PLAIN" }).to_string(), "is sealed, and would be written over"),
-            ("system_configuration", serde_json::json!({ "key": named, "value": "viraldb:1:0000000000000000:AAAA", "encrypted": false }).to_string(), "is sealed, and would be written over"),
+            ("channels", channel(&credentials.row_key()).replace("PLAIN", "gAAAA"), "is encrypted and would be overwritten"),
+            ("system_configuration", serde_json::json!({ "key": named, "value": "PLAIN" }).to_string(), "is encrypted and would be overwritten"),
+            ("system_configuration", serde_json::json!({ "key": named, "value": "viraldb:1:0000000000000000:AAAA", "encrypted": false }).to_string(), "is encrypted and would be overwritten"),
         ] {
             let file = t.file("rows.jsonl", row);
             let ran = t.run(&["ingest", "--as", "jsonl", "--table", table, file.to_str().unwrap()]);
@@ -193,7 +193,7 @@ both! {
         }
     }
 
-    fn rows_come_in_with_their_sealed_texts(t) {
+    fn encrypted_values_can_be_ingested(t) {
         let db = t.db();
         let keyring = ring([&key()]);
         let [credentials, github, setting] = places(&db);
@@ -217,8 +217,8 @@ both! {
         }
     }
 
-    /// What looks for planted secrets after every test would see one.
-    fn a_planted_secret_is_seen(t) {
+    /// Checks that the search for planted secrets after every test would find one.
+    fn planted_secrets_are_found(t) {
         let refused = |work: Box<dyn FnOnce() + '_>| {
             let error = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
             assert!(error.downcast_ref::<String>().unwrap().contains("planted"));

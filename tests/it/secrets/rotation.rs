@@ -1,4 +1,4 @@
-//! Rotation, while others read and write, and killed at any moment.
+//! Tests of key rotation with concurrent readers and writers, and when the process is killed at any time.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use viraldb::secrets::Progress;
 use super::*;
 use crate::support::{Scratch, both};
 
-/// Ends the threads beside a test, also when it fails.
+/// Stops the helper threads of a test, even if the test fails.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -20,7 +20,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Secrets in every column, with their texts.
+/// Sets `count` secrets over all columns and returns them with their plaintexts.
 fn many(db: &Database, keyring: &Keyring, count: usize) -> HashMap<Place, String> {
     db.write(|c| {
         (0..count)
@@ -53,7 +53,7 @@ fn sealed(db: &Database, key: &Key) -> u64 {
 }
 
 both! {
-    fn every_value_is_sealed_under_the_first_key(t) {
+    fn rotation_encrypts_every_value_with_the_first_key(t) {
         let db = t.db();
         let (old, new) = (key(), key());
         let expected = many(&db, &ring([&old]), 100);
@@ -66,14 +66,14 @@ both! {
         all_open(&db, &ring([&new]), &expected);
         assert_eq!((sealed(&db, &old), sealed(&db, &new)), (0, 100));
         assert_eq!(recorded(&db), sorted([format!("{} retired", old.id()), format!("{} in use", new.id())]));
-        // There is nothing to do any more, and nothing is written.
+        // A second rotation has nothing to do and writes nothing.
         let (place, _) = expected.iter().next().unwrap();
         let before = stored(&db, place);
         assert_eq!(secrets::rotate(&db, &ring([&new, &old]), 7, &mut |_| ()).unwrap().resealed, 0);
         assert_eq!(stored(&db, place), before);
     }
 
-    fn what_does_not_open_is_left_and_named(t) {
+    fn undecryptable_values_are_left_and_reported(t) {
         let db = t.db();
         let (old, lost, new) = (key(), key(), key());
         let expected = many(&db, &ring([&old]), 30);
@@ -100,16 +100,16 @@ both! {
             assert_eq!(failure.table, place.column().table());
         }
         let why = |text: &str| failures.iter().filter(|failure| failure.reason.contains(text)).count();
-        assert_eq!((why("not sealed"), why("damaged"), why(&lost.id().to_string())), (2, 2, 2));
+        assert_eq!((why("not encrypted"), why("damaged"), why(&lost.id().to_string())), (2, 2, 2));
         assert_eq!(bad.iter().map(|place| stored(&db, place)).collect::<Vec<_>>(), before);
         all_open(&db, &keyring, &expected);
-        // Its values keep a key in use.
+        // A key stays in use while a value is encrypted with it.
         let states = recorded(&db);
         assert!(states.contains(&format!("{} in use", lost.id())), "{states:?}");
-        assert!(states.contains(&format!("{} in use", old.id())), "two damaged values name it: {states:?}");
+        assert!(states.contains(&format!("{} in use", old.id())), "two damaged values still name this key: {states:?}");
     }
 
-    fn status_counts_without_a_key(t) {
+    fn status_counts_values_without_a_key(t) {
         let db = t.db();
         let (old, new, idle) = (key(), key(), key());
         many(&db, &ring([&old]), 9);
@@ -126,7 +126,7 @@ both! {
         assert_eq!(columns, [("api_credentials_encrypted", 4, 0, 3), ("github_secret_key_encrypted", 3, 1, 3), ("value", 3, 1, 2)]);
     }
 
-    fn readers_and_writers_go_on_meanwhile(t) {
+    fn readers_and_writers_continue_during_a_rotation(t) {
         let db = t.db();
         let (old, new) = (key(), key());
         let before = ring([&old, &new]);
@@ -144,7 +144,8 @@ both! {
                 }
             });
             s.spawn(|| {
-                // It has not been told yet that the new key is first.
+                // This writer still encrypts with the old key, like a process that does not have the new key
+                // order yet.
                 for (n, place) in places.iter().cycle().enumerate() {
                     if stop.load(Ordering::Relaxed) { break }
                     let mut expected = expected.lock().unwrap();
@@ -169,7 +170,7 @@ both! {
         assert_eq!(recorded(&db), sorted([format!("{} retired", old.id()), format!("{} in use", new.id())]));
     }
 
-    fn two_rotations_at_once_come_to_one_end(t) {
+    fn concurrent_rotations_reencrypt_each_value_once(t) {
         let db = t.db();
         let (old, new) = (key(), key());
         let expected = many(&db, &ring([&old]), 200);
@@ -182,7 +183,7 @@ both! {
         all_open(&db, &ring([&new]), &expected);
     }
 
-    fn a_killed_rotation_goes_on_where_it_ended(t) {
+    fn killed_rotation_resumes_where_it_stopped(t) {
         let db = t.db();
         let keys = [key(), key(), key(), key()];
         let first = |n: usize| ring(keys.iter().cycle().skip(n % keys.len()).take(keys.len()));
@@ -240,9 +241,9 @@ both! {
         assert_eq!(recorded(&db).iter().filter(|state| state.ends_with("in use")).count(), 1);
     }
 
-    /// With `VIRALDB_TEST_SECRETS=100000 … -- rotates_many --nocapture` it tells time and memory.
-    #[allow(clippy::print_stdout)] // for whoever asks
-    fn rotates_many(t) {
+    /// Prints time and memory with `VIRALDB_TEST_SECRETS=100000 … -- rotates_many --nocapture`.
+    #[allow(clippy::print_stdout)] // shown with --nocapture
+    fn rotates_many_values_in_little_memory(t) {
         let count = std::env::var("VIRALDB_TEST_SECRETS").map_or(1_500, |count| count.parse().unwrap());
         let db = t.db();
         let (old, new) = (key(), key());
@@ -262,7 +263,7 @@ both! {
             rotate_in_a_process(t, &[&new, &old])
         });
         let reads = reads.into_inner();
-        println!("{count} values on {}: {:.1?}, {peak} KiB at most, {reads} reads beside it", if t.is_postgres { "PostgreSQL" } else { "SQLite" }, begin.elapsed());
+        println!("{count} values on {}: {:.1?}, {peak} KiB peak memory, {reads} concurrent reads", if t.is_postgres { "PostgreSQL" } else { "SQLite" }, begin.elapsed());
         assert!(reads > 100, "{reads} reads");
         assert!(peak < 128 * 1024, "{peak} KiB");
         assert_eq!(sealed(&db, &new), count as u64);
@@ -296,7 +297,7 @@ both! {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn others_write_beside_a_rotation() {
+fn other_programs_write_during_a_rotation() {
     use crate::support::neighbors;
 
     let t = Scratch::sqlite();
@@ -305,14 +306,14 @@ fn others_write_beside_a_rotation() {
     let expected = many(&db, &ring([&old]), 600);
     let path = t.path("viral.db");
     neighbors::prepare(&path);
-    let done = neighbors::beside(&path, || {
+    let done = neighbors::while_others_write(&path, || {
         secrets::rotate(&db, &ring([&new, &old]), secrets::BATCH, &mut |_| ()).unwrap()
     });
     assert_eq!((done.resealed, done.failed, done.left), (600, 0, 0));
     all_open(&db, &ring([&new]), &expected);
 }
 
-/// Runs `secrets rotate` and returns the most memory it took.
+/// Runs `secrets rotate` as a process and returns its peak memory in KiB.
 fn rotate_in_a_process(t: &Scratch, keys: &[&Key]) -> u64 {
     let texts: Vec<Secret> = keys.iter().map(|key| key.to_text()).collect();
     let variable = texts.iter().map(|text| text.reveal()).collect::<Vec<_>>().join(" ");

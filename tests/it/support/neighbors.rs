@@ -1,4 +1,4 @@
-//! Two writers of another program on the same SQLite file, with sqlite3's own handler of a busy lock.
+//! Two threads that write to the same SQLite file as another program would, with SQLite's default busy handler.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// Makes a table for [`beside`] to write into.
+/// Creates the table that [`while_others_write`] writes into.
 pub fn prepare(path: &Path) {
     Connection::open(path).unwrap().execute_batch("CREATE TABLE neighbors (n INTEGER)").unwrap();
 }
 
-/// Runs `work` while two threads insert rows. It begins after their first. None of their writes may fail, and none may wait for long. Returns what
-/// `work` returned.
-pub fn beside<T>(path: &Path, work: impl FnOnce() -> T) -> T {
+/// Runs `work` while two threads insert rows, and returns its result. `work` begins after both threads have inserted
+/// a row. Panics if an insert fails or takes too long.
+pub fn while_others_write<T>(path: &Path, work: impl FnOnce() -> T) -> T {
     let (is_done, begin) = (AtomicBool::new(false), Barrier::new(3));
     let (done, waits) = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..2).map(|_| scope.spawn(|| write(path, &begin, &is_done))).collect();
-        let end = End(&is_done); // also when `work` panics
+        let end = End(&is_done); // Stops the writers even if `work` panics.
         begin.wait();
         let done = work();
         drop(end);
         (done, writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<_>>())
     });
-    // The bound is wide, because other tests run at the same time; docs/PERFORMANCE.md has the figures.
+    // The limit is generous because other tests run concurrently. docs/src/performance.md has the measured times.
     assert!(waits.iter().max() < Some(&Duration::from_secs(4)), "{:?}", waits.iter().max());
     assert!(waits.len() > 20, "{}", waits.len());
     done

@@ -1,13 +1,13 @@
-//! The search for secrets in everything that the tests leave behind.
+//! Searches everything that tests produce for secrets.
 //!
-//! The secrets that tests plant hold [`MARK`]. What a command prints, every file that a test's folder holds at its
-//! end, every row of its PostgreSQL database and the server's log are searched for it, in every test.
+//! Every secret that a test plants contains [`MARK`]. Each test searches for it in the output of commands, and at its
+//! end in the files of its folder, the rows of its PostgreSQL database and the server's log.
 
 use std::path::{Path, PathBuf};
 
 use super::Scratch;
 
-/// What every planted secret holds, and nothing else.
+/// The text that every planted secret contains. It must not occur anywhere else.
 pub const MARK: &str = "planted";
 
 pub fn is_in(bytes: &[u8]) -> bool {
@@ -15,7 +15,7 @@ pub fn is_in(bytes: &[u8]) -> bool {
 }
 
 impl Scratch {
-    /// Where a planted secret lies that this test, with its commands, has left behind.
+    /// Returns the files and tables in which this test or its commands left a planted secret.
     pub fn planted(&self) -> Vec<String> {
         let written = self.written.lock().unwrap();
         let mut found = Vec::new();
@@ -28,7 +28,7 @@ impl Scratch {
     }
 }
 
-/// The files below a folder that hold one; those that the test itself has written may.
+/// Adds the files below a folder that contain a planted secret to `found`, except those the test itself wrote.
 fn search(folder: &Path, written: &[PathBuf], found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());

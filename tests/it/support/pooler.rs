@@ -1,4 +1,4 @@
-//! PgBouncer in front of a PostgreSQL server of a test's own.
+//! PgBouncer in front of a PostgreSQL server that a test started.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use viraldb::diesel::prelude::*;
 
 use super::server::{Server, as_postgres, folder};
 
-/// Server sessions of each database; clients beyond them wait for each other.
+/// The number of server sessions per database. When all are in use, further clients wait.
 pub const SESSIONS: usize = 2;
 
 pub struct Pooler {
-    /// Its URL up to the name of a database.
+    /// The URL up to the name of a database.
     before: String,
-    /// It runs as long as this process holds the keeper's standard input.
+    /// A shell that stops PgBouncer when its standard input closes, that is, when this process ends.
     _keeper: Child,
 }
 
 impl Pooler {
-    /// Starts one in transaction mode.
+    /// Starts PgBouncer in transaction mode in front of `server`.
     pub fn before(server: &Server) -> Self {
         let dir = folder(&std::env::temp_dir());
         let shown = dir.display();
@@ -54,18 +54,18 @@ impl Pooler {
         pooler
     }
 
-    /// The URL of a database, which says that it goes through a pooler.
+    /// Returns the URL of a database with `pgbouncer=true`, which tells viraldb about the pooler.
     pub fn url(&self, database: &str) -> String {
         format!("{}{database}?pgbouncer=true", self.before)
     }
 
-    /// The same, and it does not say so.
+    /// Returns the URL of a database without `pgbouncer=true`.
     pub fn untold(&self, database: &str) -> String {
         format!("{}{database}", self.before)
     }
 }
 
-/// PgBouncer; the tests fail without it.
+/// Returns the path of PgBouncer. Panics if it is not installed.
 fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = std::env::split_paths(&path).map(|folder| folder.join("pgbouncer"));

@@ -9,18 +9,18 @@ use viraldb::diesel::pg::PgConnection;
 use viraldb::diesel::prelude::*;
 
 pub struct Server {
-    /// A URL of the server up to the name of a database, and what comes behind that.
+    /// The parts of a URL before and after the name of a database.
     before: String,
     after: String,
-    /// Its data, if the server is our own.
+    /// The data folder, if this process started the server.
     data: Option<PathBuf>,
-    /// The server's keeper runs as long as this process holds its standard input.
+    /// A shell that stops the server when its standard input closes, that is, when this process ends.
     _keeper: Option<Child>,
 }
 
 impl Server {
-    /// The server that `VIRALDB_TEST_POSTGRES_URL` names, or one that is started with these settings.
-    #[allow(dead_code)] // torture does not
+    /// Returns the server that `VIRALDB_TEST_POSTGRES_URL` names, or starts one with these settings.
+    #[allow(dead_code)] // unused by torture
     pub fn new(settings: &[&str]) -> Self {
         match std::env::var("VIRALDB_TEST_POSTGRES_URL") {
             Ok(url) => {
@@ -33,30 +33,30 @@ impl Server {
         }
     }
 
-    /// A server of its own, whatever the environment names.
+    /// Starts a server with these settings, even if the environment names one.
     pub fn own(settings: &[&str]) -> Self {
         Self::own_in(&std::env::temp_dir(), settings)
     }
 
-    /// One with all that is its own in a folder.
+    /// Like [`Self::own`], with all files of the server in a new folder inside `place`.
     pub fn own_in(place: &Path, settings: &[&str]) -> Self {
         start(place, settings)
     }
 
-    /// Ends a server of its own without a word to anybody, and starts it again, or starts it after a [`Self::stop`].
-    #[allow(dead_code)] // the benchmarks do not
+    /// Stops a server started by this process abruptly and starts it again. Also starts it after [`Self::stop`].
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn restart(&self) {
         self.control(&["-l", "/dev/null", "restart"]);
     }
 
-    /// Ends a server of its own without a word to anybody.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Stops a server started by this process abruptly, without notice to its clients.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn stop(&self) {
         self.control(&["stop"]);
     }
 
-    /// A streaming replica of a server of its own.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Starts a streaming replica of a server started by this process.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn replica(&self) -> Self {
         let dir = folder(&std::env::temp_dir());
         let host = self.folder();
@@ -78,20 +78,20 @@ impl Server {
         run(&dir, &["hot_standby=on"])
     }
 
-    /// Makes a server of its own of a replica.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Promotes a replica to a primary.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn promote(&self) {
         self.control(&["promote"]);
     }
 
-    /// The folder of a server of its own, in which its socket is.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Returns the folder of a server started by this process. It contains the server's socket.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn folder(&self) -> &Path {
-        self.data.as_ref().and_then(|data| data.parent()).expect("only a server of its own has a folder here")
+        self.data.as_ref().and_then(|data| data.parent()).expect("only a server started here has a folder")
     }
 
     fn control(&self, args: &[&str]) {
-        let data = self.data.as_ref().expect("only a server of its own is stopped");
+        let data = self.data.as_ref().expect("only a server started by this process can be controlled");
         let done = as_postgres(&bin().join("pg_ctl"))
             .arg("-D")
             .arg(data)
@@ -102,16 +102,16 @@ impl Server {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Makes a database, copied from a template, and returns its URL.
-    #[allow(dead_code)] // torture does not
+    /// Creates a database from a template and returns its URL.
+    #[allow(dead_code)] // unused by torture
     pub fn create_database(&self, name: &str, template: &str) -> String {
         let mut conn = PgConnection::establish(&self.url("postgres")).unwrap();
         conn.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();
         self.url(name)
     }
 
-    /// Drops a database that a URL names, on a server that stays; one of our own goes away as a whole.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Drops the database that a URL names, if the server outlives this process. Servers started here are removed as a whole.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn drop_database(&self, url: &str) {
         let name = url.strip_prefix(&self.before).and_then(|rest| rest.strip_suffix(&self.after));
         if let (Some(name), None) = (name, &self.data) {
@@ -120,19 +120,19 @@ impl Server {
         }
     }
 
-    /// What a server of its own has written to its log.
-    #[allow(dead_code)] // the benchmarks do not
+    /// Returns the log of a server started by this process, or `None` for other servers.
+    #[allow(dead_code)] // unused by the benchmarks
     pub fn log(&self) -> Option<Vec<u8>> {
         Some(std::fs::read(self.data.as_ref()?.with_file_name("log")).unwrap())
     }
 
-    /// The URL of one of its databases.
+    /// Returns the URL of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.before, self.after)
     }
 }
 
-/// The folder of the server programs; the tests fail without them.
+/// Returns the folder of the PostgreSQL server programs. Panics if they are not installed.
 pub fn bin() -> PathBuf {
     if let Some(bin) = std::env::var_os("VIRALDB_TEST_POSTGRES_BIN") {
         return bin.into();
@@ -142,18 +142,18 @@ pub fn bin() -> PathBuf {
         .unwrap_or_default();
     found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     found.retain(|folder| folder.join("initdb").exists());
-    // The newest version; a folder of the PATH has none and comes first.
+    // Choose the newest version. Folders on the PATH have no version number, so they sort first and are the last choice.
     found.sort_by_key(|bin| {
         let version = bin.parent().and_then(|folder| folder.file_name()?.to_str()?.parse::<u32>().ok());
         version.unwrap_or_default()
     });
     found.pop().expect(
         "no PostgreSQL server programs found: install them (Debian: apt-get install postgresql), \
-         name their folder in VIRALDB_TEST_POSTGRES_BIN, or a running server in VIRALDB_TEST_POSTGRES_URL",
+         set VIRALDB_TEST_POSTGRES_BIN to their folder, or VIRALDB_TEST_POSTGRES_URL to the URL of a running server",
     )
 }
 
-/// A command that runs as the user PostgreSQL is to run as: it refuses to run as root.
+/// Returns a command that runs as the user postgres if the tests run as root, because PostgreSQL refuses to run as root.
 pub fn as_postgres(program: &Path) -> Command {
     let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     if root {
@@ -165,8 +165,8 @@ pub fn as_postgres(program: &Path) -> Command {
     }
 }
 
-/// Starts a server on a Unix socket in a folder of its own, in the place named. A shell keeps it: when this process
-/// ends, however it ends, the shell's input closes, and it stops the server and removes the folder.
+/// Starts a server on a Unix socket, with its data in a new folder inside `place`. A shell watches this process: when
+/// the process ends, even by a signal, the shell's input closes. The shell then stops the server and removes the folder.
 fn start(place: &Path, settings: &[&str]) -> Server {
     let dir = folder(place);
     let initdb = as_postgres(&bin().join("initdb"))
@@ -178,7 +178,7 @@ fn start(place: &Path, settings: &[&str]) -> Server {
     run(&dir, settings)
 }
 
-/// A folder that the user PostgreSQL runs as may write.
+/// Creates a folder inside `place` that every user may write to, including the one PostgreSQL runs as.
 pub fn folder(place: &Path) -> PathBuf {
     let dir = tempfile::Builder::new().prefix("viraldb-pg").tempdir_in(place).unwrap().keep();
     let done = Command::new("chmod").arg("0777").arg(&dir).status().unwrap();
@@ -186,7 +186,7 @@ pub fn folder(place: &Path) -> PathBuf {
     dir
 }
 
-/// Runs a server on the data in a folder, with its socket there.
+/// Starts a server on the data in a folder, with its socket in the same folder.
 fn run(dir: &Path, settings: &[&str]) -> Server {
     let (data, shown) = (dir.join("data"), dir.display().to_string());
     let mut options = format!("-k {shown} -c listen_addresses=");

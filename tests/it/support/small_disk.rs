@@ -1,4 +1,4 @@
-//! A disk that is soon full, for one test.
+//! A small disk for one test, which fills up quickly.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,16 +7,16 @@ use std::process::Command;
 
 use super::Scratch;
 
-/// Tells the test, when it is run again, where its disk is.
+/// The environment variable with the folder of the disk, set when the test runs a second time.
 const DISK: &str = "VIRALDB_TEST_DISK";
 
-/// A file system of its own, in memory.
+/// A small file system in memory.
 pub struct Disk {
     folder: PathBuf,
 }
 
-/// Runs `body` with a disk of so many MiB. For that the test, whose module is named, runs a second time, in a process
-/// that may mount one; with that the disk is gone, however it ends.
+/// Runs `body` with a disk of `mib` MiB. For that, the test in `module` runs a second time in a process that may mount
+/// file systems. The disk disappears when that process ends, even if it is killed.
 pub fn on_small_disk(t: &Scratch, module: &str, mib: u32, body: impl FnOnce(&Disk)) {
     if let Some(folder) = std::env::var_os(DISK) {
         return body(&Disk { folder: folder.into() });
@@ -25,7 +25,7 @@ pub fn on_small_disk(t: &Scratch, module: &str, mib: u32, body: impl FnOnce(&Dis
     std::fs::create_dir(&folder).unwrap();
     let (_, module) = module.split_once("::").unwrap();
     let test = format!("{module}::{}", if t.is_postgres { "postgres" } else { "sqlite" });
-    // Who mounts is root there, as which PostgreSQL does not run.
+    // Mounting requires root in the namespace, and PostgreSQL refuses to run as root, so switch to another user afterwards.
     let script = "mount -t tmpfs -o size=$1m,mode=0777 tmpfs \"$2\" && shift 2 && \
                   exec unshare --map-user=65534 --map-group=65534 \"$@\"";
     let ran = Command::new("unshare")
@@ -40,7 +40,7 @@ pub fn on_small_disk(t: &Scratch, module: &str, mib: u32, body: impl FnOnce(&Dis
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(
         ran.status.success() && out.contains("1 passed"),
-        "on a small disk, which needs `unshare` and `mount` of util-linux: {out}{err}"
+        "the test failed on a small disk, which needs `unshare` and `mount` of util-linux: {out}{err}"
     );
 }
 
@@ -49,8 +49,8 @@ impl Disk {
         self.folder.join(name)
     }
 
-    /// A database on this disk, of the same engine: on PostgreSQL its tables, and nothing else of the server.
-    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // only PostgreSQL has a server to ask
+    /// Returns a scratch of the same engine on this disk. On PostgreSQL only its tables are on the disk.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // `t` only matters on PostgreSQL.
     pub fn scratch(&self, t: &Scratch) -> Scratch {
         let dir = tempfile::tempdir_in(&self.folder).unwrap();
         #[cfg(feature = "postgres")]
@@ -60,10 +60,10 @@ impl Disk {
         #[cfg(feature = "sqlite")]
         return Scratch::sqlite_in(dir);
         #[cfg(not(feature = "sqlite"))]
-        unreachable!("one engine is there");
+        unreachable!("at least one engine is compiled in");
     }
 
-    /// Takes all room but so many KiB.
+    /// Fills the disk except for `left` KiB.
     pub fn fill(&self, left: u64) {
         let mut filler = File::create(self.filler()).unwrap();
         let mut taken = 0;
@@ -73,7 +73,7 @@ impl Disk {
         filler.set_len(taken.saturating_sub(left * 1024)).unwrap();
     }
 
-    /// Gives the room back.
+    /// Frees the space that [`Disk::fill`] took.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }

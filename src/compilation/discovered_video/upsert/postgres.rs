@@ -1,6 +1,7 @@
-//! On PostgreSQL one UPDATE writes what has changed of the known rows, and one COPY inserts the new. Each
-//! look at an index costs as much as a quarter of a COPY, so a batch whose sample is all new is copied
-//! without looking.
+//! The upsert on PostgreSQL. One UPDATE writes the existing rows that changed, and one COPY inserts the new rows.
+//!
+//! Looking up a row in an index costs a quarter as much as copying it. So if all rows in a sample of the batch are new, the
+//! batch is copied without a lookup.
 
 use std::collections::HashMap;
 
@@ -12,14 +13,16 @@ use super::{Complete, Known, KnownVideos};
 use crate::db::postgres::lock_ingest;
 use crate::schema::discovered_videos;
 
-/// Where the row of each `video_id` stands among those that are stored together.
+/// The index of each `video_id` in the batch.
 type Places<'a> = HashMap<&'a str, usize>;
 
-/// How many rows of a batch are looked up to tell whether it is new. If one in a hundred of its rows is
-/// known, all of the sample are new in 8 of 100 batches; of a smaller batch every row is looked up.
+/// The number of rows in the sample that is looked up to decide whether a batch is new.
+///
+/// If 1% of the rows exist, the sample misses them in 8 of 100 batches. In a batch of fewer than four times this many rows,
+/// every row is looked up.
 const SAMPLE: usize = 256;
 
-/// Returns how many rows were new, and how many have changed.
+/// Stores the rows and returns how many were new and how many changed.
 pub(super) fn store(
     conn: &mut PgConnection,
     rows: &[Complete<'_>],
@@ -54,11 +57,12 @@ pub(super) fn store(
             let changed = state.iter().filter(|state| **state == State::Changed).count();
             return Ok((count, changed));
         }
-        // Another program inserted one of them meanwhile: look again.
+        // Another program inserted one of the rows in the meantime, so look them up again.
     }
 }
 
-/// Nothing is stored, and nothing returned, if another program inserted one of the rows meanwhile.
+/// Stores the rows with the result of an earlier lookup. Stores nothing and returns `None` if another program inserted one
+/// of them in the meantime.
 fn store_knowing(
     conn: &mut PgConnection,
     rows: &[Complete<'_>],
@@ -89,7 +93,7 @@ fn set(states: &mut [State], places: &Places<'_>, id: &str, new: State) {
     }
 }
 
-/// Inserts rows; `false`, and none is inserted, if one of them is known.
+/// Inserts rows. If one of them exists, inserts none and returns false.
 fn insert(conn: &mut PgConnection, rows: Vec<&Complete<'_>>) -> QueryResult<bool> {
     if rows.is_empty() {
         return Ok(true);
@@ -97,7 +101,7 @@ fn insert(conn: &mut PgConnection, rows: Vec<&Complete<'_>>) -> QueryResult<bool
     let copy = diesel::copy_from(discovered_videos::table).from_insertable(rows);
     match conn.transaction(|conn| copy.execute(conn)) {
         Ok(_) => Ok(true),
-        // Of another unique index, which is not ours, looking again would find nothing.
+        // Retry only for this constraint. For a unique index that is not from viraldb, another lookup would find nothing.
         Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info))
             if info.constraint_name() == Some("discovered_videos_video_id_key") =>
         {
@@ -113,11 +117,11 @@ struct VideoId {
     video_id: String,
 }
 
-// `(SELECT $1)` hides from PostgreSQL how long a list is. It would read the whole table to find 5,000 of
-// 200,000 rows, which takes three times as long as to look them up. Neither statement stays prepared: a plan
-// that was made for an empty table would read a full one row by row.
+// `(SELECT $1)` hides the length of a list from PostgreSQL. Otherwise PostgreSQL would read the whole table to find 5,000 of
+// 200,000 rows, which takes three times as long as looking them up. The statements do not stay prepared, because a plan made
+// while the table was empty would later read the whole table row by row.
 
-/// Which of the rows are there.
+/// Returns the `video_id` of each row that exists.
 fn known<'a>(
     conn: &mut PgConnection,
     rows: impl Iterator<Item = &'a Complete<'a>>,
@@ -133,7 +137,7 @@ fn known<'a>(
     Ok(known.into_iter().map(|row| row.video_id).collect())
 }
 
-/// Looks videos up.
+/// Looks up videos.
 pub(super) fn look_up(conn: &mut PgConnection, video_ids: &[&str]) -> QueryResult<Vec<(String, Known)>> {
     use crate::schema::discovered_videos::dsl as v;
 
@@ -160,7 +164,7 @@ pub(super) fn look_up(conn: &mut PgConnection, video_ids: &[&str]) -> QueryResul
         .load(conn)
 }
 
-/// Writes what has changed of the rows that are there; returns the ids of those.
+/// Updates the existing rows that changed and returns their `video_id`s.
 fn update(conn: &mut PgConnection, rows: &[&Complete<'_>]) -> QueryResult<Vec<String>> {
     let changed = diesel::sql_query(
         "UPDATE discovered_videos AS old SET

@@ -1,6 +1,6 @@
-//! On SQLite each row is one prepared statement, because a VALUES list of varying length is never kept
-//! prepared. Rows are inserted until one is known; then one look-up tells which of the others are, and what
-//! of them has changed.
+//! The upsert on SQLite. Each row is one prepared statement, because a VALUES list of varying length does not stay prepared.
+//!
+//! Rows are inserted until one of them exists. Then one lookup finds which of the remaining rows exist and which changed.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -11,7 +11,7 @@ use super::{Complete, Counts, Known, KnownVideos};
 use crate::db::sqlite::json_list;
 use crate::types::sql::Timestamptz;
 
-/// [`Known`] in SQL.
+/// The SQL type of [`Known`].
 type KnownSql = (
     BigInt,
     Timestamptz,
@@ -25,10 +25,10 @@ type KnownSql = (
     ),
 );
 
-/// So many new rows are inserted in the order of `video_id`: it saves a tenth of the time.
+/// At least this many new rows are inserted in the order of `video_id`, which saves 10% of the time.
 const MANY: usize = 1_000;
 
-/// Returns how many rows were new, and how many have changed.
+/// Stores the rows and returns how many were new and how many changed.
 pub(super) fn store(
     conn: &mut SqliteConnection,
     rows: &[Complete<'_>],
@@ -71,7 +71,8 @@ fn store_knowing(
             })),
         }
     }
-    // In the order of the index or of the table, neighbours are written together. A few rows stay in the order given.
+    // In the order of the index or of the table, neighboring entries are written together. Fewer rows stay in the order
+    // given.
     if new_rows.len() >= MANY {
         new_rows.sort_unstable_by_key(|row| row.video_id);
     }
@@ -81,13 +82,12 @@ fn store_knowing(
     Ok((new, changes.len()))
 }
 
-/// Inserts a row unless it is known; says whether it did.
+/// Inserts a row unless it exists. Returns true if it was inserted.
 fn insert(conn: &mut SqliteConnection, row: &Complete<'_>) -> QueryResult<bool> {
     Ok(Insert(row).execute(conn)? == 1)
 }
 
-/// The INSERT of a row. Its type names its text, so that Diesel finds it prepared without going through the row to
-/// build the text anew.
+/// The INSERT of a row. The query id is static, so that Diesel finds the prepared statement without building its SQL again.
 struct Insert<'a>(&'a Complete<'a>);
 
 impl QueryId for Insert<'_> {
@@ -135,7 +135,7 @@ impl QueryFragment<Sqlite> for Insert<'_> {
     }
 }
 
-/// Looks videos up, in the order of the index: neighbours are read together.
+/// Looks up videos in index order, so that neighboring entries are read together.
 pub(super) fn look_up(conn: &mut SqliteConnection, video_ids: &[&str]) -> QueryResult<Vec<(String, Known)>> {
     let mut ids = video_ids.to_vec();
     ids.sort_unstable();
@@ -143,7 +143,7 @@ pub(super) fn look_up(conn: &mut SqliteConnection, video_ids: &[&str]) -> QueryR
     LookUp(json_list(&ids)?).load(conn)
 }
 
-/// A row that is to change, and what it is to hold.
+/// The id of a row to update, and its new values.
 struct Change {
     id: i64,
     counts: Counts,
@@ -152,14 +152,14 @@ struct Change {
 
 fn update(conn: &mut SqliteConnection, change: &Change) -> QueryResult<()> {
     SetCounts(change).execute(conn)?;
-    // Apart, because an index holds it.
+    // The score has its own statement because it is indexed: unless it changed, the index is not rewritten.
     if change.is_rescored {
         SetScore(change).execute(conn)?;
     }
     Ok(())
 }
 
-/// Writes the counts of a row. Without RETURNING: that would have SQLite copy every page before it changes it.
+/// Writes the counts of a row. It has no RETURNING, because with it SQLite copies every page before it changes the page.
 struct SetCounts<'a>(&'a Change);
 
 /// Writes the score of a row.
@@ -207,8 +207,8 @@ impl QueryFragment<Sqlite> for SetScore<'_> {
     }
 }
 
-/// Looks videos up by `video_id`. The list is one parameter, a JSON array, so that the statement stays
-/// prepared however many they are.
+/// Looks up videos by `video_id`. The list is one parameter, a JSON array, so that the statement stays prepared for any
+/// number of videos.
 #[derive(QueryId)]
 struct LookUp(String);
 
@@ -225,7 +225,7 @@ impl QueryFragment<Sqlite> for LookUp {
              old.view_count, old.like_count, old.comment_count, old.viral_score FROM json_each(",
         );
         out.push_bind_param::<Text, String>(&self.0)?;
-        // CROSS JOIN keeps the order: each of the list is searched in the index.
+        // CROSS JOIN fixes the join order: SQLite searches the index for each id in the list.
         out.push_sql(") AS wanted CROSS JOIN discovered_videos AS old ON old.video_id = wanted.value");
         Ok(())
     }

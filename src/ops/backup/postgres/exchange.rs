@@ -1,7 +1,7 @@
-//! Putting a restored viraldb in the place of one schema of a database that others use as well.
+//! Replaces one schema of a shared database with a restored one.
 //!
-//! What was restored and checked in a scratch database is copied under other names beside the schema in use. Then one
-//! transaction exchanges the names. Until it commits, nothing has changed for anybody.
+//! The backup is first restored and checked in a scratch database. Then the schema is copied into the shared database
+//! under another name. Finally one transaction swaps the names, so other programs see no change until it commits.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,8 +22,9 @@ use crate::error::ResultExt;
 use crate::types::Timestamp;
 use crate::{Error, Result};
 
-/// Puts the viraldb of a scratch database in the place of the one that the URL leads to. Returns the schema under which
-/// the old one is kept, if there was one.
+/// Replaces the schema that the URL leads to with the one in a scratch database.
+///
+/// Returns the name under which the old schema is kept, if there was one.
 pub(super) fn exchange(
     url: &str,
     scratch: &Scratch,
@@ -46,13 +47,13 @@ pub(super) fn exchange(
         let drop = [&coming.views, &coming.tables]
             .map(|name| format!("DROP SCHEMA IF EXISTS {} CASCADE;", quoted(name)));
         if let Err(error) = conn.batch_execute(&drop.concat()) {
-            tracing::warn!("the schema {} could not be dropped: {error}", coming.tables);
+            tracing::warn!("cannot drop the schema {}: {error}", coming.tables);
         }
     }
     done.map(|is_kept| is_kept.then_some(kept.tables))
 }
 
-/// Copies a scratch database into the database under other names.
+/// Copies the schemas of a scratch database into the target database under the names in `coming`.
 fn copy(
     url: &str,
     scratch: &Scratch,
@@ -88,7 +89,7 @@ fn copy(
     Running::start("pg_restore", restored.arg(dump))?.end()
 }
 
-/// Drops what a restore that was killed left. There is one restore of a database at a time.
+/// Drops schemas that a killed restore left. Only one restore of a database runs at a time, so none of them is in use.
 fn remove_left(conn: &mut PgConnection, stem: &str) -> Result<()> {
     let left = diesel::sql_query(
         "SELECT pg_catalog.format('DROP SCHEMA %I CASCADE', nspname) AS value FROM pg_catalog.pg_namespace \
@@ -100,8 +101,9 @@ fn remove_left(conn: &mut PgConnection, stem: &str) -> Result<()> {
     left.into_iter().try_for_each(|drop| conn.batch_execute(&drop.value).of("pg_namespace", ""))
 }
 
-/// Refuses a schema that others depend on: its name goes to another schema, and what refers to its objects would follow
-/// the old ones.
+/// Rejects a schema with an extension, or one that foreign keys or views of other schemas refer to.
+///
+/// The schema is renamed, and these references would follow the old tables to the new name.
 fn require_movable(conn: &mut PgConnection, place: &Namespace) -> Result<()> {
     let dependent = diesel::sql_query(
         "SELECT pg_catalog.format('the extension %I is in it', extname) AS value FROM pg_catalog.pg_extension \
@@ -130,21 +132,21 @@ fn require_movable(conn: &mut PgConnection, place: &Namespace) -> Result<()> {
     Err(Error::Unusable {
         database: String::new(),
         reason: format!(
-            "the schema {} cannot be replaced by itself: {}; restore into a database of its own, and copy it with `viraldb \
-             transfer --replace`",
+            "cannot replace only the schema {}: {}; restore into a separate database, and copy it with `viraldb transfer \
+             --replace`",
             place.tables,
             dependent.join(", ")
         ),
     })
 }
 
-/// Tells the planner how large the tables are, before anybody reads them.
+/// Updates the planner statistics before the tables are used.
 fn analyze(conn: &mut PgConnection, coming: &Namespace) -> Result<()> {
     let tables = tables_of(conn, "ANALYZE %I.%I", &coming.tables)?;
     tables.into_iter().try_for_each(|analyze| conn.batch_execute(&analyze).of("the schema", ""))
 }
 
-/// Returns a text for each table of a schema.
+/// Formats a text for each table of a schema. `form` is a format for PostgreSQL's `format(form, schema, table)`.
 fn tables_of(conn: &mut PgConnection, form: &str, schema: &str) -> Result<Vec<String>> {
     let tables = diesel::sql_query(
         "SELECT pg_catalog.format($1, nspname, relname) AS value FROM pg_catalog.pg_class \
@@ -158,8 +160,9 @@ fn tables_of(conn: &mut PgConnection, form: &str, schema: &str) -> Result<Vec<St
     Ok(tables.into_iter().map(|table| table.value).collect())
 }
 
-/// Exchanges the names in one transaction, and returns true if there was an old schema. Nobody writes to the old tables
-/// meanwhile: what would be written there is not lost, but nobody would look for it.
+/// Swaps the names in one transaction, and returns true if there was an old schema.
+///
+/// The old tables are locked meanwhile. Otherwise other programs could write rows that end up in the kept schema only.
 fn swap(conn: &mut PgConnection, place: &Namespace, coming: &Namespace, kept: &Namespace) -> Result<bool> {
     AnsiTransactionManager::begin_transaction_sql(conn, postgres::BEGIN_MIGRATION).of("the schema", "")?;
     let done = renamed(conn, place, coming, kept);
@@ -183,7 +186,7 @@ fn renamed(conn: &mut PgConnection, place: &Namespace, coming: &Namespace, kept:
                 Error::Busy { .. } => Error::Busy {
                     database: String::new(),
                     reason: format!(
-                        "another program is using tables of the schema {}; end it first, or wait longer with --wait",
+                        "another program is using tables of the schema {}; stop it first, or wait longer with --wait",
                         place.tables
                     ),
                 },
@@ -208,7 +211,9 @@ fn renamed(conn: &mut PgConnection, place: &Namespace, coming: &Namespace, kept:
     Ok(there.contains(&place.tables))
 }
 
-/// Gives a schema the rights that roles have in another. No dump holds those that `public` has in every new database.
+/// Returns statements that copy the privileges on one schema to another.
+///
+/// This is needed for `public`: `pg_dump` leaves out the privileges that it has in every new database.
 fn rights(conn: &mut PgConnection, from: &str, to: &str) -> Result<String> {
     let grants = diesel::sql_query(
         "SELECT pg_catalog.format('GRANT %s ON SCHEMA %I TO %s;', privilege_type, $2, CASE grantee WHEN 0 THEN 'PUBLIC' \

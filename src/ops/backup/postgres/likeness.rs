@@ -1,5 +1,4 @@
-//! What a PostgreSQL database has as a whole, and no dump of it holds: how it sorts, who may do what with it, its
-//! settings, its comment.
+//! Properties of a PostgreSQL database that a dump does not contain: locale, privileges, settings and comment.
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -11,7 +10,7 @@ use super::Value;
 use crate::error::ResultExt;
 use crate::{Error, Result};
 
-/// The locale of the database that one is connected to.
+/// Returns the locale of the connected database.
 pub(super) fn locale(conn: &mut PgConnection) -> Result<Locale> {
     let name: Value = diesel::sql_query("SELECT current_database()::pg_catalog.text AS value")
         .get_result(conn)
@@ -20,7 +19,9 @@ pub(super) fn locale(conn: &mut PgConnection) -> Result<Locale> {
     found.ok_or(diesel::result::Error::NotFound).of("pg_database", &name.value)
 }
 
-/// The locale of a database of the server. The columns have other names in other versions.
+/// Returns the locale of a database on the server.
+///
+/// The query goes through JSON, because some columns have different names in different versions of PostgreSQL.
 fn locale_of(conn: &mut PgConnection, name: &str) -> Result<Option<Locale>> {
     diesel::sql_query(
         "SELECT pg_catalog.pg_encoding_to_char(db.encoding)::pg_catalog.text AS encoding, \
@@ -36,7 +37,7 @@ fn locale_of(conn: &mut PgConnection, name: &str) -> Result<Option<Locale>> {
     .of("pg_database", name)
 }
 
-/// Makes an empty database like another one of the server or, if that is not there, like the one of a manifest.
+/// Creates an empty database like the existing database `like`. If that does not exist, uses the locale of the manifest.
 pub(super) fn create(
     server: &mut PgConnection,
     name: &str,
@@ -62,15 +63,15 @@ pub(super) fn create(
         (Some(Locale { encoding, .. }), _) if encoding != "UTF8" => Err(Error::Unusable {
             database: String::new(),
             reason: format!(
-                "the database has the encoding {encoding}, in which not every text fits; drop it (dropdb), and restore \
-                 again: the backup goes into one with UTF-8"
+                "the database has the encoding {encoding}, which cannot store every character; drop it (dropdb), and \
+                 restore again: viraldb then creates it with UTF-8"
             ),
         }),
         (Some(locale), backup) => {
             if let Some(backup) = backup.filter(|backup| clauses(backup) != clauses(&locale)) {
                 tracing::warn!(
-                    "text is sorted by {}, as the database that is replaced does, and not by {} as in the backup; drop that \
-                     database before the restore to change it",
+                    "text is sorted by {}, as in the database being replaced, not by {}, as in the backup; to use the \
+                     backup's order, drop that database before the restore",
                     sorting(&locale),
                     sorting(backup)
                 );
@@ -78,12 +79,12 @@ pub(super) fn create(
             make(server, &format!("{plain}{}", clauses(&locale)))
         }
         (None, Some(locale)) => {
-            // Another machine need not have it.
+            // This machine may lack the locale.
             match make(server, &format!("{plain}{}", clauses(locale))) {
                 Err(error @ (Error::Disconnected { .. } | Error::Unusable { .. })) => return Err(error),
                 Err(error) => {
                     tracing::warn!(
-                        "the locale of the backup is not to be had here, so text is sorted as this server does: {error}"
+                        "this server does not have the backup's locale, so text is sorted by the server's default: {error}"
                     );
                     make(server, &plain)?;
                 }
@@ -95,17 +96,17 @@ pub(super) fn create(
     }
 }
 
-/// A role that may not make databases cannot restore.
+/// Explains the error of a role without the privilege to create databases.
 fn may_not(error: Error) -> Error {
     if !error.to_string().contains("permission denied to create database") {
         return error;
     }
     let reason =
-        "the role may not make databases, which a restore does: ALTER ROLE … CREATEDB, or restore as another";
+        "the role cannot create databases, as a restore does; run ALTER ROLE … CREATEDB, or use another role";
     Error::Unusable { database: String::new(), reason: reason.to_owned() }
 }
 
-/// Who sorts, and by what, for people.
+/// Describes the provider and the locale that sort text.
 fn sorting(locale: &Locale) -> String {
     let provider = locale.provider.as_deref().unwrap_or("libc");
     format!("{provider} {}", locale.locale.as_deref().unwrap_or(&locale.collate))
@@ -117,7 +118,7 @@ fn comment(server: &mut PgConnection, name: &str, locale: &Locale) -> Result<()>
     server.batch_execute(&sql).of("pg_database", name)
 }
 
-/// What `CREATE DATABASE` takes of a locale.
+/// Returns the clauses of `CREATE DATABASE` for a locale.
 fn clauses(locale: &Locale) -> String {
     let Locale { encoding, collate, ctype, provider, locale, rules, .. } = locale;
     let mut clauses = format!(
@@ -150,15 +151,15 @@ pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A manifest may have been written by anybody. A quotation mark and a backslash have no meaning in such a literal,
-/// whatever `standard_conforming_strings` is.
+/// Quotes a string for SQL. The string may come from an untrusted manifest.
+///
+/// In an `E''` literal, the doubled quotation marks and backslashes are safe whatever `standard_conforming_strings` is.
 fn literal(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('\'', "''");
     format!("E'{text}'")
 }
 
-/// Gives a database what another has as a whole: who may do what with it, how many may connect, its settings, its
-/// comment. None of that is in a dump.
+/// Copies the privileges, connection limit, settings and comment of a database to another. A dump does not contain them.
 pub(super) fn carry_over(server: &mut PgConnection, from: &str, to: &str) -> Result<()> {
     let statements = diesel::sql_query(
         "SELECT statement AS value FROM (SELECT oid, datdba, datacl, datconnlimit FROM pg_database WHERE datname = $1) AS db, \
@@ -184,11 +185,11 @@ pub(super) fn carry_over(server: &mut PgConnection, from: &str, to: &str) -> Res
     .load::<Value>(server)
     .of("pg_database", from)?;
     for statement in statements {
-        // Each is a transaction, in which the setting has the value that is kept.
+        // Each entry is one transaction: a setting first gets its value locally, and `FROM CURRENT` then stores it.
         if let Err(error) = server.batch_execute(&statement.value) {
-            // Without the value, which may be a secret.
+            // Leave out the value of a setting, because it may be a secret.
             let what = statement.value.rsplit("; ").next().unwrap_or_default().replace(to, from);
-            tracing::warn!("the restored database lacks what `{what}` would give it: {error}");
+            tracing::warn!("cannot run `{what}`, so the restored database lacks this setting: {error}");
         }
     }
     Ok(())
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locale_is_made_as_it_was() {
+    fn clauses_recreate_the_locale() {
         let libc = Locale {
             encoding: "UTF8".to_owned(),
             collate: "C".to_owned(),

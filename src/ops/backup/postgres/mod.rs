@@ -1,4 +1,4 @@
-//! Dumps of PostgreSQL databases, by its own programs, and putting one in the place of a database.
+//! Dumps PostgreSQL databases with `pg_dump`, and restores them with `pg_restore`.
 
 mod exchange;
 pub(super) mod likeness;
@@ -30,10 +30,10 @@ use crate::{DatabaseUrl, Error, Result};
 use programs::{Running, program};
 use scope::Scope;
 
-/// The database to connect to for what is done to others.
+/// The database to connect to while other databases are created, renamed or dropped.
 const MAINTENANCE: &str = "postgres";
 
-/// Dumps a database as it is at one moment; others read and write meanwhile.
+/// Dumps a snapshot of a database. Other programs can read and write during the dump.
 pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {
     let mut conn = postgres::establish(url)?;
     conn.batch_execute(postgres::BEGIN_READ).of("", "")?;
@@ -63,7 +63,7 @@ pub(super) fn dump(url: &str, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>
     Ok(contents)
 }
 
-/// Reads a dump to its end as `pg_restore` does, and counts its rows: a line each.
+/// Reads a whole dump with `pg_restore`, and counts its rows. Each row is one line of the script that `pg_restore` prints.
 pub(super) fn check(dump: &Path, pg_bin: Option<&Path>) -> Result<Checked> {
     let mut restore = Running::start(
         "pg_restore",
@@ -100,7 +100,7 @@ fn contents(conn: &mut PgConnection, scope: &Scope) -> Result<Contents> {
     })
 }
 
-/// The rows of each table that belongs to a backup, also of those that are not ours, by `schema.table`.
+/// Counts the rows of each table in a backup's scope, as `schema.table`. Tables that viraldb did not create count, too.
 fn rows(conn: &mut PgConnection, scope: &Scope) -> Result<BTreeMap<String, u64>> {
     #[derive(QueryableByName)]
     struct Row {
@@ -120,8 +120,11 @@ fn rows(conn: &mut PgConnection, scope: &Scope) -> Result<BTreeMap<String, u64>>
         .collect())
 }
 
-/// The number that a cluster got when it was made, by which backups of its databases are known, and the schema unless that
-/// is `public`. The database itself may be gone, and a pooler may not have another.
+/// Returns what identifies the backups of a database: the system identifier of the server, and the schema unless that is
+/// `public`.
+///
+/// If the database no longer exists, the server's maintenance database is asked. It is not asked first, because a
+/// connection pooler might not offer it.
 pub(super) fn origin(url: &str) -> Result<String> {
     match postgres::establish(url) {
         Ok(mut conn) => {
@@ -140,26 +143,26 @@ fn identity(conn: &mut PgConnection, schema: &str) -> Result<String> {
     Ok(if schema == scope::PUBLIC { cluster } else { format!("{cluster} {schema}") })
 }
 
-/// The rows of each table of a database that a backup of it would hold.
+/// Counts the rows of each table that a backup of a database would contain.
 pub(super) fn count_rows(url: &str) -> Result<BTreeMap<String, u64>> {
     let mut conn = postgres::establish(url)?;
     let scope = Scope::of(&mut conn, url)?;
     rows(&mut conn, &scope)
 }
 
-/// Bytes of a database, or of its schema.
+/// Returns the size in bytes of a database, or of its schema.
 pub(super) fn size(url: &str) -> Result<u64> {
     let size = number(&mut postgres::establish(url)?, postgres::SIZE)?;
     Ok(u64::try_from(size).unwrap_or_default())
 }
 
-/// Refuses a backup that cannot take the place of what the URL leads to.
+/// Rejects a backup that cannot replace the database or schema that the URL leads to.
 pub(super) fn require_place(url: &str, manifest: Option<&Manifest>, backup: &Path) -> Result<()> {
     let scope = Scope::of(&mut postgres::establish(url)?, url)?;
     scope.require(manifest, &backup.display().to_string())
 }
 
-/// Whether the server has the database.
+/// Returns true if the database exists on its server.
 pub(super) fn exists(url: &str) -> Result<bool> {
     exists_beside(&mut server(url)?, &database_name(url))
 }
@@ -177,18 +180,18 @@ fn exists_beside(server: &mut PgConnection, name: &str) -> Result<bool> {
         .of("pg_database", name)
 }
 
-/// A connection to the server beside the database.
+/// Connects to the server's maintenance database.
 fn server(url: &str) -> Result<PgConnection> {
     let open = || {
         let mut conn = postgres::establish(&in_database(url, MAINTENANCE))?;
-        // Others may have made functions there, and we may be a superuser.
+        // Others may have created functions there, and viraldb may run as a superuser, so do not call them by accident.
         conn.batch_execute("SET search_path = pg_catalog").of("", "")?;
         Ok(conn)
     };
     open().map_err(|error: Error| error.in_database(&DatabaseUrl::Postgres(url.to_owned())))
 }
 
-/// Restores a dump into a database of its own, counts, and drops it.
+/// Restores a dump into a scratch database, counts its rows, and drops it.
 pub(super) fn drill(
     url: &str,
     dump: &Path,
@@ -202,16 +205,19 @@ pub(super) fn drill(
     rows
 }
 
-/// Puts a dump in the place of a database.
+/// Replaces a database, or one schema of it, with a dump.
 pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<Restored> {
     let name = database_name(url);
     let shown = DatabaseUrl::Postgres(url.to_owned());
     let mut server = server(url)?;
     if name == MAINTENANCE {
-        return Err(Error::invalid(name, "is the server's own database, from which others are restored"));
+        return Err(Error::invalid(
+            name,
+            "is the server's maintenance database, which viraldb uses to restore others; choose another database",
+        ));
     }
     let is_there = exists_beside(&mut server, &name)?;
-    // What is replaced of a database that others use as well; nothing if all of it is.
+    // The schema to replace in a shared database; `None` replaces the whole database.
     let mut part = None;
     let manifest = Manifest::read(&options.file)?;
     let scope = match is_there {
@@ -226,7 +232,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
             part = Some(scope);
         }
     }
-    // What is unpacked goes to where this machine keeps such things, because the database is elsewhere.
+    // Unpack into this machine's temporary folder, because the database may be on another machine.
     let folder = std::env::temp_dir();
     let content = manifest.map_or(0, |manifest| manifest.content_bytes);
     require_space(&folder, content, "the unpacked dump")?;
@@ -256,7 +262,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
             swap(&mut server, &shown, &name, &scratch.name, kept.as_deref())?;
             Ok((done, kept))
         });
-    // It has the place of the database, unless only a part of it went there.
+    // After a full restore the scratch database has become the database. Otherwise it is no longer needed.
     if (done.is_err() || part.is_some())
         && let Err(left) = scratch.drop(&mut server)
     {
@@ -266,7 +272,7 @@ pub(super) fn restore(url: &str, options: &Restore, watch: Watch<'_>) -> Result<
     Ok(Restored { database: shown.to_string(), rows, applied, kept })
 }
 
-/// Restores a dump into an empty database and compares the counts.
+/// Restores a dump into an empty database, and compares the row counts with the manifest.
 fn fill(
     scratch: &Scratch,
     dump: &Path,
@@ -290,15 +296,17 @@ fn fill(
     Ok(rows)
 }
 
-/// A scratch database beside the one that is restored.
+/// A scratch database on the same server as the database that is restored.
 struct Scratch {
     name: String,
     url: String,
 }
 
 impl Scratch {
-    /// Makes one like the database of `url` or, if that is not there, like the one of the manifest. Those that a killed run left are dropped, because
-    /// there is one such run at a time: the server's connection holds a lock as long as it lives.
+    /// Creates a scratch database like the database of `url`, or with the locale of the manifest if that does not exist.
+    ///
+    /// Only one run per database and purpose is possible, because the connection holds an advisory lock until it is
+    /// closed. Therefore scratch databases that a killed run left can be dropped here.
     fn new(server: &mut PgConnection, url: &str, purpose: &str, manifest: Option<&Manifest>) -> Result<Self> {
         let of = database_name(url);
         let shown = DatabaseUrl::Postgres(url.to_owned()).to_string();
@@ -310,12 +318,12 @@ impl Scratch {
             .execute(server)
             .map_err(|error| Error::Busy {
                 database: shown,
-                reason: format!("another one is under way: {error}"),
+                reason: format!("another restore or drill of it is running: {error}"),
             })?;
         let left = diesel::sql_query(
             "SELECT pg_catalog.format('DROP DATABASE %I WITH (FORCE)', datname) AS value FROM pg_database WHERE datname::text ~ $1",
         )
-        .bind::<Text, _>(format!("^{prefix}[0-9a-f]{{32}}$")) // as they are named below, and nobody else's
+        .bind::<Text, _>(format!("^{prefix}[0-9a-f]{{32}}$")) // only the names that are generated below
         .load::<Value>(server)
         .of("pg_database", "")?;
         for drop in left {
@@ -333,7 +341,7 @@ impl Scratch {
     }
 }
 
-/// Gives both their new names, at once.
+/// Renames both databases in one transaction.
 fn swap(
     server: &mut PgConnection,
     shown: &DatabaseUrl,
@@ -351,7 +359,8 @@ fn swap(
     })
 }
 
-/// Refuses a database that anybody is connected to. The server sees a moment later that somebody has left.
+/// Rejects a database that other programs are connected to. Waits up to a second, because the server notices a closed
+/// connection late.
 fn require_alone(server: &mut PgConnection, shown: &DatabaseUrl, name: &str) -> Result<()> {
     let mut who = others(server, name)?;
     for _ in 0..20 {
@@ -364,13 +373,13 @@ fn require_alone(server: &mut PgConnection, shown: &DatabaseUrl, name: &str) -> 
     Err(Error::Busy {
         database: shown.to_string(),
         reason: format!(
-            "open in {}; end it first, because what it writes from now on would be lost",
+            "open in {}; stop it first, because anything it writes from now on would be lost",
             who.join(", ")
         ),
     })
 }
 
-/// Who is connected to a database, ten at most.
+/// Lists other connections to a database, at most ten.
 fn others(server: &mut PgConnection, name: &str) -> Result<Vec<String>> {
     let others = diesel::sql_query(
         "SELECT pg_catalog.format('%s as %s (process %s)', coalesce(nullif(application_name, ''), 'a program'), usename, pid) AS value \
@@ -382,7 +391,7 @@ fn others(server: &mut PgConnection, name: &str) -> Result<Vec<String>> {
     Ok(others.into_iter().map(|other| other.value).collect())
 }
 
-/// As much of a name as leaves room for what is put behind it: PostgreSQL takes 63 bytes.
+/// Shortens a name to leave room for a suffix. PostgreSQL allows 63 bytes.
 fn short(name: &str) -> String {
     let mut short: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     short.truncate(16);

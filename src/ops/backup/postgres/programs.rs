@@ -1,4 +1,4 @@
-//! PostgreSQL's own programs: where they are, what they are told, and what they say.
+//! Finds and runs PostgreSQL's client programs, and reports their errors.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,15 @@ use crate::error::found_no_room;
 use crate::quote::one_line;
 use crate::{Error, Result};
 
-/// Where Debian has the programs, one folder a version.
+/// The folder where Debian installs the programs, with a subfolder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// A program of PostgreSQL's for a database. It gets the connection in its environment, because anybody may read its
-/// arguments.
+/// Returns the command for one of PostgreSQL's programs.
+///
+/// The connection is passed in the environment, because other users can read a program's arguments.
 pub(super) fn program(name: &str, url: &str, pg_bin: Option<&Path>) -> Result<Command> {
     let mut command = Command::new(find(name, pg_bin)?);
-    // The program gets the connection below, and no key or other URL of ours.
+    // Pass on only the connection below, but no keys or other URLs of viraldb.
     for (variable, _) in std::env::vars_os() {
         if is_ours(&variable.to_string_lossy()) {
             command.env_remove(variable);
@@ -30,7 +31,7 @@ pub(super) fn program(name: &str, url: &str, pg_bin: Option<&Path>) -> Result<Co
     Ok(command)
 }
 
-/// Returns true for variables that only viraldb reads. Settings may be secrets under any name.
+/// Returns true for variables that only viraldb reads. Any `VIRALDB_` variable may contain a secret.
 fn is_ours(variable: &str) -> bool {
     variable == "DATABASE_URL" || variable.to_ascii_uppercase().starts_with("VIRALDB_")
 }
@@ -52,18 +53,18 @@ fn find(name: &str, pg_bin: Option<&Path>) -> Result<PathBuf> {
     found.ok_or_else(|| Error::Unusable {
         database: name.to_owned(),
         reason: match pg_bin {
-            Some(folder) => format!("is not in {}; name the folder of PostgreSQL's client programs", folder.display()),
-            None => "was not found; install PostgreSQL's client programs (Debian: apt-get install postgresql-client), \
-                     or name their folder with --pg-bin"
+            Some(folder) => format!("not found in {}; give the folder of PostgreSQL's client programs", folder.display()),
+            None => "not found; install PostgreSQL's client programs (Debian: apt-get install postgresql-client), or \
+                     give their folder with --pg-bin"
                 .to_owned(),
         },
     })
 }
 
-/// The most that is kept of what a program says.
+/// The maximum number of bytes kept of a program's error output.
 const ERRORS: u64 = 64 * 1024;
 
-/// A program under way, whose errors are read as they come.
+/// A running program. A thread reads its error output.
 pub(super) struct Running {
     name: &'static str,
     pub(super) child: Child,
@@ -78,7 +79,7 @@ impl Running {
             let mut bytes = Vec::new();
             let Some(mut errors) = errors else { return Ok(bytes) };
             errors.by_ref().take(ERRORS).read_to_end(&mut bytes)?;
-            // It would wait for ever if nobody read the rest.
+            // Read the rest as well, because the program would block on a full pipe.
             std::io::copy(&mut errors, &mut std::io::sink())?;
             Ok(bytes)
         });
@@ -89,7 +90,7 @@ impl Running {
         self.child.try_wait().map(|ended| ended.is_none()).map_err(|error| Error::io(self.name, error))
     }
 
-    /// Waits for it; it must succeed.
+    /// Waits for the program, and fails if its exit code is not 0.
     pub(super) fn end(mut self) -> Result<()> {
         let status = self.child.wait().map_err(|error| Error::io(self.name, error))?;
         let said = self.said.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

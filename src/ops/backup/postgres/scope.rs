@@ -1,4 +1,4 @@
-//! What of a PostgreSQL database belongs to a backup: all of it, or one viraldb among several.
+//! The part of a PostgreSQL database that a backup covers: the whole database, or one of several viraldb schemas.
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -12,18 +12,18 @@ use crate::db::{postgres, schema};
 use crate::error::ResultExt;
 use crate::{Error, Result};
 
-/// The schema whose backups hold the whole database, unless it holds another viraldb.
+/// A backup of this schema contains the whole database, unless another schema holds a viraldb as well.
 pub(super) const PUBLIC: &str = "public";
 
-/// What a backup of a database holds.
+/// The part of a database that a backup covers.
 pub(super) struct Scope {
     /// The schemas of the viraldb that the URL leads to.
     pub(super) place: Namespace,
-    /// The schemas of others that the database has.
+    /// Other schemas in the database that hold a viraldb.
     others: Vec<String>,
 }
 
-/// Returns the schema of a connection's viraldb, or the one that its URL names if that does not exist.
+/// Returns the current schema of a connection. If it does not exist yet, returns the schema that the URL names.
 pub(super) fn home(conn: &mut PgConnection, url: &str) -> Result<String> {
     let there = postgres::current_schema(conn)?;
     Ok(there.or_else(|| schema::named(url)).unwrap_or_else(|| PUBLIC.to_owned()))
@@ -43,39 +43,39 @@ impl Scope {
         Ok(Self { place, others: others.into_iter().map(|other| other.value).collect() })
     }
 
-    /// What a database that does not exist will hold.
+    /// Returns the scope for a database that does not exist yet.
     pub(super) fn of_nothing(url: &str) -> Self {
         let schema = schema::named(url).unwrap_or_else(|| PUBLIC.to_owned());
         Self { place: Namespace::of(&schema), others: Vec::new() }
     }
 
-    /// Returns true if a backup holds the whole database.
+    /// Returns true if a backup covers the whole database.
     pub(super) fn is_whole(&self) -> bool {
         self.place.tables == PUBLIC && self.others.is_empty()
     }
 
-    /// The schema that a backup holds, if it does not hold the whole database.
+    /// Returns the schema that a backup covers; `None` if it covers the whole database.
     pub(super) fn schema(&self) -> Option<String> {
         (!self.is_whole()).then(|| self.place.tables.clone())
     }
 
-    /// Tells `pg_dump` what to dump.
+    /// Returns the arguments that limit `pg_dump` to this scope.
     pub(super) fn arguments(&self, conn: &mut PgConnection) -> Result<Vec<String>> {
         if self.is_whole() {
             return Ok(Vec::new());
         }
         let Namespace { tables, views, .. } = &self.place;
-        // A quoted name is not a pattern.
+        // Quote the name, because pg_dump would take an unquoted one as a pattern.
         if tables != PUBLIC {
             return Ok([tables, views].map(|name| format!("--schema={}", quoted(name))).to_vec());
         }
-        // With --schema=public the dump would make a schema that every database has.
+        // With --schema=public the dump would create the schema `public`, which every new database already has.
         let all = schemas(conn)?;
         let left_out = all.iter().filter(|name| ![tables, views].contains(name));
         Ok(left_out.map(|name| format!("--exclude-schema={}", quoted(name))).collect())
     }
 
-    /// Returns the queries that count the rows of each table in it.
+    /// Returns a query for each table in this scope that counts its rows.
     pub(super) fn counts(&self, conn: &mut PgConnection) -> Result<Vec<String>> {
         let counts = diesel::sql_query(
             "SELECT pg_catalog.format('SELECT %L AS name, (SELECT count(*) FROM ONLY %I.%I) AS rows', nspname::text || '.' || relname::text, nspname, relname) AS value \
@@ -90,8 +90,9 @@ impl Scope {
         Ok(counts.into_iter().map(|count| count.value).collect())
     }
 
-    /// Refuses a backup that cannot take the place of what is here: of another schema, or of the whole database where only a
-    /// part may be replaced. Without a manifest it is not known yet.
+    /// Rejects a backup of another schema, or of a whole database where only one schema may be replaced.
+    ///
+    /// Without a manifest, the contents are not known yet; see [`require_alone`](Self::require_alone).
     pub(super) fn require(&self, manifest: Option<&Manifest>, backup: &str) -> Result<()> {
         let Some(manifest) = manifest else { return Ok(()) };
         let here = &self.place.tables;
@@ -101,15 +102,15 @@ impl Scope {
             None if here == PUBLIC => Err(Error::invalid(
                 backup,
                 format!(
-                    "is of a whole database, and this one also has viraldb in the schema {}, which would be lost; restore it \
-                     into a database of its own, and copy it with `viraldb transfer --replace`",
+                    "is a backup of a whole database, but this database also has viraldb in the schema {}, which would be \
+                     lost; restore it into a separate database, and copy it with `viraldb transfer --replace`",
                     self.others.join(", ")
                 ),
             )),
             of => Err(Error::invalid(
                 backup,
                 format!(
-                    "is of the schema {}{}",
+                    "is a backup of the schema {}{}",
                     of.as_deref().unwrap_or(PUBLIC),
                     other_way(here, of.as_deref())
                 ),
@@ -117,8 +118,9 @@ impl Scope {
         }
     }
 
-    /// Refuses what was restored into a scratch database if it is more than a viraldb of this schema: without a manifest, or
-    /// with a false one.
+    /// Rejects a scratch database that holds anything but a viraldb in this schema.
+    ///
+    /// This finds backups without a manifest, or with a wrong one.
     pub(super) fn require_alone(&self, scratch: &mut PgConnection, backup: &str) -> Result<()> {
         let Namespace { tables, views, .. } = &self.place;
         let found = texts(
@@ -136,23 +138,23 @@ impl Scope {
         let of = others.iter().find(|name| !name.starts_with("viralforge")).copied();
         Err(Error::invalid(
             backup,
-            format!("holds the schemas {}{}", found.join(", "), other_way(tables, of)),
+            format!("contains the schemas {}{}", found.join(", "), other_way(tables, of)),
         ))
     }
 }
 
-/// How rows of one schema get into another.
+/// Explains how to get the rows of a backup into another schema.
 fn other_way(here: &str, of: Option<&str>) -> String {
     let database = match of {
-        Some(of) if of != PUBLIC => format!("with ?schema={of} in the URL, or into a database of its own"),
-        _ => "into a database of its own, without schema in the URL".to_owned(),
+        Some(of) if of != PUBLIC => format!("with ?schema={of} in the URL, or into a separate database"),
+        _ => "into a separate database, without a schema in the URL".to_owned(),
     };
     format!(
-        ", and the database is viraldb in the schema {here}; restore it {database}, and copy it with `viraldb transfer`"
+        ", but the target is the schema {here}; restore it {database}, and copy it with `viraldb transfer`"
     )
 }
 
-/// The schemas of a database, but for PostgreSQL's own.
+/// Lists the schemas of a database, without PostgreSQL's own.
 pub(super) fn schemas(conn: &mut PgConnection) -> Result<Vec<String>> {
     texts(
         conn,

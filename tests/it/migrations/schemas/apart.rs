@@ -1,4 +1,4 @@
-//! Two viraldb databases in two schemas of one PostgreSQL database, which do not see each other.
+//! viraldb in several schemas of one PostgreSQL database: the schemas do not affect each other.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use viraldb::republishing::{JobType, NewVideoProcessingJob};
 
 use super::*;
 
-/// One in `public` and two in schemas of their own.
-fn three(t: &Scratch) -> [Home<'_>; 3] {
+/// Returns one home in `public` and two in separate schemas.
+fn three_homes(t: &Scratch) -> [Home<'_>; 3] {
     let public = Home { t, schema: "public".to_owned(), url: t.url.clone() };
     [public, Home::by_parameter(t, "one"), Home::by_path(t, "two")]
 }
 
 #[test]
-fn rows_and_migrations_are_apart() {
+fn schemas_have_separate_rows_and_migrations() {
     let t = Scratch::postgres();
-    let homes = three(&t);
+    let homes = three_homes(&t);
     for home in &homes {
         home.ok(&["init"]);
     }
@@ -40,7 +40,7 @@ fn rows_and_migrations_are_apart() {
         assert_eq!(viraldb::ops::drift(&home.db()).unwrap(), []);
     }
     assert!(t.schemas().contains(&"viralforge".to_owned()));
-    // Tables of a later schema are not taken for those of the first.
+    // Tables of a later schema in `search_path` do not count as those of the first schema.
     t.sql("CREATE SCHEMA empty");
     let behind = with(&t.url, "options=-csearch_path%3Dempty,public");
     assert!(matches!(Database::connect(&behind), Err(viraldb::Error::NotInitialised(_))));
@@ -48,11 +48,11 @@ fn rows_and_migrations_are_apart() {
     assert_eq!(t.relations("empty").len(), 26);
 }
 
-/// A lock that one holds keeps nobody waiting in another schema.
+/// A lock that is held in one schema does not block another schema.
 #[test]
-fn locks_are_apart() {
+fn locks_do_not_block_other_schemas() {
     let t = Scratch::postgres();
-    let homes = three(&t);
+    let homes = three_homes(&t);
     for home in &homes {
         home.ok(&["init"]);
     }
@@ -60,13 +60,13 @@ fn locks_are_apart() {
     for held in 0..homes.len() {
         let db = homes[held].db();
         db.write(|c| {
-            // Held until this transaction ends: the lock of an ingest, and that of a change of a setting.
+            // This takes the lock of ingests and setting changes until the transaction ends.
             let videos = [make::discovered_video()];
             viraldb::compilation::NewDiscoveredVideo::insert_or_update_many(c, &videos)?;
             let mine = query(c, locks);
             assert_eq!(mine.len(), 1, "{mine:?}");
             if held == 0 {
-                // Programs of earlier versions take this lock.
+                // Earlier versions use the same lock in `public`.
                 assert_eq!(mine, [format!("{} {}", 0x7669_7261_u32, 0x6c69_6e67_u32)]);
             }
             for (other, home) in homes.iter().enumerate().filter(|(other, _)| *other != held) {
@@ -95,9 +95,9 @@ fn locks_are_apart() {
         })
         .unwrap();
     }
-    // The lock of a migration, as another program holds it.
+    // Another program holds the migration lock of `public`.
     let mut holder = PgConnection::establish(&t.url).unwrap();
-    let lock = 0x0076_6972_616c_6462_i64; // as in programs of earlier versions
+    let lock = 0x0076_6972_616c_6462_i64; // The same lock as in earlier versions.
     holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).unwrap();
     let begun = Instant::now();
     for home in &homes[1..] {
@@ -108,7 +108,10 @@ fn locks_are_apart() {
     let (sender, redone) = mpsc::channel();
     let waiting =
         std::thread::spawn(move || sender.send(migrate::redo(&public, 1).map(|names| names.len())).unwrap());
-    assert!(redone.recv_timeout(Duration::from_millis(500)).is_err(), "it waits in public");
+    assert!(
+        redone.recv_timeout(Duration::from_millis(500)).is_err(),
+        "the migration in public must wait for the lock"
+    );
     holder.batch_execute("COMMIT").unwrap();
     assert_eq!(redone.recv_timeout(Duration::from_secs(60)).unwrap().unwrap(), 1);
     waiting.join().unwrap();
@@ -123,7 +126,7 @@ fn enqueue(db: &Database) {
     .unwrap();
 }
 
-/// The channels on which somebody listens.
+/// Returns the channels that sessions listen on.
 fn channels(t: &Scratch) -> Vec<String> {
     query(
         &mut t.plain(),
@@ -131,16 +134,16 @@ fn channels(t: &Scratch) -> Vec<String> {
     )
 }
 
-/// How many notifications have come.
+/// Returns the number of notifications that arrived.
 fn notified(conn: &mut PgConnection) -> usize {
     conn.batch_execute("SELECT 1").unwrap();
     conn.notifications_iter().map(Result::unwrap).count()
 }
 
 #[test]
-fn notifications_wake_the_workers_of_the_schema_only() {
+fn notifications_wake_only_workers_of_the_same_schema() {
     let t = Scratch::postgres();
-    let homes = three(&t);
+    let homes = three_homes(&t);
     let mut seen = Vec::new();
     for home in &homes {
         let db = home.db();
@@ -152,11 +155,11 @@ fn notifications_wake_the_workers_of_the_schema_only() {
         });
         let deadline = Instant::now() + Duration::from_secs(30);
         while channels(&t).is_empty() {
-            assert!(Instant::now() < deadline, "the worker does not listen");
+            assert!(Instant::now() < deadline, "the worker did not start to listen");
             std::thread::sleep(Duration::from_millis(5));
         }
         let [channel] = channels(&t).try_into().unwrap();
-        // A session that listens to the worker's channel hears of the jobs of this schema only.
+        // A session that listens on the worker's channel is notified only of jobs in this schema.
         let mut listener = PgConnection::establish(&t.url).unwrap();
         listener.batch_execute(&format!("LISTEN {channel}")).unwrap();
         for other in homes.iter().filter(|other| other.schema != home.schema) {
@@ -166,7 +169,7 @@ fn notifications_wake_the_workers_of_the_schema_only() {
         enqueue(&db);
         assert_eq!(notified(&mut listener), 1, "{channel}");
         done.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert!(done.try_recv().is_err(), "the jobs of the others are not taken");
+        assert!(done.try_recv().is_err(), "the worker took a job of another schema");
         stop.stop();
         running.join().unwrap();
         while !channels(&t).is_empty() {
@@ -177,14 +180,14 @@ fn notifications_wake_the_workers_of_the_schema_only() {
         }
         seen.push(channel);
     }
-    assert_eq!(seen[0], "viraldb_jobs", "programs of earlier versions listen there");
+    assert_eq!(seen[0], "viraldb_jobs", "earlier versions listen on this channel");
     assert!(seen[1] != seen[2] && seen[1].starts_with("viraldb_jobs_"), "{seen:?}");
 }
 
 #[test]
-fn a_change_of_a_setting_is_seen_in_its_schema() {
+fn changed_setting_is_seen_only_in_its_schema() {
     let t = Scratch::postgres();
-    let [_, one, two] = three(&t);
+    let [_, one, two] = three_homes(&t);
     let (reader, writer, other) = (one.db(), one.db(), two.db());
     let config = Config::open(&reader).unwrap();
     assert_eq!(config.get::<u32>("max_clips").unwrap(), config.get::<u32>("max_clips").unwrap());
@@ -192,7 +195,7 @@ fn a_change_of_a_setting_is_seen_in_its_schema() {
     Config::open(&writer).unwrap().set(Scope::Override, "max_clips", &8.into(), "me").unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while config.get::<u32>("max_clips").unwrap() != 8 {
-        assert!(Instant::now() < deadline, "the change is not seen");
+        assert!(Instant::now() < deadline, "the change was not seen");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -12,35 +12,35 @@ use viraldb::diesel::connection::SimpleConnection;
 use crate::make::{self, query};
 use crate::support::{Ran, Scratch};
 
-/// A viraldb in a schema of a test's database.
+/// viraldb in one schema of a test's database.
 struct Home<'a> {
     t: &'a Scratch,
     schema: String,
     url: String,
 }
 
-/// The URL of a database with one parameter more.
+/// Appends a parameter to a URL.
 fn with(url: &str, parameter: &str) -> String {
     format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
 }
 
-/// A value of a URL.
-fn encoded(value: &str) -> String {
+/// Percent-encodes every byte of a parameter value.
+fn percent_encoded(value: &str) -> String {
     value.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 impl<'a> Home<'a> {
-    /// One that `?schema=` names. The schema need not exist.
+    /// Returns a home in the schema that `?schema=` names. The schema need not exist.
     fn by_parameter(t: &'a Scratch, schema: &str) -> Self {
-        let url = with(&t.url, &format!("schema={}", encoded(schema)));
+        let url = with(&t.url, &format!("schema={}", percent_encoded(schema)));
         Self { t, schema: schema.to_owned(), url }
     }
 
-    /// One that `search_path` names first, made before.
+    /// Creates a schema and returns a home whose URL has it first in `search_path`.
     fn by_path(t: &'a Scratch, schema: &str) -> Self {
         t.sql(&format!("CREATE SCHEMA {}", quoted(schema)));
         let path = quoted(schema).replace(' ', "\\ ");
-        let url = with(&t.url, &format!("options={}", encoded(&format!("-csearch_path={path}"))));
+        let url = with(&t.url, &format!("options={}", percent_encoded(&format!("-csearch_path={path}"))));
         Self { t, schema: schema.to_owned(), url }
     }
 
@@ -63,12 +63,12 @@ impl<'a> Home<'a> {
         Database::open(&self.url).unwrap()
     }
 
-    /// The schema of ViralForge's views.
+    /// Returns the name of the schema with ViralForge's views.
     fn views(&self) -> String {
         format!("viralforge_{}", self.schema)
     }
 
-    /// A row in each of the 22 tables.
+    /// Inserts one row into each of the 22 tables.
     fn seed(&self) {
         self.db().write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
     }
@@ -79,12 +79,12 @@ impl<'a> Home<'a> {
 }
 
 impl Scratch {
-    /// Runs statements as another program would, with the search path of every connection.
+    /// Runs statements as another program would, with the default search path.
     fn sql(&self, statements: &str) {
         self.plain().batch_execute(statements).unwrap();
     }
 
-    /// The tables and views of a schema.
+    /// Returns the tables and views of a schema.
     fn relations(&self, schema: &str) -> Vec<String> {
         query(
             &mut self.plain(),
@@ -96,7 +96,7 @@ impl Scratch {
         )
     }
 
-    /// The schemas, but for PostgreSQL's own.
+    /// Returns all schemas except those of PostgreSQL itself.
     fn schemas(&self) -> Vec<String> {
         query(
             &mut self.plain(),
@@ -109,7 +109,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The rows of a table that is named with its schema.
+/// Returns the number of rows in a table. `table` includes the schema.
 fn count(t: &Scratch, table: &str) -> usize {
     query(&mut t.plain(), &format!("SELECT count(*)::text AS v FROM {table}"))[0].parse().unwrap()
 }

@@ -1,11 +1,11 @@
-//! Names of schemas, and databases that are somebody else's.
+//! Schema names, and databases that belong to another program.
 
 use viraldb::{Database, DatabaseUrl, Error};
 
 use super::*;
 
 #[test]
-fn odd_names_work_or_are_refused() {
+fn unusual_schema_names_work_or_are_rejected() {
     let t = Scratch::postgres();
     let longest = "l".repeat(52);
     for name in [
@@ -36,15 +36,15 @@ fn odd_names_work_or_are_refused() {
             "{name}"
         );
         let shown = home.url.parse::<DatabaseUrl>().unwrap().to_string();
-        assert!(shown.contains(&format!("schema={}", encoded(name))), "{shown}");
+        assert!(shown.contains(&format!("schema={}", percent_encoded(name))), "{shown}");
     }
     assert_eq!(t.relations("public"), [""; 0]);
     let before = t.schemas();
     for (name, says) in [
         ("pg_viral", "belongs to PostgreSQL"),
         ("information_schema", "belongs to PostgreSQL"),
-        ("$user", "PostgreSQL takes $user for the name of the role"),
-        ("", "the name of the schema is empty"),
+        ("$user", "PostgreSQL replaces $user by the name of the role"),
+        ("", "the schema name is empty"),
         ("a\nb", "control character"),
         (&"x".repeat(53), "the maximum is 52"),
     ] {
@@ -54,9 +54,9 @@ fn odd_names_work_or_are_refused() {
     for (parameters, says) in [
         (
             "schema=a&options=-csearch_path%3Db",
-            "names both schema and, in options, search_path; keep one of them",
+            "sets both schema and, in options, search_path; keep one of them",
         ),
-        ("schema=a&schema=b", "names schema more than once"),
+        ("schema=a&schema=b", "sets schema more than once"),
         ("schema=a&pgbouncer=true", "ALTER ROLE … SET search_path = NAME"),
         ("options=-csearch_path%3Dpg_catalog", "belongs to PostgreSQL"),
     ] {
@@ -66,9 +66,9 @@ fn odd_names_work_or_are_refused() {
     assert_eq!(t.schemas(), before);
 }
 
-/// Other options of the URL hold beside the schema.
+/// Other options in the URL still apply when it names a schema.
 #[test]
-fn other_options_stay() {
+fn other_url_options_are_kept() {
     let t = Scratch::postgres();
     let url = with(&t.url, "options=-c%20work_mem%3D7MB&schema=viral");
     let db = Database::open(&url).unwrap();
@@ -77,7 +77,7 @@ fn other_options_stay() {
 }
 
 #[test]
-fn only_the_parameter_makes_a_schema() {
+fn only_the_schema_parameter_creates_a_schema() {
     let t = Scratch::postgres();
     for path in ["nowhere", "nowhere,public", "%22No%20where%22"] {
         let url = with(&t.url, &format!("options=-csearch_path%3D{}", path.replace("%20", "%5C%20")));
@@ -88,13 +88,13 @@ fn only_the_parameter_makes_a_schema() {
             "{error}"
         );
     }
-    // Connecting makes nothing, either.
+    // Connecting creates nothing either.
     let home = Home::by_parameter(&t, "viral");
     assert!(matches!(Database::connect(&home.url), Err(Error::NotInitialised(_))));
     assert_eq!(t.schemas(), ["public"]);
     assert_eq!(t.relations("public"), [""; 0]);
 
-    // Many programs that start at once make it once.
+    // Several programs that start concurrently create the schema once.
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| drop(home.db()));
@@ -104,7 +104,7 @@ fn only_the_parameter_makes_a_schema() {
 }
 
 #[test]
-fn a_role_without_the_right_to_make_schemas_is_told() {
+fn missing_create_privilege_is_reported() {
     let t = Scratch::postgres();
     let database = t.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let role = format!("schemas_{database}");
@@ -120,9 +120,9 @@ fn a_role_without_the_right_to_make_schemas_is_told() {
     t.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
-/// Tables of somebody else in `public`: nothing is changed, and what the message says works.
+/// viraldb does not change tables of another program in `public`, and the suggestion in its error message works.
 #[test]
-fn tables_of_somebody_else_are_left_alone_and_a_schema_is_suggested() {
+fn tables_of_another_program_are_kept_and_a_schema_is_suggested() {
     let t = Scratch::postgres();
     t.sql(
         "CREATE TABLE videos (x integer); CREATE TABLE jobs (x integer); CREATE TABLE channels (x integer);
@@ -148,11 +148,11 @@ fn tables_of_somebody_else_are_left_alone_and_a_schema_is_suggested() {
         let rows = query(&mut t.plain(), &format!("SELECT x::text AS v FROM public.{table}"));
         assert_eq!(rows, ["1"], "{table}");
     }
-    // A schema can be taken, too.
+    // A separate schema can also contain such tables.
     t.sql("CREATE SCHEMA taken; CREATE TABLE taken.videos (x integer); CREATE SCHEMA viralforge_free");
     let error = Database::open(&Home::by_parameter(&t, "taken").url).unwrap_err().to_string();
     assert!(
-        error.contains("already has table videos, not made by viraldb: give viraldb a schema"),
+        error.contains("already has table videos, not created by viraldb: give viraldb a separate schema"),
         "{error}"
     );
     let error = Database::open(&Home::by_parameter(&t, "free").url).unwrap_err().to_string();
@@ -161,5 +161,5 @@ fn tables_of_somebody_else_are_left_alone_and_a_schema_is_suggested() {
             && error.contains("ALTER SCHEMA viralforge_free"),
         "{error}"
     );
-    assert!(!t.schemas().contains(&"free".to_owned()), "a schema that was made for nothing is gone again");
+    assert!(!t.schemas().contains(&"free".to_owned()), "the schema must be removed again after the failure");
 }

@@ -1,4 +1,4 @@
-//! What the command and the library do in a schema.
+//! Commands and library functions in a schema other than `public`.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use viraldb::{DbConnection, diesel::PgConnection, diesel::prelude::*};
 
 use super::*;
 
-/// Does the same in a schema that `?schema=` names and in one that `search_path` names.
-fn in_each_way(work: impl Fn(&Home<'_>)) {
+/// Runs `work` in a schema that `?schema=` names and in one that `search_path` names.
+fn for_both_url_forms(work: impl Fn(&Home<'_>)) {
     for is_by_path in [false, true] {
         let t = Scratch::postgres();
         let home = if is_by_path { Home::by_path(&t, "viral") } else { Home::by_parameter(&t, "viral") };
@@ -20,8 +20,8 @@ fn in_each_way(work: impl Fn(&Home<'_>)) {
 }
 
 #[test]
-fn init_puts_everything_into_the_schema() {
-    in_each_way(|home| {
+fn init_creates_everything_in_the_schema() {
+    for_both_url_forms(|home| {
         let made = home.json(&["init"]);
         assert_eq!(made["tables"], 22);
         assert_eq!(home.t.schemas(), ["public", "viral", "viralforge_viral"]);
@@ -32,7 +32,7 @@ fn init_puts_everything_into_the_schema() {
         home.ok(&["init"]);
         home.ok(&["migrate", "check"]);
         assert!(home.ok(&["migrate", "status"]).contains("applied"));
-        // The checksums are those of the frozen texts.
+        // The checksums are the same as in `public`.
         let public = Scratch::postgres();
         drop(public.db());
         let sums = |t: &Scratch, schema: &str| {
@@ -45,8 +45,8 @@ fn init_puts_everything_into_the_schema() {
 }
 
 #[test]
-fn migrations_go_down_and_up_in_the_schema() {
-    in_each_way(|home| {
+fn migrations_can_be_reverted_and_reapplied_in_a_schema() {
+    for_both_url_forms(|home| {
         let names = migrate::run(&home.url).unwrap();
         home.seed();
         assert_eq!(migrate::redo(&home.url, 2).unwrap(), names[3..]);
@@ -58,12 +58,12 @@ fn migrations_go_down_and_up_in_the_schema() {
 }
 
 #[test]
-fn commands_work_in_the_schema() {
-    in_each_way(|home| {
+fn commands_work_in_a_schema() {
+    for_both_url_forms(|home| {
         home.ok(&["init", "--sample"]);
         let csv = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/us_youtube_trending_cut_off.csv");
         let ran = home.run(&["ingest", csv.to_str().unwrap()]);
-        assert_eq!(ran.code, 3, "one row is cut off: {}{}", ran.out, ran.err);
+        assert_eq!(ran.code, 3, "one row is truncated, so one is rejected: {}{}", ran.out, ran.err);
         assert!(home.count("discovered_videos") > 100);
         let again = home.run(&["ingest", csv.to_str().unwrap()]);
         assert!(again.code == 3 && again.out.contains("0 videos new, 0 updated"), "{}", again.out);
@@ -118,8 +118,8 @@ fn commands_work_in_the_schema() {
 }
 
 #[test]
-fn doctor_finds_nothing_in_the_schema() {
-    in_each_way(|home| {
+fn doctor_checks_and_fixes_the_schema() {
+    for_both_url_forms(|home| {
         home.ok(&["init", "--sample"]);
         home.seed();
         home.db()
@@ -136,12 +136,12 @@ fn doctor_finds_nothing_in_the_schema() {
             .as_array()
             .unwrap()
             .iter()
-            // The tests' server keeps no checksums, and the sample may be older than the retention.
+            // The test server has data checksums turned off, which the integrity check reports.
             .filter(|finding| finding["check"] != "integrity")
             .collect();
         assert!(found.is_empty() && report["verdict"] == "healthy", "{report:#}");
 
-        // What is wrong in the schema is found there, and mended.
+        // Doctor finds problems in the schema and fixes them.
         home.t.sql(
             "DROP INDEX viral.idx_clips_pipeline; DROP VIEW viralforge_viral.trends;
              GRANT CREATE ON SCHEMA viral TO PUBLIC; INSERT INTO viral.jobs (id) OVERRIDING SYSTEM VALUE VALUES (1000)",
@@ -151,7 +151,7 @@ fn doctor_finds_nothing_in_the_schema() {
         for says in [
             "idx_clips_pipeline is missing",
             "view viralforge_viral.trends is missing",
-            "every role may create in the schema viral",
+            "every role may create objects in the schema viral",
             "the sequence of jobs.id",
         ] {
             assert!(ran.out.contains(says), "{says}: {}", ran.out);
@@ -167,7 +167,7 @@ fn doctor_finds_nothing_in_the_schema() {
 }
 
 #[test]
-fn rows_are_transferred_into_a_schema_and_out_of_it() {
+fn transfers_work_between_schemas_and_databases() {
     let t = Scratch::postgres();
     let options = Options { existing: Existing::Refuse, batch: 7 };
     let transferred = |from: &str, to: &str| {
@@ -183,7 +183,7 @@ fn rows_are_transferred_into_a_schema_and_out_of_it() {
     from.db().write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
 
     let expected = transferred(&from.url, &first.url);
-    // The other schema of the same database is empty, whatever the first one has.
+    // The other schema of the same database counts as empty although the first one has rows.
     let plan = first.ok(&["transfer", "--from", &first.url, "--to", &second.url, "--dry-run"]);
     assert!(plan.contains("channels"), "{plan}");
     assert_eq!(transferred(&first.url, &second.url), expected);
@@ -201,10 +201,10 @@ fn rows_are_transferred_into_a_schema_and_out_of_it() {
     assert_eq!((first.count("channels"), second.count("channels")), (1, 1));
 }
 
-/// An application of ViralForge's that has the views' schema as its `search_path`.
+/// A ViralForge application sets `search_path` to the schema of the views.
 #[test]
-fn viralforge_works_on_the_views_of_the_schema() {
-    in_each_way(|home| {
+fn viralforge_can_use_the_views_of_a_schema() {
+    for_both_url_forms(|home| {
         let db = home.db();
         let mut c = DbConnection::Postgres(PgConnection::establish(&home.t.url).unwrap());
         make::execute(&mut c, &format!("SET search_path = {}", quoted(&home.views()))).unwrap();
@@ -228,9 +228,9 @@ fn viralforge_works_on_the_views_of_the_schema() {
     });
 }
 
-/// Functions that somebody made in the schema are called by nobody of ours.
+/// viraldb does not call functions that another role created in the schema.
 #[test]
-fn no_planted_function_of_the_schema_is_called() {
+fn functions_planted_in_the_schema_are_never_called() {
     let t = Scratch::postgres();
     let home = Home::by_path(&t, "viral");
     home.ok(&["init", "--sample"]);
@@ -256,5 +256,5 @@ fn no_planted_function_of_the_schema_is_called() {
         home.ok(args);
     }
     let ran = home.run(&["doctor", "--deep"]);
-    assert!(!ran.out.contains("could not be looked at") && !ran.out.contains("shadow"), "{}", ran.out);
+    assert!(!ran.out.contains("could not be checked") && !ran.out.contains("shadow"), "{}", ran.out);
 }

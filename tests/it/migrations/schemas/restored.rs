@@ -6,13 +6,13 @@ fn back_up(home: &Home<'_>) -> String {
     home.json(&["backup", "create"])["file"].as_str().unwrap().to_owned()
 }
 
-/// What the manifest of a backup says.
+/// Reads the manifest of a backup.
 fn manifest(home: &Home<'_>, file: &str) -> Value {
     let text = std::fs::read(home.t.path(&format!("{file}.manifest.json"))).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
-/// Writes and reads by ViralForge's views.
+/// Inserts a job through ViralForge's views and returns the themes of all jobs.
 fn use_views(home: &Home<'_>, theme: &str) -> Vec<String> {
     let views = if home.schema == "public" { "viralforge".to_owned() } else { home.views() };
     let mut c = home.t.plain();
@@ -27,7 +27,7 @@ fn use_views(home: &Home<'_>, theme: &str) -> Vec<String> {
 }
 
 #[test]
-fn restoring_one_schema_leaves_the_others_alone() {
+fn restoring_one_schema_keeps_the_others() {
     let t = Scratch::postgres();
     let homes = [
         Home { t: &t, schema: "public".to_owned(), url: t.url.clone() },
@@ -52,14 +52,14 @@ fn restoring_one_schema_leaves_the_others_alone() {
             told["rows"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>()
         );
 
-        // Later rows: those of this schema go with the restore, those of the others stay.
+        // Add rows after the backup. The restore removes those of this schema and keeps those of the others.
         for other in &homes {
             use_views(other, &format!("later {n}"));
             other.db().write(|c| make::channel().insert(c)).unwrap();
         }
         let before: Vec<(usize, usize)> =
             homes.iter().map(|home| (home.count("channels"), home.count("jobs"))).collect();
-        // Others may be connected to the other schemas.
+        // Connections to the other schemas do not prevent the restore.
         let others: Vec<Database> =
             homes.iter().filter(|other| other.schema != home.schema).map(Home::db).collect();
         let restored = home.json(&["restore", "--yes", &file]);
@@ -77,7 +77,7 @@ fn restoring_one_schema_leaves_the_others_alone() {
             other.ok(&["migrate", "check"]);
             assert_eq!(viraldb::ops::drift(&other.db()).unwrap(), [], "{}", other.schema);
         }
-        // What was there is kept, and is a viraldb itself.
+        // The replaced schema is kept under another name and is still a complete viraldb database.
         let kept = restored["kept"].as_str().unwrap().split(' ').nth(2).unwrap().to_owned();
         let kept = Home::by_parameter(&t, &kept);
         kept.ok(&["migrate", "check"]);
@@ -92,9 +92,9 @@ fn restoring_one_schema_leaves_the_others_alone() {
     assert_eq!(left, [""; 0]);
 }
 
-/// Rights on the schema and its tables are those of before.
+/// Privileges on the schema and its tables are the same as before the restore.
 #[test]
-fn rights_are_restored_with_the_schema() {
+fn privileges_are_kept_when_a_schema_is_restored() {
     let t = Scratch::postgres();
     let database = t.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let role = format!("reads_{database}");
@@ -122,7 +122,7 @@ fn rights_are_restored_with_the_schema() {
 }
 
 #[test]
-fn a_backup_goes_into_its_own_schema_only() {
+fn backup_restores_only_into_its_own_schema() {
     let t = Scratch::postgres();
     let (viral, other) = (Home::by_parameter(&t, "viral"), Home::by_parameter(&t, "other"));
     viral.ok(&["init"]);
@@ -131,11 +131,11 @@ fn a_backup_goes_into_its_own_schema_only() {
     for (url, says) in [
         (
             &other.url,
-            "is of the schema viral, and the database is viraldb in the schema other; restore it with ?schema=viral",
+            "is a backup of the schema viral, but the target is the schema other; restore it with ?schema=viral",
         ),
         (
             &t.url,
-            "is of the schema viral, and the database is viraldb in the schema public; restore it with ?schema=viral",
+            "is a backup of the schema viral, but the target is the schema public; restore it with ?schema=viral",
         ),
     ] {
         for args in [&["restore", "--yes", &*file][..], &["restore", &file]] {
@@ -143,15 +143,16 @@ fn a_backup_goes_into_its_own_schema_only() {
             assert!(ran.code == 1 && ran.err.contains(says), "{}", ran.err);
         }
     }
-    // Without its manifest it is looked at once it is unpacked.
+    // Without a manifest, viraldb finds out the schema after decompressing the backup.
     std::fs::copy(t.path(&file), t.path("bare.zst")).unwrap();
     let ran = other.run(&["restore", "--yes", "bare.zst"]);
-    assert!(ran.code == 1 && ran.err.contains("holds the schemas viral, viralforge_viral"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("contains the schemas viral, viralforge_viral"), "{}", ran.err);
     assert!(!t.schemas().contains(&"other".to_owned()));
     viral.ok(&["restore", "--yes", "bare.zst"]);
     assert_eq!(viral.count("channels"), 1);
 
-    // A backup of a whole database goes into no schema, and into no database that has others by now.
+    // A backup of a whole database cannot be restored into a single schema, or into a database that now has viraldb in
+    // other schemas too.
     let whole = Scratch::postgres();
     whole.db().write(make::seed).unwrap();
     let made: Value = serde_json::from_str(&whole.ok(&["backup", "create", "--format", "json"])).unwrap();
@@ -159,7 +160,7 @@ fn a_backup_goes_into_its_own_schema_only() {
     let ran = viral.run(&["restore", "--yes", &file]);
     assert!(
         ran.code == 1
-            && ran.err.contains("is of the schema public, and the database is viraldb in the schema viral"),
+            && ran.err.contains("is a backup of the schema public, but the target is the schema viral"),
         "{}",
         ran.err
     );
@@ -168,9 +169,9 @@ fn a_backup_goes_into_its_own_schema_only() {
     assert_eq!(viral.count("channels"), 1);
 }
 
-/// A database that is gone is made again, with the schema in it; so is a schema that is gone.
+/// Restore creates a missing schema, and a missing database together with its schema.
 #[test]
-fn a_schema_is_restored_where_nothing_is() {
+fn restore_creates_a_missing_schema_or_database() {
     let t = Scratch::postgres();
     let home = Home::by_parameter(&t, "viral");
     home.ok(&["init"]);
@@ -191,9 +192,9 @@ fn a_schema_is_restored_where_nothing_is() {
     assert_eq!(viraldb::ops::drift(&there.db()).unwrap(), []);
 }
 
-/// The error names what is in the way, and nothing is changed.
+/// The error names the obstacles, and nothing is changed.
 #[test]
-fn a_schema_that_others_need_is_not_replaced() {
+fn schema_with_dependents_is_not_replaced() {
     let t = Scratch::postgres();
     let home = Home::by_parameter(&t, "viral");
     home.ok(&["init"]);
@@ -213,7 +214,7 @@ fn a_schema_that_others_need_is_not_replaced() {
     }
     t.sql("DROP SCHEMA app CASCADE");
 
-    // A transaction that uses a table of it.
+    // Another transaction uses a table of the schema.
     let mut holder = t.plain();
     holder.batch_execute("BEGIN; SELECT 1 FROM viral.jobs").unwrap();
     let ran = home.run(&["restore", "--yes", &file, "--wait", "1s"]);
@@ -227,9 +228,9 @@ fn a_schema_that_others_need_is_not_replaced() {
     home.ok(&["restore", "--yes", &file]);
 }
 
-/// A backup of an older schema version is brought forward before it takes the place.
+/// A backup of an older schema version is migrated before it replaces the current schema.
 #[test]
-fn an_older_backup_is_brought_forward() {
+fn older_backup_is_migrated_before_the_swap() {
     let t = Scratch::postgres();
     let home = Home::by_parameter(&t, "viral");
     home.ok(&["init"]);
@@ -244,7 +245,7 @@ fn an_older_backup_is_brought_forward() {
 }
 
 #[test]
-fn backups_in_one_folder_are_told_apart() {
+fn backups_of_several_schemas_can_share_a_folder() {
     let t = Scratch::postgres();
     let (one, two) = (Home::by_parameter(&t, "one"), Home::by_parameter(&t, "two"));
     for home in [&one, &two] {
@@ -256,7 +257,7 @@ fn backups_in_one_folder_are_told_apart() {
     back_up(&two);
     let rows = |home: &Home<'_>| home.json(&["backup", "drill"])["rows"].as_u64().unwrap();
     assert_eq!(rows(&one) + 1, rows(&two));
-    // Each schema keeps its newest.
+    // `--keep 1` keeps the newest backup of each schema.
     one.ok(&["backup", "prune", "--keep", "1"]);
     assert_eq!(one.json(&["backup", "list"]).as_array().unwrap().len(), 2);
 }

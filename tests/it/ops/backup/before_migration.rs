@@ -1,4 +1,4 @@
-//! The backup before a migration.
+//! The automatic backup before a migration.
 
 use viraldb::db::migrate;
 use viraldb::ops::backup;
@@ -7,26 +7,26 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn a_database_that_holds_rows_is_backed_up_first(t) {
+    fn database_with_rows_is_backed_up_before_a_migration(t) {
         with_rows(t, 2);
         migrate::revert(&t.url, 1).unwrap();
         let said = t.ok(&["migrate", "run"]);
         assert!(said.starts_with("backed up to ") && said.contains("applied "), "{said}");
         let made = backup::list(&t.path("backups")).unwrap();
         assert_eq!((made.len(), &*made[0].state), (1, "whole"));
-        // Nothing is pending any more.
+        // No migration is pending now.
         assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
         migrate::revert(&t.url, 1).unwrap();
         assert!(!t.ok(&["migrate", "run", "--no-backup"]).contains("backed up"));
         migrate::revert(&t.url, 1).unwrap();
         assert!(t.ok(&["init", "--backup-to", "elsewhere"]).starts_with("backed up to elsewhere/"));
         assert_eq!(backup::list(&t.path("backups")).unwrap().len(), 1);
-        // What it is made of fits the older schema.
+        // A backup of the older schema version can be verified and restored.
         t.ok(&["backup", "verify"]);
         t.ok(&["backup", "drill"]);
     }
 
-    fn a_database_without_rows_is_not(t) {
+    fn database_without_rows_is_not_backed_up(t) {
         migrate::run(&t.url).unwrap();
         migrate::revert(&t.url, 1).unwrap();
         assert!(!t.ok(&["migrate", "run"]).contains("backed up"));
@@ -34,7 +34,7 @@ both! {
         assert!(!new.ok(&["init"]).contains("backed up"));
     }
 
-    fn rows_are_backed_up_before_a_migration_is_taken_back(t) {
+    fn rows_are_backed_up_before_a_revert(t) {
         with_rows(t, 2);
         let status = |t: &Scratch| -> Value { serde_json::from_str(&t.ok(&["status", "--format", "json"])).unwrap() };
         let before = status(t)["tables"].clone();
@@ -54,7 +54,7 @@ both! {
         assert!(!t.ok(&["migrate", "redo", "--count", "5"]).contains("backed up"));
     }
 
-    fn no_backup_is_no_advice_where_nobody_answers(t) {
+    fn unreachable_database_error_does_not_suggest_no_backup(t) {
         let nowhere = match t.is_postgres {
             true => t.url.replace("/t", "/nowhere_t"),
             false => format!("sqlite://{}", t.path("no/folder.db").display()),
@@ -63,21 +63,21 @@ both! {
         assert!(ran.code == 1 && !ran.err.contains("no-backup"), "{}", ran.err);
     }
 
-    fn a_migration_that_fails_leaves_the_backup(t) {
+    fn failed_migration_keeps_and_names_the_backup(t) {
         with_rows(t, 2);
-        // The last migration makes no table, the one before it does.
+        // Revert two migrations, because the last one creates no table.
         migrate::revert(&t.url, 2).unwrap();
         let db = t.path("backups");
-        in_the_way(t);
+        block_migrations(t);
         let ran = t.run(&["migrate", "run"]);
         assert_eq!(ran.code, 1);
-        let why = if t.is_postgres { "no more tables" } else { "leaves 2 rows that refer" };
+        let why = if t.is_postgres { "no more tables" } else { "would leave 2 rows that refer" };
         assert!(ran.err.contains(why) && ran.err.contains("the backup is "), "{}", ran.err);
         let made = backup::list(&db).unwrap();
         assert_eq!((made.len(), &*made[0].state), (1, "whole"));
     }
 
-    fn without_a_backup_nothing_is_migrated(t) {
+    fn failed_backup_prevents_the_migration(t) {
         with_rows(t, 2);
         migrate::revert(&t.url, 1).unwrap();
         t.file("taken", "");
@@ -87,8 +87,8 @@ both! {
     }
 }
 
-/// Has every further migration fail, for a reason that nobody can see before.
-fn in_the_way(t: &Scratch) {
+/// Makes every further migration fail, for a reason that viraldb cannot detect in advance.
+fn block_migrations(t: &Scratch) {
     let obstacle = if t.is_postgres {
         "CREATE FUNCTION no_more() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no more tables'; END $$;
          CREATE EVENT TRIGGER no_more ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_more()"

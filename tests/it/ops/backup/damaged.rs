@@ -1,4 +1,4 @@
-//! Backups that are not what they were are refused by name, and change nothing.
+//! Damaged backups are rejected with their file name, and nothing is changed.
 
 use viraldb::ops::backup::Manifest;
 
@@ -6,8 +6,8 @@ use super::*;
 use crate::support::both;
 use crate::support::small_disk::on_small_disk;
 
-/// Verifying and restoring refuse it with these words, and the database stays as it is.
-fn refused(t: &Scratch, file: &Path, said: &str) {
+/// Requires that `verify` and `restore` reject the file with these words, and that the database is unchanged.
+fn require_rejected(t: &Scratch, file: &Path, said: &str) {
     let name = file.to_str().unwrap();
     let verified = t.run(&["backup", "verify", name]);
     assert_eq!(verified.code, 4, "{name}: {}", verified.out);
@@ -21,20 +21,20 @@ fn refused(t: &Scratch, file: &Path, said: &str) {
 }
 
 both! {
-    fn every_damage_is_told(t) {
+    fn every_damage_is_reported(t) {
         with_rows(t, 5);
         let file = back_up(t);
         add(&t.db(), 2);
         let (whole, manifest) = (std::fs::read(&file).unwrap(), Manifest::path_of(&file));
-        let told = std::fs::read(&manifest).unwrap();
+        let original = std::fs::read(&manifest).unwrap();
         let put = |bytes: &[u8]| std::fs::write(&file, bytes).unwrap();
-        // With its manifest, by length and sum.
+        // With a manifest, viraldb detects damage by length and checksum.
         put(&[]);
-        refused(t, &file, "is empty");
+        require_rejected(t, &file, "is empty");
         put(&whole[..whole.len() / 2]);
-        refused(t, &file, "is cut off");
+        require_rejected(t, &file, "is cut off");
         put(&[&whole[..], b"x"].concat());
-        refused(t, &file, "is longer");
+        require_rejected(t, &file, "is longer");
         let flips: Vec<usize> = (0..6).map(|_| fastrand::usize(..whole.len())).chain([0, whole.len() - 1]).collect();
         for at in flips {
             let mut bytes = whole.clone();
@@ -45,7 +45,7 @@ both! {
             let verified = t.run(&["backup", "verify", file.to_str().unwrap()]);
             assert_eq!(verified.code, 4, "{at}");
         }
-        // Without it, by what zstd knows.
+        // Without a manifest, viraldb relies on the checksums of zstd.
         std::fs::remove_file(&manifest).unwrap();
         for length in [1, 3, 4, 5, 20, whole.len() - 1] {
             put(&whole[..length]);
@@ -54,9 +54,9 @@ both! {
         }
         put(&whole);
         let ran = t.run(&["backup", "verify", file.to_str().unwrap()]);
-        assert!(ran.code == 0 && ran.out.contains("by its checksum"), "{}", ran.out);
-        // A manifest that tells of another.
-        std::fs::write(&manifest, &told).unwrap();
+        assert!(ran.code == 0 && ran.out.ends_with("  intact, compared with its checksum\n"), "{}", ran.out);
+        // The manifest belongs to another backup.
+        std::fs::write(&manifest, &original).unwrap();
         let another = back_up(t);
         std::fs::copy(Manifest::path_of(&another), &manifest).unwrap();
         let ran = restore(t, &file);
@@ -66,35 +66,35 @@ both! {
             let ran = restore(t, &file);
             assert!(ran.code == 1 && ran.err.contains("manifest.json"), "{text}: {}", ran.err);
         }
-        assert!(restore(t, &file).err.contains("is no manifest"));
+        assert!(restore(t, &file).err.contains("is not a valid manifest"));
         assert_eq!(videos(t), 7);
-        std::fs::write(&manifest, &told).unwrap();
+        std::fs::write(&manifest, &original).unwrap();
         assert_eq!(restore(t, &file).code, 0);
         assert_eq!(videos(t), 5);
     }
 
-    fn what_is_no_backup_is_refused(t) {
+    fn file_that_is_not_a_backup_is_rejected(t) {
         with_rows(t, 7);
         let text = t.file("text.zst", "hello, I am no backup at all");
-        refused(t, &text, "is not a backup made by viraldb");
+        require_rejected(t, &text, "is not a backup made by viraldb");
         let empty = t.file("empty.zst", "");
-        refused(t, &empty, "is empty");
+        require_rejected(t, &empty, "is empty");
         let words = t.file("words.zst", zstd::encode_all(&b"words, words, words"[..], 1).unwrap());
-        assert!(restore(t, &words).err.contains("there is no database in it"));
+        assert!(restore(t, &words).err.contains("it contains no database"));
         let ran = t.run(&["restore", "--yes", t.dir.path().to_str().unwrap()]);
         assert!(ran.code == 1, "{}", ran.err);
         assert!(t.run(&["restore", "--yes", "nope.zst"]).err.contains("nope.zst"));
         assert_eq!(videos(t), 7);
     }
 
-    fn one_of_a_newer_viraldb_is_refused(t) {
+    fn backup_of_a_newer_viraldb_is_rejected(t) {
         let db = t.db();
         add(&db, 1);
         db.write(|c| make::execute(c, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000001');
             INSERT INTO viraldb_migrations (version, checksum) VALUES ('20991231000001', 'x')")).unwrap();
         drop(db);
         let file = back_up(t);
-        // A database of this program stands in its place.
+        // The target is a database of this version.
         let t = t.another();
         with_rows(&t, 7);
         let ran = restore(&t, &file);
@@ -103,7 +103,7 @@ both! {
     }
 }
 
-/// A few kilobytes that unpack to so many MiB, and begin as a copy of this engine does.
+/// Returns a few kilobytes that decompress to `mib` MiB and begin like a backup of this engine.
 fn bomb(t: &Scratch, mib: u64) -> Vec<u8> {
     let begin = if t.is_postgres { &b"PGDMP"[..] } else { b"SQLite format 3\0" };
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -116,7 +116,7 @@ fn bomb(t: &Scratch, mib: u64) -> Vec<u8> {
 }
 
 both! {
-    fn a_bomb_does_not_fill_the_disk(t) {
+    fn zip_bomb_does_not_fill_the_disk(t) {
         on_small_disk(t, module_path!(), 64, |disk| {
             let there = disk.scratch(t);
             with_rows(&there, 7);
@@ -129,43 +129,43 @@ both! {
         });
     }
 
-    fn a_manifest_bounds_what_a_backup_unpacks_to(t) {
+    fn manifest_limits_the_decompressed_size(t) {
         with_rows(t, 7);
         let file = back_up(t);
-        let told = std::fs::read_to_string(Manifest::path_of(&file)).unwrap();
-        let mut manifest: Value = serde_json::from_str(&told).unwrap();
+        let original = std::fs::read_to_string(Manifest::path_of(&file)).unwrap();
+        let mut manifest: Value = serde_json::from_str(&original).unwrap();
         let packed = bomb(t, 100);
         std::fs::write(&file, &packed).unwrap();
         manifest["bytes"] = packed.len().into();
         std::fs::write(Manifest::path_of(&file), manifest.to_string()).unwrap();
-        refused(t, &file, "holds more than its manifest says");
+        require_rejected(t, &file, "is larger than its manifest says");
         manifest["content_bytes"] = u64::MAX.into();
         std::fs::write(Manifest::path_of(&file), manifest.to_string()).unwrap();
         let ran = restore(t, &file);
-        assert!(ran.code == 1 && ran.err.contains("may take 16.00 EiB"), "{}", ran.err);
+        assert!(ran.code == 1 && ran.err.contains("may need 16.00 EiB"), "{}", ran.err);
         assert_eq!(videos(t), 7);
     }
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn another_programs_database_is_refused() {
+fn database_of_another_program_is_rejected() {
     let t = Scratch::sqlite();
     with_rows(&t, 7);
     let raw = rusqlite::Connection::open(t.path("other.db")).unwrap();
     raw.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
     drop(raw);
-    refused(&t, &t.path("other.db"), "is a bare SQLite database");
+    require_rejected(&t, &t.path("other.db"), "is a bare SQLite database");
     let bytes = std::fs::read(t.path("other.db")).unwrap();
     let packed = t.file("other.zst", zstd::encode_all(&bytes[..], 1).unwrap());
     let ran = restore(&t, &packed);
-    assert!(ran.code == 1 && ran.err.contains("none of its tables is in it"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("it has none of viraldb's tables"), "{}", ran.err);
     assert_eq!(videos(&t), 7);
 }
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn one_of_the_other_engine_is_refused() {
+fn backup_of_the_other_engine_is_rejected() {
     let (file, server) = (Scratch::sqlite(), Scratch::postgres());
     for (from, to, said) in [(&file, &server, "a SQLite file"), (&server, &file, "into PostgreSQL")] {
         with_rows(from, 1);

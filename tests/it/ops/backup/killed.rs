@@ -1,4 +1,4 @@
-//! Backups and restores that are killed at any moment.
+//! Backups and restores that are killed at any time.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ fn start(t: &Scratch, args: &[&str]) -> Child {
     t.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Runs a command once to the end, then starts and kills it within the time that it took. Calls `after` each time.
+/// Runs a command once to the end, then repeatedly starts it and kills it within the time that it took. Calls `after`
+/// each time.
 fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut()) {
     let run = || {
         let args = args();
@@ -40,7 +41,7 @@ fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut
 }
 
 both! {
-    fn a_backup_that_has_its_name_is_whole(t) {
+    fn killed_backup_never_appears_under_its_final_name(t) {
         with_rows(t, 200);
         let folder = t.path("backups");
         let mut partly = 0;
@@ -54,21 +55,21 @@ both! {
                 std::fs::remove_file(folder.join(name)).unwrap();
             }
         });
-        assert!(partly > 10, "{partly} of {KILLS} kills were in the middle");
+        assert!(partly > 10, "only {partly} of {KILLS} kills hit a backup in progress");
         let file = back_up(t);
-        assert_eq!(unfinished(&folder), Vec::<String>::new(), "the next one takes away what they left");
+        assert_eq!(unfinished(&folder), Vec::<String>::new(), "the next backup must remove what killed ones left");
         backup::verify(&file, None, &mut |_| ()).unwrap();
         assert_eq!(videos(t), 200);
     }
 
-    fn a_restore_happens_or_not(t) {
+    fn killed_restore_happens_completely_or_not_at_all(t) {
         with_rows(t, 20);
         let file = back_up(t);
         add(&t.db(), 1);
         let args = || vec!["restore".into(), "--yes".into(), file.to_str().unwrap().to_owned()];
         let (mut old, mut new) = (0, 0);
         kill_often(t, &args, || {
-            // A server notices a client that is gone when it has done what it was asked.
+            // A server may notice that its client is gone only after it has finished the current statement.
             let deadline = Instant::now() + Duration::from_secs(20);
             let found = loop {
                 match Database::connect(&t.url) {
@@ -78,30 +79,30 @@ both! {
             };
             #[cfg(feature = "sqlite")]
             if !t.is_postgres {
-                writes_beside_a_reader(t);
+                require_write_during_a_read(t);
             }
             match found {
                 20 => {
                     new += 1;
-                    assert_eq!(kept(t), Some(21), "what was there before");
+                    assert_eq!(kept(t), Some(21), "the replaced database must be kept");
                     add(&t.db(), 1);
                 }
                 21 => old += 1,
                 other => panic!("{other} videos"),
             }
-            forget_kept(t);
+            drop_kept(t);
         });
-        assert!(old > 10, "{old} kept the old, {new} have the new");
+        assert!(old > 10, "only {old} kills kept the old database, {new} have the new one");
         assert_eq!(restore(t, &file).code, 0);
         assert_eq!(videos(t), 20);
         assert_eq!(unfinished(t.dir.path()), Vec::<String>::new());
-        forget_kept(t);
+        drop_kept(t);
     }
 }
 
-/// Opening for writing has set write-ahead logging: a write succeeds while somebody reads.
+/// Requires that the restored database is in WAL mode, so that a write succeeds during a read.
 #[cfg(feature = "sqlite")]
-fn writes_beside_a_reader(t: &Scratch) {
+fn require_write_during_a_read(t: &Scratch) {
     let db = Database::connect(&t.url).unwrap();
     assert_eq!(
         db.write(|c| Ok(make::query(c, "SELECT journal_mode AS v FROM pragma_journal_mode"))).unwrap(),
@@ -112,7 +113,7 @@ fn writes_beside_a_reader(t: &Scratch) {
     db.write(|c| make::execute(c, "UPDATE discovered_videos SET title = 'written'")).unwrap();
 }
 
-/// The videos of the newest database that a restore kept.
+/// Returns the number of videos in the newest database that a restore kept.
 fn kept(t: &Scratch) -> Option<usize> {
     let mut kept: Vec<String> = names(t.dir.path())
         .into_iter()
@@ -133,8 +134,8 @@ fn kept(t: &Scratch) -> Option<usize> {
     kept.pop().map(|url| count(&Database::open(&url).unwrap(), "discovered_videos"))
 }
 
-/// Takes away the databases that restores kept.
-fn forget_kept(t: &Scratch) {
+/// Removes the databases that restores kept.
+fn drop_kept(t: &Scratch) {
     for name in names(t.dir.path()).into_iter().filter(|name| name.contains(".replaced-")) {
         std::fs::remove_file(t.path(&name)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Making, listing, verifying, pruning, drilling.
+//! Creating, listing, verifying, pruning and drilling backups.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use crate::support::both;
 
 #[cfg(unix)]
 both! {
-    fn a_name_that_is_a_link_to_nothing_leaves_nothing_behind(t) {
+    fn dangling_symlink_as_target_is_rejected_without_leftovers(t) {
         use std::os::unix::fs::symlink;
         with_rows(t, 2);
         for (link, to) in [("x.zst", "x.zst"), ("y.zst.manifest.json", "y.zst"), ("folder", "folder"), ("gone", "gone/x.zst")] {
@@ -19,11 +19,11 @@ both! {
             std::fs::create_dir(&folder).unwrap();
             symlink("nowhere", folder.join(link)).unwrap();
             let ran = t.run(&["backup", "create", "--to", folder.join(to).to_str().unwrap()]);
-            assert!(ran.code == 1 && ran.err.contains("is a link to nowhere, which is not there"), "{link}: {}", ran.err);
+            assert!(ran.code == 1 && ran.err.contains("is a symbolic link to nowhere, which does not exist"), "{link}: {}", ran.err);
             assert_eq!(names(&folder), [link]);
             std::fs::remove_dir_all(&folder).unwrap();
         }
-        // A link to a folder that is there is followed.
+        // A link to an existing folder is followed.
         std::fs::create_dir(t.path("real")).unwrap();
         symlink("real", t.path("link")).unwrap();
         t.ok(&["backup", "create", "--to", "link"]);
@@ -32,7 +32,7 @@ both! {
 }
 
 both! {
-    fn a_backup_tells_what_is_in_it(t) {
+    fn manifest_describes_the_backup(t) {
         let db = t.db();
         db.write(make::seed).unwrap();
         let (first, used) = (Key::generate().unwrap(), Key::generate().unwrap());
@@ -65,20 +65,20 @@ both! {
 
         let listed: Vec<Value> = serde_json::from_str(&t.ok(&["backup", "list", "--format", "json"])).unwrap();
         assert_eq!((listed.len(), &listed[0]["state"], &listed[0]["sealed"]), (1, &"whole".into(), &false.into()));
-        assert!(t.ok(&["backup", "verify"]).ends_with("whole, by its manifest\n"));
+        assert!(t.ok(&["backup", "verify"]).ends_with("  intact, compared with its manifest\n"));
         let drilled: Value = serde_json::from_str(&t.ok(&["backup", "drill", "--format", "json"])).unwrap();
         assert_eq!(drilled["rows"], manifest.rows.values().sum::<u64>());
         assert!(drilled["seconds"].as_f64().unwrap() > 0.0);
-        assert_eq!(names(&t.path("backups")).len(), 2, "a drill leaves nothing");
+        assert_eq!(names(&t.path("backups")).len(), 2, "a drill must leave no files");
     }
 
-    fn it_holds_one_moment_while_others_write(t) {
+    fn backup_is_one_snapshot_while_others_write(t) {
         let db = t.db();
         let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|s| {
             s.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    // Two tables that always have as many rows.
+                    // Two tables always have the same number of rows.
                     let done = db.write(|c| {
                         make::discovered_video().insert(c)?;
                         NewChannel::new("Clips", make::unique("UC")).insert(c)
@@ -101,35 +101,35 @@ both! {
             }
             stop.store(true, Ordering::Relaxed);
         });
-        assert!(t.ok(&["backup", "verify"]).lines().all(|line| line.ends_with("whole, by its manifest")));
+        assert!(t.ok(&["backup", "verify"]).lines().all(|line| line.ends_with("  intact, compared with its manifest")));
         assert_eq!(t.ok(&["backup", "verify"]).lines().count(), 6);
     }
 
-    fn it_goes_where_it_is_told(t) {
+    fn backup_is_written_to_the_given_path(t) {
         with_rows(t, 1);
-        t.ok(&["backup", "create", "--to", "a/b"]);
+        t.ok(&["backup", "create", "--output", "a/b"]);
         assert_eq!(names(&t.path("a/b")).len(), 2);
-        t.ok(&["backup", "create", "--to", "c.zst"]);
+        t.ok(&["backup", "create", "-o", "c.zst"]);
         assert!(t.path("c.zst").is_file() && t.path("c.zst.manifest.json").is_file());
-        for (to, said) in [("c.zst", "c.zst is there already"), ("c.age", "has to end in .zst"), ("c.zst/d", "c.zst"), (".c.zst", "begins with a dot")] {
+        for (to, said) in [("c.zst", "c.zst already exists"), ("c.age", "must end in .zst"), ("c.zst/d", "c.zst"), (".c.zst", "begins with a dot")] {
             let ran = t.run(&["backup", "create", "--to", to]);
             assert!(ran.code == 1 && ran.err.contains(said), "{to}: {}", ran.err);
         }
         t.ok(&["backup", "verify", "--in", "a/b"]);
         t.ok(&["backup", "drill", "--in", "a/b"]);
         let none = t.run(&["backup", "verify"]);
-        assert!(none.code == 1 && none.err.contains("finds no backups"), "{}", none.err);
+        assert!(none.code == 1 && none.err.contains("found no backups; make one with `viraldb backup create`"), "{}", none.err);
         for args in [&["backup", "list"][..], &["backup", "verify"], &["backup", "prune", "--keep", "1"], &["backup", "drill"]] {
             let ran = t.run(&[args, &["--in", "nowhere"]].concat());
-            assert!(ran.code == 1 && ran.err.contains("nowhere is no folder"), "{}", ran.err);
+            assert!(ran.code == 1 && ran.err.contains("nowhere is not a folder"), "{}", ran.err);
         }
         let none = t.run(&["backup", "drill"]);
-        assert!(none.code == 1 && none.err.contains("`viraldb backup create` makes one"), "{}", none.err);
+        assert!(none.code == 1 && none.err.contains("create one with `viraldb backup create`"), "{}", none.err);
         let missing = t.run(&["backup", "verify", "nope.zst"]);
         assert!(missing.code == 4 && missing.out.contains("nope.zst"), "{}{}", missing.out, missing.err);
     }
 
-    fn what_is_no_database_is_not_backed_up(t) {
+    fn missing_database_is_not_backed_up(t) {
         let ran = t.run(&["backup", "create"]);
         assert!(ran.code == 1 && ran.err.contains("viraldb init"), "{}", ran.err);
         assert_eq!(names(&t.path("backups")), Vec::<String>::new());
@@ -137,13 +137,13 @@ both! {
         assert_eq!(t.run(&["backup", "create", "--database-url", url]).code, 1);
     }
 
-    fn the_newest_whole_one_always_stays(t) {
+    fn prune_always_keeps_the_newest_intact_backup(t) {
         with_rows(t, 3);
         let files: Vec<_> = (0..4).map(|_| back_up(t)).collect();
         let dry = t.ok(&["backup", "prune", "--keep", "1", "--dry-run"]);
         assert_eq!(dry.lines().count(), 3);
         assert_eq!(names(&t.path("backups")).len(), 8);
-        // The newest two are damaged, one of them so that its length is right.
+        // Damage the newest two backups. One of them keeps its length.
         let mut bytes = std::fs::read(&files[3]).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -151,16 +151,16 @@ both! {
         std::fs::write(&files[2], &bytes[..middle]).unwrap();
         t.ok(&["backup", "prune", "--keep", "1"]);
         let left: Vec<_> = names(&t.path("backups")).into_iter().filter(|name| name.ends_with(".zst")).collect();
-        // One that is cut off fills no place, and stays to be looked at.
+        // A truncated backup does not count as kept, and is not deleted.
         assert_eq!(left, [&files[1], &files[2], &files[3]].map(|file| file.file_name().unwrap().to_str().unwrap()));
-        // None is whole: none goes.
+        // If no backup is intact, none is deleted.
         bytes = std::fs::read(&files[1]).unwrap();
         bytes[middle] ^= 1;
         std::fs::write(&files[1], &bytes).unwrap();
         assert_eq!(t.ok(&["backup", "prune", "--keep", "1"]), "nothing to remove\n");
         let refused = t.run(&["backup", "prune", "--keep", "0"]);
         assert!(refused.code == 1 && refused.err.contains("would keep nothing"), "{}", refused.err);
-        // By the settings it is seven.
+        // Without `--keep`, the setting backup_keep applies, which is 7 by default.
         for _ in 0..8 {
             back_up(t);
         }
@@ -170,14 +170,14 @@ both! {
         assert_eq!(left.iter().filter(|backup| backup.state == "whole").count(), 3);
         let quiet = t.run(&["backup", "verify", "-q"]);
         assert!(quiet.code == 4 && quiet.out.lines().count() == 1 && quiet.out.contains("is cut off"), "{}", quiet.out);
-        // A stranger's file is not ours to remove.
+        // Files that are not backups are never deleted.
         t.file("backups/notes.zst", "x");
         backup::prune(&t.path("backups"), &Keep { newest: 1, ..Default::default() }, false).unwrap();
         assert!(t.path("backups/notes.zst").exists());
     }
 
-    /// The clock was wrong when it was made, so another one may be newer.
-    fn one_dated_later_than_now_displaces_no_other(t) {
+    /// The clock was wrong when the backup was created, so another backup may be newer.
+    fn backup_dated_in_the_future_does_not_displace_others(t) {
         with_rows(t, 3);
         let files: Vec<_> = (0..3).map(|_| back_up(t)).collect();
         let manifest = Manifest::path_of(&files[0]);
@@ -196,20 +196,20 @@ both! {
         assert!(ran.code == 0 && ran.err.contains("is dated 2040-01-01T00:00:00Z, later than now"), "{}", ran.err);
         let left: Vec<_> = names(&t.path("backups")).into_iter().filter(|name| name.ends_with(".zst")).collect();
         assert_eq!(left, [name(&files[0]), name(&files[2])]);
-        // Alone it is better than none.
+        // If it is the only backup, it is used.
         for file in [&files[2], &Manifest::path_of(&files[2])] {
             std::fs::remove_file(file).unwrap();
         }
         let ran = t.run(&["backup", "drill"]);
-        assert!(ran.code == 0 && ran.err.contains("is dated later than now; there is no other"), "{}", ran.err);
+        assert!(ran.code == 0 && ran.err.contains("is dated later than now; using it, because it is the only one"), "{}", ran.err);
         assert!(t.run(&["doctor", "--only", "backups"]).out.contains("later than now"));
     }
 
-    fn a_full_disk_leaves_nothing(t) {
+    fn file_size_limit_leaves_no_partial_backup(t) {
         let db = t.db();
         add(&db, 300);
         let limited = |limit: &str, args: &[&str]| -> Ran {
-            // Files of this process grow no further than so many kilobytes.
+            // Limit the size of files that the command can write, in kilobytes.
             let command = t.command(args);
             let mut shell = std::process::Command::new("bash");
             shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\""), "-"]).arg(command.get_program());
@@ -229,7 +229,7 @@ both! {
         drop(db);
         for limit in ["1", "10", "100"] {
             let ran = limited(limit, &["restore", "--yes", file.to_str().unwrap()]);
-            // What the server writes is not limited here.
+            // The limit does not apply to files that the server writes.
             let fits = t.is_postgres && limit == "100";
             assert!(ran.code == 1 || fits, "{limit}: {}", ran.out);
             assert_eq!(videos(t), 300);
@@ -237,13 +237,13 @@ both! {
         }
     }
 
-    fn the_caller_hears_how_far_it_is(t) {
+    fn progress_is_reported_to_the_caller(t) {
         with_rows(t, 50);
-        let mut heard = Vec::new();
+        let mut reported = Vec::new();
         let to = Some(t.path("heard"));
-        let (file, manifest) = backup::create(&t.url, &Create { to, ..Default::default() }, &mut |at| heard.push(at)).unwrap();
+        let (file, manifest) = backup::create(&t.url, &Create { to, ..Default::default() }, &mut |at| reported.push(at)).unwrap();
         for step in [backup::Step::Copying, backup::Step::Compressing, backup::Step::Verifying] {
-            let last = heard.iter().rfind(|at| at.step == step).unwrap_or_else(|| panic!("{step:?}"));
+            let last = reported.iter().rfind(|at| at.step == step).unwrap_or_else(|| panic!("{step:?}"));
             assert!(last.done <= last.total && last.total > 0, "{last:?}");
         }
         let verified = backup::verify(&file, None, &mut |_| ()).unwrap();
@@ -252,7 +252,7 @@ both! {
 }
 
 both! {
-    fn databases_of_one_name_are_told_apart(t) {
+    fn databases_with_the_same_name_are_distinguished(t) {
         let other = t.another();
         let all = t.path("all");
         let all = all.to_str().unwrap();
@@ -260,7 +260,7 @@ both! {
             with_rows(t, n + 1);
             t.ok(&["backup", "create", "--to", all]);
         }
-        // On a server two databases have two names; two files may have one.
+        // On a server two databases have different names, but two SQLite files may have the same name.
         assert_eq!(t.ok(&["backup", "prune", "--in", all, "--keep", "1"]), "nothing to remove\n");
         for (n, t) in [t, &other].into_iter().enumerate() {
             let drilled: Value = serde_json::from_str(&t.ok(&["backup", "drill", "--in", all, "--format", "json"])).unwrap();
@@ -270,30 +270,30 @@ both! {
         }
     }
 
-    fn two_at_once_do_not_take_one_name(t) {
+    fn concurrent_backups_to_one_file_let_exactly_one_win(t) {
         with_rows(t, 100);
         let ran: Vec<Ran> = std::thread::scope(|s| {
             let runs: Vec<_> = (0..3).map(|_| s.spawn(|| t.run(&["backup", "create", "--to", "one.zst"]))).collect();
             runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
         assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");
-        assert!(ran.iter().all(|ran| ran.code == 0 || ran.err.contains("is there already")), "{ran:?}");
+        assert!(ran.iter().all(|ran| ran.code == 0 || ran.err.contains("already exists")), "{ran:?}");
         t.ok(&["backup", "verify", "one.zst"]);
     }
 }
 
 #[cfg(feature = "postgres")]
 #[test]
-fn programs_that_are_missing_are_named() {
+fn missing_pg_dump_is_named() {
     let t = Scratch::postgres();
     with_rows(&t, 1);
     let ran = t.run(&["backup", "create", "--pg-bin", "."]);
-    assert!(ran.code == 1 && ran.err.contains("pg_dump: is not in ."), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("pg_dump: not found in ."), "{}", ran.err);
 }
 
 #[cfg(feature = "postgres")]
 #[test]
-fn children_do_not_inherit_keys_and_urls() {
+fn pg_dump_and_pg_restore_do_not_inherit_keys_and_urls() {
     use std::os::unix::fs::PermissionsExt;
     let t = Scratch::postgres();
     with_rows(&t, 1);
@@ -323,7 +323,7 @@ fn children_do_not_inherit_keys_and_urls() {
     run(&["backup", "create", "--to", "one.dump.zst"]);
     run(&["restore", "one.dump.zst", "--yes"]);
     let seen = std::fs::read_to_string(seen).unwrap();
-    assert!(seen.matches("PGDATABASE=").count() >= 2, "both programs ran: {seen}");
+    assert!(seen.matches("PGDATABASE=").count() >= 2, "pg_dump and pg_restore must both run: {seen}");
     for word in ["VIRALDB_", "DATABASE_URL=", "a-secret-setting", key.reveal()] {
         assert!(!seen.contains(word), "{word} in {seen}");
     }
@@ -331,7 +331,7 @@ fn children_do_not_inherit_keys_and_urls() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_damaged_database_is_not_backed_up() {
+fn damaged_database_is_not_backed_up() {
     let t = Scratch::sqlite();
     with_rows(&t, 300);
     let path = t.path("viral.db");
@@ -348,7 +348,7 @@ fn a_damaged_database_is_not_backed_up() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn rows_without_their_parents_are_counted() {
+fn orphans_are_counted_in_the_manifest() {
     let t = Scratch::sqlite();
     with_rows(&t, 1);
     let raw = rusqlite::Connection::open(t.path("viral.db")).unwrap();
@@ -356,7 +356,7 @@ fn rows_without_their_parents_are_counted() {
         .unwrap();
     drop(raw);
     let said = t.ok(&["backup", "create"]);
-    assert!(said.contains("in the database as in the backup: 2;"), "{said}");
+    assert!(said.contains("rows with missing parents, in the database and in the backup: 2;"), "{said}");
     let file = backup::list(&t.path("backups")).unwrap().remove(0).file;
     assert_eq!(Manifest::read(&file).unwrap().unwrap().orphans, 2);
     let ran = restore(&t, &file);

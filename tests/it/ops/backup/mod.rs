@@ -17,7 +17,7 @@ use viraldb::Database;
 use crate::make;
 use crate::support::{Ran, Scratch};
 
-/// A database with rows in several tables; closed, so that it can be replaced.
+/// Creates a database with discovered videos and closes it, so that it can be replaced.
 fn with_rows(t: &Scratch, videos: usize) {
     let db = t.db();
     add(&db, videos);
@@ -43,7 +43,7 @@ fn count(db: &Database, table: &str) -> usize {
     db.read(|c| Ok(make::query(c, &asked))).unwrap()[0].parse().unwrap()
 }
 
-/// Makes a backup into the default folder and returns the file.
+/// Creates a backup in the default folder and returns its file.
 fn back_up(t: &Scratch) -> PathBuf {
     let out: Value = serde_json::from_str(&t.ok(&["backup", "create", "--format", "json"])).unwrap();
     t.path(out["file"].as_str().unwrap())
@@ -53,7 +53,7 @@ fn restore(t: &Scratch, file: &Path) -> Ran {
     t.run(&["restore", "--yes", file.to_str().unwrap()])
 }
 
-/// Names in a folder, without those of the locks of SQLite.
+/// Returns the names in a folder, sorted. A missing folder has none.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
@@ -62,7 +62,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What runs left unfinished, but for folders in which there is nothing yet: those go a little later.
+/// Returns the unfinished folders that runs left. Folders without a lock file do not count, because they are removed only
+/// later.
 fn unfinished(folder: &Path) -> Vec<String> {
     let has_begun = |name: &String| name.contains("unfinished") && folder.join(name).join("lock").exists();
     names(folder).into_iter().filter(has_begun).collect()

@@ -1,13 +1,13 @@
-//! Files in whose place the system lets nobody put another one.
+//! Database files that the system does not allow to be replaced.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::support::mounts::{tool, with_mounts};
 
-/// A container is given one file of its host, and not the folder that it is in.
+/// Simulates a container that mounts a single file of its host, without the folder of the file.
 #[test]
-fn a_file_that_is_mounted_by_itself() {
+fn restore_into_a_single_mounted_file_is_rejected() {
     let t = Scratch::sqlite();
     with_rows(&t, 2);
     let file = back_up(&t);
@@ -19,16 +19,17 @@ fn a_file_that_is_mounted_by_itself() {
         file = file.display(),
     );
     let ran = with_mounts(&script);
-    let said = "viral.db: is mounted by itself, so no other file can be put in its place; mount the folder that it is in";
+    let said =
+        "viral.db: is mounted as a single file, so it cannot be replaced; mount the folder that contains it";
     assert!(ran.err.contains(said), "{}", ran.err);
     assert!(ran.out.starts_with("1\nviral.db\n"), "{}", ran.out);
     assert!(
-        ran.out.contains("error    file_system     viral.db is mounted by itself, without the folder"),
+        ran.out.contains("error    file_system     viral.db is mounted as a single file, without its folder"),
         "{}",
         ran.out
     );
     assert!(
-        ran.out.contains("mount the folder in place of the file") && ran.out.ends_with("\n4\n"),
+        ran.out.contains("mount the folder instead of the file") && ran.out.ends_with("\n4\n"),
         "{}",
         ran.out
     );
@@ -37,9 +38,9 @@ fn a_file_that_is_mounted_by_itself() {
     assert_eq!(doctor.code, 0, "{}", doctor.out);
 }
 
-/// In a folder like /tmp a file can only be replaced by its owner. Needs root, to be two others.
+/// In a sticky folder such as /tmp, only the owner can replace a file. The test needs root to switch users.
 #[test]
-fn a_file_of_another_user_in_a_sticky_folder() {
+fn restore_over_a_file_of_another_user_in_a_sticky_folder_is_rejected() {
     let t = Scratch::sqlite();
     with_rows(&t, 2);
     let file = back_up(&t);
@@ -56,16 +57,16 @@ fn a_file_of_another_user_in_a_sticky_folder() {
     command.arg(&viraldb).args(["restore", "--yes"]).arg(&file).current_dir(t.dir.path());
     let ran: Ran = command.env("DATABASE_URL", &t.url).env("TMPDIR", t.dir.path()).output().unwrap().into();
     assert_eq!(ran.code, 1, "{}", ran.out);
-    let said = "viral.db: belongs to user 0, and in ";
+    let said = "viral.db: belongs to user 0, and only that user can replace it in ";
     assert!(
-        ran.err.contains(said) && ran.err.contains("(sticky) only that user can replace it"),
+        ran.err.contains(said) && ran.err.contains(", which has the sticky bit; restore as that user"),
         "{}",
         ran.err
     );
     assert_eq!(
         std::fs::metadata(t.path("viral.db")).unwrap().nlink(),
         1,
-        "no second name of the database is left"
+        "a second hard link to the database is left"
     );
     assert_eq!(names(t.dir.path()).iter().filter(|name| name.contains("replaced")).count(), 0);
     assert_eq!(videos(&t), 2);

@@ -1,4 +1,4 @@
-//! Putting a backup in the place of a database.
+//! Restoring a backup over a database.
 
 use viraldb::db::migrate;
 use viraldb::ops::backup::{self, Restore};
@@ -7,7 +7,7 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn triggers_of_others_do_not_fire_and_the_report_is_of_the_end(t) {
+    fn restore_does_not_fire_triggers_and_reports_the_final_rows(t) {
         let db = t.db();
         add(&db, 6);
         viraldb::db::migrate::revert(&t.url, 1).unwrap();
@@ -51,7 +51,7 @@ both! {
             assert_eq!(rows(table), count(&db, table) as u64, "{table}");
         }
         assert_eq!((rows("discovered_videos"), rows("fired"), rows("viraldb_migrations")), (6, 0, 5));
-        // They are there again, and fire.
+        // After the restore the triggers exist again and fire.
         assert_eq!(db.read(|c| Ok(triggers(c))).unwrap(), before);
         db.write(|c| make::execute(c, "INSERT INTO __diesel_schema_migrations (version) VALUES ('0')")).unwrap();
         assert_eq!(count(&db, "discovered_videos"), 0);
@@ -60,7 +60,7 @@ both! {
 }
 
 both! {
-    fn all_rows_come_back_and_what_was_there_is_kept(t) {
+    fn restore_brings_back_all_rows_and_keeps_the_replaced_database(t) {
         let db = t.db();
         db.write(make::seed).unwrap();
         db.write(make::link).unwrap();
@@ -77,20 +77,20 @@ both! {
         let kept = restored["kept"].as_str().unwrap();
         let url = if t.is_postgres { t.url.replace(t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap(), kept) } else { format!("sqlite://{kept}") };
         assert_eq!(count(&Database::open(&url).unwrap(), "discovered_videos"), 4);
-        // It is a database like any other: written, and backed up again.
+        // The restored database can be written and backed up again.
         add(&t.db(), 1);
         back_up(t);
         if t.is_postgres {
             let db = t.db();
             let ids = db.read(|c| Ok(make::query(c, "SELECT CAST(max(id) AS text) AS v FROM discovered_videos"))).unwrap();
-            assert_eq!(ids, ["2"], "its sequences go on");
+            assert_eq!(ids, ["2"], "the sequences must continue");
             drop(db);
             drop_database(t, kept);
         }
     }
 
-    /// Also of tables that are not ours.
-    fn both_sides_are_counted_alike(t) {
+    /// Tables of other programs are counted as well.
+    fn plan_counts_both_databases_the_same_way(t) {
         with_rows(t, 2);
         make::execute(&mut t.plain(), "CREATE TABLE theirs (id integer); INSERT INTO theirs VALUES (1), (2)").unwrap();
         let file = back_up(t);
@@ -99,7 +99,7 @@ both! {
         assert_eq!(planned.replaced_rows, planned.backup.rows);
     }
 
-    fn one_that_is_in_use_is_not_replaced(t) {
+    fn database_in_use_is_not_replaced(t) {
         with_rows(t, 2);
         let file = back_up(t);
         let db = t.db();
@@ -107,7 +107,7 @@ both! {
         let ran = restore(t, &file);
         assert!(ran.code == 1 && ran.err.contains("is locked: open in") && ran.err.contains("would be lost"), "{}", ran.err);
         let refused = backup::restore(&t.url, &Restore { file: file.clone(), ..Default::default() }, &mut |_| ());
-        assert!(refused.unwrap_err().to_string().contains("end it first"));
+        assert!(refused.unwrap_err().to_string().contains("stop it first"));
         add(&db, 1);
         drop((held, db));
         assert_eq!(videos(t), 3);
@@ -115,16 +115,16 @@ both! {
         assert_eq!(videos(t), 2);
     }
 
-    fn it_asks_before(t) {
+    fn restore_asks_for_confirmation(t) {
         with_rows(t, 2);
         let file = back_up(t);
         let ran = t.run(&["restore", file.to_str().unwrap()]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("replaces  ") && ran.err.contains("rows, ") && ran.err.contains("give --yes"), "{}", ran.err);
+        assert!(ran.err.contains("replaces  ") && ran.err.contains("rows, ") && ran.err.contains("confirm with --yes"), "{}", ran.err);
         assert_eq!(videos(t), 2);
     }
 
-    fn an_old_one_is_brought_forward(t) {
+    fn older_backup_is_migrated(t) {
         with_rows(t, 2);
         let reverted = migrate::revert(&t.url, 1).unwrap();
         let file = back_up(t);
@@ -136,7 +136,7 @@ both! {
         t.ok(&["migrate", "check"]);
     }
 
-    fn one_whose_manifest_is_lost_is_restored_too(t) {
+    fn backup_without_a_manifest_can_be_restored(t) {
         with_rows(t, 2);
         let file = back_up(t);
         std::fs::remove_file(backup::Manifest::path_of(&file)).unwrap();
@@ -151,7 +151,7 @@ mod sqlite {
     use super::*;
 
     #[test]
-    fn into_a_place_where_nothing_is() {
+    fn restore_creates_a_missing_database() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let file = back_up(&t);
@@ -167,11 +167,11 @@ mod sqlite {
     }
 
     #[test]
-    fn one_that_was_kept_can_be_restored_into_as_well() {
+    fn restore_works_on_unusual_file_names() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let file = back_up(&t);
-        // Names that a kept one has, and names that no URL could carry.
+        // The name of a kept database, and names that must be escaped in a URL.
         for name in ["viral.db.replaced-20260101", "a?b.db", "it's 50% #1.db"] {
             std::fs::copy(t.path("viral.db"), t.path(name)).unwrap();
             let bad = t.file("bad.zst", "junk");
@@ -189,7 +189,7 @@ mod sqlite {
     }
 
     #[test]
-    fn opening_for_writing_sets_wal_again_as_soon_as_it_can() {
+    fn opening_for_writing_restores_wal_mode_when_possible() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let mode = |db: &viraldb::Database| {
@@ -202,7 +202,7 @@ mod sqlite {
         };
         assert_eq!(set("delete"), "delete");
 
-        // Another connection reads: the change is impossible now, and opening succeeds all the same.
+        // While another connection reads, the mode cannot change, but opening must still succeed.
         other.execute_batch("BEGIN; SELECT count(*) FROM discovered_videos").unwrap();
         let begin = std::time::Instant::now();
         let db = viraldb::Database::connect(&t.url).unwrap();
@@ -216,11 +216,11 @@ mod sqlite {
         assert_eq!(mode(&viraldb::Database::connect(&t.url).unwrap()), "wal");
         assert_eq!(set("delete"), "delete");
         t.ok(&["videos", "list"]);
-        other.execute_batch("SELECT count(*) FROM discovered_videos").unwrap(); // it looks at the file again
+        other.execute_batch("SELECT count(*) FROM discovered_videos").unwrap(); // This reads the file header again.
         let found: String = other.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
         assert_eq!(found, "wal");
 
-        // A session is opened for writing, too.
+        // A session also opens the database for writing.
         let db = t.db();
         drop(db.session().unwrap());
         assert_eq!(mode(&db), "wal");
@@ -228,7 +228,7 @@ mod sqlite {
 
     #[cfg(unix)]
     #[test]
-    fn owner_and_rights_and_journal_stay() {
+    fn restore_keeps_permissions_and_wal_mode() {
         use std::os::unix::fs::PermissionsExt;
         let t = Scratch::sqlite();
         with_rows(&t, 2);
@@ -240,14 +240,14 @@ mod sqlite {
         std::fs::set_permissions(t.path("viral.db"), std::fs::Permissions::from_mode(0o660)).unwrap();
         let bad = t.file("bad.zst", "junk");
         assert_eq!(restore(&t, &bad).code, 1);
-        assert_eq!(journal(), "wal", "a restore that is refused changes nothing");
+        assert_eq!(journal(), "wal", "a rejected restore must change nothing");
         assert_eq!(restore(&t, &file).code, 0);
         assert_eq!(std::fs::metadata(t.path("viral.db")).unwrap().permissions().mode() & 0o777, 0o660);
         assert_eq!(journal(), "wal");
     }
 
     #[test]
-    fn two_at_once() {
+    fn concurrent_restores_keep_the_replaced_databases() {
         let t = Scratch::sqlite();
         with_rows(&t, 200);
         let file = back_up(&t);
@@ -259,21 +259,21 @@ mod sqlite {
         let done: Vec<&Ran> = ran.iter().filter(|ran| ran.code == 0).collect();
         assert!(!done.is_empty(), "{ran:?}");
         assert_eq!(videos(&t), 200);
-        // Whatever says that it kept one, has.
+        // Every restore that reports a kept database must have kept it.
         for ran in done {
             let kept = ran.out.split("is kept as ").nth(1).unwrap().split(';').next().unwrap();
             assert!(Path::new(kept).is_file(), "{kept}");
         }
     }
 
-    /// An old log beside a restored file would bring the old rows back, and no check would see it.
+    /// An old WAL file next to a restored database would bring back old rows, and no check would notice.
     #[test]
-    fn a_log_that_was_left_does_not_come_into_it() {
+    fn leftover_wal_is_not_applied_to_the_restored_database() {
         for is_there in [true, false] {
             let t = Scratch::sqlite();
             with_rows(&t, 2);
             let file = back_up(&t);
-            // As a program that was killed leaves it: all that it wrote stands in the log.
+            // Simulate a killed program: everything that it wrote is in the WAL file.
             let db = t.db();
             add(&db, 40);
             for ending in ["", "-wal", "-shm"] {
@@ -293,13 +293,17 @@ mod sqlite {
             assert_eq!(kept.len(), usize::from(is_there), "{kept:?}");
             if is_there {
                 let kept = Database::open(&format!("sqlite://{}", t.path(&kept[0]).display())).unwrap();
-                assert_eq!(count(&kept, "discovered_videos"), 42, "with what stood in its log");
+                assert_eq!(
+                    count(&kept, "discovered_videos"),
+                    42,
+                    "the kept database must include the rows of its WAL"
+                );
             }
         }
     }
 
     #[test]
-    fn a_damaged_one_is_replaced_and_kept() {
+    fn damaged_database_is_replaced_and_kept() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let file = back_up(&t);
@@ -313,9 +317,9 @@ mod sqlite {
         assert_eq!(std::fs::read(t.path(&kept[0])).unwrap(), b"this was a database");
     }
 
-    /// As a restore leaves it that is killed when it has put the log aside, and not yet the backup in its place.
+    /// Simulates a restore that was killed after it moved the WAL file away and before it put the backup in place.
     #[test]
-    fn the_log_of_a_damaged_one_is_never_lost() {
+    fn wal_of_a_damaged_database_is_kept() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let file = back_up(&t);
@@ -332,7 +336,7 @@ mod sqlite {
 
     #[cfg(unix)]
     #[test]
-    fn through_a_link() {
+    fn restore_follows_a_symlink() {
         let t = Scratch::sqlite();
         with_rows(&t, 2);
         let file = back_up(&t);
@@ -347,7 +351,7 @@ mod sqlite {
     }
 }
 
-/// Drops a database beside that of the test.
+/// Drops a database on the server of the test.
 #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
 fn drop_database(t: &Scratch, name: &str) {
     #[cfg(feature = "postgres")]
@@ -362,7 +366,7 @@ fn drop_database(t: &Scratch, name: &str) {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn into_a_server_that_lacks_the_database() {
+fn restore_creates_a_missing_postgres_database() {
     let t = Scratch::postgres();
     with_rows(&t, 2);
     let file = back_up(&t);
@@ -373,10 +377,10 @@ fn into_a_server_that_lacks_the_database() {
     assert_eq!(videos(&t), 2);
 }
 
-/// What belongs to a database as a whole is in no dump.
+/// A dump does not contain the privileges and settings of the database itself.
 #[cfg(feature = "postgres")]
 #[test]
-fn rights_and_settings_of_the_database_stay() {
+fn restore_keeps_privileges_and_settings_of_the_database() {
     use viraldb::diesel::connection::{Connection, SimpleConnection};
     let t = Scratch::postgres();
     with_rows(&t, 2);
@@ -413,10 +417,10 @@ fn rights_and_settings_of_the_database_stay() {
     assert_eq!(videos(&t), 2);
 }
 
-/// How a database sorts, and its comment, are in no dump either.
+/// A dump does not contain the collation and the comment of the database either.
 #[cfg(feature = "postgres")]
 #[test]
-fn a_database_sorts_as_before() {
+fn restore_keeps_the_collation() {
     use viraldb::diesel::connection::{Connection, SimpleConnection};
     let t = Scratch::postgres();
     let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
@@ -424,7 +428,7 @@ fn a_database_sorts_as_before() {
     let mut server = viraldb::DbConnection::Postgres(
         viraldb::diesel::pg::PgConnection::establish(&t.url.replace(own, "postgres")).unwrap(),
     );
-    // In a phone book "ä" stands as "ae".
+    // German phone book collation sorts "ä" like "ae".
     let make = format!(
         "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk'"
     );
@@ -447,11 +451,11 @@ fn a_database_sorts_as_before() {
     on(&["backup", "create", "--to", "of.dump.zst"]);
     on(&["restore", "--yes", "of.dump.zst"]);
     assert_eq!(described(), before);
-    // On a server that lacks the database, the manifest has it.
+    // On a server without the database, the restore takes the collation from the manifest.
     drop_database(&t, &name);
     on(&["restore", "--yes", "of.dump.zst"]);
     assert_eq!(described(), before);
-    // A database that exists keeps its way of sorting; its encoding has to hold every text.
+    // An existing database keeps its collation. Its encoding must be able to store every text.
     drop_database(&t, &name);
     server
         .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' LOCALE_PROVIDER libc"))
@@ -463,8 +467,8 @@ fn a_database_sorts_as_before() {
     assert!(
         ran.code == 0
             && ran.err.contains(
-                "text is sorted by libc C, as the database that is replaced does, and not by \
-        icu de-u-co-phonebk as in the backup"
+                "text is sorted by libc C, as in the database being replaced, not by \
+        icu de-u-co-phonebk, as in the backup"
             ),
         "{}",
         ran.err
@@ -486,7 +490,7 @@ fn a_database_sorts_as_before() {
     std::fs::write(&manifest, text.replace("\"collate\": \"C\"", "\"collate\": \"xx_XX\"")).unwrap();
     let ran = restore();
     assert!(
-        ran.code == 0 && ran.err.contains("the locale of the backup is not to be had here"),
+        ran.code == 0 && ran.err.contains("this server does not have the backup's locale"),
         "{}",
         ran.err
     );
@@ -496,10 +500,10 @@ fn a_database_sorts_as_before() {
     }
 }
 
-/// A service of libpq's names the server and the database; the URL names neither.
+/// A libpq service names the server and the database, and the URL names neither.
 #[cfg(feature = "postgres")]
 #[test]
-fn a_service_names_the_database() {
+fn libpq_service_can_name_the_database() {
     let t = Scratch::postgres();
     with_rows(&t, 2);
     let (before, rest) = t.url.rsplit_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! Backups that are sealed with age.
+//! Backups encrypted with age.
 
 use age::secrecy::ExposeSecret;
 use viraldb::ops::backup;
@@ -7,7 +7,7 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn only_who_has_the_identity_opens_it(t) {
+    fn encrypted_backup_needs_the_identity(t) {
         with_rows(t, 4);
         let (mine, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
         t.file("mine.txt", format!("# a key\n{}\n", mine.to_string().expose_secret()));
@@ -20,18 +20,18 @@ both! {
         let file = listed[0]["file"].as_str().unwrap();
         assert!(std::fs::read(t.path(file)).unwrap().starts_with(b"age-encryption.org/v1"));
         for (args, said) in [
-            (&["backup", "verify", file, "--identity", "other.txt"][..], "does not open"),
-            (&["backup", "verify", file, "--passphrase-file", "other.txt"], "does not open"),
+            (&["backup", "verify", file, "--identity", "other.txt"][..], "cannot be decrypted"),
+            (&["backup", "verify", file, "--passphrase-file", "other.txt"], "cannot be decrypted"),
         ] {
             let ran = t.run(args);
             assert!(ran.code == 4 && ran.out.contains(said), "{}{}", ran.out, ran.err);
         }
         let ran = t.run(&["backup", "verify", file, "--identity", "nowhere.txt"]);
         assert!(ran.code == 1 && ran.err.contains("nowhere.txt"), "{}{}", ran.out, ran.err);
-        // Its sum can be told without opening it.
-        assert!(t.ok(&["backup", "verify", file]).ends_with("whole, by its sum\n"));
+        // The checksum can be verified without the key.
+        assert!(t.ok(&["backup", "verify", file]).ends_with("  intact, compared with its sum\n"));
         let ran = t.run(&["backup", "drill", "--in", "sealed"]);
-        assert!(ran.code == 1 && ran.err.contains("is sealed; give --identity FILE or --passphrase-file FILE"), "{}", ran.err);
+        assert!(ran.code == 1 && ran.err.contains("is encrypted; give --identity FILE or --passphrase-file FILE"), "{}", ran.err);
         t.ok(&["backup", "verify", file, "--identity", "mine.txt"]);
         t.ok(&["backup", "drill", "--in", "sealed", "--identity", "mine.txt"]);
         add(&t.db(), 1);
@@ -43,12 +43,12 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("recipient \"age1nonsense\""), "{}", ran.err);
         let ran = t.run(&["backup", "create", "--recipient", &recipient, "--to", "x.zst"]);
         assert!(ran.code == 1 && ran.err.contains(".zst.age"), "{}", ran.err);
-        // Whoever prunes need not open it.
+        // Pruning does not need the key.
         t.ok(&["backup", "create", "--recipient", &recipient, "--to", "sealed"]);
         assert_eq!(t.ok(&["backup", "prune", "--in", "sealed", "--keep", "1"]).lines().count(), 1);
     }
 
-    fn only_who_knows_the_passphrase_opens_it(t) {
+    fn encrypted_backup_needs_the_passphrase(t) {
         with_rows(t, 4);
         t.file("words", "planted battery staple\n");
         t.file("wrong", "planted\n");
@@ -62,13 +62,13 @@ both! {
         assert!(ran.code == 1 && ran.err.contains("is empty") && !t.path("y").exists(), "{}", ran.err);
     }
 
-    fn a_key_refuses_a_backup_that_is_not_encrypted(t) {
+    fn unencrypted_backup_is_rejected_when_a_key_is_given(t) {
         with_rows(t, 4);
         let identity = age::x25519::Identity::generate();
         t.file("mine.txt", identity.to_string().expose_secret());
         t.file("words", "planted battery staple\n");
         t.ok(&["backup", "create", "--passphrase-file", "words", "--to", "backups"]);
-        let file = back_up(t); // the newest of the folder
+        let file = back_up(t); // The newest backup in the folder.
         add(&t.db(), 1);
         let file = file.to_str().unwrap();
         for key in [["--identity", "mine.txt"], ["--passphrase-file", "words"]] {

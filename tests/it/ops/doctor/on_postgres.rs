@@ -1,15 +1,15 @@
-//! What only a server keeps.
+//! Checks that only apply to PostgreSQL servers.
 
 use super::*;
 
 #[test]
-fn indexes_that_no_query_uses() {
+fn unused_indexes_are_reported() {
     let t = Scratch::postgres();
     t.db();
-    assert!(found(&t, Check::UnusedIndexes).is_empty(), "the counters are too young to tell");
+    assert!(found(&t, Check::UnusedIndexes).is_empty(), "new usage counters must not be judged");
     write(&t, "UPDATE viraldb_migrations SET recorded_at = now() - interval '9 days'");
-    // The server of a test may know when its counters were set back, which is now.
-    let reset = super::super::drift::say(
+    // If the test server records when its counters were reset, that time is now, and the check reports nothing.
+    let reset = super::super::drift::query_engine(
         &t,
         "",
         "SELECT coalesce(stats_reset::text, 'never') AS v FROM pg_stat_database WHERE datname = current_database()",
@@ -22,20 +22,23 @@ fn indexes_that_no_query_uses() {
                 && found[0].severity == Severity::Info,
             "{found:#?}"
         );
-        assert!(!found[0].what.contains("video_processing_jobs_unique_key_key"), "it refuses rows");
+        assert!(
+            !found[0].what.contains("video_processing_jobs_unique_key_key"),
+            "a unique index rejects rows and is never unused"
+        );
     } else {
         assert_eq!(found, []);
     }
 }
 
 #[test]
-fn dead_rows_that_nobody_clears() {
+fn dead_rows_are_reported_when_autovacuum_is_behind() {
     let t = Scratch::postgres();
     t.db();
     write(&t, "ALTER TABLE analytics SET (autovacuum_enabled = false)");
     write(&t, "INSERT INTO analytics (youtube_video_id) SELECT 'v' || n FROM generate_series(1, 5000) AS n");
     write(&t, "DELETE FROM analytics");
-    // A session tells what it did when it ends, or within a second.
+    // A session reports its statistics when it ends, or within a second.
     let finding = (0..100)
         .find_map(|_| {
             std::thread::sleep(Duration::from_millis(100));
@@ -43,14 +46,16 @@ fn dead_rows_that_nobody_clears() {
         })
         .unwrap();
     assert!(
-        finding.what.starts_with("autovacuum is behind on analytics: 5000 dead rows, and it begins at "),
+        finding
+            .what
+            .starts_with("autovacuum is behind on analytics: 5000 dead rows, but it should start at "),
         "{finding:?}"
     );
     assert_eq!(
         (finding.severity, finding.mend.as_deref()),
         (Severity::Warning, Some("VACUUM (ANALYZE) analytics"))
     );
-    // Another session may see the rows still, or tell late what it did: then the next VACUUM clears them.
+    // Another session may still see the rows or report its statistics late. Then a later VACUUM removes them.
     let clean = (0..100).any(|_| {
         execute(&mut t.db().session().unwrap(), "VACUUM (ANALYZE) analytics");
         std::thread::sleep(Duration::from_millis(100));
@@ -59,29 +64,29 @@ fn dead_rows_that_nobody_clears() {
     assert!(clean);
 }
 
-/// A program that turns triggers off writes past the foreign keys.
+/// A program that disables triggers can violate foreign keys.
 #[test]
-fn rows_that_refer_to_none() {
+fn orphans_are_reported_by_a_deep_check() {
     let t = Scratch::postgres();
     t.db();
     write(
         &t,
         "SET LOCAL session_replication_role = replica; INSERT INTO scripts (pipeline_run_id) VALUES (7), (8)",
     );
-    assert!(found(&t, Check::ForeignKeys).is_empty(), "only a deep examination looks");
+    assert!(found(&t, Check::ForeignKeys).is_empty(), "only a deep check looks for orphans");
     let found = deep(&t, Check::ForeignKeys);
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(
         found[0].what,
-        "2 rows of scripts refer by pipeline_run_id to a row of pipeline_runs that is not there"
+        "2 rows of scripts refer through pipeline_run_id to a missing row of pipeline_runs"
     );
     write(&t, "DELETE FROM scripts");
     assert!(deep(&t, Check::ForeignKeys).is_empty());
 }
 
-/// Somebody who changes a table keeps everybody else out of it meanwhile.
+/// A session that alters a table blocks all others until it commits.
 #[test]
-fn a_table_that_another_session_holds() {
+fn locked_table_is_reported_without_waiting_long() {
     let t = Scratch::postgres();
     let db = t.db();
     let mut holder = db.session().unwrap();
@@ -89,7 +94,7 @@ fn a_table_that_another_session_holds() {
     let begin = std::time::Instant::now();
     let finding = one(&t, Check::Runs);
     assert!(
-        finding.what.contains("could not be looked at") && finding.what.contains("is locked"),
+        finding.what.contains("could not be checked") && finding.what.contains("is locked"),
         "{finding:?}"
     );
     assert!(begin.elapsed() < Duration::from_secs(20));
@@ -97,9 +102,9 @@ fn a_table_that_another_session_holds() {
     assert!(found(&t, Check::Runs).is_empty());
 }
 
-/// The library that sorts text was upgraded, and the indexes are as the old one sorted.
+/// After an upgrade of the collation library, indexes still have the old order.
 #[test]
-fn a_collation_of_another_version() {
+fn collation_version_mismatch_is_reported_once() {
     use viraldb::diesel::pg::PgConnection;
     use viraldb::diesel::{Connection, connection::SimpleConnection};
     let t = Scratch::postgres();
@@ -119,9 +124,13 @@ fn a_collation_of_another_version() {
         .unwrap();
     let ran = on(&["doctor", "--only", "collation"]);
     assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("sorted text by version 1.0 of a library that has version"), "{}", ran.out);
+    assert!(
+        ran.out.contains("the indexes were built with version 1.0 of the collation library"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains(&format!("ALTER DATABASE {name} REFRESH COLLATION VERSION")), "{}", ran.out);
-    // Each connection is told so by the server; a person is told once, and by `-q` not at all.
+    // The server warns every connection. viraldb prints the warning once, and not at all with `-q`.
     let warnings = |ran: &Ran| ran.err.matches("collation version mismatch").count();
     assert_eq!(warnings(&ran), 1, "{}", ran.err);
     assert!(ran.err.lines().count() == 1 && ran.err.contains("WARN"), "{}", ran.err);
@@ -137,14 +146,14 @@ fn a_collation_of_another_version() {
     server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
 }
 
-/// A server may put every name in quotation marks.
+/// A server can be configured to quote every identifier.
 #[test]
-fn names_in_quotation_marks_are_no_drift() {
+fn quoted_identifiers_are_not_drift() {
     let t = Scratch::postgres();
     t.db();
     let own = t.url.rsplit_once('/').unwrap().1.split('?').next().unwrap();
     execute(&mut t.plain(), &format!("ALTER DATABASE {own} SET quote_all_identifiers = on"));
-    let report = examined(&t, Examination::default());
+    let report = examine(&t, Examination::default());
     assert!(
         report.findings.iter().all(|finding| finding.severity == Severity::Info),
         "{:#?}",
@@ -152,7 +161,7 @@ fn names_in_quotation_marks_are_no_drift() {
     );
     execute(&mut t.plain(), "DROP INDEX idx_clips_pipeline");
     assert_eq!(one(&t, Check::Drift).what, "index idx_clips_pipeline is missing on clips");
-    fixed(&t, Check::Drift);
+    fix(&t, Check::Drift);
     t.ok(&["status", "--sizes"]);
     t.ok(&["optimize"]);
     t.ok(&["init", "--sample"]);

@@ -1,4 +1,4 @@
-//! What may befall a file.
+//! Problems of SQLite database files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,8 +15,8 @@ fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-/// Rows enough for many pages.
-fn filled(rows: u32) -> Scratch {
+/// Creates a database with this number of analytics rows.
+fn with_analytics(rows: u32) -> Scratch {
     let t = Scratch::sqlite();
     let db = t.db();
     db.write(|c| {
@@ -34,37 +34,37 @@ fn filled(rows: u32) -> Scratch {
 }
 
 #[test]
-fn a_file_that_everybody_may_read() {
+fn world_readable_file_is_reported_and_fixed() {
     let t = Scratch::sqlite();
     drop(t.db());
     chmod(&t.path("viral.db"), 0o640);
-    assert!(found(&t, Check::Permissions).is_empty(), "a group is chosen");
+    assert!(found(&t, Check::Permissions).is_empty(), "access for a group must be allowed");
     chmod(&t.path("viral.db"), 0o644);
     let finding = one(&t, Check::Permissions);
     assert!(
         finding.what.ends_with("viral.db (mode 0644)") && finding.severity == Severity::Warning,
         "{finding:?}"
     );
-    assert!(fixed(&t, Check::Permissions).starts_with("chmod o-rwx "));
+    assert!(fix(&t, Check::Permissions).starts_with("chmod o-rwx "));
     let mode = std::fs::metadata(t.path("viral.db")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o640, "no more than that");
+    assert_eq!(mode & 0o777, 0o640, "only the permissions of others must change");
 }
 
-/// As a user who owns none of it; only root can be another.
+/// Runs as a user who does not own the file. Only root can switch to another user.
 #[test]
-fn a_file_that_may_not_be_written() {
+fn unwritable_file_is_reported() {
     if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
         let t = Scratch::sqlite();
         drop(t.db());
         chmod(&t.path("viral.db"), 0o400);
-        assert!(one(&t, Check::Permissions).what.contains("may not be written by this user"));
+        assert!(one(&t, Check::Permissions).what.contains("is not writable by this user"));
         return;
     }
     let t = Scratch::sqlite();
     drop(t.db());
     chmod(t.dir.path(), 0o755);
     chmod(&t.path("viral.db"), 0o644);
-    // The program may lie where only root comes to.
+    // The program may be in a folder that only root can access, so copy it.
     let program = t.path("viraldb");
     std::fs::copy(env!("CARGO_BIN_EXE_viraldb"), &program).unwrap();
     let ran = std::process::Command::new("setpriv")
@@ -84,22 +84,22 @@ fn a_file_that_may_not_be_written() {
         .map(|finding| finding["what"].as_str().unwrap())
         .collect();
     for expected in
-        ["viral.db may not be written by this user", "the folder ", "every user of the machine may open"]
+        ["viral.db is not writable by this user", "the folder ", "every user of the machine may open"]
     {
         assert!(what.iter().any(|what| what.contains(expected)), "{expected}: {what:#?}");
     }
-    // It cannot be opened there at all, and the report says that too.
+    // That user cannot open the database at all, which the report must contain too.
     assert_eq!(report["verdict"], "unknown");
     assert!(what.iter().any(|what| what.contains("change the permissions of the folder")), "{what:#?}");
 }
 
 #[test]
-fn files_of_another_owner() {
+fn files_of_another_owner_are_reported() {
     let t = Scratch::sqlite();
     let db = t.db();
     let wal = t.path("viral.db-wal");
     if std::os::unix::fs::chown(&wal, Some(65534), None).is_err() {
-        return; // only root can give a file away
+        return; // Only root can change the owner of a file.
     }
     let finding = one(&t, Check::Permissions);
     assert!(finding.what.contains("viral.db-wal belongs to user 65534"), "{finding:?}");
@@ -111,14 +111,14 @@ fn files_of_another_owner() {
 }
 
 #[test]
-fn a_journal_that_is_no_wal() {
+fn journal_mode_other_than_wal_is_reported() {
     let t = Scratch::sqlite();
     drop(t.db());
     open(&t).pragma_update(None, "journal_mode", "delete").unwrap();
     let finding = one(&t, Check::JournalMode);
     assert_eq!(
         (finding.what.as_str(), finding.severity),
-        ("the journal mode is delete, and should be wal", Severity::Warning)
+        ("the journal mode is delete, expected wal", Severity::Warning)
     );
     assert!(finding.mend.unwrap().starts_with("viraldb init"));
     t.ok(&["init"]);
@@ -126,7 +126,7 @@ fn a_journal_that_is_no_wal() {
 }
 
 #[test]
-fn a_wal_that_is_not_emptied() {
+fn wal_kept_by_a_reader_is_reported() {
     let t = Scratch::sqlite();
     let db = t.db();
     let size = || std::fs::metadata(t.path("viral.db-wal")).unwrap().len();
@@ -143,12 +143,12 @@ fn a_wal_that_is_not_emptied() {
         "{finding:?}"
     );
     assert!(finding.mend.as_ref().unwrap().starts_with("end the program that reads"), "{finding:?}");
-    // As long as somebody reads on, it cannot be emptied, and nobody says that it was.
+    // The WAL cannot be emptied while the reader is active, so the report must not say that it was.
     let tried = t.run(&["doctor", "--only", "wal", "--fix", "--format", "json"]);
     assert_eq!((tried.code, &json(&tried)["mended"]), (3, &Value::Array(vec![])), "{}", tried.out);
     assert!(tried.out.contains(&format!("(process {})", std::process::id())), "{}", tried.out);
     reader.execute_batch("COMMIT").unwrap();
-    // Its size alone is no fault: the next writers cut it off.
+    // A large WAL file alone is not a problem: the next writers truncate it.
     assert!(size() > 64 << 20, "{}", size());
     assert!(found(&t, Check::Wal).is_empty());
     for _ in 0..3 {
@@ -158,44 +158,44 @@ fn a_wal_that_is_not_emptied() {
 }
 
 #[test]
-fn pages_that_are_free() {
-    let t = filled(40_000);
+fn free_pages_are_reported() {
+    let t = with_analytics(40_000);
     assert!(found(&t, Check::FreePages).is_empty());
     write(&t, "DELETE FROM analytics");
     let finding = one(&t, Check::FreePages);
     assert!(finding.what.contains("are free pages") && finding.severity == Severity::Info, "{finding:?}");
-    assert_eq!(finding.mend.as_deref(), Some("when nothing writes: viraldb optimize --vacuum"));
+    assert_eq!(finding.mend.as_deref(), Some("while nothing writes: viraldb optimize --vacuum"));
     t.ok(&["optimize", "--vacuum"]);
     assert!(found(&t, Check::FreePages).is_empty());
 }
 
-/// A sparse file takes no room, and has a size all the same.
+/// A sparse file has a size but occupies no disk space.
 #[test]
-fn a_disk_with_less_room_than_the_database_takes() {
+fn low_disk_space_is_reported() {
     let t = Scratch::sqlite();
     drop(t.db());
-    let is_enough =
+    let require_no_warning =
         || assert!(found(&t, Check::DiskSpace).iter().all(|finding| finding.severity == Severity::Info));
-    is_enough();
+    require_no_warning();
     let file = std::fs::OpenOptions::new().write(true).open(t.path("viral.db")).unwrap();
     let size = file.metadata().unwrap().len();
     file.set_len(1 << 43).unwrap();
     let finding = one(&t, Check::DiskSpace);
     file.set_len(size).unwrap();
-    assert!(finding.what.contains("less than the database has: 8.00 TiB"), "{finding:?}");
+    assert!(finding.what.contains("less than the size of the database: 8.00 TiB"), "{finding:?}");
     assert_eq!(finding.severity, Severity::Warning);
-    is_enough();
+    require_no_warning();
 }
 
 #[test]
-fn a_file_with_bytes_flipped() {
-    let t = filled(5_000);
+fn damaged_pages_are_reported_and_nothing_is_fixed() {
+    let t = with_analytics(5_000);
     let path = t.path("viral.db");
     open(&t).pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
     let whole = std::fs::read(&path).unwrap();
-    // In the middle of every page in turn, some of it; the first page is a case of its own.
+    // Damage the first half of about 12 pages, one after another. The first page is tested separately below.
     let pages = whole.len() / 4096;
-    let mut told = 0;
+    let mut reported = 0;
     for page in (1..pages).step_by(pages / 12) {
         let mut broken = whole.clone();
         for byte in &mut broken[page * 4096..page * 4096 + 2048] {
@@ -206,15 +206,15 @@ fn a_file_with_bytes_flipped() {
         let report = json(&ran);
         assert_eq!((ran.code, &report["verdict"]), (4, &"errors".into()), "page {page}: {}", ran.out);
         let first = report["findings"][0].clone();
-        told += u32::from(
+        reported += u32::from(
             first["check"] == "integrity" && first["mend"].as_str().unwrap().contains("viraldb restore"),
         );
     }
-    assert!(told >= 10, "{told} of 12 begin with the damage");
+    assert!(reported >= 10, "only {reported} of 12 reports begin with the damage");
     chmod(&path, 0o644);
     let ran = t.run(&["doctor", "--fix"]);
     assert!(
-        ran.code == 4 && ran.out.contains("nothing was mended, because the database is damaged"),
+        ran.code == 4 && ran.out.contains("nothing was fixed, because the database is damaged"),
         "{}",
         ran.out
     );
@@ -222,15 +222,15 @@ fn a_file_with_bytes_flipped() {
     t.file("viral.db", &whole);
     assert_eq!(t.run(&["doctor"]).code, 0);
     t.file("viral.db", &whole[..whole.len() / 2]);
-    assert_eq!(t.run(&["doctor"]).code, 4, "cut off");
+    assert_eq!(t.run(&["doctor"]).code, 4, "the file is truncated");
     let mut broken = whole;
     broken[100..200].fill(0xff);
     t.file("viral.db", &broken);
-    assert_eq!(t.run(&["doctor"]).code, 4, "the first page");
+    assert_eq!(t.run(&["doctor"]).code, 4, "the first page is damaged");
 }
 
 #[test]
-fn a_file_that_is_none() {
+fn file_that_is_not_a_database_is_reported() {
     let t = Scratch::sqlite();
     t.file("viral.db", "Dear diary, today I found a database.".repeat(300));
     let ran = t.run(&["doctor", "--format", "json"]);
@@ -239,14 +239,14 @@ fn a_file_that_is_none() {
         (ran.code, &report["verdict"], &report["findings"][0]["check"]),
         (4, &"errors".into(), &"integrity".into())
     );
-    assert!(ran.out.contains("is no SQLite database"), "{}", ran.out);
+    assert!(ran.out.contains("is not a SQLite database"), "{}", ran.out);
 }
 
 #[test]
-fn an_index_that_lacks_rows() {
-    let t = filled(100);
+fn index_without_its_rows_is_rebuilt() {
+    let t = with_analytics(100);
     let conn = open(&t);
-    // Two indexes that each have the other's pages.
+    // Swap the root pages of two indexes.
     conn.execute_batch(
         "PRAGMA writable_schema = ON;
          CREATE TABLE empty (youtube_video_id TEXT, measured_at TEXT);
@@ -256,23 +256,23 @@ fn an_index_that_lacks_rows() {
     )
     .unwrap();
     drop(conn);
-    let report = examined(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
+    let report = examine(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
     let finding =
-        report.findings.iter().find(|finding| finding.what.starts_with("indexes do not have")).unwrap();
+        report.findings.iter().find(|finding| finding.what.starts_with("indexes do not match")).unwrap();
     assert!(finding.what.contains("missing from index idx_analytics_video"), "{}", finding.what);
     assert_eq!(finding.mend.as_deref(), Some("viraldb doctor --fix"));
     let fix = Examination { only: vec![Check::Integrity], deep: true, fix: true, ..Default::default() };
-    assert_eq!(examined(&t, fix).mended.iter().map(|mended| &*mended.done).collect::<Vec<_>>(), ["REINDEX"]);
-    let after = examined(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
+    assert_eq!(examine(&t, fix).mended.iter().map(|mended| &*mended.done).collect::<Vec<_>>(), ["REINDEX"]);
+    let after = examine(&t, Examination { only: vec![Check::Integrity], deep: true, ..Default::default() });
     assert!(
-        after.findings.iter().all(|finding| !finding.what.starts_with("indexes do not have")),
+        after.findings.iter().all(|finding| !finding.what.starts_with("indexes do not match")),
         "{after:#?}"
     );
 }
 
 #[test]
-fn rows_that_break_the_checks() {
-    let t = filled(10);
+fn rows_that_violate_checks_are_reported() {
+    let t = with_analytics(10);
     let conn = open(&t);
     conn.execute_batch(
         "PRAGMA ignore_check_constraints = ON;
@@ -289,18 +289,18 @@ fn rows_that_break_the_checks() {
         "{}",
         finding.what
     );
-    assert!(finding.mend.as_ref().unwrap().starts_with("viraldb doctor --deep"));
+    assert!(finding.mend.as_ref().unwrap().contains("viraldb doctor --deep"));
     let what: Vec<String> = deep(&t, Check::Shapes).into_iter().map(|finding| finding.what).collect();
     assert_eq!(
         what,
         [
-            "3 rows of analytics do not fit analytics_measured_at_check: 2, 5, 7",
-            "1 row of analytics does not fit analytics_subscriber_gain_check: 3",
-            "1 row of config_overrides does not fit config_overrides_updated_at_check: k",
-            "1 row of jobs does not fit jobs_metadata_check: 1",
+            "3 rows of analytics violate analytics_measured_at_check: 2, 5, 7",
+            "1 row of analytics violates analytics_subscriber_gain_check: 3",
+            "1 row of config_overrides violates config_overrides_updated_at_check: k",
+            "1 row of jobs violates jobs_metadata_check: 1",
         ]
     );
-    // The statement that the mend gives finds the rows.
+    // The statement in the suggested fix finds the rows.
     let mend = deep(&t, Check::Shapes)[0].mend.clone().unwrap();
     let select = &mend[mend.find("SELECT").unwrap()..];
     let count = conn.prepare(select).unwrap().query_map([], |_| Ok(())).unwrap().count();
@@ -312,10 +312,10 @@ fn rows_that_break_the_checks() {
     assert_eq!(t.run(&["doctor", "--deep"]).code, 0);
 }
 
-/// SQLite would not answer a check that asks for `now`, nor anything else then.
+/// SQLite refuses to evaluate a CHECK with the value `now`, so the integrity check fails as a whole.
 #[test]
-fn a_time_that_says_now() {
-    let t = filled(10);
+fn timestamps_with_the_text_now_are_reported() {
+    let t = with_analytics(10);
     let conn = open(&t);
     conn.execute_batch(
         "PRAGMA ignore_check_constraints = ON;
@@ -324,11 +324,11 @@ fn a_time_that_says_now() {
     .unwrap();
     let finding = one(&t, Check::Integrity);
     assert_eq!((finding.check, finding.severity), (Check::Shapes, Severity::Error));
-    let rows = "2 rows of analytics do not fit analytics_measured_at_check: 4, 6";
+    let rows = "2 rows of analytics violate analytics_measured_at_check: 4, 6";
     let what: Vec<String> = deep(&t, Check::Shapes).into_iter().map(|finding| finding.what).collect();
     assert_eq!(what, [rows]);
     drop(conn);
-    // They are backed up and restored like others.
+    // Such rows are backed up and restored like all others.
     t.ok(&["backup", "create", "--to", "it.zst"]);
     t.ok(&["restore", "--yes", "it.zst"]);
     let what: Vec<String> = deep(&t, Check::Shapes).into_iter().map(|finding| finding.what).collect();
@@ -336,7 +336,7 @@ fn a_time_that_says_now() {
 }
 
 #[test]
-fn rows_that_refer_to_none() {
+fn orphans_are_reported() {
     let t = Scratch::sqlite();
     drop(t.db());
     let conn = open(&t);
@@ -351,8 +351,8 @@ fn rows_that_refer_to_none() {
     assert_eq!(
         what,
         [
-            "2 rows of scripts refer by pipeline_run_id to a row of pipeline_runs that is not there",
-            "1 row of shorts refers by pipeline_run_id to a row of pipeline_runs that is not there",
+            "2 rows of scripts refer through pipeline_run_id to a missing row of pipeline_runs",
+            "1 row of shorts refers through pipeline_run_id to a missing row of pipeline_runs",
         ]
     );
     let mend = found_[0].mend.as_ref().unwrap();
@@ -363,11 +363,11 @@ fn rows_that_refer_to_none() {
 }
 
 #[test]
-fn a_database_that_another_program_holds() {
-    let t = filled(10);
+fn locked_database_has_the_verdict_unknown() {
+    let t = with_analytics(10);
     let holder = open(&t);
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(t.run(&["doctor"]).code, 0, "a writer keeps nobody from looking");
+    assert_eq!(t.run(&["doctor"]).code, 0, "a writer must not block the checks");
     holder.execute_batch("ROLLBACK; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
     let ran = t.run(&["doctor", "--format", "json"]);
     let report = json(&ran);
@@ -383,30 +383,30 @@ fn a_database_that_another_program_holds() {
     assert_eq!(t.run(&["doctor"]).code, 0);
 }
 
-/// What cannot be mended because somebody else writes is told, with who it is.
+/// If another program holds the write lock for too long, the report says so and names its process.
 #[test]
-fn a_mend_that_has_to_wait_too_long() {
-    let t = filled(10);
+fn fix_that_times_out_names_the_other_program() {
+    let t = with_analytics(10);
     let holder = open(&t);
     holder.execute_batch("DROP INDEX idx_clips_pipeline; BEGIN IMMEDIATE").unwrap();
     let ran = t.run(&["doctor", "--only", "drift", "--fix"]);
     assert_eq!(ran.code, 4);
     assert!(
-        ran.out.contains("index idx_clips_pipeline is missing on clips; it could not be mended: "),
+        ran.out.contains("index idx_clips_pipeline is missing on clips; it could not be fixed: "),
         "{}",
         ran.out
     );
     assert!(ran.out.contains(&format!("(process {})", std::process::id())), "{}", ran.out);
     holder.execute_batch("ROLLBACK").unwrap();
-    fixed(&t, Check::Drift);
+    fix(&t, Check::Drift);
 }
 
 #[test]
-fn looking_leaves_nothing_behind() {
-    let t = filled(10);
+fn check_leaves_no_files_behind() {
+    let t = with_analytics(10);
     open(&t).pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
     let before: Vec<_> = names(t.dir.path());
-    let report = examined(&t, Examination::default());
+    let report = examine(&t, Examination::default());
     assert_eq!(report.verdict, Verdict::Healthy, "{report:#?}");
     assert_eq!(names(t.dir.path()), before);
 }

@@ -1,21 +1,21 @@
-//! What `viraldb takeover` refuses, says and leaves, of files that tests make.
+//! The command `viraldb takeover`: its output, the databases it rejects and the data it does not take.
 
 use serde_json::Value;
 
-use super::{made, of_table, rows, taken, text};
+use super::{data_file, of_table, rows, take_over, text};
 use crate::support::{Ran, both};
 
 fn viralforge() -> String {
-    made("viralforge.db").display().to_string()
+    data_file("viralforge.db").display().to_string()
 }
 
 both! {
-    fn a_person_is_told_what_came_and_what_did_not(t) {
+    fn table_output_reports_taken_rejected_and_skipped_data(t) {
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url]);
         assert_eq!(ran.code, 0, "{ran:?}");
         let line = ran.out.lines().find(|line| line.starts_with("took ")).unwrap_or_default();
         assert!(line.contains(" rows of viralforge from ") && line.contains(" rejected, "), "{}", ran.out);
-        let left = ran.out.lines().find(|line| line.starts_with("without a place here: ")).unwrap_or_default();
+        let left = ran.out.lines().find(|line| line.starts_with("not imported, because viraldb has no such table: ")).unwrap_or_default();
         assert!(left.contains("scripts.hook_text, trend_reports, "), "{}", ran.out);
         assert!(ran.err.lines().count() == 6 && ran.err.contains("more (keep rejected rows with --rejects FILE)"), "{}", ran.err);
         let numbered = t.db().write(|c| {
@@ -24,16 +24,16 @@ both! {
         assert!(rows(t, "jobs").keys().all(|id| id.parse::<i64>().unwrap() <= numbered), "{numbered}");
     }
 
-    fn a_second_takeover_says_that_it_is_complete(t) {
+    fn repeated_takeover_reports_that_it_is_complete(t) {
         for source in ["viralforge.db", "channel_manager.db", "viral_channel.db"] {
             let to = t.another();
-            let source = made(source).display().to_string();
-            // Killed after its commit, a takeover has not said what it did.
-            let (first, rejected) = taken(&to, &source, &[]);
+            let source = data_file(source).display().to_string();
+            // A takeover that is killed after its commit printed no report, so a repeated run must report the same.
+            let (first, rejected) = take_over(&to, &source, &[]);
             let channels = to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "before"]);
-            let (again, rejected_again) = taken(&to, &source, &[]);
+            let (again, rejected_again) = take_over(&to, &source, &[]);
             assert_eq!((&first["was_complete"], &again["was_complete"]), (&false.into(), &true.into()), "{source}");
-            // The engines word their reasons differently.
+            // The reasons may differ in wording, so compare only the keys of the rejected rows.
             let keys = |rejected: &[Value]| rejected.iter().map(|row| row["key"].clone()).collect::<Vec<_>>();
             assert_eq!((&first["tables"], keys(&rejected)), (&again["tables"], keys(&rejected_again)), "{source}");
             assert_eq!(to.ok(&["export", "channels", "videos", "jobs", "trends", "--to", "after"]), channels.replace("before", "after"));
@@ -44,51 +44,51 @@ both! {
         }
     }
 
-    fn a_takeover_into_other_rows_is_refused_and_changes_nothing(t) {
-        taken(t, &viralforge(), &[]);
+    fn takeover_into_tables_with_other_rows_is_rejected(t) {
+        take_over(t, &viralforge(), &[]);
         t.db().write(|c| crate::make::execute(c, "UPDATE jobs SET theme = 'another' WHERE id = (SELECT min(id) FROM jobs)")).unwrap();
         let before = t.ok(&["export", "trends"]);
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url]);
-        assert!(ran.code == 1 && ran.err.contains("holds rows in jobs, trends, job_scripts, job_videos already, and not those that would be taken; take viralforge over into a database without"), "{ran:?}");
+        assert!(ran.code == 1 && ran.err.contains("already has rows in jobs, trends, job_scripts, job_videos that are not those of the source; take over viralforge into a database where these tables are empty"), "{ran:?}");
         assert_eq!(t.ok(&["export", "trends"]), before);
-        // Another application's tables are others.
-        taken(t, made("viral_channel.db").to_str().unwrap(), &[]);
+        // Another application uses other tables.
+        take_over(t, data_file("viral_channel.db").to_str().unwrap(), &[]);
     }
 
-    fn settings_of_the_application_replace_those_that_init_wrote(t) {
+    fn settings_of_the_application_replace_the_defaults_of_init(t) {
         t.ok(&["init"]);
         let path = t.path("old");
-        std::fs::copy(made("channel_manager.db"), &path).unwrap();
+        std::fs::copy(data_file("channel_manager.db"), &path).unwrap();
         let conn = rusqlite::Connection::open(&path).unwrap();
         let at = "2026-01-01 00:00:00";
         conn.execute("INSERT INTO system_configuration (key, value, encrypted, created_at, updated_at) VALUES ('max_clips', '7', 0, ?1, ?1)", [at]).unwrap();
         drop(conn);
-        taken(t, path.to_str().unwrap(), &[]);
+        take_over(t, path.to_str().unwrap(), &[]);
         let settings = rows(t, "system_configuration");
         assert_eq!((&settings["max_clips"]["value"], &settings["min_clips"]["value"]), (&7.into(), &8.into()));
     }
 
-    fn a_dry_run_says_the_same_and_takes_nothing(t) {
+    fn dry_run_reports_the_same_and_writes_nothing(t) {
         let source = viralforge();
-        let (first, _) = taken(t, &source, &["--dry-run"]);
+        let (first, _) = take_over(t, &source, &["--dry-run"]);
         let missing = t.run(&["status"]);
         assert!(missing.code == 1 && missing.err.contains("viraldb init"), "{missing:?}");
         t.ok(&["init"]);
-        let (dry, would) = taken(t, &source, &["--dry-run"]);
+        let (dry, would) = take_over(t, &source, &["--dry-run"]);
         assert_eq!(dry["tables"], first["tables"]);
         assert_eq!(t.ok(&["export", "trends"]), "");
-        let (done, did) = taken(t, &source, &[]);
+        let (done, did) = take_over(t, &source, &[]);
         assert_eq!((&dry["tables"], &would), (&done["tables"], &did));
     }
 
-    fn strictly_all_is_taken_or_nothing(t) {
+    fn strict_takeover_writes_all_rows_or_none(t) {
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url, "--strict", "--rejects", "bad.jsonl"]);
         assert!(ran.code == 1 && ran.err.contains("nothing was written; the first: jobs 30: created_at: is NULL"), "{ran:?}");
         assert!(std::fs::read_to_string(t.path("bad.jsonl")).unwrap().lines().count() > 20);
         assert_eq!(t.ok(&["export", "jobs"]), "");
     }
 
-    fn a_database_of_nobody_known_is_refused_by_what_it_has(t) {
+    fn database_of_an_unknown_application_is_rejected(t) {
         let path = t.path("other");
         let conn = rusqlite::Connection::open(&path).unwrap();
         conn.execute_batch("CREATE TABLE users (id INTEGER); CREATE TABLE \"odd name\" (id INTEGER)").unwrap();
@@ -101,21 +101,21 @@ both! {
         };
         let path = path.to_str().unwrap();
         assert!(refused(path, &[]).contains("has no tables of viral_channel or channel-manager or viralforge; it has odd name, users"));
-        assert!(refused(path, &["--application", "viralforge"]).contains("has no table of viralforge"));
+        assert!(refused(path, &["--application", "viralforge"]).contains("has no tables of viralforge"));
         conn.execute_batch("CREATE TABLE trends (id INTEGER); CREATE TABLE clips (id INTEGER); CREATE TABLE pipeline_runs (id INTEGER)").unwrap();
-        assert!(refused(path, &[]).contains("say which to take with --application"));
-        assert!(refused("none.db", &[]).contains("none.db: is not there"));
+        assert!(refused(path, &[]).contains("choose one of them with --application"));
+        assert!(refused("none.db", &[]).contains("none.db: does not exist"));
         let no_database = t.file("text.db", "no database at all, but long enough to be one");
-        assert!(refused(no_database.to_str().unwrap(), &[]).contains("is no SQLite database"));
+        assert!(refused(no_database.to_str().unwrap(), &[]).contains("is not a SQLite database"));
         let empty = t.file("empty.db", "");
-        assert!(refused(empty.to_str().unwrap(), &[]).contains("it has none at all"));
+        assert!(refused(empty.to_str().unwrap(), &[]).contains("it has no tables at all"));
         t.ok(&["init"]);
         assert!(refused(&t.url, &[]).contains("viraldb transfer"));
         let ran = t.run(&["takeover", path, "--to", &t.url, "--application", "viralforge", "--rejects", path]);
-        assert!(ran.code == 1 && ran.err.contains("is a file that is to be read"), "{ran:?}");
+        assert!(ran.code == 1 && ran.err.contains("is an input or a file of the database; name another file"), "{ran:?}");
     }
 
-    fn only_rows_that_are_taken_stand_in_the_way_of_others(t) {
+    fn rejected_rows_do_not_count_as_duplicates(t) {
         let path = t.path("old");
         let conn = rusqlite::Connection::open(&path).unwrap();
         conn.execute_batch(
@@ -126,7 +126,7 @@ both! {
              CREATE VIEW jobs AS SELECT 1 AS id",
         )
         .unwrap();
-        let (report, rejected) = taken(t, path.to_str().unwrap(), &[]);
+        let (report, rejected) = take_over(t, path.to_str().unwrap(), &[]);
         let trends = of_table(&report, "trends");
         assert_eq!((&trends["rows"], &trends["taken"], &trends["rejected"]), (&4.into(), &1.into(), &3.into()));
         let reasons: Vec<_> = rejected.iter().map(|row| text(&row["reason"])).collect();
@@ -135,13 +135,13 @@ both! {
         assert_eq!((&row["hashtags"], &row["metadata"]["a"]), (&Value::Null, &1.into()));
     }
 
-    fn a_rejects_file_that_cannot_be_written_stops_it(t) {
+    fn unwritable_rejects_file_stops_the_takeover(t) {
         let ran = t.run(&["takeover", &viralforge(), "--to", &t.url, "--rejects", "/dev/full"]);
         assert!(ran.code == 1 && ran.err.contains("/dev/full"), "{ran:?}");
         assert_eq!(t.ok(&["export", "jobs"]), "");
     }
 
-    fn credentials_in_the_clear_are_sealed_or_left_out(t) {
+    fn plain_text_credentials_are_encrypted_or_withheld(t) {
         let path = t.file("old.db", "");
         let conn = rusqlite::Connection::open(&path).unwrap();
         conn.execute_batch(
@@ -161,11 +161,11 @@ both! {
         )
         .unwrap();
         let source = path.to_str().unwrap();
-        let (report, rejected) = taken(t, source, &[]);
+        let (report, rejected) = take_over(t, source, &[]);
         let channels = of_table(&report, "channels");
         assert_eq!((&channels["taken"], &channels["withheld"], &channels["sealed"]), (&3.into(), &2.into(), &0.into()));
         let named: Vec<_> = rejected.iter().map(|row| (text(&row["key"]), text(&row["reason"]))).collect();
-        assert!(named[0].1.contains("youtube_channel_id: another row has \"UC1\" already"), "{named:?}");
+        assert!(named[0].1.contains("youtube_channel_id: another row already has \"UC1\""), "{named:?}");
         assert_eq!(named[1].1, "api_credentials_encrypted: is not text");
         assert!(named[2].0 == "b" && named[2].1.contains("VIRALDB_KEY"), "{named:?}");
         assert_eq!((&rejected[0]["row"]["api_credentials_encrypted"], &rejected[2]["row"]["value"]), (&"***".into(), &"***".into()));

@@ -1,4 +1,4 @@
-//! A takeover into SQLite leaves room for other writers, and continues after a kill.
+//! A takeover into SQLite lets other programs write, and can be continued after it was killed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,15 +7,15 @@ use std::time::Duration;
 use rusqlite::Connection;
 use viraldb::ops::{Check, Examination, Severity, doctor};
 
-use super::{made, taken};
+use super::{data_file, take_over};
 use crate::support::{Scratch, neighbors};
 
 const VIDEOS: u64 = 12_000;
 
-/// A database of viral_channel with many videos and nothing else.
+/// Creates a viral_channel database with many videos and no other rows.
 fn source(t: &Scratch, name: &str) -> PathBuf {
     let path = t.path(name);
-    std::fs::copy(made("viral_channel.db"), &path).unwrap();
+    std::fs::copy(data_file("viral_channel.db"), &path).unwrap();
     let mut conn = Connection::open(&path).unwrap();
     conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     let tx = conn.transaction().unwrap();
@@ -53,7 +53,7 @@ fn count(path: &Path, what: &str) -> u64 {
 
 const UNFINISHED: &str = "sqlite_schema WHERE name = 'viraldb_takeover'";
 
-/// Kills a takeover when a part of the videos is there.
+/// Kills a takeover after it has written some of the videos.
 fn interrupt(t: &Scratch, source: &Path, target: &Path) {
     for _ in 0..20 {
         let mut child = t
@@ -63,7 +63,7 @@ fn interrupt(t: &Scratch, source: &Path, target: &Path) {
             .spawn()
             .unwrap();
         while count(target, "discovered_videos") == 0 {
-            assert!(child.try_wait().unwrap().is_none(), "the takeover has ended without a row");
+            assert!(child.try_wait().unwrap().is_none(), "the takeover ended without writing a row");
             std::thread::sleep(Duration::from_millis(1));
         }
         child.kill().unwrap();
@@ -71,36 +71,36 @@ fn interrupt(t: &Scratch, source: &Path, target: &Path) {
         if count(target, "discovered_videos") < VIDEOS {
             return;
         }
-        // It was too fast: begin again.
+        // The takeover finished before it was killed, so start over.
         Connection::open(target)
             .unwrap()
             .execute_batch("DELETE FROM discovered_videos; DROP TABLE IF EXISTS viraldb_takeover")
             .unwrap();
     }
-    panic!("no takeover could be killed in the middle");
+    panic!("every takeover finished before it was killed");
 }
 
 #[test]
-fn others_write_beside_a_takeover() {
+fn other_programs_can_write_during_a_takeover() {
     let t = Scratch::sqlite();
     let (source, target) = (source(&t, "old.db"), target(&t));
-    let report = neighbors::beside(&target, || taken(&t, source.to_str().unwrap(), &[]).0);
+    let report = neighbors::while_others_write(&target, || take_over(&t, source.to_str().unwrap(), &[]).0);
     assert_eq!((&report["taken"], &report["resumed"]), (&VIDEOS.into(), &0.into()), "{report}");
     assert_eq!((count(&target, "discovered_videos"), count(&target, UNFINISHED)), (VIDEOS, 0));
 }
 
 #[test]
-fn a_killed_takeover_that_is_run_again_completes() {
+fn killed_takeover_completes_when_run_again() {
     let t = Scratch::sqlite();
     let (source, target) = (source(&t, "old.db"), target(&t));
-    neighbors::beside(&target, || interrupt(&t, &source, &target));
+    neighbors::while_others_write(&target, || interrupt(&t, &source, &target));
     assert_eq!(count(&target, UNFINISHED), 1);
     let report = doctor(&t.url, &Examination::default()).unwrap();
     let found = report.findings.iter().find(|finding| finding.check == Check::Transfer).unwrap();
     assert_eq!(found.severity, Severity::Warning);
     assert!(found.mend.as_ref().unwrap().contains("viraldb takeover /"), "{found:?}");
 
-    // Meanwhile a pipeline uses what is there, and adds a video of its own.
+    // In between, a pipeline uses the first videos and adds another one.
     let there = count(&target, "discovered_videos");
     let conn = Connection::open(&target).unwrap();
     conn.execute_batch(
@@ -113,14 +113,14 @@ fn a_killed_takeover_that_is_run_again_completes() {
 
     let ran = t.run(&["takeover", source.to_str().unwrap(), "--dry-run", "--format", "json"]);
     assert_eq!((ran.code, count(&target, "discovered_videos")), (0, there + 1), "{ran:?}");
-    let (report, rejected) = taken(&t, source.to_str().unwrap(), &[]);
+    let (report, rejected) = take_over(&t, source.to_str().unwrap(), &[]);
     assert_eq!((&report["taken"], &report["resumed"]), (&VIDEOS.into(), &there.into()), "{report}");
     assert!(rejected.is_empty(), "{rejected:?}");
     assert_eq!((count(&target, "discovered_videos"), count(&target, UNFINISHED)), (VIDEOS + 1, 0));
     assert_eq!(count(&target, "discovered_videos WHERE id = 1 AND processed = 1"), 1);
 
     let whole = Scratch::sqlite();
-    taken(&whole, source.to_str().unwrap(), &[]);
+    take_over(&whole, source.to_str().unwrap(), &[]);
     let rows = |t: &Scratch| {
         let rows = t.ok(&["export", "discovered_videos"]);
         rows.lines().skip(1).take(VIDEOS as usize - 1).map(str::to_owned).collect::<Vec<_>>()
@@ -131,15 +131,18 @@ fn a_killed_takeover_that_is_run_again_completes() {
 }
 
 #[test]
-fn an_interrupted_takeover_is_not_continued_with_another_source() {
+fn interrupted_takeover_rejects_another_source() {
     let t = Scratch::sqlite();
     let (source, other, target) = (source(&t, "old.db"), source(&t, "other.db"), target(&t));
-    neighbors::beside(&target, || interrupt(&t, &source, &target));
+    neighbors::while_others_write(&target, || interrupt(&t, &source, &target));
     let there = count(&target, "discovered_videos");
     let ran = t.run(&["takeover", other.to_str().unwrap()]);
-    assert!(ran.code == 1 && ran.err.contains("holds a takeover of viral_channel from /"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.err.contains("contains an interrupted takeover of viral_channel from /"),
+        "{ran:?}"
+    );
 
-    // The source has new rows, and another program has used their ids.
+    // The source gets a new row whose id another program has used in the target.
     Connection::open(&source)
         .unwrap()
         .execute("UPDATE discovered_videos SET id = ?1 WHERE id = ?2", [VIDEOS + 1, VIDEOS])
@@ -153,18 +156,18 @@ fn an_interrupted_takeover_is_not_continued_with_another_source() {
         .unwrap();
     let ran = t.run(&["takeover", source.to_str().unwrap()]);
     assert!(
-        ran.code == 1 && ran.err.contains("holds 1 rows of discovered_videos that other programs wrote"),
+        ran.code == 1 && ran.err.contains("other programs wrote rows (1) to discovered_videos"),
         "{ran:?}"
     );
     assert_eq!(count(&target, "discovered_videos"), there + 1);
 }
 
-/// A program writes a video that the source has, too, after the takeover has begun.
+/// After the takeover has started, another program inserts a video that the source also has.
 #[test]
-fn a_row_that_clashes_with_one_written_meanwhile_is_rejected() {
+fn row_that_conflicts_with_a_concurrent_insert_is_rejected() {
     let t = Scratch::sqlite();
     let (source, target) = (source(&t, "old.db"), target(&t));
-    neighbors::beside(&target, || interrupt(&t, &source, &target));
+    neighbors::while_others_write(&target, || interrupt(&t, &source, &target));
     Connection::open(&target)
         .unwrap()
         .execute(
@@ -175,11 +178,12 @@ fn a_row_that_clashes_with_one_written_meanwhile_is_rejected() {
     let path = source.to_str().unwrap();
     let ran = t.run(&["takeover", path, "--strict"]);
     assert!(ran.code == 1 && ran.err.contains("run the same command again"), "{ran:?}");
-    let (report, rejected) = taken(&t, path, &[]);
+    let (report, rejected) = take_over(&t, path, &[]);
     assert_eq!((&report["taken"], &report["rejected"]), (&(VIDEOS - 1).into(), &1.into()), "{report}");
     let reason = rejected[0]["reason"].as_str().unwrap();
     assert!(
-        reason.starts_with("another program wrote to the target meanwhile: ") && reason.contains("video_id"),
+        reason.starts_with("another program wrote a conflicting row during the takeover: ")
+            && reason.contains("video_id"),
         "{reason}"
     );
     assert_eq!(rejected[0]["key"], VIDEOS.to_string());

@@ -1,4 +1,4 @@
-//! `viraldb takeover`, of databases that SQLAlchemy made; tests/clients has the programs that did.
+//! `viraldb takeover` from databases that SQLAlchemy created. The programs that created them are in tests/clients.
 
 #[cfg(feature = "sqlite")]
 mod commands;
@@ -14,18 +14,18 @@ use serde_json::Value;
 
 use crate::support::Scratch;
 
-/// A database of tests/data/takeover.
-fn made(name: &str) -> PathBuf {
+/// Returns the path of a file in tests/data/takeover.
+fn data_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/takeover").join(name)
 }
 
-/// What is in a JSON file of tests/data/takeover.
+/// Reads tests/data/takeover/expected.json.
 fn expected() -> Value {
-    serde_json::from_slice(&std::fs::read(made("expected.json")).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(data_file("expected.json")).unwrap()).unwrap()
 }
 
-/// Runs `viraldb takeover`, which must succeed, and returns its report and the rejected rows.
-fn taken(t: &Scratch, source: &str, more: &[&str]) -> (Value, Vec<Value>) {
+/// Runs `viraldb takeover`, requires that it succeeds, and returns its report and the rejected rows.
+fn take_over(t: &Scratch, source: &str, more: &[&str]) -> (Value, Vec<Value>) {
     let rejects = t.path("rejects.jsonl");
     let mut args =
         vec!["takeover", source, "--to", &t.url, "--rejects", rejects.to_str().unwrap(), "--format", "json"];
@@ -35,12 +35,12 @@ fn taken(t: &Scratch, source: &str, more: &[&str]) -> (Value, Vec<Value>) {
     (report, rejected.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// What the report says of a table of the source.
+/// Returns the part of the report about a table of the source.
 fn of_table<'a>(report: &'a Value, table: &str) -> &'a Value {
     report["tables"].as_array().unwrap().iter().find(|each| each["from"] == table).unwrap()
 }
 
-/// The rows of a table of ours, by their keys.
+/// Returns the rows of a table in the target by their keys.
 fn rows(t: &Scratch, table: &str) -> std::collections::HashMap<String, Value> {
     t.ok(&["export", table])
         .lines()

@@ -1,37 +1,37 @@
-//! Each row is taken, or rejected for the reason that expected.json names.
+//! Each row is taken over, or rejected for the reason in expected.json.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{expected, made, of_table, rows, taken, text};
+use super::{data_file, expected, of_table, rows, take_over, text};
 use crate::support::{Scratch, both};
 
 both! {
-    fn a_viral_channel_database_is_taken_over(t) {
-        compare(t, "viral_channel.db", made("viral_channel.db").to_str().unwrap());
+    fn viral_channel_sqlite_database_is_taken_over(t) {
+        compare(t, "viral_channel.db", data_file("viral_channel.db").to_str().unwrap());
     }
 
-    fn a_channel_manager_database_is_taken_over(t) {
-        compare(t, "channel_manager.db", made("channel_manager.db").to_str().unwrap());
+    fn channel_manager_sqlite_database_is_taken_over(t) {
+        compare(t, "channel_manager.db", data_file("channel_manager.db").to_str().unwrap());
     }
 
-    fn a_viralforge_database_is_taken_over(t) {
-        compare(t, "viralforge.db", made("viralforge.db").to_str().unwrap());
+    fn viralforge_sqlite_database_is_taken_over(t) {
+        compare(t, "viralforge.db", data_file("viralforge.db").to_str().unwrap());
     }
 }
 
 #[cfg(feature = "postgres")]
 both! {
-    fn a_channel_manager_database_of_postgres_is_taken_over(t) {
+    fn channel_manager_postgres_database_is_taken_over(t) {
         from_postgres(t, "channel_manager.postgres.sql");
     }
 
-    fn a_viralforge_database_of_postgres_is_taken_over(t) {
+    fn viralforge_postgres_database_is_taken_over(t) {
         from_postgres(t, "viralforge.postgres.sql");
     }
 
-    fn types_of_postgres_come_as_they_are_meant(t) {
+    fn postgres_types_are_converted(t) {
         let source = Scratch::postgres();
         execute(&source.url, r#"
             CREATE SCHEMA app; SET search_path = app;
@@ -52,10 +52,10 @@ both! {
         let unnamed = t.run(&["takeover", &source.url, "--to", &t.url]);
         assert!(unnamed.code == 1 && unnamed.err.contains("?schema=NAME"), "{unnamed:?}");
         let ran = t.run(&["takeover", &named, "--to", &t.url]);
-        assert!(ran.code == 1 && ran.err.contains("say which to take with --application"), "{ran:?}");
-        let (report, _) = taken(t, &named, &["--application", "viralforge"]);
-        assert_eq!(report["rejected"], 1, "{report}"); // a video without anything
-        taken(t, &named, &["--application", "channel-manager"]);
+        assert!(ran.code == 1 && ran.err.contains("choose one of them with --application"), "{ran:?}");
+        let (report, _) = take_over(t, &named, &["--application", "viralforge"]);
+        assert_eq!(report["rejected"], 1, "{report}"); // The rejected row is the empty video.
+        take_over(t, &named, &["--application", "channel-manager"]);
         let trend = &rows(t, "trends")["7"];
         let expected = serde_json::json!({"id": 7, "platform": "tiktok", "external_id": "a", "hashtags": ["x \"y\"", null, "ü"],
             "views": 3_000_000_000_i64, "metadata": {"b": 1, "a": [null]}, "collected_at": "2026-03-01T10:00:00Z"});
@@ -79,13 +79,13 @@ fn execute(url: &str, statements: &str) {
 #[cfg(feature = "postgres")]
 fn from_postgres(t: &Scratch, dump: &str) {
     let source = Scratch::postgres();
-    execute(&source.url, &std::fs::read_to_string(made(dump)).unwrap());
+    execute(&source.url, &std::fs::read_to_string(data_file(dump)).unwrap());
     compare(t, dump, &source.url);
 }
 
-/// Takes a database over and compares all of it with what is expected.
+/// Takes over a database and compares the result with expected.json.
 fn compare(t: &Scratch, name: &str, source: &str) {
-    let (report, rejected) = taken(t, source, &[]);
+    let (report, rejected) = take_over(t, source, &[]);
     let expected = &expected()[name];
     let mut bad = Vec::new();
     for (table, expected) in expected["tables"].as_object().unwrap() {
@@ -97,8 +97,8 @@ fn compare(t: &Scratch, name: &str, source: &str) {
         for reject in rejects {
             let (id, keyword) = (text(&reject["id"]), reject["reason"].as_str().unwrap());
             match reasons.remove(&id) {
-                Some(reason) if says(keyword).iter().any(|part| reason.contains(part)) => {}
-                other => bad.push(format!("{table} {id}: {keyword} is told as {other:?}")),
+                Some(reason) if expected_texts(keyword).iter().any(|part| reason.contains(part)) => {}
+                other => bad.push(format!("{table} {id}: {keyword} is reported as {other:?}")),
             }
         }
         bad.extend(reasons.iter().map(|(id, reason)| format!("{table} {id} is rejected: {reason}")));
@@ -126,27 +126,27 @@ fn compare(t: &Scratch, name: &str, source: &str) {
         assert!(left.contains(&table.as_str().unwrap()), "{table} of {left:?}");
     }
     assert_eq!(report["rejected"], rejected.len());
-    // Nothing of it troubles who looks after the database.
+    // Doctor finds no problems afterwards.
     let doctor = t.run(&["doctor", "--deep", "--only", "integrity,foreign_keys,shapes,sequences"]);
     assert_eq!(doctor.code, 0, "{}{}", doctor.out, doctor.err);
 }
 
-/// What is said, in one of these forms, of a row that is rejected for a reason.
-fn says(keyword: &str) -> &'static [&'static str] {
+/// Returns the texts of which one must be in the message for a rejected row with this reason.
+fn expected_texts(keyword: &str) -> &'static [&'static str] {
     match keyword {
-        "orphan" => &["is not there, or was rejected"],
-        "duplicate" => &["another row has", "already has such a row"],
-        "word" => &["is none of", "processed"],
-        "number" => &["is no whole number", "is no number", "attempts_check", "attempts"],
-        "boolean" => &["is neither true nor false"],
-        "time" => &["is no time"],
-        "json" => &["is no JSON"],
-        "uuid" => &["is no UUID"],
+        "orphan" => &["does not exist or was rejected"],
+        "duplicate" => &["another row already has", "already has a row with this key"],
+        "word" => &["unknown value \"", "unknown status ", "processed"],
+        "number" => &["bit whole number", "is not a number", "attempts_check", "attempts"],
+        "boolean" => &["is not a boolean"],
+        "time" => &["is not a timestamp"],
+        "json" => &["is not JSON"],
+        "uuid" => &["is not a UUID"],
         "null" => &["is NULL"],
         "nul" => &["NUL character"],
         "text" => &["is not UTF-8"],
         "order" => &["cycle_order"],
-        "surrogate" => &["is no JSON"],
+        "surrogate" => &["is not JSON"],
         _ => &[],
     }
 }

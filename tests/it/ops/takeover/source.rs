@@ -1,4 +1,4 @@
-//! The source stays as it is, byte for byte, and nothing is left beside it.
+//! A takeover does not change a byte of the source, and leaves no files next to it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use rusqlite::Connection;
 use viraldb::ops::takeover::{Options, takeover};
 
-use super::super::export::peak;
-use super::{made, of_table, rows, taken};
+use super::super::export::peak_memory;
+use super::{data_file, of_table, rows, take_over};
 use crate::support::{Scratch, both};
 
-/// Every file of a folder, with what is in it.
-fn look(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Returns the files of a folder with their contents.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| {
@@ -21,60 +21,60 @@ fn look(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// A copy of a made database in a folder of its own, whatever its name.
+/// Copies a test database into a separate folder.
 fn copy(t: &Scratch, name: &str) -> std::path::PathBuf {
     let folder = t.path("old");
     std::fs::create_dir(&folder).unwrap();
     let path = folder.join("database");
-    std::fs::copy(made(name), &path).unwrap();
+    std::fs::copy(data_file(name), &path).unwrap();
     path
 }
 
-fn taken_rows(t: &Scratch, path: &Path) -> u64 {
-    let (report, _) = taken(t, path.to_str().unwrap(), &[]);
+fn takeover_rows(t: &Scratch, path: &Path) -> u64 {
+    let (report, _) = take_over(t, path.to_str().unwrap(), &[]);
     of_table(&report, "trends")["taken"].as_u64().unwrap()
 }
 
 both! {
-    fn a_file_stays_as_it_is(t) {
+    fn source_file_is_not_changed(t) {
         let path = copy(t, "viralforge.db");
-        let before = look(path.parent().unwrap());
-        assert!(taken_rows(t, &path) > 10);
-        assert!(look(path.parent().unwrap()) == before, "{:?}", look(path.parent().unwrap()).keys());
+        let before = contents(path.parent().unwrap());
+        assert!(takeover_rows(t, &path) > 10);
+        assert!(contents(path.parent().unwrap()) == before, "{:?}", contents(path.parent().unwrap()).keys());
     }
 
-    fn so_does_one_with_a_write_ahead_log_that_nobody_has_open(t) {
+    fn closed_wal_source_is_not_changed(t) {
         let path = copy(t, "viralforge.db");
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
         conn.execute("DELETE FROM trend_reports", []).unwrap();
         drop(conn);
-        let before = look(path.parent().unwrap());
+        let before = contents(path.parent().unwrap());
         assert_eq!(before.keys().collect::<Vec<_>>(), ["database"]);
-        assert!(taken_rows(t, &path) > 10);
-        assert!(look(path.parent().unwrap()) == before, "{:?}", look(path.parent().unwrap()).keys());
+        assert!(takeover_rows(t, &path) > 10);
+        assert!(contents(path.parent().unwrap()) == before, "{:?}", contents(path.parent().unwrap()).keys());
     }
 
-    fn what_stands_only_in_its_log_is_read_and_stays_there(t) {
+    fn rows_in_the_wal_are_read_and_kept(t) {
         let path = copy(t, "viralforge.db");
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
         conn.execute("UPDATE trends SET title = 'from the log' WHERE id = 1", []).unwrap();
-        let before = look(path.parent().unwrap());
-        assert!(taken_rows(t, &path) > 10);
-        let after = look(path.parent().unwrap());
+        let before = contents(path.parent().unwrap());
+        assert!(takeover_rows(t, &path) > 10);
+        let after = contents(path.parent().unwrap());
         assert!(["database", "database-wal"].iter().all(|name| before[*name] == after[*name]));
         drop(conn);
         assert_eq!(rows(t, "trends")["1"]["title"], "from the log");
     }
 
-    fn what_a_killed_program_left_in_its_log_is_read_from_a_copy(t) {
+    fn wal_of_a_killed_program_is_read_from_a_copy(t) {
         let path = copy(t, "viralforge.db");
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
         conn.execute("UPDATE trends SET title = 'from the log' WHERE id = 1", []).unwrap();
         let folder = path.parent().unwrap();
-        let mut left = look(folder);
+        let mut left = contents(folder);
         drop(conn);
         left.remove("database-shm");
         for (name, bytes) in &left {
@@ -83,41 +83,41 @@ both! {
         let mut nowhere = t.command(&["takeover", path.to_str().unwrap()]);
         let ran: crate::support::Ran = nowhere.env("TMPDIR", "/nowhere").output().unwrap().into();
         assert!(ran.code == 1 && ran.err.contains("/nowhere: ") && ran.err.contains("TMPDIR"), "{}", ran.err);
-        assert!(taken_rows(t, &path) > 10);
-        assert!(look(folder) == left, "{:?}", look(folder).keys());
+        assert!(takeover_rows(t, &path) > 10);
+        assert!(contents(folder) == left, "{:?}", contents(folder).keys());
         assert_eq!(rows(t, "trends")["1"]["title"], "from the log");
     }
 
-    fn what_was_written_to_meanwhile_is_not_taken(t) {
+    fn source_changed_during_the_takeover_is_rejected(t) {
         let path = copy(t, "viralforge.db");
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)).unwrap();
         drop(conn);
-        let taken = takeover(path.to_str().unwrap(), &t.url, &Options::default(), &mut |_| {
+        let result = takeover(path.to_str().unwrap(), &t.url, &Options::default(), &mut |_| {
             let conn = Connection::open(&path).unwrap();
             conn.execute("UPDATE trends SET title = 'new'", []).unwrap();
             Ok(())
         }, &mut |_| ());
-        let error = taken.unwrap_err().to_string();
-        assert!(error.contains("a program wrote to it while it was read; run this again"), "{error}");
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("another program wrote to the file while viraldb was reading it; try again"), "{error}");
         assert_eq!(t.ok(&["export", "trends"]), "");
-        assert!(taken_rows(t, &path) > 10);
+        assert!(takeover_rows(t, &path) > 10);
     }
 
-    fn it_may_be_named_as_sqlalchemy_does(t) {
+    fn sqlalchemy_urls_are_accepted(t) {
         let path = copy(t, "viralforge.db");
         for name in [format!("sqlite:///{}", path.display()), format!("sqlite+aiosqlite:///{}", path.display()), "sqlite:///old/database".to_owned()] {
             t.ok(&["takeover", &name, "--to", &t.url, "--dry-run"]);
         }
     }
 
-    fn a_write_that_was_not_finished_is_left_to_its_program(t) {
+    fn source_with_a_hot_journal_is_rejected_and_unchanged(t) {
         let path = copy(t, "viralforge.db");
-        // What a program leaves that is killed while it writes.
+        // Create the files that a program leaves when it is killed while writing.
         let conn = Connection::open(&path).unwrap();
         conn.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN; UPDATE trends SET title = hex(randomblob(4000))").unwrap();
         let folder = path.parent().unwrap();
-        let left = look(folder);
+        let left = contents(folder);
         assert!(left.contains_key("database-journal"), "{:?}", left.keys());
         conn.execute_batch("ROLLBACK").unwrap();
         drop(conn);
@@ -125,13 +125,13 @@ both! {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
         let ran = t.run(&["takeover", path.to_str().unwrap(), "--to", &t.url]);
-        assert!(ran.code == 1 && ran.err.contains("-journal beside it; open it once with that program"), "{ran:?}");
-        assert!(look(folder) == left);
+        assert!(ran.code == 1 && ran.err.contains("left a -journal file; open the database once with that program"), "{ran:?}");
+        assert!(contents(folder) == left);
     }
 }
 
 both! {
-    fn a_long_text_takes_a_small_multiple_of_its_length(t) {
+    fn long_texts_need_a_small_multiple_of_their_length(t) {
         let path = copy(t, "viral_channel.db");
         let conn = Connection::open(&path).unwrap();
         conn.execute_batch("DELETE FROM error_log").unwrap();
@@ -143,14 +143,14 @@ both! {
         insert(10);
         insert(50 << 20);
         insert(12);
-        let most = peak(t, &["takeover", path.to_str().unwrap(), "--to", &t.url]);
+        let most = peak_memory(t, &["takeover", path.to_str().unwrap(), "--to", &t.url]);
         // Diesel and libpq each keep a copy of what they send to a server.
         let allowed = if t.is_postgres { 450 } else { 300 };
         assert!(most < allowed * 1024, "{most} KiB");
         let lengths = "SELECT CAST(length(stack_trace) AS text) AS v FROM error_log ORDER BY id";
         let found = t.db().read(|c| Ok(crate::make::query(c, lengths))).unwrap();
         assert_eq!(found, ["10", &(50 << 20).to_string(), "12"]);
-        // What comes out is the same, and stored again it is the same row.
+        // An export and another ingest handle such rows too, and ingesting them again changes nothing.
         let rows = t.ok(&["export", "error_log"]);
         assert_eq!(rows.lines().count(), 3);
         let error = |length: usize| serde_json::json!({ "module": "m", "error_type": "e", "error_message": "long",

@@ -1,4 +1,4 @@
-//! `viraldb transfer`
+//! The command `viraldb transfer`.
 
 use serde_json::Value;
 
@@ -6,9 +6,9 @@ use super::*;
 use crate::support::both;
 
 both! {
-    fn it_says_what_it_did(t) {
+    fn transfer_reports_in_every_format(t) {
         seed(&t.db());
-        let there = across(t);
+        let there = other_engine(t);
         let args = ["transfer", "--from", &t.url, "--to", &there.url];
         let out = t.ok(&args);
         assert!(out.contains("22 rows") && out.contains("all digests equal"), "{out}");
@@ -27,11 +27,11 @@ both! {
         assert!(refused.err.contains("is not empty"), "{}", refused.err);
     }
 
-    fn a_dry_run_changes_nothing(t) {
+    fn dry_run_plans_without_changes(t) {
         let db = t.db();
         seed(&db);
-        many(t, &db, 20);
-        let there = across(t);
+        insert_many(t, &db, 20);
+        let there = other_engine(t);
         let args = ["transfer", "--from", &t.url, "--to", &there.url, "--dry-run", "--format", "json"];
         let plan = |more: &[&str]| -> Value { serde_json::from_str(&t.ok(&[&args[..], more].concat())).unwrap() };
         let planned = |plan: &Value, table: &str| {
@@ -41,7 +41,7 @@ both! {
         let fresh = plan(&[]);
         assert_eq!((planned(&fresh, "analytics"), planned(&fresh, "viraldb_keys")), ([21, 0, 0], [0, 0, 0]));
         if there.is_postgres {
-            assert!(there.run(&["migrate", "check"]).code == 3, "nothing was made");
+            assert!(there.run(&["migrate", "check"]).code == 3, "a dry run migrated the target");
         } else {
             assert!(!there.path("viral.db").exists());
         }

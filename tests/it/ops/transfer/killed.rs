@@ -1,4 +1,4 @@
-//! A transfer that is killed at any moment goes on where it ended.
+//! A transfer that is killed at any time can be resumed.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use crate::support::both;
 const ROWS: u32 = 1_500;
 
 both! {
-    fn a_killed_transfer_goes_on_where_it_ended(t) {
+    fn killed_transfer_can_be_resumed(t) {
         let db = t.db();
         seed(&db);
-        many(t, &db, ROWS);
-        let expected = digests(&run(t, &across(t), Existing::Refuse).unwrap());
-        let there = across(t);
+        insert_many(t, &db, ROWS);
+        let expected = digests(&run(t, &other_engine(t), Existing::Refuse).unwrap());
+        let there = other_engine(t);
         let start = |how: &str| -> Child {
             let args = ["transfer", "--from", &t.url, "--to", &there.url, "--batch", "40", "--format", "json", how];
             t.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -22,7 +22,7 @@ both! {
         let begin = Instant::now();
         assert!(start("--replace").wait().unwrap().success());
         let whole = begin.elapsed();
-        let (mut killed, mut finished, mut half, mut how) = (0, 0, 0, "--replace");
+        let (mut killed, mut finished, mut partial, mut how) = (0, 0, 0, "--replace");
         let mut wait = Duration::ZERO;
         while killed < 100 {
             let mut child = start(how);
@@ -34,10 +34,10 @@ both! {
             how = match done.status.code() {
                 None => {
                     killed += 1;
-                    let noted = noted(&there);
-                    half += u32::from(noted.is_some_and(|rows| rows > 0));
-                    // Before its first transaction nothing is noted, and what was there is there.
-                    if noted.is_some() { "--resume" } else { "--replace" }
+                    let recorded_rows = recorded_rows(&there);
+                    partial += u32::from(recorded_rows.is_some_and(|rows| rows > 0));
+                    // Before the first transaction, no progress is recorded and the target is unchanged.
+                    if recorded_rows.is_some() { "--resume" } else { "--replace" }
                 }
                 Some(code) => {
                     assert_eq!(code, 0, "{error}");
@@ -49,15 +49,15 @@ both! {
                 }
             };
         }
-        assert!(half > 20, "{half} of 100 kills were in the middle, {finished} ended");
-        let last = run(t, &there, if noted(&there).is_some() { Existing::Resume } else { Existing::Replace }).unwrap();
+        assert!(partial > 20, "only {partial} of 100 kills hit a transfer in progress, {finished} transfers finished");
+        let last = run(t, &there, if recorded_rows(&there).is_some() { Existing::Resume } else { Existing::Replace }).unwrap();
         assert_eq!(digests(&last), expected);
-        assert_eq!(noted(&there), None);
+        assert_eq!(recorded_rows(&there), None);
     }
 }
 
-/// The rows that are noted as copied, if a transfer is under way.
-fn noted(there: &Scratch) -> Option<u64> {
+/// Returns the number of rows recorded as copied, or `None` if no transfer is in progress.
+fn recorded_rows(there: &Scratch) -> Option<u64> {
     let db = there.db();
     db.read(|c| {
         let is_there = tables(there, c).contains(&"viraldb_transfer".to_owned());

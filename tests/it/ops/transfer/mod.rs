@@ -1,4 +1,4 @@
-//! The move from one database to another.
+//! `viraldb transfer`: moving all rows from one database to another.
 
 mod commands;
 mod killed;
@@ -13,19 +13,19 @@ use viraldb::{Database, DbConnection, Result};
 use crate::make;
 use crate::support::Scratch;
 
-/// A database on the other engine.
+/// Returns a scratch on the other engine.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
-pub(super) fn across(t: &Scratch) -> Scratch {
+pub(super) fn other_engine(t: &Scratch) -> Scratch {
     if t.is_postgres { Scratch::sqlite() } else { Scratch::postgres() }
 }
 
-/// A database on the only engine there is.
+/// Returns another scratch on the only compiled engine.
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-pub(super) fn across(t: &Scratch) -> Scratch {
+pub(super) fn other_engine(t: &Scratch) -> Scratch {
     t.another()
 }
 
-/// Transfers in batches of few rows.
+/// Transfers in batches of 7 rows.
 fn run(from: &Scratch, to: &Scratch, existing: Existing) -> Result<Report> {
     transfer(&from.url, &to.url, &Options { existing, batch: 7 }, &mut |_| ())
 }
@@ -39,13 +39,13 @@ fn execute(db: &Database, statements: &str) {
     db.write(|c| make::execute(c, statements)).unwrap();
 }
 
-/// One row into each of the 22 tables, referring to each other.
+/// Inserts one row into each of the 22 tables, which refer to each other.
 pub(super) fn seed(db: &Database) {
     db.write(|c| make::seed(c).and_then(|()| make::link(c))).unwrap();
 }
 
-/// So many discovered videos and samples of analytics.
-pub(super) fn many(t: &Scratch, db: &Database, count: u32) {
+/// Inserts `count` discovered videos and `count` analytics rows.
+pub(super) fn insert_many(t: &Scratch, db: &Database, count: u32) {
     let numbers = if t.is_postgres {
         format!("generate_series(1, {count}) AS numbers (n)")
     } else {
@@ -63,7 +63,7 @@ pub(super) fn many(t: &Scratch, db: &Database, count: u32) {
     );
 }
 
-/// The tables of a database.
+/// Returns the tables of a database.
 pub(super) fn tables(t: &Scratch, c: &mut DbConnection) -> Vec<String> {
     let sql = if t.is_postgres {
         "SELECT relname::text AS v FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
@@ -73,7 +73,7 @@ pub(super) fn tables(t: &Scratch, c: &mut DbConnection) -> Vec<String> {
     make::query(c, sql)
 }
 
-/// Has the database refuse a second row of `jobs` with the same status; they come after most others.
+/// Makes the database reject a second row of `jobs` with the same status. Transfers copy `jobs` after most other tables.
 fn block(db: &Database) {
     execute(db, "CREATE UNIQUE INDEX blocked ON jobs (status)");
 }

@@ -1,38 +1,42 @@
-//! What is not transferred, and why.
+//! Sources, targets and rows that a transfer rejects.
 
 use super::*;
 use crate::support::both;
 
-fn refusal(from: &Scratch, to: &Scratch, existing: Existing) -> String {
+fn transfer_error(from: &Scratch, to: &Scratch, existing: Existing) -> String {
     run(from, to, existing).unwrap_err().to_string()
 }
 
 both! {
-    fn a_target_with_rows_is_refused_by_name(t) {
+    fn target_with_rows_is_rejected(t) {
         seed(&t.db());
-        let there = across(t);
+        let there = other_engine(t);
         execute(&there.db(), "INSERT INTO trends (platform, external_id) VALUES ('tiktok', 'a'), ('tiktok', 'b'); INSERT INTO jobs (stage) VALUES ('old')");
-        for existing in [Existing::Refuse, Existing::Resume] {
-            let error = refusal(t, &there, existing);
-            assert!(error.contains("is not empty, it has rows in jobs 1, trends 2; --replace"), "{error}");
+        for (existing, then) in [
+            (Existing::Refuse, "--replace deletes all of its rows first"),
+            (Existing::Resume, "--resume found no interrupted transfer, and it is not a complete copy: "),
+        ] {
+            let error = transfer_error(t, &there, existing);
+            assert!(error.contains(&format!("is not empty: it has rows in jobs (1), trends (2); {then}")), "{error}");
+            assert!(error.contains("; --replace deletes all of its rows first"), "{error}");
         }
         let stages = || there.db().read(|c| Ok(make::query(c, "SELECT stage AS v FROM jobs"))).unwrap();
         assert_eq!(stages(), ["old"]);
         run(t, &there, Existing::Replace).unwrap();
         assert_eq!(stages(), ["NULL"]);
-        // A second time there is something in every table.
+        // Now every table of the target has rows.
         execute(&there.db(), "INSERT INTO viraldb_keys (id) VALUES ('mine')");
-        assert!(refusal(t, &there, Existing::Refuse).contains("viraldb_keys 1;"));
+        assert!(transfer_error(t, &there, Existing::Refuse).contains("viraldb_keys (1);"));
         run(t, &there, Existing::Replace).unwrap();
     }
 
-    fn the_source_itself_is_refused(t) {
+    fn source_as_target_is_rejected(t) {
         seed(&t.db());
         for existing in [Existing::Refuse, Existing::Resume, Existing::Replace] {
-            let error = refusal(t, t, existing);
+            let error = transfer_error(t, t, existing);
             assert!(error.contains("is the source itself"), "{error}");
         }
-        // By another name, too.
+        // The same database under another URL is rejected too.
         let other = if t.is_postgres { format!("{}{}application_name=other", t.url, if t.url.contains('?') { '&' } else { '?' }) } else {
             let folder = t.dir.path();
             format!("sqlite://{}/../{}/viral.db", folder.display(), folder.file_name().unwrap().display())
@@ -42,9 +46,9 @@ both! {
         assert_eq!(t.db().read(|c| Ok(make::query(c, "SELECT 'x' AS v FROM jobs"))).unwrap(), ["x"]);
     }
 
-    fn a_source_that_is_not_current_is_refused_and_a_target_migrated(t) {
+    fn outdated_source_is_rejected_and_outdated_target_is_migrated(t) {
         seed(&t.db());
-        let there = across(t);
+        let there = other_engine(t);
         there.db();
         t.ok(&["transfer", "--from", &t.url, "--to", &there.url, "--dry-run"]);
         there.ok(&["migrate", "revert"]);
@@ -55,24 +59,24 @@ both! {
         assert_eq!(there.run(&["migrate", "check"]).code, 0);
 
         t.ok(&["migrate", "revert"]);
-        let error = refusal(t, &there, Existing::Replace);
-        assert!(error.contains("lacks 2026-11-27-000005_safe_functions"), "{error}");
+        let error = transfer_error(t, &there, Existing::Replace);
+        assert!(error.contains("the database has pending migrations: 2026-11-27-000005_safe_functions"), "{error}");
         let empty = t.another();
-        let error = refusal(&empty, &there, Existing::Replace);
-        assert!(error.contains("holds no viraldb database"), "{error}");
+        let error = transfer_error(&empty, &there, Existing::Replace);
+        assert!(error.contains("no viraldb database found"), "{error}");
         assert_eq!(there.db().read(|c| Ok(make::query(c, "SELECT 'x' AS v FROM jobs"))).unwrap(), ["x"]);
     }
 
-    fn a_row_that_the_target_refuses_is_named(t) {
-        let (db, there) = (t.db(), across(t));
-        many(t, &db, 30);
+    fn row_rejected_by_the_target_is_named(t) {
+        let (db, there) = (t.db(), other_engine(t));
+        insert_many(t, &db, 30);
         execute(&db, "INSERT INTO jobs (id) VALUES (1), (20), (21)");
         let target = there.db();
         execute(&target, "CREATE UNIQUE INDEX blocked ON discovered_videos (view_count)");
         execute(&db, "UPDATE discovered_videos SET view_count = 16000 WHERE id = 17");
-        let error = refusal(t, &there, Existing::Refuse);
-assert!(error.contains("the row 17 of discovered_videos is refused by the target: ") && error.contains("--resume"), "{error}");
-        // What came before the batch stays, and nothing of the batch; after the source is mended it goes on.
+        let error = transfer_error(t, &there, Existing::Refuse);
+assert!(error.contains("row 17 of discovered_videos was rejected by the target: ") && error.contains("--resume"), "{error}");
+        // Rows before the failed batch are kept, and none of the batch. After the source is fixed, the transfer continues.
         let count = || target.read(|c| Ok(make::query(c, "SELECT CAST(count(*) AS text) AS v FROM discovered_videos"))).unwrap().remove(0);
         assert_eq!(count(), "14");
         execute(&db, "UPDATE discovered_videos SET view_count = 17000 WHERE id = 17");
@@ -83,64 +87,67 @@ assert!(error.contains("the row 17 of discovered_videos is refused by the target
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn memory_and_missing_files_are_refused() {
+fn memory_and_missing_files_are_rejected() {
     let t = Scratch::sqlite();
     let refused =
         |from: &str, to: &str| transfer(from, to, &Options::default(), &mut |_| ()).unwrap_err().to_string();
     let missing = format!("sqlite://{}", t.path("missing.db").display());
-    assert!(refused(&missing, &t.url).contains("holds no viraldb database"), "{}", refused(&missing, &t.url));
+    assert!(refused(&missing, &t.url).contains("no viraldb database found"), "{}", refused(&missing, &t.url));
     assert!(!t.path("missing.db").exists() && !t.path("viral.db").exists());
     t.db();
-    assert!(refused(&t.url, "sqlite::memory:").contains("would be gone"));
-    assert!(refused("sqlite::memory:", &missing).contains("holds no viraldb database"));
-    let text = t.file("text.db", "this is no database, but long enough to look like something else entirely");
-    assert!(refused(&t.url, &format!("sqlite://{}", text.display())).contains("is no SQLite database"));
+    assert!(refused(&t.url, "sqlite::memory:").contains("would be lost"));
+    assert!(refused("sqlite::memory:", &missing).contains("no viraldb database found"));
+    let text = t.file(
+        "text.db",
+        "this is not a database, but it is long enough to look like something else entirely",
+    );
+    assert!(refused(&t.url, &format!("sqlite://{}", text.display())).contains("is not a SQLite database"));
 }
 
-/// A row of the source, which PostgreSQL does not take, and how it is named.
+/// Each statement writes a row that PostgreSQL cannot store. The error must name the row as given.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn what_postgresql_does_not_keep_is_named() {
+fn values_that_postgresql_cannot_store_are_named() {
     for (statement, name) in [
         (
             "INSERT INTO jobs (id, theme) VALUES (7, 'a' || char(0) || 'b')",
-            "jobs.theme of the row 7 holds the character NUL",
+            "jobs.theme in row 7 contains the NUL character",
         ),
         (
             "INSERT INTO jobs (id, theme) VALUES (7, CAST(x'ff61' AS TEXT))",
-            "jobs.theme of the row 7 is not UTF-8",
+            "jobs.theme in row 7 is not UTF-8",
         ),
         (
             r#"INSERT INTO jobs (id, metadata) VALUES (7, '"\ud800"')"#,
-            "jobs.metadata of the row 7 holds half of a character",
+            "jobs.metadata in row 7 contains an unpaired surrogate",
         ),
         (
             r#"INSERT INTO jobs (id, metadata) VALUES (7, '"\u0000"')"#,
-            "the row 7 of jobs is refused by the target",
+            "row 7 of jobs was rejected by the target",
         ),
         (
             "INSERT INTO jobs (id, metadata) VALUES (7, '1e200000')",
-            "the row 7 of jobs is refused by the target",
+            "row 7 of jobs was rejected by the target",
         ),
         (
             "INSERT INTO config_overrides (key, value) VALUES ('k', char(0))",
-            "config_overrides.value of the row \"k\"",
+            "config_overrides.value in row \"k\"",
         ),
         (
             "PRAGMA ignore_check_constraints = ON; INSERT INTO clips SELECT 7, 1, 1, 5000000000, 0, 0, 0, NULL, NULL, 'low'; PRAGMA ignore_check_constraints = OFF",
-            "clips.rank_position of the row 7 is 5000000000",
+            "clips.rank_position in row 7 is 5000000000",
         ),
         (
             "PRAGMA ignore_check_constraints = ON; UPDATE videos SET music_replaced = 2; PRAGMA ignore_check_constraints = OFF",
-            "videos.music_replaced of the row 0190a000-0000-7000-8000-00000000000b is 2",
+            "videos.music_replaced in row 0190a000-0000-7000-8000-00000000000b is 2",
         ),
         (
             "PRAGMA ignore_check_constraints = ON; INSERT INTO jobs (id, created_at) VALUES (7, 'soon'); PRAGMA ignore_check_constraints = OFF",
-            "jobs.created_at of the row 7",
+            "jobs.created_at in row 7",
         ),
         (
             "PRAGMA ignore_check_constraints = ON; INSERT INTO jobs (id, status) VALUES (7, 'odd'); PRAGMA ignore_check_constraints = OFF",
-            "the row 7 of jobs is refused by the target",
+            "row 7 of jobs was rejected by the target",
         ),
     ] {
         let (from, to) = (Scratch::sqlite(), Scratch::postgres());
@@ -148,17 +155,17 @@ fn what_postgresql_does_not_keep_is_named() {
         seed(&db);
         let mut session = db.session().unwrap();
         make::execute(&mut session, statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
-        let error = refusal(&from, &to, Existing::Refuse);
+        let error = transfer_error(&from, &to, Existing::Refuse);
         assert!(error.contains(name), "{statement}: {error}");
-        let error = refusal(&from, &to, Existing::Refuse);
+        let error = transfer_error(&from, &to, Existing::Refuse);
         assert!(error.contains("interrupted"), "{error}");
     }
 }
 
-/// As deep as SQLite reads, and one level deeper, which it refuses itself.
+/// SQLite allows 1,000 levels and rejects 1,001.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn documents_are_as_deep_as_sqlite_reads() {
+fn documents_can_be_as_deep_as_sqlite_allows() {
     let insert = |levels: usize| {
         format!("INSERT INTO jobs (id, metadata) VALUES (7, '{}{}')", "[".repeat(levels), "]".repeat(levels))
     };
@@ -171,30 +178,30 @@ fn documents_are_as_deep_as_sqlite_reads() {
     assert!(to.db().write(|c| make::execute(c, &insert(1_001))).is_err());
     execute(&db, "DELETE FROM jobs");
     execute(&db, &insert(1_001));
-    let error = refusal(&from, &to, Existing::Replace);
-    assert!(error.contains("jobs.metadata of the row 7 is nested deeper than 1,000 levels"), "{error}");
+    let error = transfer_error(&from, &to, Existing::Replace);
+    assert!(error.contains("jobs.metadata in row 7 is nested deeper than 1,000 levels"), "{error}");
 }
 
-/// Settings are read by serde_json, which reads less than the engines keep: SQLite's would be taken for text.
+/// viraldb parses settings with serde_json, which accepts less than the engines. SQLite values would be read as text.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn a_setting_that_is_not_read_is_named() {
+fn unreadable_setting_is_named() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     for (from, to) in [(Scratch::sqlite(), Scratch::postgres()), (Scratch::postgres(), Scratch::sqlite())] {
         for value in [&*deep, "1e400"] {
             let set =
                 "INSERT INTO system_configuration (key, value) VALUES ('mine', '{}')".replace("{}", value);
             execute(&from.db(), &set);
-            let error = refusal(&from, &to, Existing::Replace);
+            let error = transfer_error(&from, &to, Existing::Replace);
             assert!(
                 error.contains(
-                    "system_configuration.value of the row \"mine\" is nested deeper than 127 levels, or"
+                    "system_configuration.value in row \"mine\" is nested deeper than 127 levels or"
                 ),
                 "{error}"
             );
             execute(&from.db(), "DELETE FROM system_configuration WHERE key = 'mine'");
         }
-        // As many digits as there are.
+        // Numbers may have any number of digits.
         execute(
             &from.db(),
             "INSERT INTO system_configuration (key, value) VALUES ('mine', '[123456789012345678901234567890]')",
@@ -207,19 +214,19 @@ fn a_setting_that_is_not_read_is_named() {
 
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn what_sqlite_does_not_keep_is_named() {
+fn values_that_sqlite_cannot_store_are_named() {
     for (column, value, reason) in [
         ("click_through_rate", "'NaN'", "is NaN"),
-        ("measured_at", "'infinity'", "lies outside the years"),
-        ("measured_at", "'10000-01-01'", "lies outside the years"),
-        ("measured_at", "'0044-03-15 BC'", "lies outside the years"),
+        ("measured_at", "'infinity'", "is outside the years"),
+        ("measured_at", "'10000-01-01'", "is outside the years"),
+        ("measured_at", "'0044-03-15 BC'", "is outside the years"),
     ] {
         let (from, to) = (Scratch::postgres(), Scratch::sqlite());
         execute(
             &from.db(),
             &format!("INSERT INTO analytics (id, youtube_video_id, {column}) VALUES (7, 'a', {value})"),
         );
-        let error = refusal(&from, &to, Existing::Refuse);
-        assert!(error.contains(&format!("analytics.{column} of the row 7 {reason}")), "{error}");
+        let error = transfer_error(&from, &to, Existing::Refuse);
+        assert!(error.contains(&format!("analytics.{column} in row 7 {reason}")), "{error}");
     }
 }

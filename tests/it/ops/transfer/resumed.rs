@@ -1,12 +1,12 @@
-//! A transfer that was interrupted.
+//! Interrupted transfers.
 
 use super::*;
 use crate::support::both;
 
-/// A transfer that stopped in the middle: `jobs` was refused.
-fn stopped(t: &Scratch, there: &Scratch) -> (Database, Database) {
+/// Starts a transfer that fails at `jobs`. Returns the source and the target.
+fn start_and_interrupt(t: &Scratch, there: &Scratch) -> (Database, Database) {
     let (db, target) = (t.db(), there.db());
-    many(t, &db, 40);
+    insert_many(t, &db, 40);
     execute(&db, "INSERT INTO jobs (status) VALUES ('pending'), ('pending')");
     block(&target);
     let error = run(t, there, Existing::Refuse).unwrap_err().to_string();
@@ -16,12 +16,12 @@ fn stopped(t: &Scratch, there: &Scratch) -> (Database, Database) {
 }
 
 both! {
-    fn it_goes_on_where_it_ended(t) {
-        let there = across(t);
-        let (db, target) = stopped(t, &there);
+    fn interrupted_transfer_continues_where_it_stopped(t) {
+        let there = other_engine(t);
+        let (db, target) = start_and_interrupt(t, &there);
         let error = run(t, &there, Existing::Refuse).unwrap_err().to_string();
-        assert!(error.contains("interrupted: --resume goes on with it, --replace begins anew"), "{error}");
-        // Rows that have come meanwhile are taken along.
+        assert!(error.contains("contains an interrupted transfer: continue it with --resume or start over with --replace"), "{error}");
+        // Rows that were added in between are copied as well.
         execute(&db, "INSERT INTO analytics (youtube_video_id) VALUES ('new')");
         let mut begun = Vec::new();
         let options = Options { existing: Existing::Resume, batch: 7 };
@@ -29,20 +29,20 @@ both! {
         assert_eq!((report.resumed, report.rows), (80, 83));
         assert!(begun.contains(&("analytics", 41, 41)), "{begun:?}");
         assert_eq!(tables(&there, &mut target.session().unwrap()).len(), 26);
-        let whole = run(t, &across(t), Existing::Refuse).unwrap();
+        let whole = run(t, &other_engine(t), Existing::Refuse).unwrap();
         assert_eq!(digests(&whole), digests(&report));
-        // There is nothing to go on with any more.
+        // There is nothing left to resume.
         let again = run(t, &there, Existing::Resume).unwrap();
         assert_eq!((again.was_complete, report.was_complete, digests(&again)), (true, false, digests(&whole)));
     }
 
-    fn a_copy_that_is_complete_is_left_as_it_is(t) {
-        let (db, there) = (t.db(), across(t));
+    fn resume_of_a_complete_copy_changes_nothing(t) {
+        let (db, there) = (t.db(), other_engine(t));
         seed(&db);
-        many(t, &db, 40);
+        insert_many(t, &db, 40);
         let target = there.db();
         let resume = || t.run(&["transfer", "--from", &t.url, "--to", &there.url, "--resume"]);
-        // Killed after its last commit, a transfer has not said that it is complete.
+        // A transfer that is killed after its last commit printed no report, so `--resume` must check the copy.
         run(t, &there, Existing::Refuse).unwrap();
         let before = tables(&there, &mut target.session().unwrap());
         let ran = resume();
@@ -53,9 +53,9 @@ both! {
         let analytics = plan["tables"].as_array().unwrap().iter().find(|row| row["table"] == "analytics").unwrap();
         assert_eq!((&analytics["rows"], &analytics["copied"]), (&0.into(), &41.into()));
         let refused = run(t, &there, Existing::Refuse).unwrap_err().to_string();
-        assert!(refused.contains("--resume says whether it is a complete copy"), "{refused}");
+        assert!(refused.contains("--resume checks whether it is a complete copy"), "{refused}");
         assert_eq!(tables(&there, &mut target.session().unwrap()), before);
-        // A value, a row and a number that differ are found.
+        // Different values and different numbers of rows are found.
         for (change, said) in [
             ("UPDATE analytics SET view_count = 8 WHERE id = 5", "analytics (41 rows, 41 in the source)"),
             ("INSERT INTO jobs (status) VALUES ('pending')", "jobs (2 rows, 1 in the source)"),
@@ -65,52 +65,52 @@ both! {
             assert_eq!(ran.code, 1, "{change}");
             assert!(ran.err.contains("it is not a complete copy") && ran.err.contains(said), "{change}: {}", ran.err);
         }
-        // One that is empty is begun.
-        assert_eq!(run(t, &across(t), Existing::Resume).unwrap().resumed, 0);
+        // For an empty target, `--resume` starts a new transfer.
+        assert_eq!(run(t, &other_engine(t), Existing::Resume).unwrap().resumed, 0);
     }
 
-    fn it_begins_anew_when_told(t) {
-        let there = across(t);
-        let (db, _) = stopped(t, &there);
+    fn replace_starts_an_interrupted_transfer_over(t) {
+        let there = other_engine(t);
+        let (db, _) = start_and_interrupt(t, &there);
         execute(&db, "DELETE FROM analytics");
         let report = run(t, &there, Existing::Replace).unwrap();
         assert_eq!((report.resumed, report.rows), (0, 42));
     }
 
-    fn two_moments_are_never_mixed(t) {
+    fn resume_rejects_a_changed_source(t) {
         for change in [
             "UPDATE discovered_videos SET view_count = 1 WHERE id = 3",
             "DELETE FROM analytics WHERE id = 40",
             "DELETE FROM analytics",
             "INSERT INTO discovered_videos (id, video_id, title, channel_name, channel_id, url, niche) VALUES (-1, 'x', 'x', 'x', 'x', 'x', 'x')",
         ] {
-            let (from, there) = (t.another(), across(t));
-            let (db, _) = stopped(&from, &there);
+            let (from, there) = (t.another(), other_engine(t));
+            let (db, _) = start_and_interrupt(&from, &there);
             execute(&db, change);
             let error = run(&from, &there, Existing::Resume).unwrap_err().to_string();
             assert!(error.contains("of the source has changed") && error.contains("--replace"), "{change}: {error}");
         }
-        // Another database is not the same source.
-        let (from, there, other) = (t.another(), across(t), t.another());
-        stopped(&from, &there);
-        many(&other, &other.db(), 40);
+        // Another database counts as a changed source.
+        let (from, there, other) = (t.another(), other_engine(t), t.another());
+        start_and_interrupt(&from, &there);
+        insert_many(&other, &other.db(), 40);
         let error = run(&other, &there, Existing::Resume).unwrap_err().to_string();
         assert!(error.contains("has changed"), "{error}");
     }
 
-    fn what_others_write_to_the_target_is_found(t) {
-        let there = across(t);
-        let (_, target) = stopped(t, &there);
+    fn resume_finds_changes_by_others_in_the_target(t) {
+        let there = other_engine(t);
+        let (_, target) = start_and_interrupt(t, &there);
         execute(&target, "UPDATE analytics SET view_count = 0 WHERE id = 5");
         let error = run(t, &there, Existing::Resume).unwrap_err().to_string();
         assert!(error.contains("differs from the source in analytics (40 rows, 40 in the source)"), "{error}");
-        // It stays an interrupted one.
+        // The target still counts as interrupted.
         assert!(run(t, &there, Existing::Refuse).unwrap_err().to_string().contains("interrupted"));
     }
 
-    fn two_cannot_go_on_at_once(t) {
-        let there = across(t);
-        let (db, _) = stopped(t, &there);
+    fn concurrent_resumes_let_exactly_one_win(t) {
+        let there = other_engine(t);
+        let (db, _) = start_and_interrupt(t, &there);
         many_more(&db);
         let mut other = None;
         let options = Options { existing: Existing::Resume, batch: 7 };

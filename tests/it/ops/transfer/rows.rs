@@ -1,4 +1,4 @@
-//! That each row comes over as it is.
+//! A transfer copies every row unchanged.
 
 use serde_json::Value;
 use viraldb::config::set_default_configs;
@@ -7,8 +7,8 @@ use viraldb::secrets::{self, Key, Keyring, Place};
 use super::*;
 use crate::support::both;
 
-/// Values that are hard to keep, in every column that takes them.
-const HARD: &str = r##"
+/// Statements that set difficult values in every column that accepts them.
+const DIFFICULT_VALUES: &str = r##"
 UPDATE discovered_videos SET title = 'O''Brien	"x" \N \. 🎬 é
         second line', channel_name = '', view_count = 9223372036854775807, like_count = -9223372036854775808,
     comment_count = 0, view_velocity = 1e300, viral_score = 5e-324, category_id = -2147483648,
@@ -44,10 +44,11 @@ UPDATE job_scripts SET scenes = '"one"', hashtags = '[]';
 UPDATE job_videos SET cost_usd = 1e-300, duration_seconds = -1.5, approved_at = '2026-01-01 00:00:00'
 "##;
 
-fn hard(t: &Scratch) -> viraldb::Database {
+fn with_difficult_values(t: &Scratch) -> viraldb::Database {
     let db = t.db();
     seed(&db);
-    let statements = if t.is_postgres { HARD.to_owned() } else { HARD.replace("chr(", "char(") };
+    let statements =
+        if t.is_postgres { DIFFICULT_VALUES.to_owned() } else { DIFFICULT_VALUES.replace("chr(", "char(") };
     execute(&db, &statements);
     execute(
         &db,
@@ -58,7 +59,7 @@ fn hard(t: &Scratch) -> viraldb::Database {
     db
 }
 
-/// All rows of all tables, as models and queries read them.
+/// Returns all rows of all tables, as models and queries read them.
 fn contents(db: &viraldb::Database) -> Vec<(&'static str, Vec<Value>)> {
     let changes = "SELECT changed_by || key || layer || CAST(channel_id AS text) || new_value AS v FROM viraldb_config_changes";
     let keys = "SELECT id || coalesce(CAST(retired_at AS text), 'in use') AS v FROM viraldb_keys";
@@ -75,9 +76,9 @@ fn contents(db: &viraldb::Database) -> Vec<(&'static str, Vec<Value>)> {
 }
 
 both! {
-    fn every_table_comes_over_and_back(t) {
-        let db = hard(t);
-        let (there, back) = (across(t), t.another());
+    fn every_table_survives_a_transfer_and_back(t) {
+        let db = with_difficult_values(t);
+        let (there, back) = (other_engine(t), t.another());
         let first = run(t, &there, Existing::Refuse).unwrap();
         assert_eq!((first.tables.len(), first.rows, first.resumed), (24, 24, 0));
         assert!(first.tables.iter().all(|table| table.rows == 1), "{first:?}");
@@ -87,24 +88,24 @@ both! {
         let second = run(&there, &back, Existing::Refuse).unwrap();
         assert_eq!(digests(&second), digests(&first));
         assert_eq!(contents(&back.db()), expected);
-        // Nothing of the transfer is left, on either side.
+        // The transfer leaves no extra tables in the source or the target.
         for scratch in [t, &there, &back] {
             let tables = scratch.db().read(|c| Ok(tables(scratch, c))).unwrap();
             assert_eq!(tables.len(), 26, "{tables:?}");
         }
     }
 
-    fn one_engine_takes_its_own_as_well(t) {
-        let db = hard(t);
+    fn transfer_works_within_one_engine(t) {
+        let db = with_difficult_values(t);
         let there = t.another();
         run(t, &there, Existing::Refuse).unwrap();
         assert_eq!(contents(&there.db()), contents(&db));
     }
 
-    fn a_digest_tells_rows_apart(t) {
+    fn digests_differ_when_rows_differ(t) {
         let db = t.db();
         seed(&db);
-        let there = across(t);
+        let there = other_engine(t);
         let before = run(t, &there, Existing::Refuse).unwrap();
         execute(&db, "UPDATE analytics SET view_count = 1");
         let after = run(t, &there, Existing::Replace).unwrap();
@@ -112,21 +113,21 @@ both! {
         assert_eq!(different, ["analytics"]);
     }
 
-    fn an_empty_database_comes_over(t) {
+    fn empty_database_can_be_transferred(t) {
         t.db();
-        let there = across(t);
+        let there = other_engine(t);
         let report = run(t, &there, Existing::Refuse).unwrap();
         assert_eq!((report.rows, report.tables.len()), (0, 24));
         assert!(report.tables.iter().all(|table| table.digest == "0".repeat(32)));
     }
 
-    fn new_rows_are_numbered_behind_all_that_were(t) {
+    fn new_rows_get_ids_after_all_earlier_ones(t) {
         let db = t.db();
         seed(&db);
-        // The last of one table is gone, another's was given by hand, and one never had a row.
+        // One table has lost its last rows, one has an explicit id, and one has no rows.
         execute(&db, "INSERT INTO jobs (status) VALUES ('pending'); INSERT INTO jobs (status) VALUES ('pending'); DELETE FROM jobs WHERE id > 1;
             INSERT INTO trends (id, platform, external_id) VALUES (70, 'tiktok', 'z'); DELETE FROM job_videos");
-        let there = across(t);
+        let there = other_engine(t);
         run(t, &there, Existing::Refuse).unwrap();
         let target = there.db();
         execute(&target, "INSERT INTO jobs (status) VALUES ('failed'); INSERT INTO trends (platform, external_id) VALUES ('tiktok', 'new');
@@ -135,7 +136,7 @@ both! {
         assert_eq!([last("jobs"), last("trends"), last("job_videos"), last("viraldb_config_changes")], ["4", "71", "2", "1"]);
     }
 
-    fn sealed_values_open_afterwards(t) {
+    fn encrypted_values_can_be_decrypted_after_a_transfer(t) {
         let db = t.db();
         seed(&db);
         let keyring = Keyring::new([Key::generate().unwrap()]);
@@ -144,23 +145,23 @@ both! {
         for place in &places {
             db.write(|c| secrets::set(c, &keyring, place, &secrets::Secret::from(format!("planted {place}")))).unwrap();
         }
-        let there = across(t);
+        let there = other_engine(t);
         run(t, &there, Existing::Refuse).unwrap();
         for place in &places {
             let secret = there.db().read(|c| secrets::get(c, &keyring, place)).unwrap();
             assert_eq!(secret.reveal(), format!("planted {place}"));
         }
         let verified = secrets::verify(&there.db(), &keyring, &mut |failure| panic!("{failure:?}"));
-        // The credentials of the seeded row were plain text, and are sealed now.
+        // The plain-text credentials of the seeded row were replaced by encrypted ones, so all three values decrypt.
         assert_eq!(verified.unwrap().opened, 3);
         let status = there.db().read(|c| secrets::status(c, &keyring)).unwrap();
         assert_eq!(status.keys.iter().map(|key| key.values).sum::<u64>(), 3);
     }
 
-    fn what_others_write_meanwhile_stays_out(t) {
+    fn concurrent_writes_are_not_transferred(t) {
         let db = t.db();
-        many(t, &db, 100);
-        let there = across(t);
+        insert_many(t, &db, 100);
+        let there = other_engine(t);
         let (writer, mut written) = (t.db(), 0);
         let report = transfer(&t.url, &there.url, &Options { batch: 10, ..Default::default() }, &mut |_| {
             written += 1;
@@ -173,43 +174,43 @@ both! {
         assert_eq!(there.db().read(|c| Ok(make::query(c, late))).unwrap(), ["0"]);
     }
 
-    fn defaults_of_init_are_no_rows(t) {
+    fn defaults_of_init_do_not_block_a_transfer(t) {
         let db = t.db();
         seed(&db);
-        let there = across(t);
+        let there = other_engine(t);
         let count = there.db().write(set_default_configs).unwrap();
         assert!(count > 5, "{count}");
         run(t, &there, Existing::Refuse).unwrap();
         assert_eq!(contents(&there.db()), contents(&db));
-        // One that somebody has changed is.
-        let other = across(t);
+        // A changed setting does count as a row.
+        let other = other_engine(t);
         other.db().write(set_default_configs).unwrap();
         let value = if other.is_postgres { "'5'::jsonb" } else { "'5'" };
         execute(&other.db(), &format!("UPDATE system_configuration SET value = {value} WHERE key = (SELECT min(key) FROM system_configuration)"));
         let error = run(t, &other, Existing::Refuse).unwrap_err().to_string();
-        assert!(error.contains("system_configuration 1;"), "{error}");
+        assert!(error.contains("system_configuration (1);"), "{error}");
     }
 }
 
 both! {
     fn memory_does_not_grow_with_the_rows(t) {
         let peak = |from: &Scratch, count: u32| {
-            let (db, to) = (from.db(), across(from));
-            many(from, &db, count);
+            let (db, to) = (from.db(), other_engine(from));
+            insert_many(from, &db, count);
             execute(&db, &format!("UPDATE discovered_videos SET title = '{}'", "x".repeat(20_000)));
-            let (peak, out) = measured(from, &to);
+            let (peak, out) = measure(from, &to);
             assert!(out.contains(&format!("{} rows", 2 * count)), "{out}");
             peak
         };
-        // The page caches and the batches under way are full in both.
+        // Both sizes are large enough to fill the page caches and the pending batches.
         let few = peak(&t.another(), 6_000);
         let many = peak(t, 14_000);
         assert!(many < few + 32 * 1024, "{few} KiB for 120 MB and {many} KiB for 280 MB");
     }
 }
 
-/// Transfers in a process of its own; returns the most memory it took in KiB, and what it said.
-fn measured(from: &Scratch, to: &Scratch) -> (u64, String) {
+/// Transfers in a separate process. Returns its peak memory in KiB and its stdout.
+fn measure(from: &Scratch, to: &Scratch) -> (u64, String) {
     let mut command = from.command(&["transfer", "--from", &from.url, "--to", &to.url]);
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut peak = 0;
@@ -222,10 +223,10 @@ fn measured(from: &Scratch, to: &Scratch) -> (u64, String) {
     (peak, String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap())
 }
 
-/// PostgreSQL keeps the sign of zero, and what is no number; another PostgreSQL gets them.
+/// PostgreSQL stores negative zero, NaN and infinite timestamps, and a transfer to PostgreSQL keeps them.
 #[cfg(feature = "postgres")]
 #[test]
-fn zero_keeps_its_sign_between_servers() {
+fn negative_zero_nan_and_infinity_survive_between_servers() {
     let (from, to) = (Scratch::postgres(), Scratch::postgres());
     let db = from.db();
     execute(
@@ -237,10 +238,10 @@ fn zero_keeps_its_sign_between_servers() {
     assert_eq!(kept, ["-0 NaN -infinity"]);
 }
 
-/// SQLite takes moments with fewer digits, and documents in any form.
+/// SQLite stores timestamps with fewer digits, and JSON documents in any format.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 #[test]
-fn forms_of_sqlite_become_those_of_postgresql() {
+fn sqlite_formats_are_converted_for_postgresql() {
     let (from, to) = (Scratch::sqlite(), Scratch::postgres());
     let db = from.db();
     execute(
