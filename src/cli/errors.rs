@@ -10,6 +10,7 @@ use super::complete::{errors, runs};
 use super::values::{Paging, read};
 use super::when::when;
 use viraldb::compilation::{ErrorLog, ErrorLogFilter, ErrorLogId, PipelineRunId};
+use viraldb::private::quote::counted;
 use viraldb::{Result, Timestamp, log_error};
 
 /// Maximum size of a stack trace, in bytes.
@@ -99,7 +100,10 @@ impl Args {
                     Some(module) => ErrorLog::resolve_module(c, module),
                     None => ErrorLog::resolve_many(c, &ids),
                 })?;
-                context.done(&format!("resolved {count}"), &serde_json::json!({ "resolved": count }))?;
+                context.done(
+                    &format!("resolved {}", counted(count, "error")),
+                    &serde_json::json!({ "resolved": count }),
+                )?;
             }
         }
         Ok(ExitCode::SUCCESS)

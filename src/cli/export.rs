@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// For tables that do not record changes, the time of creation counts.
     #[arg(long, value_name = "TIME", value_parser = when)]
     since: Option<Timestamp>,
-    /// Format of the rows [default: jsonl; on standard output that of --format]
+    /// Format of the rows [default: jsonl, or csv with --format csv]
     ///
     /// `viraldb ingest` reads JSON Lines back to the same rows.
     #[arg(long = "as", id = "as", value_name = "FORMAT", value_parser = words(Form::ALL, Form::as_str))]
@@ -50,7 +50,7 @@ impl Args {
         let is_stream = self.output.as_os_str() == "-";
         let form = match (self.form, context.output.format) {
             (Some(form), _) => form,
-            (None, Format::Csv) if is_stream => Form::Csv,
+            (None, Format::Csv) => Form::Csv,
             (None, Format::Json) if is_stream => {
                 let reason =
                     "is one document, but export writes one row after the other; use --format jsonl or csv";

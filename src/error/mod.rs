@@ -21,6 +21,11 @@ pub use kind::ErrorKind;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the crate: what failed, on which table and key, and what to do next.
+///
+/// The message is complete: it contains what the database or the operating system said. `source()` returns the error of the
+/// operating system for [`Io`](Self::Io), the error of Diesel for [`Database`](Self::Database), and the caller's for
+/// [`Other`](Self::Other). The other variants have no source, because the database's own message may quote values of a row, and
+/// one of these may be a secret. Branch on [`kind`](Self::kind) instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -98,8 +98,8 @@ both! {
         t.ok(&["errors", "log", "--module", "voice", "--type", "T", "y"]);
         let listed = json(&t.ok(&["errors", "list", "--module", "voice", "--format", "json"]));
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["error_message"]), (2, &"y".into()));
-        assert_eq!(t.ok(&["errors", "resolve", "--module", "voice"]), "resolved 2\n");
-        assert_eq!(t.ok(&["errors", "resolve", &logged["id"].to_string()]), "resolved 1\n");
+        assert_eq!(t.ok(&["errors", "resolve", "--module", "voice"]), "resolved 2 errors\n");
+        assert_eq!(t.ok(&["errors", "resolve", &logged["id"].to_string()]), "resolved 1 error\n");
         assert_eq!(json(&t.ok(&["errors", "list", "--format", "json"])), Value::Array(vec![]));
         assert_eq!(json(&t.ok(&["errors", "list", "--all", "--format", "json"])).as_array().unwrap().len(), 3);
         let ran = t.run(&["errors", "resolve", "1", "99"]);

@@ -204,11 +204,29 @@ both! {
         assert_eq!(t.ok(&["channels", "show", "UC1", "--columns", "name", "--format", "jsonl"]), "{\"name\":\"Clips\"}\n");
         let twice = json(&t.ok(&["videos", "list", "--limit", "1", "--columns", "title, title", "--json"]));
         assert_eq!(twice[0], serde_json::json!({ "title": row["title"] }));
+        t.ok(&["export", "discovered_videos", "--format", "csv", "--output", "videos.csv", "--quiet"]);
+        assert!(std::fs::read_to_string(t.path("videos.csv")).unwrap().starts_with("id,video_id,"));
         let export = t.run(&["export", "clips", "--columns", "id"]);
         assert!(export.code == 1 && export.err.contains("--columns does not apply to export"), "{}", export.err);
         let unknown = t.run(&["videos", "list", "--columns", "id,titel"]);
         assert!(unknown.code == 1 && unknown.err.contains("unknown column \"titel\"; expected id, video_id, title, "), "{}", unknown.err);
         assert!(!id.is_empty());
+    }
+
+    fn json_that_viraldb_printed_is_ingested_again(t) {
+        t.ok(&["init", "--sample"]);
+        let rows = t.file("rows.json", t.ok(&["videos", "list", "--json", "--limit", "3"]));
+        let again = t.ok(&["ingest", rows.to_str().unwrap()]);
+        assert!(again.contains("3 rows: 0 videos new, 0 updated, 0 rejected"), "{again}");
+        t.ok(&["channels", "add", "Clips", "UC1"]);
+        let row = t.file("row.json", t.ok(&["channels", "show", "UC1", "--json"]));
+        let again = t.ok(&["ingest", "--table", "channels", row.to_str().unwrap()]);
+        assert!(again.contains("1 row: 0 new in channels, 0 updated, 0 rejected"), "{again}");
+        // A bad row of an array costs only itself.
+        let mixed = t.file("mixed.json", "[\n  {\"name\": \"A\"},\n  {\"name\": 7},\n  3\n]\n");
+        let ran = t.run(&["ingest", "--table", "music", mixed.to_str().unwrap()]);
+        assert_eq!(ran.code, 3, "{}", ran.err);
+        assert!(ran.out.contains("1 new in music, 0 updated, 2 rejected") && ran.err.contains("line 3: "), "{}{}", ran.out, ran.err);
     }
 
     fn color_follows_the_option_and_the_environment(t) {
