@@ -169,8 +169,10 @@ fn output_page() {
     for (command, code, meaning) in EXIT_CODES {
         page += &format!("| `{command}` | {code} | {meaning} |\n");
     }
-    page += "\n## JSON\n\nEvery command takes `--json`, which prints one document. `--format jsonl` prints one object per line, and `--format csv` has the \
-             same fields as columns. Times are RFC 3339 in UTC, and counts are numbers. The rows of a table have the fields of its [columns](schema.md). \
+    page += "\n## JSON\n\nWith `--json` a command prints one document. `--format jsonl` prints one object per line, and `--format csv` has the \
+             same fields as columns. `completions`, `man`, `migrate sql` and `config export` print text in every format, and `export` \
+             writes rows only as JSON Lines or CSV. The examples below are not complete: `restore`, `transfer`, \
+             `takeover` and other commands of `secrets` print objects of their own. Times are RFC 3339 in UTC, and counts are numbers. The rows of a table have the fields of its [columns](schema.md). \
              The types are those of an example: a column that may be NULL can be null, and the examples are null where their row is.\n";
     for line in OUTPUTS {
         let line = line
