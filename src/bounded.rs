@@ -35,6 +35,9 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 }
 
 /// Returns the text of a file of at most `most` bytes.
+///
+/// # Errors
+/// `Io` if the file cannot be read or is not UTF-8, `Invalid` if it is larger or is a SQLite database.
 pub fn file(path: &Path, most: u64) -> Result<String> {
     text(open(path)?, path, most)
 }

@@ -5,6 +5,9 @@ use crate::error::require;
 use crate::{Database, DbConnection, Result, Session};
 
 /// Opens the database and migrates it to the current schema version. See [`Database::open`].
+///
+/// # Errors
+/// The errors of [`Database::open`].
 pub fn init_db(url: &str) -> Result<Database> {
     Database::open(url)
 }
@@ -25,6 +28,9 @@ pub fn init_db(url: &str) -> Result<Database> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Errors
+/// The errors of [`Database::session`].
 pub fn get_session(db: &Database) -> Result<Session> {
     db.session()
 }

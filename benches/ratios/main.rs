@@ -31,6 +31,7 @@ mod server;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod transfer;
+mod worker;
 
 use measure::{Asked, Line};
 
@@ -50,6 +51,7 @@ fn main() {
     #[cfg(feature = "postgres")]
     lines.extend(postgres::lines(&asked));
     lines.extend(queue::lines(&asked));
+    lines.extend(worker::lines(&asked));
     lines.extend(config::lines(&asked));
     lines.extend(backup::lines(&asked));
     lines.extend(commands::lines(&asked));

@@ -89,7 +89,7 @@ fn sqlite(asked: &Asked, name: &'static str, at_once: u32) -> Line {
 }
 
 /// Does the same with two prepared statements. The limit is a literal, and all columns of a job are read.
-fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
+pub fn by_hand(conn: &mut Connection, at_once: u32) -> u64 {
     let claim = format!(
         "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ?1, \
          updated_at = ?1, lease_expires_at = ?2, lease_token = ?3, leased_by = ?4 WHERE id IN (\
@@ -182,7 +182,7 @@ fn fill(db: &Database, many: u64, numbers: &str, id: &str, future: &str) {
 }
 
 #[cfg(feature = "postgres")]
-mod postgres {
+pub mod postgres {
     use std::sync::Barrier;
 
     use super::*;
@@ -266,7 +266,7 @@ mod postgres {
     }
 
     /// Starts all workers at the same time and returns the time until the last one has finished.
-    fn together(work: impl Fn(usize) -> u64 + Sync, count: u64) -> Duration {
+    pub fn together(work: impl Fn(usize) -> u64 + Sync, count: u64) -> Duration {
         let barrier = Barrier::new(WORKERS + 1);
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..WORKERS)
@@ -290,7 +290,7 @@ mod postgres {
     const COMPLETE: &str = "complete";
 
     /// Opens a connection with two prepared statements. Each execution is a separate transaction.
-    fn rival(url: &str, at_once: u32) -> Rival {
+    pub fn rival(url: &str, at_once: u32) -> Rival {
         let claim = format!(
             "WITH taken AS (SELECT id FROM video_processing_jobs WHERE status IN ('queued', 'retrying') \
              AND run_at <= now() AND job_type IN ('download') ORDER BY priority DESC, run_at, queued_at \
@@ -306,7 +306,7 @@ mod postgres {
         Rival::new(url, &[(CLAIM, &claim), (COMPLETE, complete)])
     }
 
-    fn by_hand(conn: &Rival) -> u64 {
+    pub fn by_hand(conn: &Rival) -> u64 {
         let mut done = 0;
         loop {
             let token = viraldb::types::LeaseToken::default().to_string();

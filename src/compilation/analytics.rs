@@ -100,12 +100,19 @@ impl AnalyticsFilter<'_> {
 }
 
 impl Analytics {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id.
     pub fn find(conn: &mut DbConnection, id: AnalyticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("analytics", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &AnalyticsFilter<'_>,
@@ -124,11 +131,17 @@ impl Analytics {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("analytics", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &AnalyticsFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("analytics", "")?;
@@ -136,6 +149,10 @@ impl Analytics {
     }
 
     /// Returns the newest sample of a video, or `None` if it was never measured.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A video that was never
+    /// measured is not an error.
     pub fn latest(conn: &mut DbConnection, youtube_video_id: &str) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -148,6 +165,10 @@ impl Analytics {
     }
 
     /// Returns the samples of a video from `from` (inclusive) to `to` (exclusive), oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). If `to` is before
+    /// `from`, the result is empty.
     pub fn series(
         conn: &mut DbConnection,
         youtube_video_id: &str,
@@ -161,6 +182,9 @@ impl Analytics {
     /// Returns the newest sample of each of these videos, in one statement.
     ///
     /// Results are in the order of `youtube_video_ids`, without duplicates. A video that was never measured is left out.
+    ///
+    /// # Errors
+    /// The errors of [`latest`](Self::latest).
     pub fn latest_of(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<Self>> {
         let select = Select::<analytics::table>::latest_of(youtube_video_ids);
         on_backend!(conn, |c| select.load(c)).of("analytics", "")
@@ -169,6 +193,10 @@ impl Analytics {
     /// Returns one page of the newest samples of all videos that were ever measured, ordered by the id of the video.
     ///
     /// One statement reads only the newest samples. `page.after` is the id of a video.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The video `page.after`
+    /// need not have samples anymore.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<String>) -> Result<Vec<Self>> {
         let select = Select::<analytics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("analytics", "")
@@ -177,7 +205,7 @@ impl Analytics {
     /// Returns how the numbers of a video grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth(
         conn: &mut DbConnection,
         youtube_video_id: &str,
@@ -190,6 +218,9 @@ impl Analytics {
     /// Returns the [`growth`](Self::growth) of each of these videos, in one statement.
     ///
     /// Results are in the order of `youtube_video_ids`, without duplicates. A video that was not measured by `to` is left out.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth_of(
         conn: &mut DbConnection,
         youtube_video_ids: &[&str],
@@ -206,7 +237,7 @@ impl Analytics {
     /// series.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn top_growth(
         conn: &mut DbConnection,
         from: Timestamp,
@@ -226,7 +257,7 @@ impl Analytics {
     /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn thinned(
         conn: &mut DbConnection,
         youtube_video_id: &str,
@@ -241,6 +272,9 @@ impl Analytics {
     /// Returns when each of these videos was last measured. A video that was never measured is left out.
     ///
     /// The query searches the index once for each video, however many samples it has.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn newest(conn: &mut DbConnection, youtube_video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
         Ok(insert_new::newest(conn, youtube_video_ids)?.into_iter().collect())
     }
@@ -251,6 +285,10 @@ impl Analytics {
     }
 
     /// Runs one step of a thinning and returns how many rows it deleted.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The step then deletes
+    /// nothing, but `thinning` may be past its rows already: create a new [`Thinning`] to continue.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -273,6 +311,10 @@ impl Analytics {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `analytics`.
     pub fn delete(conn: &mut DbConnection, id: AnalyticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(analytics::table.find(id)).execute(c)).of("analytics", id)
     }
@@ -292,6 +334,10 @@ impl NewAnalytics<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `youtube_video_id` has more than 2,600 bytes;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Analytics> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(analytics::table)
@@ -302,6 +348,9 @@ impl NewAnalytics<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, analytics::table, "analytics", rows)
@@ -311,6 +360,10 @@ impl NewAnalytics<'_> {
     ///
     /// `id` is ignored: the database assigns the ids of new rows. This is the fastest way to store many rows. Pass a few
     /// thousand per call.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `youtube_video_id` of a row has more than 2,600 bytes.
+    /// Then no row is inserted.
     pub fn insert_new_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         conn.atomically(|conn| {
             let ids: Vec<&str> = rows.iter().map(|row| &*row.youtube_video_id).collect();
@@ -357,7 +410,12 @@ impl Document for NewAnalytics<'static> {
 }
 
 impl AnalyticsChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id;
+    /// [`Invalid`](crate::Error::Invalid) if `youtube_video_id` has more than 2,600 bytes or `self`
+    /// has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: AnalyticsId) -> Result<Analytics> {
         require_indexable("youtube_video_id", self.youtube_video_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(analytics::table.find(id))

@@ -128,12 +128,19 @@ impl ClipFilter {
 }
 
 impl Clip {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no clip has this id.
     pub fn find(conn: &mut DbConnection, id: ClipId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("clips", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &ClipFilter, page: &Page<ClipId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -148,11 +155,17 @@ impl Clip {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ClipFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("clips", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ClipFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("clips", "")?;
@@ -160,6 +173,10 @@ impl Clip {
     }
 
     /// Returns the clips of a run by rank, the most viral first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A run that does not
+    /// exist has no clips.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -173,6 +190,9 @@ impl Clip {
     /// Returns a list of clips for each of these runs, by rank. The lists are in the order of `runs`.
     ///
     /// One query loads the clips of up to 30,000 runs.
+    ///
+    /// # Errors
+    /// The errors of [`of_run`](Self::of_run).
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -189,9 +209,10 @@ impl Clip {
     /// chooses it. A clip covers its whole video until it is cut.
     ///
     /// # Errors
-    /// - `NotFound` if the run does not exist.
-    /// - `Invalid` if the run is neither pending nor running, for more than 1,000 videos, and if a video is no longer pending
-    ///   or was given twice. Then nothing is chosen; read the pending videos again.
+    /// - [`NotFound`](crate::Error::NotFound) if the run does not exist.
+    /// - [`Invalid`](crate::Error::Invalid) if the run is neither pending nor running, for more than 1,000
+    ///   videos, and if a video is no longer pending or was given twice. Then nothing is chosen; read the
+    ///   pending videos again.
     pub fn choose(
         conn: &mut DbConnection,
         run: PipelineRunId,
@@ -249,9 +270,9 @@ impl Clip {
     /// ```
     ///
     /// # Errors
-    /// - `NotFound` if the run or the channel does not exist.
-    /// - `Invalid` if the run is neither pending nor running, if it would have too few clips, if the limit is not from 0 to
-    ///   1,000, or if a setting cannot be read.
+    /// - [`NotFound`](crate::Error::NotFound) if the run or the channel does not exist.
+    /// - [`Invalid`](crate::Error::Invalid) if the run is neither pending nor running, if it would have too
+    ///   few clips, if the limit is not from 0 to 1,000, or if a setting cannot be read.
     ///
     /// After an error nothing is chosen.
     pub fn choose_best(
@@ -275,6 +296,9 @@ impl Clip {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a short refers to the clip.
     pub fn delete(conn: &mut DbConnection, id: ClipId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(clips::table.find(id)).execute(c)).of("clips", id)
     }
@@ -420,6 +444,10 @@ impl<'a> NewClip<'a> {
 
 impl NewClip<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run or the video does not exist, or if a time is
+    /// NaN on SQLite; [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Clip> {
         on_backend!(conn, |c| diesel::insert_into(clips::table)
             .values(self)
@@ -429,6 +457,9 @@ impl NewClip<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, clips::table, "clips", rows)
     }
@@ -439,7 +470,12 @@ impl Document for NewClip<'static> {
 }
 
 impl ClipChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no clip has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run or video does not exist or `self` has no
+    /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: ClipId) -> Result<Clip> {
         on_backend!(conn, |c| diesel::update(clips::table.find(id))
             .set(self)

@@ -153,12 +153,19 @@ impl DiscoveredVideoFilter<'_> {
 }
 
 impl DiscoveredVideo {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id.
     pub fn find(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("discovered_videos", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &DiscoveredVideoFilter<'_>,
@@ -177,18 +184,27 @@ impl DiscoveredVideo {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("discovered_videos", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &DiscoveredVideoFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("discovered_videos", "")?;
         Ok(row.is_some())
     }
 
-    /// Returns the video with the platform's id, or `NotFound` if it does not exist.
+    /// Returns the video with the platform's id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id of the platform.
     pub fn find_by_video_id(conn: &mut DbConnection, video_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().filter(discovered_videos::video_id.eq(video_id)).first(c))
             .of("discovered_videos", video_id)
@@ -199,7 +215,7 @@ impl DiscoveredVideo {
     /// The order is `viral_score`, then `view_velocity`, then `view_count`, each descending with NULL last.
     ///
     /// # Errors
-    /// `Invalid` for an empty niche.
+    /// [`Invalid`](crate::Error::Invalid) for an empty niche.
     pub fn pending(conn: &mut DbConnection, niche: &str, limit: i64) -> Result<Vec<Self>> {
         require("niche", niche)?;
         on_backend!(conn, |c| {
@@ -253,6 +269,9 @@ impl DiscoveredVideo {
     }
 
     /// Returns the number of pending videos for each niche, ordered by niche.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count_pending(conn: &mut DbConnection) -> Result<Vec<(String, i64)>> {
         on_backend!(conn, |c| {
             discovered_videos::table
@@ -265,7 +284,10 @@ impl DiscoveredVideo {
         .of("discovered_videos", "")
     }
 
-    /// Sets the status of the video with the platform's id and returns it, or `NotFound` if it does not exist.
+    /// Sets the status of the video with the platform's id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id of the platform.
     pub fn mark(conn: &mut DbConnection, video_id: &str, status: Processed) -> Result<Self> {
         struct Mark;
         on_backend!(conn, |c| {
@@ -279,6 +301,10 @@ impl DiscoveredVideo {
     }
 
     /// Sets the status of many videos and returns how many of them exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). An id that does not
+    /// exist is not an error.
     pub fn mark_many(
         conn: &mut DbConnection,
         ids: impl IntoIterator<Item = DiscoveredVideoId>,
@@ -299,6 +325,9 @@ impl DiscoveredVideo {
     }
 
     /// Returns the platform's id and `discovered_at` of each of these videos that exists.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn discovered(conn: &mut DbConnection, video_ids: &[&str]) -> Result<Vec<(String, Timestamp)>> {
         let mut found = Vec::new();
         for video_ids in video_ids.chunks(IDS) {
@@ -329,6 +358,9 @@ impl DiscoveredVideo {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a clip was cut from the video.
     pub fn delete(conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(discovered_videos::table.find(id)).execute(c))
             .of("discovered_videos", id)
@@ -351,6 +383,10 @@ impl NewDiscoveredVideo<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `video_id` or a given `id` already exists;
+    /// [`Invalid`](crate::Error::Invalid) if `video_id` or `niche` has more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(discovered_videos::table)
@@ -361,12 +397,18 @@ impl NewDiscoveredVideo<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, discovered_videos::table, "discovered_videos", rows)
     }
 
     /// Inserts the video or, if the `video_id` exists, updates its counts, and returns it.
+    ///
+    /// # Errors
+    /// The errors of [`insert_or_update_many`](Self::insert_or_update_many).
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<DiscoveredVideo> {
         Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
         DiscoveredVideo::find_by_video_id(conn, &self.video_id)
@@ -381,6 +423,10 @@ impl NewDiscoveredVideo<'_> {
     /// the ids of new rows.
     ///
     /// This is the fastest way to store many rows. Pass a few thousand per call.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `video_id` or `niche` of a row has more than 2,600
+    /// bytes. Then no row is stored.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
@@ -409,7 +455,13 @@ impl Document for NewDiscoveredVideo<'static> {
 }
 
 impl DiscoveredVideoChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id;
+    /// [`Conflict`](crate::Error::Conflict) if another video has the new `video_id`;
+    /// [`Invalid`](crate::Error::Invalid) if a new text is too long for its index or `self` has no
+    /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<DiscoveredVideo> {
         require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(discovered_videos::table.find(id))

@@ -111,12 +111,19 @@ impl ErrorLogFilter<'_> {
 }
 
 impl ErrorLog {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no error has this id.
     pub fn find(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("error_log", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ErrorLogFilter<'_>,
@@ -135,11 +142,17 @@ impl ErrorLog {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("error_log", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ErrorLogFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("error_log", "")?;
@@ -147,6 +160,24 @@ impl ErrorLog {
     }
 
     /// Returns one page of the unresolved errors of one module, or of all modules, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The error `page.after`
+    /// need not exist anymore.
+    ///
+    /// ```
+    /// use viraldb::Page;
+    /// use viraldb::compilation::{ErrorLog, NewErrorLog};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// db.write(|c| NewErrorLog::new("uploader", "TimeoutError", "no answer in 30 s").insert(c))?;
+    /// let errors = db.read(|c| ErrorLog::unresolved(c, Some("uploader"), &Page::first(20)))?;
+    /// db.write(|c| ErrorLog::resolve(c, errors[0].id))?;
+    /// assert_eq!(db.read(ErrorLog::count_unresolved)?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unresolved(
         conn: &mut DbConnection,
         module: Option<&str>,
@@ -155,7 +186,11 @@ impl ErrorLog {
         Self::list(conn, &ErrorLogFilter { module, resolved: Some(false), ..Default::default() }, page)
     }
 
-    /// Marks an error as resolved and returns it, or `NotFound` if it does not exist.
+    /// Marks an error as resolved and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no error has this id. Resolving an error twice is
+    /// not an error.
     pub fn resolve(conn: &mut DbConnection, id: ErrorLogId) -> Result<Self> {
         ErrorLogChanges { resolved: Some(true), ..Default::default() }.update(conn, id)
     }
@@ -163,7 +198,7 @@ impl ErrorLog {
     /// Marks errors as resolved and returns their count.
     ///
     /// # Errors
-    /// `NotFound` if one of them does not exist. Then no error is changed.
+    /// [`NotFound`](crate::Error::NotFound) if one of them does not exist. Then no error is changed.
     pub fn resolve_many(conn: &mut DbConnection, ids: &[ErrorLogId]) -> Result<usize> {
         conn.atomically(|conn| {
             let mut known = HashSet::new();
@@ -185,6 +220,9 @@ impl ErrorLog {
     }
 
     /// Marks every unresolved error of a module as resolved and returns how many there were.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `module` is empty.
     pub fn resolve_module(conn: &mut DbConnection, module: &str) -> Result<usize> {
         require("module", module)?;
         on_backend!(conn, |c| {
@@ -198,12 +236,19 @@ impl ErrorLog {
     }
 
     /// Returns the number of unresolved errors.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count_unresolved(conn: &mut DbConnection) -> Result<i64> {
         on_backend!(conn, |c| error_log::table.filter(error_log::resolved.eq(false)).count().get_result(c))
             .of("error_log", "")
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `error_log`.
     pub fn delete(conn: &mut DbConnection, id: ErrorLogId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(error_log::table.find(id)).execute(c)).of("error_log", id)
     }
@@ -232,6 +277,10 @@ impl NewErrorLog<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run does not exist or `module` has more than 2,600
+    /// bytes; [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ErrorLog> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(error_log::table)
@@ -242,6 +291,9 @@ impl NewErrorLog<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, error_log::table, "error_log", rows)
@@ -254,7 +306,12 @@ impl Document for NewErrorLog<'static> {
 }
 
 impl ErrorLogChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no error has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run does not exist, `module` has more than
+    /// 2,600 bytes, or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: ErrorLogId) -> Result<ErrorLog> {
         require_indexable("module", self.module.as_ref())?;
         on_backend!(conn, |c| diesel::update(error_log::table.find(id))

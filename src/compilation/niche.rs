@@ -19,7 +19,7 @@ struct Niche {
 /// The query reads one index entry for each niche, however many videos there are.
 ///
 /// # Errors
-/// `Database` if the query fails.
+/// Only [errors of the database](crate::Error#errors-of-the-database).
 ///
 /// ```
 /// # let db = viraldb::Database::open("sqlite::memory:")?;

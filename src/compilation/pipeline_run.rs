@@ -116,12 +116,19 @@ impl PipelineRunFilter<'_> {
 }
 
 impl PipelineRun {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no run has this id.
     pub fn find(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("pipeline_runs", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &PipelineRunFilter<'_>,
@@ -140,11 +147,17 @@ impl PipelineRun {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("pipeline_runs", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &PipelineRunFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("pipeline_runs", "")?;
@@ -152,6 +165,10 @@ impl PipelineRun {
     }
 
     /// Returns one page of the runs with this status, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The run `page.after`
+    /// need not exist anymore.
     pub fn with_status(
         conn: &mut DbConnection,
         status: RunStatus,
@@ -161,6 +178,10 @@ impl PipelineRun {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a clip, a script, a voice recording, a short, a review
+    /// or an error refers to the run.
     pub fn delete(conn: &mut DbConnection, id: PipelineRunId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(pipeline_runs::table.find(id)).execute(c))
             .of("pipeline_runs", id)
@@ -196,6 +217,11 @@ impl NewPipelineRun<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `cycle_end` is before `cycle_start` or `niche` has
+    /// more than 2,600 bytes; [`Conflict`](crate::Error::Conflict) if `id` is given and already
+    /// exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<PipelineRun> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(pipeline_runs::table)
@@ -206,6 +232,9 @@ impl NewPipelineRun<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, pipeline_runs::table, "pipeline_runs", rows)
@@ -224,9 +253,14 @@ impl Document for NewPipelineRun<'static> {
 }
 
 impl PipelineRunChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
     ///
     /// Any status is accepted. Use [`PipelineRun::move_to`] to enforce the order of statuses.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no run has this id;
+    /// [`Invalid`](crate::Error::Invalid) if its cycle would end before it begins, `niche` has more
+    /// than 2,600 bytes, or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: PipelineRunId) -> Result<PipelineRun> {
         require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(pipeline_runs::table.find(id))

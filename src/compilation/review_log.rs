@@ -89,12 +89,19 @@ impl ReviewLogFilter {
 }
 
 impl ReviewLog {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no review has this id.
     pub fn find(conn: &mut DbConnection, id: ReviewLogId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("review_log", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ReviewLogFilter,
@@ -113,11 +120,17 @@ impl ReviewLog {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("review_log", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ReviewLogFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("review_log", "")?;
@@ -127,6 +140,9 @@ impl ReviewLog {
     /// Returns the open reviews, the longest waiting first.
     ///
     /// A review is open if it was neither answered nor held, its run is under review, and the run has no newer review.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn open(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         let newer = diesel::alias!(review_log as newer);
         on_backend!(conn, |c| {
@@ -148,6 +164,10 @@ impl ReviewLog {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `review_log`.
     pub fn delete(conn: &mut DbConnection, id: ReviewLogId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(review_log::table.find(id)).execute(c)).of("review_log", id)
     }
@@ -162,6 +182,10 @@ impl<'a> NewReviewLog<'a> {
 
 impl NewReviewLog<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ReviewLog> {
         on_backend!(conn, |c| diesel::insert_into(review_log::table)
             .values(self)
@@ -171,6 +195,9 @@ impl NewReviewLog<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, review_log::table, "review_log", rows)
     }
@@ -188,7 +215,11 @@ impl Document for NewReviewLog<'static> {
 }
 
 impl ReviewLogChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no review has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run does not exist or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: ReviewLogId) -> Result<ReviewLog> {
         on_backend!(conn, |c| diesel::update(review_log::table.find(id))
             .set(self)

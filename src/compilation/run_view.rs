@@ -35,10 +35,13 @@ impl RunView {
 }
 
 impl PipelineRun {
-    /// Returns the run with everything that belongs to it, or `NotFound` if the run does not exist.
+    /// Returns the run with everything that belongs to it.
     ///
     /// The seven queries read one snapshot. The exception is a PostgreSQL transaction that writes, where each query may
     /// see newer data; see [`DbConnection::snapshot`].
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no run has this id.
     pub fn view(conn: &mut DbConnection, id: PipelineRunId) -> Result<RunView> {
         let reviews = ReviewLogFilter { pipeline_run_id: Some(id) };
         let errors = ErrorLogFilter { pipeline_run_id: Some(id), ..Default::default() };

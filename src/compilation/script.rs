@@ -92,12 +92,19 @@ impl ScriptFilter {
 }
 
 impl Script {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no script has this id.
     pub fn find(conn: &mut DbConnection, id: ScriptId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("scripts", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &ScriptFilter, page: &Page<ScriptId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -112,11 +119,17 @@ impl Script {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("scripts", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ScriptFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("scripts", "")?;
@@ -124,6 +137,10 @@ impl Script {
     }
 
     /// Returns the scripts of a run, oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A run that does not
+    /// exist has no scripts.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(scripts::pipeline_run_id.eq(run))
@@ -135,6 +152,9 @@ impl Script {
     /// Returns a list of scripts for each of these runs, oldest first. The lists are in the order of `runs`.
     ///
     /// One query loads the scripts of up to 30,000 runs.
+    ///
+    /// # Errors
+    /// The errors of [`of_run`](Self::of_run).
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -146,6 +166,10 @@ impl Script {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `scripts`.
     pub fn delete(conn: &mut DbConnection, id: ScriptId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(scripts::table.find(id)).execute(c)).of("scripts", id)
     }
@@ -160,6 +184,10 @@ impl<'a> NewScript<'a> {
 
 impl NewScript<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Script> {
         on_backend!(conn, |c| diesel::insert_into(scripts::table)
             .values(self)
@@ -169,6 +197,9 @@ impl NewScript<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, scripts::table, "scripts", rows)
     }
@@ -186,7 +217,11 @@ impl Document for NewScript<'static> {
 }
 
 impl ScriptChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no script has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run does not exist or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: ScriptId) -> Result<Script> {
         on_backend!(conn, |c| diesel::update(scripts::table.find(id))
             .set(self)

@@ -105,12 +105,19 @@ impl ShortFilter {
 }
 
 impl Short {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no short has this id.
     pub fn find(conn: &mut DbConnection, id: ShortId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("shorts", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &ShortFilter, page: &Page<ShortId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -125,11 +132,17 @@ impl Short {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ShortFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("shorts", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ShortFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("shorts", "")?;
@@ -137,6 +150,10 @@ impl Short {
     }
 
     /// Returns the shorts of a run, oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A run that does not
+    /// exist has no shorts.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(shorts::pipeline_run_id.eq(run)).order(shorts::id).load(c))
             .of("shorts", run)
@@ -145,6 +162,9 @@ impl Short {
     /// Returns a list of shorts for each of these runs, oldest first. The lists are in the order of `runs`.
     ///
     /// One query loads the shorts of up to 30,000 runs.
+    ///
+    /// # Errors
+    /// The errors of [`of_run`](Self::of_run).
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -156,6 +176,10 @@ impl Short {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `shorts`.
     pub fn delete(conn: &mut DbConnection, id: ShortId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(shorts::table.find(id)).execute(c)).of("shorts", id)
     }
@@ -170,6 +194,10 @@ impl<'a> NewShort<'a> {
 
 impl NewShort<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run or the clip does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Short> {
         on_backend!(conn, |c| diesel::insert_into(shorts::table)
             .values(self)
@@ -179,6 +207,9 @@ impl NewShort<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, shorts::table, "shorts", rows)
     }
@@ -190,7 +221,12 @@ impl Document for NewShort<'static> {
 }
 
 impl ShortChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no short has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run or clip does not exist or `self` has no
+    /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: ShortId) -> Result<Short> {
         on_backend!(conn, |c| diesel::update(shorts::table.find(id))
             .set(self)

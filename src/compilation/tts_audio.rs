@@ -84,12 +84,19 @@ impl TtsAudioFilter {
 }
 
 impl TtsAudio {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no recording has this id.
     pub fn find(conn: &mut DbConnection, id: TtsAudioId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("tts_audio", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &TtsAudioFilter,
@@ -108,11 +115,17 @@ impl TtsAudio {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("tts_audio", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &TtsAudioFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("tts_audio", "")?;
@@ -120,6 +133,10 @@ impl TtsAudio {
     }
 
     /// Returns the recordings of a run, oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A run that does not
+    /// exist has no recordings.
     pub fn of_run(conn: &mut DbConnection, run: PipelineRunId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(tts_audio::pipeline_run_id.eq(run))
@@ -131,6 +148,9 @@ impl TtsAudio {
     /// Returns a list of recordings for each of these runs, oldest first. The lists are in the order of `runs`.
     ///
     /// One query loads the recordings of up to 30,000 runs.
+    ///
+    /// # Errors
+    /// The errors of [`of_run`](Self::of_run).
     pub fn of_runs(conn: &mut DbConnection, runs: &[PipelineRun]) -> Result<Vec<Vec<Self>>> {
         children(runs, |runs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(runs)
@@ -142,6 +162,10 @@ impl TtsAudio {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `tts_audio`.
     pub fn delete(conn: &mut DbConnection, id: TtsAudioId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(tts_audio::table.find(id)).execute(c)).of("tts_audio", id)
     }
@@ -156,6 +180,10 @@ impl<'a> NewTtsAudio<'a> {
 
 impl NewTtsAudio<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the run does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<TtsAudio> {
         on_backend!(conn, |c| diesel::insert_into(tts_audio::table)
             .values(self)
@@ -165,6 +193,9 @@ impl NewTtsAudio<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, tts_audio::table, "tts_audio", rows)
     }
@@ -176,7 +207,11 @@ impl Document for NewTtsAudio<'static> {
 }
 
 impl TtsAudioChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no recording has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new run does not exist or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: TtsAudioId) -> Result<TtsAudio> {
         on_backend!(conn, |c| diesel::update(tts_audio::table.find(id))
             .set(self)

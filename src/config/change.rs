@@ -106,6 +106,9 @@ struct NewChange<'a> {
 
 impl Change {
     /// Returns one page of the changes of a setting, newest first.
+    ///
+    /// # Errors
+    /// Only the [errors of the database](crate::Error#errors-of-the-database).
     pub fn of_key(conn: &mut DbConnection, key: &str, page: &Page<ConfigChangeId>) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             let mut query = Self::query().filter(viraldb_config_changes::key.eq(key)).into_boxed::<Backend>();
@@ -392,6 +395,9 @@ pub(super) fn keep(
 }
 
 /// Runs [`set_default_configs`], but takes no write lock if all defaults exist already. Returns the number of rows written.
+///
+/// # Errors
+/// The errors of [`Database::history`] and [`Database::write`]. No row is written then.
 pub fn complete_default_configs(db: &Database) -> Result<usize> {
     if db.history()?.transferred.is_some() {
         return Ok(0); // the transfer brings them, and would fail on rows that exist already
@@ -408,6 +414,9 @@ pub fn complete_default_configs(db: &Database) -> Result<usize> {
 /// Writes the defaults of viraldb's settings into `system_configuration` and returns the number of rows written.
 ///
 /// Existing rows are never changed, no matter which program wrote them.
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database). No row is written then.
 pub fn set_default_configs(conn: &mut DbConnection) -> Result<usize> {
     let registry = Registry::default();
     let rows: Vec<NewSystemConfiguration<'_>> = registry

@@ -67,7 +67,10 @@ impl ConfigOverrideFilter<'_> {
 }
 
 impl ConfigOverride {
-    /// Returns the row with this key, or `NotFound` if it does not exist.
+    /// Returns the row with this key.
+    ///
+    /// # Errors
+    /// `NotFound` if no row has this key.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("config_overrides", key)
     }
@@ -79,6 +82,9 @@ impl ConfigOverride {
     }
 
     /// Returns one page of the matching rows, ordered by key.
+    ///
+    /// # Errors
+    /// Only the [errors of the database](crate::Error#errors-of-the-database).
     pub fn list(
         conn: &mut DbConnection,
         filter: &ConfigOverrideFilter<'_>,
@@ -97,11 +103,17 @@ impl ConfigOverride {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only the [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<i64> {
         filter.rows().count().get_result(conn).of("config_overrides", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// Only the [errors of the database](crate::Error#errors-of-the-database).
     pub fn exists(conn: &mut DbConnection, filter: &ConfigOverrideFilter<'_>) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("config_overrides", "")?;
@@ -109,6 +121,9 @@ impl ConfigOverride {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only the [errors of the database](crate::Error#errors-of-the-database).
     pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(config_overrides::table.find(key)).execute(c))
             .of("config_overrides", key)
@@ -129,6 +144,9 @@ impl NewConfigOverride<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// `Conflict` if the key exists already, `Invalid` if it is longer than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(config_overrides::table)
@@ -139,12 +157,18 @@ impl NewConfigOverride<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// `Conflict` if a key exists already or occurs twice, `Invalid` if a key is longer than 2,600 bytes.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, config_overrides::table, "config_overrides", rows)
     }
 
     /// Inserts the row or, if the key exists, updates the columns that are `Some`, and returns it.
+    ///
+    /// # Errors
+    /// `Invalid` if the key is longer than 2,600 bytes.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<ConfigOverride> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -173,7 +197,10 @@ impl Document for NewConfigOverride<'static> {
 }
 
 impl ConfigOverrideChanges<'_> {
-    /// Updates the row with this key and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this key and returns it.
+    ///
+    /// # Errors
+    /// `NotFound` if no row has this key.
     pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<ConfigOverride> {
         on_backend!(conn, |c| diesel::update(config_overrides::table.find(key))
             .set((self, config_overrides::updated_at.eq(Timestamp::now())))

@@ -56,6 +56,19 @@ pub struct LayerValue {
 impl Config {
     /// Returns every layer of a setting, for all channels or for one channel, and which layer wins.
     ///
+    /// ```
+    /// use viraldb::config::{Config, Layer, Scope};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let config = Config::open(&db)?;
+    /// config.set(Scope::Override, "max_clips", &12.into(), "alice")?;
+    /// let explained = config.explain("max_clips", None)?;
+    /// assert_eq!((explained.value.as_i64(), explained.layer), (Some(12), Some(Layer::Override)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for an unknown setting, `NotFound` if the channel does not exist.
     pub fn explain(&self, key: &str, channel: Option<ChannelId>) -> Result<Explained> {

@@ -158,12 +158,18 @@ impl Config {
     /// Opens the settings of a database, and reads the environment, `.env` and the configuration file.
     ///
     /// # Errors
-    /// `Io` and `Invalid` for a file that cannot be read, and the errors of the database.
+    /// - `Io` if the configuration file cannot be read.
+    /// - `Invalid` if the configuration file is not valid TOML or declares an invalid setting, or if a file that viraldb found
+    ///   belongs to another user.
+    /// - The errors of [`Database::read_newest`].
     pub fn open(db: &Database) -> Result<Self> {
         Self::open_with(db, Options::default())
     }
 
     /// Opens the settings of a database with options; see [`Config::open`].
+    ///
+    /// # Errors
+    /// The errors of [`Config::open`], and `Io` if [`Options::file`] does not exist.
     pub fn open_with(db: &Database, options: Options) -> Result<Self> {
         let Options { registry, file, keyring } = options;
         let mut fixed = Fixed::read(file.as_deref())?;

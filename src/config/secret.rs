@@ -46,6 +46,26 @@ impl Config {
     ///
     /// The history records who changed it, and the fingerprints of the old and the new value instead of the values.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use viraldb::config::{Config, Key, Options, Registry};
+    /// use viraldb::secrets::{self, Keyring, Secret};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let options = Options {
+    ///     registry: Registry::default().with([Key::secret("uploader.api_key")])?,
+    ///     keyring: Some(Arc::new(Keyring::new([secrets::Key::generate()?]))), // by default the keys of the environment
+    ///     ..Default::default()
+    /// };
+    /// let config = Config::open_with(&db, options)?;
+    /// config.set_secret("uploader.api_key", &Secret::from("AIza…"), "alice")?;
+    /// assert_eq!(config.secret("uploader.api_key")?.reveal(), "AIza…");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for a setting that is unknown or is not text, and if `by` is empty; the errors of [`secrets::set`] and of
     /// [`Keyring::from_env`] unless the options have a keyring.

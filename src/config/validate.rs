@@ -57,6 +57,9 @@ impl Config {
     /// - entries of the configuration file without effect, because a stronger layer wins or the layer does not apply
     /// - a `.env` file, or lines of it, that cannot be parsed
     /// - pairs whose minimum is greater than the maximum
+    ///
+    /// # Errors
+    /// The errors of [`Database::read_newest`](crate::Database::read_newest). A problem with a setting is part of the result.
     pub fn validate(&self) -> Result<Vec<Problem>> {
         let (stored, unknown_rows) = self
             .0

@@ -22,6 +22,9 @@ use crate::{Error, Result, correlation};
 ///
 /// The futures borrow nothing, so they may be spawned. They panic outside a tokio runtime.
 ///
+/// In addition to the errors listed below, each method returns [`Error::Other`] if the runtime shuts down before the closure
+/// starts.
+///
 /// ```
 /// use viraldb::AsyncDatabase;
 /// use viraldb::compilation::{DiscoveredVideo, Processed};
@@ -43,30 +46,45 @@ pub struct AsyncDatabase(Database);
 
 impl AsyncDatabase {
     /// The async version of [`Database::open`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::open`].
     pub fn open(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
         let url = url.to_owned();
         on_thread(None, move || Database::open(&url).map(Self))
     }
 
     /// The async version of [`Database::open_with`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::open_with`].
     pub fn open_with(url: &str, options: &Options) -> impl Future<Output = Result<Self>> + Send + use<> {
         let (url, options) = (url.to_owned(), options.clone());
         on_thread(None, move || Database::open_with(&url, &options).map(Self))
     }
 
     /// The async version of [`Database::connect`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::connect`].
     pub fn connect(url: &str) -> impl Future<Output = Result<Self>> + Send + use<> {
         let url = url.to_owned();
         on_thread(None, move || Database::connect(&url).map(Self))
     }
 
     /// The async version of [`Database::connect_with`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::connect_with`].
     pub fn connect_with(url: &str, options: &Options) -> impl Future<Output = Result<Self>> + Send + use<> {
         let (url, options) = (url.to_owned(), options.clone());
         on_thread(None, move || Database::connect_with(&url, &options).map(Self))
     }
 
     /// The async version of [`Database::read`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::read`].
     pub fn read<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -77,6 +95,9 @@ impl AsyncDatabase {
     }
 
     /// The async version of [`Database::read_newest`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::read_newest`].
     pub fn read_newest<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -87,6 +108,9 @@ impl AsyncDatabase {
     }
 
     /// The async version of [`Database::write`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::write`].
     pub fn write<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -97,11 +121,17 @@ impl AsyncDatabase {
     }
 
     /// The async version of [`Database::ping`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::ping`].
     pub fn ping(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         self.run(Database::ping)
     }
 
     /// The async version of [`Database::close`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::close`].
     pub fn close(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         let db = self.0.clone();
         on_thread(None, move || db.close())
@@ -109,6 +139,9 @@ impl AsyncDatabase {
 
     /// Runs `work` with the whole database, for functions that read and write several times or open their own connection.
     /// `work` should use only one connection at a time.
+    ///
+    /// # Errors
+    /// The errors of `work`.
     pub fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,

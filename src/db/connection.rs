@@ -13,6 +13,8 @@ use crate::Result;
 /// It is a Diesel connection, so your own queries against [`crate::schema`] run on it. Such queries have limits that viraldb's
 /// own functions do not have: Diesel supports no `ON CONFLICT`, no inserts of slices and no `as_returning()` there, and it
 /// builds the SQL again on each call. [`on_backend!`](crate::on_backend) avoids these limits.
+///
+/// The [errors of the database](crate::Error#errors-of-the-database) can occur in every function that takes a connection.
 #[derive(diesel::MultiConnection)]
 #[allow(missing_docs)] // the names of the variants are clear
 pub enum DbConnection {
@@ -142,6 +144,29 @@ pub(crate) use on_backend;
 impl DbConnection {
     /// Runs `work` atomically: in a new transaction (IMMEDIATE on SQLite), or in a savepoint if a transaction is already open.
     /// If `work` fails, everything it did is rolled back.
+    ///
+    /// ```
+    /// use viraldb::compilation::ErrorLog;
+    /// use viraldb::{Database, Error, log_error};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = Database::open("sqlite::memory:")?;
+    /// db.write(|c| {
+    ///     let batch = c.atomically(|c| {
+    ///         log_error(c, "discovery", "TimeoutError", "no answer in 30 s", None, None)?;
+    ///         Err::<(), Error>(Error::invalid("the batch", "is empty"))
+    ///     });
+    ///     assert!(batch.is_err());
+    ///     assert_eq!(ErrorLog::count(c, &Default::default())?, 0); // the row was rolled back
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of `work`, and the [errors of the database](crate::Error#errors-of-the-database) if the transaction cannot begin
+    /// or commit. On SQLite this is mostly [`Error::Busy`](crate::Error::Busy): another connection holds the write lock.
     pub fn atomically<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let begin = match self {
             #[cfg(feature = "sqlite")]
@@ -156,6 +181,10 @@ impl DbConnection {
     /// Runs `work`, which must only read, on one snapshot of the database: in a new transaction, or in the transaction that is
     /// already open. An open transaction is a snapshot on SQLite and in a [`read`](crate::Database::read). In a `write` on
     /// PostgreSQL it is not: there each statement sees the rows that were committed when the statement started.
+    ///
+    /// # Errors
+    /// The errors of `work`, and the [errors of the database](crate::Error#errors-of-the-database) if a new transaction cannot begin
+    /// or end.
     pub fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.is_dirty() {
             return work(self);
@@ -230,6 +259,24 @@ pub(crate) fn lock_ingest(conn: &mut DbConnection) -> Result<()> {
 /// One page of results: up to `limit` rows after the row with key `after` (keyset pagination).
 ///
 /// Pages stay consistent while rows are inserted and deleted, and a later page costs no more than the first.
+///
+/// ```
+/// use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoFilter};
+/// use viraldb::{Database, Page};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = Database::open("sqlite::memory:")?;
+/// let filter = DiscoveredVideoFilter::default();
+/// let mut page = Page::first(100);
+/// loop {
+///     let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &page))?;
+///     let Some(last) = videos.last() else { break };
+///     println!("{} videos, the last one is {}", videos.len(), last.title);
+///     page = Page::after(last.id, 100);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<K> {
     /// The key of the last row of the previous page; `None` for the first page.

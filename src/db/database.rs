@@ -49,6 +49,7 @@ impl Database {
     ///   this program.
     /// - [`Error::UnsupportedUrl`], [`Error::Unusable`], [`Error::Disconnected`], [`Error::Busy`] and [`Error::Io`] if viraldb
     ///   cannot open the database or the replica that `VIRALDB_READ_URL` names.
+    /// - `Invalid` if a migration fails, and the errors of [`Options::from_environment`].
     ///
     /// ```
     /// # fn main() -> viraldb::Result<()> {
@@ -63,6 +64,9 @@ impl Database {
     }
 
     /// Opens a database with options; see [`Database::open`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::open`], and `Invalid` if [`Options::connections`] is 0.
     pub fn open_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
         // Keep this connection open, because an in-memory database disappears when its last connection closes.
@@ -89,6 +93,9 @@ impl Database {
     }
 
     /// Connects to a database with options; see [`Database::connect`].
+    ///
+    /// # Errors
+    /// The errors of [`Database::connect`], and `Invalid` if [`Options::connections`] is 0.
     pub fn connect_with(url: &str, options: &Options) -> Result<Self> {
         let opener = Opener::new(url.parse()?, options)?;
         let history = opener.history()?;
@@ -134,6 +141,10 @@ impl Database {
     }
 
     /// Returns the migration history: all migrations, and which of them are applied to the database.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`] if the SQLite file no longer exists; [`Error::Disconnected`], [`Error::Unusable`],
+    /// [`Error::Busy`] or [`Error::Io`] if the database cannot be read.
     pub fn history(&self) -> Result<migrate::History> {
         self.0.main.opener().history()
     }
@@ -196,6 +207,11 @@ impl Database {
         self.0.main.opener().explained(error)
     }
 
+    /// Returns true if all writes of this database go through one connection, so that they take turns.
+    pub(crate) fn writes_in_turns(&self) -> bool {
+        !matches!(self.url(), DatabaseUrl::Postgres(_))
+    }
+
     /// Returns how long connections wait for a lock.
     #[cfg(feature = "sqlite")]
     pub(crate) fn busy_timeout(&self) -> Duration {
@@ -225,8 +241,11 @@ impl Database {
     /// If there is a replica ([`Options::read_url`]), `work` runs there and might not see the latest writes yet.
     ///
     /// # Errors
-    /// The errors of `work`, and [`Error::Unusable`] if the replica was promoted, because its rows then differ from those of
-    /// the primary. viraldb notices a promotion within five seconds.
+    /// - The errors of `work`, and [`Error::Unusable`] if `work` writes.
+    /// - [`Error::Busy`] if no connection becomes free within [`Options::busy_timeout`].
+    /// - [`Error::Disconnected`] if the server cannot be reached or the connection is lost.
+    /// - [`Error::Unusable`] if the database was closed or cannot be opened, or if the replica was promoted, because its rows
+    ///   then differ from those of the primary. viraldb notices a promotion within five seconds.
     pub fn read<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         match &self.0.replica {
             Some(replica) => replica.read(&self.0.main, work),
@@ -235,6 +254,9 @@ impl Database {
     }
 
     /// Runs `work` like [`read`](Self::read), but never on a replica, so that it sees the latest writes.
+    ///
+    /// # Errors
+    /// The errors of [`read`](Self::read), except that of a promoted replica.
     pub fn read_newest<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         self.0.main.read(work)
     }
@@ -242,7 +264,12 @@ impl Database {
     /// Runs `work` in one write transaction (IMMEDIATE on SQLite). Commits it, or rolls it back if `work` fails.
     ///
     /// # Errors
-    /// The errors of `work`, and on SQLite `Invalid` if `work` itself calls `write`.
+    /// - The errors of `work`, and on SQLite `Invalid` if `work` itself calls `write`.
+    /// - [`Error::Busy`] if another program holds SQLite's write lock, or all connections to PostgreSQL are in use, for longer
+    ///   than [`Options::busy_timeout`].
+    /// - [`Error::Disconnected`] if the server cannot be reached or the connection is lost. Read [`Error::is_retryable`]
+    ///   before you retry.
+    /// - [`Error::Unusable`] if the database was closed, is read-only, or its disk is full.
     pub fn write<T>(&self, work: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         #[cfg(feature = "sqlite")]
         if let Some(writer) = &self.0.writer {
@@ -328,6 +355,12 @@ impl Database {
     /// Outside a transaction each write commits by itself, and each read sees the rows that were committed when the read
     /// started. Use [`DbConnection::snapshot`] and [`DbConnection::atomically`] for transactions. viraldb checks the connection
     /// before returning it, but does not replace a connection that is lost later.
+    ///
+    /// # Errors
+    /// - [`Error::Unusable`] if the database was closed or cannot be opened.
+    /// - On SQLite [`Error::NotInitialised`] or [`Error::Io`] if the file no longer exists or cannot be read.
+    /// - On PostgreSQL [`Error::Disconnected`] if the server cannot be reached, and [`Error::Busy`] if no connection becomes
+    ///   free within [`Options::busy_timeout`].
     pub fn session(&self) -> Result<Session> {
         if self.0.main.is_closed() {
             return Err(self.0.main.opener().closed());

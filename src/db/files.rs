@@ -108,6 +108,9 @@ pub fn private() -> OpenOptions {
 }
 
 /// Creates or empties a file for rows. Afterwards only its owner may read it, even if the file existed before.
+///
+/// # Errors
+/// The error of the operating system if the file cannot be opened for writing, or if its mode cannot be changed.
 pub fn create_private(path: &Path) -> io::Result<File> {
     let file = private().write(true).create(true).truncate(true).open(path)?;
     #[cfg(unix)]

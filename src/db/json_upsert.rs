@@ -105,6 +105,9 @@ pub(crate) trait Document: serde::Serialize + serde::de::DeserializeOwned {
 }
 
 /// Converts a row to a document.
+///
+/// # Errors
+/// `Invalid` if serde does not serialize the row as an object, `Other` if serde fails.
 pub fn from_row(row: &impl serde::Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(row) {
         Ok(Value::Object(document)) => Ok(document),

@@ -10,6 +10,8 @@ pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive generates public items without docs
 mod connection;
 mod database;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod file_events;
 pub(crate) mod files;
 pub(crate) mod identifier;
 mod insert;

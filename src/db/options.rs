@@ -25,7 +25,8 @@ impl Options {
     /// current folder or a parent folder.
     ///
     /// # Errors
-    /// `Invalid` if the `.env` file cannot be read.
+    /// `Io` if the `.env` file that `VIRALDB_ENV_FILE` names cannot be read. `Invalid` if a `.env` file that viraldb found
+    /// belongs to another user.
     pub fn from_environment() -> Result<Self> {
         let read_url = match environment::variable(READ_URL)? {
             Some(url) => Some(url),

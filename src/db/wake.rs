@@ -1,5 +1,5 @@
-//! Waits for changes of the queue or the settings: by notifications on PostgreSQL, by polling the version of the file on
-//! SQLite. A pooler passes on no notifications, so there a change is assumed twice a second.
+//! Waits for changes of the queue or the settings: by notifications on PostgreSQL, by the version of the file on SQLite, which
+//! is checked when the write-ahead log is written, and regularly. A pooler passes on no notifications, so there a change is assumed twice a second.
 
 use std::time::Duration;
 #[cfg(feature = "postgres")]
@@ -32,7 +32,14 @@ impl Topic {
 pub(crate) enum Waker {
     /// SQLite's `data_version` changes after any write of another connection.
     #[cfg(feature = "sqlite")]
-    File { conn: Box<super::DbConnection>, seen: i32, poll: Duration },
+    File {
+        conn: Box<super::DbConnection>,
+        seen: i32,
+        poll: Duration,
+        /// Tells when the write-ahead log is written. `None` for a database in memory, or if the kernel refuses.
+        #[cfg(target_os = "linux")]
+        events: Option<super::file_events::FileEvents>,
+    },
     #[cfg(feature = "postgres")]
     Server(super::listen::Listener),
     /// A pooler passes on no notifications, and a LISTEN would stay in a session that the pooler then gives to other clients.
@@ -68,18 +75,49 @@ impl Waker {
         {
             let mut conn = Box::new(db.reader()?);
             let seen = version(&mut conn)?;
-            Ok(Self::File { conn, seen, poll })
+            Ok(Self::File {
+                conn,
+                seen,
+                poll,
+                // The log exists, because reading the version has opened it.
+                #[cfg(target_os = "linux")]
+                events: match db.url() {
+                    super::DatabaseUrl::File(path) => {
+                        super::file_events::FileEvents::of(&super::beside(path, "-wal"))
+                    }
+                    _ => None,
+                },
+            })
         }
         #[cfg(not(feature = "sqlite"))]
         Err(crate::Error::invalid("the database", "needs an engine that this viraldb was built without"))
+    }
+
+    /// Returns true if any write wakes the waiter, not only one that concerns it.
+    pub(crate) fn tells_every_change(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File { .. } => true,
+            #[cfg(feature = "postgres")]
+            Self::Server(_) | Self::Pooler { .. } => false,
+        }
     }
 
     /// Waits for a change, at most for `timeout`. Returns true if there was one.
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<bool> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::File { conn, seen, poll } => {
+            Self::File {
+                conn,
+                seen,
+                poll,
+                #[cfg(target_os = "linux")]
+                events,
+            } => {
                 let deadline = std::time::Instant::now() + timeout;
+                // How long to wait for the commit that follows a write to the log.
+                #[cfg(target_os = "linux")]
+                let mut commit = LONGEST_COMMIT;
                 loop {
                     let now = version(conn)?;
                     if now != *seen {
@@ -89,6 +127,17 @@ impl Waker {
                     let left = deadline.saturating_duration_since(std::time::Instant::now());
                     if left.is_zero() {
                         return Ok(false);
+                    }
+                    #[cfg(target_os = "linux")]
+                    if let Some(events) = events {
+                        // SQLite writes to the log first and makes the transaction visible afterward, without an event.
+                        if commit < LONGEST_COMMIT {
+                            std::thread::sleep(commit);
+                            commit *= 2;
+                        } else if events.wait(left.min(*poll)) {
+                            commit = SHORTEST_COMMIT;
+                        }
+                        continue;
                     }
                     std::thread::sleep(left.min(*poll));
                 }
@@ -108,6 +157,13 @@ impl Waker {
         }
     }
 }
+
+/// The first and the last pause between checks of the version after a write to the log. A commit usually becomes visible
+/// within the first.
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+const SHORTEST_COMMIT: Duration = Duration::from_micros(50);
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+const LONGEST_COMMIT: Duration = Duration::from_millis(3);
 
 /// Returns SQLite's `data_version`, which changes when another connection has written.
 #[cfg(feature = "sqlite")]

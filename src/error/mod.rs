@@ -26,6 +26,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// operating system for [`Io`](Self::Io), the error of Diesel for [`Database`](Self::Database), and the caller's for
 /// [`Other`](Self::Other). The other variants have no source, because the database's own message may quote values of a row, and
 /// one of these may be a secret. Branch on [`kind`](Self::kind) instead.
+///
+/// # Errors of the database
+///
+/// Every function that uses the database can also return these errors. The documentation of a function lists them only if the
+/// function has a special reason for them.
+///
+/// - [`Busy`](Self::Busy): another program or session held a lock for too long, or the server rolled back the transaction
+///   because of a conflict.
+/// - [`Disconnected`](Self::Disconnected): the connection to the server was lost. On a [`Session`](crate::Session), this is a
+///   [`Database`](Self::Database) error.
+/// - [`Unusable`](Self::Unusable): the database cannot be read or written, for example because the disk is full, the file is
+///   damaged, or a write runs inside [`read`](crate::Database::read).
+/// - [`Invalid`](Self::Invalid): the engine cannot store a value. PostgreSQL rejects text with a NUL character, and SQLite
+///   rejects times outside the years 0 to 9999.
+/// - [`Database`](Self::Database): any other error, such as a missing table or a stored value that viraldb cannot read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -204,6 +219,17 @@ impl Error {
 
     /// Creates an [`Error::Other`]. A closure of `read` or `write` wraps errors of other types with
     /// `.map_err(Error::other)`.
+    ///
+    /// ```
+    /// use viraldb::{Database, Error, ErrorKind};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = Database::open("sqlite::memory:")?;
+    /// let error = db.read(|_| std::fs::read("/a/missing/file").map_err(Error::other)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Other);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }

@@ -14,6 +14,22 @@ use crate::types::sql::Int4;
 use crate::types::{JobId, Json, Timestamp, portable};
 
 /// One row of `jobs`.
+///
+/// ```
+/// use viraldb::generation::{Job, JobStatus, NewJob};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let new = NewJob { theme: Some("cats".into()), ..NewJob::new() };
+/// let job = db.write(|c| new.insert(c))?;
+/// db.write(|c| Job::start(c, job.id))?;
+/// db.write(|c| Job::advance(c, job.id, "render"))?;
+/// db.write(|c| Job::fail(c, job.id, "no credits left"))?;
+/// let job = db.write(|c| Job::retry(c, job.id))?;
+/// assert_eq!((job.status, job.stage.as_deref()), (JobStatus::Pending, Some("render")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable)]
 #[diesel(table_name = jobs, check_for_backend(crate::db::MultiBackend))]
 #[non_exhaustive]
@@ -83,12 +99,19 @@ impl JobFilter {
 }
 
 impl Job {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no job has this id.
     pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("jobs", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -98,11 +121,17 @@ impl Job {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &JobFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("jobs", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &JobFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("jobs", "")?;
@@ -115,7 +144,8 @@ impl Job {
     /// and the other gets `Invalid`.
     ///
     /// # Errors
-    /// `NotFound` if the job does not exist; `Invalid` if it is not pending. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the job does not exist; [`Invalid`](crate::Error::Invalid) if
+    /// it is not pending. Then nothing is changed.
     pub fn start(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change = JobChanges { status: Some(JobStatus::Running), ..Default::default() };
         change.update_if(conn, id, &[JobStatus::Pending], "only a pending job can become running")
@@ -124,7 +154,8 @@ impl Job {
     /// Records the stage that a running job has reached.
     ///
     /// # Errors
-    /// `NotFound` if the job does not exist; `Invalid` if it is not running or `stage` is empty. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the job does not exist; [`Invalid`](crate::Error::Invalid) if
+    /// it is not running or `stage` is empty. Then nothing is changed.
     pub fn advance(conn: &mut DbConnection, id: JobId, stage: &str) -> Result<Self> {
         require("stage", stage)?;
         let change = JobChanges { stage: Some(Some(stage.into())), ..Default::default() };
@@ -134,7 +165,8 @@ impl Job {
     /// Marks a running job as completed.
     ///
     /// # Errors
-    /// `NotFound` if the job does not exist; `Invalid` if it is not running. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the job does not exist; [`Invalid`](crate::Error::Invalid) if
+    /// it is not running. Then nothing is changed.
     pub fn complete(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change = JobChanges { status: Some(JobStatus::Completed), ..Default::default() };
         change.update_if(conn, id, &[JobStatus::Running], "only a running job can become completed")
@@ -143,7 +175,8 @@ impl Job {
     /// Marks a pending or running job as failed and records the message. The job keeps its stage.
     ///
     /// # Errors
-    /// `NotFound` if the job does not exist; `Invalid` if it has already ended or `message` is empty. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the job does not exist; [`Invalid`](crate::Error::Invalid) if
+    /// it has already ended or `message` is empty. Then nothing is changed.
     pub fn fail(conn: &mut DbConnection, id: JobId, message: &str) -> Result<Self> {
         require("error_message", message)?;
         let change = JobChanges {
@@ -158,7 +191,8 @@ impl Job {
     /// Makes a failed job pending again. The error message is cleared; the stage is kept.
     ///
     /// # Errors
-    /// `NotFound` if the job does not exist; `Invalid` if it has not failed. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the job does not exist; [`Invalid`](crate::Error::Invalid) if
+    /// it has not failed. Then nothing is changed.
     pub fn retry(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         let change =
             JobChanges { status: Some(JobStatus::Pending), error_message: Some(None), ..Default::default() };
@@ -166,6 +200,9 @@ impl Job {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a script or a video refers to the job.
     pub fn delete(conn: &mut DbConnection, id: JobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(jobs::table.find(id)).execute(c)).of("jobs", id)
     }
@@ -180,6 +217,9 @@ impl<'a> NewJob<'a> {
 
 impl NewJob<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Job> {
         on_backend!(conn, |c| diesel::insert_into(jobs::table)
             .values(self)
@@ -189,6 +229,9 @@ impl NewJob<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, jobs::table, "jobs", rows)
     }
@@ -206,7 +249,10 @@ impl Document for NewJob<'static> {
 }
 
 impl JobChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no job has this id.
     pub fn update(&self, conn: &mut DbConnection, id: JobId) -> Result<Job> {
         on_backend!(conn, |c| diesel::update(jobs::table.find(id))
             .set((self, jobs::updated_at.eq(Timestamp::now())))

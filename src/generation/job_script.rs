@@ -95,12 +95,19 @@ impl JobScriptFilter {
 }
 
 impl JobScript {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no script has this id.
     pub fn find(conn: &mut DbConnection, id: JobScriptId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_scripts", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &JobScriptFilter,
@@ -119,11 +126,17 @@ impl JobScript {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("job_scripts", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &JobScriptFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_scripts", "")?;
@@ -131,6 +144,10 @@ impl JobScript {
     }
 
     /// Returns the scripts of a job, oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A job that does not
+    /// exist has no scripts.
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(job_scripts::job_id.eq(job))
@@ -142,6 +159,9 @@ impl JobScript {
     /// Returns a list of scripts for each of these jobs, oldest first. The lists are in the order of `jobs`.
     ///
     /// One query loads the scripts of up to 30,000 jobs.
+    ///
+    /// # Errors
+    /// The errors of [`of_job`](Self::of_job).
     pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
         children(jobs, |jobs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
@@ -153,6 +173,9 @@ impl JobScript {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if a video refers to the script.
     pub fn delete(conn: &mut DbConnection, id: JobScriptId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(job_scripts::table.find(id)).execute(c)).of("job_scripts", id)
     }
@@ -167,6 +190,10 @@ impl<'a> NewJobScript<'a> {
 
 impl NewJobScript<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the job does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobScript> {
         on_backend!(conn, |c| diesel::insert_into(job_scripts::table)
             .values(self)
@@ -176,6 +203,9 @@ impl NewJobScript<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, job_scripts::table, "job_scripts", rows)
     }
@@ -193,7 +223,11 @@ impl Document for NewJobScript<'static> {
 }
 
 impl JobScriptChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no script has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new job does not exist or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: JobScriptId) -> Result<JobScript> {
         on_backend!(conn, |c| diesel::update(job_scripts::table.find(id))
             .set(self)

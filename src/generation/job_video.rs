@@ -15,6 +15,21 @@ use crate::types::sql::Int4;
 use crate::types::{JobId, JobScriptId, JobVideoId, Json, Timestamp, portable};
 
 /// One row of `job_videos`.
+///
+/// ```
+/// use viraldb::generation::{JobVideo, JobVideoStatus, NewJobVideo};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let new = NewJobVideo { file_path: Some("out/7.mp4".into()), ..NewJobVideo::new() };
+/// let video = db.write(|c| new.insert(c))?;
+/// db.write(|c| JobVideo::approve(c, video.id))?;
+/// let video = db.write(|c| JobVideo::publish(c, video.id, "https://youtu.be/3C66w5Z0ixs"))?;
+/// assert_eq!(video.status, JobVideoStatus::Published);
+/// assert!(db.write(|c| JobVideo::reject(c, video.id)).is_err()); // only a generated video can be rejected
+/// # Ok(())
+/// # }
+/// ```
 #[derive(
     Debug, Clone, PartialEq, Serialize, Deserialize, HasQuery, QueryableByName, Identifiable, Associations,
 )]
@@ -113,12 +128,19 @@ impl JobVideoFilter {
 }
 
 impl JobVideo {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id.
     pub fn find(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("job_videos", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &JobVideoFilter,
@@ -137,11 +159,17 @@ impl JobVideo {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("job_videos", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &JobVideoFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("job_videos", "")?;
@@ -149,6 +177,10 @@ impl JobVideo {
     }
 
     /// Returns the videos of a job, oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A job that does not
+    /// exist has no videos.
     pub fn of_job(conn: &mut DbConnection, job: JobId) -> Result<Vec<Self>> {
         on_backend!(conn, |c| Self::query().filter(job_videos::job_id.eq(job)).order(job_videos::id).load(c))
             .of("job_videos", job)
@@ -157,6 +189,9 @@ impl JobVideo {
     /// Returns a list of videos for each of these jobs, oldest first. The lists are in the order of `jobs`.
     ///
     /// One query loads the videos of up to 30,000 jobs.
+    ///
+    /// # Errors
+    /// The errors of [`of_job`](Self::of_job).
     pub fn of_jobs(conn: &mut DbConnection, jobs: &[Job]) -> Result<Vec<Vec<Self>>> {
         children(jobs, |jobs| {
             on_backend!(&mut *conn, |c| Self::belonging_to(jobs)
@@ -173,7 +208,8 @@ impl JobVideo {
     /// and the other gets `Invalid`.
     ///
     /// # Errors
-    /// `NotFound` if the video does not exist; `Invalid` if it was already approved or rejected. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the video does not exist; [`Invalid`](crate::Error::Invalid)
+    /// if it was already approved or rejected. Then nothing is changed.
     pub fn approve(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         Self::answer(conn, id, JobVideoStatus::Approved)
     }
@@ -181,7 +217,8 @@ impl JobVideo {
     /// Rejects a generated video. This also sets `approved_at`.
     ///
     /// # Errors
-    /// `NotFound` if the video does not exist; `Invalid` if it was already approved or rejected. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the video does not exist; [`Invalid`](crate::Error::Invalid)
+    /// if it was already approved or rejected. Then nothing is changed.
     pub fn reject(conn: &mut DbConnection, id: JobVideoId) -> Result<Self> {
         Self::answer(conn, id, JobVideoStatus::Rejected)
     }
@@ -201,7 +238,8 @@ impl JobVideo {
     /// Marks an approved video as published, records its URL, and sets `published_at` to now.
     ///
     /// # Errors
-    /// `NotFound` if the video does not exist; `Invalid` if it is not approved or `url` is empty. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the video does not exist; [`Invalid`](crate::Error::Invalid)
+    /// if it is not approved or `url` is empty. Then nothing is changed.
     pub fn publish(conn: &mut DbConnection, id: JobVideoId, url: &str) -> Result<Self> {
         require("published_url", url)?;
         let approved = job_videos::id.eq(id).and(job_videos::status.eq(JobVideoStatus::Approved));
@@ -228,6 +266,10 @@ impl JobVideo {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `job_videos`.
     pub fn delete(conn: &mut DbConnection, id: JobVideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(job_videos::table.find(id)).execute(c)).of("job_videos", id)
     }
@@ -242,6 +284,10 @@ impl<'a> NewJobVideo<'a> {
 
 impl NewJobVideo<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the job or the script does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` is given and already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<JobVideo> {
         on_backend!(conn, |c| diesel::insert_into(job_videos::table)
             .values(self)
@@ -251,6 +297,9 @@ impl NewJobVideo<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, job_videos::table, "job_videos", rows)
     }
@@ -268,7 +317,12 @@ impl Document for NewJobVideo<'static> {
 }
 
 impl JobVideoChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new job or script does not exist or `self` has no
+    /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: JobVideoId) -> Result<JobVideo> {
         on_backend!(conn, |c| diesel::update(job_videos::table.find(id))
             .set(self)

@@ -23,7 +23,26 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// Returns the job with this id, or `NotFound` if it does not exist.
+    /// Returns the job with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no job has this id.
+    ///
+    /// ```
+    /// use viraldb::Json;
+    /// use viraldb::generation::{JobView, NewJob, NewJobScript};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let job = db.write(|c| NewJob::new().insert(c))?;
+    /// let scenes = Json(serde_json::json!(["a cat", "a piano"]));
+    /// let script = NewJobScript { job_id: Some(job.id), ..NewJobScript::new("a cat on a piano", scenes) };
+    /// db.write(|c| script.insert(c))?;
+    /// let view = db.read(|c| JobView::find(c, job.id))?;
+    /// assert_eq!((view.scripts.len(), view.videos.len()), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find(conn: &mut DbConnection, id: JobId) -> Result<Self> {
         conn.snapshot(|conn| {
             let job = Job::find(conn, id)?;
@@ -34,6 +53,10 @@ impl JobView {
     }
 
     /// Returns one page of the matching jobs, newest first, like [`Job::list`].
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The job `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &JobFilter, page: &Page<JobId>) -> Result<Vec<Self>> {
         conn.snapshot(|conn| {
             let jobs = Job::list(conn, filter, page)?;

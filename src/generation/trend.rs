@@ -113,12 +113,19 @@ impl TrendFilter {
 }
 
 impl Trend {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no trend has this id.
     pub fn find(conn: &mut DbConnection, id: TrendId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("trends", id)
     }
 
     /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The row `page.after`
+    /// need not exist anymore.
     pub fn list(conn: &mut DbConnection, filter: &TrendFilter, page: &Page<TrendId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -133,18 +140,27 @@ impl Trend {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &TrendFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("trends", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &TrendFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("trends", "")?;
         Ok(row.is_some())
     }
 
-    /// Returns the trend with the platform's id, or `NotFound` if it does not exist.
+    /// Returns the trend with the platform's id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no trend has this id of the platform.
     pub fn find_by_external_id(conn: &mut DbConnection, external_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().filter(trends::external_id.eq(external_id)).first(c))
             .of("trends", external_id)
@@ -170,6 +186,9 @@ impl Trend {
     }
 
     /// Returns the trends of a platform, most viewed first. Those without a view count come last.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn most_viewed(conn: &mut DbConnection, platform: Platform, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -182,6 +201,10 @@ impl Trend {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `trends`.
     pub fn delete(conn: &mut DbConnection, id: TrendId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(trends::table.find(id)).execute(c)).of("trends", id)
     }
@@ -216,6 +239,10 @@ impl NewTrend<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `external_id` or a given `id` already exists;
+    /// [`Invalid`](crate::Error::Invalid) if `external_id` has more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Trend> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(trends::table)
@@ -226,12 +253,33 @@ impl NewTrend<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, trends::table, "trends", rows)
     }
 
     /// Inserts the trend or, if the `external_id` exists, updates it with the values that are `Some`, and returns it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `external_id` has more than 2,600 bytes.
+    ///
+    /// ```
+    /// use viraldb::generation::{NewTrend, Platform, Trend};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let seen = NewTrend { views: Some(1_000), ..NewTrend::new(Platform::Tiktok, "7301") };
+    /// db.write(|c| seen.insert_or_update(c))?;
+    /// let later = NewTrend { likes: Some(40), ..NewTrend::new(Platform::Tiktok, "7301") };
+    /// let trend = db.write(|c| later.insert_or_update(c))?;
+    /// assert_eq!((trend.views, trend.likes), (Some(1_000), Some(40)));
+    /// assert_eq!(db.read(|c| Trend::most_viewed(c, Platform::Tiktok, 10))?, [trend]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Trend> {
         Self::insert_or_update_many(conn, std::slice::from_ref(self))?;
         Trend::find_by_external_id(conn, &self.external_id)
@@ -244,6 +292,10 @@ impl NewTrend<'_> {
     /// `collected_at` is updated too, but never to an earlier time.
     ///
     /// `id` is ignored: the database assigns the ids of new rows.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `external_id` of a row has more than 2,600 bytes. Then
+    /// no row is stored.
     pub fn insert_or_update_many(conn: &mut DbConnection, rows: &[Self]) -> Result<Upserted> {
         upsert::insert_or_update_many(conn, rows)
     }
@@ -285,7 +337,12 @@ impl Document for NewTrend<'static> {
 }
 
 impl TrendChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no trend has this id;
+    /// [`Conflict`](crate::Error::Conflict) if another trend has the new `external_id`;
+    /// [`Invalid`](crate::Error::Invalid) if `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: TrendId) -> Result<Trend> {
         on_backend!(conn, |c| diesel::update(trends::table.find(id))
             .set(self)

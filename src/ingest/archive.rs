@@ -64,8 +64,8 @@ pub struct Inputs {
 /// end. Inputs are unpacked while they are read, so memory use does not grow with their size.
 ///
 /// # Errors
-/// `Io` if the file cannot be read. `Invalid` if the archive is damaged or encrypted, uses a compression other than deflate,
-/// or contains no CSV or JSON file.
+/// [`Io`](crate::Error::Io) if the file cannot be read. [`Invalid`](crate::Error::Invalid) if the archive is
+/// damaged or encrypted, uses a compression other than deflate, or contains no CSV or JSON file.
 ///
 /// ```no_run
 /// use viraldb::{Database, ingest};

@@ -74,8 +74,8 @@ impl Record {
 /// again changes nothing if videos and snapshots have times (`discovered_at`, `measured_at`).
 ///
 /// # Errors
-/// `Rejected` if `strict` is set and a record is bad; nothing is stored then. Without `strict`, the error of a database that
-/// fails partway says how many records were stored before.
+/// [`Rejected`](crate::Error::Rejected) if `strict` is set and a record is bad; nothing is stored then.
+/// Without `strict`, the error of a database that fails partway says how many records were stored before.
 ///
 /// ```
 /// use viraldb::compilation::{NewAnalytics, NewDiscoveredVideo};

@@ -59,8 +59,9 @@ pub struct Files {
 /// followed, except in a pattern with `**`.
 ///
 /// # Errors
-/// `Io` if a named file does not exist or cannot be read. `Invalid` if a folder contains no files to read, or if a pattern
-/// is invalid or matches no files.
+/// [`Io`](crate::Error::Io) if a named file does not exist or cannot be read.
+/// [`Invalid`](crate::Error::Invalid) if a folder contains no files to read, or if a pattern is invalid or
+/// matches no files.
 ///
 /// ```no_run
 /// use viraldb::{Database, ingest};
@@ -97,7 +98,7 @@ impl InputFile {
     /// because every unpacked export contains one.
     ///
     /// # Errors
-    /// The errors of [`inputs`], and `Invalid` for a SQLite database.
+    /// The errors of [`inputs`], and [`Invalid`](crate::Error::Invalid) for a SQLite database.
     pub fn open(&self) -> Result<Inputs> {
         let unreadable = |error| Error::io(&self.path, error);
         if self.is_stdin() {
@@ -140,7 +141,8 @@ impl Files {
     /// open.
     ///
     /// # Errors
-    /// `Invalid` if a named file belongs to the database or is a SQLite database. `Io` if a named file cannot be opened.
+    /// [`Invalid`](crate::Error::Invalid) if a named file belongs to the database or is a SQLite database.
+    /// [`Io`](crate::Error::Io) if a named file cannot be opened.
     pub fn leave_out_own(&mut self, db: &Database) -> Result<()> {
         let own = db.own_files();
         let is_own = |file: &InputFile| identity(&file.path).is_some_and(|file| own.contains(&file));

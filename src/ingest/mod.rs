@@ -107,7 +107,7 @@ impl Options<'_> {
     /// Checks the options that do not depend on an input. Call it once before you read many inputs.
     ///
     /// # Errors
-    /// `Invalid` if the niche is empty or the table is unknown.
+    /// [`Invalid`](crate::Error::Invalid) if the niche is empty or the table is unknown.
     pub fn check(&self) -> Result<()> {
         self.niche.map_or(Ok(()), |niche| require("niche", niche))?;
         self.table.map_or(Ok(()), check_table)
@@ -165,8 +165,11 @@ pub struct Reject {
 /// that those can write between two chunks.
 ///
 /// # Errors
-/// `Invalid` if the format is not recognized, or if the input does not have the given format. `Rejected` if `strict` is set
-/// and a row is bad.
+/// - [`Error::Invalid`] if the format is not recognized, if the input does not have the given format, or if
+///   an option is invalid or does not apply to the format.
+/// - [`Error::Rejected`] if `strict` is set and a row is bad. Then nothing is stored.
+/// - [`Error::Io`] if the input cannot be read. Rows that were read before the error may be stored.
+/// - An error that `reject` returns, which ends the ingest.
 ///
 /// ```
 /// use viraldb::{Database, ingest};

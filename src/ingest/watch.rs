@@ -115,7 +115,7 @@ impl Watch {
     /// Starts to watch a folder. The files of the database are skipped.
     ///
     /// # Errors
-    /// `Io` if the folder cannot be listed.
+    /// [`Io`](crate::Error::Io) if the folder cannot be listed.
     pub fn new(db: &Database, folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         drop::<fs::ReadDir>(fs::read_dir(&folder).map_err(|error| Error::io(&folder, error))?);
@@ -140,7 +140,8 @@ impl Watch {
     /// created if it does not exist. It may be inside the watched folder.
     ///
     /// # Errors
-    /// `Io` if the folder cannot be created; `Invalid` if it is the watched folder.
+    /// [`Io`](crate::Error::Io) if the folder cannot be created; [`Invalid`](crate::Error::Invalid) if it is
+    /// the watched folder.
     pub fn done(mut self, folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
@@ -187,7 +188,7 @@ impl Watch {
     /// again.
     ///
     /// # Errors
-    /// `Io` if the file cannot be moved. This watch does not read it again.
+    /// [`Io`](crate::Error::Io) if the file cannot be moved. This watch does not read it again.
     pub fn finished(&mut self, file: &InputFile) -> Result<Option<PathBuf>> {
         self.tries = 0;
         let Some(done) = &self.done else { return Ok(None) };

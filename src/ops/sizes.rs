@@ -37,6 +37,18 @@ pub(super) fn tables() -> impl Iterator<Item = &'static str> {
 /// Returns the size of each table and its indexes, the largest first.
 ///
 /// On SQLite this reads every page of the file. The rest of the file's size is free pages and SQLite's internal tables.
+///
+/// # Errors
+/// Only the errors of [`Database::read`].
+///
+/// ```
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let sizes = viraldb::ops::sizes(&db)?;
+/// assert!(sizes.iter().all(|size| size.total_bytes == size.table_bytes + size.index_bytes));
+/// # Ok(())
+/// # }
+/// ```
 pub fn sizes(db: &Database) -> Result<Vec<TableSize>> {
     let names: Vec<String> = tables().map(|table| format!("('{table}')")).collect();
     let names = format!("WITH named (name) AS (VALUES {})", names.join(", "));

@@ -64,6 +64,20 @@ pub struct TableRows {
 }
 
 /// Returns a summary of the database. It counts all rows, which takes a while on a large database.
+///
+/// # Errors
+/// [`Error::Database`](crate::Error::Database) if a table is missing, and the errors of
+/// [`Database::read`].
+///
+/// ```
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let status = viraldb::ops::status(&db)?;
+/// assert_eq!((status.engine.as_str(), status.unresolved_errors), ("SQLite", 0));
+/// assert!(status.tables.iter().all(|table| table.rows == 0));
+/// # Ok(())
+/// # }
+/// ```
 pub fn status(db: &Database) -> Result<Status> {
     let history = db.history()?;
     db.read(|conn| {

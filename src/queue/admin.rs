@@ -31,6 +31,9 @@ pub struct Rescued {
 ///
 /// A job that is `processing` without a lease stays as it is. A program that does not use leases set that status, and may
 /// still be working on the job. If you know that it is not, return the job to the queue with [`cancel`] and [`retry`].
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database).
 pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
     const WHY: &str = "the lease expired before the worker finished";
     let now = now();
@@ -72,6 +75,9 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
 }
 
 /// Calls [`rescue`] until no expired lease is left, with up to 1,000 jobs in each transaction.
+///
+/// # Errors
+/// The errors of [`Database::write`]. Jobs that were rescued before the error stay rescued.
 pub fn rescue_all(db: &Database) -> Result<Rescued> {
     let mut sum = Rescued::default();
     loop {

@@ -129,6 +129,9 @@ pub fn claim(conn: &mut DbConnection, claim: &Claim) -> Result<Vec<VideoProcessi
 ///
 /// The queue is paused if the setting `queue_paused` is true, 1, yes or on. `config_overrides` takes precedence over
 /// `system_configuration`. Jobs that are already running continue.
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database).
 pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
     on_backend!(conn, |c| diesel::select(Paused).get_result(c)).of("system_configuration", "queue_paused")
 }

@@ -4,12 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
+#[cfg(feature = "postgres")]
+use super::insert::InsertMany;
 use crate::config::Current;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
 use crate::types::ChannelId;
+
+/// How many jobs one statement inserts on PostgreSQL.
+#[cfg(feature = "postgres")]
+const BATCH: usize = 1_000;
 
 /// Adds a job to the queue. Returns `None` if an unfinished job has the same `unique_key`.
 ///
@@ -18,7 +24,7 @@ use crate::types::ChannelId;
 ///
 /// # Errors
 /// `Invalid` if the video or the channel does not exist, the job has a status other than `queued` or an empty key, or the
-/// setting cannot be read. `Conflict` if a job with the same `id` exists.
+/// setting is invalid. `Conflict` if a job with the same `id` exists. `Io` if the configuration file cannot be read.
 pub fn enqueue(
     conn: &mut DbConnection,
     job: &NewVideoProcessingJob<'_>,
@@ -61,8 +67,13 @@ pub fn enqueue_many(conn: &mut DbConnection, rows: &[NewVideoProcessingJob<'_>])
                 .map(|row| diesel::insert_into(jobs::table).values(*row).on_conflict_do_nothing().execute(c))
                 .sum::<QueryResult<_>>(),
             postgres => |c| rows
-                .chunks(crate::db::postgres::CHUNK)
-                .map(|rows| diesel::insert_into(jobs::table).values(rows.to_vec()).on_conflict_do_nothing().execute(c))
+                .chunks(BATCH)
+                .map(|rows| match InsertMany::new(rows) {
+                    Some(insert) => insert.execute(c),
+                    None => {
+                        diesel::insert_into(jobs::table).values(rows.to_vec()).on_conflict_do_nothing().execute(c)
+                    }
+                })
                 .sum::<QueryResult<_>>(),
         )
         .of("video_processing_jobs", "")?;

@@ -1,10 +1,10 @@
 //! Operations of a worker on jobs that it has claimed. All of them require the lease token and an unexpired lease.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::time::Duration;
 
-use diesel::dsl::auto_type;
+use diesel::dsl::{auto_type, sql};
+use diesel::expression::SqlLiteral;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -15,7 +15,7 @@ use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
 use crate::republishing::{JobStatus, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
-use crate::types::sql::{Int4, Nullable};
+use crate::types::sql::{Bool, Int4, Nullable};
 use crate::types::{Json, LeaseToken, VideoProcessingJobId};
 
 /// One claim of one job.
@@ -24,8 +24,8 @@ use crate::types::{Json, LeaseToken, VideoProcessingJobId};
 /// the job id and the lease token creates the lease with [`Lease::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
-    job: VideoProcessingJobId,
-    token: Option<LeaseToken>,
+    pub(super) job: VideoProcessingJobId,
+    pub(super) token: Option<LeaseToken>,
 }
 
 impl Lease {
@@ -49,6 +49,15 @@ impl From<&Self> for Lease {
 }
 
 /// Why a job failed, and when it may be retried.
+///
+/// ```
+/// use std::time::Duration;
+/// use viraldb::queue::{Backoff, Failure};
+///
+/// let backoff = Backoff { base: Duration::from_secs(5), ..Backoff::default() };
+/// let failure = Failure { backoff, ..Failure::new("HTTP 503") };
+/// assert!(failure.backoff.wait(1) <= Duration::from_secs(5));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Failure<'a> {
     /// The error, for `error_message`.
@@ -57,12 +66,14 @@ pub struct Failure<'a> {
     pub details: Option<Json>,
     /// Determines how long the next attempt waits.
     pub backoff: Backoff,
+    /// Whether the job fails now, whatever attempts are left.
+    pub is_final: bool,
 }
 
 impl<'a> Failure<'a> {
     /// Creates a failure without details and with the default backoff.
     pub fn new(error: impl Into<Cow<'a, str>>) -> Self {
-        Self { error: error.into(), details: None, backoff: Backoff::default() }
+        Self { error: error.into(), details: None, backoff: Backoff::default(), is_final: false }
     }
 }
 
@@ -95,13 +106,15 @@ impl Backoff {
 
 /// Returns the condition that the job is processing and its lease belongs to this claim and has not expired.
 #[auto_type]
-fn is_held(lease: Lease, now: Moment) -> _ {
+pub(super) fn is_held(lease: Lease, now: Moment) -> _ {
     let id: VideoProcessingJobId = lease.job;
     let token: Option<LeaseToken> = lease.token;
-    let processing: JobStatus = JobStatus::Processing;
+    // PostgreSQL's statistics often say that no row is processing. With a plain comparison it could read the index on `status`,
+    // with the entries of all jobs that were processing before, instead of the primary key.
+    let processing: SqlLiteral<Bool> = sql::<Bool>("(video_processing_jobs.status = 'processing') IS TRUE");
     jobs::id
         .eq(id)
-        .and(jobs::status.eq(processing))
+        .and(processing)
         .and(jobs::lease_token.eq(token))
         .and(jobs::lease_expires_at.gt(now.nullable()))
 }
@@ -117,7 +130,7 @@ pub(super) fn without_lease() -> _ {
 
 /// Returns the changes that complete a job.
 #[auto_type]
-fn completed(now: Moment) -> _ {
+pub(super) fn completed(now: Moment) -> _ {
     let status: JobStatus = JobStatus::Completed;
     let taken: SecondsTaken = SecondsTaken(now);
     (
@@ -127,6 +140,24 @@ fn completed(now: Moment) -> _ {
         jobs::updated_at.eq(now),
         without_lease(),
     )
+}
+
+/// Returns the changes that return a job to the queue without counting the attempt.
+#[auto_type]
+pub(super) fn released(now: Moment) -> _ {
+    let status: JobStatus = JobStatus::Queued;
+    (
+        jobs::status.eq(status),
+        jobs::attempts.eq(jobs::attempts - 1_i32),
+        jobs::updated_at.eq(now),
+        without_lease(),
+    )
+}
+
+/// Returns the changes that make the lease of a job expire at `until`.
+#[auto_type]
+pub(super) fn extended(now: Moment, until: Moment) -> _ {
+    (jobs::lease_expires_at.eq(until.nullable()), jobs::updated_at.eq(now))
 }
 
 /// Turns `NotFound` into [`Error::LeaseLost`]: if no row was changed, the lease was lost.
@@ -162,7 +193,7 @@ pub fn heartbeat(
     let now = now();
     let result = on_backend!(conn, |c| {
         let extend = diesel::update(jobs::table.filter(is_held(lease, now)))
-            .set((jobs::lease_expires_at.eq(after(length).nullable()), jobs::updated_at.eq(now)))
+            .set(extended(now, after(length)))
             .returning(VideoProcessingJob::as_returning());
         Prepared(Heartbeat, extend).get_result(c)
     });
@@ -186,42 +217,9 @@ pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Vide
     or_lost(result, lease)
 }
 
-/// Completes jobs, each like [`complete`]. Returns the jobs whose lease is lost; they are not changed.
-pub fn complete_many<L: Into<Lease>>(
-    conn: &mut DbConnection,
-    leases: impl IntoIterator<Item = L>,
-) -> Result<Vec<VideoProcessingJobId>> {
-    let mut seen = HashSet::new();
-    let mut leases: Vec<Lease> =
-        leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
-    // Everything that changes several jobs does so in the same order, which prevents deadlocks.
-    leases.sort_unstable_by_key(|lease| lease.job);
-    let now = now();
-    conn.atomically(|conn| {
-        on_backend!(
-            conn,
-            sqlite => |c| {
-                struct CompleteOne;
-                let mut lost = Vec::new();
-                for lease in &leases {
-                    let complete = diesel::update(jobs::table.filter(is_held(*lease, now)))
-                        .set(completed(now))
-                        .returning(jobs::id);
-                    if Prepared(CompleteOne, complete).get_result::<VideoProcessingJobId>(c).optional()?.is_none() {
-                        lost.push(lease.job);
-                    }
-                }
-                Ok(lost)
-            },
-            postgres => |c| postgres::complete_many(c, &leases, now),
-        )
-        .of("video_processing_jobs", "")
-    })
-}
-
 /// Records why a job failed and schedules another attempt after the backoff.
 ///
-/// If the job has used up its attempts, it ends as `failed` instead.
+/// If the job has used up its attempts, or [`Failure::is_final`] says so, it ends as `failed` instead.
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
@@ -235,12 +233,13 @@ pub fn fail(
     let lease = lease.into();
     let now = now();
     conn.atomically(|conn| {
+        struct Held;
         // The row cannot change between the two statements: SQLite has a single writer, and PostgreSQL locks the row.
         let held = || jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts));
         let (attempts, most): (i32, i32) = on_backend!(
             &mut *conn,
-            sqlite => |c| held().first(c),
-            postgres => |c| held().for_update().first(c),
+            sqlite => |c| Prepared(Held, held()).get_result(c),
+            postgres => |c| Prepared(Held, held().for_update()).get_result(c),
         )
         .map_err(|error| match error {
             diesel::result::Error::NotFound => Error::LeaseLost { job: lease.job.0 },
@@ -254,7 +253,7 @@ pub fn fail(
                 jobs::updated_at.eq(now),
                 without_lease(),
             );
-            if attempts < most {
+            if attempts < most && !failure.is_final {
                 let next = after(failure.backoff.wait(attempts));
                 struct Retry;
                 let retry = diesel::update(job)
@@ -284,21 +283,37 @@ pub fn release(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Video
     struct Release;
     let result = on_backend!(conn, |c| {
         let release = diesel::update(jobs::table.filter(is_held(lease, now)))
-            .set((
-                jobs::status.eq(JobStatus::Queued),
-                jobs::attempts.eq(jobs::attempts - 1),
-                jobs::updated_at.eq(now),
-                without_lease(),
-            ))
+            .set(released(now))
             .returning(VideoProcessingJob::as_returning());
         Prepared(Release, release).get_result(c)
     });
     or_lost(result, lease)
 }
 
+/// Returns a job to the queue as `queued`, without counting the attempt, and makes it due after `wait`.
+///
+/// # Errors
+/// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
+pub fn snooze(
+    conn: &mut DbConnection,
+    lease: impl Into<Lease>,
+    wait: Duration,
+) -> Result<VideoProcessingJob> {
+    let lease = lease.into();
+    let now = now();
+    struct Snooze;
+    let result = on_backend!(conn, |c| {
+        let snooze = diesel::update(jobs::table.filter(is_held(lease, now)))
+            .set((released(now), jobs::run_at.eq(after(wait))))
+            .returning(VideoProcessingJob::as_returning());
+        Prepared(Snooze, snooze).get_result(c)
+    });
+    or_lost(result, lease)
+}
+
 /// Whole seconds from `started_at` to a given time, or 0 if the clock was set back in between.
 #[derive(Debug, Clone, Copy, QueryId)]
-struct SecondsTaken(Moment);
+pub(super) struct SecondsTaken(pub(super) Moment);
 
 impl Expression for SecondsTaken {
     type SqlType = Nullable<Int4>;
@@ -322,7 +337,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for SecondsTaken {
 
 #[cfg(feature = "postgres")]
 impl SecondsTaken {
-    fn write<'b>(end: &'b Moment, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+    pub(super) fn write<'b>(end: &'b Moment, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         // `greatest` ignores NULL, so NULL is excluded first.
         out.push_sql("CASE WHEN started_at IS NOT NULL THEN CAST(least(greatest(trunc(extract(epoch FROM ");
         end.walk_ast(out.reborrow())?;
@@ -335,66 +350,5 @@ impl SecondsTaken {
 impl QueryFragment<diesel::pg::Pg> for SecondsTaken {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         Self::write(&self.0, out)
-    }
-}
-
-#[cfg(feature = "postgres")]
-mod postgres {
-    use diesel::pg::Pg;
-    use diesel::query_builder::Query;
-    use diesel::sql_types::Array;
-
-    use super::*;
-    use crate::types::sql::Uuid;
-
-    /// Completes jobs in one statement, each with its own lease token. Returns the completed jobs.
-    #[derive(QueryId)]
-    struct CompleteMany {
-        jobs: Vec<VideoProcessingJobId>,
-        tokens: Vec<Option<LeaseToken>>,
-        now: Moment,
-    }
-
-    impl Query for CompleteMany {
-        type SqlType = (Uuid, Uuid);
-    }
-
-    impl RunQueryDsl<PgConnection> for CompleteMany {}
-
-    impl QueryFragment<Pg> for CompleteMany {
-        fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-            out.push_sql("UPDATE video_processing_jobs AS job SET status = 'completed', completed_at = ");
-            self.now.walk_ast(out.reborrow())?;
-            out.push_sql(", updated_at = ");
-            self.now.walk_ast(out.reborrow())?;
-            out.push_sql(", duration = ");
-            SecondsTaken::write(&self.now, out.reborrow())?;
-            out.push_sql(", lease_token = NULL, leased_by = NULL, lease_expires_at = NULL FROM unnest(");
-            out.push_bind_param::<Array<Uuid>, _>(&self.jobs)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Array<Nullable<Uuid>>, _>(&self.tokens)?;
-            out.push_sql(
-                ") AS lease (job, token) WHERE job.id = lease.job AND job.lease_token = lease.token \
-                 AND job.status = 'processing' AND job.lease_expires_at > ",
-            );
-            self.now.walk_ast(out.reborrow())?;
-            out.push_sql(" RETURNING lease.job, lease.token");
-            Ok(())
-        }
-    }
-
-    /// Returns the jobs whose lease is lost.
-    pub(super) fn complete_many(
-        conn: &mut PgConnection,
-        leases: &[Lease],
-        now: Moment,
-    ) -> QueryResult<Vec<VideoProcessingJobId>> {
-        let jobs = leases.iter().map(|lease| lease.job).collect();
-        let tokens = leases.iter().map(|lease| lease.token).collect();
-        let completed: Vec<(VideoProcessingJobId, LeaseToken)> =
-            CompleteMany { jobs, tokens, now }.load(conn)?;
-        let completed: HashSet<Lease> =
-            completed.into_iter().map(|(job, token)| Lease::new(job, token)).collect();
-        Ok(leases.iter().filter(|lease| !completed.contains(lease)).map(|lease| lease.job).collect())
     }
 }

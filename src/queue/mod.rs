@@ -42,17 +42,21 @@
 //! ```
 
 mod admin;
+mod batch;
 mod claim;
 mod enqueue;
+#[cfg(feature = "postgres")]
+mod insert;
 mod lease;
 mod stats;
 mod stop;
 mod worker;
 
 pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
+pub use batch::{complete_many, heartbeat_many, release_many};
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
-pub use lease::{Backoff, Failure, Lease, complete, complete_many, fail, heartbeat, release};
+pub use lease::{Backoff, Failure, Lease, complete, fail, heartbeat, release, snooze};
 pub use stats::{TypeStats, stats};
 pub use stop::Stop;
-pub use worker::{Done, Work, Worker};
+pub use worker::{Done, JobError, Work, Worker};

@@ -54,6 +54,27 @@ pub struct TypeStats {
 /// Counts jobs by type and status, and measures how fast jobs were completed within a window that ends now.
 ///
 /// Types without jobs are omitted.
+///
+/// ```
+/// use std::time::Duration;
+/// use viraldb::queue;
+/// use viraldb::republishing::{JobType, NewChannel, NewVideo, NewVideoProcessingJob};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let db = viraldb::Database::open("sqlite::memory:")?;
+/// # let channel = db.write(|c| NewChannel::default().insert(c))?;
+/// # let video = NewVideo { channel_id: channel.id, ..Default::default() };
+/// # let video = db.write(|c| video.insert(c))?;
+/// db.write(|c| queue::enqueue(c, &NewVideoProcessingJob::new(video.id, channel.id, JobType::Download)))?;
+///
+/// let stats = db.read(|c| queue::stats(c, Duration::from_secs(3600)))?;
+/// assert_eq!((stats[0].job_type, stats[0].queued), (JobType::Download, 1));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database).
 pub fn stats(conn: &mut DbConnection, window: Duration) -> Result<Vec<TypeStats>> {
     let now = Timestamp::now();
     let since = now - window;

@@ -150,12 +150,19 @@ impl ChannelFilter {
 }
 
 impl Channel {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no channel has this id.
     pub fn find(conn: &mut DbConnection, id: ChannelId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channels", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelFilter,
@@ -184,18 +191,27 @@ impl Channel {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("channels", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ChannelFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channels", "")?;
         Ok(row.is_some())
     }
 
-    /// Returns the channel with YouTube's id, or `NotFound` if it does not exist.
+    /// Returns the channel with YouTube's id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no channel has this id of YouTube.
     pub fn find_by_youtube_channel_id(conn: &mut DbConnection, youtube_channel_id: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query()
             .filter(channels::youtube_channel_id.eq(youtube_channel_id))
@@ -220,7 +236,10 @@ impl Channel {
         Ok(found)
     }
 
-    /// Returns the settings of a channel, or `NotFound` if the channel does not exist.
+    /// Returns the settings of a channel.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no channel has this id.
     pub fn settings(conn: &mut DbConnection, id: ChannelId) -> Result<Json> {
         on_backend!(conn, |c| channels::table.find(id).select(channels::settings).first(c)).of("channels", id)
     }
@@ -254,6 +273,10 @@ impl Channel {
     }
 
     /// Returns how many rows would be deleted with a channel.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A channel that does not
+    /// exist has no contents.
     pub fn contents(conn: &mut DbConnection, id: ChannelId) -> Result<ChannelContents> {
         let its_videos = || videos::table.filter(videos::channel_id.eq(id)).select(videos::id);
         let its_jobs =
@@ -279,7 +302,8 @@ impl Channel {
     /// Deletes a channel that has no videos, jobs or statistics.
     ///
     /// # Errors
-    /// `NotFound` if the channel does not exist; `Invalid`, with the counts, if rows belong to it.
+    /// [`NotFound`](crate::Error::NotFound) if the channel does not exist;
+    /// [`Invalid`](crate::Error::Invalid), with the counts, if rows belong to it.
     pub fn delete_empty(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
         conn.atomically(|conn| {
             let row = || channels::table.find(id).select(channels::id);
@@ -302,6 +326,9 @@ impl Channel {
     }
 
     /// Deletes a channel and everything that belongs to it. Returns 1, or 0 if the channel does not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn delete(conn: &mut DbConnection, id: ChannelId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channels::table.find(id)).execute(c)).of("channels", id)
     }
@@ -332,6 +359,11 @@ impl NewChannel<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `youtube_channel_id` or `id` already exists;
+    /// [`Invalid`](crate::Error::Invalid) if the preset does not exist or `youtube_channel_id` has
+    /// more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Channel> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(channels::table)
@@ -342,12 +374,20 @@ impl NewChannel<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, channels::table, "channels", rows)
     }
 
     /// Inserts the row or, if the `youtube_channel_id` exists, updates the columns that are `Some`, and returns it.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if the channel is new and another channel has its `id`;
+    /// [`Invalid`](crate::Error::Invalid) if the preset does not exist or `youtube_channel_id` has
+    /// more than 2,600 bytes.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Channel> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -418,7 +458,13 @@ fn refuse_clear(conn: &mut DbConnection, documents: &[&Map<String, Value>], colu
 }
 
 impl ChannelChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no channel has this id;
+    /// [`Conflict`](crate::Error::Conflict) if another channel has the new `youtube_channel_id`;
+    /// [`Invalid`](crate::Error::Invalid) if the preset does not exist or `youtube_channel_id` has
+    /// more than 2,600 bytes.
     pub fn update(&self, conn: &mut DbConnection, id: ChannelId) -> Result<Channel> {
         require_indexable("youtube_channel_id", self.youtube_channel_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(channels::table.find(id))

@@ -94,12 +94,19 @@ impl ChannelStatisticsFilter {
 }
 
 impl ChannelStatistics {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id.
     pub fn find(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("channel_statistics", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(
         conn: &mut DbConnection,
         filter: &ChannelStatisticsFilter,
@@ -122,11 +129,17 @@ impl ChannelStatistics {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("channel_statistics", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &ChannelStatisticsFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("channel_statistics", "")?;
@@ -134,6 +147,10 @@ impl ChannelStatistics {
     }
 
     /// Returns the newest sample of a channel, or `None` if it was never measured.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A channel that was never
+    /// measured is not an error.
     pub fn latest(conn: &mut DbConnection, channel: ChannelId) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -148,6 +165,9 @@ impl ChannelStatistics {
     /// Returns the newest sample of each of these channels, in one statement.
     ///
     /// Results are in the order of `channels`, without duplicates. A channel that was never measured is left out.
+    ///
+    /// # Errors
+    /// The errors of [`latest`](Self::latest).
     pub fn latest_of(conn: &mut DbConnection, channels: &[ChannelId]) -> Result<Vec<Self>> {
         let select = Select::<channel_statistics::table>::latest_of(channels);
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
@@ -156,6 +176,10 @@ impl ChannelStatistics {
     /// Returns one page of the newest samples of all channels that were ever measured, ordered by the id of the channel.
     ///
     /// One statement reads only the newest samples. `page.after` is the id of a channel.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The channel `page.after`
+    /// need not exist anymore.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<ChannelId>) -> Result<Vec<Self>> {
         let select = Select::<channel_statistics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("channel_statistics", "")
@@ -164,7 +188,7 @@ impl ChannelStatistics {
     /// Returns how the numbers of a channel grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth(
         conn: &mut DbConnection,
         channel: ChannelId,
@@ -177,6 +201,9 @@ impl ChannelStatistics {
     /// Returns the [`growth`](Self::growth) of each of these channels, in one statement.
     ///
     /// Results are in the order of `channels`, without duplicates. A channel that was not measured by `to` is left out.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth_of(
         conn: &mut DbConnection,
         channels: &[ChannelId],
@@ -193,7 +220,7 @@ impl ChannelStatistics {
     /// series.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn top_growth(
         conn: &mut DbConnection,
         from: Timestamp,
@@ -212,7 +239,7 @@ impl ChannelStatistics {
     /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn thinned(
         conn: &mut DbConnection,
         channel: ChannelId,
@@ -225,6 +252,10 @@ impl ChannelStatistics {
     }
 
     /// Runs one step of a thinning and returns how many rows it deleted.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The step then deletes
+    /// nothing, but `thinning` may be past its rows already: create a new [`Thinning`] to continue.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -254,6 +285,10 @@ impl ChannelStatistics {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `channel_statistics`.
     pub fn delete(conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(channel_statistics::table.find(id)).execute(c))
             .of("channel_statistics", id)
@@ -267,6 +302,10 @@ impl NewChannelStatistics {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the channel does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<ChannelStatistics> {
         on_backend!(conn, |c| diesel::insert_into(channel_statistics::table)
             .values(self)
@@ -276,6 +315,9 @@ impl NewChannelStatistics {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, channel_statistics::table, "channel_statistics", rows)
     }
@@ -340,7 +382,12 @@ impl Document for NewChannelStatistics {
 }
 
 impl ChannelStatisticsChanges {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new channel does not exist or `self` has no
+    /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: ChannelStatisticsId) -> Result<ChannelStatistics> {
         on_backend!(conn, |c| diesel::update(channel_statistics::table.find(id))
             .set(self)

@@ -104,12 +104,19 @@ impl MusicFilter {
 }
 
 impl Music {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no track has this id.
     pub fn find(conn: &mut DbConnection, id: MusicId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("music", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(conn: &mut DbConnection, filter: &MusicFilter, page: &Page<MusicId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -132,11 +139,17 @@ impl Music {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &MusicFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("music", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &MusicFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("music", "")?;
@@ -144,6 +157,9 @@ impl Music {
     }
 
     /// Returns the tracks that may be used, the least used first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn active(conn: &mut DbConnection) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -155,12 +171,20 @@ impl Music {
     }
 
     /// Returns the number of videos that refer to a track. If the track is deleted, their `music_track_id` becomes NULL.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A track that does not
+    /// exist has no uses.
     pub fn uses(conn: &mut DbConnection, id: MusicId) -> Result<i64> {
         on_backend!(conn, |c| videos::table.filter(videos::music_track_id.eq(id)).count().get_result(c))
             .of("music", id)
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). In videos that refer to
+    /// the track, `music_track_id` becomes NULL.
     pub fn delete(conn: &mut DbConnection, id: MusicId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(music::table.find(id)).execute(c)).of("music", id)
     }
@@ -180,6 +204,10 @@ impl NewMusic<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `spotify_track_id` or `id` already exists;
+    /// [`Invalid`](crate::Error::Invalid) if `spotify_track_id` has more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Music> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(music::table)
@@ -190,12 +218,19 @@ impl NewMusic<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, music::table, "music", rows)
     }
 
     /// Inserts the row or, if the `spotify_track_id` exists, updates the columns that are `Some`, and returns it.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if the track is new and another track has its `id`;
+    /// [`Invalid`](crate::Error::Invalid) if `spotify_track_id` has more than 2,600 bytes.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<Music> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -224,7 +259,12 @@ impl Document for NewMusic<'static> {
 }
 
 impl MusicChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no track has this id;
+    /// [`Conflict`](crate::Error::Conflict) if another track has the new `spotify_track_id`;
+    /// [`Invalid`](crate::Error::Invalid) if `spotify_track_id` has more than 2,600 bytes.
     pub fn update(&self, conn: &mut DbConnection, id: MusicId) -> Result<Music> {
         require_indexable("spotify_track_id", self.spotify_track_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(music::table.find(id))

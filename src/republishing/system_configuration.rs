@@ -129,7 +129,10 @@ impl SystemConfigurationFilter {
 }
 
 impl SystemConfiguration {
-    /// Returns the row with this key, or `NotFound` if it does not exist.
+    /// Returns the row with this key.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no row has this key.
     pub fn find(conn: &mut DbConnection, key: &str) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(key).first(c)).of("system_configuration", key)
     }
@@ -141,6 +144,10 @@ impl SystemConfiguration {
     }
 
     /// Returns one page of the matching rows, ordered by key.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The key `page.after`
+    /// need not exist anymore.
     pub fn list(
         conn: &mut DbConnection,
         filter: &SystemConfigurationFilter,
@@ -159,11 +166,17 @@ impl SystemConfiguration {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("system_configuration", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &SystemConfigurationFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -175,6 +188,10 @@ impl SystemConfiguration {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `system_configuration`.
     pub fn delete(conn: &mut DbConnection, key: &str) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(system_configuration::table.find(key)).execute(c))
             .of("system_configuration", key)
@@ -195,6 +212,10 @@ impl NewSystemConfiguration<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if the key already exists;
+    /// [`Invalid`](crate::Error::Invalid) if it has more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(system_configuration::table)
@@ -205,12 +226,18 @@ impl NewSystemConfiguration<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, system_configuration::table, "system_configuration", rows)
     }
 
     /// Inserts the row or, if the key exists, updates the columns that are `Some`, and returns it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the key has more than 2,600 bytes.
     pub fn insert_or_update(&self, conn: &mut DbConnection) -> Result<SystemConfiguration> {
         self.require_indexable()?;
         let row = Self { updated_at: self.updated_at.or_else(|| Some(Timestamp::now())), ..self.clone() };
@@ -268,7 +295,10 @@ impl Document for NewSystemConfiguration<'static> {
 }
 
 impl SystemConfigurationChanges<'_> {
-    /// Updates the row with this key and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this key and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no row has this key.
     pub fn update(&self, conn: &mut DbConnection, key: &str) -> Result<SystemConfiguration> {
         on_backend!(conn, |c| diesel::update(system_configuration::table.find(key))
             .set((self, system_configuration::updated_at.eq(Timestamp::now())))

@@ -93,12 +93,19 @@ impl TransformationPresetFilter {
 }
 
 impl TransformationPreset {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no preset has this id.
     pub fn find(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("transformation_presets", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(
         conn: &mut DbConnection,
         filter: &TransformationPresetFilter,
@@ -121,11 +128,17 @@ impl TransformationPreset {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("transformation_presets", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &TransformationPresetFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -137,6 +150,9 @@ impl TransformationPreset {
     }
 
     /// Returns the presets that may be chosen, ordered by name.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn active(conn: &mut DbConnection) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -148,6 +164,9 @@ impl TransformationPreset {
     }
 
     /// Returns the preset that is used when none is chosen, or `None` if no preset is the default.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn default_preset(conn: &mut DbConnection) -> Result<Option<Self>> {
         on_backend!(conn, |c| Self::query()
             .filter(transformation_presets::is_default.eq(true))
@@ -157,6 +176,10 @@ impl TransformationPreset {
     }
 
     /// Returns how many rows refer to a preset.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A preset that does not
+    /// exist has no uses.
     pub fn uses(conn: &mut DbConnection, id: TransformationPresetId) -> Result<TransformationPresetUses> {
         on_backend!(conn, |c| diesel::select((
             channels::table
@@ -177,7 +200,7 @@ impl TransformationPreset {
     /// Makes a preset the default, replacing the previous default, and returns it.
     ///
     /// # Errors
-    /// `NotFound` if the preset does not exist. Then nothing is changed.
+    /// [`NotFound`](crate::Error::NotFound) if the preset does not exist. Then nothing is changed.
     pub fn set_default(conn: &mut DbConnection, id: TransformationPresetId) -> Result<Self> {
         use transformation_presets::{is_default, updated_at};
         conn.atomically(|conn| {
@@ -197,6 +220,10 @@ impl TransformationPreset {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). In channels and videos
+    /// that use the preset, the reference becomes NULL.
     pub fn delete(conn: &mut DbConnection, id: TransformationPresetId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(transformation_presets::table.find(id)).execute(c))
             .of("transformation_presets", id)
@@ -212,6 +239,10 @@ impl<'a> NewTransformationPreset<'a> {
 
 impl NewTransformationPreset<'_> {
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `id` already exists, or if `is_default` is set and
+    /// another preset is the default.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<TransformationPreset> {
         on_backend!(conn, |c| diesel::insert_into(transformation_presets::table)
             .values(self)
@@ -221,6 +252,9 @@ impl NewTransformationPreset<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, transformation_presets::table, "transformation_presets", rows)
     }
@@ -238,7 +272,12 @@ impl Document for NewTransformationPreset<'static> {
 }
 
 impl TransformationPresetChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no preset has this id;
+    /// [`Conflict`](crate::Error::Conflict) if it would become a second default, so use
+    /// [`TransformationPreset::set_default`].
     pub fn update(
         &self,
         conn: &mut DbConnection,

@@ -216,12 +216,19 @@ impl VideoFilter {
 }
 
 impl Video {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id.
     pub fn find(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("videos", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(conn: &mut DbConnection, filter: &VideoFilter, page: &Page<VideoId>) -> Result<Vec<Self>> {
         let mut query = filter.rows();
         if let Some(after) = page.after {
@@ -246,11 +253,17 @@ impl Video {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &VideoFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("videos", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &VideoFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("videos", "")?;
@@ -260,6 +273,9 @@ impl Video {
     /// Returns a list of videos for each of these channels, newest first. The lists are in the order of `channels`.
     ///
     /// One query loads the videos of up to 30,000 channels.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn of_channels(conn: &mut DbConnection, channels: &[Channel]) -> Result<Vec<Vec<Self>>> {
         children(channels, |channels| {
             on_backend!(&mut *conn, |c| Self::belonging_to(channels)
@@ -271,6 +287,10 @@ impl Video {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The jobs and statistics
+    /// of the video are deleted with it.
     pub fn delete(conn: &mut DbConnection, id: VideoId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(videos::table.find(id)).execute(c)).of("videos", id)
     }
@@ -301,6 +321,11 @@ impl NewVideo<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the channel, the preset or the track does not exist,
+    /// or if `youtube_video_id` has more than 2,600 bytes; [`Conflict`](crate::Error::Conflict) if
+    /// `id` already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<Video> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(videos::table)
@@ -311,6 +336,9 @@ impl NewVideo<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, videos::table, "videos", rows)
@@ -337,7 +365,12 @@ impl Document for NewVideo<'static> {
 }
 
 impl VideoChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no video has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new channel, preset or track does not exist, or if
+    /// `youtube_video_id` has more than 2,600 bytes.
     pub fn update(&self, conn: &mut DbConnection, id: VideoId) -> Result<Video> {
         require_indexable("youtube_video_id", self.youtube_video_id.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(videos::table.find(id))

@@ -157,12 +157,19 @@ impl VideoProcessingJobFilter {
 }
 
 impl VideoProcessingJob {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no job has this id.
     pub fn find(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_processing_jobs", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoProcessingJobFilter,
@@ -185,11 +192,17 @@ impl VideoProcessingJob {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("video_processing_jobs", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &VideoProcessingJobFilter) -> Result<bool> {
         let row: Option<i32> = filter
             .rows()
@@ -203,6 +216,9 @@ impl VideoProcessingJob {
     /// Returns a list of jobs for each of these videos, newest first. The lists are in the order of `videos`.
     ///
     /// One query loads the jobs of up to 30,000 videos.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn of_videos(conn: &mut DbConnection, videos: &[Video]) -> Result<Vec<Vec<Self>>> {
         children(videos, |videos| {
             on_backend!(&mut *conn, |c| Self::belonging_to(videos)
@@ -214,6 +230,9 @@ impl VideoProcessingJob {
     }
 
     /// Returns the queued jobs of a type: highest priority first, then oldest first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn queued(conn: &mut DbConnection, job_type: JobType, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -231,6 +250,10 @@ impl VideoProcessingJob {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `video_processing_jobs`.
     pub fn delete(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(video_processing_jobs::table.find(id)).execute(c))
             .of("video_processing_jobs", id)
@@ -274,6 +297,12 @@ impl NewVideoProcessingJob<'_> {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::Error::Conflict) if `id` already exists or an unfinished job has the
+    /// same `unique_key`; [`Invalid`](crate::Error::Invalid) if the video or the channel does not
+    /// exist, `attempts` is negative, `max_attempts` is less than 1, or `unique_key` has more than
+    /// 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoProcessingJob> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(video_processing_jobs::table)
@@ -284,6 +313,9 @@ impl NewVideoProcessingJob<'_> {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         rows.iter().try_for_each(Self::require_indexable)?;
         insert_many::<_, Self>(conn, video_processing_jobs::table, "video_processing_jobs", rows)
@@ -310,7 +342,13 @@ impl Document for NewVideoProcessingJob<'static> {
 }
 
 impl VideoProcessingJobChanges<'_> {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no job has this id;
+    /// [`Conflict`](crate::Error::Conflict) if another unfinished job has the same `unique_key`;
+    /// [`Invalid`](crate::Error::Invalid) for the values that [`NewVideoProcessingJob::insert`]
+    /// rejects.
     pub fn update(&self, conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
         require_indexable("unique_key", self.unique_key.as_ref().and_then(Option::as_ref))?;
         on_backend!(conn, |c| diesel::update(video_processing_jobs::table.find(id))

@@ -84,12 +84,19 @@ impl VideoStatisticsFilter {
 }
 
 impl VideoStatistics {
-    /// Returns the row with this id, or `NotFound` if it does not exist.
+    /// Returns the row with this id.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id.
     pub fn find(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<Self> {
         on_backend!(conn, |c| Self::query().find(id).first(c)).of("video_statistics", id)
     }
 
-    /// Returns one page of the matching rows, newest first, or `NotFound` if the row `page.after` was deleted.
+    /// Returns one page of the matching rows, newest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if the row `page.after` was deleted; list again from
+    /// the first page.
     pub fn list(
         conn: &mut DbConnection,
         filter: &VideoStatisticsFilter,
@@ -112,11 +119,17 @@ impl VideoStatistics {
     }
 
     /// Returns the number of matching rows.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<i64> {
         filter.rows().count().get_result(conn).of("video_statistics", "")
     }
 
     /// Returns true if at least one row matches.
+    ///
+    /// # Errors
+    /// The errors of [`count`](Self::count).
     pub fn exists(conn: &mut DbConnection, filter: &VideoStatisticsFilter) -> Result<bool> {
         let row: Option<i32> =
             filter.rows().select(1.into_sql::<Int4>()).first(conn).optional().of("video_statistics", "")?;
@@ -124,6 +137,10 @@ impl VideoStatistics {
     }
 
     /// Returns the newest sample of a video, or `None` if it was never measured.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). A video that was never
+    /// measured is not an error.
     pub fn latest(conn: &mut DbConnection, video: VideoId) -> Result<Option<Self>> {
         on_backend!(conn, |c| {
             Self::query()
@@ -138,6 +155,9 @@ impl VideoStatistics {
     /// Returns the newest sample of each of these videos, in one statement.
     ///
     /// Results are in the order of `videos`, without duplicates. A video that was never measured is left out.
+    ///
+    /// # Errors
+    /// The errors of [`latest`](Self::latest).
     pub fn latest_of(conn: &mut DbConnection, videos: &[VideoId]) -> Result<Vec<Self>> {
         let select = Select::<video_statistics::table>::latest_of(videos);
         on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
@@ -146,6 +166,10 @@ impl VideoStatistics {
     /// Returns one page of the newest samples of all videos that were ever measured, ordered by the id of the video.
     ///
     /// One statement reads only the newest samples. `page.after` is the id of a video.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The video `page.after`
+    /// need not exist anymore.
     pub fn latest_of_all(conn: &mut DbConnection, page: &Page<VideoId>) -> Result<Vec<Self>> {
         let select = Select::<video_statistics::table>::latest_of_all(page);
         on_backend!(conn, |c| select.load(c)).of("video_statistics", "")
@@ -154,7 +178,7 @@ impl VideoStatistics {
     /// Returns how the numbers of a video grew from `from` to `to`, or `None` if it was not measured by `to`.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth(
         conn: &mut DbConnection,
         video: VideoId,
@@ -167,6 +191,9 @@ impl VideoStatistics {
     /// Returns the [`growth`](Self::growth) of each of these videos, in one statement.
     ///
     /// Results are in the order of `videos`, without duplicates. A video that was not measured by `to` is left out.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn growth_of(
         conn: &mut DbConnection,
         videos: &[VideoId],
@@ -183,7 +210,7 @@ impl VideoStatistics {
     /// series.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn top_growth(
         conn: &mut DbConnection,
         from: Timestamp,
@@ -202,7 +229,7 @@ impl VideoStatistics {
     /// Returns the last sample of each hour, day or week from `from` (inclusive) to `to` (exclusive), oldest first.
     ///
     /// # Errors
-    /// `Invalid` if `to` is before `from`.
+    /// [`Invalid`](crate::Error::Invalid) if `to` is before `from`.
     pub fn thinned(
         conn: &mut DbConnection,
         video: VideoId,
@@ -215,6 +242,10 @@ impl VideoStatistics {
     }
 
     /// Runs one step of a thinning and returns how many rows it deleted.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database). The step then deletes
+    /// nothing, but `thinning` may be past its rows already: create a new [`Thinning`] to continue.
     pub fn thin(conn: &mut DbConnection, thinning: &mut Thinning) -> Result<usize> {
         conn.atomically(|conn| {
             let ids = Self::superfluous(conn, thinning)?;
@@ -244,6 +275,10 @@ impl VideoStatistics {
     }
 
     /// Deletes a row and returns the number of rows deleted, which is 0 if the row did not exist.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database), because no table refers
+    /// to `video_statistics`.
     pub fn delete(conn: &mut DbConnection, id: VideoStatisticsId) -> Result<usize> {
         on_backend!(conn, |c| diesel::delete(video_statistics::table.find(id)).execute(c))
             .of("video_statistics", id)
@@ -257,6 +292,10 @@ impl NewVideoStatistics {
     }
 
     /// Inserts the row and returns it with its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the video does not exist;
+    /// [`Conflict`](crate::Error::Conflict) if `id` already exists.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoStatistics> {
         on_backend!(conn, |c| diesel::insert_into(video_statistics::table)
             .values(self)
@@ -266,6 +305,9 @@ impl NewVideoStatistics {
     }
 
     /// Inserts all rows and returns their count. If one of them is rejected, none is inserted.
+    ///
+    /// # Errors
+    /// The errors of [`insert`](Self::insert), for any of the rows.
     pub fn insert_many(conn: &mut DbConnection, rows: &[Self]) -> Result<usize> {
         insert_many::<_, Self>(conn, video_statistics::table, "video_statistics", rows)
     }
@@ -297,7 +339,11 @@ impl Document for NewVideoStatistics {
 }
 
 impl VideoStatisticsChanges {
-    /// Updates the row with this id and returns it, or `NotFound` if it does not exist.
+    /// Updates the row with this id and returns it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) if no sample has this id;
+    /// [`Invalid`](crate::Error::Invalid) if the new video does not exist or `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: VideoStatisticsId) -> Result<VideoStatistics> {
         on_backend!(conn, |c| diesel::update(video_statistics::table.find(id))
             .set(self)

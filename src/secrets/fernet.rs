@@ -78,6 +78,9 @@ impl FromStr for FernetKey {
     type Err = Error;
 
     /// Parses a key in Fernet's format, 32 bytes in base64url.
+    ///
+    /// # Errors
+    /// `Invalid` if the text has another format.
     fn from_str(text: &str) -> Result<Self> {
         let mut bytes = Zeroizing::new([0; 32]);
         match Base64Url::decode(text, &mut *bytes) {

@@ -84,6 +84,10 @@ impl Key {
 impl FromStr for Key {
     type Err = Error;
 
+    /// Parses a key in the form that [`Key::to_text`] returns.
+    ///
+    /// # Errors
+    /// `Invalid` if the text is not 32 bytes in base64.
     fn from_str(text: &str) -> Result<Self> {
         Self::filled(|bytes| match Base64::decode(text, bytes) {
             Ok(decoded) if decoded.len() == Self::LENGTH => Ok(()),

@@ -58,6 +58,9 @@ pub struct ColumnStatus {
 }
 
 /// Counts the values of each column by key. It decrypts nothing, so it works without the keys.
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database).
 pub fn status(conn: &mut DbConnection, keyring: &Keyring) -> Result<Status> {
     let columns =
         Column::ALL.into_iter().map(|column| of_column(conn, column)).collect::<Result<Vec<_>>>()?;

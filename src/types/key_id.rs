@@ -42,6 +42,9 @@ impl FromStr for KeyId {
     type Err = Error;
 
     /// Parses the one form in which ids are written.
+    ///
+    /// # Errors
+    /// `Invalid` if the text is not 16 lowercase hexadecimal digits.
     fn from_str(text: &str) -> Result<Self> {
         u64::from_str_radix(text, 16)
             .ok()

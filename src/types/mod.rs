@@ -108,6 +108,10 @@ macro_rules! portable {
         impl std::str::FromStr for $name {
             type Err = $crate::Error;
 
+            /// Parses the key from its text.
+            ///
+            /// # Errors
+            /// `Invalid` if the text is not a key of this form.
             fn from_str(text: &str) -> $crate::Result<Self> {
                 text.parse().map(Self).map_err(|_| $crate::types::unknown_key(text, $form))
             }
@@ -150,6 +154,10 @@ macro_rules! portable {
         impl std::str::FromStr for $name {
             type Err = $crate::Error;
 
+            /// Parses the word as the database stores it.
+            ///
+            /// # Errors
+            /// `Invalid` if the word is unknown; the message lists the known ones.
             fn from_str(text: &str) -> $crate::Result<Self> {
                 match text {
                     $($word => Ok(Self::$variant),)+

@@ -17,6 +17,17 @@ use crate::{Error, Result};
 ///
 /// It prints as RFC 3339 (`2026-11-21T08:30:00Z`). It parses from RFC 3339 with any offset, from
 /// `YYYY-MM-DD HH:MM:SS[.f…]`, and from a bare `YYYY-MM-DD`. The last two are read as UTC.
+///
+/// ```
+/// use viraldb::Timestamp;
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let at: Timestamp = "2026-11-21 08:30:00".parse()?;
+/// assert_eq!(at.to_string(), "2026-11-21T08:30:00Z");
+/// assert_eq!(at, "2026-11-21T10:30:00+02:00".parse::<Timestamp>()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Timestamptz)]
 pub struct Timestamp(DateTime<Utc>);
@@ -145,6 +156,10 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
 
+    /// Parses any of the forms that [`Timestamp`] lists.
+    ///
+    /// # Errors
+    /// `Invalid` if the text has another form, or the time is outside the years 0000 to 9999 in UTC.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(at) = Self::from_sqlite(text) {
             return Ok(at);

@@ -58,8 +58,8 @@ impl PipelineRun {
     /// ```
     ///
     /// # Errors
-    /// - `Invalid` if the setting cannot be read.
-    /// - `NotFound` if the channel does not exist.
+    /// - [`Invalid`](crate::Error::Invalid) if the setting cannot be read.
+    /// - [`NotFound`](crate::Error::NotFound) if the channel does not exist.
     /// - The errors of [`start_cycle`](Self::start_cycle) and [`cycle_at`](Self::cycle_at).
     pub fn start(conn: &mut DbConnection, niche: &str, cycle: &Cycle) -> Result<Self> {
         let length = match cycle.length {
@@ -78,8 +78,8 @@ impl PipelineRun {
     /// Two schedulers that call this concurrently get the same run.
     ///
     /// # Errors
-    /// `Invalid` if `niche` is empty, if `end` is before `start`, or if a run would have to be created while the setting
-    /// `orchestration_paused` is true.
+    /// [`Invalid`](crate::Error::Invalid) if `niche` is empty, if `end` is before `start`, or if a run would
+    /// have to be created while the setting `orchestration_paused` is true.
     pub fn start_cycle(
         conn: &mut DbConnection,
         niche: &str,
@@ -125,7 +125,7 @@ impl PipelineRun {
     /// a cycle begins at midnight UTC.
     ///
     /// # Errors
-    /// `Invalid` if the length is less than one second.
+    /// [`Invalid`](crate::Error::Invalid) if the length is less than one second.
     pub fn cycle_at(at: Timestamp, length: Duration) -> Result<(Timestamp, Timestamp)> {
         let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let now = at.to_utc().timestamp();
@@ -145,8 +145,8 @@ impl PipelineRun {
     /// An answer may move a run back to running even if the settings below do not allow another run to start.
     ///
     /// # Errors
-    /// - `NotFound` if the run does not exist.
-    /// - `Invalid`, which names both statuses, for any other move.
+    /// - [`NotFound`](crate::Error::NotFound) if the run does not exist.
+    /// - [`Invalid`](crate::Error::Invalid), which names both statuses, for any other move.
     /// - `Invalid` for a move to running while the setting `orchestration_paused` is true.
     /// - `Invalid` for a move to running while `max_concurrent_runs` (a setting) runs are running.
     pub fn move_to(conn: &mut DbConnection, id: PipelineRunId, to: RunStatus) -> Result<Self> {
@@ -159,7 +159,8 @@ impl PipelineRun {
     /// Marks a run as failed and records the error message.
     ///
     /// # Errors
-    /// `Invalid` if the run has already failed or if the message is empty; `NotFound` if the run does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if the run has already failed or if the message is empty;
+    /// [`NotFound`](crate::Error::NotFound) if the run does not exist.
     pub fn fail(conn: &mut DbConnection, id: PipelineRunId, error: &str) -> Result<Self> {
         require("error", error)?;
         Self::fail_from(conn, id, RunStatus::Failed.follows(), error)
@@ -168,7 +169,8 @@ impl PipelineRun {
     /// Moves a failed run back to pending and increments its `retry_count`.
     ///
     /// # Errors
-    /// `Invalid` if the run has not failed; `NotFound` if it does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if the run has not failed; [`NotFound`](crate::Error::NotFound) if
+    /// it does not exist.
     pub fn retry(conn: &mut DbConnection, id: PipelineRunId) -> Result<Self> {
         Self::move_to(conn, id, RunStatus::Pending)
     }
@@ -201,6 +203,9 @@ impl PipelineRun {
     /// Returns the runs that are `running`, oldest first. A pipeline that restarts after a crash can resume them.
     ///
     /// viraldb cannot tell whether another pipeline is still working on them.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn resume(conn: &mut DbConnection, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()

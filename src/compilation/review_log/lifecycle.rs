@@ -39,7 +39,8 @@ impl ReviewLog {
     /// created.
     ///
     /// # Errors
-    /// `Invalid` if the run is neither running nor under review; `NotFound` if it does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if the run is neither running nor under review;
+    /// [`NotFound`](crate::Error::NotFound) if it does not exist.
     pub fn send(conn: &mut DbConnection, run: PipelineRunId) -> Result<Self> {
         conn.atomically(|conn| {
             let open = match PipelineRun::lock(conn, run)?.status {
@@ -73,8 +74,9 @@ impl ReviewLog {
     /// - `redo_script` moves it back to running. `detail` says what is wrong with the script.
     ///
     /// # Errors
-    /// - `NotFound` if the review does not exist.
-    /// - `Invalid` if the review was already answered or is not the newest review of its run.
+    /// - [`NotFound`](crate::Error::NotFound) if the review does not exist.
+    /// - [`Invalid`](crate::Error::Invalid) if the review was already answered or is not the newest review of
+    ///   its run.
     /// - `Invalid` if the run is not under review or has no clip with one of the ranks.
     ///
     /// After an error nothing is changed.
@@ -152,7 +154,8 @@ impl ReviewLog {
     /// setting `review_timeout_hours`.
     ///
     /// # Errors
-    /// `Invalid` if the setting cannot be read; `NotFound` if the channel does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if the setting cannot be read; [`NotFound`](crate::Error::NotFound)
+    /// if the channel does not exist.
     pub fn hold_overdue<'a>(conn: &mut DbConnection, overdue: impl Into<Overdue<'a>>) -> Result<Vec<Self>> {
         const KEY: &str = "review_timeout_hours";
         let Overdue { channel, niche, after } = overdue.into();

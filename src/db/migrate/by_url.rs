@@ -13,6 +13,21 @@ use crate::{Error, Result};
 
 /// Returns the migration history of the database at `url`. Writes nothing. If the SQLite file does not exist, all migrations
 /// are pending, and the file is not created.
+///
+/// ```
+/// use viraldb::db::migrate::{self, Verdict};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let history = migrate::status("sqlite::memory:")?; // a new database
+/// assert_eq!(history.verdict(), Verdict::Pending);
+/// assert_eq!(history.pending().count(), migrate::embedded("sqlite::memory:")?.len());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::UnsupportedUrl`] if the URL is invalid; [`Error::Disconnected`], [`Error::Unusable`], [`Error::Busy`] or
+/// [`Error::Io`] if the database cannot be read. A history that differs from this program's migrations is not an error.
 pub fn status(url: &str) -> Result<History> {
     status_of(url.parse()?)
 }
@@ -27,6 +42,14 @@ pub(crate) fn status_of(url: DatabaseUrl) -> Result<History> {
 }
 
 /// Applies the pending migrations and returns their names. Creates the SQLite file if it does not exist.
+///
+/// # Errors
+/// - [`Error::SchemaNewer`] and [`Error::SchemaModified`] if the migrations applied to the database differ from those of this
+///   program.
+/// - [`Error::Unusable`] if another program's tables have the same names, or the role may not create tables.
+/// - `Invalid` if a migration fails. It is rolled back, and the message lists the migrations that stay applied.
+/// - [`Error::Busy`] if another program holds the lock that a migration needs for too long.
+/// - The errors of [`status`] if the database cannot be opened.
 pub fn run(url: &str) -> Result<Vec<&'static str>> {
     run_on(url.parse()?)
 }
@@ -41,16 +64,26 @@ pub(crate) fn run_on(url: DatabaseUrl) -> Result<Vec<&'static str>> {
 }
 
 /// Reverts the newest `count` migrations, newest first, and returns their names.
+///
+/// # Errors
+/// [`Error::NotInitialised`] if there is no viraldb database, `Invalid` if a migration cannot be reverted, and otherwise the
+/// errors of [`run`]. The message lists the migrations that were reverted before the failure.
 pub fn revert(url: &str, count: usize) -> Result<Vec<&'static str>> {
     initialised(url, |conn| runner::unbound(conn, |conn| runner::revert_newest(conn, count)))
 }
 
 /// Reverts the newest `count` migrations, applies them again, and returns the names of the applied ones.
+///
+/// # Errors
+/// The errors of [`revert`] and [`run`]. The message lists the migrations that were reverted.
 pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
     initialised(url, |conn| runner::unbound(conn, |conn| runner::redo_newest(conn, count)))
 }
 
 /// Returns the embedded migrations for the engine of `url`, oldest first.
+///
+/// # Errors
+/// [`Error::UnsupportedUrl`] if the URL is invalid, or this viraldb was built without its engine.
 pub fn embedded(url: &str) -> Result<&'static [Migration]> {
     Ok(of_engine(&opener(url)?.url))
 }

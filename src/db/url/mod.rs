@@ -28,6 +28,16 @@ use parts::{Parts, has_password};
 /// | `postgres://user@host/name`, `postgresql://…` | PostgreSQL |
 /// | `postgres://user@host/name?schema=viral` | PostgreSQL, with viraldb's tables in that schema instead of `public` |
 /// | `postgres://user@host:6432/name?pgbouncer=true` | PostgreSQL, through PgBouncer in transaction mode |
+///
+/// ```
+/// use viraldb::DatabaseUrl;
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let url: DatabaseUrl = "postgres://ada:secret@db.example.org/viral".parse()?;
+/// assert_eq!(url.to_string(), "postgres://ada:***@db.example.org/viral");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A SQLite file.
@@ -84,7 +94,8 @@ impl DatabaseUrl {
 /// 4. the default, `sqlite://viral.db`
 ///
 /// # Errors
-/// `Invalid` if the `.env` file cannot be read.
+/// `Io` if the `.env` file cannot be read. `Invalid` if it belongs to another user, or has no `DATABASE_URL` but a line that
+/// cannot be parsed.
 pub fn database_url(given: Option<&str>) -> Result<String> {
     if let Some(url) = given {
         return Ok(url.to_owned());
@@ -112,6 +123,9 @@ impl FromStr for DatabaseUrl {
     type Err = Error;
 
     /// Parses a URL. Surrounding whitespace and the case of the scheme are ignored.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedUrl`] with the reason and the form to write instead.
     fn from_str(text: &str) -> Result<Self> {
         let text = &*with_lower_scheme(text.trim());
         let unsupported = |reason: String| Error::UnsupportedUrl { url: short(&masked(text)), reason };

@@ -48,6 +48,17 @@ pub struct Create {
 /// - [`Error::Unusable`] if a transfer into the database is unfinished, PostgreSQL's programs are missing or fail, or
 ///   `url` uses a connection pooler (`pgbouncer=true`).
 /// - [`Error::Io`] if a file cannot be read or written.
+///
+/// ```no_run
+/// use viraldb::ops::backup::{self, Create};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let (file, manifest) = backup::create("sqlite://viral.db", &Create::default(), &mut |_| ())?;
+/// backup::verify(&file, None, &mut |_| ())?;
+/// println!("{}: {} bytes", file.display(), manifest.bytes);
+/// # Ok(())
+/// # }
+/// ```
 pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> Result<(PathBuf, Manifest)> {
     let history = migrate::status(url)?;
     let opener = Opener::new(url.parse()?, &crate::Options::default())?;

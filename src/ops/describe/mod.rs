@@ -175,7 +175,7 @@ type Rows = (Vec<ColumnRow>, Vec<KeyRow>, Vec<IndexRow>);
 /// Comments come from the database. SQLite has no comments, so viraldb supplies its own for the 22 tables.
 ///
 /// # Errors
-/// `Invalid` if the database does not have one of the named tables.
+/// [`Invalid`](crate::Error::Invalid) if the database does not have one of the named tables.
 ///
 /// ```
 /// # fn main() -> viraldb::Result<()> {

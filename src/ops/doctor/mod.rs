@@ -63,7 +63,25 @@ impl Examination {
 /// is damaged.
 ///
 /// # Errors
-/// Fails if there is no database to examine: the URL is invalid, the file does not exist, or the server cannot be reached.
+/// Only if there is no database to examine:
+///
+/// - [`Error::UnsupportedUrl`] if the URL is invalid, or its engine is not built in.
+/// - [`Error::NotInitialised`] if the SQLite file does not exist.
+/// - [`Error::Unusable`] if the path is not a regular file, or the server refuses the connection.
+/// - [`Error::Io`] if the path cannot be examined.
+/// - [`Error::Disconnected`] if the server cannot be reached.
+///
+/// ```no_run
+/// use viraldb::ops::{Examination, doctor};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let report = doctor("sqlite://viral.db", &Examination::default())?;
+/// for finding in &report.findings {
+///     println!("{}: {}", finding.what, finding.why);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn doctor(url: &str, asked: &Examination) -> Result<Report> {
     let opener = Opener::new(url.parse()?, &Options::default())?;
     let before = examine(url, &opener, asked)?;

@@ -121,8 +121,16 @@ impl fmt::Display for Object {
 /// Nothing in the database changes.
 ///
 /// # Errors
-/// The errors of the database; `Invalid` if a newer viraldb made the database; on PostgreSQL also `Invalid` if the role lacks
-/// the privilege to create the scratch schema.
+/// The errors of the database; [`Invalid`](crate::Error::Invalid) if a newer viraldb made the database; on
+/// PostgreSQL also `Invalid` if the role lacks the privilege to create the scratch schema.
+///
+/// ```
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// assert!(viraldb::ops::drift(&db)?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub fn drift(db: &Database) -> Result<Vec<Difference>> {
     differences(&mut *db.session()?)
 }

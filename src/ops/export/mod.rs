@@ -101,16 +101,34 @@ pub struct Exported {
 /// uses its `created_at`.
 ///
 /// # Errors
-/// `Invalid` in these cases:
+/// [`Invalid`](crate::Error::Invalid) in these cases:
 ///
 /// - A table name is unknown.
 /// - Several tables are exported to one stream or file.
 /// - The target folder contains files that no export wrote, or cannot be exchanged.
 /// - The target file may not be replaced.
-/// - A document is nested deeper than 127 levels, or contains a number that does not fit in 64 bits. The error names the row.
+/// - A document is nested deeper than 127 levels, or contains a number that does not fit in 64 bits. The
+///   error names the row.
 /// - `since` is set for `clips` or `shorts`, because not all of their rows have a timestamp.
 ///
-/// `SecretNotSealed` if an encrypted column may contain a secret in the clear.
+/// [`SecretNotSealed`](crate::Error::SecretNotSealed) if an encrypted column may contain a secret in the
+/// clear. [`Io`](crate::Error::Io) if a file, a folder or the stream cannot be written.
+///
+/// ```
+/// use viraldb::compilation::NewErrorLog;
+/// use viraldb::ops::{Destination, Export, Form, export};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// db.write(|c| NewErrorLog::new("uploader", "TimeoutError", "no answer in 30 s").insert(c))?;
+/// let what = Export { tables: vec!["error_log".to_owned()], since: None, form: Form::Jsonl };
+/// let mut lines: Vec<u8> = Vec::new();
+/// let exported = export(&db, &what, Destination::Stream(&mut lines), &mut |_, _| ())?;
+/// assert_eq!((exported[0].table.as_str(), exported[0].rows), ("error_log", 1));
+/// assert!(lines.ends_with(b"}\n"));
+/// # Ok(())
+/// # }
+/// ```
 pub fn export(
     db: &Database,
     export: &Export,

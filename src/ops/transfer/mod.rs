@@ -72,6 +72,17 @@ const BATCH_BYTES: usize = 8 << 20;
 ///   target is the source itself, or if the target differs from the source at the end.
 /// - [`Error::Invalid`] if the target rejects a row. The error names its table and key. The rows copied so far are kept, so
 ///   that the transfer can be resumed.
+///
+/// ```no_run
+/// use viraldb::ops::transfer::{Options, transfer};
+///
+/// # fn main() -> viraldb::Result<()> {
+/// let (from, to) = ("sqlite://viral.db", "postgres://app@localhost/viral");
+/// let report = transfer(from, to, &Options::default(), &mut |_| ())?;
+/// println!("{} rows", report.rows);
+/// # Ok(())
+/// # }
+/// ```
 pub fn transfer(
     from: &str,
     to: &str,

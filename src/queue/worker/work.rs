@@ -12,12 +12,12 @@ use crate::republishing::VideoProcessingJob;
 #[derive(Debug)]
 pub struct Work {
     pub(super) job: VideoProcessingJob,
-    pub(super) is_lost: AtomicBool,
+    is_lost: AtomicBool,
     /// Set by whichever settles the job first: the thread of its handler, or the worker that releases it.
-    pub(super) is_settled: AtomicBool,
+    is_settled: AtomicBool,
     /// When the lease expires by the clock of this process, unless a heartbeat extends it.
-    pub(super) lease_ends: Mutex<Instant>,
-    pub(super) stop: Stop,
+    lease_ends: Mutex<Instant>,
+    stop: Stop,
 }
 
 impl Work {
@@ -34,6 +34,24 @@ impl Work {
     /// The lease also counts as lost if no heartbeat has succeeded for its whole length.
     pub fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Relaxed) || Instant::now() >= *self.lease_ends()
+    }
+
+    pub(super) fn new(job: VideoProcessingJob, lease_ends: Instant, stop: Stop) -> Self {
+        Self { job, is_lost: false.into(), is_settled: false.into(), lease_ends: lease_ends.into(), stop }
+    }
+
+    /// Marks the job as settled. Returns false if it already was.
+    pub(super) fn settle(&self) -> bool {
+        !self.is_settled.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Relaxed)
+    }
+
+    /// Marks the lease as lost.
+    pub(super) fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn lease_ends(&self) -> MutexGuard<'_, Instant> {

@@ -51,7 +51,8 @@ impl Video {
     /// If two callers make the same change concurrently, one of them succeeds.
     ///
     /// # Errors
-    /// `Invalid`, which names both statuses, for any other change; `NotFound` if the video does not exist.
+    /// [`Invalid`](crate::Error::Invalid), which names both statuses, for any other change;
+    /// [`NotFound`](crate::Error::NotFound) if the video does not exist.
     ///
     /// ```
     /// # use viraldb::republishing::*;
@@ -70,7 +71,8 @@ impl Video {
     /// Schedules the publication of a video or changes its time.
     ///
     /// # Errors
-    /// `Invalid` if the publication is in progress, is finished or has failed; `NotFound` if the video does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if the publication is in progress, is finished or has failed;
+    /// [`NotFound`](crate::Error::NotFound) if the video does not exist.
     pub fn schedule(conn: &mut DbConnection, id: VideoId, at: Timestamp) -> Result<Self> {
         conn.atomically(|conn| {
             let changes = VideoChanges { scheduled_publication_at: Some(Some(at)), ..Default::default() };
@@ -83,7 +85,8 @@ impl Video {
     /// Moves every failed status of a video back to pending, so that it is retried.
     ///
     /// # Errors
-    /// `Invalid` if no status is failed; `NotFound` if the video does not exist.
+    /// [`Invalid`](crate::Error::Invalid) if no status is failed; [`NotFound`](crate::Error::NotFound) if the
+    /// video does not exist.
     pub fn retry(conn: &mut DbConnection, id: VideoId) -> Result<Self> {
         conn.atomically(|conn| {
             let mut video = lock(conn, id)?;
@@ -111,6 +114,26 @@ impl Video {
     }
 
     /// Returns the videos that are scheduled for `now` or earlier, the longest overdue first.
+    ///
+    /// # Errors
+    /// Only [errors of the database](crate::Error#errors-of-the-database).
+    ///
+    /// ```
+    /// use viraldb::Timestamp;
+    /// use viraldb::republishing::{NewChannel, NewVideo, Video};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let channel = db.write(|c| NewChannel::new("Cats", "UC1").insert(c))?;
+    /// let new = NewVideo::new(channel.id, "https://x/1", "One", "tiktok");
+    /// let video = db.write(|c| new.insert(c))?;
+    /// let at: Timestamp = "2026-11-21T08:30:00Z".parse()?;
+    /// db.write(|c| Video::schedule(c, video.id, at))?;
+    /// let due = db.read(|c| Video::due(c, at, 10))?;
+    /// assert_eq!((due.len(), due[0].id), (1, video.id));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn due(conn: &mut DbConnection, now: Timestamp, limit: i64) -> Result<Vec<Self>> {
         on_backend!(conn, |c| {
             Self::query()

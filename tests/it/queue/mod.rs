@@ -6,6 +6,7 @@ mod commands;
 mod idle;
 mod model;
 mod order;
+mod prefetch;
 mod schedules;
 mod workers;
 

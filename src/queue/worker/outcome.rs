@@ -1,0 +1,75 @@
+//! How a job ended.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Why a handler did not finish its job, and what happens to the job.
+///
+/// Everything that can be displayed converts into [`JobError::Retry`], so that `?` works in handlers.
+///
+/// ```
+/// use std::time::Duration;
+/// use viraldb::queue::JobError;
+///
+/// fn download(status: u16) -> Result<(), JobError> {
+///     let body = std::fs::read("video.mp4")?; // retried
+///     match status {
+///         404 => Err(JobError::Discard("the video was deleted".to_owned())),
+///         429 => Err(JobError::Snooze(Duration::from_secs(600))),
+///         _ => Ok(drop(body)),
+///     }
+/// }
+/// assert!(matches!(download(200), Err(JobError::Retry(_))));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobError {
+    /// The attempt failed. The job is retried after the backoff, until its attempts are used up.
+    Retry(String),
+    /// The job can never succeed. It fails now, whatever attempts are left.
+    Discard(String),
+    /// The job cannot be done yet. It is queued again and due after this time; the attempt does not count.
+    Snooze(Duration),
+}
+
+impl<E: Display> From<E> for JobError {
+    fn from(error: E) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Completed,
+    Failed {
+        kind: &'static str,
+        error: String,
+        is_final: bool,
+    },
+    Snoozed(Duration),
+    Released,
+    /// The lease was lost before the handler started, so there is nothing to store.
+    Lost,
+}
+
+impl Outcome {
+    pub(super) fn panicked(message: &str) -> Self {
+        Self::failed("Panic", message, false)
+    }
+
+    fn failed(kind: &'static str, error: &str, is_final: bool) -> Self {
+        // PostgreSQL cannot store NUL characters in text.
+        let error = if error.trim().is_empty() { kind.to_owned() } else { error.replace('\0', "\u{fffd}") };
+        Self::Failed { kind, error, is_final }
+    }
+}
+
+impl From<JobError> for Outcome {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Retry(error) => Self::failed("JobFailed", &error, false),
+            JobError::Discard(error) => Self::failed("JobDiscarded", &error, true),
+            JobError::Snooze(wait) => Self::Snoozed(wait),
+        }
+    }
+}

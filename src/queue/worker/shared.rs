@@ -1,0 +1,165 @@
+//! The state that the threads of a worker share: the jobs that it holds, from claim to settlement.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::outcome::{JobError, Outcome};
+use super::pace::Pace;
+use super::work::Work;
+use super::{Done, Worker};
+use crate::CorrelationId;
+use crate::queue::Lease;
+
+/// How often a waiting thread checks whether the worker should stop, and how long it waits before it retries a database
+/// that did not answer.
+pub(super) const BEAT: Duration = Duration::from_millis(100);
+
+pub(super) type Handler = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
+
+/// A worker, its handler, and the state that its threads share.
+///
+/// A job passes from the thread that claims ([`claims`](super::claims)) to a hand that runs its handler
+/// ([`hands`](super::hands)), and from there to the thread that stores the outcomes ([`settle`](super::settle)).
+pub(super) struct Shared {
+    pub(super) worker: Worker,
+    pub(super) handler: Box<Handler>,
+    jobs: Mutex<Jobs>,
+    /// Wakes a hand: a job is waiting for it, or the worker is over.
+    pub(super) work: Condvar,
+    /// Wakes the thread that stores outcomes.
+    pub(super) finished: Condvar,
+    /// Wakes the threads that claim, extend leases, or wait for the end.
+    pub(super) changed: Condvar,
+    /// On SQLite, the turn of the thread that writes. Without it, claims and settlements would wait for each other with the
+    /// long pauses that are meant for independent writers.
+    turn: Option<Mutex<()>>,
+}
+
+#[derive(Default)]
+pub(super) struct Jobs {
+    /// Keyed by lease, not by job: a failed attempt may still be in the map when the worker claims the next attempt.
+    pub(super) held: HashMap<Lease, Arc<Work>>,
+    /// Claimed jobs that wait for a hand, and when they were claimed.
+    pub(super) buffer: VecDeque<(Instant, Arc<Work>)>,
+    /// Jobs whose outcome is not stored yet.
+    pub(super) finished: Vec<Finished>,
+    /// How many handlers run.
+    pub(super) running: u32,
+    /// How many handlers may run, and how many threads there are for them, running or waiting.
+    pub(super) most: u32,
+    pub(super) threads: u32,
+    /// Whether the thread that claims waits for a free hand.
+    pub(super) is_full: bool,
+    /// How many jobs to claim ahead, if the program has said so.
+    pub(super) prefetch: Option<u32>,
+    pub(super) pace: Pace,
+    pub(super) done: Done,
+    /// When the worker was told to stop.
+    pub(super) stopped: Option<Instant>,
+    pub(super) is_over: bool,
+}
+
+/// A job whose handler has returned, or which is released without one.
+pub(super) struct Finished {
+    pub(super) work: Arc<Work>,
+    pub(super) outcome: Outcome,
+    pub(super) correlation_id: CorrelationId,
+    pub(super) since: Instant,
+}
+
+impl Jobs {
+    /// Returns how many jobs to claim ahead of the free hands.
+    pub(super) fn ahead(&self) -> u32 {
+        self.prefetch.unwrap_or_else(|| self.pace.ahead(self.most))
+    }
+
+    /// Returns how many jobs to claim now: for the free hands and for the buffer.
+    ///
+    /// The buffer is refilled once half of it is used, so that claims are few and large.
+    pub(super) fn wants(&self) -> u32 {
+        let ahead = self.ahead();
+        let claimed = self.running + self.buffer.len() as u32;
+        let wanted = (self.most + ahead).saturating_sub(claimed);
+        if claimed < self.most || wanted > ahead / 2 { wanted } else { 0 }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(worker: Worker, handler: Box<Handler>, most: u32) -> Self {
+        let turn = worker.db.writes_in_turns().then(Mutex::default);
+        let jobs = Mutex::new(Jobs { most, prefetch: worker.prefetch, ..Jobs::default() });
+        let [work, finished, changed] = [Condvar::new(), Condvar::new(), Condvar::new()];
+        Self { worker, handler, jobs, work, finished, changed, turn }
+    }
+
+    pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        // The counters and the map stay consistent after a panic, so a poisoned lock can be used.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `condition` is signaled, at most for `timeout`.
+    pub(super) fn wait<'a>(
+        &self,
+        condition: &Condvar,
+        jobs: MutexGuard<'a, Jobs>,
+        timeout: Duration,
+    ) -> MutexGuard<'a, Jobs> {
+        condition.wait_timeout(jobs, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits until `condition` is signaled.
+    pub(super) fn wait_long<'a>(
+        &self,
+        condition: &Condvar,
+        jobs: MutexGuard<'a, Jobs>,
+    ) -> MutexGuard<'a, Jobs> {
+        condition.wait(jobs).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the turn to write. On PostgreSQL, claims and settlements do not wait for each other.
+    pub(super) fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Passes a job to the thread that stores outcomes, unless somebody else has done so.
+    pub(super) fn finish(&self, jobs: &mut Jobs, work: Arc<Work>, outcome: Outcome, id: CorrelationId) {
+        if work.settle() {
+            jobs.finished.push(Finished { work, outcome, correlation_id: id, since: Instant::now() });
+            self.finished.notify_one();
+        }
+    }
+
+    /// Releases the jobs that wait for a hand.
+    pub(super) fn release_buffered(&self, jobs: &mut Jobs) {
+        for (_, work) in std::mem::take(&mut jobs.buffer) {
+            self.finish(jobs, work, Outcome::Released, CorrelationId::default());
+        }
+    }
+
+    /// Waits for running handlers, at most for the grace period. Then releases the jobs that are still running, and waits
+    /// until every outcome is stored or given up.
+    pub(super) fn close(&self) -> Done {
+        let mut jobs = self.jobs();
+        let deadline = *jobs.stopped.get_or_insert_with(Instant::now) + self.worker.grace;
+        self.release_buffered(&mut jobs);
+        while !jobs.held.is_empty() && Instant::now() < deadline {
+            jobs = self.wait(&self.changed, jobs, BEAT);
+        }
+        let held: Vec<Arc<Work>> = jobs.held.values().map(Arc::clone).collect();
+        for work in held {
+            if !work.is_settled() {
+                work.lose();
+                self.finish(&mut jobs, work, Outcome::Released, CorrelationId::default());
+            }
+        }
+        while !jobs.held.is_empty() {
+            jobs = self.wait(&self.changed, jobs, BEAT);
+        }
+        jobs.is_over = true;
+        self.work.notify_all();
+        self.finished.notify_all();
+        self.changed.notify_all();
+        jobs.done
+    }
+}
