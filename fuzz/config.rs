@@ -6,8 +6,8 @@ use std::path::Path;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use viraldb::Timestamp;
-use viraldb::ops::backup::{Engine, Locale, Manifest};
+use viraldb::ops::backup::{Locale, Manifest};
+use viraldb::{Engine, Timestamp};
 
 use crate::mutate::{mutated, mutated_text, words};
 use crate::runner::{check_message, expect, fuzz};

@@ -104,7 +104,7 @@ pub mod types;
 
 #[cfg(feature = "async")]
 pub use db::AsyncDatabase;
-pub use db::{Database, DatabaseUrl, DbConnection, Options, Page, Session, Upserted};
+pub use db::{Database, DatabaseUrl, DbConnection, Engine, Options, Page, Session, Upserted};
 pub use error::{Error, ErrorKind, Result};
 pub use helpers::{get_pending_videos, get_session, init_db, log_error, mark_video_processed};
 pub use types::{ConfigValue, CorrelationId, Json, Timestamp};

@@ -9,7 +9,7 @@ use super::{Context, Format};
 use viraldb::compilation::DiscoveredVideo;
 use viraldb::config::complete_default_configs;
 use viraldb::ops::backup;
-use viraldb::{Database, Result, ingest, ops};
+use viraldb::{Database, Engine, Result, ingest, ops};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,7 +26,7 @@ const SAMPLE: &[u8] = include_bytes!("../../sample/us_youtube_trending.csv");
 #[derive(Serialize)]
 struct Done<'a> {
     database: &'a str,
-    engine: &'a str,
+    engine: Engine,
     version: &'a str,
     schema: &'a str,
     tables: usize,
@@ -51,7 +51,7 @@ impl Args {
         let status = ops::status(&db)?;
         let done = Done {
             database: &status.database,
-            engine: &status.engine,
+            engine: status.engine,
             version: &status.version,
             schema: &status.schema,
             tables: status.tables.len(),

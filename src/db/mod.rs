@@ -12,6 +12,7 @@ mod connection;
 mod database;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod file_events;
+mod engine;
 pub(crate) mod files;
 pub(crate) mod identifier;
 mod insert;
@@ -49,6 +50,7 @@ pub(crate) use children::children;
 pub use connection::{DbConnection, MultiBackend, MultiField, MultiRawValue, MultiRow, Page, Upserted};
 pub(crate) use connection::{lock_ingest, on_backend};
 pub use database::{Database, Session};
+pub use engine::Engine;
 pub(crate) use files::{beside, same_file};
 pub(crate) use insert::insert_many;
 pub use options::Options;

@@ -23,19 +23,15 @@ pub(crate) struct Opener {
 
 impl Opener {
     pub(crate) fn new(url: DatabaseUrl, options: &Options) -> Result<Self> {
-        let missing = |feature: &str| Error::UnsupportedUrl {
-            url: url.to_string(),
-            reason: format!(
-                "this viraldb was built without {0}; build it with `--features {feature}`",
-                url.engine()
-            ),
-        };
-        match &url {
-            DatabaseUrl::Postgres(_) if !cfg!(feature = "postgres") => return Err(missing("postgres")),
-            DatabaseUrl::File(_) | DatabaseUrl::Memory if !cfg!(feature = "sqlite") => {
-                return Err(missing("sqlite"));
-            }
-            _ => {}
+        let engine = url.engine();
+        if !engine.is_built() {
+            return Err(Error::UnsupportedUrl {
+                url: url.to_string(),
+                reason: format!(
+                    "this viraldb was built without {engine}; build it with `--features {}`",
+                    engine.feature()
+                ),
+            });
         }
         if options.connections == 0 {
             return Err(Error::invalid("connections", "must be at least 1, got 0"));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::compilation::{DiscoveredVideo, ErrorLog};
 use crate::db::on_backend;
 use crate::error::ResultExt;
-use crate::{Database, DbConnection, Result};
+use crate::{Database, DbConnection, Engine, Result};
 
 /// A summary of the contents of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,8 +15,8 @@ use crate::{Database, DbConnection, Result};
 pub struct Status {
     /// The database, with the password masked.
     pub database: String,
-    /// `SQLite` or `PostgreSQL`.
-    pub engine: String,
+    /// Engine of the database.
+    pub engine: Engine,
     /// Version of the engine.
     pub version: String,
     /// The newest applied schema version.
@@ -85,7 +85,7 @@ pub fn status(db: &Database) -> Result<Status> {
         let pending = DiscoveredVideo::count_pending(conn)?;
         Ok(Status {
             database: db.url().to_string(),
-            engine: db.url().engine().to_owned(),
+            engine: db.url().engine(),
             version,
             schema: history.newest_applied().unwrap_or_default().to_owned(),
             unfinished_transfer: history.transferred,

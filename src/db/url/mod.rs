@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::engine::Engine;
 use crate::environment::{self, DotEnv};
 use crate::quote::{quoted, short};
 use crate::{Error, Result};
@@ -55,11 +56,11 @@ const NO_FILE: &str = "looks like the URL of a server, with a password; write po
                        ./NAME or sqlite:///FOLDER/NAME for a file of this name";
 
 impl DatabaseUrl {
-    /// Returns the display name of the engine.
-    pub const fn engine(&self) -> &'static str {
+    /// Returns the engine of the database.
+    pub const fn engine(&self) -> Engine {
         match self {
-            Self::File(_) | Self::Memory => "SQLite",
-            Self::Postgres(_) => "PostgreSQL",
+            Self::File(_) | Self::Memory => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
         }
     }
 

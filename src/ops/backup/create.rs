@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::codec::{self, Sums};
 use super::folder::{self, default_folder};
 use super::identity::name_of;
-use super::manifest::{Engine, Manifest};
+use super::manifest::Manifest;
 use super::seal::Seal;
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, require_rows, scratch_folder};
 use crate::db::migrate;
@@ -14,7 +14,7 @@ use crate::db::opener::Opener;
 use crate::db::unfinished;
 use crate::ops::workspace::{Workspace, require_space, sync_folder};
 use crate::types::Timestamp;
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Engine, Error, Result};
 
 /// Options for [`create`]. `Create::default()` writes an unencrypted backup into the [`default_folder`].
 #[derive(Debug, Clone, Default)]
@@ -86,7 +86,7 @@ pub fn create(url: &str, options: &Create, watch: &mut dyn FnMut(Progress)) -> R
     let copy = unsealed.file("copy");
     let packed = work.file("backup");
 
-    let engine = Engine::of(&url);
+    let engine = url.engine();
     let contents = engine
         .copy(&url, &copy, options.pg_bin.as_deref(), watch)
         .map_err(|error| error.in_database(&url))?;

@@ -6,12 +6,11 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{name_of, origin_of};
-use super::manifest::Engine;
 use super::seal::Unseal;
 use super::unpacked::check_unpacked;
 use super::{Progress, Step, folder, scratch_folder, verify};
 use crate::ops::workspace::{Workspace, require_space};
-use crate::{DatabaseUrl, Error, Result, Timestamp};
+use crate::{DatabaseUrl, Engine, Error, Result, Timestamp};
 
 /// The result of a drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,14 +51,14 @@ pub fn drill(
     let url: DatabaseUrl = url.parse()?;
     url.require_session("pg_restore")?;
     let name = name_of(&url);
-    let (engine, origin) = (Engine::of(&url), origin_of(&url)?);
+    let (engine, origin) = (url.engine(), origin_of(&url)?);
     let now = Timestamp::now();
     let (ahead, others): (Vec<_>, Vec<_>) = folder::list(folder)?
         .into_iter()
         .filter(|backup| {
             backup.database.as_ref() == Some(&name)
                 && backup.origin.as_ref() == Some(&origin)
-                && backup.engine == Some(engine.to_string())
+                && backup.engine == Some(engine)
         })
         .partition(|backup| backup.ahead_of(now).is_some());
     let instead =

@@ -9,7 +9,7 @@ use super::identity::name_of;
 use super::manifest::Manifest;
 use super::naming::{length, stamp};
 use crate::types::Timestamp;
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Engine, Error, Result};
 
 /// A backup in a folder. Most fields come from its manifest, and are `None` if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub struct Listed {
     pub database: Option<String>,
     /// Distinguishes the database from others with the same name.
     pub origin: Option<String>,
-    /// `SQLite` or `PostgreSQL`.
-    pub engine: Option<String>,
+    /// Engine of the database.
+    pub engine: Option<Engine>,
     /// The newest applied migration.
     pub schema: Option<String>,
     /// When the backup was made.
@@ -99,7 +99,7 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
         sealed: manifest.as_ref().map_or(sealed, |manifest| manifest.sealed),
         database: manifest.as_ref().map(|manifest| manifest.database.clone()),
         origin: manifest.as_ref().map(|manifest| manifest.origin.clone()),
-        engine: manifest.as_ref().map(|manifest| manifest.engine.to_string()),
+        engine: manifest.as_ref().map(|manifest| manifest.engine),
         schema: manifest.as_ref().map(|manifest| manifest.schema.clone()),
         created_at: manifest.as_ref().map(|manifest| manifest.created_at),
         content_bytes: manifest.as_ref().map(|manifest| manifest.content_bytes),

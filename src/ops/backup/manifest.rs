@@ -1,7 +1,6 @@
 //! The manifest, a JSON file next to each backup that describes it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ops::workspace::create_private;
 use crate::quote::cut_quotes;
 use crate::types::Timestamp;
-use crate::{Error, Result};
+use crate::{Engine, Error, Result};
 
 /// The format version of a manifest for a whole database.
 const FORMAT: u32 = 1;
@@ -23,33 +22,12 @@ const FORMAT_OF_SCHEMA: u32 = 2;
 /// The maximum number of bytes read of a manifest. A manifest of thousands of tables is smaller.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
-/// The database engine of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// SQLite: the copy is a database file.
+/// The words for the engines in a manifest. The format of manifests is older than the words of [`Engine`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Engine", rename_all = "lowercase")]
+enum Word {
     Sqlite,
-    /// PostgreSQL: the copy is a dump in `pg_dump`'s custom format.
     Postgres,
-}
-
-impl Engine {
-    #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-    pub(super) const fn feature(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-        }
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-        })
-    }
 }
 
 /// The description of a backup, stored as `NAME.manifest.json` next to it. It contains no secrets.
@@ -66,7 +44,9 @@ pub struct Manifest {
     /// holds the whole database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Engine of the database.
+    /// Engine of the database. The copy of a SQLite database is a database file, that of a PostgreSQL database is a dump in
+    /// `pg_dump`'s custom format.
+    #[serde(with = "Word")]
     pub engine: Engine,
     /// Version of the engine.
     pub engine_version: String,

@@ -40,14 +40,14 @@ pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drilled, drill};
 pub use folder::{Listed, default_folder, list};
 pub(super) use identity::{name_of, origin_of};
-pub use manifest::{Engine, Locale, Manifest};
+pub use manifest::{Locale, Manifest};
 pub use prune::{Keep, prune};
 pub use restore::{Planned, plan, restore};
 pub use seal::{Seal, Unseal};
 pub use unpacked::{Restore, Restored};
 pub use verify::{Verified, verify};
 
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Engine, Error, Result};
 
 /// The progress of a backup, a verification, a restore or a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,13 +115,6 @@ struct Checked {
 }
 
 impl Engine {
-    const fn of(url: &DatabaseUrl) -> Self {
-        match url {
-            DatabaseUrl::Postgres(_) => Self::Postgres,
-            _ => Self::Sqlite,
-        }
-    }
-
     /// Copies a database into a new file.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn copy(self, url: &DatabaseUrl, to: &Path, pg_bin: Option<&Path>, watch: Watch<'_>) -> Result<Contents> {

@@ -51,7 +51,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
             tracing::warn!("keeping {}: it is dated {at}, later than now", backup.file.display());
             continue;
         }
-        let of = (backup.engine.clone(), backup.origin.clone(), backup.database.clone());
+        let of = (backup.engine, backup.origin.clone(), backup.database.clone());
         databases.entry(of).or_default().push(backup);
     }
     let mut removed = Vec::new();

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Engine, Manifest};
+use super::manifest::Manifest;
 use super::seal::Unseal;
 use super::{Checked, require_rows, triggers};
 use crate::db::migrate;
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Engine, Error, Result};
 
 /// Options for [`restore`](super::restore()).
 #[derive(Debug, Clone, Default)]
@@ -76,7 +76,7 @@ pub(super) fn bring_forward(url: DatabaseUrl, backup: &Path) -> Result<Vec<Strin
 }
 
 pub(super) fn require_engine(url: &DatabaseUrl, engine: Engine, backup: &Path) -> Result<()> {
-    if Engine::of(url) == engine {
+    if url.engine() == engine {
         return Ok(());
     }
     let own = if engine == Engine::Sqlite { "a SQLite file" } else { "PostgreSQL" };

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Sums};
-use super::manifest::{Engine, Manifest};
+use super::manifest::Manifest;
 use super::naming::length;
 use super::seal::Unseal;
 use super::{Progress, Step, Watch, folder_of};
 use crate::ops::workspace::require_room_left;
-use crate::{Error, Result};
+use crate::{Engine, Error, Result};
 
 /// A backup that [`verify`] found intact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::is_damage;
 use crate::types::portable;
-use crate::{DatabaseUrl, Error, Result};
+use crate::{DatabaseUrl, Engine, Error, Result};
 
 portable! {
     /// A check of the examination.
@@ -178,8 +178,8 @@ pub enum Verdict {
 pub struct Report {
     /// The database, with the password masked.
     pub database: String,
-    /// `SQLite` or `PostgreSQL`.
-    pub engine: String,
+    /// Engine of the database.
+    pub engine: Engine,
     /// Version of the engine, or `None` if the database could not be opened.
     pub version: Option<String>,
     /// The newest applied migration.
@@ -200,7 +200,7 @@ impl Report {
     pub(super) fn new(url: &DatabaseUrl, deep: bool) -> Self {
         Self {
             database: url.to_string(),
-            engine: url.engine().to_owned(),
+            engine: url.engine(),
             version: None,
             schema: None,
             deep,
