@@ -256,11 +256,11 @@ fn verify(
             Err(error) => (false, error.to_string()),
         };
         bad += u32::from(!whole);
-        rows.push(State { file, whole, state });
+        rows.push(Checked { file, whole, state });
     }
     bar.finish_and_clear();
     if context.output.format == Format::Table {
-        for State { file, whole, state } in &rows {
+        for Checked { file, whole, state } in &rows {
             let name = file.display().to_string();
             let said = state.strip_prefix(&name).unwrap_or(state).trim_start_matches([':', ' ']);
             let line = format!("{name}  {said}\n");
@@ -274,7 +274,7 @@ fn verify(
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct State {
+struct Checked {
     file: PathBuf,
     whole: bool,
     state: String,

@@ -76,7 +76,7 @@ fn agreed(planned: &Planned) -> Result<bool> {
     let Planned { backup, database, replaced_bytes, replaced_rows, .. } = planned;
     let of = match (&backup.database, backup.created_at, backup.rows) {
         (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {rows} rows"),
-        _ => backup.state.clone(),
+        _ => backup.state.to_string(),
     };
     output::message(&format!("backup    {} ({of})", backup.file.display()));
     let replaced = match (replaced_bytes, replaced_rows) {

@@ -1,5 +1,6 @@
 //! Lists the backups in a folder, and names new ones.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +36,53 @@ pub struct Listed {
     pub rows: Option<u64>,
     /// Whether the backup is encrypted.
     pub sealed: bool,
-    /// `whole` if the file has the size that its manifest says, or else the problem. The content is not read; use
-    /// [`verify`](super::verify) for that.
-    pub state: String,
+    /// Whether the file is complete. The content is not read; use [`verify`](super::verify) for that.
+    pub state: State,
+}
+
+/// Whether the file of a backup is complete, judged by its size and its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+#[non_exhaustive]
+pub enum State {
+    /// The file has the size that its manifest says.
+    Whole,
+    /// There is no manifest, so the size cannot be checked.
+    NoManifest,
+    /// The size is wrong or the manifest cannot be read. The text says which.
+    Faulty(String),
+}
+
+const WHOLE: &str = "whole";
+const NO_MANIFEST: &str = "has no manifest";
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Whole => WHOLE,
+            Self::NoManifest => NO_MANIFEST,
+            Self::Faulty(reason) => reason,
+        })
+    }
+}
+
+impl From<State> for String {
+    fn from(state: State) -> Self {
+        match state {
+            State::Faulty(reason) => reason,
+            state => state.to_string(),
+        }
+    }
+}
+
+impl From<String> for State {
+    fn from(text: String) -> Self {
+        match &*text {
+            WHOLE => Self::Whole,
+            NO_MANIFEST => Self::NoManifest,
+            _ => Self::Faulty(text),
+        }
+    }
 }
 
 impl Listed {
@@ -87,10 +132,10 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
     let bytes = fs::metadata(&file).map_err(|error| Error::io(&file, error))?.len();
     let sealed = file.extension().is_some_and(|ending| ending == "age");
     let (manifest, state) = match Manifest::read(&file) {
-        Ok(None) => (None, "has no manifest".to_owned()),
-        Err(error) => (None, error.to_string()),
+        Ok(None) => (None, State::NoManifest),
+        Err(error) => (None, State::Faulty(error.to_string())),
         Ok(Some(manifest)) => {
-            let state = length(bytes, manifest.bytes).unwrap_or_else(|| "whole".to_owned());
+            let state = length(bytes, manifest.bytes).map_or(State::Whole, State::Faulty);
             (Some(manifest), state)
         }
     };

@@ -38,14 +38,14 @@ use std::path::{Path, PathBuf};
 
 pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drilled, drill};
-pub use folder::{Listed, default_folder, list};
+pub use folder::{Listed, State, default_folder, list};
 pub(super) use identity::{name_of, origin_of};
 pub use manifest::{Locale, Manifest};
 pub use prune::{Keep, prune};
 pub use restore::{Planned, plan, restore};
 pub use seal::{Seal, Unseal};
 pub use unpacked::{Restore, Restored};
-pub use verify::{Verified, verify};
+pub use verify::{ComparedWith, Verified, verify};
 
 use crate::{DatabaseUrl, Engine, Error, Result};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::Datelike;
 
-use super::folder::{self, Listed};
+use super::folder::{self, Listed, State};
 use super::manifest::Manifest;
 use super::verify::verify;
 use crate::types::Timestamp;
@@ -46,7 +46,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
     }
     let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
     let now = Timestamp::now();
-    for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == "whole") {
+    for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == State::Whole) {
         if let Some(at) = backup.ahead_of(now) {
             tracing::warn!("keeping {}: it is dated {at}, later than now", backup.file.display());
             continue;
@@ -140,7 +140,7 @@ mod tests {
             content_bytes: None,
             rows: None,
             sealed: false,
-            state: "whole".to_owned(),
+            state: State::Whole,
         };
         at.iter().map(backup).collect()
     }

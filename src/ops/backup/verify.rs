@@ -11,6 +11,7 @@ use super::naming::length;
 use super::seal::Unseal;
 use super::{Progress, Step, Watch, folder_of};
 use crate::ops::workspace::require_room_left;
+use crate::types::portable;
 use crate::{Engine, Error, Result};
 
 /// A backup that [`verify`] found intact.
@@ -23,12 +24,21 @@ pub struct Verified {
     pub bytes: u64,
     /// Size in bytes of the uncompressed copy in it.
     pub content_bytes: u64,
-    /// The checksum that was compared:
+    /// The checksum that was compared.
+    pub compared_with: ComparedWith,
+}
+
+portable! {
+    /// The checksum that [`verify`] compared a backup with.
     ///
-    /// - `manifest`: the SHA-256 of the file and of its content, from the manifest.
-    /// - `checksum`: the checksum that zstd stores, because the backup has no manifest.
-    /// - `sum`: the SHA-256 of the file only, because the backup is encrypted and no key was given.
-    pub compared_with: String,
+    /// - `Manifest`: the SHA-256 of the file and of its content, from the manifest.
+    /// - `Checksum`: the checksum that zstd stores, because the backup has no manifest.
+    /// - `Sum`: the SHA-256 of the file only, because the backup is encrypted and no key was given.
+    pub enum ComparedWith {
+        Manifest = "manifest",
+        Checksum = "checksum",
+        Sum = "sum",
+    }
 }
 
 /// Reads a whole backup and checks that every byte is as it was when the backup was made.
@@ -44,7 +54,7 @@ pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progre
                 file: file.to_owned(),
                 bytes: manifest.bytes,
                 content_bytes: manifest.content_bytes,
-                compared_with: "sum".to_owned(),
+                compared_with: ComparedWith::Sum,
             }),
             false => Err(damaged(file)),
         };
@@ -61,7 +71,7 @@ pub fn verify(file: &Path, unseal: Option<&Unseal>, watch: &mut dyn FnMut(Progre
         file: file.to_owned(),
         bytes: sums.bytes,
         content_bytes: sums.content_bytes,
-        compared_with: if manifest.is_some() { "manifest" } else { "checksum" }.to_owned(),
+        compared_with: if manifest.is_some() { ComparedWith::Manifest } else { ComparedWith::Checksum },
     })
 }
 

@@ -6,7 +6,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use crate::Result;
 use crate::db::migrate::History;
-use crate::ops::backup::{default_folder, list, name_of, origin_of};
+use crate::ops::backup::{State, default_folder, list, name_of, origin_of};
 use crate::types::Timestamp;
 
 /// Age from which the newest backup is too old: a weekly schedule always has a newer one.
@@ -22,7 +22,7 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     of_this
         .retain(|backup| (&backup.database, &backup.origin) == (&Some(name.clone()), &Some(origin.clone())));
     let mut found = Vec::new();
-    for backup in of_this.iter().filter(|backup| backup.state != "whole") {
+    for backup in of_this.iter().filter(|backup| backup.state != State::Whole) {
         let what = format!("the backup {} {}", backup.file.display(), backup.state);
         let mend = "check that another backup is complete (viraldb backup verify), then delete this one";
         found.push(Finding::warning(Check::Backups, what, "it cannot be restored").mend(mend));
@@ -38,7 +38,7 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     }
     let newest = of_this
         .iter()
-        .filter(|backup| backup.state == "whole" && backup.ahead_of(now).is_none())
+        .filter(|backup| backup.state == State::Whole && backup.ahead_of(now).is_none())
         .find_map(|backup| backup.created_at);
     let why = "if the database is lost, everything since the last backup is lost";
     let what = match newest {

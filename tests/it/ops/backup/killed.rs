@@ -48,7 +48,7 @@ both! {
         kill_often(t, &|| vec!["backup".into(), "create".into()], || {
             partly += usize::from(!unfinished(&folder).is_empty());
             for found in backup::list(&folder).unwrap() {
-                assert_eq!(found.state, "whole", "{found:?}");
+                assert_eq!(found.state, backup::State::Whole, "{found:?}");
                 backup::verify(&found.file, None, &mut |_| ()).unwrap();
             }
             for name in names(&folder).into_iter().filter(|name| !name.contains("unfinished")) {

@@ -167,7 +167,7 @@ both! {
         t.ok(&["config", "set", "backup_keep", "3", "--override", "--by", "me"]);
         t.ok(&["backup", "prune"]);
         let left = backup::list(&t.path("backups")).unwrap();
-        assert_eq!(left.iter().filter(|backup| backup.state == "whole").count(), 3);
+        assert_eq!(left.iter().filter(|backup| backup.state == backup::State::Whole).count(), 3);
         let quiet = t.run(&["backup", "verify", "-q"]);
         assert!(quiet.code == 4 && quiet.out.lines().count() == 1 && quiet.out.contains("is cut off"), "{}", quiet.out);
         // Files that are not backups are never deleted.
