@@ -293,8 +293,8 @@ fn verify(context: &mut Context) -> Result<ExitCode> {
 }
 
 fn line(failure: &secrets::Failure) -> String {
-    let secrets::Failure { table, column, row, reason, .. } = failure;
-    super::output::visible(&format!("{table}.{column} of {row} {reason}"))
+    let secrets::Failure { place, reason, .. } = failure;
+    super::output::visible(&format!("{} of {} {reason}", place.column(), place.row_key()))
 }
 
 /// Prints how many values were encrypted again, and which values could not be. Returns exit code 4 if any could not be.

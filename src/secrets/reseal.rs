@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{self, Trouble};
 use super::{Column, Keyring, Place, Secret, store};
 use crate::db::{Bulk, Database, DbConnection, Manner, on_backend};
-use crate::error::{Result, ResultExt};
+use crate::error::{Error, Result, ResultExt};
+use crate::quote::quoted;
 
 /// Default number of values to read and re-encrypt in one transaction.
 pub const BATCH: u32 = 1_000;
@@ -21,25 +22,51 @@ const PASSES: u32 = 10;
 /// Maximum number of failures that a report lists.
 const TOLD: usize = 20;
 
-/// A value that cannot be decrypted.
+/// A value that cannot be decrypted. As a document it has the fields `table`, `column`, `row` and `reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "FailureRow", try_from = "FailureRow")]
 #[non_exhaustive]
 pub struct Failure {
-    /// The table.
-    pub table: String,
-    /// The column.
-    pub column: String,
-    /// The key of the row: the id of a channel or the key of a setting.
-    pub row: String,
+    /// The column and the row of the value.
+    pub place: Place,
     /// Why the value cannot be decrypted.
     pub reason: String,
 }
 
 impl Failure {
     pub(super) fn new(place: &Place, reason: &str) -> Self {
+        Self { place: place.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// A [`Failure`] as a document.
+#[derive(Serialize, Deserialize)]
+struct FailureRow {
+    table: String,
+    column: String,
+    row: String,
+    reason: String,
+}
+
+impl From<Failure> for FailureRow {
+    fn from(Failure { place, reason }: Failure) -> Self {
         let column = place.column();
         let (table, name) = (column.table().to_owned(), column.name().to_owned());
-        Self { table, column: name, row: place.row_key(), reason: reason.to_owned() }
+        Self { table, column: name, row: place.row_key(), reason }
+    }
+}
+
+impl TryFrom<FailureRow> for Failure {
+    type Error = Error;
+
+    fn try_from(row: FailureRow) -> Result<Self> {
+        let FailureRow { table, column: name, row, reason } = row;
+        let known = |column: &Column| column.table() == table && column.name() == name;
+        let Some(column) = Column::ALL.into_iter().find(known) else {
+            let what = quoted(&format!("{table}.{name}"));
+            return Err(Error::invalid(what, "is not a column with encrypted values"));
+        };
+        Ok(Self { place: column.of_row(row)?, reason })
     }
 }
 

@@ -62,10 +62,10 @@ pub(super) fn secrets(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     })?;
     let mend = "set the value again with `viraldb secrets set`, or restore the row from a backup";
     found.extend(failures.into_iter().map(|failure| {
-        let secrets::Failure { table, column, row, reason } = failure;
+        let secrets::Failure { place, reason } = failure;
         Finding::error(
             check,
-            format!("{table}.{column} of {row} {reason}"),
+            format!("{} of {} {reason}", place.column(), place.row_key()),
             "programs that need this value fail",
         )
         .mend(mend)

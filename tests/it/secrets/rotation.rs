@@ -96,8 +96,12 @@ both! {
         assert_eq!((verified.opened, verified.failed), (30, 6));
         assert_eq!(failures, done.failures);
         for place in &bad {
-            let failure = failures.iter().find(|failure| failure.row == place.row_key() && failure.column == place.column().name()).unwrap();
-            assert_eq!(failure.table, place.column().table());
+            let failure = failures.iter().find(|failure| failure.place == *place).unwrap();
+            let document = serde_json::to_value(failure).unwrap();
+            let (column, row) = (place.column(), place.row_key());
+            let expected = serde_json::json!({"table": column.table(), "column": column.name(), "row": row, "reason": failure.reason});
+            assert_eq!(document, expected);
+            assert_eq!(serde_json::from_value::<secrets::Failure>(document).unwrap(), *failure);
         }
         let why = |text: &str| failures.iter().filter(|failure| failure.reason.contains(text)).count();
         assert_eq!((why("not encrypted"), why("damaged"), why(&lost.id().to_string())), (2, 2, 2));
