@@ -135,7 +135,7 @@ where
             sink(Row { line, found, raw, size: RECORD })
         })
     };
-    run(db, &Source::Records, "records", name, options, reject, read)
+    run(db, &Source::Records, None, name, options, reject, read)
 }
 
 /// Assumed size of a record in bytes of input. Files of videos have about as many bytes per row.

@@ -120,8 +120,8 @@ impl Options<'_> {
 pub struct Report {
     /// Name of the input.
     pub file: String,
-    /// Format of the input.
-    pub format: String,
+    /// Format of the input; `None` for records, which have no format.
+    pub format: Option<Format>,
     /// Number of rows read, both good and bad.
     pub rows: u64,
     /// Table that the `new`, `updated` and `unchanged` counts refer to.
@@ -204,25 +204,21 @@ pub fn ingest(
     let (source, format) = Source::of(name, &head, options)?;
     let mut input = head.chain(input);
     let read = |sink: &mut Sink<'_>| source.read(name, &mut input, options.niche, sink);
-    run(db, &source, format.as_str(), name, options, reject, read)
+    run(db, &source, Some(format), name, options, reject, read)
 }
 
 /// Stores the rows that `read` passes to its sink, and returns the report.
 fn run(
     db: &Database,
     source: &Source,
-    format: &str,
+    format: Option<Format>,
     name: &str,
     options: &Options<'_>,
     reject: &mut dyn FnMut(Reject) -> Result<()>,
     read: impl FnOnce(&mut Sink<'_>) -> Result<()> + Send,
 ) -> Result<Report> {
-    let report = Report {
-        file: name.to_owned(),
-        format: format.to_owned(),
-        table: source.table().to_owned(),
-        ..Report::default()
-    };
+    let report =
+        Report { file: name.to_owned(), format, table: source.table().to_owned(), ..Report::default() };
     let mut writer = Writer::new(source, report, options.keyring, reject);
     pipeline::run(read, |blocks, done| {
         writer.done = Some(done);

@@ -72,7 +72,7 @@ both! {
         let db = t.db();
         let (report, rejects) = read(&db, CUT_OFF, &Options::default());
         assert_eq!(counts(&report), (873, 329, 0, 1));
-        assert_eq!((report.snapshots, &*report.format), (872, "youtube-trending"));
+        assert_eq!((report.snapshots, report.format), (872, Some(Format::YoutubeTrending)));
         assert_eq!(rejects[0].line, 2646);
         assert_eq!(rejects[0].reason, "the file ends inside a quoted field");
         assert_eq!(rejects[0].row["video_id"], "x2JkhZd_Kxc");
@@ -243,7 +243,7 @@ both! {
   }
 }"#;
         let (report, rejects) = read(&db, answer, &Options::default());
-        assert_eq!((&*report.format, report.rows, report.rejected), ("youtube-api", 1, 1));
+        assert_eq!((report.format, report.rows, report.rejected), (Some(Format::YoutubeApi), 1, 1));
         assert_eq!(rejects[0].reason, "is an API error: The request cannot be completed because you have exceeded your quota. (quotaExceeded)");
     }
 
@@ -301,7 +301,7 @@ both! {
 }
 "#;
         let (report, rejects) = read(&db, answer, &Options::default());
-        assert_eq!((&*report.format, counts(&report)), ("youtube-api", (5, 2, 0, 3)));
+        assert_eq!((report.format, counts(&report)), (Some(Format::YoutubeApi), (5, 2, 0, 3)));
         let said: Vec<(u64, &str)> = rejects.iter().map(|r| (r.line, &*r.reason)).collect();
         assert_eq!(said, [
             (10, "viewCount is not a count: \"lots\""),
@@ -327,7 +327,7 @@ both! {
         let tiktok = r#"{"id":"7001","title":"Tok","uploader":"maker","uploader_id":"42","webpage_url":"https://www.tiktok.com/@m/video/7001","description":"hi #fyp #dance","duration":12,"view_count":900,"like_count":9,"comment_count":1,"repost_count":4,"timestamp":1599990000,"extractor":"TikTok","extractor_key":"TikTok","epoch":1600000000}"#;
         let vimeo = r#"{"id":"v1","title":"Vi","extractor":"vimeo","webpage_url":"https://vimeo.com/1"}"#;
         let (report, _) = read(&db, youtube, &Options::default());
-        assert_eq!((&*report.format, report.new, report.trends), ("yt-dlp", 1, 0));
+        assert_eq!((report.format, report.new, report.trends), (Some(Format::YtDlp), 1, 0));
         let video = find(&db, "yt1");
         assert_eq!((video.duration_seconds, &*video.niche, video.discovered_at.to_string().as_str()), (Some(62), "funny", "2020-09-13T12:26:40Z"));
 
@@ -335,7 +335,7 @@ both! {
         let formats = r#"{"format_id":"22","url":"https://example.com/a/long/address"},"#.repeat(3_000);
         let long = format!(r#"{{"id":"yt9","title":"Tube","formats":[{}],{}"#, formats.trim_end_matches(','), &youtube[r#"{"id":"yt1","title":"Tube","#.len()..]);
         let (report, _) = read(&db, &long, &Options::default());
-        assert_eq!((&*report.format, report.new), ("yt-dlp", 1));
+        assert_eq!((report.format, report.new), (Some(Format::YtDlp), 1));
 
         // Lines, one of them broken: only that line is rejected.
         let lines = format!("{youtube}\n{{\"id\":\"x\",\"tit\n{tiktok}\n\n{vimeo}\n[1]\n{{\"title\":\"no id\"}}\n");

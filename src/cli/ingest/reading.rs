@@ -117,7 +117,7 @@ impl<'a> Reading<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DryRun {
     file: String,
-    format: String,
+    format: Option<Format>,
     table: String,
     rows: u64,
     new: u64,
@@ -135,7 +135,7 @@ impl DryRun {
     pub(super) fn of((report, preview): (&Report, Preview)) -> Self {
         Self {
             file: report.file.clone(),
-            format: report.format.clone(),
+            format: report.format,
             table: report.table.clone(),
             rows: report.rows,
             new: report.new,
@@ -173,7 +173,7 @@ pub(in crate::cli) fn line(report: &Report) -> String {
         table => format!("{} new in {table}", report.new),
     };
     let mut line = format!("{}  {rows}: {new}, {} updated", visible(&report.file), report.updated);
-    let is_trending = report.format == Format::YoutubeTrending.as_str();
+    let is_trending = report.format == Some(Format::YoutubeTrending);
     if is_trending || (report.snapshots > 0 && report.table == "discovered_videos") {
         line += &format!(", {}", counted(report.snapshots, "snapshot"));
     }

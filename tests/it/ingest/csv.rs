@@ -71,7 +71,7 @@ both! {
     fn trending_layout_of_2017_yields_videos_and_snapshots(t) {
         let db = t.db();
         let (report, _) = read(&db, KAGGLE_2017, &Options::default());
-        assert_eq!((&*report.format, counts(&report), report.snapshots), ("youtube-trending", (3, 2, 0, 0, 0), 3));
+        assert_eq!((report.format, counts(&report), report.snapshots), (Some(Format::YoutubeTrending), (3, 2, 0, 0, 0), 3));
         let (videos, snapshots) = everything(&db);
         let song = &videos[0];
         assert_eq!((&*song.video_id, song.view_count, &*song.niche), ("AbC123_-xyz", Some(18_158_579), "music"));
@@ -89,7 +89,7 @@ both! {
             let there = t.another();
             let db = there.db();
             let (report, rejects) = read(&db, input, &Options::default());
-            assert_eq!((&*report.format, counts(&report), report.snapshots), ("youtube-trending", (2, 2, 0, 0, 0), 2), "{rejects:?}");
+            assert_eq!((report.format, counts(&report), report.snapshots), (Some(Format::YoutubeTrending), (2, 2, 0, 0, 0), 2), "{rejects:?}");
             let (videos, _) = everything(&db);
             assert_eq!((&*videos[0].title, videos[0].view_count), (title, Some(1_514_614)));
             assert_eq!((&*videos[1].niche, &*videos[1].channel_id), ("gaming", "UCbbbbbbbbbbbbbbbbbbbbbb"));
@@ -111,7 +111,7 @@ both! {
         let at = |text: &str| Some(text.parse().unwrap());
         let options = Options { measured_at: at("2026-05-10T08:00:00Z"), modified: at("2026-05-11"), ..Default::default() };
         let (report, _) = read(&db, STUDIO, &options);
-        assert_eq!((&*report.format, &*report.table, counts(&report)), ("youtube-studio", "analytics", (2, 2, 0, 0, 0)));
+        assert_eq!((report.format, &*report.table, counts(&report)), (Some(Format::YoutubeStudio), "analytics", (2, 2, 0, 0, 0)));
         let (videos, snapshots) = everything(&db);
         assert!(videos.is_empty());
         let first = &snapshots[0];
@@ -180,7 +180,7 @@ both! {
         let columns = map(&[("video_id", "Video-ID"), ("title", "Titel"), ("view_count", "Aufrufe"), ("channel_name", "Kanal"), ("viral_score", "Bewertung")]);
         let options = Options { map: &columns, niche: Some("mine"), ..Default::default() };
         let (report, rejects) = read(&db, text, &options);
-        assert_eq!((&*report.format, counts(&report)), ("csv", (2, 1, 0, 0, 1)));
+        assert_eq!((report.format, counts(&report)), (Some(Format::Csv), (2, 1, 0, 0, 1)));
         assert_eq!((rejects[0].line, &*rejects[0].reason), (3, "Aufrufe is not a whole number: \"viele\""));
         let video = &everything(&db).0[0];
         assert_eq!((&*video.title, video.view_count, video.viral_score, &*video.niche), ("Über uns", Some(9700), Some(1.5), "mine"));
@@ -291,8 +291,8 @@ both! {
         let reports = found.inputs.into_iter().map(|input| ingest(&db, &input.name, input.read, &Options::default(), &mut |_| Ok(())).unwrap());
         let seen: Vec<_> = reports.map(|report| (report.file, report.format, report.new)).collect();
         assert_eq!(seen, [
-            ("a.zip/trending.csv".to_owned(), "youtube-trending".to_owned(), 2),
-            ("a.zip/x/studio.csv".to_owned(), "youtube-studio".to_owned(), 2),
+            ("a.zip/trending.csv".to_owned(), Some(Format::YoutubeTrending), 2),
+            ("a.zip/x/studio.csv".to_owned(), Some(Format::YoutubeStudio), 2),
         ]);
     }
 }

@@ -55,7 +55,7 @@ both! {
             Record { video: Some(NewDiscoveredVideo { title: "a\0b".into(), ..video("d", 1) }), ..Default::default() },
         ];
         let (report, rejects) = feed(&db, records(), &Options::default());
-        assert_eq!((&*report.file, &*report.format, &*report.table), ("feed", "records", "discovered_videos"));
+        assert_eq!((&*report.file, report.format, &*report.table), ("feed", None, "discovered_videos"));
         assert_eq!((report.rows, report.new, report.snapshots, report.trends, report.rejected), (7, 2, 2, 1, 3));
         let said: Vec<(u64, &str)> = rejects.iter().map(|reject| (reject.line, &*reject.reason)).collect();
         assert_eq!(
@@ -100,7 +100,7 @@ both! {
             {"kind": "youtube#video", "id": "b", "snippet": {"title": "B", "channelId": "c", "channelTitle": "C"}},
         ]});
         let report = ingest_values(&db, "answers", [answer.clone(), answer], &Options::default(), &mut |_| Ok(())).unwrap();
-        assert_eq!((&*report.format, report.rows, report.new, report.rejected), ("youtube-api", 4, 2, 0));
+        assert_eq!((report.format, report.rows, report.new, report.rejected), (Some(Format::YoutubeApi), 4, 2, 0));
 
         let rows = (0..3).map(|n| if n == 1 { json!({"title": "no id"}) } else { json!({"theme": format!("theme {n}")}) });
         let options = Options { table: Some("jobs"), format: Some(Format::Jsonl), ..Default::default() };

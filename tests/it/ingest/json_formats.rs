@@ -32,7 +32,7 @@ both! {
         let db = t.db();
         let (report, rejects) = read(&db, ANALYTICS, &measured("2024-05-01"));
         assert_eq!(rejects, []);
-        assert_eq!((&*report.format, &*report.table), ("youtube-analytics", "analytics"));
+        assert_eq!((report.format, &*report.table), (Some(Format::YoutubeAnalytics), "analytics"));
         assert_eq!((counts(&report), report.snapshots), ((2, 2, 0, 0), 2));
         let before = everything(&db);
         let row = before.1.iter().find(|row| row.youtube_video_id == "AbC123_-xyz").unwrap();
@@ -73,7 +73,7 @@ both! {
         let (one, two) = (report(r#"["a","2024-05-01",10,5,8],["a","2024-05-02",20,0,0],["a","soon",1,1,1]"#), report(r#"["b","2024-05-01",7,1,0],["a","2024-05-02",20,0,0]"#));
         for (input, lines) in [(format!("[{one},{two}]"), [1, 1]), (format!("{two}\n{one}\n"), [2, 2]), (format!("[\n{one},\n{two}]"), [2, 2])] {
             let (report, rejects) = read(&db, &input, &Options::default());
-            assert_eq!((&*report.format, report.rows, report.new + report.unchanged, report.rejected), ("youtube-analytics", 5, 3, 1));
+            assert_eq!((report.format, report.rows, report.new + report.unchanged, report.rejected), (Some(Format::YoutubeAnalytics), 5, 3, 1));
             assert!(rejects[0].reason.contains("day is not a date: \"soon\""), "{rejects:?}");
             assert_eq!(rejects[0].line, lines[0]);
         }
@@ -100,7 +100,7 @@ both! {
         let db = t.db();
         let (report, rejects) = read(&db, TIKTOK, &measured("2024-05-02"));
         assert_eq!(rejects, []);
-        assert_eq!((&*report.format, counts(&report), report.trends), ("tiktok", (1, 1, 0, 0), 1));
+        assert_eq!((report.format, counts(&report), report.trends), (Some(Format::Tiktok), (1, 1, 0, 0), 1));
         let trend = db.read(|c| Trend::find_by_external_id(c, "7300000000000000001")).unwrap();
         assert_eq!((trend.platform, trend.views, trend.likes, trend.comments, trend.shares), (Platform::Tiktok, Some(1000), Some(10), Some(3), Some(2)));
         assert_eq!((trend.creator.as_deref(), trend.hashtags.unwrap().0), (Some("u1"), serde_json::json!(["fyp"])));
@@ -125,13 +125,13 @@ both! {
         let row = |id: &str| format!(r#"{{"id":"{id}","text":"a #b","createTimeISO":"2024-01-02T03:04:05.000Z","authorMeta":{{"name":"n"}},"webVideoUrl":"https://www.tiktok.com/@n/video/{id}","playCount":9,"diggCount":8,"shareCount":7,"commentCount":6,"hashtags":[{{"name":"b"}}],"videoMeta":{{"duration":12}}}}"#);
         for (input, id) in [(format!("[{},{{\"error\":\"gone\"}}]", row("71")), "71"), (format!("{}\n{{\"url\":\"x\",\"error\":\"gone\"}}\n", row("72")), "72")] {
             let (report, rejects) = read(&db, &input, &Options { niche: Some("dance"), ..Default::default() });
-            assert_eq!((&*report.format, counts(&report), report.trends), ("tiktok", (2, 1, 0, 1), 1));
+            assert_eq!((report.format, counts(&report), report.trends), (Some(Format::Tiktok), (2, 1, 0, 1), 1));
             assert!(rejects[0].reason.contains("the scraper reports an error: gone"), "{rejects:?}");
             assert_eq!(&*find(&db, id).niche, "dance");
         }
         let page = r#"{"id":"MS4w","title":"n","_type":"playlist","extractor":"tiktok:user","extractor_key":"TikTokUser","entries":[{"_type":"url","ie_key":"TikTok","id":"73","url":"https://www.tiktok.com/@n/video/73","title":"x","uploader":"n","view_count":5,"like_count":4,"repost_count":3,"comment_count":2}],"epoch":1700000000}"#;
         let (report, _) = read(&db, page, &modified("2024-05-01"));
-        assert_eq!((&*report.format, counts(&report), report.trends), ("yt-dlp", (1, 1, 0, 0), 1));
+        assert_eq!((report.format, counts(&report), report.trends), (Some(Format::YtDlp), (1, 1, 0, 0), 1));
         let trend = db.read(|c| Trend::find_by_external_id(c, "73")).unwrap();
         assert_eq!((trend.views, trend.shares, trend.collected_at), (Some(5), Some(3), at("2024-05-01")));
     }
@@ -157,7 +157,7 @@ both! {
             {"kind":"youtube#channel","id":"UC2","statistics":{"viewCount":"5","subscriberCount":"77","hiddenSubscriberCount":true,"videoCount":"3"}},
             {"kind":"youtube#channel","id":"UC1"} ] }"#;
         let (report, rejects) = read(&db, answer, &measured("2024-05-01"));
-        assert_eq!((&*report.format, &*report.table, counts(&report)), ("youtube-channels", "channel_statistics", (4, 2, 0, 2)));
+        assert_eq!((report.format, &*report.table, counts(&report)), (Some(Format::YoutubeChannels), "channel_statistics", (4, 2, 0, 2)));
         let said: Vec<(u64, &str)> = rejects.iter().map(|reject| (reject.line, &*reject.reason)).collect();
         assert_eq!(said, [
             (3, "channel UC9 (Nine) is not in channels; add it with `viraldb channels add`"),
