@@ -77,7 +77,7 @@ pub struct Reject {
 #[non_exhaustive]
 pub struct Report {
     /// The application that created the source.
-    pub application: String,
+    pub application: Application,
     /// The source URL, with its password masked.
     pub from: String,
     /// The target URL, with its password masked.
@@ -206,7 +206,7 @@ pub fn takeover(
     let Done { tables, left, was_complete, resumed } = done;
     let sum = |of: fn(&Taken) -> u64| tables.iter().map(of).sum();
     Ok(Report {
-        application: application.to_string(),
+        application,
         from: from.to_string(),
         to: target_url.to_string(),
         rows: sum(|table| table.rows),
