@@ -29,8 +29,8 @@ pub mod transfer;
 mod workspace;
 
 pub use describe::{
-    ColumnDescription, Domain, ForeignKey, IndexDescription, TableDescription, describe, dot, markdown,
-    mermaid,
+    ColumnDescription, Domain, ForeignKey, IndexDescription, OnDelete, TableDescription, describe, dot,
+    markdown, mermaid,
 };
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
 pub use drift::{Difference, Object, drift};

@@ -93,8 +93,19 @@ pub struct ForeignKey {
     pub references: String,
     /// Columns of that table; empty for its primary key.
     pub referenced_columns: Vec<String>,
-    /// What happens to this row when the other one is deleted: `NO ACTION`, `CASCADE`, `SET NULL` and so on.
-    pub on_delete: String,
+    /// What happens to this row when the other one is deleted.
+    pub on_delete: OnDelete,
+}
+
+portable! {
+    /// What happens to a row when the row that it refers to is deleted.
+    pub enum OnDelete {
+        NoAction = "NO ACTION",
+        Restrict = "RESTRICT",
+        Cascade = "CASCADE",
+        SetNull = "SET NULL",
+        SetDefault = "SET DEFAULT",
+    }
 }
 
 /// An index.
@@ -148,7 +159,7 @@ struct KeyRow {
     #[diesel(sql_type = Nullable<Text>)]
     referenced_column: Option<String>,
     #[diesel(sql_type = Text)]
-    on_delete: String,
+    on_delete: OnDelete,
 }
 
 /// A column of an index as a query returns it.

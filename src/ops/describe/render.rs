@@ -118,7 +118,7 @@ fn section(table: &TableDescription) -> String {
             "- `{}` refers to `{}`; on delete: {}\n",
             cell(&columns),
             cell(&key.references),
-            key.on_delete.to_lowercase()
+            key.on_delete.as_str().to_lowercase()
         );
     }
     for index in &table.indexes {
