@@ -8,8 +8,10 @@ use indicatif::HumanBytes;
 use super::output::visible;
 use super::values::NICHES;
 use super::{Context, Format};
+use viraldb::compilation::RunStatus;
 use viraldb::ops::{self, Status, StatusCounts, TableSize};
 use viraldb::private::quote::short;
+use viraldb::republishing::JobStatus;
 use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -87,12 +89,26 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
     writeln!(
         out,
         "runs             {}",
-        counts(&status.runs, &[("running", "running"), ("review", "in review"), ("failed", "failed")])
+        counts(
+            &status.runs,
+            [
+                (RunStatus::Running, "running"),
+                (RunStatus::Review, "in review"),
+                (RunStatus::Failed, "failed")
+            ]
+        )
     )?;
     writeln!(
         out,
         "jobs             {}",
-        counts(&status.jobs, &[("queued", "queued"), ("processing", "processing"), ("failed", "failed")])
+        counts(
+            &status.jobs,
+            [
+                (JobStatus::Queued, "queued"),
+                (JobStatus::Processing, "processing"),
+                (JobStatus::Failed, "failed")
+            ]
+        )
     )?;
     writeln!(out, "errors           {} unresolved", status.unresolved_errors)?;
     let (full, empty): (Vec<_>, Vec<_>) = status.tables.iter().partition(|table| table.rows > 0);
@@ -106,10 +122,7 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
     Ok(out)
 }
 
-fn counts(counts: &StatusCounts, shown: &[(&str, &str)]) -> String {
-    let shown: Vec<String> = shown
-        .iter()
-        .map(|(status, word)| format!("{} {word}", counts.get(*status).copied().unwrap_or_default()))
-        .collect();
-    shown.join("   ")
+fn counts<S: Ord>(counts: &StatusCounts<S>, shown: [(S, &str); 3]) -> String {
+    let count = |status| counts.get(&status).copied().unwrap_or_default();
+    shown.map(|(status, word)| format!("{} {word}", count(status))).join("   ")
 }

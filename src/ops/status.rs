@@ -1,12 +1,17 @@
 //! A summary of the contents of a database.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::compilation::{DiscoveredVideo, ErrorLog};
+use crate::compilation::{DiscoveredVideo, ErrorLog, RunStatus};
 use crate::db::on_backend;
 use crate::error::ResultExt;
+use crate::republishing::JobStatus;
 use crate::{Database, DbConnection, Engine, Result};
 
 /// A summary of the contents of a database.
@@ -30,17 +35,26 @@ pub struct Status {
     /// Number of pending videos of each niche.
     pub pending_videos: Vec<NichePending>,
     /// Number of runs by status.
-    pub runs: StatusCounts,
+    #[serde(serialize_with = "by_word")]
+    pub runs: StatusCounts<RunStatus>,
     /// Number of queue jobs by status.
-    pub jobs: StatusCounts,
+    #[serde(serialize_with = "by_word")]
+    pub jobs: StatusCounts<JobStatus>,
     /// Number of unresolved errors.
     pub unresolved_errors: i64,
     /// Number of rows of each table.
     pub tables: Vec<TableRows>,
 }
 
-/// The number of rows by status. Statuses without rows are left out.
-pub type StatusCounts = std::collections::BTreeMap<String, i64>;
+/// The number of rows by status, in the order of the statuses. Statuses without rows are left out.
+pub type StatusCounts<S> = BTreeMap<S, i64>;
+
+/// Serializes the counts in the alphabetical order of the statuses, which does not change if the enum is reordered.
+fn by_word<S: Display, Z: Serializer>(counts: &StatusCounts<S>, serializer: Z) -> Result<Z::Ok, Z::Error> {
+    let counts: BTreeMap<String, i64> =
+        counts.iter().map(|(status, count)| (status.to_string(), *count)).collect();
+    counts.serialize(serializer)
+}
 
 /// The number of pending videos of a niche.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,8 +109,8 @@ pub fn status(db: &Database) -> Result<Status> {
                 .into_iter()
                 .map(|(niche, pending)| NichePending { niche, pending })
                 .collect(),
-            runs: by_status(conn, "pipeline_runs")?,
-            jobs: by_status(conn, "video_processing_jobs")?,
+            runs: count_runs(conn)?,
+            jobs: count_jobs(conn)?,
             unresolved_errors: ErrorLog::count_unresolved(conn)?,
             tables: rows(conn)?,
         })
@@ -127,10 +141,20 @@ pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
     Ok((row.version, row.size))
 }
 
-fn by_status(conn: &mut DbConnection, table: &'static str) -> Result<StatusCounts> {
-    let query = format!("SELECT status AS \"table\", count(*) AS rows FROM {table} GROUP BY status");
-    let counts: Vec<TableRows> = on_backend!(conn, |c| diesel::sql_query(query).load(c)).of(table, "")?;
-    Ok(counts.into_iter().map(|count| (count.table, count.rows)).collect())
+fn count_runs(conn: &mut DbConnection) -> Result<StatusCounts<RunStatus>> {
+    use crate::schema::pipeline_runs::dsl::{pipeline_runs, status};
+    let counts: Vec<(RunStatus, i64)> =
+        on_backend!(conn, |c| pipeline_runs.group_by(status).select((status, count_star())).load(c))
+            .of("pipeline_runs", "")?;
+    Ok(counts.into_iter().collect())
+}
+
+fn count_jobs(conn: &mut DbConnection) -> Result<StatusCounts<JobStatus>> {
+    use crate::schema::video_processing_jobs::dsl::{status, video_processing_jobs};
+    let counts: Vec<(JobStatus, i64)> =
+        on_backend!(conn, |c| video_processing_jobs.group_by(status).select((status, count_star())).load(c))
+            .of("video_processing_jobs", "")?;
+    Ok(counts.into_iter().collect())
 }
 
 /// Counts the rows of all tables in one statement.
