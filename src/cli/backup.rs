@@ -11,7 +11,7 @@ use serde_json::json;
 use super::secret_input::secret;
 use super::values::by_setting;
 use super::{Context, Format};
-use viraldb::ops::backup::{self, Create, Keep, Listed, Progress, Seal, Unseal};
+use viraldb::ops::backup::{self, Create, Drill, Keep, Listed, Progress, Prune, Seal, Unseal};
 use viraldb::{Database, DatabaseUrl, Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -161,16 +161,14 @@ impl Args {
                     None if [daily, weekly, monthly].iter().any(|count| *count > 0) => 0,
                     None => configured(context)?,
                 };
-                let keep = Keep { newest, daily, weekly, monthly };
-                prune(context, &backup::prune(&folder, &keep, dry_run)?, dry_run)
+                let options = Prune { keep: Keep { newest, daily, weekly, monthly }, dry_run };
+                prune(context, &backup::prune(&folder, &options)?, dry_run)
             }
             Command::Drill { folder, opening, programs } => {
-                let (url, folder, unseal) = (context.url()?, folder.get(context)?, opening.get()?);
+                let (url, folder) = (context.url()?, folder.get(context)?);
+                let options = Drill { folder: Some(folder), unseal: opening.get()?, pg_bin: programs.pg_bin };
                 let bar = progress(context);
-                let drilled =
-                    backup::drill(&url, &folder, unseal.as_ref(), programs.pg_bin.as_deref(), &mut |at| {
-                        advance(&bar, at)
-                    });
+                let drilled = backup::drill(&url, &options, &mut |at| advance(&bar, at));
                 bar.finish_and_clear();
                 let drilled = drilled?;
                 context.done(

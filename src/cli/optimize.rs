@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use indicatif::HumanBytes;
 
 use super::{Context, Format, output};
-use viraldb::ops::{self, Optimized};
+use viraldb::ops::{self, Optimize, Optimized};
 use viraldb::{DatabaseUrl, Result};
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ impl Args {
                 database.url()
             ));
         }
-        let optimized = ops::optimize(&database, self.vacuum)?;
+        let optimized = ops::optimize(&database, &Optimize { vacuum: self.vacuum })?;
         match context.output.format {
             Format::Table => context.say(&for_people(&optimized))?,
             _ => context.output.object(&optimized)?,

@@ -12,10 +12,10 @@ use super::complete::channels;
 use super::secret_input::{secret, without_newline};
 use super::values::{find_channel, read, user};
 use super::{Context, Format};
-use viraldb::config::{clear_sealed, set_sealed};
+use viraldb::config::{SealedSetting, clear_sealed, set_sealed};
 use viraldb::private::bounded;
 use viraldb::private::files::is_of_database;
-use viraldb::secrets::{self, FernetKey, Key, Keyring, Place, Progress, Resealed, Status};
+use viraldb::secrets::{self, FernetImport, FernetKey, Key, Keyring, Place, Progress, Resealed, Status};
 use viraldb::{DatabaseUrl, DbConnection, Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -154,7 +154,8 @@ impl Args {
                     let place = place.find(c)?;
                     let key = match &place {
                         Place::Setting(key) => {
-                            set_sealed(c, &keyring, config.registry(), key, &secret, &user)?
+                            let setting = SealedSetting { key, secret: &secret, by: &user };
+                            set_sealed(c, &keyring, config.registry(), setting)?
                         }
                         place => secrets::set(c, &keyring, place, &secret)?,
                     };
@@ -204,8 +205,8 @@ impl Args {
                     &secrets::fernet_salt(&salt)?,
                 );
                 let bar = progress(context);
-                let resealed =
-                    secrets::import_fernet(&db, &keyring, &key, dry_run, &mut |at| advance(&bar, at));
+                let import = FernetImport::new(&key).dry_run(dry_run);
+                let resealed = secrets::import_fernet(&db, &keyring, &import, &mut |at| advance(&bar, at));
                 bar.finish_and_clear();
                 return report(
                     context,

@@ -77,7 +77,7 @@ pub use explain::{Explained, LayerValue};
 pub use kind::Kind;
 pub use layer::Layer;
 pub use registry::{Key, Registry};
-pub use secret::{clear_sealed, set_sealed};
+pub use secret::{SealedSetting, clear_sealed, set_sealed};
 pub use validate::{Problem, Severity};
 
 use layers::{Fixed, Layers, OfChannel, Resolved, Stored};

@@ -73,7 +73,8 @@ impl Config {
         require("the author of the change", by)?;
         let key = self.changeable(Scope::System, key)?;
         let keyring = self.keyring()?;
-        self.change(|conn| set_sealed(conn, &keyring, &self.0.registry, &key.name, secret, by).map(drop))
+        let setting = SealedSetting { key: &key.name, secret, by };
+        self.change(|conn| set_sealed(conn, &keyring, &self.0.registry, setting).map(drop))
     }
 
     /// Returns the keyring from the options, or from the environment. The environment is read only when a secret is
@@ -81,6 +82,17 @@ impl Config {
     pub(super) fn keyring(&self) -> Result<Arc<Keyring>> {
         self.0.keyring.clone().map_or_else(|| Keyring::from_env().map(Arc::new), Ok)
     }
+}
+
+/// A setting to encrypt with [`set_sealed`].
+#[derive(Debug, Clone, Copy)]
+pub struct SealedSetting<'a> {
+    /// The name of the setting.
+    pub key: &'a str,
+    /// The value.
+    pub secret: &'a Secret,
+    /// Who changes it.
+    pub by: &'a str,
 }
 
 /// Encrypts and stores a setting in the transaction of `conn`, and records who changed it. Returns the key's id.
@@ -94,10 +106,9 @@ pub fn set_sealed(
     conn: &mut DbConnection,
     keyring: &Keyring,
     registry: &Registry,
-    key: &str,
-    secret: &Secret,
-    by: &str,
+    setting: SealedSetting<'_>,
 ) -> Result<KeyId> {
+    let SealedSetting { key, secret, by } = setting;
     require("the author of the change", by)?;
     require("the name of the setting", key)?;
     // Reject settings that are not text: workers could not read an encrypted `queue_paused`, so a paused queue would keep

@@ -35,7 +35,7 @@ pub use describe::{
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
 pub use drift::{Difference, Object, drift};
 pub use export::{Destination, Export, Exported, Form, export};
-pub use optimize::{Optimized, optimize};
+pub use optimize::{Optimize, Optimized, optimize};
 pub use prune::{Part, Prune, Pruned, Pruning, prune};
 pub use sizes::{TableSize, sizes};
 pub use status::{NichePending, Status, StatusCounts, TableRows, status};

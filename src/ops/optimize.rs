@@ -10,6 +10,13 @@ use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::{Database, DbConnection, Result};
 
+/// Options for [`optimize`]. `Optimize::default()` does only what is quick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Optimize {
+    /// Also run `VACUUM`, which returns free space to the file system.
+    pub vacuum: bool,
+}
+
 /// The result of [`optimize`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -49,8 +56,10 @@ pub struct Optimized {
 /// [`Busy`](crate::Error::Busy) if other programs hold the lock for too long. On PostgreSQL, an
 /// [`Unusable`](crate::Error::Unusable) error names the tables that the role may not analyze. All other tables have been
 /// analyzed by then.
-pub fn optimize(db: &Database, vacuum: bool) -> Result<Optimized> {
-    db.session().and_then(|mut session| work(db, &mut session, vacuum)).map_err(|error| db.explained(error))
+pub fn optimize(db: &Database, options: &Optimize) -> Result<Optimized> {
+    db.session()
+        .and_then(|mut session| work(db, &mut session, options.vacuum))
+        .map_err(|error| db.explained(error))
 }
 
 fn work(db: &Database, conn: &mut DbConnection, vacuum: bool) -> Result<Optimized> {

@@ -48,7 +48,7 @@ mod store;
 
 pub use crate::types::KeyId;
 pub use fernet::{FernetKey, fernet_salt};
-pub use import_fernet::import_fernet;
+pub use import_fernet::{FernetImport, import_fernet};
 pub use keyring::{Key, Keyring};
 pub use location::{Column, Place};
 pub use reseal::{BATCH, Failure, Progress, Resealed};

@@ -1,16 +1,28 @@
 //! Tests whether a restore would work, and measures how long it takes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::{self, default_folder};
 use super::identity::{name_of, origin_of};
 use super::seal::Unseal;
 use super::unpacked::check_unpacked;
-use super::{Progress, Step, folder, scratch_folder, verify};
+use super::{Progress, Step, scratch_folder, verify};
 use crate::ops::workspace::{Workspace, require_space};
 use crate::{DatabaseUrl, Engine, Error, Result, Timestamp};
+
+/// Options for [`drill`]. `Drill::default()` uses an unencrypted backup in the [`default_folder`].
+#[derive(Debug, Clone, Default)]
+pub struct Drill {
+    /// The folder of the backups.
+    pub folder: Option<PathBuf>,
+    /// The key that decrypts the backup. If a key is set, an unencrypted backup is rejected unless the key allows it.
+    pub unseal: Option<Unseal>,
+    /// The folder of PostgreSQL's client programs. By default they are looked up in `PATH` and in Debian's folders.
+    pub pg_bin: Option<PathBuf>,
+}
 
 /// The result of a drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,19 +53,15 @@ pub struct Drilled {
 ///   encrypted although a key was given.
 /// - [`Error::Io`] if a file cannot be read or written.
 /// - [`Error::Unusable`] if PostgreSQL rejects the restore, or `url` uses a connection pooler.
-pub fn drill(
-    url: &str,
-    folder: &Path,
-    unseal: Option<&Unseal>,
-    pg_bin: Option<&Path>,
-    watch: &mut dyn FnMut(Progress),
-) -> Result<Drilled> {
+pub fn drill(url: &str, options: &Drill, watch: &mut dyn FnMut(Progress)) -> Result<Drilled> {
     let url: DatabaseUrl = url.parse()?;
     url.require_session("pg_restore")?;
+    let folder = options.folder.clone().unwrap_or_else(|| default_folder(&url));
+    let pg_bin = options.pg_bin.as_deref();
     let name = name_of(&url);
     let (engine, origin) = (url.engine(), origin_of(&url)?);
     let now = Timestamp::now();
-    let (ahead, others): (Vec<_>, Vec<_>) = folder::list(folder)?
+    let (ahead, others): (Vec<_>, Vec<_>) = folder::list(&folder)?
         .into_iter()
         .filter(|backup| {
             backup.database.as_ref() == Some(&name)
@@ -77,7 +85,7 @@ pub fn drill(
     require_space(&place, newest.content_bytes.unwrap_or_default(), "the restored database")?;
     let work = Workspace::new(&place)?;
     let copy = work.file("viral.db");
-    let (engine, manifest) = verify::unpack(&newest.file, unseal, &copy, watch)?;
+    let (engine, manifest) = verify::unpack(&newest.file, options.unseal.as_ref(), &copy, watch)?;
     watch(Progress { step: Step::Checking, done: 0, total: 0 });
     let rows = match (engine, &url) {
         #[cfg(feature = "postgres")]

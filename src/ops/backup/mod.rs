@@ -37,11 +37,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use create::{Create, create, is_due_before_revert, is_due_before_run};
-pub use drill::{Drilled, drill};
+pub use drill::{Drill, Drilled, drill};
 pub use folder::{Listed, State, default_folder, list};
 pub(super) use identity::{name_of, origin_of};
 pub use manifest::{Locale, Manifest};
-pub use prune::{Keep, prune};
+pub use prune::{Keep, Prune, prune};
 pub use restore::{Planned, plan, restore};
 pub use seal::{Seal, Unseal};
 pub use unpacked::{Restore, Restored};

@@ -27,7 +27,16 @@ pub struct Keep {
     pub monthly: usize,
 }
 
-/// Removes old backups from a folder, and returns the removed ones. With `dry_run`, it only returns what it would remove.
+/// Options for [`prune`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prune {
+    /// How many backups to keep.
+    pub keep: Keep,
+    /// If true, only return what would be removed.
+    pub dry_run: bool,
+}
+
+/// Removes old backups from a folder, and returns the removed ones.
 ///
 /// The rules apply to each database separately. Databases are distinguished by the origin in the manifests.
 ///
@@ -39,9 +48,9 @@ pub struct Keep {
 /// - Files without a manifest, because their database is unknown.
 ///
 /// # Errors
-/// [`Error::Invalid`] if `keep` keeps nothing; [`Error::Io`] if a file cannot be read or removed.
-pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
-    if *keep == Keep::default() {
+/// [`Error::Invalid`] if `options.keep` keeps nothing; [`Error::Io`] if a file cannot be read or removed.
+pub fn prune(folder: &Path, options: &Prune) -> Result<Vec<Listed>> {
+    if options.keep == Keep::default() {
         return Err(Error::invalid("prune", "would keep nothing; set how many backups to keep"));
     }
     let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
@@ -56,7 +65,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
     }
     let mut removed = Vec::new();
     for backups in databases.into_values() {
-        let staying = staying(&backups, keep);
+        let staying = staying(&backups, &options.keep);
         let going: Vec<Listed> =
             backups.iter().filter(|backup| !staying.contains(&backup.file)).cloned().collect();
         if going.is_empty() {
@@ -67,7 +76,7 @@ pub fn prune(folder: &Path, keep: &Keep, dry_run: bool) -> Result<Vec<Listed>> {
             continue;
         };
         for backup in going.into_iter().filter(|backup| backup.file != whole.file) {
-            if !dry_run {
+            if !options.dry_run {
                 remove(&backup.file)?;
             }
             removed.push(backup);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use viraldb::compilation::*;
-use viraldb::ops::{TableSize, optimize, sizes};
+use viraldb::ops::{Optimize, TableSize, optimize, sizes};
 
 #[cfg(feature = "sqlite")]
 use super::texts;
@@ -29,7 +29,7 @@ both! {
             "SELECT CAST(count(*) AS text) AS v FROM sqlite_schema WHERE name = 'sqlite_stat1'"
         };
         assert_eq!(number(&db, known), 0);
-        let done = optimize(&db, false).unwrap();
+        let done = optimize(&db, &Optimize::default()).unwrap();
         assert!(number(&db, known) > 0);
         assert!(done.bytes_before > 0 && done.bytes_after > 0 && !done.vacuumed, "{done:?}");
         assert_eq!((done.free_bytes.is_none(), done.wal_bytes_after.is_none()), (t.is_postgres, t.is_postgres));
@@ -50,7 +50,7 @@ both! {
         sql(&db, "DELETE FROM analytics");
         let size = |sizes: &[TableSize]| sizes.iter().find(|size| size.table == "analytics").unwrap().total_bytes;
         let before = size(&sizes(&db).unwrap());
-        let done = optimize(&db, true).unwrap();
+        let done = optimize(&db, &Optimize { vacuum: true }).unwrap();
         assert!(done.vacuumed);
         // On PostgreSQL, deleted rows occupy their table until the vacuum. On SQLite, free pages belong to no table.
         assert!(size(&sizes(&db).unwrap()) < before || !t.is_postgres);
@@ -86,12 +86,12 @@ fn free_pages_are_reported_and_released_by_both_vacuum_modes() {
     let db = t.db();
     fill(&db);
     sql(&db, "DELETE FROM analytics");
-    let done = optimize(&db, false).unwrap();
+    let done = optimize(&db, &Optimize::default()).unwrap();
     let free = done.free_bytes.unwrap();
     assert!(free > 100_000 && done.bytes_after >= done.bytes_before, "{done:?}");
     assert_eq!((done.wal_bytes_before > Some(0), done.wal_bytes_after), (true, Some(0)), "{done:?}");
     assert!(t.ok(&["optimize"]).contains("; `viraldb optimize --vacuum` returns it\n"));
-    let vacuumed = optimize(&db, true).unwrap();
+    let vacuumed = optimize(&db, &Optimize { vacuum: true }).unwrap();
     assert_eq!(
         (vacuumed.free_bytes, vacuumed.bytes_before - vacuumed.bytes_after >= free - 8192),
         (Some(0), true),
@@ -106,7 +106,7 @@ fn free_pages_are_reported_and_released_by_both_vacuum_modes() {
     assert_eq!(texts(&db, "SELECT CAST(auto_vacuum AS text) AS v FROM pragma_auto_vacuum"), ["2"]);
     fill(&db);
     sql(&db, "DELETE FROM analytics");
-    let done = optimize(&db, false).unwrap();
+    let done = optimize(&db, &Optimize::default()).unwrap();
     assert!(done.free_bytes == Some(0) && done.bytes_after < done.bytes_before, "{done:?}");
     assert_eq!(texts(&db, "SELECT integrity_check AS v FROM pragma_integrity_check"), ["ok"]);
 }
@@ -123,7 +123,7 @@ fn concurrent_reader_keeps_the_wal_and_is_named() {
     let mut rows = statement.query([]).unwrap();
     rows.next().unwrap();
     sql(&db, "DELETE FROM analytics WHERE id % 2 = 0");
-    let done = optimize(&db, false).unwrap();
+    let done = optimize(&db, &Optimize::default()).unwrap();
     assert!(done.wal_bytes_after > Some(0), "{done:?}");
     assert_eq!(done.wal_held_by, ["this program, or one that viraldb cannot see"]);
     // For the command, this test process is the reader.
@@ -137,6 +137,6 @@ fn concurrent_reader_keeps_the_wal_and_is_named() {
     drop(statement);
     other.execute_batch("COMMIT").unwrap();
     drop(other);
-    let done = optimize(&db, false).unwrap();
+    let done = optimize(&db, &Optimize::default()).unwrap();
     assert_eq!((done.wal_bytes_after, done.wal_held_by), (Some(0), Vec::new()));
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::Value;
-use viraldb::secrets::FernetKey;
+use viraldb::secrets::{FernetImport, FernetKey};
 
 use super::*;
 use crate::support::{Ran, both};
@@ -86,13 +86,13 @@ both! {
         let right = secret(made["application_key"].as_str().unwrap());
         let salt = secrets::fernet_salt(made["salt"].as_str().unwrap()).unwrap();
         for (key, salt) in [(&secret("another"), &*salt), (&right, b"salt")] {
-            let done = secrets::import_fernet(&db, &keyring, &FernetKey::derive(key, salt), false, &mut |_| ()).unwrap();
+            let done = secrets::import_fernet(&db, &keyring, &FernetImport::new(&FernetKey::derive(key, salt)), &mut |_| ()).unwrap();
             assert_eq!((done.resealed, done.failed), (0, 1));
         }
         assert_eq!(stored(&db, &place), token);
         // Only the first 32 bytes of the key count.
         let longer = secret(&format!("{}, and more", &right.reveal()[..32]));
-        let done = secrets::import_fernet(&db, &keyring, &FernetKey::derive(&longer, &salt), false, &mut |_| ()).unwrap();
+        let done = secrets::import_fernet(&db, &keyring, &FernetImport::new(&FernetKey::derive(&longer, &salt)), &mut |_| ()).unwrap();
         assert_eq!((done.resealed, done.failed), (1, 0));
     }
 }

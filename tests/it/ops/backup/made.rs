@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use viraldb::ops::backup::{self, Create, Keep, Manifest};
+use viraldb::ops::backup::{self, Create, Keep, Manifest, Prune};
 use viraldb::republishing::NewChannel;
 use viraldb::secrets::{self, Key, Keyring, Place};
 
@@ -172,7 +172,8 @@ both! {
         assert!(quiet.code == 4 && quiet.out.lines().count() == 1 && quiet.out.contains("is cut off"), "{}", quiet.out);
         // Files that are not backups are never deleted.
         t.file("backups/notes.zst", "x");
-        backup::prune(&t.path("backups"), &Keep { newest: 1, ..Default::default() }, false).unwrap();
+        let keep = Keep { newest: 1, ..Default::default() };
+        backup::prune(&t.path("backups"), &Prune { keep, dry_run: false }).unwrap();
         assert!(t.path("backups/notes.zst").exists());
     }
 
