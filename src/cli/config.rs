@@ -210,7 +210,7 @@ impl Args {
                 context.output.table(&["key", "value", "layer", "read_by", "help"], rows)?;
             }
             Command::Explain { key, of } => {
-                let explained = config.explain(&key, of.id(&db)?)?;
+                let explained = config.explain(of.id(&db)?, &key)?;
                 if context.output.format != Format::Table {
                     context.output.object(&explained)?;
                     return Ok(ExitCode::SUCCESS);
@@ -295,7 +295,7 @@ fn value(setting: &Explained) -> String {
 
 /// Prints the effective value after a change, and says so if a higher layer hides the new value.
 fn done(context: &mut Context, config: &Config, key: &str, scope: Scope) -> Result<()> {
-    let explained = config.explain(key, scope.channel())?;
+    let explained = config.explain(scope.channel(), key)?;
     let changed = scope.layer();
     let winner = explained.layers.iter().find(|layer| layer.wins);
     let is_idle = |winner: &LayerValue| {

@@ -71,7 +71,7 @@ impl Config {
     ///
     /// # Errors
     /// `Invalid` for an unknown setting, `NotFound` if the channel does not exist.
-    pub fn explain(&self, key: &str, channel: Option<ChannelId>) -> Result<Explained> {
+    pub fn explain(&self, channel: Option<ChannelId>, key: &str) -> Result<Explained> {
         let key = self.0.registry.get(key)?;
         self.layered(channel, |layers| explained(key, layers))
     }

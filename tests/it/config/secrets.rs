@@ -113,7 +113,7 @@ both! {
         config.set_secret("youtube_api_key", &secret(PLANTED), "alice").unwrap();
         let shown = [
             format!("{:?}", config.history("youtube_api_key", &Page::first(10)).unwrap()),
-            format!("{:?}", config.explain("youtube_api_key", None).unwrap()),
+            format!("{:?}", config.explain(None, "youtube_api_key").unwrap()),
             format!("{:?}", config.list(None).unwrap()),
             format!("{:?}", config.validate().unwrap()),
             format!("{config:?}"),
