@@ -8,7 +8,7 @@ use clap::{Subcommand, ValueHint};
 use super::backup::{Programs, advance, progress};
 use super::output;
 use super::{Context, Format};
-use viraldb::db::migrate::{self, Migration, State, Verdict};
+use viraldb::db::migrate::{self, Direction, Migration, State, Verdict};
 use viraldb::ops::backup::{self, Create};
 use viraldb::private::quote::quoted;
 use viraldb::{Error, Result};
@@ -223,13 +223,11 @@ impl Sql {
             };
             self.names.iter().map(find).collect::<Result<_>>()?
         };
+        let direction = if self.down { Direction::Down } else { Direction::Up };
         if self.down {
             chosen.reverse();
         }
-        for migration in chosen {
-            let sql = if self.down { migration.down } else { migration.up };
-            context.output.raw(&format!("-- {}\n\n{sql}\n", migration.name))?;
-        }
+        context.output.raw(&migrate::sql(url, &chosen, direction)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

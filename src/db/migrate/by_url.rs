@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::embedded::of_engine;
 use super::history::History;
-use super::migration::Migration;
+use super::migration::{Direction, Migration};
+use super::namespace::Namespace;
 use super::runner;
+use crate::db::identifier::quoted;
 use crate::db::opener::Opener;
 use crate::db::options::Options;
 use crate::db::{DatabaseUrl, DbConnection};
@@ -86,6 +88,51 @@ pub fn redo(url: &str, count: usize) -> Result<Vec<&'static str>> {
 /// [`Error::UnsupportedUrl`] if the URL is invalid, or this viraldb was built without its engine.
 pub fn embedded(url: &str) -> Result<&'static [Migration]> {
     Ok(of_engine(&opener(url)?.url))
+}
+
+/// Returns the SQL that applies or reverts migrations in the database at `url`, in their order.
+///
+/// On PostgreSQL this is the SQL for the schema that the database uses. If that is not `public`, the SQL also sets
+/// `search_path`, so that you can run it in any session. A schema that the URL names need not exist, and then the server is
+/// not asked.
+///
+/// The SQL does not record the migrations in Diesel's table.
+///
+/// # Errors
+/// The errors of connecting to PostgreSQL if the URL names no schema, because the role may have a `search_path`.
+pub fn sql(url: &str, migrations: &[&Migration], direction: Direction) -> Result<String> {
+    let opener = opener(url)?;
+    let place = namespace(&opener)?;
+    let mut sql = String::new();
+    if place != Namespace::default() && !migrations.is_empty() {
+        let schema = quoted(&place.tables);
+        // Only the first migration needs this, and the statement needs a privilege even if the schema exists.
+        let first = of_engine(&opener.url).first().map(|migration| migration.name);
+        if direction == Direction::Up && migrations.iter().any(|migration| Some(migration.name) == first) {
+            sql += &format!("CREATE SCHEMA IF NOT EXISTS {schema};\n");
+        }
+        sql += &format!("SET search_path = {schema};\n\n");
+    }
+    for migration in migrations {
+        sql += &format!("-- {}\n\n{}\n", migration.name, place.adapted(migration.text(direction)));
+    }
+    Ok(sql)
+}
+
+/// Returns the schemas that the migrations of a database use.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables))] // SQLite has no schemas
+fn namespace(opener: &Opener) -> Result<Namespace> {
+    #[cfg(feature = "postgres")]
+    if let DatabaseUrl::Postgres(url) = &opener.url {
+        return match crate::db::schema::named(url) {
+            Some(schema) => Ok(Namespace::of(&schema)),
+            None => opener
+                .reader()
+                .and_then(|mut conn| Namespace::of_connection(&mut conn))
+                .map_err(|error| error.with("to print SQL without a server, add ?schema=public to the URL")),
+        };
+    }
+    Ok(Namespace::default())
 }
 
 fn opener(url: &str) -> Result<Opener> {

@@ -10,16 +10,34 @@ use sha2::{Digest, Sha256};
 pub struct Migration {
     /// The name of the migration's folder, such as `2026-11-21-000002_compilation`.
     pub name: &'static str,
-    /// The SQL that applies the migration.
+    /// The SQL that applies the migration. On PostgreSQL it is written for the schema `public`; [`sql`](super::sql) returns it
+    /// for other schemas.
     pub up: &'static str,
-    /// The SQL that reverts the migration.
+    /// The SQL that reverts the migration, written for the same schema as `up`.
     pub down: &'static str,
     /// The checksum of the migration before only its comments were reworded. Databases that earlier builds of 0.1.0 made
     /// have recorded it.
     pub(super) reworded_from: Option<&'static str>,
 }
 
+/// Whether to apply or to revert migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Apply them.
+    Up,
+    /// Revert them.
+    Down,
+}
+
 impl Migration {
+    /// Returns the SQL for a direction, as it is written for the schema `public`.
+    pub const fn text(&self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::Up => self.up,
+            Direction::Down => self.down,
+        }
+    }
+
     /// Returns the version in readable form: `2026-11-21-000002`.
     pub fn version(&self) -> &'static str {
         self.name.split_once('_').map_or(self.name, |(version, _)| version)

@@ -14,12 +14,12 @@ mod runner;
 use super::{DatabaseUrl, DbConnection};
 use crate::Result;
 
-pub use by_url::{embedded, redo, revert, run, status};
+pub use by_url::{embedded, redo, revert, run, sql, status};
 pub(crate) use by_url::{run_on, status_of};
 pub(crate) use history::dashed;
 pub use history::{Entry, History, State, Verdict};
-pub use migration::Migration;
 pub(crate) use migration::newest_query;
+pub use migration::{Direction, Migration};
 #[cfg(feature = "postgres")]
 pub(crate) use namespace::{Namespace, channel_of};
 

@@ -61,7 +61,7 @@ impl Namespace {
     /// Returns the SQL of a migration with the names of these schemas. Comment lines are not changed, because a schema name
     /// may contain any character, including a line break.
     pub(crate) fn adapted<'a>(&self, sql: &'a str) -> Cow<'a, str> {
-        if *self == Self::of(PUBLIC) {
+        if *self == Self::default() {
             return sql.into();
         }
         let mut names = vec![
@@ -81,6 +81,13 @@ impl Namespace {
             false => replaced(line, &names).into(),
         });
         lines.collect::<String>().into()
+    }
+}
+
+impl Default for Namespace {
+    /// Returns the schemas in the text of the migrations.
+    fn default() -> Self {
+        Self::of(PUBLIC)
     }
 }
 

@@ -3,6 +3,7 @@
 mod apart;
 mod names;
 mod operations;
+mod printed;
 mod restored;
 
 use serde_json::Value;
