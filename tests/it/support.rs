@@ -1,5 +1,6 @@
 //! Creates a separate database for each test, on either engine.
 
+pub mod kills;
 #[cfg(feature = "sqlite")]
 pub mod mounts;
 #[cfg(feature = "sqlite")]

@@ -1,10 +1,13 @@
 //! viraldb in a schema of PostgreSQL other than `public`.
 
 mod apart;
+mod killed;
 mod names;
 mod operations;
 mod printed;
 mod restored;
+
+use std::process::Command;
 
 use serde_json::Value;
 use viraldb::Database;
@@ -45,8 +48,14 @@ impl<'a> Home<'a> {
         Self { t, schema: schema.to_owned(), url }
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.t.command(args);
+        command.env("DATABASE_URL", &self.url);
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Ran {
-        self.t.command(args).env("DATABASE_URL", &self.url).output().unwrap().into()
+        self.command(args).output().unwrap().into()
     }
 
     fn ok(&self, args: &[&str]) -> String {

@@ -1,7 +1,6 @@
 //! The SQL that `migrate sql` prints for a schema.
 
 use std::path::Path;
-use std::process::Command;
 
 use viraldb::ops::drift;
 

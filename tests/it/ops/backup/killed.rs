@@ -1,51 +1,21 @@
 //! Backups and restores that are killed at any time.
 
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use viraldb::ops::backup;
 
 use super::*;
 use crate::support::both;
+use crate::support::kills::kill_often;
 
 const KILLS: usize = 100;
-
-fn start(t: &Scratch, args: &[&str]) -> Child {
-    t.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Runs a command once to the end, then repeatedly starts it and kills it within the time that it took. Calls `after`
-/// each time.
-fn kill_often(t: &Scratch, args: &dyn Fn() -> Vec<String>, mut after: impl FnMut()) {
-    let run = || {
-        let args = args();
-        start(t, &args.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let begin = Instant::now();
-    let done = run().wait_with_output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let whole = begin.elapsed();
-    after();
-    let mut killed = 0;
-    while killed < KILLS {
-        let mut child = run();
-        std::thread::sleep(whole.mul_f64(fastrand::f64()));
-        child.kill().unwrap();
-        let done = child.wait_with_output().unwrap();
-        match done.status.code() {
-            None => killed += 1,
-            Some(code) => assert_eq!(code, 0, "{}", String::from_utf8_lossy(&done.stderr)),
-        }
-        after();
-    }
-}
 
 both! {
     fn killed_backup_never_appears_under_its_final_name(t) {
         with_rows(t, 200);
         let folder = t.path("backups");
         let mut partly = 0;
-        kill_often(t, &|| vec!["backup".into(), "create".into()], || {
+        kill_often(KILLS, &|| t.command(&["backup", "create"]), || {
             partly += usize::from(!unfinished(&folder).is_empty());
             for found in backup::list(&folder).unwrap() {
                 assert_eq!(found.state, backup::State::Whole, "{found:?}");
@@ -66,9 +36,9 @@ both! {
         with_rows(t, 20);
         let file = back_up(t);
         add(&t.db(), 1);
-        let args = || vec!["restore".into(), "--yes".into(), file.to_str().unwrap().to_owned()];
+        let command = || t.command(&["restore", "--yes", file.to_str().unwrap()]);
         let (mut old, mut new) = (0, 0);
-        kill_often(t, &args, || {
+        kill_often(KILLS, &command, || {
             // A server may notice that its client is gone only after it has finished the current statement.
             let deadline = Instant::now() + Duration::from_secs(20);
             let found = loop {
