@@ -29,6 +29,8 @@ pub use crate::db::options::set_default_busy_timeout;
 pub use crate::db::sqlite::set_up_process;
 pub use crate::db::url::Hidden;
 pub use crate::environment::variable;
+#[cfg(feature = "ops")]
+pub use crate::ops::resume::resume_command;
 pub use crate::secrets::has_sealed_columns;
 
 /// Returns the names of the 22 tables.

@@ -12,6 +12,7 @@ use viraldb::compilation::RunStatus;
 use viraldb::ops::{self, Status, StatusCounts, TableSize};
 use viraldb::private::quote::short;
 use viraldb::republishing::JobStatus;
+use viraldb::private::resume_command;
 use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -34,10 +35,11 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         let status = ops::status(&db)?;
+        let resume = if status.queue_paused { Some(db.read(resume_command)?) } else { None };
         let sizes = if self.sizes { Some(ops::sizes(&db)?) } else { None };
         match context.output.format {
             Format::Table => {
-                let text = for_people(&status).map_err(Error::other)?;
+                let text = for_people(&status, resume).map_err(Error::other)?;
                 context.output.text(&text)?;
                 if let Some(sizes) = sizes {
                     context.output.text("\n")?;
@@ -57,7 +59,8 @@ fn size_for_people(size: &TableSize) -> Vec<String> {
     vec![size.table.clone(), bytes(size.total_bytes), bytes(size.table_bytes), bytes(size.index_bytes)]
 }
 
-fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
+/// Returns the status as text. `resume` is the command that resumes the queue, if it is paused.
+fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     let size = u64::try_from(status.size_bytes).unwrap_or_default();
     write!(
@@ -110,6 +113,9 @@ fn for_people(status: &Status) -> Result<String, std::fmt::Error> {
             ]
         )
     )?;
+    if let Some(resume) = resume {
+        writeln!(out, "queue            paused: workers claim no new jobs; resume it with `{resume}`")?;
+    }
     writeln!(out, "errors           {} unresolved", status.unresolved_errors)?;
     let (full, empty): (Vec<_>, Vec<_>) = status.tables.iter().partition(|table| table.rows > 0);
     let rows: Vec<String> = full.iter().map(|table| format!("{} {}", table.table, table.rows)).collect();

@@ -22,6 +22,7 @@ mod export;
 mod mounts;
 mod optimize;
 mod prune;
+pub(crate) mod resume;
 mod sizes;
 mod status;
 pub mod takeover;

@@ -12,7 +12,7 @@ use crate::compilation::{DiscoveredVideo, ErrorLog, RunStatus};
 use crate::db::on_backend;
 use crate::error::ResultExt;
 use crate::republishing::JobStatus;
-use crate::{Database, DbConnection, Engine, Result};
+use crate::{Database, DbConnection, Engine, Result, queue};
 
 /// A summary of the contents of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +40,8 @@ pub struct Status {
     /// Number of queue jobs by status.
     #[serde(serialize_with = "by_word")]
     pub jobs: StatusCounts<JobStatus>,
+    /// Whether the queue is paused, so that workers claim no new jobs.
+    pub queue_paused: bool,
     /// Number of unresolved errors.
     pub unresolved_errors: i64,
     /// Number of rows of each table.
@@ -111,6 +113,7 @@ pub fn status(db: &Database) -> Result<Status> {
                 .collect(),
             runs: count_runs(conn)?,
             jobs: count_jobs(conn)?,
+            queue_paused: queue::is_paused(conn)?,
             unresolved_errors: ErrorLog::count_unresolved(conn)?,
             tables: rows(conn)?,
         })

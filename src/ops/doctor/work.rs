@@ -11,15 +11,21 @@ use crate::config::{self, Config, Registry};
 use crate::db::clock::{after, now};
 use crate::db::on_backend;
 use crate::error::ResultExt;
+use crate::ops::resume::resume_command;
 use crate::republishing::JobStatus;
 use crate::schema::{pipeline_runs, video_processing_jobs as jobs};
-use crate::{Database, Error, Result, Timestamp};
+use crate::{Database, Error, Result, Timestamp, queue};
 
 /// Maximum number of runs reported one by one.
 const TOLD: i64 = 20;
 
 pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mut found = ahead(patient)?;
+    // If the tables of the settings are missing, stuck jobs are reported all the same.
+    match paused(patient) {
+        Ok(note) => found.extend(note),
+        Err(error) => found.push(Finding::unseen(Check::Jobs, &error)),
+    }
     let stuck: i64 = patient.read(|conn| {
         on_backend!(conn, |c| jobs::table
             .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now().nullable())))
@@ -36,6 +42,18 @@ pub(super) fn jobs(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let finding = Finding::warning(Check::Jobs, what, why).fixed_by(Fix::Rescue);
     found.push(finding.mend("viraldb jobs rescue"));
     Ok(found)
+}
+
+/// Notes that the queue is paused.
+fn paused(patient: &mut Patient<'_>) -> Result<Option<Finding>> {
+    patient.read(|conn| {
+        if !queue::is_paused(conn)? {
+            return Ok(None);
+        }
+        let why = "workers claim no new jobs until the setting queue_paused is false";
+        let note = Finding::info(Check::Jobs, "the queue is paused", why);
+        Ok(Some(note.mend(format!("to resume it: {}", resume_command(conn)?))))
+    })
 }
 
 /// Time ahead from which a lease or retry is suspicious. Leases last minutes, and a retry waits at most an hour unless a

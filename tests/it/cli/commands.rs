@@ -13,10 +13,11 @@ use crate::support::{Scratch, both};
 
 /// Returns the rows that a command prints as JSON.
 fn rows(t: &Scratch, args: &[&str]) -> Vec<Value> {
-    match json(&t.ok(&[args, &["--json"]].concat())) {
-        Value::Array(rows) => rows,
-        other => panic!("{args:?}: {other}"),
-    }
+    rows_of(&json(&t.ok(&[args, &["--json"]].concat())))
+}
+
+fn rows_of(list: &Value) -> Vec<Value> {
+    list.as_array().unwrap_or_else(|| panic!("not a list: {list}")).clone()
 }
 
 fn names<'a>(rows: &'a [Value], column: &str) -> Vec<&'a str> {
@@ -149,6 +150,29 @@ both! {
         assert_eq!(rows(t, &["errors", "list", "--since", "2h"]).len(), 1);
         assert_eq!(rows(t, &["errors", "list", "--since", "3d", "--until", "2d"]).len(), 0);
         assert_eq!(rows(t, &["errors", "list", "--until", "2999-01-01"]).len(), 1);
+    }
+
+    fn paused_queue_is_reported_by_status_and_doctor(t) {
+        t.db();
+        let status = || (t.ok(&["status"]), json(&t.ok(&["status", "--json"]))["queue_paused"].clone());
+        let notes = || rows_of(&json(&t.ok(&["doctor", "--only", "jobs", "--json"]))["findings"]);
+        let (text, is_paused) = status();
+        assert!(!text.contains("paused") && is_paused == false && notes().is_empty(), "{text}");
+        for (pause, resume) in [
+            (["config", "set", "queue_paused", "true"].as_slice(), "viraldb config set queue_paused false"),
+            (&["config", "set", "queue_paused", "true", "--override"], "viraldb config set queue_paused false --override"),
+        ] {
+            t.ok(pause);
+            let (text, is_paused) = status();
+            let expected = format!("queue            paused: workers claim no new jobs; resume it with `{resume}`\n");
+            assert!(text.contains(&expected) && is_paused == true, "{text}");
+            let found = notes();
+            assert_eq!((found.len(), &found[0]["severity"], &found[0]["what"]), (1, &"info".into(), &"the queue is paused".into()));
+            assert_eq!(found[0]["mend"], format!("to resume it: {resume}"));
+        }
+        // The command resumes the queue although both layers paused it.
+        t.ok(&["config", "set", "queue_paused", "false", "--override"]);
+        assert!(status().1 == false && notes().is_empty());
     }
 
     fn schema_describes_the_live_database_in_every_format(t) {
