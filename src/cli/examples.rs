@@ -32,6 +32,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "viraldb videos list --columns video_id,title",
         ],
     ),
+    (
+        "videos show",
+        &["viraldb videos show dQw4w9WgXcQ", "viraldb videos show dQw4w9WgXcQ --columns title,url"],
+    ),
     ("videos pending", &["viraldb videos pending gaming --limit 15"]),
     ("videos mark", &["viraldb videos mark dQw4w9WgXcQ used"]),
     ("runs list", &["viraldb runs list --status review"]),

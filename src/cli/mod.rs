@@ -201,7 +201,7 @@ enum Command {
     /// Show versions, size, row counts and pending work
     Status(status::Args),
 
-    /// List discovered videos and mark what became of them
+    /// List and show discovered videos, and mark what became of them
     Videos(videos::Args),
     /// Start pipeline runs and move them through their statuses
     Runs(runs::Args),

@@ -99,7 +99,8 @@ enum Command {
     },
 }
 
-const LISTED: &[&str] =
+/// Columns of a table of runs.
+pub(super) const LISTED: &[&str] =
     &["id", "niche", "status", "cycle_start", "started_at", "completed_at", "retry_count", "error_message"];
 
 impl Args {

@@ -111,7 +111,8 @@ struct Period {
     every: Every,
 }
 
-const ANALYTICS: &[&str] =
+/// Columns of a table of samples.
+pub(super) const ANALYTICS: &[&str] =
     &["measured_at", "view_count", "like_count", "comment_count", "click_through_rate", "subscriber_gain"];
 const VIDEO: &[&str] = &["timestamp", "view_count", "like_count", "comment_count"];
 const CHANNEL: &[&str] =

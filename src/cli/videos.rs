@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::Context;
 use super::complete::{niche, videos};
 use super::values::{Paging, at_least_one, none_in};
 use super::words::processed;
+use super::{Context, Format, runs, stats};
 use viraldb::Result;
 use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 
@@ -29,6 +29,12 @@ enum Command {
         status: Option<Processed>,
         #[command(flatten)]
         page: Paging<DiscoveredVideoId>,
+    },
+    /// Show a video with its newest counts and its runs
+    Show {
+        /// Id of the video on its platform
+        #[arg(value_name = "VIDEO_ID", allow_hyphen_values = true, add = videos())]
+        video_id: String,
     },
     /// List the pending videos of a niche, best first
     Pending {
@@ -62,6 +68,16 @@ impl Args {
                 let videos = db.read(|c| DiscoveredVideo::list(c, &filter, &page.into()))?;
                 let none = || none_in(&db, niche.as_deref(), "no videos");
                 context.list_or(&videos, SHOWN, none)?;
+            }
+            Command::Show { video_id } => {
+                let view = db.read(|c| DiscoveredVideo::view(c, &video_id))?;
+                if context.output.format != Format::Table || context.output.has_columns() {
+                    context.output.row(&view)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                context.output.row(&view.video)?;
+                context.output.section("newest counts", view.latest.as_slice(), stats::ANALYTICS)?;
+                context.output.section("runs", &view.runs, runs::LISTED)?;
             }
             Command::Pending { niche, limit } => {
                 let videos = db.read(|c| DiscoveredVideo::pending(c, &niche, limit))?;

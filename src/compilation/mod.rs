@@ -12,6 +12,7 @@ mod run_view;
 mod script;
 mod short;
 mod tts_audio;
+mod video_view;
 
 pub use crate::config::{ConfigOverride, ConfigOverrideChanges, ConfigOverrideFilter, NewConfigOverride};
 pub use crate::types::{
@@ -36,3 +37,4 @@ pub use run_view::RunView;
 pub use script::{NewScript, Script, ScriptChanges, ScriptFilter};
 pub use short::{NewShort, Short, ShortChanges, ShortFilter, ShortStatus};
 pub use tts_audio::{NewTtsAudio, TtsAudio, TtsAudioChanges, TtsAudioFilter};
+pub use video_view::DiscoveredVideoView;

@@ -86,6 +86,7 @@ const OUTPUTS: &[&str] = &[
     "ingest rows.jsonl",
     "ingest --dry-run rows.jsonl",
     "videos list",
+    "videos show known",
     "videos pending gaming",
     "videos mark known used",
     "runs list",

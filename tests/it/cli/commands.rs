@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use viraldb::Json;
-use viraldb::compilation::{NewAnalytics, PipelineRunId};
+use viraldb::compilation::{DiscoveredVideo, NewAnalytics, NewClip, NewDiscoveredVideo, PipelineRunId};
 use viraldb::republishing::{
     DownloadStatus, NewChannelStatistics, NewVideoStatistics, TransformationStatus, Video, VideoId,
 };
@@ -87,6 +87,42 @@ both! {
         }
         assert_eq!(rows(t, &["clips", "list"]).len(), 2);
         assert_eq!(rows(t, &["shorts", "list", "--status", "uploaded"]).len(), 0);
+    }
+
+    fn discovered_video_is_shown_with_its_newest_counts_and_its_runs(t) {
+        let db = t.db();
+        let (video, runs) = db.write(|c| {
+            let video = NewDiscoveredVideo { video_id: "-x1".into(), ..make::discovered_video() }.insert(c)?;
+            for (day, views) in [(0, 100), (2, 300), (1, 200)] {
+                let measured_at = Some(at(day * 86_400));
+                NewAnalytics { measured_at, view_count: Some(views), ..NewAnalytics::new("-x1") }.insert(c)?;
+            }
+            let mut runs = Vec::new();
+            for rank in [1, 2] {
+                let clip = NewClip { discovered_video_id: video.id, rank_position: rank, ..make::clip(c) }.insert(c)?;
+                runs.push(clip.pipeline_run_id);
+                // A second clip of the same video does not list the run twice.
+                NewClip { pipeline_run_id: clip.pipeline_run_id, rank_position: 3, ..make::clip(c) }.insert(c)?;
+                NewClip { pipeline_run_id: clip.pipeline_run_id, discovered_video_id: video.id, rank_position: 4, ..make::clip(c) }.insert(c)?;
+            }
+            NewDiscoveredVideo { video_id: "new".into(), ..make::discovered_video() }.insert(c)?;
+            Ok((video, runs))
+        }).unwrap();
+        let view = db.read(|c| DiscoveredVideo::view(c, "-x1")).unwrap();
+        assert_eq!(view.latest.as_ref().unwrap().view_count, Some(300));
+        assert_eq!(view.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [runs[1], runs[0]]);
+        let shown = json(&t.ok(&["videos", "show", "-x1", "--json"]));
+        assert_eq!(shown, serde_json::to_value(&view).unwrap());
+        assert_eq!((&shown["title"], &shown["id"]), (&video.title.clone().into(), &video.id.to_string().parse::<i64>().unwrap().into()));
+        let text = t.ok(&["videos", "show", "-x1"]);
+        assert!(text.contains("\nvideo_id           -x1\n") && text.contains("\nnewest counts\n") && text.contains("\nruns\n"), "{text}");
+        assert!(text.contains("  300 ") && !text.contains("  200 "), "{text}");
+        assert_eq!(t.ok(&["videos", "show", "-x1", "--columns", "video_id"]), "video_id  -x1\n");
+        let text = t.ok(&["videos", "show", "new"]);
+        assert!(!text.contains("newest counts") && !text.contains("\nruns\n"), "{text}");
+        assert_eq!(json(&t.ok(&["videos", "show", "new", "--json"]))["runs"], serde_json::json!([]));
+        let missing = t.run(&["videos", "show", "none"]);
+        assert_eq!((missing.code, &*missing.err), (1, "error: row none not found in discovered_videos; list the videos with `viraldb videos list`\n"));
     }
 
     fn statistics_are_shown_as_series_growth_and_top(t) {
