@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use viraldb::Database;
 use viraldb::diesel::connection::SimpleConnection;
 use viraldb::ingest::{Format, Options, Report, ingest};
-use viraldb::ops::{Destination, Export, Form, export};
+use viraldb::ops::{Destination, Export, export};
 
 use crate::mutate::{mutated, words};
 use crate::runner::{Outcome, check_message, expect, fuzz};
@@ -56,7 +56,7 @@ fn rows(db: &Database) -> Vec<Value> {
     let mut rows = Vec::new();
     for table in ["discovered_videos", "analytics", "trends", "error_log"] {
         let mut text = Vec::new();
-        let asked = Export { tables: vec![table.to_owned()], since: None, form: Form::Jsonl };
+        let asked = Export { tables: vec![table.to_owned()], ..Default::default() };
         export(db, &asked, Destination::Stream(&mut text), &mut |_, _| ()).unwrap();
         for line in String::from_utf8(text).unwrap().lines() {
             let mut row: Value = serde_json::from_str(line).unwrap();
@@ -269,8 +269,7 @@ fn json() {
         let [one, two] = &databases;
         let print = |db: &Database| {
             let mut text = Vec::new();
-            let asked =
-                Export { tables: vec!["discovered_videos".to_owned()], since: None, form: Form::Jsonl };
+            let asked = Export { tables: vec!["discovered_videos".to_owned()], ..Default::default() };
             export(db, &asked, Destination::Stream(&mut text), &mut |_, _| ()).map(|_| text)
         };
         let run = || {

@@ -57,7 +57,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("reviews send", &["viraldb reviews send 1"]),
     ("reviews answer", &["viraldb reviews answer 1 approve", "viraldb reviews answer 1 skip 4,7"]),
     ("reviews hold", &["viraldb reviews hold --after 4h"]),
-    ("jobs list", &["viraldb jobs list --status failed --type download"]),
+    ("jobs list", &["viraldb jobs list --status failed --type download", "viraldb jobs list --since 2h"]),
     (
         "jobs enqueue",
         &[

@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// For tables that do not record changes, the time of creation counts.
     #[arg(long, value_name = "TIME", value_parser = when)]
     since: Option<Timestamp>,
+    /// Export only rows changed before this time
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    until: Option<Timestamp>,
     /// Format of the rows [default: jsonl, or csv with --format csv]
     ///
     /// `viraldb ingest` reads JSON Lines back to the same rows.
@@ -58,7 +61,7 @@ impl Args {
             }
             (None, _) => Form::Jsonl,
         };
-        let export = Export { tables: self.tables, since: self.since, form };
+        let export = Export { tables: self.tables, since: self.since, until: self.until, form };
         let db = context.database()?;
         let bar = progress(context);
         let mut tell = |table: &str, rows: u64| bar.set_message(format!("{table}  {}", HumanCount(rows)));

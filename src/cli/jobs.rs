@@ -9,6 +9,7 @@ use super::Context;
 use super::complete::{channels, jobs, source_videos};
 use super::duration::duration;
 use super::values::{Paging, by_setting, channel_id};
+use super::when::when;
 use super::words::words;
 use viraldb::ops::{self, Part, Prune};
 use viraldb::private::quote::counted;
@@ -42,6 +43,12 @@ enum Command {
         /// Show only jobs of this channel, by its id or YouTube's
         #[arg(long, value_name = "ID", add = channels())]
         channel: Option<String>,
+        /// Show only jobs queued since this time: a time, a date, or a length before now such as 2h or 3d
+        #[arg(long, value_name = "TIME", value_parser = when)]
+        since: Option<Timestamp>,
+        /// Show only jobs queued before this time
+        #[arg(long, value_name = "TIME", value_parser = when)]
+        until: Option<Timestamp>,
         #[command(flatten)]
         page: Paging<VideoProcessingJobId>,
     },
@@ -181,12 +188,14 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { status, job_type, video, channel, page } => {
+            Command::List { status, job_type, video, channel, since, until, page } => {
                 let filter = VideoProcessingJobFilter {
                     video_id: video,
                     channel_id: channel_id(&db, channel.as_deref())?,
                     job_type,
                     status,
+                    since,
+                    until,
                 };
                 let found = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
                 context.list(&found, LISTED, "no jobs")?;

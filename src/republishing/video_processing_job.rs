@@ -134,6 +134,10 @@ pub struct VideoProcessingJobFilter {
     pub channel_id: Option<ChannelId>,
     pub job_type: Option<JobType>,
     pub status: Option<JobStatus>,
+    /// Selects the jobs queued at this time or later.
+    pub since: Option<Timestamp>,
+    /// Selects the jobs queued before this time.
+    pub until: Option<Timestamp>,
 }
 
 impl VideoProcessingJobFilter {
@@ -151,6 +155,12 @@ impl VideoProcessingJobFilter {
         }
         if let Some(status) = self.status {
             query = query.filter(video_processing_jobs::status.eq(status));
+        }
+        if let Some(since) = self.since {
+            query = query.filter(video_processing_jobs::queued_at.ge(since));
+        }
+        if let Some(until) = self.until {
+            query = query.filter(video_processing_jobs::queued_at.lt(until));
         }
         query
     }

@@ -10,7 +10,7 @@ use viraldb::config::{Config, Scope};
 use viraldb::db::migrate::{self, Verdict};
 use viraldb::diesel::pg::PgConnection;
 use viraldb::diesel::prelude::*;
-use viraldb::ops::{Destination, Export, Form, Part, Prune, export, prune};
+use viraldb::ops::{Destination, Export, Part, Prune, export, prune};
 use viraldb::queue::{self, Claim, Worker};
 use viraldb::republishing::{JobStatus, JobType, NewVideoProcessingJob};
 use viraldb::schema::{discovered_videos, video_processing_jobs};
@@ -137,7 +137,7 @@ fn everything_works_and_leaves_nothing_in_the_sessions() {
     for table in &tables {
         assert_eq!(db.read(|c| Ok(make::rows(c, table).len())).unwrap(), 1, "{table}");
     }
-    let how = |table: &str| Export { tables: vec![table.to_owned()], since: None, form: Form::Jsonl };
+    let how = |table: &str| Export { tables: vec![table.to_owned()], ..Default::default() };
     for table in &tables {
         let mut out = Vec::new();
         export(&db, &how(table), Destination::Stream(&mut out), &mut |_, _| ()).unwrap();

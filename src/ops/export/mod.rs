@@ -34,8 +34,17 @@ pub struct Export {
     /// Exports only rows with this timestamp or a later one. The timestamp is the time of the last change or, in tables
     /// without that, of the creation; see [`export`].
     pub since: Option<Timestamp>,
+    /// Exports only rows with a timestamp before this one. Together with `since`, the rows of a period.
+    pub until: Option<Timestamp>,
     /// Output format.
     pub form: Form,
+}
+
+impl Default for Export {
+    /// Exports all rows of all tables as JSON Lines.
+    fn default() -> Self {
+        Self { tables: Vec::new(), since: None, until: None, form: Form::Jsonl }
+    }
 }
 
 /// The destination of an export.
@@ -96,7 +105,7 @@ pub struct Exported {
 /// tables in it are kept. Until then the files are in a folder `.viraldb-unfinished-…` next to the target. If the export is
 /// killed, the next one removes that folder.
 ///
-/// `since` is compared with the first of these columns that the table has: `updated_at`, `created_at`, `discovered_at`,
+/// `since` and `until` are compared with the first of these columns that the table has: `updated_at`, `created_at`, `discovered_at`,
 /// `cycle_start`, `generated_at`, `measured_at`, `sent_at`, `occurred_at`, `collected_at`. A job that was never updated
 /// uses its `created_at`.
 ///
@@ -109,7 +118,7 @@ pub struct Exported {
 /// - The target file may not be replaced.
 /// - A document is nested deeper than 127 levels, or contains a number that does not fit in 64 bits. The
 ///   error names the row.
-/// - `since` is set for `clips` or `shorts`, because not all of their rows have a timestamp.
+/// - `since` or `until` is set for `clips` or `shorts`, because not all of their rows have a timestamp.
 ///
 /// [`SecretNotSealed`](crate::Error::SecretNotSealed) if an encrypted column may contain a secret in the
 /// clear. [`Io`](crate::Error::Io) if a file, a folder or the stream cannot be written.
@@ -121,7 +130,7 @@ pub struct Exported {
 /// # fn main() -> viraldb::Result<()> {
 /// # let db = viraldb::Database::open("sqlite::memory:")?;
 /// db.write(|c| NewErrorLog::new("uploader", "TimeoutError", "no answer in 30 s").insert(c))?;
-/// let what = Export { tables: vec!["error_log".to_owned()], since: None, form: Form::Jsonl };
+/// let what = Export { tables: vec!["error_log".to_owned()], since: None, until: None, form: Form::Jsonl };
 /// let mut lines: Vec<u8> = Vec::new();
 /// let exported = export(&db, &what, Destination::Stream(&mut lines), &mut |_, _| ())?;
 /// assert_eq!((exported[0].table.as_str(), exported[0].rows), ("error_log", 1));
@@ -136,11 +145,11 @@ pub fn export(
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Vec<Exported>> {
     let sources = chosen(&export.tables)?;
-    if export.since.is_some()
+    if (export.since.is_some() || export.until.is_some())
         && let Some(source) = sources.iter().find(|source| source.time.is_none())
     {
         let reason =
-            "cannot be exported since a time, because not every row has a timestamp; export the whole table";
+            "cannot be limited to a period, because not every row has a timestamp; export the whole table";
         return Err(Error::invalid(source.table, reason));
     }
     let mut files = match &to {
@@ -208,7 +217,7 @@ fn write(
     failed: &dyn Fn(io::Error) -> Error,
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<u64> {
-    let sql = source.select(conn, export.since);
+    let sql = source.select(conn, export.since, export.until);
     let mut rows = 0;
     let mut counted = || {
         rows += 1;

@@ -69,14 +69,21 @@ impl Source {
         (self.columns)()
     }
 
-    /// Returns a query for the rows in the order of their key.
-    pub(super) fn select(&self, conn: &DbConnection, since: Option<Timestamp>) -> String {
-        let Self { table, key, .. } = self;
-        let since = match (self.time, since) {
-            (Some(time), Some(since)) => format!(" WHERE {time} >= {}", clock::literal(conn, since)),
-            _ => String::new(),
-        };
-        format!("SELECT * FROM {table}{since} ORDER BY {key}")
+    /// Returns a query for the rows of a period, in the order of their key.
+    pub(super) fn select(
+        &self,
+        conn: &DbConnection,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> String {
+        let Self { table, key, time, .. } = self;
+        let limits = [(">=", since), ("<", until)]
+            .into_iter()
+            .filter_map(|(is, at)| Some(format!("{} {is} {}", (*time)?, clock::literal(conn, at?))));
+        let limits: Vec<String> = limits.collect();
+        let within =
+            if limits.is_empty() { String::new() } else { format!(" WHERE {}", limits.join(" AND ")) };
+        format!("SELECT * FROM {table}{within} ORDER BY {key}")
     }
 
     /// Reads rows one by one. Only one row is in memory.

@@ -182,6 +182,11 @@ both! {
         assert_eq!(rows(t, &["stats", "video", "yt1", "--since", "3d", "--until", "2d"]).len(), 0);
         let exported = |since: &str| t.ok(&["export", "analytics", "--since", since]).lines().count();
         assert_eq!((exported("1h"), exported("2999-01-01")), (1, 0));
+        assert_eq!(t.ok(&["export", "analytics", "--until", "1h"]).lines().count(), 0);
+        db.write(|c| make::video_job(c).insert(c)).unwrap(); // queued now
+        assert_eq!(rows(t, &["jobs", "list", "--since", "2h"]).len(), 1);
+        assert_eq!(rows(t, &["jobs", "list", "--since", "3d", "--until", "2d"]).len(), 0);
+        assert_eq!(rows(t, &["jobs", "list", "--until", "2999-01-01"]).len(), 1);
         db.write(|c| make::error().insert(c)).unwrap(); // occurred now
         assert_eq!(rows(t, &["errors", "list", "--since", "2h"]).len(), 1);
         assert_eq!(rows(t, &["errors", "list", "--since", "3d", "--until", "2d"]).len(), 0);

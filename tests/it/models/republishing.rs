@@ -290,7 +290,7 @@ both! {
         let video = db.write(|c| make::video(c).insert(c)).unwrap();
         let filter = VideoProcessingJobFilter {
             video_id: Some(video.id), channel_id: Some(video.channel_id), job_type: Some(JobType::Publish),
-            status: Some(JobStatus::Retrying),
+            status: Some(JobStatus::Retrying), since: Some(at(0)), until: Some(at(100)),
         };
         let fits = |c: &mut DbConnection, place| NewVideoProcessingJob {
             video_id: video.id, channel_id: video.channel_id, job_type: JobType::Publish,
@@ -304,6 +304,8 @@ both! {
                     NewVideoProcessingJob { channel_id: make::channel_id(c), ..fits(c, 0) },
                     NewVideoProcessingJob { job_type: JobType::Scrape, ..fits(c, 0) },
                     NewVideoProcessingJob { status: Some(JobStatus::Queued), ..fits(c, 0) },
+                    NewVideoProcessingJob { queued_at: Some(at(-1)), ..fits(c, 0) },
+                    NewVideoProcessingJob { queued_at: Some(at(100)), ..fits(c, 0) },
                 ])
             })
             .unwrap();

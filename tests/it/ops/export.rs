@@ -16,7 +16,7 @@ use crate::make;
 use crate::support::{Scratch, both};
 
 fn export_of(table: &str) -> Export {
-    Export { tables: vec![table.to_owned()], since: None, form: Form::Jsonl }
+    Export { tables: vec![table.to_owned()], ..Default::default() }
 }
 
 fn text(db: &Database, how: &Export) -> String {
@@ -191,7 +191,7 @@ both! {
         assert!(header.starts_with("id,pipeline_run_id,") && header.lines().count() == 1, "{header}");
     }
 
-    fn since_filters_by_the_timestamp_of_a_row(t) {
+    fn since_and_until_filter_by_the_timestamp_of_a_row(t) {
         let db = t.db();
         let at = |text: &str| NewErrorLog { occurred_at: Some(text.parse().unwrap()), ..make::error() };
         db.write(|c| NewErrorLog::insert_many(c, &[at("2026-03-01"), at("2026-03-01T00:00:00.000001Z"), at("2026-02-28T23:59:59.999999Z")])).unwrap();
@@ -201,17 +201,25 @@ both! {
         let since = |text: &str, table: &str| Export { since: Some(text.parse().unwrap()), ..export_of(table) };
         assert_eq!(ids(&since("2026-03-01", "error_log")), [1, 2, 4]);
         assert_eq!(ids(&since("2026-03-01T01:00:00.000001+01:00", "error_log")), [2]);
+        let until = |text: &str, table: &str| Export { until: Some(text.parse().unwrap()), ..export_of(table) };
+        assert_eq!(ids(&until("2026-03-01", "error_log")), [3]);
+        assert_eq!(ids(&until("2026-03-01T00:00:00.000001Z", "error_log")), [1, 3, 4]);
+        assert_eq!(ids(&Export { since: since("2026-03-01", "").since, ..until("2026-03-01T00:00:00.000001Z", "error_log") }), [1, 4]);
         assert_eq!(t.ok(&["export", "error_log", "--since", "2026-03-01T00:00:00.000001Z"]).lines().count(), 1);
+        assert_eq!(t.ok(&["export", "error_log", "--until", "2026-03-01"]).lines().count(), 1);
         // A row without `updated_at` is filtered by `created_at`.
         sql(&db, "INSERT INTO jobs (created_at, updated_at) VALUES ('2026-01-01 00:00:00', '2026-03-02 00:00:00'), ('2026-03-02 00:00:00', NULL), ('2026-01-01 00:00:00', NULL)");
         assert_eq!(ids(&since("2026-03-01", "jobs")), [1, 2]);
+        assert_eq!(ids(&until("2026-03-01", "jobs")), [3]);
         for (table, _) in export_rows::rows() {
             let found = export(&db, &since("2026-03-01", table), Destination::Stream(&mut Vec::new()), &mut |_, _| ());
             assert_eq!(found.is_err(), ["clips", "shorts"].contains(&table), "{table}: {found:?}");
         }
-        let ran = t.run(&["export", "clips", "--since", "2026-03-01"]);
-        assert_eq!((ran.code, &*ran.out), (1, ""));
-        assert!(ran.err.contains("clips cannot be exported since a time"), "{}", ran.err);
+        for limit in ["--since", "--until"] {
+            let ran = t.run(&["export", "clips", limit, "2026-03-01"]);
+            assert_eq!((ran.code, &*ran.out), (1, ""));
+            assert!(ran.err.contains("clips cannot be limited to a period"), "{}", ran.err);
+        }
     }
 
     fn tables_are_written_to_the_given_destination(t) {
