@@ -11,7 +11,9 @@ use super::duration::duration;
 use super::values::{OfChannel, Paging, by_setting};
 use super::words::words;
 use viraldb::Result;
-use viraldb::compilation::{Overdue, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId};
+use viraldb::compilation::{
+    Overdue, PipelineRun, PipelineRunId, ReviewAction, ReviewLog, ReviewLogFilter, ReviewLogId, RunStatus,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -81,12 +83,18 @@ impl Args {
             }
             Command::Send { run } => {
                 let review = db.write(|c| ReviewLog::send(c, run))?;
-                told(context, &review, "is open")?;
+                context.done(&format!("review {} of run {run} is open", review.id), &review)?;
             }
             Command::Answer { id, action, detail } => {
                 let detail = (!detail.is_empty()).then(|| detail.join(" "));
-                let review = db.write(|c| ReviewLog::answer(c, id, action, detail.as_deref()))?;
-                told(context, &review, &format!("is answered: {action}"))?;
+                let (review, run_status) = db.write(|c| {
+                    let review = ReviewLog::answer(c, id, action, detail.as_deref())?;
+                    let run = PipelineRun::find(c, review.pipeline_run_id)?;
+                    Ok((review, run.status))
+                })?;
+                let run = review.pipeline_run_id;
+                let text = format!("review {id} of run {run} is answered: {action}; the run is {run_status}");
+                context.done(&text, &Answered { review, run_status })?;
             }
             Command::Hold { after, niche, of } => {
                 let overdue = Overdue { channel: of.id(&db)?, niche: niche.as_deref(), after };
@@ -98,6 +106,10 @@ impl Args {
     }
 }
 
-fn told(context: &mut Context, review: &ReviewLog, what: &str) -> Result<()> {
-    context.done(&format!("review {} of run {} {what}", review.id, review.pipeline_run_id), review)
+/// An answered review, and the status to which the answer moved its run.
+#[derive(serde::Serialize)]
+struct Answered {
+    #[serde(flatten)]
+    review: ReviewLog,
+    run_status: RunStatus,
 }

@@ -99,6 +99,7 @@ const OUTPUTS: &[&str] = &[
     "shorts list",
     "reviews list",
     "reviews send {run}",
+    "reviews answer 2 hold",
     "jobs list",
     "jobs claim --worker w",
     "jobs stats",
