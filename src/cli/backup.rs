@@ -12,6 +12,7 @@ use super::secret_input::secret;
 use super::values::by_setting;
 use super::{Context, Format};
 use viraldb::ops::backup::{self, Create, Drill, Keep, Listed, Progress, Prune, Seal, Unseal};
+use viraldb::private::quote::counted;
 use viraldb::{Database, DatabaseUrl, Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -173,10 +174,10 @@ impl Args {
                 let drilled = drilled?;
                 context.done(
                     &format!(
-                        "restored {} in {:.1} s: {} rows, {}; all row counts match the backup",
+                        "restored {} in {:.1} s: {}, {}; all row counts match the backup",
                         drilled.file.display(),
                         drilled.seconds,
-                        drilled.rows,
+                        counted(drilled.rows, "row"),
                         HumanBytes(drilled.content_bytes)
                     ),
                     &drilled,
@@ -204,12 +205,11 @@ fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
     let made = backup::create(&url, &options, &mut |at| advance(&bar, at));
     bar.finish_and_clear();
     let (file, manifest) = made?;
-    let rows = manifest.all_rows();
     let mut text = format!(
-        "{} · {} rows of {} tables · {} from {}",
+        "{} · {} of {} · {} from {}",
         file.display(),
-        rows,
-        manifest.rows.len(),
+        counted(manifest.all_rows(), "row"),
+        counted(manifest.rows.len(), "table"),
         HumanBytes(manifest.bytes),
         HumanBytes(manifest.content_bytes)
     );

@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use super::backup::{Opening, Programs, advance, progress};
 use super::{Context, Format, output};
 use viraldb::ops::backup::{self, Planned, Restore};
+use viraldb::private::quote::counted;
 use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -52,8 +53,9 @@ impl Args {
         }
         let rows = restored.rows.values().fold(0_u64, |sum, rows| sum.saturating_add(*rows));
         context.say(&format!(
-            "restored {rows} rows of {} tables into {}\n",
-            restored.rows.len(),
+            "restored {} of {} into {}\n",
+            counted(rows, "row"),
+            counted(restored.rows.len(), "table"),
             restored.database
         ))?;
         for name in &restored.applied {
@@ -75,13 +77,15 @@ const ANSWER: u64 = 80;
 fn agreed(planned: &Planned) -> Result<bool> {
     let Planned { backup, database, replaced_bytes, replaced_rows, .. } = planned;
     let of = match (&backup.database, backup.created_at, backup.rows) {
-        (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {rows} rows"),
+        (Some(name), Some(at), Some(rows)) => format!("{name} of {at}, {}", counted(rows, "row")),
         _ => backup.state.to_string(),
     };
     output::message(&format!("backup    {} ({of})", backup.file.display()));
     let replaced = match (replaced_bytes, replaced_rows) {
         (None, _) => format!("nothing: {database} does not exist yet"),
-        (Some(bytes), Some(rows)) => format!("{database} ({rows} rows, {})", HumanBytes(*bytes)),
+        (Some(bytes), Some(rows)) => {
+            format!("{database} ({}, {})", counted(*rows, "row"), HumanBytes(*bytes))
+        }
         (Some(bytes), None) => format!("{database} ({}; its rows cannot be counted)", HumanBytes(*bytes)),
     };
     output::message(&format!("replaces  {replaced}"));

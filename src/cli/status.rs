@@ -10,7 +10,7 @@ use super::values::NICHES;
 use super::{Context, Format};
 use viraldb::compilation::RunStatus;
 use viraldb::ops::{self, Status, StatusCounts, TableSize};
-use viraldb::private::quote::short;
+use viraldb::private::quote::{counted, short};
 use viraldb::republishing::JobStatus;
 use viraldb::private::resume_command;
 use viraldb::{Error, Result};
@@ -76,7 +76,7 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
         write!(out, " · WAL {}", HumanBytes(wal))?;
     }
     if let Some(rows) = status.unfinished_transfer {
-        write!(out, "\ntransfer         unfinished, {rows} rows so far")?;
+        write!(out, "\ntransfer         unfinished, {} so far", counted(rows, "row"))?;
     }
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
@@ -85,7 +85,7 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
         shown.map(|niche| format!("{} {}", visible(&short(&niche.niche)), niche.pending)).collect();
     match niches.len() {
         0 => pending.push("none".to_owned()),
-        count if count > NICHES => pending.push(format!("and {} more niches", count - NICHES)),
+        count if count > NICHES => pending.push(format!("and {}", counted(count - NICHES, "more niche"))),
         _ => {}
     }
     writeln!(out, "\npending videos   {}", pending.join("   "))?;
@@ -120,9 +120,9 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
     let (full, empty): (Vec<_>, Vec<_>) = status.tables.iter().partition(|table| table.rows > 0);
     let rows: Vec<String> = full.iter().map(|table| format!("{} {}", table.table, table.rows)).collect();
     let rest = match (full.len(), empty.len()) {
-        (0, n) => format!("none in {n} tables"),
+        (0, n) => format!("none in {}", counted(n, "table")),
         (_, 0) => String::new(),
-        (_, n) => format!("   none in {n} other tables"),
+        (_, n) => format!("   none in {}", counted(n, "other table")),
     };
     writeln!(out, "rows             {}{rest}", rows.join("   "))?;
     Ok(out)

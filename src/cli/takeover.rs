@@ -11,7 +11,7 @@ use super::words::words;
 use super::{Context, Format};
 use viraldb::ops::takeover::{self, Application, Options, Progress, Report};
 use viraldb::private::files::is_of_database;
-use viraldb::private::quote::{short, visible};
+use viraldb::private::quote::{counted, short, visible};
 use viraldb::secrets::Keyring;
 use viraldb::{DatabaseUrl, Result};
 
@@ -112,7 +112,8 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
                 false => "took",
             };
             context.say(&format!(
-                "{verb} {taken} rows of {application} from {from} into {to}, {rejected} rejected, {seconds:.1} s\n"
+                "{verb} {} of {application} from {from} into {to}, {rejected} rejected, {seconds:.1} s\n",
+                counted(*taken, "row")
             ))?;
             if report.was_complete {
                 context.say("this takeover is complete already; nothing was written\n")?;
@@ -136,15 +137,21 @@ fn notes(report: &Report) -> Vec<String> {
     let (emptied, sealed, withheld) = (sum(|t| t.emptied), sum(|t| t.sealed), sum(|t| t.withheld));
     let mut notes = Vec::new();
     if emptied > 0 {
-        notes.push(format!("{emptied} references to missing rows are NULL now"));
+        notes.push(match emptied {
+            1 => "1 reference to a missing row is NULL now".to_owned(),
+            _ => format!("{emptied} references to missing rows are NULL now"),
+        });
     }
     if sealed > 0 {
-        notes.push(format!("{sealed} unencrypted credentials are encrypted now"));
+        let are = if sealed == 1 { "is" } else { "are" };
+        notes.push(format!("{} {are} encrypted now", counted(sealed, "unencrypted credential")));
     }
     if withheld > 0 {
+        let were = if withheld == 1 { "was" } else { "were" };
         notes.push(format!(
-            "{withheld} unencrypted credentials were left out, because no key was given to encrypt them; set VIRALDB_KEY and \
-             run the command again, or set them with `viraldb secrets set`"
+            "{} {were} left out, because no key was given for encryption; set VIRALDB_KEY and run the command again, or \
+             store the secrets with `viraldb secrets set`",
+            counted(withheld, "unencrypted credential")
         ));
     }
     if !report.left.is_empty() {

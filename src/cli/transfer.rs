@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use super::{Context, Format};
 use viraldb::Result;
 use viraldb::ops::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
+use viraldb::private::quote::counted;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -71,16 +72,16 @@ fn show_report(context: &mut Context, report: &Report) -> Result<()> {
         Format::Table => {
             context.output.rows(&report.tables, TRANSFERRED)?;
             let Report { from, to, rows, resumed, seconds, .. } = report;
+            let rows = counted(*rows, "row");
             if report.was_complete {
                 return context.say(&format!(
-                    "{to} is a complete copy of {from} already: {rows} rows, {seconds:.1} s, all digests equal; nothing \
+                    "{to} is a complete copy of {from} already: {rows}, {seconds:.1} s, all digests equal; nothing \
                      was written\n"
                 ));
             }
             let before = if *resumed > 0 { format!(", {resumed} of them before") } else { String::new() };
-            context.say(&format!(
-                "copied {from} to {to}: {rows} rows{before}, {seconds:.1} s, all digests equal\n"
-            ))
+            context
+                .say(&format!("copied {from} to {to}: {rows}{before}, {seconds:.1} s, all digests equal\n"))
         }
         _ => context.output.rows(&report.tables, TRANSFERRED),
     }

@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::catalog::has_table;
 use super::{DatabaseUrl, DbConnection, on_backend};
 use crate::error::ResultExt;
+use crate::quote::counted;
 use crate::{Error, Result};
 
 /// The table of a transfer that is running or was interrupted: one row for each table that it copies.
@@ -60,7 +61,7 @@ pub(crate) fn copied(conn: &mut DbConnection) -> Result<Option<u64>> {
 
 /// Describes an unfinished transfer and how to complete it.
 pub(crate) fn reason(copied: u64, url: &DatabaseUrl) -> String {
-    format!("contains an unfinished transfer, {copied} rows so far; {}", mend(url))
+    format!("contains an unfinished transfer, {} so far; {}", counted(copied, "row"), mend(url))
 }
 
 /// Returns the commands that complete an unfinished transfer.

@@ -234,6 +234,7 @@ fn run(
         _ if options.strict || options.dry_run => error,
         0 if matches!(error, Error::Io { .. }) => error.with(&format!("no rows of {name} were stored")),
         0 => error,
+        1 => error.with(&format!("1 row of {name} is already stored and is kept")),
         rows => error.with(&format!("{rows} rows of {name} are already stored and are kept")),
     })?;
     Ok(writer.report)

@@ -8,6 +8,7 @@ use crate::db::catalog::has_table;
 use crate::db::migrate::{self, Entry, History, State};
 use crate::db::unfinished::{self, Takeover};
 use crate::error::SERVER_IS_READ_ONLY;
+use crate::quote::counted;
 use crate::{Error, Result};
 
 pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
@@ -51,7 +52,8 @@ pub(super) fn history(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
 pub(super) fn transfer(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     if let Some(copied) = patient.read(unfinished::copied)? {
-        let what = format!("a transfer into the database has not ended; {copied} rows are copied so far");
+        let copied = counted(copied, "row");
+        let what = format!("a transfer into the database has not ended; it has copied {copied} so far");
         let why = "the other rows are missing, and rows that are inserted meanwhile may use their ids";
         let mend = unfinished::mend(&patient.opener.url);
         found.push(Finding::error(Check::Transfer, what, why).mend(mend));

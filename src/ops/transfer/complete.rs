@@ -9,6 +9,7 @@ use super::read::{self, Digester};
 use super::tables::Column;
 use super::target::Held;
 use super::{Done, Kind, Phase, Progress, Read, Run, Table};
+use crate::quote::counted;
 use crate::{Database, DbConnection, Error, Result};
 
 /// Maximum number of tables that an error names.
@@ -69,7 +70,7 @@ impl<'a> Run<'a> {
                 let different: Vec<String> = (tables.iter().zip(&counts).zip(&there))
                     .filter(|((_, count), there)| count != there)
                     .map(|((table, count), there)| {
-                        format!("{} ({there} rows, {count} in the source)", table.name)
+                        format!("{} ({}, {count} in the source)", table.name, counted(*there, "row"))
                     })
                     .collect();
                 if !different.is_empty() {

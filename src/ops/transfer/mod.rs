@@ -34,6 +34,7 @@ pub use report::{Phase, Plan, Planned, Progress, Report, Transferred};
 use crate::db::migrate::History;
 use crate::db::{on_backend, same_file, unfinished};
 use crate::error::ResultExt;
+use crate::quote::counted;
 use crate::{Database, DatabaseUrl, DbConnection, Error, Result};
 use read::Digester;
 #[cfg(feature = "sqlite")]
@@ -366,8 +367,10 @@ impl<'a> Run<'a> {
                     done.seconds += begin.elapsed().as_secs_f64();
                     if found != done.digest {
                         different.push(format!(
-                            "{} ({} rows, {} in the source)",
-                            done.table.name, found.rows, done.digest.rows
+                            "{} ({}, {} in the source)",
+                            done.table.name,
+                            counted(found.rows, "row"),
+                            done.digest.rows
                         ));
                     }
                 }

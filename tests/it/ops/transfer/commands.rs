@@ -27,6 +27,21 @@ both! {
         assert!(refused.err.contains("is not empty"), "{}", refused.err);
     }
 
+    fn one_row_is_singular(t) {
+        execute(&t.db(), "INSERT INTO jobs (status) VALUES ('pending')");
+        let there = other_engine(t);
+        let args = ["transfer", "--from", &t.url, "--to", &there.url];
+        let out = t.ok(&args);
+        assert!(out.contains(": 1 row, "), "{out}");
+        let out = t.ok(&[&args[..], &["--resume"]].concat());
+        assert!(out.contains(" already: 1 row, "), "{out}");
+        let full = t.another();
+        seed(&full.db());
+        execute(&full.db(), "DELETE FROM job_videos");
+        let out = full.ok(&["status"]);
+        assert!(out.contains(" none in 1 other table\n"), "{out}");
+    }
+
     fn dry_run_plans_without_changes(t) {
         let db = t.db();
         seed(&db);
