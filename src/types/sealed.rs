@@ -37,7 +37,7 @@ pub(crate) fn sealed_parts(text: &str) -> Result<(KeyId, &str), NotSealed> {
 /// The stored text of a column whose values [`secrets`](crate::secrets) encrypts.
 ///
 /// Another program may have stored a plain secret there, so this type never shows the text. It prints and serializes as
-/// `sealed with key …` or `not sealed`, and as nothing if it is empty.
+/// `encrypted with key …` or `not encrypted`, and as nothing if it is empty.
 ///
 /// A row that was serialized to JSON has therefore lost its secret. Storing that row again would replace the stored
 /// secret with these words.
@@ -62,9 +62,9 @@ impl<T: Into<String>> From<T> for Sealed {
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match sealed_parts(&self.0) {
-            Ok((key, _)) => write!(f, "sealed with key {key}"),
+            Ok((key, _)) => write!(f, "encrypted with key {key}"),
             Err(_) if self.0.is_empty() => Ok(()),
-            Err(_) => f.write_str("not sealed"),
+            Err(_) => f.write_str("not encrypted"),
         }
     }
 }

@@ -120,10 +120,10 @@ both! {
         }
         let shown = t.ok(&["channels", "show", "UC1"]);
         assert!(shown.lines().any(|line| line == "youtube_channel_id           UC1"), "{shown}");
-        assert!(shown.contains("github_secret_key_encrypted  not sealed"), "{shown}");
+        assert!(shown.contains("github_secret_key_encrypted  not encrypted"), "{shown}");
         for format in ["json", "jsonl", "csv"] {
             let shown = t.ok(&["channels", "show", "UC1", "--format", format]);
-            assert!(shown.contains("not sealed") && !shown.contains("gAAAA"), "{shown}");
+            assert!(shown.contains("not encrypted") && !shown.contains("gAAAA"), "{shown}");
         }
     }
 

@@ -133,7 +133,7 @@ fn setting_that_may_be_a_secret_is_not_printed() {
         NewSystemConfiguration { encrypted: Some(true), ..NewSystemConfiguration::new("k", value()) };
     let maybe = SystemConfigurationChanges { value: Some(value()), ..Default::default() };
     for text in [format!("{sealed:?}"), format!("{maybe:?}")] {
-        assert!(text.contains("not sealed") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("not encrypted") && !text.contains("hunter2"), "{text}");
     }
     let plain = SystemConfigurationChanges { encrypted: Some(false), ..maybe };
     let texts = [format!("{plain:?}"), format!("{:?}", NewSystemConfiguration::new("k", value()))];

@@ -100,7 +100,7 @@ both! {
                         assert!(hours.abs() <= 14.0);
                     }
                     // The serialized row does not show the encrypted text.
-                    (Some(_), None) if column == "api_credentials_encrypted" => assert_eq!(value, "not sealed"),
+                    (Some(_), None) if column == "api_credentials_encrypted" => assert_eq!(value, "not encrypted"),
                     (Some(given), None) => assert_eq!(value, given, "{table}.{column}"),
                     _ => panic!("{table}.{column}"),
                 }

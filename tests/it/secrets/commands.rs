@@ -122,13 +122,13 @@ both! {
         let file = t.file("value", "from a file\r\n");
         ok(t, keys, "", &["secrets", "set", "--setting", "api_key", "--from-file", file.to_str().unwrap()]);
 
-        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials"]), format!("{place} is sealed with key {key_id}, and can be decrypted\n"));
+        assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials"]), format!("{place} is encrypted with key {key_id}, and can be decrypted\n"));
         assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--credentials", "--reveal"]), "hunter2\n");
         assert_eq!(ok(t, keys, "", &["secrets", "get", "--channel", "UC1", "--github-key", "--reveal"]), "ghp\n\n");
         let got = json(&ok(t, keys, "", &["secrets", "get", "--setting", "api_key", "--reveal", "--format", "json"]));
         assert_eq!(got["secret"], "from a file");
         let got = json(&ok(t, keys, "", &["secrets", "get", "--setting", "api_key", "--format", "json"]));
-        assert_eq!((got.get("secret"), &got["state"]), (None, &format!("sealed with key {key_id}").into()));
+        assert_eq!((got.get("secret"), &got["state"]), (None, &format!("encrypted with key {key_id}").into()));
 
         let status = json(&ok(t, keys, "", &["secrets", "status", "--format", "json"]));
         assert_eq!((&status["keys"][0]["key"], &status["keys"][0]["values"]), (&key_id.as_str().into(), &3.into()));

@@ -35,12 +35,12 @@ both! {
             put(&db, place, "\"in the open\"");
         }
         let text = shown();
-        assert!(!text.contains("in the open") && text.matches("not sealed").count() == 6, "{text}");
+        assert!(!text.contains("in the open") && text.matches("not encrypted").count() == 6, "{text}");
         for place in [&credentials, &github, &setting] {
             set(&db, &keyring, place, "planted");
         }
         let text = shown();
-        let state = format!("sealed with key {}", keyring.ids()[0]);
+        let state = format!("encrypted with key {}", keyring.ids()[0]);
         assert!(!text.contains("viraldb:1:") && text.matches(&state).count() == 6, "{text}");
         // A plain setting shows its value.
         let plain = NewSystemConfiguration { key: "plain".into(), value: ConfigValue("v".into()), ..Default::default() };
