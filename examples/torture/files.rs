@@ -98,7 +98,7 @@ impl Files {
             .filter_map(|backup| Some(backup["file"].as_str()?.to_owned()))
             .collect();
         for backup in listed.as_array().into_iter().flatten() {
-            lane.expect(backup["state"] == "whole", || format!("a listed backup is not complete: {backup}"));
+            lane.expect(backup["state"] == "intact", || format!("a listed backup is not complete: {backup}"));
         }
         if !found.is_empty() {
             lane.sure("backup verify", &["backup", "verify", "--in", "backups"]);

@@ -46,20 +46,20 @@ pub struct Listed {
 #[non_exhaustive]
 pub enum State {
     /// The file has the size that its manifest says.
-    Whole,
+    Intact,
     /// There is no manifest, so the size cannot be checked.
     NoManifest,
     /// The size is wrong or the manifest cannot be read. The text says which.
     Faulty(String),
 }
 
-const WHOLE: &str = "whole";
+const INTACT: &str = "intact";
 const NO_MANIFEST: &str = "has no manifest";
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Whole => WHOLE,
+            Self::Intact => INTACT,
             Self::NoManifest => NO_MANIFEST,
             Self::Faulty(reason) => reason,
         })
@@ -78,7 +78,7 @@ impl From<State> for String {
 impl From<String> for State {
     fn from(text: String) -> Self {
         match &*text {
-            WHOLE => Self::Whole,
+            INTACT => Self::Intact,
             NO_MANIFEST => Self::NoManifest,
             _ => Self::Faulty(text),
         }
@@ -86,6 +86,11 @@ impl From<String> for State {
 }
 
 impl Listed {
+    /// Returns true if the file has the size that its manifest says.
+    pub fn is_intact(&self) -> bool {
+        self.state == State::Intact
+    }
+
     /// Returns the date of a backup if it is later than `now`.
     ///
     /// Either the clock was wrong when the backup was made, or it is wrong now. The backup might not be the newest one.
@@ -135,7 +140,7 @@ pub(super) fn look(file: PathBuf) -> Result<Listed> {
         Ok(None) => (None, State::NoManifest),
         Err(error) => (None, State::Faulty(error.to_string())),
         Ok(Some(manifest)) => {
-            let state = length(bytes, manifest.bytes).map_or(State::Whole, State::Faulty);
+            let state = length(bytes, manifest.bytes).map_or(State::Intact, State::Faulty);
             (Some(manifest), state)
         }
     };

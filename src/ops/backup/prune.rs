@@ -55,7 +55,7 @@ pub fn prune(folder: &Path, options: &Prune) -> Result<Vec<Listed>> {
     }
     let mut databases: BTreeMap<_, Vec<Listed>> = BTreeMap::new();
     let now = Timestamp::now();
-    for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == State::Whole) {
+    for backup in folder::list(folder)?.into_iter().filter(|backup| backup.state == State::Intact) {
         if let Some(at) = backup.ahead_of(now) {
             tracing::warn!("keeping {}: it is dated {at}, later than now", backup.file.display());
             continue;
@@ -149,7 +149,7 @@ mod tests {
             content_bytes: None,
             rows: None,
             sealed: false,
-            state: State::Whole,
+            state: State::Intact,
         };
         at.iter().map(backup).collect()
     }

@@ -22,7 +22,7 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     of_this
         .retain(|backup| (&backup.database, &backup.origin) == (&Some(name.clone()), &Some(origin.clone())));
     let mut found = Vec::new();
-    for backup in of_this.iter().filter(|backup| backup.state != State::Whole) {
+    for backup in of_this.iter().filter(|backup| backup.state != State::Intact) {
         let what = format!("the backup {} {}", backup.file.display(), backup.state);
         let mend = "check that another backup is complete (viraldb backup verify), then delete this one";
         found.push(Finding::warning(Check::Backups, what, "it cannot be restored").mend(mend));
@@ -38,7 +38,7 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     }
     let newest = of_this
         .iter()
-        .filter(|backup| backup.state == State::Whole && backup.ahead_of(now).is_none())
+        .filter(|backup| backup.state == State::Intact && backup.ahead_of(now).is_none())
         .find_map(|backup| backup.created_at);
     let why = "if the database is lost, everything since the last backup is lost";
     let what = match newest {

@@ -13,7 +13,7 @@ both! {
         let said = t.ok(&["migrate", "run"]);
         assert!(said.starts_with("backed up to ") && said.contains("applied "), "{said}");
         let made = backup::list(&t.path("backups")).unwrap();
-        assert_eq!((made.len(), &made[0].state), (1, &backup::State::Whole));
+        assert_eq!((made.len(), &made[0].state), (1, &backup::State::Intact));
         // No migration is pending now.
         assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
         migrate::revert(&t.url, 1).unwrap();
@@ -74,7 +74,7 @@ both! {
         let why = if t.is_postgres { "no more tables" } else { "would leave 2 rows that refer" };
         assert!(ran.err.contains(why) && ran.err.contains("the backup is "), "{}", ran.err);
         let made = backup::list(&db).unwrap();
-        assert_eq!((made.len(), &made[0].state), (1, &backup::State::Whole));
+        assert_eq!((made.len(), &made[0].state), (1, &backup::State::Intact));
     }
 
     fn failed_backup_prevents_the_migration(t) {

@@ -18,7 +18,7 @@ both! {
         kill_often(KILLS, &|| t.command(&["backup", "create"]), || {
             partly += usize::from(!unfinished(&folder).is_empty());
             for found in backup::list(&folder).unwrap() {
-                assert_eq!(found.state, backup::State::Whole, "{found:?}");
+                assert_eq!(found.state, backup::State::Intact, "{found:?}");
                 backup::verify(&found.file, None, &mut |_| ()).unwrap();
             }
             for name in names(&folder).into_iter().filter(|name| !name.contains("unfinished")) {

@@ -64,7 +64,7 @@ both! {
         }
 
         let listed: Vec<Value> = serde_json::from_str(&t.ok(&["backup", "list", "--format", "json"])).unwrap();
-        assert_eq!((listed.len(), &listed[0]["state"], &listed[0]["sealed"]), (1, &"whole".into(), &false.into()));
+        assert_eq!((listed.len(), &listed[0]["state"], &listed[0]["sealed"]), (1, &"intact".into(), &false.into()));
         assert!(t.ok(&["backup", "verify"]).ends_with("  intact, compared with its manifest\n"));
         let drilled: Value = serde_json::from_str(&t.ok(&["backup", "drill", "--format", "json"])).unwrap();
         assert_eq!(drilled["rows"], manifest.rows.values().sum::<u64>());
@@ -167,7 +167,7 @@ both! {
         t.ok(&["config", "set", "backup_keep", "3", "--override", "--by", "me"]);
         t.ok(&["backup", "prune"]);
         let left = backup::list(&t.path("backups")).unwrap();
-        assert_eq!(left.iter().filter(|backup| backup.state == backup::State::Whole).count(), 3);
+        assert_eq!(left.iter().filter(|backup| backup.state == backup::State::Intact).count(), 3);
         let quiet = t.run(&["backup", "verify", "-q"]);
         assert!(quiet.code == 4 && quiet.out.lines().count() == 1 && quiet.out.contains("is cut off"), "{}", quiet.out);
         // Files that are not backups are never deleted.
