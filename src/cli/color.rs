@@ -55,6 +55,7 @@ pub(super) fn on_stderr() -> bool {
 /// Columns whose words have a color.
 const COLUMNS: &[&str] = &[
     "status",
+    "processed",
     "state",
     "severity",
     "action",

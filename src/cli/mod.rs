@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // doc comments here are the help that clap prints
 
 mod backup;
+mod cells;
 mod channels;
 mod clips;
 mod closed;

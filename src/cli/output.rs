@@ -13,14 +13,11 @@ use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Format, closed, color, masks};
+use super::{Format, cells, closed, color, masks};
 use viraldb::private::json_upsert::{cell, columns};
 pub(super) use viraldb::private::quote::visible;
 use viraldb::private::quote::{quoted, visible_json, visible_lines};
 use viraldb::{Error, Result};
-
-/// Maximum length of text in a table for people, in characters. The other formats print the full text.
-const WIDEST: usize = 48;
 
 pub(super) struct Output {
     pub(super) format: Format,
@@ -72,8 +69,11 @@ impl Output {
             Format::Json => self.json(&rows),
             Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
             Format::Csv => self.csv(all, true, rows),
-            _ => self
-                .table(shown, rows.iter().map(|row| shown.iter().map(|c| for_people(row.get(*c))).collect())),
+            _ => self.table(
+                shown,
+                rows.iter()
+                    .map(|row| shown.iter().map(|name| cells::in_table(name, row.get(*name))).collect()),
+            ),
         }
     }
 
@@ -140,7 +140,7 @@ impl Output {
         };
         let width = columns.keys().map(String::len).max().unwrap_or_default();
         columns.iter().try_for_each(|(name, value)| {
-            let value = visible(&viraldb::private::quote::one_line(&cell(Some(value))));
+            let value = cells::for_people(name, Some(value));
             writeln!(self.out, "{}", format!("{name:width$}  {value}").trim_end()).map_err(failed)
         })
     }
@@ -201,7 +201,7 @@ impl Output {
     pub(super) fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
         let mut table = Table::new();
         let rows: Vec<Vec<String>> = rows.collect();
-        if table.width().is_some_and(|width| least_width(header, &rows) > width.into()) {
+        if table.width().is_some_and(|width| cells::least_width(header, &rows) > width.into()) {
             return self.blocks(header, &rows);
         }
         table
@@ -299,18 +299,6 @@ fn check_columns(chosen: &[String], known: &[&str]) -> Result<()> {
 /// Returns a row with only these columns, in this order.
 fn only(columns: &[&str], row: Map<String, Value>) -> Map<String, Value> {
     columns.iter().map(|name| ((*name).to_owned(), row.get(*name).cloned().unwrap_or_default())).collect()
-}
-
-/// Returns the width that a table needs so that no word is broken.
-fn least_width(header: &[&str], rows: &[Vec<String>]) -> usize {
-    let longest =
-        |cell: &str| cell.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
-    let of_column = |(n, name): (usize, &&str)| {
-        let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| longest(cell)).max();
-        // One space on each side.
-        longest(name).max(cells.unwrap_or_default()) + 2
-    };
-    header.iter().enumerate().map(of_column).sum()
 }
 
 /// Prints a line for people on stderr.
@@ -464,21 +452,4 @@ fn failed(error: io::Error) -> Error {
 
 fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
     rows.iter().map(viraldb::private::json_upsert::from_row).collect()
-}
-
-/// Returns a value for a table for people: fractions have two digits, and long text is cut.
-fn for_people(value: Option<&Value>) -> String {
-    match value.and_then(Value::as_f64) {
-        Some(number) if value.is_some_and(Value::is_f64) => format!("{number:.2}"),
-        _ => short(cell(value)),
-    }
-}
-
-/// Returns the beginning of a long text, on one line.
-fn short(text: String) -> String {
-    let text = visible(&viraldb::private::quote::one_line(&text));
-    match text.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
 }

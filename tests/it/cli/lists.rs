@@ -37,6 +37,20 @@ both! {
         }
     }
 
+    fn status_of_a_video_is_a_word_for_people_and_a_number_for_programs(t) {
+        t.ok(&["init", "--sample"]);
+        let args = ["videos", "list", "--limit", "1", "--columns", "processed,video_id"];
+        let printed = |format: &str| t.ok(&[&args[..], &["--format", format]].concat());
+        let video = printed("csv").lines().last().unwrap().split(',').next_back().unwrap().to_owned();
+        for (number, word) in [(0, "pending"), (1, "used"), (2, "skipped"), (3, "rejected")] {
+            t.ok(&["videos", "mark", &video, word]);
+            assert_eq!(printed("table").lines().last().unwrap().split_whitespace().collect::<Vec<_>>(), [word, &video]);
+            assert_eq!(printed("csv").lines().last(), Some(&*format!("{number},{video}")));
+            assert!(printed("jsonl").contains(&format!("\"processed\":{number},")));
+            assert_eq!(t.ok(&["videos", "show", &video, "--columns", "processed"]), format!("processed  {word}\n"));
+        }
+    }
+
     fn unknown_niche_is_reported_with_the_known_niches(t) {
         t.db();
         let run = |args: &[&str]| {
