@@ -8,9 +8,9 @@ use clap::{Subcommand, ValueHint};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::Context;
 use super::secret_input::secret;
 use super::values::by_setting;
-use super::{Context, Format};
 use viraldb::ops::backup::{self, Create, Drill, Keep, Listed, Progress, Prune, Seal, Unseal};
 use viraldb::private::quote::counted;
 use viraldb::{Database, DatabaseUrl, Error, Result};
@@ -220,9 +220,9 @@ fn create(context: &mut Context, making: Making) -> Result<ExitCode> {
         );
     }
     let done = json!({ "file": file, "manifest": manifest });
-    match context.output.format {
-        Format::Table => context.say(&format!("{text}\n{hint}\n"))?,
-        _ => context.output.object(&done)?,
+    match context.output.is_for_people() {
+        true => context.say(&format!("{text}\n{hint}\n"))?,
+        false => context.output.object(&done)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -257,7 +257,7 @@ fn verify(
         rows.push(Checked { file, whole, state });
     }
     bar.finish_and_clear();
-    if context.output.format == Format::Table {
+    if context.output.is_for_people() {
         for Checked { file, whole, state } in &rows {
             let name = file.display().to_string();
             let said = state.strip_prefix(&name).unwrap_or(state).trim_start_matches([':', ' ']);
@@ -279,7 +279,7 @@ struct Checked {
 }
 
 fn prune(context: &mut Context, removed: &[Listed], dry_run: bool) -> Result<ExitCode> {
-    if context.output.format != Format::Table {
+    if !context.output.is_for_people() {
         context.output.rows(removed, &[])?;
         return Ok(ExitCode::SUCCESS);
     }

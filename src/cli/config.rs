@@ -10,7 +10,6 @@ use super::complete::{channels, settings};
 use super::output::visible;
 use super::secret_input::secret;
 use super::values::{OfChannel, Paging, json, user};
-use super::{Context, Format};
 use viraldb::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use viraldb::private::bounded;
 use viraldb::private::quote::counted;
@@ -192,7 +191,7 @@ impl Args {
             }
             Command::List { of } => {
                 let settings = config.list(of.id(&db)?)?;
-                if context.output.format != Format::Table {
+                if !context.output.is_for_people() {
                     let shown = ["key", "value", "layer", "error", "read_by", "help"];
                     context.output.rows(&settings, &shown)?;
                     return Ok(ExitCode::SUCCESS);
@@ -211,7 +210,7 @@ impl Args {
             }
             Command::Explain { key, of } => {
                 let explained = config.explain(of.id(&db)?, &key)?;
-                if context.output.format != Format::Table {
+                if !context.output.is_for_people() {
                     context.output.object(&explained)?;
                     return Ok(ExitCode::SUCCESS);
                 }
@@ -243,18 +242,17 @@ impl Args {
             }
             Command::Validate => {
                 let problems = config.validate()?;
-                match context.output.format {
-                    Format::Table if problems.is_empty() => context.say("no problems found\n")?,
-                    // Do not print a table, because it would cut the text.
-                    Format::Table => {
-                        problems.iter().try_for_each(|Problem { severity, place, problem }| {
-                            let severity = if *severity == Severity::Error { "error" } else { "warning" };
-                            context
-                                .output
-                                .text(&format!("{}\n", visible(&format!("{severity}: {place}: {problem}"))))
-                        })?
+                match context.output.is_for_people() {
+                    false => {
+                        context.list(&problems, &["severity", "place", "problem"], "no problems found")?
                     }
-                    _ => context.output.rows(&problems, &["severity", "place", "problem"])?,
+                    true if problems.is_empty() => context.say("no problems found\n")?,
+                    // Do not print a table, because it would cut the text.
+                    true => problems.iter().try_for_each(|Problem { severity, place, problem }| {
+                        let severity = if *severity == Severity::Error { "error" } else { "warning" };
+                        let line = visible(&format!("{severity}: {place}: {problem}"));
+                        context.output.text(&format!("{line}\n"))
+                    })?,
                 }
                 return Ok(match problems.iter().map(|problem| problem.severity).max() {
                     None => ExitCode::SUCCESS,

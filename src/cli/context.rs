@@ -36,10 +36,10 @@ impl Context {
 
     /// Prints one line of text for people, or for programs the object that was changed.
     pub(super) fn done(&mut self, text: &str, object: &impl serde::Serialize) -> Result<()> {
-        match self.output.format {
-            Format::Table => self.say(&format!("{}\n", visible(text))),
-            _ => self.output.object(object),
+        if self.output.is_for_people() {
+            return self.say(&format!("{}\n", visible(text)));
         }
+        self.output.object(object).map_err(|error| error.with("the command itself succeeded"))
     }
 
     /// Prints the rows of a list. If the list is empty, people get the text `none` on stderr.

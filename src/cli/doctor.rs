@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::ValueHint;
 
+use super::Context;
 use super::output::visible;
 use super::words::words;
-use super::{Context, Format};
 use viraldb::Result;
 use viraldb::ops::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
 use viraldb::private::quote::counted;
@@ -50,10 +50,12 @@ impl Args {
             keyring: None,
         };
         let report = ops::doctor(&context.url()?, &asked)?;
-        match context.output.format {
-            Format::Json => context.output.object(&report)?,
-            Format::Jsonl | Format::Csv => context.output.rows(&report.findings, COLUMNS)?,
-            Format::Table => for_people(context, &report)?,
+        if context.output.is_for_people() {
+            for_people(context, &report)?;
+        } else if context.output.is_document() {
+            context.output.object(&report)?;
+        } else {
+            context.list(&report.findings, COLUMNS, "no findings")?;
         }
         Ok(match report.verdict {
             Verdict::Healthy => ExitCode::SUCCESS,

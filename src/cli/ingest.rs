@@ -15,7 +15,7 @@ use super::output;
 use super::rejects::Rejects;
 use super::when::when;
 use super::words::words;
-use super::{Context, Format as OutputFormat, report};
+use super::{Context, report};
 use viraldb::ingest::{self, Files, Format, Options};
 use viraldb::private::has_sealed_columns;
 use viraldb::private::quote::quoted;
@@ -141,7 +141,7 @@ impl Args {
         let mut reading = Reading::new(&db, options, kept);
         let read = read_files(context, &mut reading, found);
         // Print the reports even after an error, because the rows that were stored before the error stay.
-        if context.output.format != OutputFormat::Table && (read.is_ok() || !reading.reports.is_empty()) {
+        if !context.output.is_for_people() && (read.is_ok() || !reading.reports.is_empty()) {
             if self.dry_run {
                 let previews = std::mem::take(&mut reading.previews);
                 let runs: Vec<DryRun> = reading.reports.iter().zip(previews).map(DryRun::of).collect();

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::Context;
 use super::migrate::{Before, with_backup};
-use super::{Context, Format};
 use viraldb::compilation::DiscoveredVideo;
 use viraldb::config::complete_default_configs;
 use viraldb::ops::backup;
@@ -58,7 +58,7 @@ impl Args {
             migrations_applied,
             sample: sample.as_ref(),
         };
-        if context.output.format != Format::Table {
+        if !context.output.is_for_people() {
             context.output.object(&done)?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueHint};
 
+use super::Context;
 use super::backup::{Programs, advance, progress};
 use super::output;
-use super::{Context, Format};
 use viraldb::db::migrate::{self, Direction, Migration, State, Verdict};
 use viraldb::ops::backup::{self, Create};
 use viraldb::private::quote::quoted;
@@ -86,7 +86,7 @@ impl Before {
         let (file, _) = made.map_err(|error| {
             error.with("nothing was migrated; use --no-backup to migrate without a backup")
         })?;
-        if context.output.format == Format::Table {
+        if context.output.is_for_people() {
             context.say(&format!("backed up to {}\n", file.display()))?;
         }
         Ok(Some(file))
@@ -164,7 +164,7 @@ fn done(
     act: impl FnOnce() -> Result<Vec<&'static str>>,
 ) -> Result<ExitCode> {
     let names = with_backup(act(), backup.as_deref())?;
-    if context.output.format == Format::Table {
+    if context.output.is_for_people() {
         for name in &names {
             context.say(&format!("{verb} {name}\n"))?;
         }
@@ -190,7 +190,7 @@ fn check(context: &mut Context, url: &str) -> Result<ExitCode> {
         Verdict::Newer => ("newer", 5),
     };
     let concerned: Vec<_> = history.entries.iter().filter(|entry| entry.state != State::Applied).collect();
-    if context.output.format == Format::Table {
+    if context.output.is_for_people() {
         context.output.text(&format!("{word}\n"))?;
         for entry in concerned {
             let name = if entry.name.is_empty() { &entry.version } else { &entry.name };

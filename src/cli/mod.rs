@@ -108,7 +108,7 @@ struct Global {
     json: bool,
     /// Columns to print, in this order
     ///
-    /// Applies to every command that prints rows, in every format.
+    /// Applies to rows and to the fields of a single object, in every format. A report prints only its rows.
     #[arg(long, global = true, value_name = "COLUMNS", value_delimiter = ',', display_order = 994)]
     columns: Vec<String>,
     /// When to use color

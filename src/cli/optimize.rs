@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 
-use super::{Context, Format, output};
+use super::{Context, output};
 use viraldb::ops::{self, Optimize, Optimized};
 use viraldb::{DatabaseUrl, Result};
 

@@ -40,6 +40,16 @@ impl Output {
         !self.columns.is_empty()
     }
 
+    /// Returns true if a command chooses what it prints: text for people, without `--columns`.
+    pub(super) fn is_for_people(&self) -> bool {
+        self.format == Format::Table && self.columns.is_empty()
+    }
+
+    /// Returns true if a report is one JSON document. With `--columns` only its rows are printed, as in other formats.
+    pub(super) fn is_document(&self) -> bool {
+        self.format == Format::Json && self.columns.is_empty()
+    }
+
     /// Prints rows. A table for people has only the columns that `shown` names; `--columns` chooses them in every format.
     ///
     /// # Errors
@@ -49,11 +59,9 @@ impl Output {
         rows: &[T],
         shown: &[&str],
     ) -> Result<()> {
-        let chosen = self.columns.clone();
-        if !chosen.is_empty() {
-            check_columns(&chosen, columns::<T>())?;
+        if self.has_columns() {
+            let (chosen, documents) = self.chosen(rows)?;
             let chosen: Vec<&str> = chosen.iter().map(String::as_str).collect();
-            let documents: Vec<_> = documents(rows)?.into_iter().map(|row| only(&chosen, row)).collect();
             return self.documents(&documents, &chosen, &chosen);
         }
         match self.format {
@@ -62,6 +70,17 @@ impl Output {
             Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
             _ => self.documents(&documents(rows)?, shown, columns::<T>()),
         }
+    }
+
+    /// Returns the columns that `--columns` chose, and the rows with these columns only.
+    fn chosen<'de, T: Serialize + Deserialize<'de>>(
+        &self,
+        rows: &[T],
+    ) -> Result<(Vec<String>, Vec<Map<String, Value>>)> {
+        check_columns(&self.columns, columns::<T>())?;
+        let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let rows = documents(rows)?.into_iter().map(|row| only(&names, row)).collect();
+        Ok((self.columns.clone(), rows))
     }
 
     fn documents(&mut self, rows: &[Map<String, Value>], shown: &[&str], all: &[&str]) -> Result<()> {
@@ -84,8 +103,14 @@ impl Output {
         rows: &[T],
         is_first: bool,
     ) -> Result<()> {
+        let (names, rows) = match self.has_columns() {
+            true => self.chosen(rows)?,
+            false => (columns::<T>().iter().map(|name| (*name).to_owned()).collect(), documents(rows)?),
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match self.format {
-            Format::Csv => self.csv(columns::<T>(), is_first, &documents(rows)?)?,
+            Format::Csv => self.csv(&names, is_first, &rows)?,
+            Format::Table => self.documents(&rows, &names, &names)?,
             _ => rows.iter().try_for_each(|row| self.line(row))?,
         }
         self.flush();
@@ -106,8 +131,29 @@ impl Output {
         self.rows(rows, shown)
     }
 
-    /// Prints one object; in CSV it is one row.
+    /// Prints one object; in CSV it is one row. `--columns` chooses its fields.
+    ///
+    /// # Errors
+    /// `Invalid` if `--columns` names a field that the object does not have.
     pub(super) fn object(&mut self, object: &impl Serialize) -> Result<()> {
+        if self.columns.is_empty() {
+            return self.whole(object);
+        }
+        let object = match serde_json::to_value(object).map_err(Error::other)? {
+            Value::Object(object) => object,
+            // Nothing was made, so there are no fields.
+            Value::Null => return self.whole(&Value::Null),
+            _ => {
+                return Err(Error::invalid("--columns", "does not apply to a command that prints one value"));
+            }
+        };
+        check_columns(&self.columns, &object.keys().map(String::as_str).collect::<Vec<_>>())?;
+        let chosen = only(&self.columns.iter().map(String::as_str).collect::<Vec<_>>(), object);
+        if self.format == Format::Table { self.fields(&chosen) } else { self.whole(&chosen) }
+    }
+
+    /// Prints an object with all of its fields.
+    fn whole(&mut self, object: &impl Serialize) -> Result<()> {
         match self.format {
             Format::Json => self.json(object),
             Format::Csv if serde_json::to_value(object).is_ok_and(|value| value.is_null()) => Ok(()),
@@ -125,21 +171,16 @@ impl Output {
     /// # Errors
     /// `Invalid` if `--columns` names a column that the row does not have.
     pub(super) fn row(&mut self, row: &impl Serialize) -> Result<()> {
-        let columns = match self.columns.as_slice() {
-            [] if self.format != Format::Table => return self.object(row),
-            [] => viraldb::private::json_upsert::from_row(row)?,
-            chosen => {
-                let row = viraldb::private::json_upsert::from_row(row)?;
-                check_columns(chosen, &row.keys().map(String::as_str).collect::<Vec<_>>())?;
-                let row = only(&chosen.iter().map(String::as_str).collect::<Vec<_>>(), row);
-                if self.format != Format::Table {
-                    return self.object(&row);
-                }
-                row
-            }
-        };
-        let width = columns.keys().map(String::len).max().unwrap_or_default();
-        columns.iter().try_for_each(|(name, value)| {
+        if !self.is_for_people() {
+            return self.object(row);
+        }
+        self.fields(&viraldb::private::json_upsert::from_row(row)?)
+    }
+
+    /// Prints the fields of an object for people, one per line.
+    fn fields(&mut self, fields: &Map<String, Value>) -> Result<()> {
+        let width = fields.keys().map(String::len).max().unwrap_or_default();
+        fields.iter().try_for_each(|(name, value)| {
             let value = cells::for_people(name, Some(value));
             writeln!(self.out, "{}", format!("{name:width$}  {value}").trim_end()).map_err(failed)
         })

@@ -10,8 +10,8 @@ use indicatif::{HumanCount, ProgressBar};
 use super::Context;
 use super::paths::Paths;
 use super::words::words;
-use viraldb::Result;
 use viraldb::ops::{self, Part, Prune, Pruned, Pruning};
+use viraldb::{Error, Result};
 
 /// The settings error_retention_days and archive_retention_days say how long rows are kept. viraldb deletes in small
 /// transactions. If prune is interrupted, run it again to continue.
@@ -39,6 +39,11 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
+        if context.output.has_columns() {
+            let reason =
+                "does not apply to prune, which prints the paths of files while it deletes their rows";
+            return Err(Error::invalid("--columns", reason));
+        }
         let db = context.database()?;
         let mut prune = Prune::new(&context.config(&db)?)?;
         (prune.dry_run, prune.batch) = (self.dry_run, self.batch);

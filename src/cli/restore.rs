@@ -8,7 +8,7 @@ use clap::ValueHint;
 use indicatif::HumanBytes;
 
 use super::backup::{Opening, Programs, advance, progress};
-use super::{Context, Format, output};
+use super::{Context, output};
 use viraldb::ops::backup::{self, Planned, Restore};
 use viraldb::private::quote::counted;
 use viraldb::{Error, Result};
@@ -47,7 +47,7 @@ impl Args {
         let restored = backup::restore(&url, &options, &mut |at| advance(&bar, at));
         bar.finish_and_clear();
         let restored = restored?;
-        if context.output.format != Format::Table {
+        if !context.output.is_for_people() {
             context.output.object(&restored)?;
             return Ok(ExitCode::SUCCESS);
         }

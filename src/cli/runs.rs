@@ -10,7 +10,7 @@ use super::duration::duration;
 use super::output::{Output, visible};
 use super::values::{OfChannel, Paging, by_setting, none_in};
 use super::words::words;
-use super::{Context, Format, clips, scripts, shorts};
+use super::{Context, clips, scripts, shorts};
 use viraldb::compilation::{
     Choose, Clip, Cycle, PipelineRun, PipelineRunFilter, PipelineRunId, RunStatus, RunView,
 };
@@ -114,9 +114,9 @@ impl Args {
             }
             Command::Show { id } => {
                 let view = db.read(|c| PipelineRun::view(c, id))?;
-                match context.output.format {
-                    Format::Table => show(&mut context.output, &view)?,
-                    _ => context.output.object(&view)?,
+                match context.output.is_for_people() {
+                    true => show(&mut context.output, &view)?,
+                    false => context.output.object(&view)?,
                 }
             }
             Command::Start { niche, cycle, start, end, of } => {

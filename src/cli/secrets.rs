@@ -241,7 +241,7 @@ fn keygen(context: &mut Context, out: Option<&Path>) -> Result<()> {
 }
 
 fn show(context: &mut Context, status: &Status) -> Result<()> {
-    if context.output.format != Format::Table {
+    if !context.output.is_for_people() {
         return context.output.object(status);
     }
     let yes = |is: bool| if is { "yes" } else { "" }.to_owned();
@@ -272,23 +272,26 @@ fn verify(context: &mut Context) -> Result<ExitCode> {
     let db = context.database()?;
     // A table and JSON Lines print each failure at once, so memory does not grow with their number.
     let mut failures = Vec::new();
+    let (is_for_people, is_document) = (context.output.is_for_people(), context.output.is_document());
     let verified = secrets::verify(&db, &keyring, &mut |failure| match context.output.format {
-        Format::Table => context.output.text(&format!("{}\n", line(&failure))),
+        Format::Table if is_for_people => context.output.text(&format!("{}\n", line(&failure))),
         Format::Jsonl => context.output.object(&failure),
-        Format::Json | Format::Csv => {
+        Format::Table | Format::Json | Format::Csv => {
             failures.push(failure);
             Ok(())
         }
     })?;
     match context.output.format {
-        Format::Table => {
+        Format::Table if is_for_people => {
             context.say(&format!("{} can be decrypted, {} cannot\n", verified.opened, verified.failed))?
         }
         Format::Jsonl => {}
-        Format::Csv => context.output.rows(&failures, &[])?,
-        Format::Json => context
+        Format::Json if is_document => context
             .output
             .object(&json!({ "opened": verified.opened, "failed": verified.failed, "failures": failures }))?,
+        Format::Table | Format::Json | Format::Csv => {
+            context.list(&failures, &[], "every value can be decrypted")?
+        }
     }
     Ok(if verified.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
@@ -309,7 +312,7 @@ fn report(context: &mut Context, verb: &str, resealed: &Resealed) -> Result<Exit
         text += &format!(", {left} left because another program changed them; run the command again");
     }
     context.done(&text, resealed)?;
-    if context.output.format == Format::Table {
+    if context.output.is_for_people() {
         for failure in failures {
             context.output.text(&format!("  {}\n", line(failure)))?;
         }

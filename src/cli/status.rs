@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 
+use super::Context;
 use super::output::visible;
 use super::values::NICHES;
-use super::{Context, Format};
 use viraldb::compilation::RunStatus;
 use viraldb::ops::{self, Status, StatusCounts, TableSize};
 use viraldb::private::quote::{counted, short};
@@ -37,16 +37,15 @@ impl Args {
         let status = ops::status(&db)?;
         let resume = if status.queue_paused { Some(db.read(resume_command)?) } else { None };
         let sizes = if self.sizes { Some(ops::sizes(&db)?) } else { None };
-        match context.output.format {
-            Format::Table => {
-                let text = for_people(&status, resume).map_err(Error::other)?;
-                context.output.text(&text)?;
-                if let Some(sizes) = sizes {
-                    context.output.text("\n")?;
-                    context.output.table(SIZES, sizes.iter().map(size_for_people))?;
-                }
-            }
-            _ => context.output.object(&Document { status, sizes })?,
+        if !context.output.is_for_people() {
+            context.output.object(&Document { status, sizes })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let text = for_people(&status, resume).map_err(Error::other)?;
+        context.output.text(&text)?;
+        if let Some(sizes) = sizes {
+            context.output.text("\n")?;
+            context.output.table(SIZES, sizes.iter().map(size_for_people))?;
         }
         Ok(ExitCode::SUCCESS)
     }

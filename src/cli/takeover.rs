@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::ValueHint;
 use indicatif::ProgressBar;
 
+use super::Context;
 use super::rejects::{Rejects, Shown};
 use super::words::words;
-use super::{Context, Format};
 use viraldb::ops::takeover::{self, Application, Options, Progress, Report};
 use viraldb::private::files::is_of_database;
 use viraldb::private::quote::{counted, short, visible};
@@ -101,9 +101,10 @@ fn file_of(name: &str) -> Option<PathBuf> {
 }
 
 fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
-    match context.output.format {
-        Format::Json => context.output.object(report)?,
-        Format::Table => {
+    match context.output.is_for_people() {
+        false if context.output.is_document() => context.output.object(report)?,
+        false => context.output.rows(&report.tables, &[])?,
+        true => {
             context.output.rows(&report.tables, SHOWN)?;
             let Report { application, from, to, taken, rejected, seconds, .. } = report;
             let verb = match is_dry {
@@ -125,7 +126,6 @@ fn show(context: &mut Context, report: &Report, is_dry: bool) -> Result<()> {
                 context.say(&format!("{note}\n"))?;
             }
         }
-        _ => context.output.rows(&report.tables, &[])?,
     }
     context.output.flush();
     Ok(())

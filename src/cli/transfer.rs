@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use indicatif::ProgressBar;
 
-use super::{Context, Format};
+use super::Context;
 use viraldb::Result;
 use viraldb::ops::transfer::{self, Existing, Options, Phase, Plan, Progress, Report};
 use viraldb::private::quote::counted;
@@ -56,20 +56,21 @@ impl Args {
 }
 
 fn show_plan(context: &mut Context, plan: &Plan) -> Result<()> {
-    match context.output.format {
-        Format::Json => context.output.object(plan),
-        Format::Table => {
+    match context.output.is_for_people() {
+        false if context.output.is_document() => context.output.object(plan),
+        false => context.output.rows(&plan.tables, PLANNED),
+        true => {
             context.say(&format!("would copy {} to {}\n", plan.from, plan.to))?;
             context.output.rows(&plan.tables, PLANNED)
         }
-        _ => context.output.rows(&plan.tables, PLANNED),
     }
 }
 
 fn show_report(context: &mut Context, report: &Report) -> Result<()> {
-    match context.output.format {
-        Format::Json => context.output.object(report),
-        Format::Table => {
+    match context.output.is_for_people() {
+        false if context.output.is_document() => context.output.object(report),
+        false => context.output.rows(&report.tables, TRANSFERRED),
+        true => {
             context.output.rows(&report.tables, TRANSFERRED)?;
             let Report { from, to, rows, resumed, seconds, .. } = report;
             let rows = counted(*rows, "row");
@@ -83,7 +84,6 @@ fn show_report(context: &mut Context, report: &Report) -> Result<()> {
             context
                 .say(&format!("copied {from} to {to}: {rows}{before}, {seconds:.1} s, all digests equal\n"))
         }
-        _ => context.output.rows(&report.tables, TRANSFERRED),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::complete::{niche, videos};
 use super::values::{Paging, at_least_one, none_in};
 use super::words::processed;
-use super::{Context, Format, runs, stats};
+use super::{Context, runs, stats};
 use viraldb::Result;
 use viraldb::compilation::{DiscoveredVideo, DiscoveredVideoFilter, DiscoveredVideoId, Processed};
 
@@ -71,8 +71,8 @@ impl Args {
             }
             Command::Show { video_id } => {
                 let view = db.read(|c| DiscoveredVideo::view(c, &video_id))?;
-                if context.output.format != Format::Table || context.output.has_columns() {
-                    context.output.row(&view)?;
+                if !context.output.is_for_people() {
+                    context.output.object(&view)?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 context.output.row(&view.video)?;

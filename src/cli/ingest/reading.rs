@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::super::Context;
 use super::super::output;
 use super::super::rejects::{Rejects, Shown};
-use super::super::{Context, Format as OutputFormat};
 use super::Progress;
 use viraldb::ingest::{self, Format, Input, InputFile, Inputs, Options, Preview, Reject, Report, Watch};
 use viraldb::private::quote::{counted, quoted, visible};
@@ -61,7 +61,7 @@ impl<'a> Reading<'a> {
             if options.dry_run {
                 let (shown, read) = ingest::preview(&input.name, input.read, &options)?;
                 input.read = read;
-                if context.output.format == OutputFormat::Table {
+                if context.output.is_for_people() {
                     progress.hide(|| context.say(&preview_lines(&input.name, &shown)))?;
                 } else {
                     preview = Some(shown);
@@ -100,7 +100,7 @@ impl<'a> Reading<'a> {
             None => ingest::ingest(self.db, &name, read, options, &mut reject),
         };
         progress.hide(|| {
-            if let (Ok(report), OutputFormat::Table) = (&report, context.output.format) {
+            if let (Ok(report), true) = (&report, context.output.is_for_people()) {
                 context.say(&line(report))?;
                 context.output.flush();
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::super::{Context, Format as OutputFormat, output, report};
+use super::super::{Context, output, report};
 use super::{Args, Progress, Reading};
 use viraldb::Result;
 use viraldb::ingest::{Options, Watch};
@@ -42,7 +42,7 @@ impl Args {
             let read = reading.file(context, &file, &mut progress, Some(&watch));
             drop(progress);
             let reports = std::mem::take(&mut reading.reports);
-            if context.output.format != OutputFormat::Table && !reports.is_empty() {
+            if !context.output.is_for_people() && !reports.is_empty() {
                 context.output.stream(&reports, is_first)?;
                 is_first = false;
             }

@@ -278,6 +278,41 @@ both! {
         assert!(!id.is_empty());
     }
 
+    fn columns_choose_the_fields_of_one_object(t) {
+        t.ok(&["init", "--sample"]);
+        let status = json(&t.ok(&["status", "--json"]));
+        let args = ["status", "--columns", "schema,unresolved_errors"];
+        let schema = status["schema"].as_str().unwrap();
+        assert_eq!(t.ok(&args), format!("schema             {schema}\nunresolved_errors  0\n"));
+        assert_eq!(t.ok(&[&args[..], &["--format", "csv"]].concat()), format!("schema,unresolved_errors\n{schema},0\n"));
+        assert_eq!(json(&t.ok(&[&args[..], &["--json"]].concat())), serde_json::json!({ "schema": schema, "unresolved_errors": 0 }));
+        let unknown = t.run(&["status", "--columns", "schemas"]);
+        assert!(unknown.code == 1 && unknown.out.is_empty() && unknown.err.contains("unknown column \"schemas\"; expected database, engine, "), "{}", unknown.err);
+
+        // Changed rows.
+        assert_eq!(t.ok(&["runs", "start", "music", "--columns", "id,niche"]), "id     1\nniche  music\n");
+        assert_eq!(t.ok(&["runs", "show", "1", "--columns", "clips"]), "clips  []\n");
+        let unknown = t.run(&["runs", "move", "1", "running", "--columns", "x"]);
+        assert!(unknown.code == 1 && unknown.err.ends_with("; the command itself succeeded\n"), "{}", unknown.err);
+        assert_eq!(json(&t.ok(&["runs", "list", "--json"]))[0]["status"], "running");
+        assert_eq!(t.ok(&["config", "explain", "max_clips", "--columns", "key,value"]), "key    max_clips\nvalue  10\n");
+
+        // A report prints only its rows, in every format.
+        t.ok(&["config", "set", "queue_paused", "true"]);
+        let args = ["doctor", "--only", "jobs", "--columns", "check,what"];
+        let row = serde_json::json!({ "check": "jobs", "what": "the queue is paused" });
+        assert_eq!(json(&t.ok(&[&args[..], &["--json"]].concat())), serde_json::json!([row]));
+        assert_eq!(json(&t.ok(&[&args[..], &["--format", "jsonl"]].concat())), row);
+        let table = t.ok(&args);
+        assert_eq!(table.split_whitespace().collect::<Vec<_>>().join(" "), "check what jobs the queue is paused", "{table}");
+        t.file("one.jsonl", "{\"theme\":\"a\"}\n");
+        assert_eq!(t.ok(&["ingest", "one.jsonl", "--table", "jobs", "--columns", "new", "--format", "csv"]), "new\n1\n");
+        for refused in [&["prune", "--columns", "rows"][..], &["config", "get", "max_clips", "--columns", "value"]] {
+            let ran = t.run(refused);
+            assert!(ran.code == 1 && ran.out.is_empty() && ran.err.starts_with("error: --columns does not apply to "), "{}", ran.err);
+        }
+    }
+
     fn json_that_viraldb_printed_is_ingested_again(t) {
         t.ok(&["init", "--sample"]);
         let rows = t.file("rows.json", t.ok(&["videos", "list", "--json", "--limit", "3"]));
