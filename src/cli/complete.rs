@@ -185,6 +185,22 @@ pub(super) fn trends() -> ArgValueCompleter {
     })
 }
 
+/// Completes the id of a video with statistics: YouTube's id of a discovered or uploaded video, or the id of a source
+/// video.
+pub(super) fn measured_videos() -> ArgValueCompleter {
+    from_database(|c| {
+        let discovered = DiscoveredVideo::list(c, &Default::default(), &page())?;
+        let runs = PipelineRun::list(c, &Default::default(), &page())?;
+        let sources = Video::list(c, &Default::default(), &page())?;
+        let of_run =
+            |run: PipelineRun| Some((run.youtube_video_id?, format!("run {} of {}", run.id, run.niche)));
+        let discovered = discovered.into_iter().map(|row| (row.video_id, row.title));
+        let uploaded = runs.into_iter().filter_map(of_run);
+        let sources = sources.into_iter().map(|row| (row.id.to_string(), row.source_title));
+        Ok(discovered.chain(uploaded).chain(sources).collect())
+    })
+}
+
 /// Completes YouTube's id of a discovered video.
 pub(super) fn videos() -> ArgValueCompleter {
     from_database(|c| {

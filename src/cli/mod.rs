@@ -12,6 +12,7 @@ mod clips;
 mod closed;
 mod color;
 mod complete;
+mod complete_columns;
 mod completions;
 mod config;
 mod context;
@@ -109,7 +110,7 @@ struct Global {
     /// Columns to print, in this order
     ///
     /// Applies to rows and to the fields of a single object, in every format. A report prints only its rows.
-    #[arg(long, global = true, value_name = "COLUMNS", value_delimiter = ',', display_order = 994)]
+    #[arg(long, global = true, value_name = "COLUMNS", value_delimiter = ',', display_order = 994, add = complete_columns::columns())]
     columns: Vec<String>,
     /// When to use color
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, display_order = 995)]

@@ -34,7 +34,7 @@ pub(super) enum Diagram {
 
 /// A column of a table, for formats that have one row per column.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     table: String,
     column: String,
     r#type: String,

@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::complete::{channels, source_videos};
+use super::complete::{channels, measured_videos};
 use super::values::{channel_id, find_channel};
 use super::when::when;
 use super::words::words;
@@ -28,7 +28,7 @@ enum Command {
     /// A YouTube id shows the rows of analytics, the id of a source video those of video_statistics.
     Video {
         /// YouTube's id of the video, or the id of a source video
-        #[arg(value_name = "ID", allow_hyphen_values = true, add = source_videos())]
+        #[arg(value_name = "ID", allow_hyphen_values = true, add = measured_videos())]
         id: String,
         #[command(flatten)]
         span: Span,
@@ -131,7 +131,8 @@ struct VideoGrowth {
     comment_growth: Option<i64>,
 }
 
-const VIDEO_GROWTH: &[&str] =
+/// Columns of the growth of videos.
+pub(super) const VIDEO_GROWTH: &[&str] =
     &["id", "from", "to", "view_count", "view_growth", "views_per_hour", "like_growth", "comment_growth"];
 
 impl From<Growth<Analytics>> for VideoGrowth {
@@ -177,7 +178,8 @@ struct ChannelGrowth {
     video_growth: Option<i64>,
 }
 
-const CHANNEL_GROWTH: &[&str] = &[
+/// Columns of the growth of channels.
+pub(super) const CHANNEL_GROWTH: &[&str] = &[
     "id",
     "from",
     "to",

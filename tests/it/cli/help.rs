@@ -92,10 +92,26 @@ fn shells_complete_commands_words_ids_and_niches() {
     assert_eq!(completed(dir.path(), &["viraldb", "config", "get", "max_cl"]), ["max_clips"]);
     assert_eq!(completed(dir.path(), &["viraldb", "export", "cli"]), ["clips"]);
     assert!(completed(dir.path(), &["viraldb", "doctor", "--only", "w"]).contains(&"wal".to_owned()));
+    assert_eq!(completed(dir.path(), &["viraldb", "videos", "list", "--columns", "video"]), ["video_id"]);
+    assert_eq!(
+        completed(dir.path(), &["viraldb", "--json", "jobs", "list", "--columns", "id,run"]),
+        ["id,run_at"]
+    );
+    assert_eq!(
+        completed(dir.path(), &["viraldb", "doctor", "--columns", "check,w"]),
+        ["check,what", "check,why"]
+    );
+    assert_eq!(
+        completed(dir.path(), &["viraldb", "stats", "top", "--columns", "subscriber_g"]),
+        ["subscriber_growth"]
+    );
+    assert_eq!(completed(dir.path(), &["viraldb", "status", "--columns", "x"]), [""; 0]);
 
     if cfg!(feature = "sqlite") {
         printed(dir.path(), &["init", "--sample", "--quiet"]);
         assert_eq!(completed(dir.path(), &["viraldb", "videos", "pending", "mus"]), ["music"]);
+        assert_eq!(completed(dir.path(), &["viraldb", "stats", "video", "SsWHMA"]), ["SsWHMAhshPQ"]);
+        assert_eq!(completed(dir.path(), &["viraldb", "videos", "show", "SsWHMA"]), ["SsWHMAhshPQ"]);
         printed(dir.path(), &["runs", "start", "music"]);
         assert_eq!(completed(dir.path(), &["viraldb", "runs", "show", ""]), ["1"]);
         let other = ["viraldb", "--database-url", "viral.db", "runs", "show", ""];
