@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Options;
 use crate::compilation::{NewAnalytics, NewDiscoveredVideo};
 use crate::generation::NewTrend;
-use crate::quote::{quoted_json, short};
+use crate::quote::{one_line, quoted_json, short};
 use crate::republishing::NewChannelStatistics;
 use crate::{Result, Timestamp};
 
@@ -141,12 +141,14 @@ pub(super) fn decimal(field: &str, value: &Value) -> Result<Option<f64>, String>
 /// Returns the error message if a Google API responded with an error.
 pub(super) fn api_error(item: &Value) -> Option<String> {
     let error = item.get("error")?;
-    let said = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason given");
-    Some(format!(
-        "is an API error: {} ({})",
-        short(&crate::quote::one_line(said("/message"))),
-        short(said("/errors/0/reason"))
-    ))
+    let said =
+        |pointer: &str| error.pointer(pointer).and_then(Value::as_str).map(|text| short(&one_line(text)));
+    let why = match (said("/message"), said("/errors/0/reason")) {
+        (Some(message), Some(reason)) => format!("{message} ({reason})"),
+        (Some(said), None) | (None, Some(said)) => said,
+        (None, None) => "no reason given".to_owned(),
+    };
+    Some(format!("is an API error: {why}"))
 }
 
 /// Returns the hashtags in a text without the `#`.

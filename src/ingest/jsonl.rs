@@ -17,27 +17,25 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Reads the lines. `niche` is the default for rows without a niche.
 pub(super) fn read(
+    name: &str,
     input: &mut impl BufRead,
     target: &Target,
     niche: Option<&str>,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
-    if is_document(input.fill_buf().map_err(|error| Error::io("the input", error))?) {
-        return json::read(input, &mut each(&[], |row| found(row.clone(), target, niche)), sink);
+    let unreadable = |error| Error::io(name, error);
+    if is_document(input.fill_buf().map_err(unreadable)?) {
+        return json::read(name, input, &mut each(&[], |row| found(row.clone(), target, niche)), sink);
     }
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let length = input
-            .by_ref()
-            .take(LONGEST + 1)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Error::io("the input", error))?;
+        let length = input.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line).map_err(unreadable)?;
         if length == 0 {
             break;
         }
         if line.len() as u64 > LONGEST {
-            input.skip_until(b'\n').map_err(|error| Error::io("the input", error))?;
+            input.skip_until(b'\n').map_err(unreadable)?;
             let found = Err(format!("the line is longer than {LONGEST} bytes"));
             sink(Row { line: number, found, raw: Box::new(|| Value::Null), size: 0 })?;
             continue;

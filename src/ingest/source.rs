@@ -111,22 +111,34 @@ impl Source {
             Self::YoutubeTrending(layout) => youtube_trending::read(name, input, layout, niche, sink),
             Self::YoutubeStudio(layout) => studio::read(name, input, layout, sink),
             Self::Csv(layout) => csv_table::read(name, input, layout, niche, sink),
-            Self::YoutubeApi(when) => {
-                json::read(input, &mut each(&["items"], |item| youtube_api::found(item, niche, *when)), sink)
-            }
+            Self::YoutubeApi(when) => json::read(
+                name,
+                input,
+                &mut each(&["items"], |item| youtube_api::found(item, niche, *when)),
+                sink,
+            ),
             Self::YoutubeAnalytics(when) => {
-                json::read(input, &mut youtube_analytics::Reports::new(*when), sink)
+                json::read(name, input, &mut youtube_analytics::Reports::new(*when), sink)
             }
-            Self::YoutubeChannels(when) => {
-                json::read(input, &mut each(&["items"], |item| youtube_channels::found(item, *when)), sink)
-            }
-            Self::YtDlp(when) => {
-                json::read(input, &mut each(&["entries"], |item| yt_dlp::found(item, niche, *when)), sink)
-            }
-            Self::Tiktok(when) => {
-                json::read(input, &mut each(tiktok::LISTS, |item| tiktok::found(item, niche, *when)), sink)
-            }
-            Self::Jsonl(target) => jsonl::read(input, target, niche, sink),
+            Self::YoutubeChannels(when) => json::read(
+                name,
+                input,
+                &mut each(&["items"], |item| youtube_channels::found(item, *when)),
+                sink,
+            ),
+            Self::YtDlp(when) => json::read(
+                name,
+                input,
+                &mut each(&["entries"], |item| yt_dlp::found(item, niche, *when)),
+                sink,
+            ),
+            Self::Tiktok(when) => json::read(
+                name,
+                input,
+                &mut each(tiktok::LISTS, |item| tiktok::found(item, niche, *when)),
+                sink,
+            ),
+            Self::Jsonl(target) => jsonl::read(name, input, target, niche, sink),
             Self::Records => Ok(()), // records do not come from an input
         }
     }

@@ -21,10 +21,15 @@ use crate::tables::{NUL, has_nul};
 use crate::{Error, Result};
 
 /// Reads documents. A document is an item, an array of items, or an object with an array of items in one of its fields.
-pub(super) fn read(input: &mut impl BufRead, convert: &mut dyn Convert, sink: &mut Sink<'_>) -> Result<()> {
-    let unreadable = |error| Error::io("the input", error);
+pub(super) fn read(
+    name: &str,
+    input: &mut impl BufRead,
+    convert: &mut dyn Convert,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    let unreadable = |error| Error::io(name, error);
     if !is_by_line(input).map_err(unreadable)? {
-        return read_documents(input, 1, false, convert, sink);
+        return read_documents(name, input, 1, false, convert, sink);
     }
     let mut line = Vec::new();
     for number in 1.. {
@@ -34,10 +39,10 @@ pub(super) fn read(input: &mut impl BufRead, convert: &mut dyn Convert, sink: &m
             break;
         }
         if line.len() == LINE && line.last() != Some(&b'\n') {
-            return read_documents(&mut line.as_slice().chain(input), number, true, convert, sink);
+            return read_documents(name, &mut line.as_slice().chain(input), number, true, convert, sink);
         }
         let Some(item) = item_of(&line, convert) else {
-            read_documents(&mut line.as_slice(), number, true, convert, sink)?;
+            read_documents(name, &mut line.as_slice(), number, true, convert, sink)?;
             continue;
         };
         if let Some(found) = found_in(&item, convert) {
@@ -70,12 +75,14 @@ fn found_in(document: &Value, convert: &mut dyn Convert) -> Option<Result<Found,
 
 /// Reads documents from the current position. `line` is the current line. With `by_line`, each line is a document.
 fn read_documents(
+    name: &str,
     input: &mut impl BufRead,
     line: u64,
     by_line: bool,
     convert: &mut dyn Convert,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
+    let unreadable = |error| Error::io(name, error);
     let state = State { line: Cell::new(line), ..State::default() };
     let mut input = Counted {
         input,
@@ -84,7 +91,7 @@ fn read_documents(
         stop_at_line_end: by_line,
         ahead: VecDeque::new(),
     };
-    while input.skip_space().map_err(|error| Error::io("the input", error))? {
+    while input.skip_space().map_err(unreadable)? {
         let start = state.line.get();
         let items = Items { state: &state, start, convert, sink, depth: 0, is_in_list: false };
         let mut json = serde_json::Deserializer::from_reader(&mut input);
@@ -98,7 +105,7 @@ fn read_documents(
             continue;
         };
         if error.is_io() {
-            return Err(Error::io("the input", error.into()));
+            return Err(unreadable(error.into()));
         }
         let reason = if error.is_eof() { "the document is cut off".to_owned() } else { reason(&error) };
         state.is_not_utf8.set(false);
@@ -107,7 +114,7 @@ fn read_documents(
         if !by_line {
             return Ok(()); // the start of the next document is unknown
         }
-        input.skip_line().map_err(|error| Error::io("the input", error))?;
+        input.skip_line().map_err(unreadable)?;
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Tests of YouTube Analytics API reports, TikTok data, watch histories and channel statistics.
 
+use std::io::Read;
+
 use viraldb::compilation::{Analytics, AnalyticsFilter, NewAnalytics};
 use viraldb::generation::{Platform, Trend};
 use viraldb::ingest::{Format, Options, ingest};
 use viraldb::republishing::{ChannelStatistics, ChannelStatisticsFilter, NewChannel};
 use viraldb::{Page, Timestamp};
 
-use super::{counts, everything, find, read};
+use super::{Broken, counts, everything, find, read};
 use crate::support::both;
 
 const ANALYTICS: &str = include_str!("../../data/ingest/analytics_api.json");
@@ -28,6 +30,33 @@ fn modified(time: &str) -> Options<'static> {
 }
 
 both! {
+    fn api_errors_without_details_give_no_reason_once(t) {
+        let db = t.db();
+        let reason = |error: &str| {
+            let (_, rejects) = read(&db, format!("{{\"kind\": \"youtube#x\", \"error\": {error}}}"), &Options { format: Some(Format::YoutubeApi), ..Default::default() });
+            rejects[0].reason.clone()
+        };
+        assert_eq!(reason("{}"), "is an API error: no reason given");
+        assert_eq!(reason(r#"{"message": "slow\n down"}"#), "is an API error: slow down");
+        assert_eq!(reason(r#"{"errors": [{"reason": "quotaExceeded"}]}"#), "is an API error: quotaExceeded");
+        assert_eq!(reason(r#"{"message": "slow down", "errors": [{"reason": "quotaExceeded"}]}"#), "is an API error: slow down (quotaExceeded)");
+    }
+
+    fn unreadable_json_is_named_in_the_error(t) {
+        let db = t.db();
+        let lines = "{\"theme\":\"a\"}\n".repeat(100_000);
+        let document = format!("[\n{}", "{\"theme\":\"a\"},\n".repeat(100_000));
+        let long = format!("{{\"theme\":\"{}", "a".repeat(20 << 20));
+        for text in [lines, document, long] {
+            let options = Options { table: Some("jobs"), ..Default::default() };
+            let error = ingest(&db, "answers.json", text.as_bytes().chain(Broken), &options, &mut |_| Ok(())).unwrap_err().to_string();
+            assert!(error.starts_with("answers.json: connection lost"), "{error}");
+        }
+        let answer = format!("{{\"kind\": \"youtube#videoListResponse\", \"items\": [{}", "{\"id\":\"a\"},".repeat(100_000));
+        let error = ingest(&db, "answers.json", answer.as_bytes().chain(Broken), &Options::default(), &mut |_| Ok(())).unwrap_err().to_string();
+        assert!(error.starts_with("answers.json: connection lost"), "{error}");
+    }
+
     fn analytics_api_report_becomes_analytics_rows(t) {
         let db = t.db();
         let (report, rejects) = read(&db, ANALYTICS, &measured("2024-05-01"));
