@@ -154,9 +154,18 @@ fn notes(report: &Report) -> Vec<String> {
             counted(withheld, "unencrypted credential")
         ));
     }
-    if !report.left.is_empty() {
-        let list: Vec<String> = report.left.iter().map(|name| visible(&short(name))).collect();
-        notes.push(format!("not imported, because viraldb has no such table: {}", list.join(", ")));
+    let is_column = |name: &&String| {
+        report
+            .tables
+            .iter()
+            .any(|table| name.strip_prefix(&table.from).is_some_and(|rest| rest.starts_with('.')))
+    };
+    let (columns, tables): (Vec<&String>, Vec<&String>) = report.left.iter().partition(is_column);
+    for (what, names) in [("tables", tables), ("columns", columns)] {
+        if !names.is_empty() {
+            let list: Vec<String> = names.into_iter().map(|name| visible(&short(name))).collect();
+            notes.push(format!("not imported, because viraldb has no such {what}: {}", list.join(", ")));
+        }
     }
     notes
 }

@@ -285,10 +285,15 @@ mod tests {
     fn read(input: &str) -> Vec<(u64, Result<NewAnalytics<'static>, String>)> {
         let options = Options { measured_at: "2026-05-01".parse().ok(), ..Options::default() };
         let mut rows = Vec::new();
-        json::read("reports", &mut input.as_bytes(), &mut Reports::new(When::of(&options)), &mut |row: Row| {
-            rows.push((row.line, row.found.map(|found| found.snapshot.unwrap())));
-            Ok(())
-        })
+        json::read(
+            "reports",
+            &mut input.as_bytes(),
+            &mut Reports::new(When::of(&options)),
+            &mut |row: Row| {
+                rows.push((row.line, row.found.map(|found| found.snapshot.unwrap())));
+                Ok(())
+            },
+        )
         .unwrap();
         rows
     }
