@@ -463,6 +463,7 @@ impl DiscoveredVideoChanges<'_> {
     /// [`Invalid`](crate::Error::Invalid) if a new text is too long for its index or `self` has no
     /// changes.
     pub fn update(&self, conn: &mut DbConnection, id: DiscoveredVideoId) -> Result<DiscoveredVideo> {
+        require_indexable("video_id", self.video_id.as_ref())?;
         require_indexable("niche", self.niche.as_ref())?;
         on_backend!(conn, |c| diesel::update(discovered_videos::table.find(id))
             .set(self)

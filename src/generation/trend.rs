@@ -344,6 +344,7 @@ impl TrendChanges<'_> {
     /// [`Conflict`](crate::Error::Conflict) if another trend has the new `external_id`;
     /// [`Invalid`](crate::Error::Invalid) if `self` has no changes.
     pub fn update(&self, conn: &mut DbConnection, id: TrendId) -> Result<Trend> {
+        require_indexable("external_id", self.external_id.as_ref())?;
         on_backend!(conn, |c| diesel::update(trends::table.find(id))
             .set(self)
             .returning(Trend::as_returning())

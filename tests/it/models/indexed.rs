@@ -52,6 +52,11 @@ both! {
             let id = discovered_video_id(c);
             viraldb::compilation::DiscoveredVideoChanges { niche: Some(text.clone().into()), ..Default::default() }.update(c, id).map(drop)
         }));
+        is_limited("discovered_videos.video_id, changed", |text| c(&|c| {
+            let id = discovered_video_id(c);
+            viraldb::compilation::DiscoveredVideoChanges { video_id: Some(text.clone().into()), ..Default::default() }.update(c, id)?;
+            viraldb::compilation::DiscoveredVideo::delete(c, id).map(drop)
+        }));
         is_limited("pipeline_runs.niche", |text| c(&|c| {
             viraldb::compilation::NewPipelineRun { niche: text.clone().into(), ..pipeline_run() }.insert(c).map(drop)
         }));
@@ -85,6 +90,11 @@ both! {
         }));
         is_limited("trends.external_id", |text| c(&|c| {
             viraldb::generation::NewTrend { external_id: text.clone().into(), ..trend() }.insert_or_update(c).map(drop)
+        }));
+
+        is_limited("trends.external_id, changed", |text| c(&|c| {
+            let id = trend().insert(c)?.id;
+            viraldb::generation::TrendChanges { external_id: Some(format!("{}y", &text[1..]).into()), ..Default::default() }.update(c, id).map(drop)
         }));
 
         // A row of a file is rejected with its line.
