@@ -176,12 +176,27 @@ impl Opener {
     /// Adds the name of the database to an error, and for a locked SQLite file the programs that have it open.
     pub(crate) fn explained(&self, error: Error) -> Error {
         #[cfg(feature = "sqlite")]
-        if let (Error::Busy { database, .. }, DatabaseUrl::File(path)) = (&error, &self.url)
-            && database.is_empty()
-        {
-            return self.busy(path);
+        if matches!(&error, Error::Busy { database, .. } if database.is_empty()) {
+            match &self.url {
+                DatabaseUrl::File(path) => return self.busy(path),
+                DatabaseUrl::Memory => return self.busy_in_memory(),
+                DatabaseUrl::Postgres(_) => {}
+            }
         }
         error.in_database(&self.url)
+    }
+
+    /// Returns the error for a locked database in memory, which only this program can lock.
+    #[cfg(feature = "sqlite")]
+    fn busy_in_memory(&self) -> Error {
+        Error::Busy {
+            database: self.url.to_string(),
+            reason: format!(
+                "another thread of this program held the write lock for {:?}; keep its transactions shorter, or wait \
+                 longer with Options::busy_timeout",
+                self.options.busy_timeout
+            ),
+        }
     }
 
     /// Returns the error for a locked file, with the programs that have it open.

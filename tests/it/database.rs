@@ -133,6 +133,22 @@ fn in_memory_database_is_shared_by_all_connections() {
     assert!(other.read(|c| DiscoveredVideo::find_by_video_id(c, "a")).is_err());
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn locked_in_memory_database_says_who_holds_the_lock() {
+    use viraldb::diesel::connection::SimpleConnection;
+    let busy_timeout = std::time::Duration::from_millis(50);
+    let options = viraldb::Options { busy_timeout, ..Default::default() };
+    let db = viraldb::Database::open_with("sqlite::memory:", &options).unwrap();
+    let mut session = get_session(&db).unwrap();
+    session.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let said = db.write(|c| video("a", None).insert(c)).unwrap_err().to_string();
+    let expected = "sqlite::memory: is locked: another thread of this program held the write lock for 50ms; ";
+    assert!(said.starts_with(expected) && said.ends_with("Options::busy_timeout"), "{said}");
+    session.batch_execute("ROLLBACK").unwrap();
+    db.write(|c| video("a", None).insert(c)).unwrap();
+}
+
 /// A process that opens and closes the database file itself loses all locks that SQLite holds on it for the
 /// process. If another program with an SQLite before 3.51 then closes the database, it removes the
 /// write-ahead log while the first process still uses it.
