@@ -260,7 +260,9 @@ fn verify(
     if context.output.is_for_people() {
         for Checked { file, whole, state } in &rows {
             let name = file.display().to_string();
-            let said = state.strip_prefix(&name).unwrap_or(state).trim_start_matches([':', ' ']);
+            // An error begins with the name of the backup, or with that of its manifest.
+            let said = state.strip_prefix(&name).filter(|rest| rest.starts_with([':', ' '])).unwrap_or(state);
+            let said = said.trim_start_matches([':', ' ']);
             let line = format!("{name}  {said}\n");
             // `--quiet` still prints damaged backups.
             if *whole { context.say(&line)? } else { context.output.text(&line)? }

@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 /// The format version of a manifest for a single schema. Older versions of viraldb must reject it, because they would
 /// replace the whole database with the schema.
 const FORMAT_OF_SCHEMA: u32 = 2;
-/// The maximum number of bytes read of a manifest. A manifest of thousands of tables is smaller.
+/// The maximum size of a manifest in bytes. A manifest of thousands of tables is smaller.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The words for the engines in a manifest. The format of manifests is older than the words of [`Engine`].
@@ -116,19 +116,25 @@ impl Manifest {
     /// Reads the manifest of a backup. Returns `None` if there is no manifest.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if it is not a valid manifest, or is from a newer
-    /// viraldb.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if it is not a valid manifest, is larger than 4 MiB, or
+    /// is from a newer viraldb.
     pub fn read(backup: &Path) -> Result<Option<Self>> {
         let path = Self::path_of(backup);
         let text = match fs::File::open(&path).and_then(|file| {
             let mut text = Vec::new();
-            file.take(LONGEST).read_to_end(&mut text).map(|_| text)
+            file.take(LONGEST + 1).read_to_end(&mut text).map(|_| text)
         }) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path, error)),
         };
         let refused = |reason: String| Error::invalid(path.display().to_string(), reason);
+        if text.len() as u64 > LONGEST {
+            return Err(refused(format!(
+                "is larger than {} MiB, the maximum size of a manifest; copy the manifest from another copy of the backup",
+                LONGEST >> 20
+            )));
+        }
         #[derive(Deserialize)]
         struct Form {
             format: u32,
@@ -157,8 +163,14 @@ impl Manifest {
     /// Writes the manifest to a new file, and flushes that to disk.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let failed = |error| Error::io(path, error);
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        if text.len() as u64 > LONGEST {
+            let reason =
+                format!("would be larger than {} MiB; the database has too many tables", LONGEST >> 20);
+            return Err(Error::invalid(path.display().to_string(), reason));
+        }
         let mut file = create_private(path)?;
-        serde_json::to_writer_pretty(&file, self).map_err(|error| failed(error.into()))?;
-        file.write_all(b"\n").and_then(|()| file.sync_all()).map_err(failed)
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)
     }
 }

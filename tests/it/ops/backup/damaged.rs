@@ -67,6 +67,13 @@ both! {
             assert!(ran.code == 1 && ran.err.contains("manifest.json"), "{text}: {}", ran.err);
         }
         assert!(restore(t, &file).err.contains("is not a valid manifest"));
+        // A manifest that is too large is not read in part.
+        std::fs::write(&manifest, [&original[..], &vec![b' '; 4 << 20]].concat()).unwrap();
+        require_rejected(t, &file, "manifest.json is larger than 4 MiB, the maximum size of a manifest; ");
+        let listed: Vec<Value> = serde_json::from_str(&t.ok(&["backup", "list", "--format", "json"])).unwrap();
+        let of_file = |backup: &&Value| file.ends_with(Path::new(backup["file"].as_str().unwrap()).file_name().unwrap());
+        let state = listed.iter().find(of_file).unwrap()["state"].as_str().unwrap();
+        assert!(state.contains("is larger than 4 MiB"), "{state}");
         assert_eq!(videos(t), 7);
         std::fs::write(&manifest, &original).unwrap();
         assert_eq!(restore(t, &file).code, 0);
