@@ -10,6 +10,10 @@ use crate::{Error, Result};
 /// The endings of the files of a database: none for the database itself, and those that SQLite appends for other files.
 pub(crate) const ENDINGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// The endings of the logs of a SQLite database. A log may contain changes that are not in the database file.
+#[cfg(feature = "sqlite")]
+pub(crate) const LOGS: [&str; 2] = ["-wal", "-journal"];
+
 /// The maximum number of symbolic links to follow; more count as a loop. The limit is that of Linux.
 const LINKS: u8 = 40;
 

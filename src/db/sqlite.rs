@@ -237,9 +237,28 @@ fn why_not(path: &Path, reason: String) -> Error {
 }
 
 /// Creates an empty file that only its owner may read, unless it exists. Returns true if it was created.
+///
+/// # Errors
+/// `Unusable` if the file is missing, but a log of it is there. `Io` if the file cannot be created.
 pub(crate) fn create(path: &Path) -> Result<bool> {
     if path.exists() {
         return Ok(false);
+    }
+    // SQLite deletes the log of an empty file, but this log may contain changes that are nowhere else.
+    let logs = files::LOGS.map(|ending| beside(path, ending));
+    if let Some(log) = logs.iter().find(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0)) {
+        // Another program may have created the database meanwhile, and its log after that.
+        if path.exists() {
+            return Ok(false);
+        }
+        return Err(Error::Unusable {
+            database: path.display().to_string(),
+            reason: format!(
+                "is missing, but its log {} is there and may contain its latest changes; put the database back next to \
+                 the log, or move the log away",
+                log.display()
+            ),
+        });
     }
     match files::private().write(true).create_new(true).open(path) {
         Ok(_) => Ok(true),
@@ -250,7 +269,8 @@ pub(crate) fn create(path: &Path) -> Result<bool> {
 
 /// Deletes a file that [`create`] created and that is still empty, and the files that SQLite created next to it.
 pub(crate) fn remove(path: &Path) {
-    for ending in files::ENDINGS {
+    // Delete the file last: without the file, `create` would take a log for that of a missing database.
+    for ending in files::ENDINGS.into_iter().rev() {
         let _ = fs::remove_file(beside(path, ending)); // most of them do not exist
     }
 }

@@ -354,6 +354,28 @@ fn database_comes_from_option_then_environment_then_dotenv_then_default() {
     assert!(ran.err.contains(".env") && !ran.err.contains("WORD"), "{}", ran.err);
 }
 
+/// SQLite would delete the log, although it may contain rows that are nowhere else.
+#[cfg(feature = "sqlite")]
+#[test]
+fn init_never_deletes_the_log_of_a_missing_database() {
+    let t = Scratch::sqlite();
+    for ending in ["-wal", "-journal"] {
+        let log = t.file(&format!("viral.db{ending}"), "the latest changes");
+        for args in [&["init"][..], &["ingest", "none.jsonl"], &["migrate", "run"]] {
+            let ran = t.run(args);
+            assert_eq!((ran.code, &*ran.out), (1, ""), "{args:?}");
+            let said = format!("viral.db: is missing, but its log {} is there", log.display());
+            assert!(args[0] == "ingest" || ran.err.contains(&said), "{}", ran.err);
+        }
+        assert_eq!(std::fs::read(&log).unwrap(), b"the latest changes");
+        assert!(!t.path("viral.db").exists());
+        std::fs::remove_file(log).unwrap();
+    }
+    // An empty log contains nothing.
+    t.file("viral.db-wal", "");
+    t.ok(&["init"]);
+}
+
 #[cfg(feature = "sqlite")]
 #[test]
 fn completions_exist_for_every_shell() {

@@ -87,8 +87,9 @@ fn count(url: &DatabaseUrl) -> Option<u64> {
 /// Replaces a database with a backup, and keeps the old database under another name.
 ///
 /// viraldb first unpacks the backup next to the database, checks it, and migrates it to the newest schema version. Then it
-/// swaps the two in one step. On SQLite it renames the file and leaves no old `-wal` and `-shm` files behind. On PostgreSQL it
-/// renames both databases in one transaction. If a restore fails or is killed, the old database stays where it was.
+/// swaps the two in one step. On SQLite it renames the file together with its logs, and also the logs of a missing file.
+/// On PostgreSQL it renames both databases in one transaction. If a restore fails or is killed, the old database stays
+/// where it was.
 ///
 /// If a PostgreSQL database holds several viraldb schemas, only the schema that `url` leads to is replaced.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -13,7 +13,7 @@ use super::naming::stamp;
 use super::sqlite_error::failed;
 use super::unpacked::{Restore, Restored, bring_forward, check_unpacked, require_engine};
 use super::{Checked, Contents, Progress, Step, Watch, folder_of, verify};
-use crate::db::files::identity;
+use crate::db::files::{LOGS, identity};
 use crate::db::migrate::{dashed, embedded, newest_query};
 use crate::db::{beside, sqlite};
 #[cfg(unix)]
@@ -187,7 +187,7 @@ pub(super) fn restore(
     }
     fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|error| Error::io(&copy, error))?;
     let kept = beside(&path, &format!("{KEPT}{}", stamp(Timestamp::now())));
-    replace(&path, &copy, alone.is_some().then_some(&kept))?;
+    replace(&path, &copy, &kept, alone.is_some())?;
     let kept = alone.map(|alone| {
         alone.was_replaced();
         kept.display().to_string()
@@ -228,53 +228,55 @@ fn require_replaceable(path: &Path, there: &fs::Metadata) -> Result<()> {
 /// The part between the database name and the timestamp in the name of a kept database.
 const KEPT: &str = ".replaced-";
 
-/// Replaces a database with a copy, and keeps the old database under the name `kept`.
+/// Replaces a database with a copy. Keeps the old database, if there is one, and its logs under the name `kept`.
 ///
 /// The path always leads to one of the two databases. If the replacement fails, the path leads to the unchanged old
 /// database.
-fn replace(path: &Path, copy: &Path, kept: Option<&PathBuf>) -> Result<()> {
+fn replace(path: &Path, copy: &Path, kept: &Path, has_old: bool) -> Result<()> {
     let folder = folder_of(path);
-    if let Some(kept) = kept {
+    if has_old {
         fs::hard_link(path, kept).map_err(|error| Error::io(kept, error))?;
     }
     let placed = put_logs_aside(path, kept)
         .and_then(|()| sync_folder(&folder))
         .and_then(|()| fs::rename(copy, path).map_err(|error| Error::io(path, error)));
     if let Err(error) = placed {
-        return Err(match kept.map_or(Ok(()), |kept| back(path, kept)) {
+        return Err(match back(path, kept, has_old) {
             Ok(()) => error,
             Err(left) => error.with(&format!("undoing the partial replacement failed, too: {left}")),
         });
     }
+    for log in LOGS.map(|ending| beside(kept, ending)).iter().filter(|log| !has_old && log.exists()) {
+        tracing::warn!(
+            "the database was missing, but its log was there; it may contain the latest changes and is kept as {}",
+            log.display()
+        );
+    }
     sync_folder(&folder)
 }
 
-/// Undoes a failed replacement: moves the logs back, and removes the second name of the database.
-fn back(path: &Path, kept: &Path) -> Result<()> {
+/// Undoes a failed replacement: moves the logs back, and removes the second name of the old database.
+fn back(path: &Path, kept: &Path, has_old: bool) -> Result<()> {
     for ending in LOGS {
         let (log, aside) = (beside(path, ending), beside(kept, ending));
         if aside.exists() {
             fs::rename(&aside, &log).map_err(|error| Error::io(log, error))?;
         }
     }
-    fs::remove_file(kept).map_err(|error| Error::io(kept, error))
+    if has_old { fs::remove_file(kept).map_err(|error| Error::io(kept, error)) } else { Ok(()) }
 }
 
-/// The endings of log files that SQLite may have left next to a damaged or missing database.
-const LOGS: [&str; 2] = ["-wal", "-journal"];
-
-/// Removes the files that SQLite keeps next to a database, because SQLite would apply them to the new database.
+/// Moves the logs of a database away and removes its `-shm` file, because SQLite would apply them to the new database.
 ///
-/// The logs of a kept database may contain data, so viraldb renames them together with the database.
-fn put_logs_aside(path: &Path, kept: Option<&PathBuf>) -> Result<()> {
-    for ending in ["-wal", "-journal", "-shm"] {
+/// A log may contain data that is nowhere else, even if its database is damaged or missing. So viraldb renames it as it
+/// renames the database.
+fn put_logs_aside(path: &Path, kept: &Path) -> Result<()> {
+    for ending in LOGS.into_iter().chain(["-shm"]) {
         let file = beside(path, ending);
         let Ok(found) = fs::metadata(&file) else { continue }; // usually the file does not exist
-        match kept {
-            Some(kept) if found.len() > 0 && LOGS.contains(&ending) => {
-                fs::rename(&file, beside(kept, ending))
-            }
-            _ => fs::remove_file(&file),
+        match found.len() > 0 && LOGS.contains(&ending) {
+            true => fs::rename(&file, beside(kept, ending)),
+            false => fs::remove_file(&file),
         }
         .map_err(|error| Error::io(file, error))?;
     }
