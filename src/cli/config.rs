@@ -10,6 +10,7 @@ use super::complete::{channels, settings};
 use super::output::visible;
 use super::secret_input::secret;
 use super::values::{OfChannel, Paging, json, user};
+use super::{Context, Format};
 use viraldb::config::{Config, Explained, Kind, LayerValue, Problem, Scope, Severity};
 use viraldb::private::bounded;
 use viraldb::private::quote::counted;

@@ -27,9 +27,9 @@ impl Args {
             ));
         }
         let optimized = ops::optimize(&database, &Optimize { vacuum: self.vacuum })?;
-        match context.output.format {
-            Format::Table => context.say(&for_people(&optimized))?,
-            _ => context.output.object(&optimized)?,
+        match context.output.is_for_people() {
+            true => context.say(&for_people(&optimized))?,
+            false => context.output.object(&optimized)?,
         }
         Ok(ExitCode::SUCCESS)
     }

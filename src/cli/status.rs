@@ -11,8 +11,8 @@ use super::values::NICHES;
 use viraldb::compilation::RunStatus;
 use viraldb::ops::{self, Status, StatusCounts, TableSize};
 use viraldb::private::quote::{counted, short};
-use viraldb::republishing::JobStatus;
 use viraldb::private::resume_command;
+use viraldb::republishing::JobStatus;
 use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]

@@ -10,9 +10,9 @@ pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive generates public items without docs
 mod connection;
 mod database;
+mod engine;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod file_events;
-mod engine;
 pub(crate) mod files;
 pub(crate) mod identifier;
 mod insert;

@@ -143,7 +143,8 @@ fn locked_in_memory_database_says_who_holds_the_lock() {
     let mut session = get_session(&db).unwrap();
     session.batch_execute("BEGIN IMMEDIATE").unwrap();
     let said = db.write(|c| video("a", None).insert(c)).unwrap_err().to_string();
-    let expected = "sqlite::memory: is locked: another thread of this program held the write lock for 50ms; ";
+    let expected =
+        "SQLite in memory is locked: another thread of this program held the write lock for 50ms; ";
     assert!(said.starts_with(expected) && said.ends_with("Options::busy_timeout"), "{said}");
     session.batch_execute("ROLLBACK").unwrap();
     db.write(|c| video("a", None).insert(c)).unwrap();

@@ -115,7 +115,7 @@ both! {
         assert_eq!(shown, serde_json::to_value(&view).unwrap());
         assert_eq!((&shown["title"], &shown["id"]), (&video.title.clone().into(), &video.id.to_string().parse::<i64>().unwrap().into()));
         let text = t.ok(&["videos", "show", "-x1"]);
-        assert!(text.contains("\nvideo_id           -x1\n") && text.contains("\nnewest counts\n") && text.contains("\nruns\n"), "{text}");
+        assert!(text.lines().any(|line| line.split_whitespace().eq(["video_id", "-x1"])) && text.contains("\nnewest counts\n") && text.contains("\nruns\n"), "{text}");
         assert!(text.contains("  300 ") && !text.contains("  200 "), "{text}");
         assert_eq!(t.ok(&["videos", "show", "-x1", "--columns", "video_id"]), "video_id  -x1\n");
         let text = t.ok(&["videos", "show", "new"]);

@@ -54,8 +54,7 @@ both! {
         }));
         is_limited("discovered_videos.video_id, changed", |text| c(&|c| {
             let id = discovered_video_id(c);
-            viraldb::compilation::DiscoveredVideoChanges { video_id: Some(text.clone().into()), ..Default::default() }.update(c, id)?;
-            viraldb::compilation::DiscoveredVideo::delete(c, id).map(drop)
+            viraldb::compilation::DiscoveredVideoChanges { video_id: Some(format!("{}y", &text[1..]).into()), ..Default::default() }.update(c, id).map(drop)
         }));
         is_limited("pipeline_runs.niche", |text| c(&|c| {
             viraldb::compilation::NewPipelineRun { niche: text.clone().into(), ..pipeline_run() }.insert(c).map(drop)
