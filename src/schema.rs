@@ -595,6 +595,8 @@ diesel::table! {
         created_at -> Timestamptz,
         /// When the row last changed.
         updated_at -> Timestamptz,
+        /// Data for the handler of the job.
+        payload -> Nullable<Jsonb>,
     }
 }
 

@@ -63,6 +63,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "viraldb jobs enqueue download --video 019a2f3c-7b1e-7000-8000-0123456789ab",
             "viraldb jobs enqueue publish --video 019a2f3c-7b1e-7000-8000-0123456789ab --run-at 2026-12-24T18:00:00Z",
+            "viraldb jobs enqueue download --video 019a2f3c-7b1e-7000-8000-0123456789ab --payload '{\"quality\": \"1080p\"}'",
         ],
     ),
     ("jobs claim", &["viraldb jobs claim --worker host-1 --type download --limit 10 --lease 5m --json"]),
@@ -88,6 +89,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "jobs release",
         &[
             "viraldb jobs release 019a2f3c-7b1e-7000-8000-0123456789ab --token 019a2f3c-7b1e-7000-8000-0123456789ac",
+        ],
+    ),
+    ("jobs show", &["viraldb jobs show 019a2f3c-7b1e-7000-8000-0123456789ab"]),
+    (
+        "jobs snooze",
+        &[
+            "viraldb jobs snooze 019a2f3c-7b1e-7000-8000-0123456789ab --token 019a2f3c-7b1e-7000-8000-0123456789ac --for 10m",
         ],
     ),
     ("jobs retry", &["viraldb jobs retry 019a2f3c-7b1e-7000-8000-0123456789ab"]),

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::Context;
 use super::complete::{channels, jobs, source_videos};
 use super::duration::duration;
-use super::values::{Paging, by_setting, channel_id};
+use super::values::{Paging, by_setting, channel_id, json};
 use super::when::when;
 use super::words::words;
 use viraldb::ops::{self, Part, Prune};
@@ -52,6 +52,12 @@ enum Command {
         #[command(flatten)]
         page: Paging<VideoProcessingJobId>,
     },
+    /// Show a job
+    Show {
+        /// Id of the job
+        #[arg(value_name = "ID", add = jobs())]
+        id: VideoProcessingJobId,
+    },
     /// Enqueue a job
     Enqueue {
         /// Type of the job
@@ -74,6 +80,9 @@ enum Command {
         /// Do nothing if an unfinished job has this key
         #[arg(long, value_name = "KEY")]
         unique_key: Option<String>,
+        /// Data for the handler of the job, as JSON, or @FILE
+        #[arg(long, value_name = "JSON")]
+        payload: Option<String>,
     },
     /// Claim due jobs and print them with their lease tokens
     Claim {
@@ -113,6 +122,17 @@ enum Command {
         /// Further information about the error, as JSON
         #[arg(long, value_name = "JSON")]
         details: Option<serde_json::Value>,
+        /// Do not retry the job, whatever attempts are left
+        #[arg(long)]
+        no_retry: bool,
+    },
+    /// Enqueue a job again for later, without counting the attempt
+    Snooze {
+        #[command(flatten)]
+        held: Held,
+        /// How long the job waits, such as 10m
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        wait: Duration,
     },
     /// Release a job without counting the attempt
     Release {
@@ -168,7 +188,8 @@ impl From<Held> for Lease {
 
 const LISTED: &[&str] =
     &["id", "job_type", "status", "priority", "attempts", "run_at", "leased_by", "error_message"];
-const CLAIMED: &[&str] = &["id", "job_type", "video_id", "attempts", "lease_token", "lease_expires_at"];
+const CLAIMED: &[&str] =
+    &["id", "job_type", "video_id", "attempts", "payload", "lease_token", "lease_expires_at"];
 
 const STATS: &[&str] = &[
     "job_type",
@@ -200,7 +221,18 @@ impl Args {
                 let found = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
                 context.list(&found, LISTED, "no jobs")?;
             }
-            Command::Enqueue { job_type, video, channel, priority, run_at, max_attempts, unique_key } => {
+            Command::Show { id } => context.output.row(&db.read(|c| VideoProcessingJob::find(c, id))?)?,
+            Command::Enqueue {
+                job_type,
+                video,
+                channel,
+                priority,
+                run_at,
+                max_attempts,
+                unique_key,
+                payload,
+            } => {
+                let payload = payload.map(json).transpose()?;
                 let channel = channel_id(&db, channel.as_deref())?;
                 let job = db.write(|c| {
                     let channel = match channel {
@@ -212,6 +244,7 @@ impl Args {
                         run_at,
                         max_attempts,
                         unique_key: unique_key.as_deref().map(Into::into),
+                        payload: payload.clone(),
                         ..NewVideoProcessingJob::new(video, channel, job_type)
                     };
                     queue::enqueue(c, &job)
@@ -249,8 +282,9 @@ impl Args {
                 let job = db.write(|c| queue::complete(c, held))?;
                 context.done("completed", &job)?;
             }
-            Command::Fail { held, error, details } => {
-                let failure = Failure { details: details.map(Json), ..Failure::new(error) };
+            Command::Fail { held, error, details, no_retry } => {
+                let failure =
+                    Failure { details: details.map(Json), is_final: no_retry, ..Failure::new(error) };
                 let job = db.write(|c| queue::fail(c, held, &failure))?;
                 let text = match job.status {
                     JobStatus::Failed => format!("failed after {}", counted(job.attempts, "attempt")),
@@ -260,6 +294,10 @@ impl Args {
                     ),
                 };
                 context.done(&text, &job)?;
+            }
+            Command::Snooze { held, wait } => {
+                let job = db.write(|c| queue::snooze(c, held, wait))?;
+                context.done(&format!("due again at {}", job.run_at), &job)?;
             }
             Command::Release { held } => {
                 let job = db.write(|c| queue::release(c, held))?;

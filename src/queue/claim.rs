@@ -72,6 +72,11 @@ impl Claim {
         self
     }
 
+    /// Returns the requested types; an empty list means any type.
+    pub(super) fn requested(&self) -> &[JobType] {
+        &self.types
+    }
+
     /// Checks that the claim is valid.
     pub(super) fn check(&self) -> Result<()> {
         self.take().map(drop)

@@ -8,8 +8,8 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Untyped};
 
 use crate::republishing::NewVideoProcessingJob;
-use crate::types::sql::{Int4, Nullable, Text, Timestamptz, Uuid};
-use crate::types::{ChannelId, Timestamp, VideoId, VideoProcessingJobId};
+use crate::types::sql::{Int4, Jsonb, Nullable, Text, Timestamptz, Uuid};
+use crate::types::{ChannelId, Json, Timestamp, VideoId, VideoProcessingJobId};
 
 /// Inserts jobs that set only the columns that a new job usually sets, with one array for each column. Jobs whose key is
 /// taken are skipped.
@@ -24,6 +24,7 @@ pub(super) struct InsertMany<'a> {
     max_attempts: Vec<Option<i32>>,
     run_at: Vec<Option<Timestamp>>,
     unique_key: Vec<Option<&'a str>>,
+    payload: Vec<Option<&'a Json>>,
 }
 
 impl<'a> InsertMany<'a> {
@@ -38,6 +39,7 @@ impl<'a> InsertMany<'a> {
             max_attempts: rows.iter().map(|row| row.max_attempts).collect(),
             run_at: rows.iter().map(|row| row.run_at).collect(),
             unique_key: rows.iter().map(|row| row.unique_key.as_deref()).collect(),
+            payload: rows.iter().map(|row| row.payload.as_ref()).collect(),
         })
     }
 }
@@ -54,6 +56,7 @@ fn is_usual(row: &NewVideoProcessingJob<'_>) -> bool {
         max_attempts: _,
         run_at: _,
         unique_key: _,
+        payload: _,
         status,
         attempts,
         error_message,
@@ -97,9 +100,9 @@ impl QueryFragment<Pg> for InsertMany<'_> {
         // The defaults are those of the columns, which an INSERT of a SELECT cannot name.
         out.push_sql(
             "INSERT INTO video_processing_jobs \
-             (id, video_id, channel_id, job_type, priority, max_attempts, run_at, unique_key) \
+             (id, video_id, channel_id, job_type, priority, max_attempts, run_at, unique_key, payload) \
              SELECT id, video_id, channel_id, job_type, coalesce(priority, 0), coalesce(max_attempts, 3), \
-             coalesce(run_at, pg_catalog.now()), unique_key FROM unnest(",
+             coalesce(run_at, pg_catalog.now()), unique_key, payload FROM unnest(",
         );
         out.push_bind_param::<Array<Uuid>, _>(&self.id)?;
         out.push_sql(", ");
@@ -116,8 +119,10 @@ impl QueryFragment<Pg> for InsertMany<'_> {
         out.push_bind_param::<Array<Nullable<Timestamptz>>, _>(&self.run_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.unique_key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Jsonb>>, _>(&self.payload)?;
         out.push_sql(
-            ") AS job (id, video_id, channel_id, job_type, priority, max_attempts, run_at, unique_key) \
+            ") AS job (id, video_id, channel_id, job_type, priority, max_attempts, run_at, unique_key, payload) \
              ON CONFLICT DO NOTHING",
         );
         Ok(())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, Video};
 use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
-use crate::error::{Result, ResultExt, require_indexable};
+use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::video_processing_jobs;
 use crate::types::sql::{Bool, Int4, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
@@ -67,6 +67,8 @@ pub struct VideoProcessingJob {
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+    /// Data for the handler of the job.
+    pub payload: Option<Json>,
 }
 
 /// A row to insert: `None` means the column's default. See [`VideoProcessingJob`] for the fields.
@@ -98,6 +100,7 @@ pub struct NewVideoProcessingJob<'a> {
     pub unique_key: Option<Cow<'a, str>>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
+    pub payload: Option<Json>,
 }
 
 /// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`VideoProcessingJob`] for the fields.
@@ -124,6 +127,7 @@ pub struct VideoProcessingJobChanges<'a> {
     pub leased_by: Option<Option<Cow<'a, str>>>,
     pub lease_expires_at: Option<Option<Timestamp>>,
     pub unique_key: Option<Option<Cow<'a, str>>>,
+    pub payload: Option<Option<Json>>,
 }
 
 /// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
@@ -296,7 +300,18 @@ impl<'a> NewVideoProcessingJob<'a> {
             unique_key: None,
             created_at: None,
             updated_at: None,
+            payload: None,
         }
+    }
+
+    /// Sets the data for the handler of the job, which reads it with [`Work::payload`](crate::queue::Work::payload).
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if the value cannot be written as JSON.
+    pub fn with_payload(self, payload: &impl Serialize) -> Result<Self> {
+        let payload =
+            serde_json::to_value(payload).map_err(|error| Error::invalid("payload", error.to_string()))?;
+        Ok(Self { payload: Some(payload.into()), ..self })
     }
 }
 
@@ -338,7 +353,7 @@ impl Document for NewVideoProcessingJob<'static> {
         id: Id::Uuid,
         key: &[],
         keep: &[],
-        json: &["error_details"],
+        json: &["error_details", "payload"],
         times: &[
             "queued_at",
             "started_at",

@@ -36,6 +36,12 @@ pub(crate) const SQLITE: &[Migration] = &[
         down: include_str!("../../../migrations/sqlite/2026-11-27-000005_safe_functions/down.sql"),
         reworded_from: Some("b8075b6612b05b192a24f91aa7514a86fa8e86850bba59d86c470117b67b2500"),
     },
+    Migration {
+        name: "2026-12-01-000006_job_payload",
+        up: include_str!("../../../migrations/sqlite/2026-12-01-000006_job_payload/up.sql"),
+        down: include_str!("../../../migrations/sqlite/2026-12-01-000006_job_payload/down.sql"),
+        reworded_from: None,
+    },
 ];
 
 #[cfg(feature = "postgres")]
@@ -70,6 +76,12 @@ pub(crate) const POSTGRES: &[Migration] = &[
         up: include_str!("../../../migrations/postgres/2026-11-27-000005_safe_functions/up.sql"),
         down: include_str!("../../../migrations/postgres/2026-11-27-000005_safe_functions/down.sql"),
         reworded_from: Some("54abf29e694de844293e80ff67be10ff927765413f16aabecf672932653ede57"),
+    },
+    Migration {
+        name: "2026-12-01-000006_job_payload",
+        up: include_str!("../../../migrations/postgres/2026-12-01-000006_job_payload/up.sql"),
+        down: include_str!("../../../migrations/postgres/2026-12-01-000006_job_payload/down.sql"),
+        reworded_from: None,
     },
 ];
 

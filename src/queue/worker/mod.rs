@@ -1,6 +1,7 @@
 //! A worker: claims jobs as they become due, extends their leases, and completes, fails or releases them.
 
 mod claims;
+mod handlers;
 mod hands;
 mod heart;
 mod outcome;
@@ -12,10 +13,14 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::{Backoff, Claim, Stop};
 use crate::config::Current;
+use crate::republishing::JobType;
 use crate::{Database, Error, Result};
 
+use handlers::{Handler, Handlers};
 pub use outcome::JobError;
 use shared::Shared;
 pub use work::Work;
@@ -56,6 +61,7 @@ pub struct Worker {
     poll: Duration,
     grace: Duration,
     backoff: Backoff,
+    handlers: Handlers,
     stop: Stop,
 }
 
@@ -73,6 +79,7 @@ impl Worker {
             poll: Duration::from_millis(25),
             grace: Duration::from_secs(30),
             backoff: Backoff::default(),
+            handlers: Handlers::default(),
             stop: Stop::default(),
         }
     }
@@ -143,11 +150,11 @@ impl Worker {
         &self,
         handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
     ) -> Result<Done> {
-        self.run_boxed(Box::new(move |work: &Work| handler(work).map_err(Into::into)))
+        self.run_with(self.claim.clone(), Box::new(move |work: &Work| handler(work).map_err(Into::into)))
     }
 
-    fn run_boxed(&self, handler: Box<shared::Handler>) -> Result<Done> {
-        self.claim.clone().at_most(self.concurrency.unwrap_or(1)).check()?;
+    fn run_with(&self, claim: Claim, handler: Box<Handler>) -> Result<Done> {
+        claim.clone().at_most(self.concurrency.unwrap_or(1)).check()?;
         if let Some(jobs @ 10_001..) = self.prefetch {
             return Err(Error::invalid("prefetch", format!("must be at most 10000, got {jobs}")));
         }
@@ -156,7 +163,7 @@ impl Worker {
             Err(error @ Error::Invalid { .. }) => return Err(error),
             Err(_) => 1, // only until the database answers
         };
-        let shared = Arc::new(Shared::new(self.clone(), handler, most));
+        let shared = Arc::new(Shared::new(Self { claim, ..self.clone() }, handler, most));
         std::thread::scope(|scope| {
             // Both threads end once the worker is over.
             scope.spawn(|| heart::beat_until_over(&shared));
@@ -164,6 +171,81 @@ impl Worker {
             claims::claim_until_stopped(&shared);
             Ok(shared.close())
         })
+    }
+
+    /// Adds the handler for one type of job, for [`run_handlers`](Self::run_handlers).
+    ///
+    /// The handler gets the job and the data that it carries, read by serde. A job whose data cannot be read fails at once,
+    /// because it would fail again.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use viraldb::queue::{self, Claim, Worker};
+    /// use viraldb::republishing::{JobType, NewVideoProcessingJob};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Download {
+    ///     quality: String,
+    /// }
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// let db = viraldb::Database::open("sqlite::memory:")?;
+    /// # let channel = db.write(|c| viraldb::republishing::NewChannel::default().insert(c))?;
+    /// # let video = viraldb::republishing::NewVideo { channel_id: channel.id, ..Default::default() };
+    /// # let video = db.write(|c| video.insert(c))?;
+    /// let job = NewVideoProcessingJob::new(video.id, video.channel_id, JobType::Download)
+    ///     .with_payload(&Download { quality: "1080p".to_owned() })?;
+    /// db.write(|c| queue::enqueue(c, &job))?;
+    ///
+    /// let worker = Worker::new(&db, Claim::new("worker-1"));
+    /// let stop = worker.stop();
+    /// let done = worker
+    ///     .on(JobType::Download, move |job, download: Download| {
+    ///         println!("downloading {} in {}", job.video_id, download.quality);
+    /// #       stop.stop();
+    ///         std::fs::create_dir_all(std::env::temp_dir())
+    ///     })
+    ///     .on(JobType::Publish, |job, _: Option<()>| {
+    ///         println!("publishing {}", job.video_id);
+    ///         Ok::<_, String>(())
+    ///     })
+    ///     .run_handlers()?;
+    /// assert_eq!(done.completed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on<P: DeserializeOwned, E: Into<JobError>>(
+        mut self,
+        job_type: JobType,
+        handler: impl Fn(&Work, P) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        let handler = move |work: &Work| handler(work, work.payload()?).map_err(Into::into);
+        self.handlers.add(job_type, Arc::new(handler));
+        self
+    }
+
+    /// Runs the worker like [`run`](Self::run), with the handlers that [`on`](Self::on) has added.
+    ///
+    /// The worker claims the types of its claim, or all types that have a handler if the claim names none.
+    ///
+    /// # Errors
+    /// The errors of [`run`](Self::run), and `Invalid` if there is no handler, or none for a type of the claim.
+    pub fn run_handlers(&self) -> Result<Done> {
+        let claim = match self.claim.requested() {
+            [] => self.claim.clone().types(self.handlers.types()),
+            _ => self.claim.clone(),
+        };
+        if claim.requested().is_empty() {
+            return Err(Error::invalid("worker", "has no handler; add one with `on`"));
+        }
+        if let Some(missing) = claim.requested().iter().find(|wanted| !self.handlers.handles(**wanted)) {
+            let reason =
+                format!("has no handler for {missing} jobs; add one with `on`, or do not claim them");
+            return Err(Error::invalid("worker", reason));
+        }
+        let handlers = self.handlers.clone();
+        self.run_with(claim, Box::new(move |work| handlers.run(work)))
     }
 
     /// Returns how many jobs the worker may run concurrently.

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::outcome::{JobError, Outcome};
+use super::handlers::Handler;
+use super::outcome::Outcome;
 use super::pace::Pace;
 use super::work::Work;
 use super::{Done, Worker};
@@ -14,8 +15,6 @@ use crate::queue::Lease;
 /// How often a waiting thread checks whether the worker should stop, and how long it waits before it retries a database
 /// that did not answer.
 pub(super) const BEAT: Duration = Duration::from_millis(100);
-
-pub(super) type Handler = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
 
 /// A worker, its handler, and the state that its threads share.
 ///

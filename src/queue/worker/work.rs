@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde::de::DeserializeOwned;
+
+use super::outcome::JobError;
 use crate::queue::Stop;
 use crate::republishing::VideoProcessingJob;
 
@@ -27,6 +30,15 @@ impl Work {
     /// count.
     pub fn should_stop(&self) -> bool {
         self.is_lost() || self.stop.is_stopped()
+    }
+
+    /// Reads the data that the job carries. A job without data is read as JSON's null: for `Option<P>` it is `None`.
+    ///
+    /// # Errors
+    /// [`JobError::Discard`] if the data is not a `P`, because it will not be one in the next attempt either.
+    pub fn payload<P: DeserializeOwned>(&self) -> Result<P, JobError> {
+        let payload = self.job.payload.as_ref().map_or(&serde_json::Value::Null, |payload| &payload.0);
+        P::deserialize(payload).map_err(|error| JobError::Discard(format!("invalid payload: {error}")))
     }
 
     /// Returns true if the lease is lost, so that another worker may have the job.

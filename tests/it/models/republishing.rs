@@ -334,6 +334,7 @@ both! {
                 started_at: Some(at(2)), completed_at: Some(at(3)), duration: Some(1),
                 github_workflow_run_id: Some("g".into()), run_at: Some(at(4)), lease_token: Some(LeaseToken::default()),
                 leased_by: Some("w".into()), lease_expires_at: Some(at(5)), unique_key: Some("k".into()),
+                payload: Some(Json(json!({"quality": "1080p"}))),
                 created_at: Some(at(6)), updated_at: Some(at(7)), ..make::video_job(c)
             },
             VideoProcessingJob by |row| row.id, VideoProcessingJobChanges, moves updated_at,
@@ -344,7 +345,7 @@ both! {
             null {
                 error_message: "f", error_details: Json(json!([])), started_at: at(9), completed_at: at(9), duration: 2,
                 github_workflow_run_id: "h", lease_token: other_token, leased_by: "x", lease_expires_at: at(9),
-                unique_key: "l",
+                unique_key: "l", payload: Json(json!([1])),
             }
         );
     }

@@ -50,6 +50,29 @@ both! {
         assert_eq!(t.ok(&["jobs", "prune", "--older-than", "0s"]), "deleted 1 job\n");
     }
 
+    fn a_job_carries_data_is_shown_snoozed_and_failed_for_good(t) {
+        let db = t.db();
+        let video = db.write(|c| make::video(c).insert(c)).unwrap().id.to_string();
+        std::fs::write(t.path("payload.json"), r#"{"quality":"1080p"}"#).unwrap();
+        let from_file = format!("@{}", t.path("payload.json").display());
+        for payload in [r#"{"quality":"1080p"}"#, &from_file] {
+            t.ok(&["jobs", "enqueue", "download", "--video", &video, "--payload", payload]);
+            let claimed = t.ok(&["jobs", "claim", "--worker", "w1", "--json"]);
+            let claimed: serde_json::Value = serde_json::from_str(&claimed).unwrap();
+            let (id, token) = (claimed[0]["id"].as_str().unwrap(), claimed[0]["lease_token"].as_str().unwrap());
+            assert_eq!(claimed[0]["payload"], serde_json::json!({ "quality": "1080p" }));
+            assert!(t.ok(&["jobs", "snooze", id, "--token", token, "--for", "1h"]).starts_with("due again at 20"));
+            let shown: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "show", id, "--json"])).unwrap();
+            assert_eq!((&shown["status"], &shown["attempts"], &shown["payload"]["quality"]), (&"queued".into(), &0.into(), &"1080p".into()));
+            db.write(|c| Ok(viraldb::diesel::update(jobs::table).set(jobs::run_at.eq(Timestamp::now())).execute(c)?)).unwrap();
+            let claimed: serde_json::Value = serde_json::from_str(&t.ok(&["jobs", "claim", "--worker", "w1", "--json"])).unwrap();
+            let token = claimed[0]["lease_token"].as_str().unwrap();
+            assert_eq!(t.ok(&["jobs", "fail", id, "--token", token, "--error", "deleted", "--no-retry"]), "failed after 1 attempt\n");
+        }
+        let refused = t.run(&["jobs", "enqueue", "download", "--video", &video, "--payload", "{"]);
+        assert_eq!((refused.code, refused.err.contains("is not valid JSON")), (1, true), "{}", refused.err);
+    }
+
     fn channel_can_be_named_by_its_id_or_its_youtube_id(t) {
         let db = t.db();
         let video = db.write(|c| make::video(c).insert(c)).unwrap();

@@ -181,6 +181,51 @@ both! {
         assert_eq!(errors.iter().map(|e| &*e.error_type).collect::<Vec<_>>(), ["JobDiscarded"]);
     }
 
+    fn each_type_of_job_has_its_own_handler_with_its_own_data(t) {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct Download { quality: String }
+        let db = t.db();
+        let [bad, none, other] = put(&db, [
+            |j| j.payload = Some(viraldb::Json(serde_json::json!({ "quality": 1080 }))),
+            |j| j.job_type = JobType::Publish,
+            |j| j.job_type = JobType::Scrape,
+        ]);
+        let [good] = put(&db, [|j| *j = j.clone().with_payload(&Download { quality: "1080p".to_owned() }).unwrap()]);
+        let (begin, begins) = mpsc::channel();
+        let begin_publish = begin.clone();
+        let worker = Worker::new(&db, Claim::new("w"))
+            .on(JobType::Download, move |job, data: Download| begin.send((job.id, data.quality)).map_err(|error| error.to_string()))
+            .on(JobType::Publish, move |job, data: Option<Download>| {
+                assert!(data.is_none());
+                begin_publish.send((job.id, String::new())).map_err(|error| error.to_string())
+            });
+        let stop = worker.stop();
+        let thread = std::thread::spawn(move || worker.run_handlers().unwrap());
+        wait_until("all are settled", || count(&db, JobStatus::Completed) == 2 && count(&db, JobStatus::Failed) == 1);
+        stop.stop();
+        assert_eq!(thread.join().unwrap(), Done { completed: 2, failed: 1, ..Done::default() });
+        let mut ran: Vec<_> = begins.iter().collect();
+        ran.sort();
+        let mut expected = vec![(none, String::new()), (good, "1080p".to_owned())];
+        expected.sort();
+        assert_eq!(ran, expected);
+        let bad = find(&db, bad);
+        assert_eq!((bad.attempts, bad.error_message.as_deref()), (1, Some("invalid payload: invalid type: integer `1080`, expected a string")));
+        assert_eq!(find(&db, other).status, JobStatus::Queued, "the worker has no handler for it");
+    }
+
+    fn a_worker_without_a_handler_for_its_claim_is_refused(t) {
+        let db = t.db();
+        let ok = |_: &queue::Work, _: Option<()>| Ok::<_, String>(());
+        let none = Worker::new(&db, Claim::new("w")).run_handlers().unwrap_err();
+        assert_eq!(none.to_string(), "worker has no handler; add one with `on`");
+        let claim = Claim::new("w").types([JobType::Download, JobType::Publish]);
+        let missing = Worker::new(&db, claim).on(JobType::Download, ok).run_handlers().unwrap_err();
+        assert_eq!(missing.to_string(), "worker has no handler for publish jobs; add one with `on`, or do not claim them");
+        let too_many = Worker::new(&db, Claim::new("w")).prefetch(10_001).run(|_| Ok::<_, String>(())).unwrap_err();
+        assert_eq!(too_many.to_string(), "prefetch must be at most 10000, got 10001");
+    }
+
     fn many_leases_are_extended_or_released_and_lost_ones_are_returned(t) {
         let db = t.db();
         let ids = put(&db, [|_| (), |_| (), |_| ()]);
@@ -222,9 +267,10 @@ both! {
     fn many_jobs_get_the_same_defaults_as_one(t) {
         let db = t.db();
         let at: Timestamp = "2030-01-01".parse().unwrap();
-        let changes: [fn(&mut NewVideoProcessingJob<'_>); 6] = [
+        let changes: [fn(&mut NewVideoProcessingJob<'_>); 7] = [
             |_| (),
             |j| j.priority = Some(7),
+            |j| j.payload = Some(viraldb::Json(serde_json::json!({ "a": ["ü", null, 1.5] }))),
             |j| j.max_attempts = Some(9),
             |j| j.run_at = Some("2030-01-01".parse().unwrap()),
             |j| j.unique_key = Some("a \"key\", with {braces}, \\ and ü".into()),
@@ -238,12 +284,12 @@ both! {
             row
         };
         // All at once, and without the last one, whose column only the general statement has.
-        for rows in [changes.map(row).to_vec(), changes[..5].iter().map(|change| row(*change)).collect()] {
+        for rows in [changes.map(row).to_vec(), changes[..6].iter().map(|change| row(*change)).collect()] {
             assert_eq!(db.write(|c| queue::enqueue_many(c, &rows)).unwrap(), rows.len());
             for (row, one) in rows.iter().zip(&one_by_one) {
                 let many = find(&db, row.id);
                 assert_eq!((many.priority, many.max_attempts, &many.unique_key), (one.priority, one.max_attempts, &one.unique_key));
-                assert_eq!((many.status, many.attempts, &many.github_workflow_run_id), (one.status, one.attempts, &one.github_workflow_run_id));
+                assert_eq!((many.status, many.attempts, &many.github_workflow_run_id, &many.payload), (one.status, one.attempts, &one.github_workflow_run_id, &one.payload));
                 assert_eq!(many.run_at == at, one.run_at == at);
                 let soon = one.run_at + Duration::from_secs(60);
                 assert!(many.run_at == at || (one.run_at..soon).contains(&many.run_at), "{} {}", many.run_at, one.run_at);
