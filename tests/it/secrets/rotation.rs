@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use viraldb::secrets::Progress;
 
 use super::*;
-use crate::support::{Scratch, both};
+use crate::support::{Ran, Scratch, both};
 
 /// Stops the helper threads of a test, even if the test fails.
 struct Stop<'a>(&'a AtomicBool);
@@ -107,6 +107,12 @@ both! {
         assert_eq!((why("not encrypted"), why("damaged"), why(&lost.id().to_string())), (2, 2, 2));
         assert_eq!(bad.iter().map(|place| stored(&db, place)).collect::<Vec<_>>(), before);
         all_open(&db, &keyring, &expected);
+        // The command exits with 4. The other values are encrypted with the first key already.
+        let keys = format!("{},{}", new.to_text().reveal(), old.to_text().reveal());
+        let ran: Ran = t.command(&["secrets", "rotate", "--json"]).env("VIRALDB_KEY", keys).output().unwrap().into();
+        assert_eq!(ran.code, 4, "{}", ran.err);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&report["resealed"], &report["failed"]), (&0.into(), &6.into()));
         // A key stays in use while a value is encrypted with it.
         let states = recorded(&db);
         assert!(states.contains(&format!("{} in use", lost.id())), "{states:?}");
