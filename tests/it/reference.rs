@@ -2,7 +2,8 @@
 //!
 //! Run `VIRALDB_UPDATE=1 cargo test reference` to write the pages again, and `python3 docs/diagrams.py` to draw the diagrams.
 
-use std::collections::BTreeMap;
+mod output;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,7 +11,6 @@ use viraldb::Error;
 use viraldb::config::Registry;
 
 use crate::cli::help::{commands, printed};
-use crate::make;
 use crate::support::Scratch;
 
 /// The note at the top of each page. An HTML comment does not show.
@@ -60,180 +60,6 @@ fn commands_page() {
 fn unpadded(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
     lines.join("\n")
-}
-
-/// Exit codes other than 0 for success, 1 for an error and 2 for wrong usage, by command. Other tests produce each of them.
-const EXIT_CODES: &[(&str, u8, &str)] = &[
-    ("ingest", 3, "rows were rejected, and the others were stored"),
-    ("doctor", 3, "warnings"),
-    ("doctor", 4, "errors"),
-    ("migrate check", 3, "migrations are pending"),
-    ("migrate check", 4, "the history differs from the program's"),
-    ("migrate check", 5, "the database is newer than the program"),
-    ("config validate", 3, "warnings"),
-    ("config validate", 4, "errors"),
-    ("secrets verify", 4, "a value cannot be decrypted"),
-    ("secrets rotate", 4, "a value was not encrypted again"),
-    ("secrets import-fernet", 4, "a token cannot be decrypted"),
-    ("backup verify", 4, "a backup is damaged"),
-];
-
-/// Command lines whose JSON the page describes. `{…}` are ids of rows in the test's database.
-const OUTPUTS: &[&str] = &[
-    "init",
-    "status",
-    "status --sizes",
-    "ingest rows.jsonl",
-    "ingest --dry-run rows.jsonl",
-    "videos list",
-    "videos show known",
-    "videos pending gaming",
-    "videos mark known used",
-    "runs list",
-    "runs show {run}",
-    "runs start music",
-    "runs choose {run} --min-clips 1",
-    "runs move {run} running",
-    "clips list",
-    "scripts list",
-    "shorts list",
-    "reviews list",
-    "reviews send {run}",
-    "reviews answer 2 hold",
-    "jobs list",
-    "jobs claim --worker w",
-    "jobs stats",
-    "jobs rescue",
-    "jobs prune --older-than 30d",
-    "channels list",
-    "channels add Clips UC9",
-    "channels remove UC9",
-    "source-videos list",
-    "presets list",
-    "music list",
-    "trends list",
-    "trends remove {trend}",
-    "stats video yt1 --since 2020-01-01",
-    "stats video {video} --since 2020-01-01",
-    "stats channel {channel} --since 2020-01-01",
-    "stats growth yt1 --since 2020-01-01",
-    "stats top --of channels --since 2020-01-01",
-    "config list",
-    "config explain max_clips",
-    "config set max_clips 12",
-    "config history max_clips",
-    "config validate",
-    "secrets keygen",
-    "secrets status",
-    "doctor",
-    "backup create",
-    "backup list",
-    "backup verify",
-    "backup prune --dry-run",
-    "backup drill",
-    "prune",
-    "optimize",
-    "export clips --output clips.jsonl",
-    "migrate run",
-    "migrate status",
-    "migrate check",
-    "schema clips",
-    "errors list",
-    "errors log --module m --type T message",
-    "errors resolve --module m",
-];
-
-#[test]
-fn output_page() {
-    let t = Scratch::sqlite();
-    let (run, trend, video, channel) = t
-        .db()
-        .write(|c| {
-            make::seed(c)?;
-            make::link(c)?;
-            make::analytics().insert(c)?;
-            viraldb::compilation::NewDiscoveredVideo { video_id: "known".into(), ..make::discovered_video() }
-                .insert(c)?;
-            let run = make::run_id(c).to_string();
-            let trend = make::trend().insert(c)?.id.to_string();
-            let statistics = make::video_statistics(c).insert(c)?;
-            let of_channel = make::channel_statistics(c).insert(c)?;
-            Ok((run, trend, statistics.video_id.to_string(), of_channel.channel_id.to_string()))
-        })
-        .unwrap();
-    t.file("rows.jsonl", "{\"video_id\":\"new\",\"title\":\"t\",\"channel_name\":\"c\",\"channel_id\":\"UC1\",\"url\":\"https://youtu.be/new\",\"niche\":\"gaming\"}\n");
-    let mut page = format!(
-        "# Exit codes and JSON\n\n{NOTE}\n\nPrograms that run viraldb read its exit code and its JSON. Neither changes without an entry in the changelog.\n\n\
-         ## Exit codes\n\n| command | exit code | meaning |\n|---|---|---|\n\
-         | every command | 0 | success |\n| every command | 1 | an error; stderr has one line that begins with `error: ` |\n\
-         | every command | 2 | wrong usage; stderr says what is wrong |\n"
-    );
-    for (command, code, meaning) in EXIT_CODES {
-        page += &format!("| `{command}` | {code} | {meaning} |\n");
-    }
-    page += "\n## JSON\n\nWith `--json` a command prints one document. `--format jsonl` prints one object per line, and `--format csv` has the \
-             same fields as columns. `completions`, `man`, `migrate sql` and `config export` print text in every format, and `export` \
-             writes rows only as JSON Lines or CSV. The examples below are not complete: `restore`, `transfer`, \
-             `takeover` and other commands of `secrets` print objects of their own. Times are RFC 3339 in UTC, and counts are numbers. The rows of a table have the fields of its [columns](schema.md). \
-             The types are those of an example: a column that may be NULL can be null, and the examples are null where their row is.\n";
-    for line in OUTPUTS {
-        let line = line
-            .replace("{run}", &run)
-            .replace("{trend}", &trend)
-            .replace("{video}", &video)
-            .replace("{channel}", &channel);
-        let args: Vec<&str> = line.split(' ').chain(["--json", "--quiet"]).collect();
-        let ran = t.run(&args);
-        assert!([0, 3, 4].contains(&ran.code), "{line}: {}", ran.err);
-        let value: Value =
-            serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{line}: {error}: {}", ran.out));
-        let shown = line.replace(&video, "SOURCE_VIDEO_ID").replace(&channel, "CHANNEL_ID");
-        let mut fields = BTreeMap::new();
-        describe("", &value, &mut fields);
-        page += &format!(
-            "\n### {shown}\n\n{}\n\n| field | type |\n|---|---|\n",
-            if value.is_array() { "A list of objects." } else { "One object." }
-        );
-        for (field, types) in fields.into_iter().filter(|(field, _)| !field.is_empty()) {
-            page += &format!("| `{field}` | {types} |\n");
-        }
-    }
-    compare("reference/output.md", &page);
-}
-
-/// Notes the type of each field. Objects whose keys are data, such as counts by status, are one field with `*`.
-fn describe(path: &str, value: &Value, fields: &mut BTreeMap<String, String>) {
-    /// Fields whose keys are names of tables, statuses, keys or columns.
-    const MAPS: &[&str] =
-        &["runs", "jobs", "rows", "manifest.rows", "columns.sealed", "mapping", "read.columns"];
-    let name = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(items) if path.is_empty() => {
-            items.iter().for_each(|item| describe("", item, fields));
-            "list"
-        }
-        Value::Array(items) => {
-            items.iter().for_each(|item| describe(&format!("{path}[]"), item, fields));
-            "list"
-        }
-        Value::Object(object) if MAPS.contains(&path) => {
-            object.values().take(1).for_each(|value| describe(&name("*"), value, fields));
-            "object"
-        }
-        Value::Object(object) => {
-            object.iter().for_each(|(field, value)| describe(&name(field), value, fields));
-            "object"
-        }
-    };
-    let types = fields.entry(path.to_owned()).or_default();
-    if !types.split(", ").any(|known| known == kind) {
-        let all = if types.is_empty() { kind.to_owned() } else { format!("{types}, {kind}") };
-        *types = all;
-    }
 }
 
 #[test]
