@@ -116,7 +116,7 @@ both! {
         assert_eq!((&shown["title"], &shown["id"]), (&video.title.clone().into(), &video.id.to_string().parse::<i64>().unwrap().into()));
         let text = t.ok(&["videos", "show", "-x1"]);
         assert!(text.lines().any(|line| line.split_whitespace().eq(["video_id", "-x1"])) && text.contains("\nnewest counts\n") && text.contains("\nruns\n"), "{text}");
-        assert!(text.contains("  300 ") && !text.contains("  200 "), "{text}");
+        assert!(text.contains("  300\n") && !text.contains("  200\n"), "{text}");
         assert_eq!(t.ok(&["videos", "show", "-x1", "--columns", "video_id"]), "video_id  -x1\n");
         let text = t.ok(&["videos", "show", "new"]);
         assert!(!text.contains("newest counts") && !text.contains("\nruns\n"), "{text}");

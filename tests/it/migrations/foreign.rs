@@ -181,7 +181,7 @@ mod on_postgres {
         // Older versions stopped before the migration that creates the schema. A backup of that state cannot be restored.
         execute(&mut t.plain(), "DROP SCHEMA viralforge").unwrap();
         migrate::run(&t.url).unwrap();
-        migrate::revert(&t.url, 2).unwrap();
+        t.revert_to("republishing");
         execute(&mut t.plain(), "CREATE SCHEMA viralforge").unwrap();
         for args in [&["backup", "create"][..], &["init"]] {
             let ran = t.run(args);
@@ -232,7 +232,7 @@ mod on_postgres {
         let role = Role::new(&t);
         drop(t.db());
         t.db().write(|c| crate::make::discovered_video().insert(c)).unwrap();
-        migrate::revert(&t.url, 2).unwrap();
+        t.revert_to("republishing");
         let name = &role.name;
         execute(&mut t.plain(), &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}; GRANT CREATE ON SCHEMA public TO {name}"))
             .unwrap();

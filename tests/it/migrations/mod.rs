@@ -133,6 +133,13 @@ impl Scratch {
             .collect()
     }
 
+    /// Reverts every migration after the one whose name ends with `name`.
+    #[cfg(feature = "postgres")]
+    fn revert_to(&self, name: &str) {
+        let kept = self.migrations().iter().position(|migration| migration.name.ends_with(name)).unwrap() + 1;
+        migrate::revert(&self.url, self.migrations().len() - kept).unwrap();
+    }
+
     /// Requires that the schema is current and that every migration is recorded exactly once.
     fn require_current(&self) {
         let keys: Vec<String> = self.migrations().iter().map(key).collect();
@@ -208,10 +215,10 @@ both! {
         t.require_current();
         assert!(migrate::run(&t.url).unwrap().is_empty());
         assert!(migrate::revert(&t.url, 0).unwrap().is_empty());
-        assert_eq!(migrate::revert(&t.url, 2).unwrap(), newest_first[..2]);
+        assert_eq!(migrate::revert(&t.url, all.len() - 3).unwrap(), newest_first[..all.len() - 3]);
         assert_eq!(migrate::redo(&t.url, 1).unwrap(), [all[2]]);
         assert_eq!(migrate::run(&t.url).unwrap(), all[3..]);
-        assert_eq!(migrate::redo(&t.url, 3).unwrap(), all[2..]);
+        assert_eq!(migrate::redo(&t.url, all.len() - 2).unwrap(), all[2..]);
         assert_eq!(migrate::redo(&t.url, 99).unwrap(), all);
         t.require_current();
         assert_eq!(migrate::revert(&t.url, 99).unwrap(), newest_first);
@@ -234,8 +241,8 @@ both! {
             let made: Vec<(&str, Option<usize>)> = t.counts();
             assert_eq!(migrate::revert(&t.url, 1).unwrap(), [step.name]);
             let left = t.tables();
-            // The migration `safe_functions` creates no tables.
-            assert!(left.len() < tables.len() || step.name.ends_with("safe_functions"), "{step}");
+            let creates_tables = !["safe_functions", "job_payload"].iter().any(|name| step.name.ends_with(name));
+            assert_eq!(left.len() < tables.len(), creates_tables, "{step}");
             for ((table, after), (_, before)) in made.into_iter().zip(&counts) {
                 // `redo` recreates the tables of this migration without rows, and keeps the rows of all other tables.
                 let expected = if left.iter().any(|name| name == table) { *before } else { before.map(|_| 0) };

@@ -58,11 +58,13 @@ both! {
             true
         });
         assert_eq!(t.dump(), ours.dump());
-        assert!(t.versions("viraldb_migrations").is_empty());
+        // Migrations after the fifth record themselves, without a checksum.
+        let recorded = t.versions("viraldb_migrations");
+        assert_eq!(recorded.len(), t.migrations().len() - 5);
         // Missing checksums are not a difference, and `connect` and `status` do not record them.
         drop(Database::connect(&t.url).unwrap());
         assert_eq!(migrate::status(&t.url).unwrap().verdict(), Verdict::Current);
-        assert!(t.versions("viraldb_migrations").is_empty());
+        assert_eq!(t.versions("viraldb_migrations"), recorded);
         drop(Database::open(&t.url).unwrap());
         t.require_current();
         let checksums = "SELECT checksum AS v FROM viraldb_migrations ORDER BY version";

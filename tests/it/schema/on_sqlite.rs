@@ -47,6 +47,12 @@ fn typed(kind: &str) -> BTreeSet<(String, String)> {
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
                 rest.trim_end_matches(" (").clone_into(&mut table);
+            } else if let ["ALTER", "TABLE", table, "ADD", "COLUMN", column, word] =
+                *line.split_whitespace().collect::<Vec<_>>()
+            {
+                if word.trim_end_matches(';') == kind {
+                    found.insert((table.to_owned(), column.to_owned()));
+                }
             } else if let [column, word, ..] = *line.split_whitespace().collect::<Vec<_>>()
                 && line.starts_with("    ")
                 && word.trim_end_matches(',') == kind

@@ -49,7 +49,7 @@ fn migrations_can_be_reverted_and_reapplied_in_a_schema() {
     for_both_url_forms(|home| {
         let names = migrate::run(&home.url).unwrap();
         home.seed();
-        assert_eq!(migrate::redo(&home.url, 2).unwrap(), names[3..]);
+        assert_eq!(migrate::redo(&home.url, names.len() - 3).unwrap(), names[3..]);
         assert_eq!(migrate::revert(&home.url, 99).unwrap().len(), names.len());
         assert_eq!(home.t.relations("viral"), ["__diesel_schema_migrations"]);
         assert!(!home.t.schemas().contains(&home.views()));
