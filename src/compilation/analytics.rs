@@ -405,8 +405,15 @@ impl Series for analytics::table {
 }
 
 impl Document for NewAnalytics<'static> {
-    const TABLE: Table =
-        Table { name: "analytics", id: Id::Number, key: &[], keep: &[], json: &[], times: &["measured_at"] };
+    const TABLE: Table = Table {
+        name: "analytics",
+        id: Id::Number,
+        key: &[],
+        origin: &["youtube_video_id", "measured_at"],
+        keep: &[],
+        json: &[],
+        times: &["measured_at"],
+    };
 }
 
 impl AnalyticsChanges<'_> {

@@ -466,7 +466,15 @@ impl NewClip<'_> {
 }
 
 impl Document for NewClip<'static> {
-    const TABLE: Table = Table { name: "clips", id: Id::Number, key: &[], keep: &[], json: &[], times: &[] };
+    const TABLE: Table = Table {
+        name: "clips",
+        id: Id::Number,
+        key: &[],
+        origin: &["pipeline_run_id", "discovered_video_id"],
+        keep: &[],
+        json: &[],
+        times: &[],
+    };
 }
 
 impl ClipChanges<'_> {

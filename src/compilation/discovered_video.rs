@@ -448,6 +448,7 @@ impl Document for NewDiscoveredVideo<'static> {
         name: "discovered_videos",
         id: Id::Number,
         key: &["video_id"],
+        origin: &[],
         keep: &["discovered_at", "processed", "niche"],
         json: &[],
         times: &["discovered_at"],

@@ -301,8 +301,15 @@ impl NewErrorLog<'_> {
 }
 
 impl Document for NewErrorLog<'static> {
-    const TABLE: Table =
-        Table { name: "error_log", id: Id::Number, key: &[], keep: &[], json: &[], times: &["occurred_at"] };
+    const TABLE: Table = Table {
+        name: "error_log",
+        id: Id::Number,
+        key: &[],
+        origin: &["module", "occurred_at"],
+        keep: &[],
+        json: &[],
+        times: &["occurred_at"],
+    };
 }
 
 impl ErrorLogChanges<'_> {

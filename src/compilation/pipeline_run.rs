@@ -246,6 +246,7 @@ impl Document for NewPipelineRun<'static> {
         name: "pipeline_runs",
         id: Id::Number,
         key: &[],
+        origin: &["niche", "cycle_start"],
         keep: &[],
         json: &[],
         times: &["cycle_start", "cycle_end", "started_at", "completed_at"],

@@ -208,6 +208,7 @@ impl Document for NewReviewLog<'static> {
         name: "review_log",
         id: Id::Number,
         key: &[],
+        origin: &["pipeline_run_id", "sent_at"],
         keep: &[],
         json: &[],
         times: &["sent_at", "responded_at"],

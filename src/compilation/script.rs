@@ -210,6 +210,7 @@ impl Document for NewScript<'static> {
         name: "scripts",
         id: Id::Number,
         key: &[],
+        origin: &["pipeline_run_id", "generated_at"],
         keep: &[],
         json: &["full_script_json"],
         times: &["generated_at"],

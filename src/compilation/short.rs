@@ -216,8 +216,15 @@ impl NewShort<'_> {
 }
 
 impl Document for NewShort<'static> {
-    const TABLE: Table =
-        Table { name: "shorts", id: Id::Number, key: &[], keep: &[], json: &[], times: &["uploaded_at"] };
+    const TABLE: Table = Table {
+        name: "shorts",
+        id: Id::Number,
+        key: &[],
+        origin: &["pipeline_run_id", "clip_id"],
+        keep: &[],
+        json: &[],
+        times: &["uploaded_at"],
+    };
 }
 
 impl ShortChanges<'_> {

@@ -202,8 +202,15 @@ impl NewTtsAudio<'_> {
 }
 
 impl Document for NewTtsAudio<'static> {
-    const TABLE: Table =
-        Table { name: "tts_audio", id: Id::Number, key: &[], keep: &[], json: &[], times: &["generated_at"] };
+    const TABLE: Table = Table {
+        name: "tts_audio",
+        id: Id::Number,
+        key: &[],
+        origin: &["pipeline_run_id", "generated_at"],
+        keep: &[],
+        json: &[],
+        times: &["generated_at"],
+    };
 }
 
 impl TtsAudioChanges<'_> {

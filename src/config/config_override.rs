@@ -190,6 +190,7 @@ impl Document for NewConfigOverride<'static> {
         name: "config_overrides",
         id: Id::Key,
         key: &["key"],
+        origin: &[],
         keep: &[],
         json: &[],
         times: &["updated_at"],

@@ -4,6 +4,7 @@
 //! `jsonb_populate_recordset`. Each value is converted to the type of its column.
 
 mod given;
+mod identity;
 mod ids;
 mod lookup;
 mod seen;
@@ -19,6 +20,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::{Map, Value};
 
 use self::given::{Filled, Given, is_long};
+pub(crate) use self::identity::{Clashes, identify};
 use self::lookup::Batch;
 pub(crate) use self::seen::Seen;
 use super::{DbConnection, Upserted, on_backend};
@@ -29,8 +31,11 @@ use crate::error::{Error, Result, ResultExt, require_indexable};
 pub(crate) struct Table {
     pub name: &'static str,
     pub id: Id,
-    /// The columns that identify a row if `id` is not given; empty if there are none.
+    /// The columns that identify a row if `id` is not given or is a number; empty if there are none.
     pub key: &'static [&'static str],
+    /// In a table with numbers as ids and without a key: the columns whose values do not change after a row is inserted. They
+    /// tell whether a row with the same number is the same row.
+    pub origin: &'static [&'static str],
     /// The columns that an upsert does not change in an existing row.
     pub keep: &'static [&'static str],
     /// The columns that contain JSON.
@@ -207,13 +212,7 @@ fn upsert_alike(
     let rows: Vec<Filled<'_>> = rows.iter().map(|row| Filled { row, id: id() }).collect();
     let given = Given::new(conn, table, &filled, &rows)?;
 
-    let source = on_backend!(
-        &mut *conn,
-        sqlite => |_c| given.source(table, &filled),
-        postgres => |_c| format!(
-            "(SELECT *, ordinality AS \"#\" FROM pg_catalog.jsonb_populate_recordset(NULL::{name}, $1::jsonb) WITH ORDINALITY)"
-        )
-    );
+    let source = source_of(conn, table, &filled, &given);
     let list = filled.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
     let all = |columns: &[&str], glue: &str, form: &dyn Fn(&str) -> String| {
         columns.iter().map(|c| form(c)).collect::<Vec<_>>().join(glue)
@@ -244,19 +243,27 @@ fn upsert_alike(
         )
     } else {
         let matching = all(key, " AND ", &same);
+        // Never overwrite another row that has the same number.
+        let differs = |old: &str, new: &str| {
+            let differs = if key == ["id"] { table.differs(conn, columns, old, new) } else { None };
+            differs.map_or_else(String::new, |differs| format!(" AND {differs} IS NOT TRUE"))
+        };
+        let (is_same, is_still_same) = (differs("old", "new"), differs(name, "excluded"));
         known = count_rows(
             conn,
             table,
-            &format!("SELECT count(*) AS count FROM {source} AS new JOIN {name} AS old ON {matching}"),
+            &format!(
+                "SELECT count(*) AS count FROM {source} AS new JOIN {name} AS old ON {matching}{is_same}"
+            ),
             &given,
         )?;
-        let changing: Vec<&str> =
-            columns.iter().copied().filter(|c| !key.contains(c) && !table.keep.contains(c)).collect();
+        let is_changing = |c: &&str| *c != "id" && !key.contains(c) && !table.keep.contains(c);
+        let changing: Vec<&str> = columns.iter().copied().filter(is_changing).collect();
         let action = if changing.is_empty() {
             "NOTHING".to_owned()
         } else {
             format!(
-                "UPDATE SET {} WHERE {}",
+                "UPDATE SET {} WHERE ({}){is_still_same}",
                 all(&changing, ", ", &|c| format!("\"{c}\" = excluded.\"{c}\"")),
                 all(&changing, " OR ", &|c| format!("{name}.\"{c}\" IS DISTINCT FROM excluded.\"{c}\"")),
             )
@@ -274,10 +281,13 @@ fn upsert_alike(
         postgres => |c| diesel::sql_query(statement).bind::<Text, _>(given.documents()).execute(c)
     )
     .of(table.name, "")?;
-    if key == ["id"] && table.id == Id::Number {
+    if columns.contains(&"id") && table.id == Id::Number {
         count_past_ids(conn, table)?;
     }
     let new = if key.is_empty() { written } else { count - known };
+    if written < new {
+        return Err(identity::belongs_to_another(table));
+    }
     let updated = written.saturating_sub(new);
     Ok(Upserted { new, updated, unchanged: count - new - updated })
 }
@@ -290,16 +300,19 @@ fn columns_of<'r>(table: &Table, row: &'r Map<String, Value>) -> Vec<&'r str> {
     columns
 }
 
-/// Returns the columns that identify the row of a document which gives these columns, or none if the document has no key.
+/// Returns the columns that identify the row of a document which gives these columns, or none if the document has no key. A
+/// natural key comes before a number, because each database numbers its rows on its own.
 fn key_of<'t>(table: &'t Table, columns: &[&str]) -> &'t [&'static str] {
+    let has_key = table.key.iter().all(|key| columns.contains(key));
     match columns {
+        _ if has_key && !table.key.is_empty() && table.id == Id::Number => table.key,
         columns if columns.contains(&"id") => &["id"],
-        columns if table.key.iter().all(|key| columns.contains(key)) => table.key,
+        _ if has_key => table.key,
         _ => &[],
     }
 }
 
-/// Merges the documents of the same row into one. Later values replace earlier ones, except in the columns of
+/// Merges the documents of the same row into one. Later values replace earlier ones, except in `id` and in the columns of
 /// [`Table::keep`], where the first value is kept.
 fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, Map<String, Value>>> {
     let mut places = HashMap::with_capacity(rows.len());
@@ -315,7 +328,8 @@ fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, M
         match distinct.get_mut(place) {
             Some(seen) => {
                 for (column, value) in row.iter().filter(|(c, v)| !is_nothing(table.name, c, v)) {
-                    if !table.keep.contains(&&**column) || !seen.contains_key(column) {
+                    let is_kept = column == "id" || table.keep.contains(&&**column);
+                    if !is_kept || !seen.contains_key(column) {
                         seen.to_mut().insert(column.clone(), value.clone());
                     }
                 }
@@ -324,6 +338,18 @@ fn distinct<'r>(table: &Table, rows: &[&'r Map<String, Value>]) -> Vec<Cow<'r, M
         }
     }
     distinct
+}
+
+/// Returns the subquery that selects the rows of a statement. Its column `#` numbers them from 0.
+fn source_of(conn: &DbConnection, table: &Table, columns: &[&str], given: &Given<'_>) -> String {
+    on_backend!(
+        conn,
+        sqlite => |_c| given.source(table, columns),
+        postgres => |_c| format!(
+            "(SELECT *, ordinality - 1 AS \"#\" FROM pg_catalog.jsonb_populate_recordset(NULL::{}, $1::jsonb) WITH ORDINALITY)",
+            table.name
+        )
+    )
 }
 
 fn count_rows(conn: &mut DbConnection, table: &Table, query: &str, given: &Given<'_>) -> Result<usize> {

@@ -242,6 +242,7 @@ impl Document for NewJob<'static> {
         name: "jobs",
         id: Id::Number,
         key: &[],
+        origin: &["created_at"],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "updated_at"],

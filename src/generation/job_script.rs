@@ -216,6 +216,7 @@ impl Document for NewJobScript<'static> {
         name: "job_scripts",
         id: Id::Number,
         key: &[],
+        origin: &["created_at"],
         keep: &[],
         json: &["scenes", "text_overlays", "hashtags"],
         times: &["created_at"],

@@ -310,6 +310,7 @@ impl Document for NewJobVideo<'static> {
         name: "job_videos",
         id: Id::Number,
         key: &[],
+        origin: &["created_at"],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "approved_at", "published_at"],

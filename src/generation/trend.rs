@@ -314,6 +314,7 @@ impl Document for NewTrend<'static> {
         name: "trends",
         id: Id::Number,
         key: &["external_id"],
+        origin: &[],
         keep: &["collected_at"],
         json: &["hashtags", "metadata"],
         times: &["collected_at"],

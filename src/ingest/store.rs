@@ -1,5 +1,7 @@
 //! Stores the converted rows of a batch.
 
+use serde_json::{Map, Value};
+
 use super::found::Found;
 use super::judge::{Judged, judge};
 use super::source::Source;
@@ -9,6 +11,7 @@ use crate::db::json_upsert::Seen;
 use crate::generation::{NewTrend, Trend};
 use crate::republishing::NewChannelStatistics;
 use crate::secrets::{self, Keyring};
+use crate::tables::Target;
 use crate::{DbConnection, Result, Upserted};
 
 /// Counts of the rows that a batch changed.
@@ -49,9 +52,30 @@ pub(super) fn seal(
         return Ok(Vec::new());
     }
     let none = Keyring::default();
-    let documents = rows.iter_mut().enumerate().filter_map(|(at, row)| Some((at, row.document.as_mut()?)));
-    let (places, mut documents): (Vec<usize>, Vec<_>) = documents.unzip();
+    let (places, mut documents) = documents(rows);
     let refused = secrets::seal_documents(conn, keyring.unwrap_or(&none), table, &mut documents)?;
+    Ok(remove(rows, &places, refused))
+}
+
+/// Finds the documents whose `id` belongs to another row, and removes them from their rows. Returns the index of each such row
+/// and the reason.
+pub(super) fn identify(
+    conn: &mut DbConnection,
+    target: &Target,
+    rows: &mut [Found],
+) -> Result<Vec<(usize, String)>> {
+    let (places, mut documents) = documents(rows);
+    let clashes = target.identify(conn, &mut documents)?;
+    Ok(remove(rows, &places, clashes.refused))
+}
+
+/// Returns the documents of the rows, and the index of the row of each document.
+fn documents(rows: &mut [Found]) -> (Vec<usize>, Vec<&mut Map<String, Value>>) {
+    rows.iter_mut().enumerate().filter_map(|(at, row)| Some((at, row.document.as_mut()?))).unzip()
+}
+
+/// Removes refused documents from their rows. Returns the refused documents by the index of their row.
+fn remove(rows: &mut [Found], places: &[usize], refused: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let refused = refused.into_iter().filter_map(|(at, reason)| Some((*places.get(at)?, reason)));
     let refused: Vec<_> = refused.collect();
     for (place, _) in &refused {
@@ -59,7 +83,7 @@ pub(super) fn seal(
             row.document = None;
         }
     }
-    Ok(refused)
+    refused
 }
 
 /// Stores rows in the open transaction. The caller must roll back the transaction if this fails. Videos with an id above

@@ -10,7 +10,7 @@ use super::found::{Found, Raw, Row};
 use super::pipeline::{Block, Done};
 use super::preview::undo;
 use super::source::Source;
-use super::store::{Stored, seal, store};
+use super::store::{Stored, identify, seal, store};
 use super::{Reject, Report, youtube_channels};
 use crate::compilation::DiscoveredVideo;
 use crate::db::json_upsert::Seen;
@@ -69,7 +69,7 @@ struct Batch {
     /// The rejected rows: line number, reason and original.
     bad: Vec<(u64, String, Raw)>,
     weight: usize,
-    /// True once secrets are encrypted or channels are looked up.
+    /// True once ids are checked and secrets are encrypted, or channels are looked up.
     is_complete: bool,
     stored: Stored,
 }
@@ -268,13 +268,17 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Encrypts secrets or looks up channels, once per batch. Rejects the rows for which this fails.
+    /// Checks ids and encrypts secrets, or looks up channels, once per batch. Rejects the rows for which this fails.
     fn complete(&self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         if std::mem::replace(&mut batch.is_complete, true) {
             return Ok(());
         }
         let refused = match self.source.target() {
-            Some(target) => seal(conn, self.keyring, target.name(), &mut batch.found)?,
+            Some(target) => {
+                let mut refused = identify(conn, target, &mut batch.found)?;
+                refused.extend(seal(conn, self.keyring, target.name(), &mut batch.found)?);
+                refused
+            }
             None => youtube_channels::resolve(conn, &mut batch.found)?,
         };
         refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));

@@ -409,6 +409,7 @@ impl Document for NewChannel<'static> {
         name: "channels",
         id: Id::Uuid,
         key: &["youtube_channel_id"],
+        origin: &[],
         keep: &[],
         json: &["posting_schedule", "content_filters", "metadata_template", "settings"],
         times: &["created_at", "updated_at", "last_publication_at"],

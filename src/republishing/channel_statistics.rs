@@ -375,6 +375,7 @@ impl Document for NewChannelStatistics {
         name: "channel_statistics",
         id: Id::Uuid,
         key: &[],
+        origin: &[],
         keep: &[],
         json: &[],
         times: &["timestamp", "created_at"],

@@ -252,6 +252,7 @@ impl Document for NewMusic<'static> {
         name: "music",
         id: Id::Uuid,
         key: &["spotify_track_id"],
+        origin: &[],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "updated_at"],

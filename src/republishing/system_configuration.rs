@@ -259,6 +259,7 @@ impl Document for NewSystemConfiguration<'static> {
         name: "system_configuration",
         id: Id::Key,
         key: &["key"],
+        origin: &[],
         keep: &[],
         json: &["value"],
         times: &["created_at", "updated_at"],

@@ -265,6 +265,7 @@ impl Document for NewTransformationPreset<'static> {
         name: "transformation_presets",
         id: Id::Uuid,
         key: &[],
+        origin: &[],
         keep: &[],
         json: &["parameters"],
         times: &["created_at", "updated_at"],

@@ -350,6 +350,7 @@ impl Document for NewVideo<'static> {
         name: "videos",
         id: Id::Uuid,
         key: &[],
+        origin: &[],
         keep: &[],
         json: &["transformation_params", "final_tags", "metadata", "processing_history"],
         times: &[

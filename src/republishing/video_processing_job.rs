@@ -352,6 +352,7 @@ impl Document for NewVideoProcessingJob<'static> {
         name: "video_processing_jobs",
         id: Id::Uuid,
         key: &[],
+        origin: &[],
         keep: &[],
         json: &["error_details", "payload"],
         times: &[

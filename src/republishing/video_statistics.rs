@@ -332,6 +332,7 @@ impl Document for NewVideoStatistics {
         name: "video_statistics",
         id: Id::Uuid,
         key: &[],
+        origin: &[],
         keep: &[],
         json: &[],
         times: &["timestamp", "created_at"],

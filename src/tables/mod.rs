@@ -12,7 +12,7 @@ use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,
 };
-use crate::db::json_upsert::{self, Document, Seen, Table};
+use crate::db::json_upsert::{self, Clashes, Document, Seen, Table};
 use crate::error::require;
 use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
 use crate::quote::{cut_quotes, quoted};
@@ -67,6 +67,16 @@ impl Target {
     /// Checks that a document is a valid new row of the table. Returns it with its values in the form of the schema.
     pub(crate) fn check(&self, document: Value) -> Result<Map<String, Value>, String> {
         (self.check)(document)
+    }
+
+    /// Finds the documents whose `id` belongs to another row, as it may in an export of another database. Call it before
+    /// [`store`](Self::store), in the same transaction.
+    pub(crate) fn identify(
+        &self,
+        conn: &mut DbConnection,
+        documents: &mut [&mut Map<String, Value>],
+    ) -> Result<Clashes> {
+        json_upsert::identify(conn, &self.table, documents)
     }
 
     /// Inserts checked documents, or updates the rows with the same key, within the current transaction.

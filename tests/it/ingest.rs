@@ -14,6 +14,7 @@ mod chunks;
 mod csv;
 mod feed;
 mod files;
+mod identity;
 mod json_formats;
 mod watch;
 
