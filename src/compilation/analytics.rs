@@ -410,6 +410,7 @@ impl Document for NewAnalytics<'static> {
         id: Id::Number,
         key: &[],
         origin: &["youtube_video_id", "measured_at"],
+        parents: &[],
         keep: &[],
         json: &[],
         times: &["measured_at"],

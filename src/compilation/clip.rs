@@ -471,6 +471,7 @@ impl Document for NewClip<'static> {
         id: Id::Number,
         key: &[],
         origin: &["pipeline_run_id", "discovered_video_id"],
+        parents: &[("pipeline_run_id", "pipeline_runs"), ("discovered_video_id", "discovered_videos")],
         keep: &[],
         json: &[],
         times: &[],

@@ -449,6 +449,7 @@ impl Document for NewDiscoveredVideo<'static> {
         id: Id::Number,
         key: &["video_id"],
         origin: &[],
+        parents: &[],
         keep: &["discovered_at", "processed", "niche"],
         json: &[],
         times: &["discovered_at"],

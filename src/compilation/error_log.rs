@@ -306,6 +306,7 @@ impl Document for NewErrorLog<'static> {
         id: Id::Number,
         key: &[],
         origin: &["module", "occurred_at"],
+        parents: &[("pipeline_run_id", "pipeline_runs")],
         keep: &[],
         json: &[],
         times: &["occurred_at"],

@@ -247,6 +247,7 @@ impl Document for NewPipelineRun<'static> {
         id: Id::Number,
         key: &[],
         origin: &["niche", "cycle_start"],
+        parents: &[],
         keep: &[],
         json: &[],
         times: &["cycle_start", "cycle_end", "started_at", "completed_at"],

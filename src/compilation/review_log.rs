@@ -209,6 +209,7 @@ impl Document for NewReviewLog<'static> {
         id: Id::Number,
         key: &[],
         origin: &["pipeline_run_id", "sent_at"],
+        parents: &[("pipeline_run_id", "pipeline_runs")],
         keep: &[],
         json: &[],
         times: &["sent_at", "responded_at"],

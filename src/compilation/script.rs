@@ -211,6 +211,7 @@ impl Document for NewScript<'static> {
         id: Id::Number,
         key: &[],
         origin: &["pipeline_run_id", "generated_at"],
+        parents: &[("pipeline_run_id", "pipeline_runs")],
         keep: &[],
         json: &["full_script_json"],
         times: &["generated_at"],

@@ -221,6 +221,7 @@ impl Document for NewShort<'static> {
         id: Id::Number,
         key: &[],
         origin: &["pipeline_run_id", "clip_id"],
+        parents: &[("pipeline_run_id", "pipeline_runs"), ("clip_id", "clips")],
         keep: &[],
         json: &[],
         times: &["uploaded_at"],

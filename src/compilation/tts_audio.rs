@@ -207,6 +207,7 @@ impl Document for NewTtsAudio<'static> {
         id: Id::Number,
         key: &[],
         origin: &["pipeline_run_id", "generated_at"],
+        parents: &[("pipeline_run_id", "pipeline_runs")],
         keep: &[],
         json: &[],
         times: &["generated_at"],

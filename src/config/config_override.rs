@@ -191,6 +191,7 @@ impl Document for NewConfigOverride<'static> {
         id: Id::Key,
         key: &["key"],
         origin: &[],
+        parents: &[],
         keep: &[],
         json: &[],
         times: &["updated_at"],

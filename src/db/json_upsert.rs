@@ -7,6 +7,7 @@ mod given;
 mod identity;
 mod ids;
 mod lookup;
+mod orphans;
 mod seen;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 use self::given::{Filled, Given, is_long};
 pub(crate) use self::identity::{Clashes, identify};
 use self::lookup::Batch;
+pub(crate) use self::orphans::{Orphan, orphans};
 pub(crate) use self::seen::Seen;
 use super::{DbConnection, Upserted, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
@@ -36,6 +38,8 @@ pub(crate) struct Table {
     /// In a table with numbers as ids and without a key: the columns whose values do not change after a row is inserted. They
     /// tell whether a row with the same number is the same row.
     pub origin: &'static [&'static str],
+    /// The columns that refer to the `id` of a row of another table, each with that table.
+    pub parents: &'static [(&'static str, &'static str)],
     /// The columns that an upsert does not change in an existing row.
     pub keep: &'static [&'static str],
     /// The columns that contain JSON.

@@ -243,6 +243,7 @@ impl Document for NewJob<'static> {
         id: Id::Number,
         key: &[],
         origin: &["created_at"],
+        parents: &[],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "updated_at"],

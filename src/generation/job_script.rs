@@ -217,6 +217,7 @@ impl Document for NewJobScript<'static> {
         id: Id::Number,
         key: &[],
         origin: &["created_at"],
+        parents: &[("job_id", "jobs")],
         keep: &[],
         json: &["scenes", "text_overlays", "hashtags"],
         times: &["created_at"],

@@ -311,6 +311,7 @@ impl Document for NewJobVideo<'static> {
         id: Id::Number,
         key: &[],
         origin: &["created_at"],
+        parents: &[("job_id", "jobs"), ("script_id", "job_scripts")],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "approved_at", "published_at"],

@@ -315,6 +315,7 @@ impl Document for NewTrend<'static> {
         id: Id::Number,
         key: &["external_id"],
         origin: &[],
+        parents: &[],
         keep: &["collected_at"],
         json: &["hashtags", "metadata"],
         times: &["collected_at"],

@@ -69,6 +69,19 @@ pub(super) fn identify(
     Ok(remove(rows, &places, clashes.refused))
 }
 
+/// Finds the documents that refer to rows which do not exist, and removes them from their rows. Returns the index of each such
+/// row and the reason.
+pub(super) fn remove_orphans(
+    conn: &mut DbConnection,
+    target: &Target,
+    rows: &mut [Found],
+) -> Result<Vec<(usize, String)>> {
+    let (places, documents) = documents(rows);
+    let documents: Vec<&Map<String, Value>> = documents.iter().map(|document| &**document).collect();
+    let orphans = target.orphans(conn, &documents)?;
+    Ok(remove(rows, &places, orphans.into_iter().map(|orphan| (orphan.place, orphan.reason)).collect()))
+}
+
 /// Returns the documents of the rows, and the index of the row of each document.
 fn documents(rows: &mut [Found]) -> (Vec<usize>, Vec<&mut Map<String, Value>>) {
     rows.iter_mut().enumerate().filter_map(|(at, row)| Some((at, row.document.as_mut()?))).unzip()

@@ -10,7 +10,7 @@ use super::found::{Found, Raw, Row};
 use super::pipeline::{Block, Done};
 use super::preview::undo;
 use super::source::Source;
-use super::store::{Stored, identify, seal, store};
+use super::store::{Stored, identify, remove_orphans, seal, store};
 use super::{Reject, Report, youtube_channels};
 use crate::compilation::DiscoveredVideo;
 use crate::db::json_upsert::Seen;
@@ -248,6 +248,19 @@ impl<'a> Writer<'a> {
     fn store_or_reject(&mut self, conn: &mut DbConnection, batch: &mut Batch) -> Result<()> {
         self.complete(conn, batch)?;
         let largest_id = self.largest_id(conn)?;
+        if let Some(target) = self.source.target() {
+            // If rows refer to rows that do not exist, reject all of them at once, with the values that they refer to.
+            match conn.atomically(|conn| store(conn, self.source, &batch.found, largest_id, &mut self.seen)) {
+                Err(error) if error.is_of_row() => {
+                    let refused = remove_orphans(conn, target, &mut batch.found)?;
+                    refused.into_iter().for_each(|(place, reason)| batch.refuse(place, reason));
+                }
+                stored => {
+                    batch.stored = stored?;
+                    return Ok(());
+                }
+            }
+        }
         let mut stored = Stored::default();
         let found = &batch.found;
         let seen = &mut self.seen;

@@ -410,6 +410,7 @@ impl Document for NewChannel<'static> {
         id: Id::Uuid,
         key: &["youtube_channel_id"],
         origin: &[],
+        parents: &[("effect_preset_id", "transformation_presets")],
         keep: &[],
         json: &["posting_schedule", "content_filters", "metadata_template", "settings"],
         times: &["created_at", "updated_at", "last_publication_at"],

@@ -376,6 +376,7 @@ impl Document for NewChannelStatistics {
         id: Id::Uuid,
         key: &[],
         origin: &[],
+        parents: &[("channel_id", "channels")],
         keep: &[],
         json: &[],
         times: &["timestamp", "created_at"],

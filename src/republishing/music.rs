@@ -253,6 +253,7 @@ impl Document for NewMusic<'static> {
         id: Id::Uuid,
         key: &["spotify_track_id"],
         origin: &[],
+        parents: &[],
         keep: &[],
         json: &["metadata"],
         times: &["created_at", "updated_at"],

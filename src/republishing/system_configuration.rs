@@ -260,6 +260,7 @@ impl Document for NewSystemConfiguration<'static> {
         id: Id::Key,
         key: &["key"],
         origin: &[],
+        parents: &[],
         keep: &[],
         json: &["value"],
         times: &["created_at", "updated_at"],

@@ -266,6 +266,7 @@ impl Document for NewTransformationPreset<'static> {
         id: Id::Uuid,
         key: &[],
         origin: &[],
+        parents: &[],
         keep: &[],
         json: &["parameters"],
         times: &["created_at", "updated_at"],

@@ -351,6 +351,11 @@ impl Document for NewVideo<'static> {
         id: Id::Uuid,
         key: &[],
         origin: &[],
+        parents: &[
+            ("channel_id", "channels"),
+            ("transformation_preset_id", "transformation_presets"),
+            ("music_track_id", "music"),
+        ],
         keep: &[],
         json: &["transformation_params", "final_tags", "metadata", "processing_history"],
         times: &[

@@ -353,6 +353,7 @@ impl Document for NewVideoProcessingJob<'static> {
         id: Id::Uuid,
         key: &[],
         origin: &[],
+        parents: &[("video_id", "videos"), ("channel_id", "channels")],
         keep: &[],
         json: &["error_details", "payload"],
         times: &[

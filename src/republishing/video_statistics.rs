@@ -333,6 +333,7 @@ impl Document for NewVideoStatistics {
         id: Id::Uuid,
         key: &[],
         origin: &[],
+        parents: &[("video_id", "videos")],
         keep: &[],
         json: &[],
         times: &["timestamp", "created_at"],

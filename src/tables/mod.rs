@@ -12,7 +12,7 @@ use crate::compilation::{
     NewAnalytics, NewClip, NewConfigOverride, NewDiscoveredVideo, NewErrorLog, NewPipelineRun, NewReviewLog,
     NewScript, NewShort, NewTtsAudio,
 };
-use crate::db::json_upsert::{self, Clashes, Document, Seen, Table};
+use crate::db::json_upsert::{self, Clashes, Document, Orphan, Seen, Table};
 use crate::error::require;
 use crate::generation::{NewJob, NewJobScript, NewJobVideo, NewTrend};
 use crate::quote::{cut_quotes, quoted};
@@ -77,6 +77,15 @@ impl Target {
         documents: &mut [&mut Map<String, Value>],
     ) -> Result<Clashes> {
         json_upsert::identify(conn, &self.table, documents)
+    }
+
+    /// Returns the documents that refer to rows which do not exist.
+    pub(crate) fn orphans(
+        &self,
+        conn: &mut DbConnection,
+        documents: &[&Map<String, Value>],
+    ) -> Result<Vec<Orphan>> {
+        json_upsert::orphans(conn, &self.table, documents)
     }
 
     /// Inserts checked documents, or updates the rows with the same key, within the current transaction.
