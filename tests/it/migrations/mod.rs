@@ -86,7 +86,7 @@ impl Scratch {
         let parts = [
             format!("SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace WHERE nspname {ours}"),
             format!(
-                "SELECT concat_ws(' ', 'column', table_schema, table_name, column_name, ordinal_position, data_type,
+                "SELECT concat_ws(' ', 'column', table_schema, table_name, column_name, row_number() OVER (PARTITION BY table_schema, table_name ORDER BY ordinal_position), data_type,
                      is_nullable, column_default, is_identity, identity_generation, is_generated, generation_expression,
                      col_description(format('%I.%I', table_schema, table_name)::regclass, ordinal_position))
                  FROM information_schema.columns WHERE table_schema {ours}"

@@ -63,7 +63,9 @@ const OUTPUTS: &[&str] = &[
     "jobs complete JOB_ID --token TOKEN",
     "jobs fail JOB_ID --token TOKEN --error timeout",
     "jobs retry JOB_ID",
+    "jobs show JOB_ID",
     "jobs release JOB_ID --token TOKEN",
+    "jobs snooze JOB_ID --token TOKEN --for 0s",
     "jobs cancel JOB_ID",
     "jobs rescue",
     "jobs prune --older-than 30d",
@@ -262,6 +264,7 @@ fn output_page() {
             page += &format!("| `{field}` | {types} |\n");
         }
     }
+    t.ok(&["config", "set", "max_clips", "12"]); // so that an export has something to print
     for line in TEXTS {
         let args: Vec<&str> = line.split(' ').chain(["--json"]).collect();
         let text = t.ok(&args);
