@@ -19,6 +19,9 @@ pub(super) use viraldb::private::quote::visible;
 use viraldb::private::quote::{quoted, visible_json, visible_lines};
 use viraldb::{Error, Result};
 
+/// A row or an object by the names of its fields.
+type Document = Map<String, Value>;
+
 pub(super) struct Output {
     pub(super) format: Format,
     /// The columns that `--columns` chose. If empty, the command's own columns are printed.
@@ -76,14 +79,14 @@ impl Output {
     fn chosen<'de, T: Serialize + Deserialize<'de>>(
         &self,
         rows: &[T],
-    ) -> Result<(Vec<String>, Vec<Map<String, Value>>)> {
+    ) -> Result<(Vec<String>, Vec<Document>)> {
         check_columns(&self.columns, columns::<T>())?;
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let rows = documents(rows)?.into_iter().map(|row| only(&names, row)).collect();
         Ok((self.columns.clone(), rows))
     }
 
-    fn documents(&mut self, rows: &[Map<String, Value>], shown: &[&str], all: &[&str]) -> Result<()> {
+    fn documents(&mut self, rows: &[Document], shown: &[&str], all: &[&str]) -> Result<()> {
         match self.format {
             Format::Json => self.json(&rows),
             Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
@@ -178,7 +181,7 @@ impl Output {
     }
 
     /// Prints the fields of an object for people, one per line.
-    fn fields(&mut self, fields: &Map<String, Value>) -> Result<()> {
+    fn fields(&mut self, fields: &Document) -> Result<()> {
         let width = fields.keys().map(String::len).max().unwrap_or_default();
         fields.iter().try_for_each(|(name, value)| {
             let value = cells::for_people(name, Some(value));
@@ -310,7 +313,7 @@ impl Output {
         writeln!(self.out).map_err(failed)
     }
 
-    fn csv(&mut self, columns: &[&str], has_header: bool, rows: &[Map<String, Value>]) -> Result<()> {
+    fn csv(&mut self, columns: &[&str], has_header: bool, rows: &[Document]) -> Result<()> {
         let mut csv = csv::Writer::from_writer(&mut self.out);
         let failed = |error: csv::Error| match error.into_kind() {
             csv::ErrorKind::Io(error) => failed(error),
@@ -338,7 +341,7 @@ fn check_columns(chosen: &[String], known: &[&str]) -> Result<()> {
 }
 
 /// Returns a row with only these columns, in this order.
-fn only(columns: &[&str], row: Map<String, Value>) -> Map<String, Value> {
+fn only(columns: &[&str], row: Document) -> Document {
     columns.iter().map(|name| ((*name).to_owned(), row.get(*name).cloned().unwrap_or_default())).collect()
 }
 
@@ -491,6 +494,6 @@ fn failed(error: io::Error) -> Error {
     Error::io("standard output", error)
 }
 
-fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Map<String, Value>>> {
+fn documents<T: Serialize>(rows: &[T]) -> Result<Vec<Document>> {
     rows.iter().map(viraldb::private::json_upsert::from_row).collect()
 }
