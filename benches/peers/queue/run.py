@@ -65,7 +65,7 @@ RIVALS = [
     Rival("huey", "huey_queue.py", "fsync", FILE, 10, ("enqueue-many",)),
     Rival("graphile_worker", RUST, "graphile_worker", SERVER),
     Rival("apalis", RUST, "apalis-postgres", SERVER),
-    Rival("apalis", RUST, "apalis-sqlite", FILE),
+    Rival("apalis", RUST, "apalis-sqlite", FILE, 10),
 ]
 
 
@@ -274,9 +274,11 @@ def print_table(results, version):
 def parse():
     parser = argparse.ArgumentParser(description="Measure other job queues, as rivals for viraldb's queue.")
     names = list(dict.fromkeys(rival.name for rival in RIVALS))
-    parser.add_argument("--rounds", type=int, default=3, help="how often to measure everything [default: 3]")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds [default: 3]")
     parser.add_argument("--jobs", type=int, default=20_000, help="number of jobs [default: 20000]")
-    parser.add_argument("--hands", type=int, nargs="+", default=[4, 20], help="concurrent jobs [default: 4 20]")
+    parser.add_argument(
+        "--hands", type=int, nargs="+", default=[4, 20], help="numbers of concurrent jobs [default: 4 20]"
+    )
     parser.add_argument("--rival", action="append", choices=names, help="measure only this rival; repeatable")
     parser.add_argument(
         "--what",
@@ -287,8 +289,15 @@ def parse():
     parser.add_argument("--url", help="URL of a PostgreSQL database whose user may create databases")
     parser.add_argument("--tools", type=pathlib.Path, help="folder for the installed packages")
     parser.add_argument("--rust", action="store_true", help="also build and measure the rivals in Rust")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each result, and no table")
-    return parser.parse_args()
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON for each result instead of the table"
+    )
+    args = parser.parse_args()
+    if min(args.rounds, args.jobs, *args.hands) < 1:
+        parser.error("--rounds, --jobs and --hands must be at least 1")
+    if not cases(args):
+        parser.error("nothing to measure: huey has no enqueue-many, and apalis and graphile_worker need --rust")
+    return args
 
 
 def main():

@@ -72,15 +72,14 @@ fn store(shared: &Shared, batch: Vec<Finished>) {
     });
 }
 
-/// Stores outcomes in one transaction, and retries while the database does not answer. `write` returns the lost leases.
+/// Stores outcomes and returns the lost leases.
+type Write<'a> = dyn Fn(&mut DbConnection, &[Finished]) -> Result<Vec<Lease>> + 'a;
+
+/// Stores outcomes in one transaction, and retries while the database does not answer.
 ///
 /// A job is given up after the length of a lease, or after the grace period if the worker is stopping. If the database
 /// refuses an outcome, each is stored by itself, so that one does not prevent the others.
-fn store_all(
-    shared: &Shared,
-    mut batch: Vec<Finished>,
-    write: &dyn Fn(&mut DbConnection, &[Finished]) -> Result<Vec<Lease>>,
-) {
+fn store_all(shared: &Shared, mut batch: Vec<Finished>, write: &Write<'_>) {
     while !batch.is_empty() {
         let turn = shared.turn();
         let written = shared.worker.db.write(|c| write(c, &batch));

@@ -60,7 +60,7 @@ both! {
         let db = t.db();
         db.write(|c| Ok(make::run_id(c))).unwrap();
         let row = |n: usize| {
-            let (run, module) = (if n % 2 == 0 { 1 } else { n + 1 }, if n == 7_000 { "m".repeat(5_000) } else { "m".to_owned() });
+            let (run, module) = (if n.is_multiple_of(2) { 1 } else { n + 1 }, if n == 7_000 { "m".repeat(5_000) } else { "m".to_owned() });
             format!("{}\n", json!({"pipeline_run_id": run, "module": module, "error_type": "e", "error_message": n.to_string()}))
         };
         let lines: String = (1..=12_000).map(row).collect();
