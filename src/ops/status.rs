@@ -167,3 +167,18 @@ fn rows(conn: &mut DbConnection) -> Result<Vec<TableRows>> {
         .collect();
     on_backend!(conn, |c| diesel::sql_query(counts.join(" UNION ALL ")).load(c)).of("the database", "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_serialized_in_alphabetical_order() {
+        #[derive(Serialize)]
+        struct Document(#[serde(serialize_with = "by_word")] StatusCounts<JobStatus>);
+
+        let counts = JobStatus::ALL.iter().map(|status| (*status, 1)).collect();
+        let text = serde_json::to_string(&Document(counts)).unwrap();
+        assert_eq!(text, r#"{"completed":1,"failed":1,"processing":1,"queued":1,"retrying":1}"#);
+    }
+}

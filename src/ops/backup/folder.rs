@@ -193,3 +193,21 @@ pub(super) fn new_name(url: &DatabaseUrl, at: Timestamp, ending: &str) -> String
     let kind = if matches!(url, DatabaseUrl::Postgres(_)) { "dump" } else { "db" };
     format!("{stem}-{}.{kind}{ending}", stamp(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_stored_as_its_text() {
+        for (state, text) in [
+            (State::Intact, "intact"),
+            (State::NoManifest, "has no manifest"),
+            (State::Faulty("is empty".to_owned()), "is empty"),
+        ] {
+            assert_eq!(state.to_string(), text);
+            assert_eq!(serde_json::to_value(&state).unwrap(), text);
+            assert_eq!(serde_json::from_value::<State>(text.into()).unwrap(), state);
+        }
+    }
+}
