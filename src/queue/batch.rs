@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
-use super::lease::{Lease, check_length, completed, extended, is_held, released};
+use super::lease::{Lease, check_length};
 use crate::db::clock::{Moment, after, now};
-use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Result, ResultExt};
-use crate::schema::video_processing_jobs as jobs;
 use crate::types::VideoProcessingJobId;
 
 /// Completes jobs, each like [`complete`](super::complete). Returns the jobs whose lease is lost; they are not changed.
@@ -96,6 +94,9 @@ pub(super) fn change_many<L: Into<Lease>>(
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use super::*;
+    use crate::db::prepared::Prepared;
+    use crate::queue::lease::{completed, extended, is_held, released};
+    use crate::schema::video_processing_jobs as jobs;
 
     /// Changes the jobs one by one, which needs no round trips here. Returns the lost leases.
     pub(super) fn change_many(

@@ -54,10 +54,9 @@ impl Table {
     /// Returns an SQL expression for a stored value. Other programs write timestamps on SQLite with more or fewer digits than
     /// viraldb does.
     fn stored(&self, conn: &DbConnection, old: &str, column: &str) -> String {
-        let is_time = self.times.contains(&column);
         on_backend!(
             conn,
-            sqlite => |_c| match is_time {
+            sqlite => |_c| match self.times.contains(&column) {
                 true => format!(
                     "substr({old}.\"{column}\" || iif(length({old}.\"{column}\") = 19, '.', '') || '000000', 1, 26)"
                 ),
@@ -69,11 +68,10 @@ impl Table {
 
     /// Returns an SQL expression for a stored value as text that can be parsed on both engines.
     fn shown(&self, conn: &DbConnection, column: &str) -> String {
-        let is_time = self.times.contains(&column);
         on_backend!(
             conn,
             sqlite => |_c| format!("CAST(old.\"{column}\" AS TEXT)"),
-            postgres => |_c| match is_time {
+            postgres => |_c| match self.times.contains(&column) {
                 true => format!(
                     "pg_catalog.to_char(old.\"{column}\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
                 ),
@@ -271,4 +269,62 @@ fn owners_of(
         postgres => |c| diesel::sql_query(query).bind::<Parameter, _>(values.documents()).load(c)
     )
     .of(table.name, "")
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
+    use serde_json::json;
+
+    use super::super::Document as _;
+    use super::*;
+    use crate::Database;
+    use crate::compilation::NewDiscoveredVideo;
+    use crate::generation::NewJob;
+
+    /// Returns the statements that look for the owners of `count` documents, and the number of clashes.
+    fn look(
+        conn: &mut DbConnection,
+        table: &Table,
+        count: i64,
+        row: impl Fn(i64) -> Value,
+    ) -> (usize, usize) {
+        let statements = Arc::new(Mutex::new(0));
+        let log = Arc::clone(&statements);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if matches!(event, InstrumentationEvent::StartQuery { .. }) {
+                *log.lock().unwrap() += 1;
+            }
+        });
+        let mut rows: Vec<Map<String, Value>> =
+            (1..=count).map(|n| row(n).as_object().unwrap().clone()).collect();
+        let mut documents: Vec<&mut Map<String, Value>> = rows.iter_mut().collect();
+        let clashes = identify(conn, table, &mut documents).unwrap();
+        conn.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        let statements = *statements.lock().unwrap();
+        (statements, clashes.refused.len())
+    }
+
+    #[test]
+    fn one_statement_looks_for_all_owners() {
+        let db = Database::open("sqlite::memory:").unwrap();
+        db.write(|conn| {
+            conn.batch_execute("INSERT INTO jobs (id, created_at) VALUES (1, '2026-01-01 00:00:00'), (2, '2026-01-01 00:00:00.000')")?;
+            let job = |n: i64| json!({"id": n, "created_at": format!("2026-01-0{}T00:00:00Z", n.min(2))});
+            assert_eq!(look(conn, &NewJob::TABLE, 1, job), (1, 0));
+            assert_eq!(look(conn, &NewJob::TABLE, 5_000, job), (1, 1));
+            let without = |n: i64| json!({"id": n, "theme": "x"});
+            assert_eq!(look(conn, &NewJob::TABLE, 5_000, without), (1, 0));
+            assert_eq!(look(conn, &NewJob::TABLE, 10, |_| json!({"theme": "x"})), (0, 0));
+            let video = |n: i64| json!({"id": n, "video_id": format!("v{n}")});
+            assert_eq!(look(conn, &NewDiscoveredVideo::TABLE, 5_000, video), (1, 0));
+            let same = |n: i64| json!({"id": 7, "video_id": format!("v{}", n / 2)});
+            assert_eq!(look(conn, &NewDiscoveredVideo::TABLE, 9, same), (1, 8));
+            Ok(())
+        })
+        .unwrap();
+    }
 }
