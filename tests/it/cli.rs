@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::make;
 #[cfg(feature = "sqlite")]
 use crate::support::{Ran, viraldb};
-use crate::support::{Scratch, both};
+use crate::support::{Scratch, both, migration_names, newest_migration, newest_version};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -34,7 +34,7 @@ both! {
     fn init_creates_a_database_and_prints_the_next_step(t) {
         let out = t.ok(&["init"]);
         assert!(out.starts_with("created "), "{out}");
-        assert!(out.contains("22 tables, schema 2026-11-27-000005)"));
+        assert!(out.contains(&format!("22 tables, schema {})", newest_version())));
         assert!(out.contains("next: viraldb ingest"));
         assert!(t.ok(&["init"]).starts_with("nothing to do for "));
         assert_eq!(t.ok(&["init", "--quiet"]), "");
@@ -46,7 +46,7 @@ both! {
         let out = t.ok(&["init", "--sample"]);
         assert!(out.contains("90 rows: 60 videos new, 0 updated, 90 snapshots, 0 rejected"), "{out}");
         let status = json(&t.ok(&["status", "--format", "json"]));
-        assert_eq!(status["schema"], "2026-11-27-000005");
+        assert_eq!(status["schema"], newest_version());
         let rows = |table: &str| status["tables"].as_array().unwrap().iter().find(|row| row["table"] == table).unwrap()["rows"].clone();
         assert_eq!((rows("discovered_videos"), rows("analytics"), rows("clips")), (60.into(), 90.into(), 0.into()));
         let niche = status["pending_videos"][0]["niche"].as_str().unwrap();
@@ -115,17 +115,18 @@ both! {
         assert_eq!(t.run(&["migrate", "check"]).code, 3);
         let sql = t.ok(&["migrate", "sql"]);
         assert!(sql.contains("CREATE TABLE clips") && sql.contains("CREATE TABLE job_videos"));
-        assert_eq!(t.ok(&["migrate", "run"]).lines().count(), 5);
+        let (all, newest) = (migration_names().len(), newest_migration());
+        assert_eq!(t.ok(&["migrate", "run"]).lines().count(), all);
         assert_eq!(t.ok(&["migrate", "run"]), "nothing to do\n");
         assert_eq!((t.run(&["migrate", "check"]).code, t.ok(&["migrate", "sql"]).as_str()), (0, ""));
-        assert_eq!(t.ok(&["migrate", "revert"]), "reverted 2026-11-27-000005_safe_functions\n");
+        assert_eq!(t.ok(&["migrate", "revert"]), format!("reverted {newest}\n"));
         let ran = t.run(&["migrate", "check"]);
-        assert_eq!((ran.code, &*ran.out), (3, "pending\npending  2026-11-27-000005_safe_functions\n"));
+        assert_eq!((ran.code, ran.out), (3, format!("pending\npending  {newest}\n")));
         let ran = t.run(&["videos", "list"]);
-        assert_eq!((ran.code, &*ran.err), (1, "error: the database has pending migrations: 2026-11-27-000005_safe_functions; run `viraldb migrate run`\n"));
+        assert_eq!((ran.code, ran.err), (1, format!("error: the database has pending migrations: {newest}; run `viraldb migrate run`\n")));
         t.ok(&["migrate", "run"]);
         assert_eq!(t.ok(&["migrate", "redo", "--count", "2"]).lines().count(), 2);
-        assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), 5);
+        assert_eq!(t.ok(&["migrate", "revert", "--all"]).lines().count(), all);
         assert_eq!(t.run(&["migrate", "check"]).code, 3);
         assert!(t.ok(&["migrate", "sql", "2026-11-21-000002", "--down"]).contains("DROP TABLE clips"));
         assert_eq!(t.run(&["migrate", "sql", "nope"]).code, 1);
@@ -147,7 +148,8 @@ both! {
         assert!(ran.out.contains("newer  2099-12-31-000001"), "{}", ran.out);
         let ran = t.run(&["status"]);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("has schema version 2099-12-31-000001, but this viraldb supports versions up to 2026-11-27-000005"), "{}", ran.err);
+        let supported = format!("has schema version 2099-12-31-000001, but this viraldb supports versions up to {}", newest_version());
+        assert!(ran.err.contains(&supported), "{}", ran.err);
     }
 
     fn ingest_reads_files_and_stdin(t) {

@@ -87,8 +87,8 @@ fn prepare(t: &Scratch, commands: &[&str]) {
     db.write(|c| {
         let channel = NewChannel::new("Clips", youtube_id).insert(c)?;
         let video = NewVideo { channel_id: channel.id, ..Default::default() }.insert(c)?;
-        queue::enqueue(c, &NewVideoProcessingJob::new(video.id, channel.id, JobType::Download))?;
-        queue::enqueue(c, &NewVideoProcessingJob::new(video.id, channel.id, JobType::Download))
+        let job = || NewVideoProcessingJob::new(video.id, channel.id, JobType::Download);
+        queue::enqueue_many(c, &[job(), job(), job()])
     })
     .unwrap();
     drop(db);

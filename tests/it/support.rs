@@ -323,3 +323,24 @@ pub mod postgres {
         }
     }
 }
+
+/// Returns the names of all migrations, oldest first.
+pub fn migration_names() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Returns the name of the newest migration.
+pub fn newest_migration() -> String {
+    migration_names().pop().unwrap()
+}
+
+/// Returns the schema version after all migrations: the name of the newest one without its description.
+pub fn newest_version() -> String {
+    newest_migration().split('_').next().unwrap().to_owned()
+}
