@@ -82,7 +82,9 @@ both! {
         assert_eq!((before.0.len(), before.1.len()), (329, 872));
         let (report, _) = read(&db, CUT_OFF, &Options::default());
         assert_eq!(counts(&report), (873, 0, 0, 1));
-        assert_eq!((report.snapshots, report.unchanged), (0, 329));
+        // A video counts once in each batch, and a busy machine makes the batches smaller.
+        assert_eq!(report.snapshots, 0);
+        assert!((329..=873).contains(&report.unchanged), "{}", report.unchanged);
         assert_eq!(everything(&db), before);
 
         // The video was first seen on the first day; its counts are those of the last day.

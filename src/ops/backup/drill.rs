@@ -10,8 +10,10 @@ use super::identity::{name_of, origin_of};
 use super::seal::Unseal;
 use super::unpacked::check_unpacked;
 use super::{Progress, Step, scratch_folder, verify};
+#[cfg(feature = "postgres")]
+use crate::Engine;
 use crate::ops::workspace::{Workspace, require_space};
-use crate::{DatabaseUrl, Engine, Error, Result, Timestamp};
+use crate::{DatabaseUrl, Error, Result, Timestamp};
 
 /// Options for [`drill`]. `Drill::default()` uses an unencrypted backup in the [`default_folder`].
 #[derive(Debug, Clone, Default)]
