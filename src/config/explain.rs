@@ -63,7 +63,7 @@ impl Config {
     /// # let db = viraldb::Database::open("sqlite::memory:")?;
     /// let config = Config::open(&db)?;
     /// config.set(Scope::Override, "max_clips", &12.into(), "alice")?;
-    /// let explained = config.explain("max_clips", None)?;
+    /// let explained = config.explain(None, "max_clips")?;
     /// assert_eq!((explained.value.as_i64(), explained.layer), (Some(12), Some(Layer::Override)));
     /// # Ok(())
     /// # }
