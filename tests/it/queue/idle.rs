@@ -58,3 +58,30 @@ fn idle_worker_truncates_the_log_without_waiting_for_readers() {
         50_000
     );
 }
+
+/// The worker checks the file once a second here, so without a notification half of the jobs would wait half a second.
+#[cfg(target_os = "linux")]
+#[test]
+fn idle_worker_is_woken_by_a_write_to_the_log() {
+    let t = Scratch::sqlite();
+    let db = t.db();
+    let (begin, begins) = std::sync::mpsc::channel();
+    let worker = Worker::new(&t.db(), Claim::new("w")).poll(Duration::from_secs(1));
+    let stop = worker.stop();
+    let thread = std::thread::spawn(move || {
+        worker.run(move |_| begin.send(Instant::now()).map_err(|error| error.to_string())).unwrap()
+    });
+    let mut waits: Vec<Duration> = (0..21)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(30));
+            put(&db, [|_| ()]);
+            let put = Instant::now();
+            begins.recv_timeout(Duration::from_secs(30)).unwrap().saturating_duration_since(put)
+        })
+        .collect();
+    stop.stop();
+    assert_eq!(thread.join().unwrap().completed, 21);
+    waits.sort();
+    assert!(waits[10] < Duration::from_millis(100), "{waits:?}");
+    println!("median {:?}, longest {:?}", waits[10], waits[20]);
+}
