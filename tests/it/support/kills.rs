@@ -1,11 +1,17 @@
 //! Kills a command at random times.
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-/// Runs a command once to the end, then starts it again and again and kills it within the time that it took, until `kills`
-/// runs were killed before they ended. Calls `after` each time.
-pub fn kill_often(kills: usize, command: &dyn Fn() -> Command, mut after: impl FnMut()) {
+/// Runs a command once to the end, then starts it again and again and kills it, until `kills` runs were killed before they
+/// ended. `wait` gets the run and the time that the first one took, and returns when the run is to be killed. Calls `after`
+/// after each run.
+pub fn kill_often(
+    kills: usize,
+    command: &dyn Fn() -> Command,
+    mut wait: impl FnMut(&mut Child, Duration),
+    mut after: impl FnMut(),
+) {
     let start = || command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
     let done = start().wait_with_output().unwrap();
@@ -15,7 +21,7 @@ pub fn kill_often(kills: usize, command: &dyn Fn() -> Command, mut after: impl F
     let mut killed = 0;
     while killed < kills {
         let mut child = start();
-        std::thread::sleep(whole.mul_f64(fastrand::f64()));
+        wait(&mut child, whole);
         child.kill().unwrap();
         let done = child.wait_with_output().unwrap();
         match done.status.code() {
@@ -24,4 +30,18 @@ pub fn kill_often(kills: usize, command: &dyn Fn() -> Command, mut after: impl F
         }
         after();
     }
+}
+
+/// Waits until any time within a whole run.
+pub fn at_any_time(_: &mut Child, whole: Duration) {
+    std::thread::sleep(whole.mul_f64(fastrand::f64()));
+}
+
+/// Waits until `has_begun` returns true or the run has ended, and then until any time within `step`.
+#[cfg(feature = "postgres")]
+pub fn within(child: &mut Child, step: Duration, mut has_begun: impl FnMut() -> bool) {
+    while child.try_wait().unwrap().is_none() && !has_begun() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(step.mul_f64(fastrand::f64()));
 }

@@ -6,7 +6,7 @@ use viraldb::ops::backup;
 
 use super::*;
 use crate::support::both;
-use crate::support::kills::kill_often;
+use crate::support::kills::{at_any_time, kill_often};
 
 const KILLS: usize = 100;
 
@@ -15,7 +15,7 @@ both! {
         with_rows(t, 200);
         let folder = t.path("backups");
         let mut partly = 0;
-        kill_often(KILLS, &|| t.command(&["backup", "create"]), || {
+        kill_often(KILLS, &|| t.command(&["backup", "create"]), at_any_time, || {
             partly += usize::from(!unfinished(&folder).is_empty());
             for found in backup::list(&folder).unwrap() {
                 assert_eq!(found.state, backup::State::Intact, "{found:?}");
@@ -38,7 +38,7 @@ both! {
         add(&t.db(), 1);
         let command = || t.command(&["restore", "--yes", file.to_str().unwrap()]);
         let (mut old, mut new) = (0, 0);
-        kill_often(KILLS, &command, || {
+        kill_often(KILLS, &command, at_any_time, || {
             // A server may notice that its client is gone only after it has finished the current statement.
             let deadline = Instant::now() + Duration::from_secs(20);
             let found = loop {
