@@ -597,6 +597,10 @@ diesel::table! {
         updated_at -> Timestamptz,
         /// Data for the handler of the job.
         payload -> Nullable<Jsonb>,
+        /// How much of the work is done, from 0 to 1, as the worker reported it.
+        progress -> Nullable<Float8>,
+        /// What the worker is doing, as it reported it.
+        progress_note -> Nullable<Text>,
     }
 }
 
@@ -727,6 +731,114 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
+    /// Attempts that did not complete their job.
+    viraldb_job_attempts (id) {
+        /// Primary key. viraldb generates version 7 UUIDs.
+        id -> Uuid,
+        /// The job.
+        job_id -> Uuid,
+        /// Number of the attempt, from 1.
+        attempt -> Int4,
+        /// How the attempt ended.
+        outcome -> Text,
+        /// Worker that held the lease.
+        worker -> Nullable<Text>,
+        /// Why the attempt failed.
+        error -> Nullable<Text>,
+        /// When the job was claimed.
+        started_at -> Nullable<Timestamptz>,
+        /// When the attempt ended.
+        ended_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// When the next job of a type may start, for types with a limited rate.
+    viraldb_job_rates (name) {
+        /// Primary key: the job type.
+        name -> Text,
+        /// When the allowance is complete again.
+        allowed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// Schedules: jobs that are enqueued again and again.
+    viraldb_job_schedules (name) {
+        /// Primary key: the name of the schedule.
+        name -> Text,
+        /// Type of the jobs.
+        job_type -> Text,
+        /// Video of the jobs.
+        video_id -> Uuid,
+        /// Channel of the jobs.
+        channel_id -> Uuid,
+        /// When jobs are enqueued, as a cron expression.
+        cron -> Text,
+        /// Time zone of the cron expression, as in the IANA database.
+        time_zone -> Text,
+        /// Data for the handler of the jobs.
+        payload -> Nullable<Jsonb>,
+        /// Priority of the jobs; higher is claimed first.
+        priority -> Int4,
+        /// Maximum number of attempts of the jobs. NULL means the setting of the channel.
+        max_attempts -> Nullable<Int4>,
+        /// What happens to ticks that no worker was there for: skip them, enqueue once, or enqueue all.
+        missed -> Text,
+        /// Whether a job is enqueued while the previous one is not finished.
+        overlap -> Bool,
+        /// Whether the schedule enqueues nothing.
+        paused -> Bool,
+        /// The next tick.
+        next_at -> Timestamptz,
+        /// The last tick that enqueued a job.
+        last_at -> Nullable<Timestamptz>,
+        /// When the row was created.
+        created_at -> Timestamptz,
+        /// When the row last changed.
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// How many jobs of a kind each worker may run, out of a number that all workers share.
+    viraldb_job_slots (name, holder) {
+        /// What is limited: a job type, or a channel.
+        name -> Text,
+        /// The running worker.
+        holder -> Uuid,
+        /// How many jobs the worker may run.
+        slots -> Int4,
+        /// When others may have the slots, unless the worker renews them.
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// Jobs that wait until other jobs are completed.
+    viraldb_job_waits (id) {
+        /// Primary key. viraldb generates version 7 UUIDs.
+        id -> Uuid,
+        /// The job that waits.
+        job_id -> Uuid,
+        /// The job that it waits for.
+        waits_for -> Uuid,
+        /// When the waiting job is due, once it waits for no other.
+        run_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
     /// Keys that have encrypted secrets in this database, by fingerprint.
     viraldb_keys (id) {
         /// Fingerprint of the key. It does not reveal the key.
@@ -771,6 +883,9 @@ diesel::joinable!(video_statistics -> videos (video_id));
 diesel::joinable!(videos -> channels (channel_id));
 diesel::joinable!(videos -> music (music_track_id));
 diesel::joinable!(videos -> transformation_presets (transformation_preset_id));
+diesel::joinable!(viraldb_job_attempts -> video_processing_jobs (job_id));
+diesel::joinable!(viraldb_job_schedules -> channels (channel_id));
+diesel::joinable!(viraldb_job_schedules -> videos (video_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     analytics,
@@ -796,6 +911,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     video_statistics,
     videos,
     viraldb_config_changes,
+    viraldb_job_attempts,
+    viraldb_job_rates,
+    viraldb_job_schedules,
+    viraldb_job_slots,
+    viraldb_job_waits,
     viraldb_keys,
     viraldb_migrations,
 );

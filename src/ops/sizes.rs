@@ -27,7 +27,16 @@ pub struct TableSize {
 }
 
 /// Tables that viraldb uses internally.
-pub(super) const OWN: [&str; 3] = ["viraldb_migrations", "viraldb_config_changes", "viraldb_keys"];
+pub(super) const OWN: [&str; 8] = [
+    "viraldb_migrations",
+    "viraldb_config_changes",
+    "viraldb_keys",
+    "viraldb_job_attempts",
+    "viraldb_job_waits",
+    "viraldb_job_schedules",
+    "viraldb_job_slots",
+    "viraldb_job_rates",
+];
 
 /// Returns the 22 data tables and the internal tables.
 pub(super) fn tables() -> impl Iterator<Item = &'static str> {

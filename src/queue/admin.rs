@@ -1,7 +1,10 @@
 //! Operations of schedulers and operators on jobs that they have not claimed.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
+use super::attempt::{AttemptOutcome, NewJobAttempt};
 use super::lease::without_lease;
 use crate::db::clock::now;
 use crate::db::{DbConnection, on_backend};
@@ -13,6 +16,9 @@ use crate::{Database, Timestamp};
 
 /// Maximum number of jobs that one statement changes, so that no statement holds its locks for long.
 const BATCH: i64 = 1_000;
+
+/// The error of a canceled job. Other programs read this word, so it keeps its spelling.
+pub(super) const CANCELED: &str = "cancelled";
 
 /// Counts of the jobs whose lease had expired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,36 +47,46 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
         let expired = || {
             jobs::table
                 .filter(jobs::status.eq(JobStatus::Processing).and(jobs::lease_expires_at.le(now.nullable())))
-                .select((jobs::id, jobs::attempts, jobs::max_attempts))
+                .select((jobs::id, jobs::attempts, jobs::max_attempts, jobs::leased_by))
                 .limit(BATCH)
         };
-        let expired: Vec<(VideoProcessingJobId, i32, i32)> = on_backend!(
+        let expired: Vec<(VideoProcessingJobId, i32, i32, Option<String>)> = on_backend!(
             &mut *conn,
             sqlite => |c| expired().load(c),
             // Concurrent rescues share the jobs: neither waits for the other.
             postgres => |c| expired().for_update().skip_locked().load(c),
         )
         .of("video_processing_jobs", "")?;
-        let (over, left): (Vec<_>, Vec<_>) =
-            expired.into_iter().partition(|(_, attempts, most)| attempts >= most);
-        let ids = |jobs: Vec<(VideoProcessingJobId, i32, i32)>| {
-            jobs.into_iter().map(|job| job.0).collect::<Vec<_>>()
-        };
-        let (over, left) = (ids(over), ids(left));
+        let mut workers = HashMap::new();
+        let (mut over, mut left) = (Vec::new(), Vec::new());
+        for (id, attempts, most, worker) in expired {
+            workers.insert(id, worker);
+            if attempts >= most { over.push(id) } else { left.push(id) }
+        }
         let lapsed = || {
             let why = (jobs::error_message.eq(Some(WHY)), jobs::error_details.eq(None::<Json>));
             (why, jobs::updated_at.eq(now), without_lease())
         };
-        on_backend!(conn, |c| {
-            let retrying = diesel::update(jobs::table.filter(jobs::id.eq_any(left)))
-                .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), lapsed()))
-                .execute(c)?;
-            let failed = diesel::update(jobs::table.filter(jobs::id.eq_any(over)))
-                .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed()))
-                .execute(c)?;
-            Ok(Rescued { retrying, failed })
-        })
-        .of("video_processing_jobs", "")
+        let (retrying, failed): (Vec<VideoProcessingJob>, Vec<VideoProcessingJob>) =
+            on_backend!(&mut *conn, |c| {
+                let retrying = diesel::update(jobs::table.filter(jobs::id.eq_any(left)))
+                    .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(now), lapsed()))
+                    .returning(VideoProcessingJob::as_returning())
+                    .load(c)?;
+                let failed = diesel::update(jobs::table.filter(jobs::id.eq_any(over)))
+                    .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed()))
+                    .returning(VideoProcessingJob::as_returning())
+                    .load(c)?;
+                Ok((retrying, failed))
+            })
+            .of("video_processing_jobs", "")?;
+        let attempts: Vec<NewJobAttempt> = retrying
+            .iter()
+            .chain(&failed)
+            .map(|job| NewJobAttempt::of(job, AttemptOutcome::Lost, workers.remove(&job.id).flatten()))
+            .collect();
+        NewJobAttempt::insert_many(conn, &attempts)?;
+        Ok(Rescued { retrying: retrying.len(), failed: failed.len() })
     })
 }
 
@@ -115,30 +131,49 @@ pub fn retry(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoP
     retried.map_or_else(|| Err(not_now(conn, id, "only failed jobs can be retried")), Ok)
 }
 
-/// Cancels an unfinished job: it ends as `failed`. If a worker holds the job, its next heartbeat reports the lost lease.
+/// Cancels an unfinished job: it ends as `failed`. If a worker holds the job, its next heartbeat reports the lost lease, and
+/// a [`Worker`](super::Worker) tells its handler within about a second.
 ///
 /// # Errors
 /// `NotFound` if the job does not exist, `Invalid` if it is already finished.
 pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoProcessingJob> {
     let now = now();
     let unfinished = [JobStatus::Queued, JobStatus::Retrying, JobStatus::Processing];
-    let cancelled = on_backend!(&mut *conn, |c| diesel::update(
-        jobs::table.filter(jobs::id.eq(id).and(jobs::status.eq_any(unfinished)))
-    )
-    .set((
-        jobs::status.eq(JobStatus::Failed),
-        // Other programs read this word, so it keeps its spelling.
-        jobs::error_message.eq(Some("cancelled")),
-        jobs::error_details.eq(None::<Json>),
-        jobs::completed_at.eq(now.nullable()),
-        jobs::updated_at.eq(now),
-        without_lease(),
-    ))
-    .returning(VideoProcessingJob::as_returning())
-    .get_result(c)
-    .optional())
-    .of("video_processing_jobs", id)?;
-    cancelled.map_or_else(|| Err(not_now(conn, id, "only unfinished jobs can be canceled")), Ok)
+    conn.atomically(|conn| {
+        let held = || {
+            jobs::table
+                .filter(jobs::id.eq(id).and(jobs::status.eq(JobStatus::Processing)))
+                .select(jobs::leased_by)
+        };
+        let held: Option<Option<String>> = on_backend!(
+            &mut *conn,
+            sqlite => |c| held().first(c).optional(),
+            postgres => |c| held().for_update().first(c).optional(),
+        )
+        .of("video_processing_jobs", id)?;
+        let canceled: Option<VideoProcessingJob> = on_backend!(&mut *conn, |c| diesel::update(
+            jobs::table.filter(jobs::id.eq(id).and(jobs::status.eq_any(unfinished)))
+        )
+        .set((
+            jobs::status.eq(JobStatus::Failed),
+            jobs::error_message.eq(Some(CANCELED)),
+            jobs::error_details.eq(None::<Json>),
+            jobs::completed_at.eq(now.nullable()),
+            jobs::updated_at.eq(now),
+            without_lease(),
+        ))
+        .returning(VideoProcessingJob::as_returning())
+        .get_result(c)
+        .optional())
+        .of("video_processing_jobs", id)?;
+        let Some(canceled) = canceled else {
+            return Err(not_now(conn, id, "only unfinished jobs can be canceled"));
+        };
+        if let Some(worker) = held {
+            NewJobAttempt::of(&canceled, AttemptOutcome::Canceled, worker).insert(conn)?;
+        }
+        Ok(canceled)
+    })
 }
 
 /// Returns the error for a job that was not changed: it does not exist, or `rule` excludes its status.

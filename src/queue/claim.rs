@@ -250,7 +250,8 @@ impl Take<'_> {
         str: diesel::serialize::ToSql<Text, DB>,
     {
         out.push_sql(
-            "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, started_at = ",
+            "UPDATE video_processing_jobs SET status = 'processing', attempts = attempts + 1, progress = NULL, \
+             progress_note = NULL, started_at = ",
         );
         self.now.walk_ast(out.reborrow())?;
         out.push_sql(", updated_at = ");

@@ -71,13 +71,16 @@ fn is_usual(row: &NewVideoProcessingJob<'_>) -> bool {
         lease_expires_at,
         created_at,
         updated_at,
+        progress,
+        progress_note,
     } = row;
-    let texts = [error_message, github_workflow_run_id, leased_by];
+    let texts = [error_message, github_workflow_run_id, leased_by, progress_note];
     let times = [queued_at, created_at, updated_at, started_at, completed_at, lease_expires_at];
     let numbers = [attempts, duration];
     status.is_none()
         && error_details.is_none()
         && lease_token.is_none()
+        && progress.is_none()
         && texts.iter().all(|text: &&Option<Cow<'_, str>>| text.is_none())
         && times.iter().all(|time| time.is_none())
         && numbers.iter().all(|number| number.is_none())

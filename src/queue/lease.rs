@@ -9,6 +9,7 @@ use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, Valid
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 
+use super::attempt::{AttemptOutcome, NewJobAttempt};
 use crate::db::clock::{Moment, after, now};
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, on_backend};
@@ -219,6 +220,8 @@ pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Vide
 
 /// Records why a job failed and schedules another attempt after the backoff.
 ///
+/// The attempt becomes a row of the job's [history](super::JobAttempt).
+///
 /// If the job has used up its attempts, or [`Failure::is_final`] says so, it ends as `failed` instead.
 ///
 /// # Errors
@@ -235,8 +238,10 @@ pub fn fail(
     conn.atomically(|conn| {
         struct Held;
         // The row cannot change between the two statements: SQLite has a single writer, and PostgreSQL locks the row.
-        let held = || jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts));
-        let (attempts, most): (i32, i32) = on_backend!(
+        let held = || {
+            jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts, jobs::leased_by))
+        };
+        let (attempts, most, worker): (i32, i32, Option<String>) = on_backend!(
             &mut *conn,
             sqlite => |c| Prepared(Held, held()).get_result(c),
             postgres => |c| Prepared(Held, held().for_update()).get_result(c),
@@ -245,7 +250,7 @@ pub fn fail(
             diesel::result::Error::NotFound => Error::LeaseLost { job: lease.job.0 },
             error => error.into(),
         })?;
-        on_backend!(conn, |c| {
+        let job: VideoProcessingJob = on_backend!(&mut *conn, |c| {
             let job = jobs::table.find(lease.job);
             let told = (
                 jobs::error_message.eq(Some(&*failure.error)),
@@ -269,7 +274,9 @@ pub fn fail(
                 Prepared(End, end).get_result(c)
             }
         })
-        .of("video_processing_jobs", lease.job)
+        .of("video_processing_jobs", lease.job)?;
+        NewJobAttempt::of(&job, AttemptOutcome::Failed, worker).insert(conn)?;
+        Ok(job)
     })
 }
 

@@ -42,6 +42,7 @@
 //! ```
 
 mod admin;
+mod attempt;
 mod batch;
 mod claim;
 mod enqueue;
@@ -53,6 +54,7 @@ mod stop;
 mod worker;
 
 pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
+pub use attempt::{AttemptOutcome, JobAttempt};
 pub use batch::{complete_many, heartbeat_many, release_many};
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};

@@ -69,6 +69,10 @@ pub struct VideoProcessingJob {
     pub updated_at: Timestamp,
     /// Data for the handler of the job.
     pub payload: Option<Json>,
+    /// How much of the work is done, from 0 to 1, as the worker reported it.
+    pub progress: Option<f64>,
+    /// What the worker is doing, as it reported it.
+    pub progress_note: Option<String>,
 }
 
 /// A row to insert: `None` means the column's default. See [`VideoProcessingJob`] for the fields.
@@ -101,6 +105,8 @@ pub struct NewVideoProcessingJob<'a> {
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
     pub payload: Option<Json>,
+    pub progress: Option<f64>,
+    pub progress_note: Option<Cow<'a, str>>,
 }
 
 /// Changes to a row: `None` keeps the stored value, and `Some(None)` stores NULL. See [`VideoProcessingJob`] for the fields.
@@ -128,6 +134,8 @@ pub struct VideoProcessingJobChanges<'a> {
     pub lease_expires_at: Option<Option<Timestamp>>,
     pub unique_key: Option<Option<Cow<'a, str>>>,
     pub payload: Option<Option<Json>>,
+    pub progress: Option<Option<f64>>,
+    pub progress_note: Option<Option<Cow<'a, str>>>,
 }
 
 /// Selects rows for `list`, `count` and `exists`; a `None` field matches every row.
@@ -301,6 +309,8 @@ impl<'a> NewVideoProcessingJob<'a> {
             created_at: None,
             updated_at: None,
             payload: None,
+            progress: None,
+            progress_note: None,
         }
     }
 
@@ -326,8 +336,8 @@ impl NewVideoProcessingJob<'_> {
     /// # Errors
     /// [`Conflict`](crate::Error::Conflict) if `id` already exists or an unfinished job has the
     /// same `unique_key`; [`Invalid`](crate::Error::Invalid) if the video or the channel does not
-    /// exist, `attempts` is negative, `max_attempts` is less than 1, or `unique_key` has more than
-    /// 2,600 bytes.
+    /// exist, `attempts` is negative, `max_attempts` is less than 1, `progress` is not from 0 to 1, or
+    /// `unique_key` has more than 2,600 bytes.
     pub fn insert(&self, conn: &mut DbConnection) -> Result<VideoProcessingJob> {
         self.require_indexable()?;
         on_backend!(conn, |c| diesel::insert_into(video_processing_jobs::table)

@@ -87,6 +87,18 @@ portable! {
     pub struct ConfigChangeId(i64);
 }
 portable! {
+    /// Key of a row of `viraldb_job_attempts`.
+    pub struct JobAttemptId(Uuid);
+}
+portable! {
+    /// Key of a row of `viraldb_job_waits`.
+    pub struct JobWaitId(Uuid);
+}
+portable! {
+    /// Identifies a running worker, for the numbers of jobs that workers share.
+    pub struct WorkerId(Uuid);
+}
+portable! {
     /// Identifies one command run or unit of work, in the log and in `error_log`.
     pub struct CorrelationId(Uuid);
 }

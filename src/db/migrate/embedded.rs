@@ -42,6 +42,12 @@ pub(crate) const SQLITE: &[Migration] = &[
         down: include_str!("../../../migrations/sqlite/2026-12-01-000006_job_payload/down.sql"),
         reworded_from: None,
     },
+    Migration {
+        name: "2026-12-01-000007_job_features",
+        up: include_str!("../../../migrations/sqlite/2026-12-01-000007_job_features/up.sql"),
+        down: include_str!("../../../migrations/sqlite/2026-12-01-000007_job_features/down.sql"),
+        reworded_from: None,
+    },
 ];
 
 #[cfg(feature = "postgres")]
@@ -81,6 +87,12 @@ pub(crate) const POSTGRES: &[Migration] = &[
         name: "2026-12-01-000006_job_payload",
         up: include_str!("../../../migrations/postgres/2026-12-01-000006_job_payload/up.sql"),
         down: include_str!("../../../migrations/postgres/2026-12-01-000006_job_payload/down.sql"),
+        reworded_from: None,
+    },
+    Migration {
+        name: "2026-12-01-000007_job_features",
+        up: include_str!("../../../migrations/postgres/2026-12-01-000007_job_features/up.sql"),
+        down: include_str!("../../../migrations/postgres/2026-12-01-000007_job_features/down.sql"),
         reworded_from: None,
     },
 ];

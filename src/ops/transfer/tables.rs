@@ -60,9 +60,13 @@ impl Table {
             Self::of::<schema::trends::table>("trends")?,
             Self::of::<schema::job_scripts::table>("job_scripts")?,
             Self::of::<schema::job_videos::table>("job_videos")?,
-            // viraldb's internal tables, except the history of its migrations: the target has its own history.
+            // viraldb's internal tables, except the history of its migrations, because the target has its own, and what its
+            // running workers share.
             Self::of::<schema::viraldb_config_changes::table>("viraldb_config_changes")?,
             Self::of::<schema::viraldb_keys::table>("viraldb_keys")?,
+            Self::of::<schema::viraldb_job_attempts::table>("viraldb_job_attempts")?,
+            Self::of::<schema::viraldb_job_waits::table>("viraldb_job_waits")?,
+            Self::of::<schema::viraldb_job_schedules::table>("viraldb_job_schedules")?,
         ])
     }
 
@@ -139,7 +143,8 @@ mod tests {
         let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
         let (contract, own) = names.split_at(22);
         assert!(crate::tables::tables().eq(contract.iter().copied()));
-        assert_eq!(own, ["viraldb_config_changes", "viraldb_keys"]);
+        let jobs = ["viraldb_job_attempts", "viraldb_job_waits", "viraldb_job_schedules"];
+        assert_eq!(own, ["viraldb_config_changes", "viraldb_keys"].into_iter().chain(jobs).collect::<Vec<_>>());
 
         let kinds = |name: &str| {
             let table = tables.iter().find(|table| table.name == name).unwrap();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use super::Context;
-use super::complete::{channels, jobs, source_videos};
-use super::duration::duration;
-use super::values::{Paging, by_setting, channel_id, json};
-use super::when::when;
-use super::words::words;
+use crate::cli::Context;
+use crate::cli::complete::{channels, jobs, source_videos};
+use crate::cli::duration::duration;
+use crate::cli::values::{Paging, by_setting, channel_id, json};
+use crate::cli::when::when;
+use crate::cli::words::words;
 use viraldb::ops::{self, Part, Prune};
 use viraldb::private::quote::counted;
 use viraldb::queue::{self, Claim, Failure, Lease};
