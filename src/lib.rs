@@ -122,6 +122,8 @@ struct Readme;
 mod book {
     #[doc = include_str!("../docs/src/how-to/own-tables.md")]
     struct OwnTables;
+    #[doc = include_str!("../docs/src/how-to/queue.md")]
+    struct Queue;
     #[doc = include_str!("../docs/src/how-to/workers.md")]
     struct Workers;
 }

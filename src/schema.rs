@@ -755,18 +755,6 @@ diesel::table! {
 diesel::table! {
     use crate::types::sql::*;
 
-    /// When the next job of a type may start, for types with a limited rate.
-    viraldb_job_rates (name) {
-        /// Primary key: the job type.
-        name -> Text,
-        /// When the allowance is complete again.
-        allowed_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
-    use crate::types::sql::*;
-
     /// Schedules: jobs that are enqueued again and again.
     viraldb_job_schedules (name) {
         /// Primary key: the name of the schedule.
@@ -817,6 +805,20 @@ diesel::table! {
         slots -> Int4,
         /// When others may have the slots, unless the worker renews them.
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::types::sql::*;
+
+    /// When jobs were claimed whose rate is limited.
+    viraldb_job_starts (id) {
+        /// Primary key. viraldb generates version 7 UUIDs.
+        id -> Uuid,
+        /// What is limited.
+        name -> Text,
+        /// When the job was claimed.
+        started_at -> Timestamptz,
     }
 }
 
@@ -912,9 +914,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     videos,
     viraldb_config_changes,
     viraldb_job_attempts,
-    viraldb_job_rates,
     viraldb_job_schedules,
     viraldb_job_slots,
+    viraldb_job_starts,
     viraldb_job_waits,
     viraldb_keys,
     viraldb_migrations,

@@ -21,6 +21,8 @@ mod measure;
 mod memory;
 mod mixed;
 #[cfg(feature = "postgres")]
+mod peers;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod prune;
 mod queue;
@@ -58,6 +60,8 @@ fn main() {
     lines.extend(doctor::lines(&asked));
     lines.extend(idle::lines(&asked));
     lines.extend(mixed::lines(&asked));
+    #[cfg(feature = "postgres")]
+    lines.extend(peers::lines(&asked));
     lines.extend(prune::lines(&asked));
     #[cfg(feature = "postgres")]
     lines.extend(transfer::lines(&asked));

@@ -41,6 +41,12 @@ impl Asked {
         self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
     }
 
+    /// Returns true if a filter names this section, which does not run otherwise.
+    #[cfg(feature = "postgres")]
+    pub fn names(&self, section: &str) -> bool {
+        self.filters.iter().any(|filter| filter.contains(section))
+    }
+
     pub fn wants_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.wants(name))
     }

@@ -51,7 +51,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
 }
 
 /// Runs a worker until it has completed `count` jobs and stored all outcomes.
-fn work(db: &Database, hands: u32, count: u64) {
+pub fn work(db: &Database, hands: u32, count: u64) {
     let worker = Worker::new(db, Claim::new("w")).concurrency(hands);
     let (stop, left) = (worker.stop(), Arc::new(AtomicU64::new(count)));
     let done = worker.run(move |_| {

@@ -98,7 +98,19 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "viraldb jobs snooze 019a2f3c-7b1e-7000-8000-0123456789ab --token 019a2f3c-7b1e-7000-8000-0123456789ac --for 10m",
         ],
     ),
-    ("jobs retry", &["viraldb jobs retry 019a2f3c-7b1e-7000-8000-0123456789ab"]),
+    (
+        "jobs retry",
+        &[
+            "viraldb jobs retry 019a2f3c-7b1e-7000-8000-0123456789ab",
+            "viraldb jobs retry --all --type download --error 'HTTP 503'",
+        ],
+    ),
+    (
+        "jobs progress",
+        &[
+            "viraldb jobs progress 019a2f3c-7b1e-7000-8000-0123456789ab --token 019a2f3c-7b1e-7000-8000-0123456789ac 0.5",
+        ],
+    ),
     ("jobs cancel", &["viraldb jobs cancel 019a2f3c-7b1e-7000-8000-0123456789ab"]),
     ("jobs rescue", &["viraldb jobs rescue"]),
     ("jobs prune", &["viraldb jobs prune --older-than 30d"]),

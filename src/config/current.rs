@@ -3,15 +3,20 @@
 //! A [`Config`](super::Config) uses connections of its own, so it does not see uncommitted changes of the transaction.
 //! With an in-memory SQLite database it would also wait for that transaction and deadlock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use diesel::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::Registry;
+use super::layer::Layer;
 use super::layers::{Fixed, Layers, OfChannel, Resolved, Stored};
+use crate::db::on_backend;
+use crate::error::ResultExt;
 use crate::republishing::{Channel, ChannelId};
+use crate::schema::viraldb_config_changes as changes;
 use crate::types::Json;
 use crate::{DbConnection, Error, Result};
 
@@ -50,6 +55,8 @@ pub(crate) struct Current {
     fixed: Arc<Fixed>,
     stored: Stored,
     channels: HashMap<ChannelId, Json>,
+    /// The settings that were changed since the database was created.
+    changed: HashSet<String>,
 }
 
 impl Current {
@@ -63,12 +70,30 @@ impl Current {
         let mut channels: Vec<ChannelId> = channels.into_iter().collect();
         channels.sort_unstable();
         channels.dedup();
-        Ok(Self { fixed, stored, channels: Channel::settings_of_many(conn, &channels)? })
+        let channels = Channel::settings_of_many(conn, &channels)?;
+        Ok(Self { fixed, stored, channels, changed: HashSet::new() })
+    }
+
+    /// Also reads which of these settings were changed since the database was created.
+    pub(crate) fn with_changes(mut self, conn: &mut DbConnection, keys: &[&str]) -> Result<Self> {
+        let changed: Vec<String> = on_backend!(conn, |c| changes::table
+            .filter(changes::key.eq_any(keys))
+            .select(changes::key)
+            .distinct()
+            .load(c))
+        .of("viraldb_config_changes", "")?;
+        self.changed = changed.into_iter().collect();
+        Ok(self)
     }
 
     /// Returns true if the channel was among the given channels and exists.
     pub(crate) fn knows(&self, channel: ChannelId) -> bool {
         self.channels.contains_key(&channel)
+    }
+
+    /// Returns the given channels that exist.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.channels.keys().copied()
     }
 
     /// Returns a setting for a channel, or for all channels.
@@ -77,6 +102,35 @@ impl Current {
     /// The errors of [`Config::get`](super::Config::get), and `NotFound` if the channel does not exist.
     pub(crate) fn get<T: DeserializeOwned>(&self, channel: Option<ChannelId>, key: &str) -> Result<T> {
         let key = REGISTRY.get(key)?;
+        super::read(&key.name, &Resolved::of(key, &self.layers(channel)?))
+    }
+
+    /// Returns a setting if somebody has set it, and `None` if only its default applies.
+    ///
+    /// `viraldb init` stores the defaults in `system_configuration`. A default there counts only if the history of the setting
+    /// has a change.
+    ///
+    /// # Errors
+    /// The errors of [`get`](Self::get).
+    pub(crate) fn get_if_set<T: DeserializeOwned>(
+        &self,
+        channel: Option<ChannelId>,
+        key: &str,
+    ) -> Result<Option<T>> {
+        let key = REGISTRY.get(key)?;
+        let layers = self.layers(channel)?;
+        match layers.winner(key) {
+            None | Some((Layer::Default | Layer::KindDefault, _)) => Ok(None),
+            Some((Layer::System, found))
+                if found.value == key.default && !self.changed.contains(&*key.name) =>
+            {
+                Ok(None)
+            }
+            Some(_) => super::read(&key.name, &Resolved::of(key, &layers)).map(Some),
+        }
+    }
+
+    fn layers(&self, channel: Option<ChannelId>) -> Result<Layers<'_>> {
         let channel = match channel {
             None => None,
             Some(id) => {
@@ -85,7 +139,6 @@ impl Current {
                 Some(OfChannel { id, settings: &settings.0 })
             }
         };
-        let layers = Layers { fixed: &self.fixed, stored: &self.stored, channel };
-        super::read(&key.name, &Resolved::of(key, &layers))
+        Ok(Layers { fixed: &self.fixed, stored: &self.stored, channel })
     }
 }

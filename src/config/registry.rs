@@ -285,6 +285,9 @@ fn built_in() -> Vec<Key> {
     let count = |name: &'static str, default: i64, min: i64, max: i64| {
         Key::new(name, Kind::Integer { min, max }, default)
     };
+    let limit = |name: &'static str, max: i64| {
+        Key::new(name, Kind::Integer { min: 1, max }, Value::Null).read_by("queue::Worker")
+    };
     let keys = vec![
         Key::new("default_posting_frequency", Kind::words(FREQUENCIES), "daily")
             .per_channel()
@@ -312,8 +315,25 @@ fn built_in() -> Vec<Key> {
         count("max_concurrent_runs", 2, 1, 100)
             .help("Maximum number of runs that run concurrently")
             .read_by("runs move"),
-        count("max_concurrent_downloads", 3, 1, 100).help("Maximum number of concurrent downloads"),
-        count("max_concurrent_renders", 1, 1, 100).help("Maximum number of concurrent renders"),
+        count("max_concurrent_downloads", 3, 1, 100)
+            .help("Maximum number of download jobs that all workers run concurrently")
+            .read_by("queue::Worker"),
+        count("max_concurrent_renders", 1, 1, 100)
+            .help("Maximum number of transform and music_replace jobs that all workers run concurrently")
+            .read_by("queue::Worker"),
+        limit("max_concurrent_scrapes", 10_000)
+            .help("Maximum number of scrape jobs that all workers run concurrently"),
+        limit("max_concurrent_publishes", 10_000)
+            .help("Maximum number of publish jobs that all workers run concurrently"),
+        limit("max_concurrent_jobs_per_channel", 10_000)
+            .per_channel()
+            .help("Maximum number of jobs of one channel that all workers run concurrently"),
+        limit("max_scrapes_per_minute", 100_000)
+            .help("Maximum number of scrape jobs that all workers start within a minute"),
+        limit("max_downloads_per_minute", 100_000)
+            .help("Maximum number of download jobs that all workers start within a minute"),
+        limit("max_publishes_per_day", 100_000)
+            .help("Maximum number of publish jobs that all workers start within 24 hours"),
         count("cycle_hours", 6, 1, 744)
             .per_channel()
             .help("Hours between two runs of a niche")

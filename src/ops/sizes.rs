@@ -35,7 +35,7 @@ pub(super) const OWN: [&str; 8] = [
     "viraldb_job_waits",
     "viraldb_job_schedules",
     "viraldb_job_slots",
-    "viraldb_job_rates",
+    "viraldb_job_starts",
 ];
 
 /// Returns the 22 data tables and the internal tables.

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::auto_type;
 use diesel::prelude::*;
 
 use super::attempt::{AttemptOutcome, NewJobAttempt};
-use super::lease::without_lease;
-use crate::db::clock::now;
+use super::lease::{Lease, without_lease};
+use super::wait::release_stale;
+use crate::db::clock::{Moment, now};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::republishing::{JobStatus, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
-use crate::types::{Json, VideoProcessingJobId};
+use crate::types::{Json, LeaseToken, VideoProcessingJobId};
 use crate::{Database, Timestamp};
 
 /// Maximum number of jobs that one statement changes, so that no statement holds its locks for long.
@@ -34,6 +36,8 @@ pub struct Rescued {
 ///
 /// Such a job becomes `retrying` and is due immediately. If its attempts are used up, it ends as `failed` instead. One call
 /// handles at most 1,000 jobs; call again while it finds any, or use [`rescue_all`].
+///
+/// The call also makes the jobs due that [wait](super::enqueue_after) only for jobs that another program has completed.
 ///
 /// A job that is `processing` without a lease stays as it is. A program that does not use leases set that status, and may
 /// still be working on the job. If you know that it is not, return the job to the queue with [`cancel`] and [`retry`].
@@ -74,7 +78,11 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
                     .returning(VideoProcessingJob::as_returning())
                     .load(c)?;
                 let failed = diesel::update(jobs::table.filter(jobs::id.eq_any(over)))
-                    .set((jobs::status.eq(JobStatus::Failed), jobs::completed_at.eq(now.nullable()), lapsed()))
+                    .set((
+                        jobs::status.eq(JobStatus::Failed),
+                        jobs::completed_at.eq(now.nullable()),
+                        lapsed(),
+                    ))
                     .returning(VideoProcessingJob::as_returning())
                     .load(c)?;
                 Ok((retrying, failed))
@@ -86,6 +94,7 @@ pub fn rescue(conn: &mut DbConnection) -> Result<Rescued> {
             .map(|job| NewJobAttempt::of(job, AttemptOutcome::Lost, workers.remove(&job.id).flatten()))
             .collect();
         NewJobAttempt::insert_many(conn, &attempts)?;
+        release_stale(conn)?;
         Ok(Rescued { retrying: retrying.len(), failed: failed.len() })
     })
 }
@@ -106,6 +115,22 @@ pub fn rescue_all(db: &Database) -> Result<Rescued> {
     }
 }
 
+/// Returns the changes that queue a failed job again.
+#[auto_type]
+pub(super) fn retried(now: Moment) -> _ {
+    let status: JobStatus = JobStatus::Queued;
+    let never: Option<Timestamp> = None;
+    let no_duration: Option<i32> = None;
+    (
+        jobs::status.eq(status),
+        jobs::attempts.eq(0_i32),
+        jobs::run_at.eq(now),
+        jobs::completed_at.eq(never),
+        jobs::duration.eq(no_duration),
+        jobs::updated_at.eq(now),
+    )
+}
+
 /// Returns a failed job to the queue. It is due now and has all its attempts again.
 ///
 /// # Errors
@@ -116,14 +141,7 @@ pub fn retry(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<VideoP
     let retried = on_backend!(&mut *conn, |c| diesel::update(
         jobs::table.filter(jobs::id.eq(id).and(jobs::status.eq(JobStatus::Failed)))
     )
-    .set((
-        jobs::status.eq(JobStatus::Queued),
-        jobs::attempts.eq(0),
-        jobs::run_at.eq(now),
-        jobs::completed_at.eq(None::<Timestamp>),
-        jobs::duration.eq(None::<i32>),
-        jobs::updated_at.eq(now),
-    ))
+    .set(retried(now))
     .returning(VideoProcessingJob::as_returning())
     .get_result(c)
     .optional())
@@ -174,6 +192,35 @@ pub fn cancel(conn: &mut DbConnection, id: VideoProcessingJobId) -> Result<Video
         }
         Ok(canceled)
     })
+}
+
+/// Who holds a job.
+pub(super) struct Holder {
+    pub(super) token: Option<LeaseToken>,
+    /// Whether the job was canceled.
+    pub(super) is_canceled: bool,
+}
+
+/// Returns who holds the jobs of these leases. Deleted jobs are left out.
+pub(super) fn held_by<'a>(
+    conn: &mut DbConnection,
+    leases: impl IntoIterator<Item = &'a Lease>,
+) -> Result<HashMap<VideoProcessingJobId, Holder>> {
+    let ids: Vec<VideoProcessingJobId> = leases.into_iter().map(|lease| lease.job).collect();
+    let mut holders = HashMap::new();
+    for ids in ids.chunks(crate::db::IDS) {
+        type Row = (VideoProcessingJobId, Option<LeaseToken>, JobStatus, Option<String>);
+        let rows: Vec<Row> = on_backend!(&mut *conn, |c| jobs::table
+            .filter(jobs::id.eq_any(ids))
+            .select((jobs::id, jobs::lease_token, jobs::status, jobs::error_message))
+            .load(c))
+        .of("video_processing_jobs", "")?;
+        holders.extend(rows.into_iter().map(|(id, token, status, error)| {
+            let is_canceled = status == JobStatus::Failed && error.as_deref() == Some(CANCELED);
+            (id, Holder { token, is_canceled })
+        }));
+    }
+    Ok(holders)
 }
 
 /// Returns the error for a job that was not changed: it does not exist, or `rule` excludes its status.

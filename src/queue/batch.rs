@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::lease::{Lease, check_length};
+use super::wait::release_waiting;
 use crate::db::clock::{Moment, after, now};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Result, ResultExt};
@@ -82,12 +83,19 @@ pub(super) fn change_many<L: Into<Lease>>(
     leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
     conn.atomically(|conn| {
-        on_backend!(
-            conn,
+        let lost = on_backend!(
+            &mut *conn,
             sqlite => |c| sqlite::change_many(c, &leases, change, now),
             postgres => |c| postgres::change_many(c, &leases, change, now),
         )
-        .of("video_processing_jobs", "")
+        .of("video_processing_jobs", "")?;
+        if matches!(change, Change::Complete) {
+            let lost: HashSet<Lease> = lost.iter().copied().collect();
+            let completed: Vec<VideoProcessingJobId> =
+                leases.iter().filter(|lease| !lost.contains(lease)).map(|lease| lease.job).collect();
+            release_waiting(conn, &completed)?;
+        }
+        Ok(lost)
     })
 }
 

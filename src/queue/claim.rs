@@ -13,7 +13,7 @@ use super::lease::check_length;
 use crate::db::clock::{Moment, after, now};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Error, Result, ResultExt, require};
-use crate::republishing::{JobType, VideoProcessingJob};
+use crate::republishing::{ChannelId, JobType, VideoProcessingJob};
 use crate::schema::video_processing_jobs as jobs;
 use crate::types::LeaseToken;
 use crate::types::sql::{Bool, Text, Uuid};
@@ -36,6 +36,8 @@ pub struct Claim {
     worker: String,
     /// The requested types, without duplicates and in a fixed order, so that the text of the statement is always the same.
     types: Vec<JobType>,
+    /// Jobs of these channels are left to others.
+    except: Vec<ChannelId>,
     at_most: u32,
     lease: Duration,
     statement: OnceLock<Texts>,
@@ -45,7 +47,8 @@ impl Claim {
     /// Creates a claim for one job of any type, with a lease of 60 seconds.
     pub fn new(worker: impl Into<String>) -> Self {
         let lease = Duration::from_secs(60);
-        Self { worker: worker.into(), types: Vec::new(), at_most: 1, lease, statement: OnceLock::new() }
+        let (types, except) = (Vec::new(), Vec::new());
+        Self { worker: worker.into(), types, except, at_most: 1, lease, statement: OnceLock::new() }
     }
 
     /// Limits the claim to jobs of these types. An empty list means any type.
@@ -61,6 +64,13 @@ impl Claim {
     #[must_use]
     pub fn at_most(mut self, jobs: u32) -> Self {
         self.at_most = jobs;
+        self.statement = OnceLock::new();
+        self
+    }
+
+    /// Leaves the jobs of these channels to others.
+    pub(super) fn except(mut self, channels: Vec<ChannelId>) -> Self {
+        self.except = channels;
         self.statement = OnceLock::new();
         self
     }
@@ -87,6 +97,12 @@ impl Claim {
         self.lease
     }
 
+    #[cfg(feature = "sqlite")]
+    fn except_text(&self) -> Option<String> {
+        let ids: Vec<String> = self.except.iter().map(|id| format!("\"{id}\"")).collect();
+        (!ids.is_empty()).then(|| format!("[{}]", ids.join(",")))
+    }
+
     /// Returns the statement of the claim, or an error if the claim is invalid.
     fn take(&self) -> Result<Take<'_>> {
         require("worker", &self.worker)?;
@@ -106,6 +122,9 @@ impl Claim {
         };
         Ok(Take {
             worker: &self.worker,
+            except: &self.except,
+            #[cfg(feature = "sqlite")]
+            except_text: self.except_text(),
             texts,
             token: LeaseToken::default(),
             now: now(),
@@ -144,6 +163,11 @@ pub fn is_paused(conn: &mut DbConnection) -> Result<bool> {
 /// One claim as one SQL statement.
 struct Take<'a> {
     worker: &'a str,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    except: &'a [ChannelId],
+    /// The same as a JSON array, because SQLite binds no arrays.
+    #[cfg(feature = "sqlite")]
+    except_text: Option<String>,
     texts: &'a Texts,
     token: LeaseToken,
     now: Moment,
@@ -272,6 +296,11 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Take<'_> {
         self.set(&mut out)?;
         out.push_sql(before);
         self.now.walk_ast(out.reborrow())?;
+        if let Some(except) = &self.except_text {
+            out.push_sql(" AND due.channel_id NOT IN (SELECT value FROM json_each(");
+            out.push_bind_param::<Text, String>(except)?;
+            out.push_sql("))");
+        }
         out.push_sql(after);
         jobs::all_columns.walk_ast(out)
     }
@@ -283,6 +312,11 @@ impl QueryFragment<diesel::pg::Pg> for Take<'_> {
         let [before, after] = &self.texts.postgres;
         out.push_sql(before);
         self.now.walk_ast(out.reborrow())?;
+        if !self.except.is_empty() {
+            out.push_sql(" AND NOT (due.channel_id = ANY(");
+            out.push_bind_param::<diesel::sql_types::Array<Uuid>, [ChannelId]>(self.except)?;
+            out.push_sql("))");
+        }
         out.push_sql(after);
         self.set(&mut out)?;
         out.push_sql(" FROM taken WHERE video_processing_jobs.id = taken.id RETURNING ");

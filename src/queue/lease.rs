@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 
 use super::attempt::{AttemptOutcome, NewJobAttempt};
+use super::wait::release_waiting;
 use crate::db::clock::{Moment, after, now};
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, on_backend};
@@ -67,6 +68,8 @@ pub struct Failure<'a> {
     pub details: Option<Json>,
     /// Determines how long the next attempt waits.
     pub backoff: Backoff,
+    /// How long the next attempt waits, instead of the backoff.
+    pub retry_after: Option<Duration>,
     /// Whether the job fails now, whatever attempts are left.
     pub is_final: bool,
 }
@@ -74,7 +77,13 @@ pub struct Failure<'a> {
 impl<'a> Failure<'a> {
     /// Creates a failure without details and with the default backoff.
     pub fn new(error: impl Into<Cow<'a, str>>) -> Self {
-        Self { error: error.into(), details: None, backoff: Backoff::default(), is_final: false }
+        Self {
+            error: error.into(),
+            details: None,
+            backoff: Backoff::default(),
+            retry_after: None,
+            is_final: false,
+        }
     }
 }
 
@@ -162,7 +171,7 @@ pub(super) fn extended(now: Moment, until: Moment) -> _ {
 }
 
 /// Turns `NotFound` into [`Error::LeaseLost`]: if no row was changed, the lease was lost.
-fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<VideoProcessingJob> {
+pub(super) fn or_lost(result: QueryResult<VideoProcessingJob>, lease: Lease) -> Result<VideoProcessingJob> {
     match result {
         Err(diesel::result::Error::NotFound) => Err(Error::LeaseLost { job: lease.job.0 }),
         result => result.of("video_processing_jobs", lease.job),
@@ -201,7 +210,7 @@ pub fn heartbeat(
     or_lost(result, lease)
 }
 
-/// Completes a job and records how long it took.
+/// Completes a job and records how long it took. Jobs that [wait](super::enqueue_after) only for this one become due.
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if the lease has expired or another worker has claimed the job. Nothing is changed then.
@@ -209,13 +218,17 @@ pub fn complete(conn: &mut DbConnection, lease: impl Into<Lease>) -> Result<Vide
     struct Complete;
     let lease = lease.into();
     let now = now();
-    let result = on_backend!(conn, |c| {
-        let complete = diesel::update(jobs::table.filter(is_held(lease, now)))
-            .set(completed(now))
-            .returning(VideoProcessingJob::as_returning());
-        Prepared(Complete, complete).get_result(c)
-    });
-    or_lost(result, lease)
+    conn.atomically(|conn| {
+        let result = on_backend!(&mut *conn, |c| {
+            let complete = diesel::update(jobs::table.filter(is_held(lease, now)))
+                .set(completed(now))
+                .returning(VideoProcessingJob::as_returning());
+            Prepared(Complete, complete).get_result(c)
+        });
+        let job = or_lost(result, lease)?;
+        release_waiting(conn, &[lease.job])?;
+        Ok(job)
+    })
 }
 
 /// Records why a job failed and schedules another attempt after the backoff.
@@ -239,7 +252,11 @@ pub fn fail(
         struct Held;
         // The row cannot change between the two statements: SQLite has a single writer, and PostgreSQL locks the row.
         let held = || {
-            jobs::table.filter(is_held(lease, now)).select((jobs::attempts, jobs::max_attempts, jobs::leased_by))
+            jobs::table.filter(is_held(lease, now)).select((
+                jobs::attempts,
+                jobs::max_attempts,
+                jobs::leased_by,
+            ))
         };
         let (attempts, most, worker): (i32, i32, Option<String>) = on_backend!(
             &mut *conn,
@@ -259,7 +276,7 @@ pub fn fail(
                 without_lease(),
             );
             if attempts < most && !failure.is_final {
-                let next = after(failure.backoff.wait(attempts));
+                let next = after(failure.retry_after.unwrap_or_else(|| failure.backoff.wait(attempts)));
                 struct Retry;
                 let retry = diesel::update(job)
                     .set((jobs::status.eq(JobStatus::Retrying), jobs::run_at.eq(next), told))

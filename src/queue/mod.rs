@@ -49,8 +49,12 @@ mod enqueue;
 #[cfg(feature = "postgres")]
 mod insert;
 mod lease;
+mod limit;
+mod progress;
 mod stats;
 mod stop;
+mod view;
+mod wait;
 mod worker;
 
 pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
@@ -59,6 +63,9 @@ pub use batch::{complete_many, heartbeat_many, release_many};
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, fail, heartbeat, release, snooze};
+pub use progress::report_progress;
 pub use stats::{TypeStats, stats};
 pub use stop::Stop;
-pub use worker::{Done, JobError, Work, Worker};
+pub use view::{JobView, Retried, retry_all, view};
+pub use wait::{JobWait, complete_and_enqueue, enqueue_after};
+pub use worker::{Counters, Counts, Done, Histogram, JobError, Policy, Work, Worker};

@@ -11,7 +11,7 @@ use crate::db::json_upsert::{Document, Id, Table};
 use crate::db::{DbConnection, MultiBackend, Page, children, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt, require_indexable};
 use crate::schema::video_processing_jobs;
-use crate::types::sql::{Bool, Int4, Uuid};
+use crate::types::sql::{Bool, Int4, Text, Uuid};
 use crate::types::{ChannelId, Json, LeaseToken, Timestamp, VideoId, VideoProcessingJobId, portable};
 
 /// One row of `video_processing_jobs`.
@@ -150,11 +150,13 @@ pub struct VideoProcessingJobFilter {
     pub since: Option<Timestamp>,
     /// Selects the jobs queued before this time.
     pub until: Option<Timestamp>,
+    /// Selects the jobs whose last error contains this text; the case matters.
+    pub error: Option<String>,
 }
 
 impl VideoProcessingJobFilter {
     /// Returns the query for the matching rows.
-    fn rows(&self) -> video_processing_jobs::BoxedQuery<'_, MultiBackend> {
+    pub(crate) fn rows(&self) -> video_processing_jobs::BoxedQuery<'_, MultiBackend> {
         let mut query = video_processing_jobs::table.into_boxed();
         if let Some(video_id) = self.video_id {
             query = query.filter(video_processing_jobs::video_id.eq(video_id));
@@ -173,6 +175,14 @@ impl VideoProcessingJobFilter {
         }
         if let Some(until) = self.until {
             query = query.filter(video_processing_jobs::queued_at.lt(until));
+        }
+        if let Some(error) = &self.error {
+            // The text without the searched one is shorter.
+            query = query.filter(
+                sql::<Bool>("length(replace(video_processing_jobs.error_message, ")
+                    .bind::<Text, _>(error)
+                    .sql(", '')) < length(video_processing_jobs.error_message)"),
+            );
         }
         query
     }

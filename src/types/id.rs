@@ -95,6 +95,10 @@ portable! {
     pub struct JobWaitId(Uuid);
 }
 portable! {
+    /// Key of a row of `viraldb_job_starts`.
+    pub struct JobStartId(Uuid);
+}
+portable! {
     /// Identifies a running worker, for the numbers of jobs that workers share.
     pub struct WorkerId(Uuid);
 }

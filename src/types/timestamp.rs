@@ -43,6 +43,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns the latest timestamp that both engines store, at the end of the year 9999.
+    pub(crate) fn latest() -> Self {
+        Self(DateTime::<Utc>::MAX_UTC).within_the_calendar()
+    }
+
     /// Clamps the timestamp to the years 1 to 9999, because SQLite's text has only four digits for the year.
     fn within_the_calendar(self) -> Self {
         let edge = |year, month, day, second| {

@@ -124,12 +124,15 @@ COMMENT ON COLUMN viraldb_job_slots.holder IS 'The running worker.';
 COMMENT ON COLUMN viraldb_job_slots.slots IS 'How many jobs the worker may run.';
 COMMENT ON COLUMN viraldb_job_slots.expires_at IS 'When others may have the slots, unless the worker renews them.';
 
--- When the next job of a type may start, for types with a limited rate.
-CREATE TABLE viraldb_job_rates (
-    name text PRIMARY KEY,
-    allowed_at timestamptz NOT NULL
+-- When jobs were claimed whose rate is limited. Older rows than the period of the limit are deleted.
+CREATE TABLE viraldb_job_starts (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    started_at timestamptz NOT NULL
 );
-COMMENT ON TABLE viraldb_job_rates IS 'When the next job of a type may start, for types with a limited rate.';
-COMMENT ON COLUMN viraldb_job_rates.name IS 'Primary key: the job type.';
-COMMENT ON COLUMN viraldb_job_rates.allowed_at IS 'When the allowance is complete again.';
+CREATE INDEX idx_viraldb_job_starts_name ON viraldb_job_starts (name, started_at);
+COMMENT ON TABLE viraldb_job_starts IS 'When jobs were claimed whose rate is limited.';
+COMMENT ON COLUMN viraldb_job_starts.id IS 'Primary key. viraldb generates version 7 UUIDs.';
+COMMENT ON COLUMN viraldb_job_starts.name IS 'What is limited.';
+COMMENT ON COLUMN viraldb_job_starts.started_at IS 'When the job was claimed.';
 INSERT INTO viraldb_migrations (version, checksum) VALUES ('20261201000007', '');

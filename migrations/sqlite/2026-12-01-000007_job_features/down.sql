@@ -1,6 +1,6 @@
 -- Deletes the schedules, the history of attempts, the progress of all jobs, and what they wait for. Waiting jobs become due.
 DELETE FROM viraldb_migrations WHERE version = '20261201000007';
-DROP TABLE viraldb_job_rates;
+DROP TABLE viraldb_job_starts;
 DROP TABLE viraldb_job_slots;
 DROP TABLE viraldb_job_schedules;
 DELETE FROM viraldb_job_waits;

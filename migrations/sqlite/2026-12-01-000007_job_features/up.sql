@@ -103,10 +103,13 @@ CREATE TABLE viraldb_job_slots (
     PRIMARY KEY (name, holder)
 ) STRICT;
 
--- When the next job of a type may start, for types with a limited rate.
-CREATE TABLE viraldb_job_rates (
-    name TEXT PRIMARY KEY NOT NULL,
-    allowed_at TEXT NOT NULL
-        CONSTRAINT viraldb_job_rates_allowed_at_check CHECK (allowed_at IS strftime('%Y-%m-%d %H:%M:%S', iif(allowed_at GLOB '[0-9]*', substr(allowed_at, 1, 19), ''), '+0 days') || substr(allowed_at, 20) AND (length(allowed_at) = 19 OR substr(allowed_at, 20) GLOB '.[0-9]*' AND rtrim(substr(allowed_at, 20), '0123456789') = '.'))
+-- When jobs were claimed whose rate is limited. Older rows than the period of the limit are deleted.
+CREATE TABLE viraldb_job_starts (
+    id TEXT PRIMARY KEY NOT NULL
+        CONSTRAINT viraldb_job_starts_id_check CHECK (id LIKE '________-____-____-____-____________' AND length(replace(id, '-', '')) = 32 AND id NOT GLOB '*[^0-9a-f-]*'),
+    name TEXT NOT NULL,
+    started_at TEXT NOT NULL
+        CONSTRAINT viraldb_job_starts_started_at_check CHECK (started_at IS strftime('%Y-%m-%d %H:%M:%S', iif(started_at GLOB '[0-9]*', substr(started_at, 1, 19), ''), '+0 days') || substr(started_at, 20) AND (length(started_at) = 19 OR substr(started_at, 20) GLOB '.[0-9]*' AND rtrim(substr(started_at, 20), '0123456789') = '.'))
 ) STRICT;
+CREATE INDEX idx_viraldb_job_starts_name ON viraldb_job_starts (name, started_at);
 INSERT INTO viraldb_migrations (version, checksum) VALUES ('20261201000007', '');

@@ -49,10 +49,13 @@ enum Command {
         /// Show only jobs queued before this time
         #[arg(long, value_name = "TIME", value_parser = when)]
         until: Option<Timestamp>,
+        /// Show only jobs whose last error contains this text
+        #[arg(long, value_name = "TEXT")]
+        error: Option<String>,
         #[command(flatten)]
         page: Paging<VideoProcessingJobId>,
     },
-    /// Show a job
+    /// Show a job, its failed attempts, and what it waits for
     Show {
         /// Id of the job
         #[arg(value_name = "ID", add = jobs())]
@@ -83,6 +86,9 @@ enum Command {
         /// Data for the handler of the job, as JSON, or @FILE
         #[arg(long, value_name = "JSON")]
         payload: Option<String>,
+        /// Wait until this job is completed; may be repeated
+        #[arg(long, value_name = "ID", add = jobs())]
+        after: Vec<VideoProcessingJobId>,
     },
     /// Claim due jobs and print them with their lease tokens
     Claim {
@@ -106,6 +112,17 @@ enum Command {
         /// Length of the lease from now, such as 90s or 10m
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
         lease: Duration,
+    },
+    /// Report how much of a job is done
+    Progress {
+        #[command(flatten)]
+        held: Held,
+        /// How much of the work is done, from 0 to 1
+        #[arg(value_name = "FRACTION")]
+        fraction: f64,
+        /// What the worker is doing
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
     },
     /// Mark a job as completed
     Complete {
@@ -142,8 +159,20 @@ enum Command {
     /// Enqueue failed jobs again
     Retry {
         /// Ids of the jobs
-        #[arg(value_name = "ID", required = true, add = jobs())]
+        #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", add = jobs())]
         ids: Vec<VideoProcessingJobId>,
+        /// Enqueue all failed jobs again
+        #[arg(long)]
+        all: bool,
+        /// With --all: only jobs of this type
+        #[arg(long = "type", value_name = "TYPE", requires = "all", value_parser = words(JobType::ALL, JobType::as_str))]
+        job_type: Option<JobType>,
+        /// With --all: only jobs whose error contains this text
+        #[arg(long, value_name = "TEXT", requires = "all")]
+        error: Option<String>,
+        /// With --all: only jobs of this channel, by its id or YouTube's
+        #[arg(long, value_name = "ID", requires = "all", add = channels())]
+        channel: Option<String>,
     },
     /// Cancel unfinished jobs
     Cancel {
@@ -191,6 +220,14 @@ const LISTED: &[&str] =
 const CLAIMED: &[&str] =
     &["id", "job_type", "video_id", "attempts", "payload", "lease_token", "lease_expires_at"];
 
+const ATTEMPTS: &[&str] = &["attempt", "outcome", "worker", "started_at", "ended_at", "error"];
+
+/// A job that another one waits for.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Waits {
+    waits_for: VideoProcessingJobId,
+}
+
 const STATS: &[&str] = &[
     "job_type",
     "queued",
@@ -209,7 +246,7 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
         match self.command {
-            Command::List { status, job_type, video, channel, since, until, page } => {
+            Command::List { status, job_type, video, channel, since, until, error, page } => {
                 let filter = VideoProcessingJobFilter {
                     video_id: video,
                     channel_id: channel_id(&db, channel.as_deref())?,
@@ -217,11 +254,23 @@ impl Args {
                     status,
                     since,
                     until,
+                    error,
                 };
                 let found = db.read(|c| VideoProcessingJob::list(c, &filter, &page.into()))?;
                 context.list(&found, LISTED, "no jobs")?;
             }
-            Command::Show { id } => context.output.row(&db.read(|c| VideoProcessingJob::find(c, id))?)?,
+            Command::Show { id } => {
+                let view = db.read(|c| queue::view(c, id))?;
+                if !context.output.is_for_people() {
+                    context.output.object(&view)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                context.output.row(&view.job)?;
+                context.output.section("failed attempts", &view.history, ATTEMPTS)?;
+                let waits: Vec<Waits> =
+                    view.waits_for.into_iter().map(|waits_for| Waits { waits_for }).collect();
+                context.output.section("waits for", &waits, &["waits_for"])?;
+            }
             Command::Enqueue {
                 job_type,
                 video,
@@ -231,6 +280,7 @@ impl Args {
                 max_attempts,
                 unique_key,
                 payload,
+                after,
             } => {
                 let payload = payload.map(json).transpose()?;
                 let channel = channel_id(&db, channel.as_deref())?;
@@ -247,7 +297,10 @@ impl Args {
                         payload: payload.clone(),
                         ..NewVideoProcessingJob::new(video, channel, job_type)
                     };
-                    queue::enqueue(c, &job)
+                    match queue::enqueue_after(c, &[job.clone()], &after)? {
+                        0 => Ok(None),
+                        _ => VideoProcessingJob::find(c, job.id).map(Some),
+                    }
                 })?;
                 let text = match &job {
                     Some(job) => format!("queued {}", job.id),
@@ -278,6 +331,11 @@ impl Args {
                 let until = job.lease_expires_at.map(|at| at.to_string()).unwrap_or_default();
                 context.done(&format!("lease extended until {until}"), &job)?;
             }
+            Command::Progress { held, fraction, note } => {
+                let job = db.write(|c| queue::report_progress(c, held, fraction, &note))?;
+                context
+                    .done(&format!("{} % done", (job.progress.unwrap_or_default() * 100.0).round()), &job)?;
+            }
             Command::Complete { held } => {
                 let job = db.write(|c| queue::complete(c, held))?;
                 context.done("completed", &job)?;
@@ -303,7 +361,17 @@ impl Args {
                 let job = db.write(|c| queue::release(c, held))?;
                 context.done("released", &job)?;
             }
-            Command::Retry { ids } => {
+            Command::Retry { all: true, job_type, error, channel, .. } => {
+                let channel_id = channel_id(&db, channel.as_deref())?;
+                let filter = VideoProcessingJobFilter { job_type, error, channel_id, ..Default::default() };
+                let retried = queue::retry_all(&db, &filter)?;
+                let mut text = format!("{} enqueued again", counted(retried.queued, "job"));
+                if retried.skipped > 0 {
+                    text += &format!(", {} skipped: an unfinished job has the same key", retried.skipped);
+                }
+                context.done(&text, &retried)?;
+            }
+            Command::Retry { ids, .. } => {
                 let changed = db.write(|c| all(&ids, |id| queue::retry(c, id)))?;
                 context.output.rows(&changed, LISTED)?;
             }

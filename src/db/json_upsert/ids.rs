@@ -26,6 +26,12 @@ impl Ids {
         Self { first, last: first, ..Self::default() }
     }
 
+    /// Reserves memory for this many more entries, so that the map need not be copied while it grows.
+    pub(super) fn reserve(&mut self, entries: usize) {
+        self.hashes.reserve_exact(entries);
+        self.offsets.reserve_exact(entries);
+    }
+
     /// Returns the number of entries. An entry that was replaced may count twice.
     pub(super) fn len(&self) -> usize {
         self.hashes.len() + self.recent.len()

@@ -145,6 +145,10 @@ impl Rows {
         // After a rollback, SQLite assigns the same ids to other rows, so read them again.
         let largest = one_id(conn, table, "max(id)")?;
         ids.last = ids.last.min(largest);
+        let new = usize::try_from(largest - ids.last).unwrap_or(room).min(room);
+        if new > PAGE {
+            ids.reserve(new);
+        }
         while ids.last < largest {
             let query = format!(
                 "SELECT id, {text} AS text FROM {table} AS old WHERE id > {} ORDER BY id LIMIT {PAGE}",

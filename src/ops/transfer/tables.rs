@@ -144,7 +144,10 @@ mod tests {
         let (contract, own) = names.split_at(22);
         assert!(crate::tables::tables().eq(contract.iter().copied()));
         let jobs = ["viraldb_job_attempts", "viraldb_job_waits", "viraldb_job_schedules"];
-        assert_eq!(own, ["viraldb_config_changes", "viraldb_keys"].into_iter().chain(jobs).collect::<Vec<_>>());
+        assert_eq!(
+            own,
+            ["viraldb_config_changes", "viraldb_keys"].into_iter().chain(jobs).collect::<Vec<_>>()
+        );
 
         let kinds = |name: &str| {
             let table = tables.iter().find(|table| table.name == name).unwrap();

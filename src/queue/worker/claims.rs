@@ -7,7 +7,9 @@ use super::hands;
 use super::shared::{BEAT, Shared};
 use super::work::Work;
 use crate::db::wake::{Topic, Waker};
-use crate::queue::{Lease, claim, rescue};
+use crate::queue::limit::{Limits, Taker};
+use crate::queue::{Claim, Lease, claim, rescue};
+use crate::republishing::VideoProcessingJob;
 use crate::{Database, Error, Result};
 
 /// How long a worker waits for a notification before it checks the queue anyway, because a job can become due without any
@@ -78,20 +80,31 @@ impl Claims {
         if Instant::now() >= self.rescue_at {
             worker.db.write(rescue)?;
             shared.set_most(worker.most())?;
+            shared.set_limits(worker.limits())?;
             self.rescue_at = Instant::now() + worker.claim.length().min(Duration::from_secs(30));
         }
         // Claim a power of two, so that only a few different statements are prepared.
         let wanted = worker.claim.clone().at_most(1 << wants.min(MOST).ilog2());
         let turn = shared.turn();
         let before = Instant::now();
-        let claimed = worker.db.write(|c| claim(c, &wanted))?;
+        let is_limited = !shared.jobs().limited.is_empty();
+        let claimed = match is_limited {
+            true => claim_limited(shared, wanted)?,
+            false => worker.db.write(|c| claim(c, &wanted))?,
+        };
         drop(turn);
         if !claimed.is_empty() {
             self.pause = SHORTEST_PAUSE;
-            let lease_ends = before + wanted.length();
+            let lease_ends = before + worker.claim.length();
             let claimed: Vec<_> =
                 claimed.into_iter().map(|job| Arc::new(Work::new(job, lease_ends, worker.stop()))).collect();
-            shared.jobs().held.extend(claimed.iter().map(|work| (Lease::from(&work.job), Arc::clone(work))));
+            worker.counters.claimed(&claimed);
+            let mut jobs = shared.jobs();
+            for work in &claimed {
+                jobs.limited.claimed(work);
+                jobs.held.insert(Lease::from(&work.job), Arc::clone(work));
+            }
+            drop(jobs);
             hands::give(shared, claimed);
             return Ok(());
         }
@@ -105,7 +118,8 @@ impl Claims {
             self.pause = (self.pause * 2).min(worker.poll);
         }
         while !worker.stop.is_stopped() && Instant::now() < deadline {
-            if waker.wait(BEAT)? {
+            let wait = shared.jobs().limited.wait().unwrap_or(BEAT).min(BEAT);
+            if wait.is_zero() || waker.wait(wait)? {
                 return Ok(());
             }
             self.pause = SHORTEST_PAUSE;
@@ -128,6 +142,56 @@ impl Shared {
         self.work.notify_all(); // threads that are not needed any more end
         Ok(())
     }
+
+    /// Takes over the limits that workers share, unless a setting is invalid.
+    fn set_limits(&self, read: Result<Limits>) -> Result<()> {
+        let limits = match read {
+            Err(error @ Error::Invalid { .. }) => {
+                tracing::warn!("cannot read the new limits, keeping the former ones: {error}");
+                return Ok(());
+            }
+            read => read?,
+        };
+        let jobs = &mut *self.jobs();
+        jobs.limited.set(limits, jobs.held.values());
+        Ok(())
+    }
+}
+
+/// Claims jobs of which all workers together may run only a number, or start only a number within a period.
+fn claim_limited(shared: &Shared, wanted: Claim) -> Result<Vec<VideoProcessingJob>> {
+    let worker = &shared.worker;
+    let mut jobs = shared.jobs();
+    let (prefetch, pace, hands) = (jobs.prefetch, jobs.pace, jobs.most);
+    let ahead = |hands| prefetch.unwrap_or_else(|| pace.ahead(hands));
+    let (types, channels) = jobs.limited.claimable(worker.claim.requested(), hands, &ahead);
+    let limits = Arc::clone(&jobs.limited.limits);
+    let taker = Taker {
+        limits: &limits,
+        holder: jobs.limited.holder,
+        length: worker.claim.length(),
+        hands,
+        ahead: &ahead,
+        claimed: jobs.limited.counts(),
+    };
+    let unused = jobs.limited.unused();
+    drop(jobs);
+    if types.is_empty() && unused.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (is_none, wanted) = (types.is_empty(), wanted.types(types).except(channels));
+    let (taken, kept) = worker.db.write(|c| {
+        let claimed = if is_none { Vec::new() } else { claim(c, &wanted)? };
+        let taken = taker.take(c, claimed)?;
+        let unused: Vec<_> =
+            unused.iter().filter(|(limited, _)| !taken.slots.contains_key(limited)).copied().collect();
+        let kept = taker.set_slots(c, &unused)?;
+        Ok((taken, kept))
+    })?;
+    let mut jobs = shared.jobs();
+    jobs.limited.taken(&taken);
+    jobs.limited.kept(&kept);
+    Ok(taken.jobs)
 }
 
 /// Releases the jobs that wait for a hand, if they have waited for too long.
@@ -135,7 +199,8 @@ fn release_late(shared: &Shared) {
     let mut jobs = shared.jobs();
     let Some((since, _)) = jobs.buffer.front() else { return };
     let waited = since.elapsed();
-    if waited > WAIT && jobs.running >= jobs.most {
+    let may_start = jobs.buffer.iter().any(|(_, work)| jobs.limited.may_start(work));
+    if waited > WAIT && (jobs.running >= jobs.most || !may_start) {
         tracing::debug!(jobs = jobs.buffer.len(), "releasing jobs that wait for a hand");
         jobs.pace.record(waited);
         shared.release_buffered(&mut jobs);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::outcome::{JobError, Outcome};
 use super::shared::{BEAT, Shared};
 use super::work::Work;
-use crate::{CorrelationId, correlation};
+use crate::correlation;
 
 /// Adds claimed jobs to the buffer and starts threads for them, as far as there are not enough yet.
 pub(super) fn give(shared: &Arc<Shared>, claimed: Vec<Arc<Work>>) {
@@ -36,23 +36,22 @@ pub(super) fn give(shared: &Arc<Shared>, claimed: Vec<Arc<Work>>) {
 fn work_until_over(shared: &Shared) {
     let mut jobs = shared.jobs();
     while !jobs.is_over && jobs.threads <= jobs.most {
-        let Some((_, work)) = jobs.buffer.pop_front() else {
+        let Some(work) = jobs.next() else {
             jobs = shared.wait_long(&shared.work, jobs);
             continue;
         };
         if !jobs.buffer.is_empty() {
             shared.work.notify_one(); // each hand that gets a job wakes the next one
         }
-        jobs.running += 1;
+        jobs.start(&work);
         drop(jobs);
-        let id = CorrelationId::default();
-        let (outcome, took) = correlation::unit_of_work("job", id, || run(shared, &work));
+        let (outcome, took) = correlation::unit_of_work("job", work.correlation_id, || run(shared, &work));
         jobs = shared.jobs();
-        jobs.running -= 1;
+        jobs.end(&work);
         if let Some(took) = took {
             jobs.pace.record(took);
         }
-        shared.finish(&mut jobs, work, outcome, id);
+        shared.finish(&mut jobs, work, outcome);
         if jobs.is_full && jobs.wants() > 0 {
             shared.changed.notify_all();
         }

@@ -1,11 +1,14 @@
 //! A worker: claims jobs as they become due, extends their leases, and completes, fails or releases them.
 
 mod claims;
+mod counters;
 mod handlers;
 mod hands;
 mod heart;
+mod limited;
 mod outcome;
 mod pace;
+mod policy;
 mod settle;
 mod shared;
 mod work;
@@ -15,13 +18,17 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::limit::Limits;
 use super::{Backoff, Claim, Stop};
 use crate::config::Current;
 use crate::republishing::JobType;
 use crate::{Database, Error, Result};
 
+pub use counters::{Counters, Counts, Histogram};
 use handlers::{Handler, Handlers};
 pub use outcome::JobError;
+use policy::Policies;
+pub use policy::Policy;
 use shared::Shared;
 pub use work::Work;
 
@@ -32,6 +39,19 @@ pub use work::Work;
 ///   adds a row to `error_log`, with the correlation id of the handler's log lines.
 /// - From time to time it rescues the jobs of dead workers. While it has no jobs, it empties SQLite's write-ahead log.
 /// - If the database does not answer, the worker retries until it does.
+///
+/// # Limits
+///
+/// All workers on a database share these settings, which a worker reads when it starts and about every 30 seconds after that:
+///
+/// - `max_concurrent_scrapes`, `max_concurrent_downloads`, `max_concurrent_renders` (transform and music_replace jobs) and
+///   `max_concurrent_publishes`: how many handlers of these jobs run concurrently. A worker that was given a
+///   [`concurrency`](Self::concurrency) of its own obeys them only if somebody has set them, not if they have their defaults.
+/// - `max_concurrent_jobs_per_channel`: how many handlers run concurrently for one channel. A channel may have its own value.
+/// - `max_scrapes_per_minute`, `max_downloads_per_minute` and `max_publishes_per_day`: how many jobs start within any minute
+///   or any 24 hours.
+///
+/// [`claim`](super::claim) and the command `viraldb jobs claim` do not obey them.
 ///
 /// ```
 /// use viraldb::queue::{Claim, Worker};
@@ -61,6 +81,8 @@ pub struct Worker {
     poll: Duration,
     grace: Duration,
     backoff: Backoff,
+    policies: Policies,
+    counters: Counters,
     handlers: Handlers,
     stop: Stop,
 }
@@ -79,6 +101,8 @@ impl Worker {
             poll: Duration::from_millis(25),
             grace: Duration::from_secs(30),
             backoff: Backoff::default(),
+            policies: Policies::default(),
+            counters: Counters::default(),
             handlers: Handlers::default(),
             stop: Stop::default(),
         }
@@ -131,6 +155,34 @@ impl Worker {
         self
     }
 
+    /// Sets how the worker treats the jobs of one type: the timeout of its handler, and how long a job waits after a failed
+    /// attempt.
+    #[must_use]
+    pub fn policy(mut self, job_type: JobType, policy: Policy) -> Self {
+        self.policies.set(job_type, policy);
+        self
+    }
+
+    /// Returns the handle of the worker's counters, for metrics.
+    ///
+    /// ```
+    /// use viraldb::queue::{Claim, Worker};
+    ///
+    /// # fn main() -> viraldb::Result<()> {
+    /// # let db = viraldb::Database::open("sqlite::memory:")?;
+    /// let worker = Worker::new(&db, Claim::new("worker-1"));
+    /// let counters = worker.counters();
+    /// for (job_type, counts) in counters.snapshot() {
+    ///     println!("{job_type}: {} completed in {} s", counts.completed, counts.duration.sum_seconds);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
     /// Returns the handle that stops the worker from another thread: `worker.stop().stop()`.
     ///
     /// `worker.stop().on_signals()?` stops the worker on SIGTERM and SIGINT.
@@ -169,7 +221,9 @@ impl Worker {
             scope.spawn(|| heart::beat_until_over(&shared));
             scope.spawn(|| settle::settle_until_over(&shared));
             claims::claim_until_stopped(&shared);
-            Ok(shared.close())
+            let done = shared.close();
+            shared.return_slots();
+            Ok(done)
         })
     }
 
@@ -246,6 +300,11 @@ impl Worker {
         }
         let handlers = self.handlers.clone();
         self.run_with(claim, Box::new(move |work| handlers.run(work)))
+    }
+
+    /// Returns the limits that workers share.
+    fn limits(&self) -> Result<Limits> {
+        self.db.read_newest(|c| Limits::read(c, self.concurrency.is_none()))
     }
 
     /// Returns how many jobs the worker may run concurrently.

@@ -57,6 +57,11 @@ impl Outcome {
         Self::failed("Panic", message, false)
     }
 
+    /// The handler took longer than it may.
+    pub(super) fn late(timeout: Duration) -> Self {
+        Self::failed("Timeout", &format!("the handler took longer than {timeout:?}"), false)
+    }
+
     fn failed(kind: &'static str, error: &str, is_final: bool) -> Self {
         // PostgreSQL cannot store NUL characters in text.
         let error = if error.trim().is_empty() { kind.to_owned() } else { error.replace('\0', "\u{fffd}") };

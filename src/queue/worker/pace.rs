@@ -16,7 +16,7 @@ const WEIGHT: f64 = 0.02;
 
 /// How long handlers take: an average that rises at once and falls slowly, so that a few long jobs among many short ones
 /// count.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     /// In seconds; `None` until the first handler has returned.
     seconds: Option<f64>,

@@ -121,11 +121,15 @@ impl Finished {
         match &self.outcome {
             Outcome::Snoozed(wait) => snooze(conn, lease, *wait).map(drop),
             Outcome::Failed { kind, error, is_final } => {
-                let backoff = shared.worker.backoff;
-                let failure = Failure { backoff, is_final: *is_final, ..Failure::new(error.as_str()) };
+                let failure = Failure {
+                    backoff: shared.worker.backoff,
+                    retry_after: shared.worker.policies.retry_after(&self.work),
+                    is_final: *is_final,
+                    ..Failure::new(error.as_str())
+                };
                 fail(conn, lease, &failure)?;
                 let module = self.work.job_type.as_str();
-                correlation::within(Some(self.correlation_id), || {
+                correlation::within(Some(self.work.correlation_id), || {
                     log_error(conn, module, kind, error, None, None).map(drop)
                 })
             }
@@ -137,10 +141,15 @@ impl Finished {
 impl Shared {
     /// Counts jobs whose outcome is stored, or whose lease is lost, and forgets them.
     fn settled(&self, batch: &[Finished], lost: &HashSet<Lease>) {
+        self.worker.counters.settled(batch.iter().map(|finished| {
+            let is_lost = lost.contains(&finished.lease());
+            (&*finished.work, (!is_lost).then_some(&finished.outcome))
+        }));
         let mut jobs = self.jobs();
         for finished in batch {
             let lease = finished.lease();
             let Some(work) = jobs.held.remove(&lease) else { continue };
+            jobs.limited.settled(&work);
             let done = &mut jobs.done;
             let (word, count) = match &finished.outcome {
                 Outcome::Lost => ("lost", &mut done.lost),
@@ -155,7 +164,7 @@ impl Shared {
             };
             *count += 1;
             if tracing::enabled!(tracing::Level::INFO) {
-                correlation::unit_of_work("job", finished.correlation_id, || {
+                correlation::unit_of_work("job", work.correlation_id, || {
                     tracing::info!(job = %work.id, status = %word, "settled");
                 });
             }

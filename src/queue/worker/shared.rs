@@ -5,12 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::handlers::Handler;
+use super::limited::LimitedJobs;
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::work::Work;
 use super::{Done, Worker};
-use crate::CorrelationId;
 use crate::queue::Lease;
+use crate::queue::limit::return_slots;
 
 /// How often a waiting thread checks whether the worker should stop, and how long it waits before it retries a database
 /// that did not answer.
@@ -53,6 +54,8 @@ pub(super) struct Jobs {
     /// How many jobs to claim ahead, if the program has said so.
     pub(super) prefetch: Option<u32>,
     pub(super) pace: Pace,
+    /// What the worker knows about the numbers of jobs that it shares with others.
+    pub(super) limited: LimitedJobs,
     pub(super) done: Done,
     /// When the worker was told to stop.
     pub(super) stopped: Option<Instant>,
@@ -63,7 +66,6 @@ pub(super) struct Jobs {
 pub(super) struct Finished {
     pub(super) work: Arc<Work>,
     pub(super) outcome: Outcome,
-    pub(super) correlation_id: CorrelationId,
     pub(super) since: Instant,
 }
 
@@ -81,6 +83,29 @@ impl Jobs {
         let claimed = self.running + self.buffer.len() as u32;
         let wanted = (self.most + ahead).saturating_sub(claimed);
         if claimed < self.most || wanted > ahead / 2 { wanted } else { 0 }
+    }
+
+    /// Takes the first job out of the buffer whose handler may start.
+    pub(super) fn next(&mut self) -> Option<Arc<Work>> {
+        if self.limited.is_empty() {
+            return self.buffer.pop_front().map(|(_, work)| work);
+        }
+        let first = self.buffer.iter().position(|(_, work)| self.limited.may_start(work))?;
+        self.buffer.remove(first).map(|(_, work)| work)
+    }
+
+    /// Counts a job whose handler starts.
+    pub(super) fn start(&mut self, work: &Work) {
+        work.set_running(true);
+        self.running += 1;
+        self.limited.started(work);
+    }
+
+    /// Counts a job whose handler has returned.
+    pub(super) fn end(&mut self, work: &Work) {
+        work.set_running(false);
+        self.running -= 1;
+        self.limited.ended(work);
     }
 }
 
@@ -122,9 +147,9 @@ impl Shared {
     }
 
     /// Passes a job to the thread that stores outcomes, unless somebody else has done so.
-    pub(super) fn finish(&self, jobs: &mut Jobs, work: Arc<Work>, outcome: Outcome, id: CorrelationId) {
+    pub(super) fn finish(&self, jobs: &mut Jobs, work: Arc<Work>, outcome: Outcome) {
         if work.settle() {
-            jobs.finished.push(Finished { work, outcome, correlation_id: id, since: Instant::now() });
+            jobs.finished.push(Finished { work, outcome, since: Instant::now() });
             self.finished.notify_one();
         }
     }
@@ -132,7 +157,18 @@ impl Shared {
     /// Releases the jobs that wait for a hand.
     pub(super) fn release_buffered(&self, jobs: &mut Jobs) {
         for (_, work) in std::mem::take(&mut jobs.buffer) {
-            self.finish(jobs, work, Outcome::Released, CorrelationId::default());
+            self.finish(jobs, work, Outcome::Released);
+        }
+    }
+
+    /// Gives back the worker's share of the limits. Otherwise others would have to wait until it expires.
+    pub(super) fn return_slots(&self) {
+        let (has_slots, holder) = {
+            let jobs = self.jobs();
+            (jobs.limited.has_slots(), jobs.limited.holder)
+        };
+        if has_slots && let Err(error) = self.worker.db.write(|c| return_slots(c, holder)) {
+            tracing::warn!("cannot give back the share of the limits, it expires later: {error}");
         }
     }
 
@@ -149,7 +185,7 @@ impl Shared {
         for work in held {
             if !work.is_settled() {
                 work.lose();
-                self.finish(&mut jobs, work, Outcome::Released, CorrelationId::default());
+                self.finish(&mut jobs, work, Outcome::Released);
             }
         }
         while !jobs.held.is_empty() {

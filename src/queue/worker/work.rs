@@ -2,14 +2,16 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use super::outcome::JobError;
 use crate::queue::Stop;
+use crate::queue::progress::Progress;
 use crate::republishing::VideoProcessingJob;
+use crate::{CorrelationId, Timestamp};
 
 /// A job that a handler is processing. It dereferences to [`VideoProcessingJob`].
 #[derive(Debug)]
@@ -18,13 +20,25 @@ pub struct Work {
     is_lost: AtomicBool,
     /// Set by whichever settles the job first: the thread of its handler, or the worker that releases it.
     is_settled: AtomicBool,
+    is_canceled: AtomicBool,
+    /// Whether the handler runs, and since when.
+    is_running: AtomicBool,
+    started: OnceLock<Instant>,
+    /// How long the job waited since it was due, and how long the handler took.
+    waited: OnceLock<Duration>,
+    took: OnceLock<Duration>,
     /// When the lease expires by the clock of this process, unless a heartbeat extends it.
     lease_ends: Mutex<Instant>,
+    /// The progress that is not stored yet.
+    progress: Mutex<Option<Progress>>,
+    /// The correlation id of the handler's log lines.
+    pub(super) correlation_id: CorrelationId,
     stop: Stop,
 }
 
 impl Work {
-    /// Returns true if the handler should end as soon as it can, because the lease is lost or the worker is stopping.
+    /// Returns true if the handler should end as soon as it can, because the job was [canceled](crate::queue::cancel), its
+    /// lease is lost, its [timeout](crate::queue::Policy::timeout) is over, or the worker is stopping.
     ///
     /// If the handler returns an error while the worker is stopping, the worker releases the job and the attempt does not
     /// count.
@@ -48,8 +62,82 @@ impl Work {
         self.is_lost.load(Ordering::Relaxed) || Instant::now() >= *self.lease_ends()
     }
 
+    /// Returns true if somebody has [canceled](crate::queue::cancel) the job while it runs. The worker learns it within about
+    /// a second.
+    pub fn is_canceled(&self) -> bool {
+        self.is_canceled.load(Ordering::Relaxed)
+    }
+
+    /// Reports how much of the work is done, from 0 to 1, and what the handler is doing. `viraldb jobs show` shows both.
+    ///
+    /// The worker stores the last report about every second, so a handler may report as often as it likes. A fraction outside
+    /// the range is stored as 0 or 1.
+    ///
+    /// ```
+    /// # fn transcode(job: &viraldb::queue::Work, frames: u32) {
+    /// for frame in 0..frames {
+    ///     job.report(f64::from(frame) / f64::from(frames), "transcoding");
+    /// }
+    /// # }
+    /// ```
+    pub fn report(&self, fraction: f64, note: impl Into<String>) {
+        let progress = Progress::new(fraction, note.into());
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
     pub(super) fn new(job: VideoProcessingJob, lease_ends: Instant, stop: Stop) -> Self {
-        Self { job, is_lost: false.into(), is_settled: false.into(), lease_ends: lease_ends.into(), stop }
+        Self {
+            job,
+            is_lost: false.into(),
+            is_settled: false.into(),
+            is_canceled: false.into(),
+            is_running: false.into(),
+            started: OnceLock::new(),
+            waited: OnceLock::new(),
+            took: OnceLock::new(),
+            lease_ends: lease_ends.into(),
+            progress: Mutex::default(),
+            correlation_id: CorrelationId::default(),
+            stop,
+        }
+    }
+
+    /// Marks the start and the end of the handler.
+    pub(super) fn set_running(&self, is_running: bool) {
+        let started = self.started.get_or_init(Instant::now);
+        if is_running {
+            // By the clock of this process: on a clock that is behind that of the database, the job has not waited.
+            let waited = Timestamp::now().to_utc() - self.job.run_at.to_utc();
+            self.waited.get_or_init(|| waited.to_std().unwrap_or_default());
+        } else {
+            self.took.get_or_init(|| started.elapsed());
+        }
+        self.is_running.store(is_running, Ordering::Relaxed);
+    }
+
+    /// Returns how long the job waited until its handler started, and how long the handler took.
+    pub(super) fn times(&self) -> Option<(Duration, Duration)> {
+        Some((*self.waited.get()?, *self.took.get()?))
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long the handler has been running, if it runs.
+    pub(super) fn runs_for(&self) -> Option<Duration> {
+        self.started.get().filter(|_| self.is_running()).map(Instant::elapsed)
+    }
+
+    /// Marks the job as canceled. Its lease is lost.
+    pub(super) fn cancel(&self) {
+        self.is_canceled.store(true, Ordering::Relaxed);
+        self.lose();
+    }
+
+    /// Takes the progress that is not stored yet.
+    pub(super) fn take_progress(&self) -> Option<Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Marks the job as settled. Returns false if it already was.

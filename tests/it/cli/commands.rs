@@ -236,7 +236,7 @@ both! {
         assert_eq!((&notes[0]["domain"], &notes[0]["foreign_keys"][0]["references"]), (&"other".into(), &"clips".into()));
         assert_eq!(notes[0]["foreign_keys"][0]["on_delete"], "CASCADE");
         assert_eq!(rows(t, &["schema", "--domain", "generation"]).len(), 4);
-        assert_eq!(rows(t, &["schema", "--domain", "internal"]).len(), 4);
+        assert_eq!(rows(t, &["schema", "--domain", "internal"]).len(), 9);
 
         let diagram = t.ok(&["schema", "--domain", "compilation", "--format", "mermaid"]);
         assert!(diagram.starts_with("erDiagram\n") && diagram.contains("\"discovered_videos\" ||--o{ \"clips\" : \"discovered_video_id\"\n"), "{diagram}");

@@ -31,8 +31,16 @@ const EFFECTS: &[(&str, Effect)] = &[
     ("error_retention_days", error_retention_days),
     ("kind", kind),
     ("max_clips", max_clips),
+    ("max_concurrent_downloads", limits::max_concurrent_downloads),
     ("max_concurrent_jobs", max_concurrent_jobs),
+    ("max_concurrent_jobs_per_channel", limits::max_concurrent_jobs_per_channel),
+    ("max_concurrent_publishes", limits::max_concurrent_publishes),
+    ("max_concurrent_renders", limits::max_concurrent_renders),
     ("max_concurrent_runs", max_concurrent_runs),
+    ("max_concurrent_scrapes", limits::max_concurrent_scrapes),
+    ("max_downloads_per_minute", limits::max_downloads_per_minute),
+    ("max_publishes_per_day", limits::max_publishes_per_day),
+    ("max_scrapes_per_minute", limits::max_scrapes_per_minute),
     ("min_clips", min_clips),
     ("min_viral_score", min_viral_score),
     ("orchestration_paused", orchestration_paused),
@@ -41,11 +49,11 @@ const EFFECTS: &[(&str, Effect)] = &[
 ];
 
 /// Sets a setting in the database through the command line.
-fn set(t: &Scratch, key: &str, value: &str) {
+pub fn set(t: &Scratch, key: &str, value: &str) {
     t.ok(&["config", "set", key, value]);
 }
 
-fn set_for(t: &Scratch, channel: ChannelId, key: &str, value: &str) {
+pub fn set_for(t: &Scratch, channel: ChannelId, key: &str, value: &str) {
     t.ok(&["config", "set", key, value, "--channel", &channel.to_string()]);
 }
 
@@ -303,7 +311,7 @@ fn orchestration_paused(t: &Scratch) {
 }
 
 /// Inserts a video of this channel and returns its id.
-fn video(db: &Database, channel_id: ChannelId) -> VideoId {
+pub fn video(db: &Database, channel_id: ChannelId) -> VideoId {
     db.write(|c| NewVideo { channel_id, ..crate::make::video(c) }.insert(c)).unwrap().id
 }
 

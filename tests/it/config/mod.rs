@@ -7,6 +7,7 @@ mod dotenv;
 mod effects;
 mod kept;
 mod layers;
+mod limits;
 mod owner;
 mod readers;
 mod secrets;

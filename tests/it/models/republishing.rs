@@ -291,6 +291,7 @@ both! {
         let filter = VideoProcessingJobFilter {
             video_id: Some(video.id), channel_id: Some(video.channel_id), job_type: Some(JobType::Publish),
             status: Some(JobStatus::Retrying), since: Some(at(0)), until: Some(at(100)),
+            error: None,
         };
         let fits = |c: &mut DbConnection, place| NewVideoProcessingJob {
             video_id: video.id, channel_id: video.channel_id, job_type: JobType::Publish,
@@ -334,7 +335,7 @@ both! {
                 started_at: Some(at(2)), completed_at: Some(at(3)), duration: Some(1),
                 github_workflow_run_id: Some("g".into()), run_at: Some(at(4)), lease_token: Some(LeaseToken::default()),
                 leased_by: Some("w".into()), lease_expires_at: Some(at(5)), unique_key: Some("k".into()),
-                payload: Some(Json(json!({"quality": "1080p"}))),
+                payload: Some(Json(json!({"quality": "1080p"}))), progress: Some(0.5), progress_note: Some("half".into()),
                 created_at: Some(at(6)), updated_at: Some(at(7)), ..make::video_job(c)
             },
             VideoProcessingJob by |row| row.id, VideoProcessingJobChanges, moves updated_at,
@@ -345,7 +346,7 @@ both! {
             null {
                 error_message: "f", error_details: Json(json!([])), started_at: at(9), completed_at: at(9), duration: 2,
                 github_workflow_run_id: "h", lease_token: other_token, leased_by: "x", lease_expires_at: at(9),
-                unique_key: "l", payload: Json(json!([1])),
+                unique_key: "l", payload: Json(json!([1])), progress: 1.0, progress_note: "done",
             }
         );
     }

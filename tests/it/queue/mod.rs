@@ -2,12 +2,15 @@
 
 mod claims;
 mod commands;
+mod history;
 #[cfg(feature = "sqlite")]
 mod idle;
+mod limits;
 mod model;
 mod order;
 mod prefetch;
 mod schedules;
+mod steps;
 mod workers;
 
 use std::time::Duration;

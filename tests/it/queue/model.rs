@@ -41,8 +41,11 @@ pub struct Job {
     pub status: JobStatus,
     pub attempts: i32,
     pub max_attempts: i32,
-    /// The lease token and its expiry while a worker holds the job.
+    /// The lease token and its expiry while a worker holds the job. The expiry is the earliest possible one if the lease was
+    /// extended together with others, because the answer does not tell it.
     pub lease: Option<(LeaseToken, Timestamp)>,
+    /// By how much the lease may expire later.
+    slack: Duration,
     /// Earliest and latest possible `run_at`.
     due: (Timestamp, Timestamp),
 }
@@ -66,6 +69,7 @@ impl Job {
             attempts: row.attempts,
             max_attempts: row.max_attempts,
             lease,
+            slack: Duration::ZERO,
             due: (row.run_at, row.run_at),
         })
     }
@@ -73,7 +77,8 @@ impl Job {
     /// Creates a due job that was never claimed.
     pub fn waiting(id: VideoProcessingJobId, max_attempts: i32) -> Self {
         let due = (past(), past());
-        Self { id, status: JobStatus::Queued, attempts: 0, max_attempts, lease: None, due }
+        let slack = Duration::ZERO;
+        Self { id, status: JobStatus::Queued, attempts: 0, max_attempts, lease: None, slack, due }
     }
 
     fn is_waiting(&self) -> bool {
@@ -86,16 +91,17 @@ impl Job {
 
     /// Returns true if the lease held the job at some time after `from`.
     fn is_held(&self, held: Held, from: Timestamp) -> bool {
-        self.id == held.job && self.lease.is_some_and(|(token, until)| token == held.token && until > from)
+        self.id == held.job
+            && self.lease.is_some_and(|(token, until)| token == held.token && until + self.slack > from)
     }
 
     /// Returns true if the lease was lost at some time before `to`.
     fn is_lost(&self, held: Held, to: Timestamp) -> bool {
-        !self.is_held(held, to)
+        !self.lease.is_some_and(|(token, until)| self.id == held.job && token == held.token && until > to)
     }
 
     fn end_lease(&mut self, status: JobStatus) {
-        (self.status, self.lease) = (status, None);
+        (self.status, self.lease, self.slack) = (status, None, Duration::ZERO);
     }
 
     /// Ends the lease after a failed attempt.
@@ -104,8 +110,13 @@ impl Job {
         self.end_lease(if is_last { JobStatus::Failed } else { JobStatus::Retrying });
     }
 
-    /// Returns true if the row matches this job, and takes the exact due time from the row.
+    /// Returns true if the row matches this job, and takes the exact times from the row.
     fn is(&mut self, row: &Self) -> bool {
+        if let (Some((_, until)), Some((_, exact))) = (&mut self.lease, row.lease)
+            && (*until..=*until + self.slack).contains(&exact)
+        {
+            (*until, self.slack) = (exact, Duration::ZERO);
+        }
         let is_due_then = (self.due.0..=self.due.1).contains(&row.due.0);
         self.due = row.due;
         is_due_then && self == row
@@ -124,6 +135,9 @@ pub enum Act {
     CompleteMany(Vec<Held>),
     Fail(Held, Duration),
     Release(Held),
+    ReleaseMany(Vec<Held>),
+    HeartbeatMany(Vec<Held>, Duration),
+    Snooze(Held, Duration),
     Cancel(VideoProcessingJobId),
     Retry(VideoProcessingJobId),
     Rescue,
@@ -196,6 +210,11 @@ impl Act {
                 job(queue::fail(conn, *held, &Failure { backoff, ..Failure::new("no") })?)
             }
             Self::Release(held) => job(queue::release(conn, *held)?),
+            Self::ReleaseMany(held) => Answer::LostOf(queue::release_many(conn, held.iter().copied())?),
+            Self::HeartbeatMany(held, length) => {
+                Answer::LostOf(queue::heartbeat_many(conn, held.iter().copied(), *length)?)
+            }
+            Self::Snooze(held, wait) => job(queue::snooze(conn, *held, *wait)?),
             Self::Cancel(id) => job(queue::cancel(conn, *id)?),
             Self::Retry(id) => job(queue::retry(conn, *id)?),
             Self::Rescue => Answer::Rescued(queue::rescue(conn)?),
@@ -274,7 +293,7 @@ impl Model {
             }
             (Act::Heartbeat(held, length), Answer::Job(row)) => one(&mut after, held.job, |job| {
                 let was_held = job.is_held(*held, from);
-                job.lease = row.lease.filter(|lease| lease.0 == held.token);
+                (job.lease, job.slack) = (row.lease.filter(|lease| lease.0 == held.token), Duration::ZERO);
                 was_held && runs_for(row, *length, record) && job.is(row)
             }),
             (Act::Complete(held), Answer::Job(row)) => one(&mut after, held.job, |job| {
@@ -296,18 +315,41 @@ impl Model {
                 job.attempts -= 1;
                 was_held && job.is(row)
             }),
+            (Act::Snooze(held, wait), Answer::Job(row)) => one(&mut after, held.job, |job| {
+                let was_held = job.is_held(*held, from);
+                job.end_lease(JobStatus::Queued);
+                (job.attempts, job.due) = (job.attempts - 1, (from + *wait, to + *wait));
+                was_held && job.is(row)
+            }),
             (
-                Act::Heartbeat(held, _) | Act::Complete(held) | Act::Fail(held, _) | Act::Release(held),
+                Act::Heartbeat(held, _)
+                | Act::Complete(held)
+                | Act::Fail(held, _)
+                | Act::Release(held)
+                | Act::Snooze(held, _),
                 Answer::Lost,
             ) => one(&mut after, held.job, |job| job.is_lost(*held, to)),
-            (Act::CompleteMany(leases), Answer::LostOf(lost)) => after.iter_mut().all(|job| {
+            (
+                Act::CompleteMany(leases) | Act::ReleaseMany(leases) | Act::HeartbeatMany(leases, _),
+                Answer::LostOf(lost),
+            ) => after.iter_mut().all(|job| {
                 let of_job: Vec<Held> = leases.iter().filter(|held| held.job == job.id).copied().collect();
                 let lost = lost.iter().filter(|id| **id == job.id).count();
                 if lost == of_job.len() {
                     return of_job.iter().all(|held| job.is_lost(*held, to));
                 }
                 let was_held = of_job.iter().any(|held| job.is_held(*held, from));
-                job.end_lease(JobStatus::Completed);
+                match (&record.act, &mut job.lease) {
+                    (Act::HeartbeatMany(_, length), Some((_, until))) => {
+                        *until = from + *length;
+                        job.slack = (to.to_utc() - from.to_utc()).to_std().unwrap();
+                    }
+                    (Act::ReleaseMany(_), _) => {
+                        job.end_lease(JobStatus::Queued);
+                        job.attempts -= 1;
+                    }
+                    _ => job.end_lease(JobStatus::Completed),
+                }
                 was_held && lost + 1 == of_job.len()
             }),
             (Act::Cancel(id), Answer::Job(row)) => one(&mut after, *id, |job| {
@@ -324,6 +366,7 @@ impl Model {
             (Act::Retry(id), Answer::Refused) => one(&mut after, *id, |job| job.status != JobStatus::Failed),
             (Act::Expire(held), Answer::Changed(count)) => one(&mut after, held.job, |job| {
                 let lease = job.lease.as_mut().filter(|lease| lease.0 == held.token);
+                job.slack = lease.as_ref().map_or(job.slack, |_| Duration::ZERO);
                 *count == lease.map(|lease| lease.1 = past()).iter().len()
             }),
             (Act::LetBeDue(id), Answer::Changed(1)) => one(&mut after, *id, |job| {
@@ -341,13 +384,15 @@ impl Model {
 
     /// A rescue reports only counts, so every choice of that many jobs is possible.
     fn after_rescue(self, before: &[Job], record: &Record, rescued: Rescued) -> Vec<Vec<Job>> {
+        let surely_expired_by =
+            |job: &Job, moment| job.lease.is_some_and(|(_, until)| until + job.slack <= moment);
         let expired_by = |job: &Job, moment| job.lease.is_some_and(|(_, until)| until <= moment);
         let choices = (0..1_u32 << before.len()).filter_map(|choice| {
             let mut after = before.to_vec();
             let mut sum = Rescued::default();
             for (number, job) in after.iter_mut().enumerate() {
                 if choice & 1 << number == 0 {
-                    if !self.skips && expired_by(job, record.from) {
+                    if !self.skips && surely_expired_by(job, record.from) {
                         return None;
                     }
                 } else if expired_by(job, record.to) {

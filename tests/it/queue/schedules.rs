@@ -36,6 +36,7 @@ impl Tally {
                     self.stale += lost.len();
                     self.completed += leases.len() - lost.len();
                 }
+                (_, Answer::LostOf(lost)) => self.stale += lost.len(),
                 (_, Answer::Rescued(rescued)) => self.rescued += rescued.retrying + rescued.failed,
                 _ => {}
             }
@@ -62,7 +63,9 @@ fn next(random: &mut fastrand::Rng, jobs: &[VideoProcessingJobId], leases: &Mute
     let held = random.choice(&*leases).copied();
     let length = if random.u8(0..4) == 0 { Duration::from_millis(random.u64(1..4)) } else { LONG };
     let wait = if random.bool() { Duration::ZERO } else { LONG };
-    match (random.u8(0..20), held) {
+    let many = random.usize(1..=leases.len().max(1));
+    let many = random.choose_multiple(leases.iter().copied(), many);
+    match (random.u8(0..24), held) {
         (0, _) => Act::Rescue,
         (1, _) => Act::LetBeDue(job),
         (2, _) => Act::Cancel(job),
@@ -73,10 +76,10 @@ fn next(random: &mut fastrand::Rng, jobs: &[VideoProcessingJobId], leases: &Mute
         (13..15, Some(held)) => Act::Complete(held),
         (15..17, Some(held)) => Act::Fail(held, wait),
         (17, Some(held)) => Act::Release(held),
-        (_, Some(_)) => {
-            let many = random.usize(1..=leases.len());
-            Act::CompleteMany(random.choose_multiple(leases.iter().copied(), many))
-        }
+        (18, Some(held)) => Act::Snooze(held, wait),
+        (19..21, Some(_)) => Act::HeartbeatMany(many, length),
+        (21, Some(_)) => Act::ReleaseMany(many),
+        (_, Some(_)) => Act::CompleteMany(many),
     }
 }
 
