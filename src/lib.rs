@@ -56,7 +56,7 @@
 //! |---|---|---|
 //! | `sqlite` | SQLite, bundled | yes |
 //! | `postgres` | PostgreSQL, through the system's libpq | |
-//! | `async` | `AsyncDatabase`, for programs that use tokio | |
+//! | `async` | `AsyncDatabase` and async workers, for programs that use tokio | |
 //! | `ingest` | [`ingest`]: reads files from YouTube, TikTok and yt-dlp | through `cli` |
 //! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::hands;
 use super::shared::{BEAT, Shared};
+#[cfg(feature = "async")]
+use super::tasks;
 use super::work::Work;
 use crate::db::wake::{Topic, Waker};
 use crate::queue::limit::{Limits, Taker};
@@ -56,7 +58,9 @@ pub(super) fn claim_until_stopped(shared: &Arc<Shared>) {
             std::thread::sleep(BEAT);
         }
     }
-    shared.jobs().stopped = Some(Instant::now());
+    let mut jobs = shared.jobs();
+    jobs.stopped = Some(Instant::now());
+    jobs.held.values().for_each(|work| work.wake());
 }
 
 /// What the thread that claims keeps from one claim to the next.
@@ -105,7 +109,7 @@ impl Claims {
                 jobs.held.insert(Lease::from(&work.job), Arc::clone(work));
             }
             drop(jobs);
-            hands::give(shared, claimed);
+            give(shared, claimed);
             return Ok(());
         }
         if is_idle && Instant::now() >= self.empty_at {
@@ -127,6 +131,15 @@ impl Claims {
         }
         Ok(())
     }
+}
+
+/// Gives claimed jobs to the threads or tasks that run the handlers.
+fn give(shared: &Arc<Shared>, claimed: Vec<Arc<Work>>) {
+    #[cfg(feature = "async")]
+    if let Some(runtime) = &shared.runtime {
+        return tasks::give(shared, runtime, claimed);
+    }
+    hands::give(shared, claimed);
 }
 
 impl Shared {

@@ -1,14 +1,18 @@
-//! The threads that run handlers.
+//! The threads that run handlers, and what they have in common with the [`tasks`](super::tasks) that run futures.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::outcome::{JobError, Outcome};
-use super::shared::{BEAT, Shared};
+use super::shared::{BEAT, Jobs, Shared};
 use super::work::Work;
 use crate::correlation;
+
+/// How an attempt ended, and how long its handler took, if it ran to its end.
+pub(super) type Attempted = (Outcome, Option<Duration>);
 
 /// Adds claimed jobs to the buffer and starts threads for them, as far as there are not enough yet.
 pub(super) fn give(shared: &Arc<Shared>, claimed: Vec<Arc<Work>>) {
@@ -17,12 +21,12 @@ pub(super) fn give(shared: &Arc<Shared>, claimed: Vec<Arc<Work>>) {
     jobs.buffer.extend(claimed.into_iter().map(|work| (now, work)));
     while jobs.threads < jobs.most && jobs.buffer.len() > (jobs.threads - jobs.running) as usize {
         let hand = Arc::clone(shared);
-        if let Err(error) = std::thread::Builder::new().spawn(move || work_until_over(&hand)) {
+        if let Err(error) = thread::Builder::new().spawn(move || work_until_over(&hand)) {
             tracing::error!("cannot start a thread for jobs: {error}");
             if jobs.threads == 0 {
                 shared.release_buffered(&mut jobs);
                 drop(jobs);
-                std::thread::sleep(BEAT);
+                thread::sleep(BEAT);
                 return;
             }
             break;
@@ -45,30 +49,48 @@ fn work_until_over(shared: &Shared) {
         }
         jobs.start(&work);
         drop(jobs);
-        let (outcome, took) = correlation::unit_of_work("job", work.correlation_id, || run(shared, &work));
+        let attempted = correlation::unit_of_work("job", work.correlation_id, || run(shared, &work));
         jobs = shared.jobs();
-        jobs.end(&work);
-        if let Some(took) = took {
-            jobs.pace.record(took);
-        }
-        shared.finish(&mut jobs, work, outcome);
-        if jobs.is_full && jobs.wants() > 0 {
-            shared.changed.notify_all();
-        }
+        end(shared, &mut jobs, work, attempted);
     }
     jobs.threads -= 1;
 }
 
-/// Runs the handler of one job. Returns its outcome and how long the handler took, if it ran.
-fn run(shared: &Shared, work: &Work) -> (Outcome, Option<Duration>) {
-    if work.is_lost() {
-        tracing::warn!(job = %work.id, "the lease was lost before the job was started");
+/// Passes a job whose attempt has ended to the thread that stores outcomes, and counts the hand as free.
+pub(super) fn end(shared: &Shared, jobs: &mut Jobs, work: Arc<Work>, attempted: Attempted) {
+    let (outcome, took) = attempted;
+    jobs.end(&work);
+    if let Some(took) = took {
+        jobs.pace.record(took);
+    }
+    shared.finish(jobs, work, outcome);
+    if jobs.is_full && jobs.wants() > 0 || jobs.stopped.is_some() {
+        shared.changed.notify_all();
+    }
+}
+
+/// Runs the blocking handler of one job on this thread.
+pub(super) fn run(shared: &Shared, work: &Work) -> Attempted {
+    if !may_begin(work) {
         return (Outcome::Lost, None);
     }
-    tracing::info!(job = %work.id, job_type = %work.job_type, attempt = work.attempts, "working");
     let begin = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| (shared.handler)(work)));
-    let took = begin.elapsed();
+    let result = catch_unwind(AssertUnwindSafe(|| shared.handlers.run_blocking(work)));
+    (outcome(work, result), Some(begin.elapsed()))
+}
+
+/// Returns true and announces the attempt, unless the lease is lost already.
+pub(super) fn may_begin(work: &Work) -> bool {
+    if work.is_lost() {
+        tracing::warn!(job = %work.id, "the lease was lost before the job was started");
+        return false;
+    }
+    tracing::info!(job = %work.id, job_type = %work.job_type, attempt = work.attempts, "working");
+    true
+}
+
+/// Returns the outcome for what a handler returned, or for its panic.
+pub(super) fn outcome(work: &Work, result: thread::Result<Result<(), JobError>>) -> Outcome {
     let outcome = match result {
         Ok(Ok(())) => Outcome::Completed,
         Ok(Err(JobError::Retry(_))) if work.should_stop() => Outcome::Released,
@@ -78,7 +100,7 @@ fn run(shared: &Shared, work: &Work) -> (Outcome, Option<Duration>) {
     if let Outcome::Failed { error, .. } = &outcome {
         tracing::error!(job = %work.id, "{error}");
     }
-    (outcome, Some(took))
+    outcome
 }
 
 /// Returns the message of a panic.

@@ -150,7 +150,7 @@ impl Shared {
             .collect();
         for (work, timeout) in late {
             tracing::error!(job = %work.id, "the handler took longer than {timeout:?}");
-            work.lose();
+            work.time_out();
             self.finish(jobs, work, Outcome::late(timeout));
         }
     }

@@ -1,5 +1,7 @@
 //! A worker: claims jobs as they become due, extends their leases, and completes, fails or releases them.
 
+#[cfg(feature = "async")]
+mod async_worker;
 mod claims;
 mod counters;
 mod handlers;
@@ -9,8 +11,12 @@ mod limited;
 mod outcome;
 mod pace;
 mod policy;
+#[cfg(feature = "async")]
+mod runtime;
 mod settle;
 mod shared;
+#[cfg(feature = "async")]
+mod tasks;
 mod work;
 
 use std::sync::Arc;
@@ -39,6 +45,8 @@ pub use work::Work;
 ///   adds a row to `error_log`, with the correlation id of the handler's log lines.
 /// - From time to time it rescues the jobs of dead workers. While it has no jobs, it empties SQLite's write-ahead log.
 /// - If the database does not answer, the worker retries until it does.
+///
+/// Handlers run on threads, or with the feature `async` as futures on tokio: see `run_async`.
 ///
 /// # Limits
 ///
@@ -108,7 +116,7 @@ impl Worker {
         }
     }
 
-    /// Sets how many jobs the worker runs concurrently, each on a thread of a fixed pool.
+    /// Sets how many jobs the worker runs concurrently: on threads of a fixed pool, or in tasks on tokio.
     ///
     /// Default: the setting `max_concurrent_jobs`, which the worker reads when it starts and about every 30 seconds after
     /// that.
@@ -202,10 +210,12 @@ impl Worker {
         &self,
         handler: impl Fn(&Work) -> Result<(), E> + Send + Sync + 'static,
     ) -> Result<Done> {
-        self.run_with(self.claim.clone(), Box::new(move |work: &Work| handler(work).map_err(Into::into)))
+        let handler = Handler::Blocking(Arc::new(move |work: &Work| handler(work).map_err(Into::into)));
+        self.run_with(self.claim.clone(), Handlers::all(handler), |_| {})
     }
 
-    fn run_with(&self, claim: Claim, handler: Box<Handler>) -> Result<Done> {
+    /// Runs the worker with these handlers. `prepare` may change how it runs them.
+    fn run_with(&self, claim: Claim, handlers: Handlers, prepare: impl FnOnce(&mut Shared)) -> Result<Done> {
         claim.clone().at_most(self.concurrency.unwrap_or(1)).check()?;
         if let Some(jobs @ 10_001..) = self.prefetch {
             return Err(Error::invalid("prefetch", format!("must be at most 10000, got {jobs}")));
@@ -215,7 +225,9 @@ impl Worker {
             Err(error @ Error::Invalid { .. }) => return Err(error),
             Err(_) => 1, // only until the database answers
         };
-        let shared = Arc::new(Shared::new(Self { claim, ..self.clone() }, handler, most));
+        let mut shared = Shared::new(Self { claim, ..self.clone() }, handlers, most);
+        prepare(&mut shared);
+        let shared = Arc::new(shared);
         std::thread::scope(|scope| {
             // Both threads end once the worker is over.
             scope.spawn(|| heart::beat_until_over(&shared));
@@ -275,7 +287,7 @@ impl Worker {
         handler: impl Fn(&Work, P) -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         let handler = move |work: &Work| handler(work, work.payload()?).map_err(Into::into);
-        self.handlers.add(job_type, Arc::new(handler));
+        self.handlers.add(job_type, Handler::Blocking(Arc::new(handler)));
         self
     }
 
@@ -284,8 +296,22 @@ impl Worker {
     /// The worker claims the types of its claim, or all types that have a handler if the claim names none.
     ///
     /// # Errors
-    /// The errors of [`run`](Self::run), and `Invalid` if there is no handler, or none for a type of the claim.
+    /// The errors of [`run`](Self::run), and `Invalid` if there is no handler, or none for a type of the claim, or an async
+    /// one.
     pub fn run_handlers(&self) -> Result<Done> {
+        let claim = self.handled_claim()?;
+        #[cfg(feature = "async")]
+        let is_async = |wanted: &&JobType| matches!(self.handlers.get(**wanted), Some(Handler::Async(_)));
+        #[cfg(feature = "async")]
+        if let Some(other) = claim.requested().iter().find(is_async) {
+            let reason = format!("has an async handler for {other} jobs; call `run_handlers_async`");
+            return Err(Error::invalid("worker", reason));
+        }
+        self.run_with(claim, self.handlers.clone(), |_| {})
+    }
+
+    /// Returns the claim for the types that have a handler.
+    fn handled_claim(&self) -> Result<Claim> {
         let claim = match self.claim.requested() {
             [] => self.claim.clone().types(self.handlers.types()),
             _ => self.claim.clone(),
@@ -293,13 +319,12 @@ impl Worker {
         if claim.requested().is_empty() {
             return Err(Error::invalid("worker", "has no handler; add one with `on`"));
         }
-        if let Some(missing) = claim.requested().iter().find(|wanted| !self.handlers.handles(**wanted)) {
+        if let Some(missing) = claim.requested().iter().find(|wanted| self.handlers.get(**wanted).is_none()) {
             let reason =
                 format!("has no handler for {missing} jobs; add one with `on`, or do not claim them");
             return Err(Error::invalid("worker", reason));
         }
-        let handlers = self.handlers.clone();
-        self.run_with(claim, Box::new(move |work| handlers.run(work)))
+        Ok(claim)
     }
 
     /// Returns the limits that workers share.

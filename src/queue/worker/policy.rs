@@ -38,7 +38,7 @@ impl Policy {
     /// Sets how long the handler may take. After that the attempt fails, and [`Work::should_stop`](super::Work::should_stop)
     /// returns true.
     ///
-    /// A thread cannot be ended from outside, so a handler that does not stop keeps its thread.
+    /// A future is dropped then. A thread cannot be ended from outside, so a handler that does not stop keeps its thread.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -4,10 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::handlers::Handler;
+use super::handlers::Handlers;
 use super::limited::LimitedJobs;
 use super::outcome::Outcome;
 use super::pace::Pace;
+#[cfg(feature = "async")]
+use super::runtime::Runtime;
 use super::work::Work;
 use super::{Done, Worker};
 use crate::queue::Lease;
@@ -17,13 +19,20 @@ use crate::queue::limit::return_slots;
 /// that did not answer.
 pub(super) const BEAT: Duration = Duration::from_millis(100);
 
-/// A worker, its handler, and the state that its threads share.
+/// How long the futures that are dropped after the grace period may take to end.
+#[cfg(feature = "async")]
+const DROP: Duration = Duration::from_secs(1);
+
+/// A worker, its handlers, and the state that its threads share.
 ///
 /// A job passes from the thread that claims ([`claims`](super::claims)) to a hand that runs its handler
 /// ([`hands`](super::hands)), and from there to the thread that stores the outcomes ([`settle`](super::settle)).
 pub(super) struct Shared {
     pub(super) worker: Worker,
-    pub(super) handler: Box<Handler>,
+    pub(super) handlers: Handlers,
+    /// The runtime for the handlers, if they do not run on threads of the worker.
+    #[cfg(feature = "async")]
+    pub(super) runtime: Option<Runtime>,
     jobs: Mutex<Jobs>,
     /// Wakes a hand: a job is waiting for it, or the worker is over.
     pub(super) work: Condvar,
@@ -46,7 +55,7 @@ pub(super) struct Jobs {
     pub(super) finished: Vec<Finished>,
     /// How many handlers run.
     pub(super) running: u32,
-    /// How many handlers may run, and how many threads there are for them, running or waiting.
+    /// How many handlers may run, and how many threads or tasks there are for them, running or waiting.
     pub(super) most: u32,
     pub(super) threads: u32,
     /// Whether the thread that claims waits for a free hand.
@@ -110,11 +119,21 @@ impl Jobs {
 }
 
 impl Shared {
-    pub(super) fn new(worker: Worker, handler: Box<Handler>, most: u32) -> Self {
+    pub(super) fn new(worker: Worker, handlers: Handlers, most: u32) -> Self {
         let turn = worker.db.writes_in_turns().then(Mutex::default);
         let jobs = Mutex::new(Jobs { most, prefetch: worker.prefetch, ..Jobs::default() });
         let [work, finished, changed] = [Condvar::new(), Condvar::new(), Condvar::new()];
-        Self { worker, handler, jobs, work, finished, changed, turn }
+        Self {
+            worker,
+            handlers,
+            #[cfg(feature = "async")]
+            runtime: None,
+            jobs,
+            work,
+            finished,
+            changed,
+            turn,
+        }
     }
 
     pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
@@ -180,6 +199,15 @@ impl Shared {
         self.release_buffered(&mut jobs);
         while !jobs.held.is_empty() && Instant::now() < deadline {
             jobs = self.wait(&self.changed, jobs, BEAT);
+        }
+        #[cfg(feature = "async")]
+        if let Some(runtime) = &self.runtime {
+            // Drop the futures that still run before their jobs are released. One that blocks its thread cannot be dropped.
+            runtime.abort();
+            let deadline = Instant::now() + DROP;
+            while jobs.running > 0 && Instant::now() < deadline {
+                jobs = self.wait(&self.changed, jobs, BEAT);
+            }
         }
         let held: Vec<Arc<Work>> = jobs.held.values().map(Arc::clone).collect();
         for work in held {

@@ -13,6 +13,11 @@ use crate::queue::progress::Progress;
 use crate::republishing::VideoProcessingJob;
 use crate::{CorrelationId, Timestamp};
 
+/// How often [`Work::stopped`] looks, in addition to the changes that wake it: the worker may notice a stop late if the
+/// database does not answer.
+#[cfg(feature = "async")]
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A job that a handler is processing. It dereferences to [`VideoProcessingJob`].
 #[derive(Debug)]
 pub struct Work {
@@ -21,6 +26,8 @@ pub struct Work {
     /// Set by whichever settles the job first: the thread of its handler, or the worker that releases it.
     is_settled: AtomicBool,
     is_canceled: AtomicBool,
+    /// Whether the handler takes longer than its timeout.
+    is_late: AtomicBool,
     /// Whether the handler runs, and since when.
     is_running: AtomicBool,
     started: OnceLock<Instant>,
@@ -34,6 +41,9 @@ pub struct Work {
     /// The correlation id of the handler's log lines.
     pub(super) correlation_id: CorrelationId,
     stop: Stop,
+    /// Wakes the futures that wait until they should stop.
+    #[cfg(feature = "async")]
+    changed: tokio::sync::Notify,
 }
 
 impl Work {
@@ -44,6 +54,37 @@ impl Work {
     /// count.
     pub fn should_stop(&self) -> bool {
         self.is_lost() || self.stop.is_stopped()
+    }
+
+    /// Waits until [`should_stop`](Self::should_stop) returns true. For `tokio::select!` in the handlers of
+    /// [`Worker::run_async`](super::Worker::run_async).
+    ///
+    /// # Panics
+    /// If it is polled outside a tokio runtime, or in one without a timer (`enable_time` or `enable_all`).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use viraldb::queue::{JobError, Work};
+    ///
+    /// async fn download(work: Arc<Work>) -> Result<(), JobError> {
+    ///     tokio::select! {
+    ///         connected = tokio::net::TcpStream::connect("example.com:443") => Ok(drop(connected?)),
+    ///         () = work.stopped() => Err("stopped halfway".into()),
+    ///     }
+    /// }
+    /// ```
+    #[cfg(feature = "async")]
+    pub async fn stopped(&self) {
+        loop {
+            // Register before looking, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            if self.should_stop() {
+                return;
+            }
+            let next_look = (Instant::now() + LOOK).min(*self.lease_ends());
+            // An expired timeout is not an error: look again.
+            let _ = tokio::time::timeout_at(next_look.into(), changed).await;
+        }
     }
 
     /// Reads the data that the job carries. A job without data is read as JSON's null: for `Option<P>` it is `None`.
@@ -91,6 +132,7 @@ impl Work {
             is_lost: false.into(),
             is_settled: false.into(),
             is_canceled: false.into(),
+            is_late: false.into(),
             is_running: false.into(),
             started: OnceLock::new(),
             waited: OnceLock::new(),
@@ -99,6 +141,8 @@ impl Work {
             progress: Mutex::default(),
             correlation_id: CorrelationId::default(),
             stop,
+            #[cfg(feature = "async")]
+            changed: tokio::sync::Notify::new(),
         }
     }
 
@@ -135,6 +179,25 @@ impl Work {
         self.lose();
     }
 
+    /// Marks the handler as too late. The lease no longer counts.
+    pub(super) fn time_out(&self) {
+        self.is_late.store(true, Ordering::Relaxed);
+        self.lose();
+    }
+
+    /// Waits until the handler is too late.
+    #[cfg(feature = "async")]
+    pub(super) async fn is_late(&self) {
+        loop {
+            // Register before looking, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            if self.is_late.load(Ordering::Relaxed) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Takes the progress that is not stored yet.
     pub(super) fn take_progress(&self) -> Option<Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -152,6 +215,14 @@ impl Work {
     /// Marks the lease as lost.
     pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Wakes the futures that wait in [`stopped`](Self::stopped), after anything that [`should_stop`](Self::should_stop)
+    /// asks for has changed.
+    pub(super) fn wake(&self) {
+        #[cfg(feature = "async")]
+        self.changed.notify_waiters();
     }
 
     pub(super) fn lease_ends(&self) -> MutexGuard<'_, Instant> {

@@ -1,5 +1,7 @@
 //! Tests of the work queue.
 
+#[cfg(feature = "async")]
+mod async_worker;
 mod claims;
 mod commands;
 mod history;
