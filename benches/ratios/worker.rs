@@ -13,6 +13,8 @@ use crate::sqlite::{Scratch, in_turns, rival};
 
 const FEW: &str = "sqlite worker, 4 hands, empty handlers";
 const MANY: &str = "sqlite worker, 20 hands against 4";
+#[cfg(feature = "async")]
+const TASKS: &str = "sqlite worker, 4 tasks against 4 hands";
 const AT_ONCE: u32 = 100;
 
 pub fn lines(asked: &Asked) -> Vec<Line> {
@@ -45,6 +47,18 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
         }
         lines.push(line);
     }
+    #[cfg(feature = "async")]
+    if asked.wants(TASKS) {
+        let mut line = Line::new(TASKS, None, count);
+        for round in 0..asked.rounds(9) {
+            enqueue(&db, &video, count);
+            enqueue(&other, &other_video, count);
+            let tasks = |_: &mut ()| time(|| work_in_tasks(&db, 4, count));
+            let (tasks, hands) = in_turns(round, &mut (), tasks, |_| time(|| work(&other, 4, count)));
+            line.add(tasks, hands);
+        }
+        lines.push(line);
+    }
     #[cfg(feature = "postgres")]
     lines.extend(postgres::lines(asked));
     lines
@@ -60,6 +74,21 @@ pub fn work(db: &Database, hands: u32, count: u64) {
         }
         Ok::<_, String>(())
     });
+    assert_eq!(done.unwrap(), Done { completed: count, ..Done::default() });
+}
+
+/// Like [`work`], with futures on a runtime of as many threads.
+#[cfg(feature = "async")]
+fn work_in_tasks(db: &Database, hands: u32, count: u64) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(hands as usize).build().unwrap();
+    let worker = Worker::new(db, Claim::new("w")).concurrency(hands);
+    let (stop, left) = (worker.stop(), Arc::new(AtomicU64::new(count)));
+    let done = runtime.block_on(worker.run_async(move |_| {
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            stop.stop();
+        }
+        std::future::ready(Ok::<_, String>(()))
+    }));
     assert_eq!(done.unwrap(), Done { completed: count, ..Done::default() });
 }
 
