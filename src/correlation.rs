@@ -27,7 +27,12 @@ pub fn current() -> Option<CorrelationId> {
 /// assert_eq!(correlation::current(), None);
 /// ```
 pub fn unit_of_work<T>(name: &str, id: CorrelationId, work: impl FnOnce() -> T) -> T {
-    span(name, id).in_scope(|| within(Some(id), work))
+    in_span(&span(name, id), id, work)
+}
+
+/// Runs `work` as a unit of work with this id, in a span of the caller.
+pub(crate) fn in_span<T>(span: &tracing::Span, id: CorrelationId, work: impl FnOnce() -> T) -> T {
+    span.in_scope(|| within(Some(id), work))
 }
 
 /// Runs a future as a unit of work, like [`unit_of_work`].
@@ -51,9 +56,14 @@ pub fn unit_of_work<T>(name: &str, id: CorrelationId, work: impl FnOnce() -> T) 
 /// ```
 #[cfg(feature = "async")]
 pub async fn async_unit_of_work<F: Future>(name: &str, id: CorrelationId, work: F) -> F::Output {
-    let span = span(name, id);
+    async_in_span(&span(name, id), id, work).await
+}
+
+/// Runs a future as a unit of work with this id, in a span of the caller.
+#[cfg(feature = "async")]
+pub(crate) async fn async_in_span<F: Future>(span: &tracing::Span, id: CorrelationId, work: F) -> F::Output {
     let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|cx| span.in_scope(|| within(Some(id), || work.as_mut().poll(cx)))).await
+    std::future::poll_fn(|cx| in_span(span, id, || work.as_mut().poll(cx))).await
 }
 
 fn span(name: &str, id: CorrelationId) -> tracing::Span {

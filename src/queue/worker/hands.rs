@@ -49,7 +49,7 @@ fn work_until_over(shared: &Shared) {
         }
         jobs.start(&work);
         drop(jobs);
-        let attempted = correlation::unit_of_work("job", work.correlation_id, || run(shared, &work));
+        let attempted = correlation::in_span(&work.span(), work.correlation_id, || run(shared, &work));
         jobs = shared.jobs();
         end(shared, &mut jobs, work, attempted);
     }
@@ -85,7 +85,7 @@ pub(super) fn may_begin(work: &Work) -> bool {
         tracing::warn!(job = %work.id, "the lease was lost before the job was started");
         return false;
     }
-    tracing::info!(job = %work.id, job_type = %work.job_type, attempt = work.attempts, "working");
+    tracing::info!("working");
     true
 }
 

@@ -48,8 +48,8 @@ impl Hand {
     /// Runs the handlers of buffered jobs, one after the other.
     async fn work(mut self) {
         while let Some(attempt) = self.next() {
-            let id = attempt.work.correlation_id;
-            correlation::async_unit_of_work("job", id, attempt.run(&mut self.abort)).await;
+            let (id, span) = (attempt.work.correlation_id, attempt.work.span());
+            correlation::async_in_span(&span, id, attempt.run(&mut self.abort)).await;
             coop::consume_budget().await; // other tasks get their turn, even if no handler ever waits
         }
     }
@@ -113,7 +113,7 @@ impl Attempt {
 
     fn run_blocking(mut self) {
         let run = || hands::run(&self.shared, &self.work);
-        self.attempted = correlation::unit_of_work("job", self.work.correlation_id, run);
+        self.attempted = correlation::in_span(&self.work.span(), self.work.correlation_id, run);
     }
 
     /// Polls the future of an async handler.

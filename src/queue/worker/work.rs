@@ -159,6 +159,19 @@ impl Work {
         self.is_running.store(is_running, Ordering::Relaxed);
     }
 
+    /// Returns the span of the attempt, for the log.
+    pub(super) fn span(&self) -> tracing::Span {
+        tracing::info_span!(
+            "unit_of_work",
+            unit = "job",
+            correlation_id = %self.correlation_id,
+            job = %self.id,
+            job_type = %self.job_type,
+            attempt = self.attempts,
+            wait_ms = self.waited.get().map(Duration::as_millis),
+        )
+    }
+
     /// Returns how long the job waited until its handler started, and how long the handler took.
     pub(super) fn times(&self) -> Option<(Duration, Duration)> {
         Some((*self.waited.get()?, *self.took.get()?))
