@@ -169,6 +169,9 @@ fn known_trouble(message: &str) -> Option<Error> {
         }
         "database or disk is full" => unusable(DISK_FULL),
         "database disk image is malformed" => unusable("is damaged; restore it from a backup"),
+        m if m.starts_with("malformed database schema") => {
+            unusable(&format!("is damaged: {}; restore it from a backup", one_line(m)))
+        }
         "disk I/O error" => unusable(DISK_ERROR),
         m if found_no_room(m) => unusable(&format!(
             "the server's disk is full: {}; uncommitted changes were rolled back; make room and try again",

@@ -44,6 +44,7 @@
 mod admin;
 mod attempt;
 mod batch;
+mod chain;
 mod claim;
 mod enqueue;
 #[cfg(feature = "postgres")]
@@ -60,6 +61,7 @@ mod worker;
 pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
 pub use attempt::{AttemptOutcome, JobAttempt};
 pub use batch::{complete_many, heartbeat_many, release_many};
+pub use chain::complete_and_enqueue;
 pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, fail, heartbeat, release, snooze};
@@ -67,5 +69,5 @@ pub use progress::report_progress;
 pub use stats::{TypeStats, stats};
 pub use stop::Stop;
 pub use view::{JobView, Retried, retry_all, view};
-pub use wait::{JobWait, complete_and_enqueue, enqueue_after};
+pub use wait::{JobWait, enqueue_after};
 pub use worker::{Counters, Counts, Done, Histogram, JobError, Policy, Work, Worker};

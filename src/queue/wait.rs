@@ -1,4 +1,4 @@
-//! Jobs that wait until other jobs are completed, and the steps of a chain.
+//! Jobs that wait until other jobs are completed.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,6 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::enqueue::enqueue_many;
-use super::lease::{Lease, complete};
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
@@ -155,25 +154,6 @@ fn existing(
         found.extend(these);
     }
     Ok(found)
-}
-
-/// Completes a job and adds its successors to the queue, in one transaction: either all of it happens, or nothing.
-///
-/// A successor is skipped if an unfinished job has the same `unique_key`.
-///
-/// # Errors
-/// The errors of [`complete`] and [`enqueue_many`]. Nothing is changed then.
-pub fn complete_and_enqueue(
-    conn: &mut DbConnection,
-    lease: impl Into<Lease>,
-    successors: &[NewVideoProcessingJob<'_>],
-) -> Result<VideoProcessingJob> {
-    let lease = lease.into();
-    conn.atomically(|conn| {
-        let job = complete(conn, lease)?;
-        enqueue_many(conn, successors)?;
-        Ok(job)
-    })
 }
 
 /// Makes the jobs due that wait only for these jobs, which are completed now. A trigger does so once the last wait of a job is

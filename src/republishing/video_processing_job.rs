@@ -177,11 +177,10 @@ impl VideoProcessingJobFilter {
             query = query.filter(video_processing_jobs::queued_at.lt(until));
         }
         if let Some(error) = &self.error {
-            // The text without the searched one is shorter.
             query = query.filter(
-                sql::<Bool>("length(replace(video_processing_jobs.error_message, ")
+                sql::<Bool>("replace(video_processing_jobs.error_message, ")
                     .bind::<Text, _>(error)
-                    .sql(", '')) < length(video_processing_jobs.error_message)"),
+                    .sql(", '') <> video_processing_jobs.error_message"),
             );
         }
         query

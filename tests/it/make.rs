@@ -325,7 +325,7 @@ pub fn contract() -> Vec<Contract> {
             json!({"status": "queued", "priority": 0, "attempts": 0, "max_attempts": 3,
                 "error_message": null, "error_details": null, "queued_at": "now", "started_at": null,
                 "completed_at": null, "duration": null, "github_workflow_run_id": null, "run_at": "now",
-                "lease_token": null, "leased_by": null, "lease_expires_at": null, "unique_key": null, "payload": null,
+                "lease_token": null, "leased_by": null, "lease_expires_at": null, "unique_key": null, "payload": null, "progress": null, "progress_note": null,
                 "created_at": "now", "updated_at": "now"}),
         ),
         (

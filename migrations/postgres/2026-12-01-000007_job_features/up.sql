@@ -3,7 +3,7 @@
 
 -- A running job may report its progress.
 ALTER TABLE video_processing_jobs ADD COLUMN progress double precision
-    CONSTRAINT video_processing_jobs_progress_check CHECK (progress BETWEEN 0 AND 1);
+    CONSTRAINT video_processing_jobs_progress_check CHECK (progress BETWEEN CAST(0 AS double precision) AND CAST(1 AS double precision));
 ALTER TABLE video_processing_jobs ADD COLUMN progress_note text;
 COMMENT ON COLUMN video_processing_jobs.progress IS 'How much of the work is done, from 0 to 1, as the worker reported it.';
 COMMENT ON COLUMN video_processing_jobs.progress_note IS 'What the worker is doing, as it reported it.';
@@ -55,7 +55,7 @@ COMMENT ON COLUMN viraldb_job_waits.run_at IS 'When the waiting job is due, once
 CREATE FUNCTION viraldb_release_waiting_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM video_processing_jobs WHERE id = OLD.job_id FOR UPDATE;
-    UPDATE video_processing_jobs SET run_at = greatest(OLD.run_at, clock_timestamp())
+    UPDATE video_processing_jobs SET run_at = greatest(OLD.run_at, pg_catalog.clock_timestamp())
     WHERE id = OLD.job_id AND status = 'queued'
         AND NOT EXISTS (SELECT 1 FROM viraldb_job_waits WHERE job_id = OLD.job_id);
     RETURN NULL;

@@ -17,10 +17,11 @@ fn of(table: &str) -> Options<'_> {
 fn foreign_keys(t: &Scratch, db: &Database) -> Vec<[String; 3]> {
     let asked = if t.is_postgres {
         "SELECT c.conrelid::regclass || ' ' || a.attname || ' ' || c.confrelid::regclass AS v FROM pg_constraint c \
-         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE c.contype = 'f' ORDER BY v"
+         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE c.contype = 'f' \
+         AND c.conrelid::regclass::text NOT LIKE 'viraldb_%' ORDER BY v"
     } else {
         "SELECT t.name || ' ' || f.\"from\" || ' ' || f.\"table\" AS v FROM sqlite_schema t, pragma_foreign_key_list(t.name) f \
-         ORDER BY v"
+         WHERE t.name NOT LIKE 'viraldb_%' ORDER BY v"
     };
     let found = db.read(|c| Ok(make::query(c, asked))).unwrap();
     found

@@ -239,7 +239,7 @@ mod on_sqlite {
             }
             sql
         });
-        assert_eq!(expected.borrow().len(), 19, "{expected:?}");
+        assert_eq!(expected.borrow().len(), 24, "{expected:?}");
         assert_eq!(findings(&t.db()), expected.into_inner());
     }
 

@@ -63,7 +63,7 @@ both! {
         let db = t.db();
         fill(&db);
         let all = sizes(&db).unwrap();
-        assert_eq!((all.len(), &*all[0].table), (25, "analytics"));
+        assert_eq!((all.len(), &*all[0].table), (30, "analytics"));
         assert!(all[0].table_bytes > 100_000 && all[0].index_bytes > 50_000, "{:?}", all[0]);
         assert!(all.iter().all(|size| size.total_bytes == size.table_bytes + size.index_bytes && size.total_bytes > 0));
         assert!(all.is_sorted_by_key(|size| -size.total_bytes));

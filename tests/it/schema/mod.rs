@@ -49,6 +49,7 @@ fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
         shorts.status: ShortStatus,
         review_log.action: ReviewAction,
         viraldb_config_changes.layer: viraldb::config::ChangedLayer,
+        viraldb_job_attempts.outcome: viraldb::queue::AttemptOutcome,
         videos.download_status: DownloadStatus,
         videos.transformation_status: TransformationStatus,
         videos.publication_status: PublicationStatus,
@@ -129,6 +130,11 @@ both! {
             "videos|channel_id|channels|id|CASCADE",
             "videos|music_track_id|music|id|SET NULL",
             "videos|transformation_preset_id|transformation_presets|id|SET NULL",
+            "viraldb_job_attempts|job_id|video_processing_jobs|id|CASCADE",
+            "viraldb_job_schedules|channel_id|channels|id|CASCADE",
+            "viraldb_job_schedules|video_id|videos|id|CASCADE",
+            "viraldb_job_waits|job_id|video_processing_jobs|id|CASCADE",
+            "viraldb_job_waits|waits_for|video_processing_jobs|id|CASCADE",
         ];
         let found = t.db().read(|c| Ok(foreign_keys(c))).unwrap();
         assert_eq!(found, expected.map(|key| format!("{key}|NO ACTION")).into());
@@ -275,7 +281,7 @@ both! {
         let columns = db.read(|c| Ok(columns(c))).unwrap();
         let tables: Vec<String> = columns
             .iter()
-            .filter(|column| column.split('|').nth(2) == Some("updated_at"))
+            .filter(|column| column.split('|').nth(2) == Some("updated_at") && !column.starts_with("viraldb_"))
             .map(|column| column.split('|').next().unwrap().to_owned())
             .collect();
         assert_eq!(tables, [

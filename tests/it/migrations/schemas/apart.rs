@@ -45,7 +45,7 @@ fn schemas_have_separate_rows_and_migrations() {
     let behind = with(&t.url, "options=-csearch_path%3Dempty,public");
     assert!(matches!(Database::connect(&behind), Err(viraldb::Error::NotInitialised(_))));
     drop(Database::open(&behind).unwrap());
-    assert_eq!(t.relations("empty").len(), 26);
+    assert_eq!(t.relations("empty").len(), 31);
 }
 
 /// A lock that is held in one schema does not block another schema.

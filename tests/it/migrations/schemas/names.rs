@@ -116,7 +116,7 @@ fn missing_create_privilege_is_reported() {
     assert_eq!(t.schemas(), ["public"]);
     t.sql(&format!("GRANT CREATE ON DATABASE {database} TO {role}"));
     drop(Database::open(&url).unwrap());
-    assert_eq!(t.relations("viral").len(), 26);
+    assert_eq!(t.relations("viral").len(), 31);
     t.sql(&format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 

@@ -25,7 +25,7 @@ fn init_creates_everything_in_the_schema() {
         let made = home.json(&["init"]);
         assert_eq!(made["tables"], 22);
         assert_eq!(home.t.schemas(), ["public", "viral", "viralforge_viral"]);
-        assert_eq!(home.t.relations("viral").len(), 26);
+        assert_eq!(home.t.relations("viral").len(), 31);
         assert_eq!(home.t.relations("viralforge_viral"), ["jobs", "scripts", "trends", "videos"]);
         let status = migrate::status(&home.url).unwrap();
         assert_eq!(status.verdict(), Verdict::Current);

@@ -14,7 +14,7 @@ both! {
         assert!(out.contains("22 rows") && out.contains("all digests equal"), "{out}");
         let with = |more: &[&str]| t.ok(&[&args[..], more].concat());
         let document: Value = serde_json::from_str(&with(&["--replace", "--format", "json"])).unwrap();
-        assert_eq!((&document["rows"], document["tables"].as_array().unwrap().len()), (&Value::from(22), 24));
+        assert_eq!((&document["rows"], document["tables"].as_array().unwrap().len()), (&Value::from(22), 27));
         assert_eq!(document["tables"][0]["table"], "discovered_videos");
         assert_eq!(document["tables"][0]["digest"].as_str().unwrap().len(), 32);
         let lines = with(&["--replace", "--format", "jsonl"]);

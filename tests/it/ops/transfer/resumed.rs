@@ -28,7 +28,7 @@ both! {
         let report = transfer(&t.url, &there.url, &options, &mut |at| begun.push((at.table, at.done, at.of))).unwrap();
         assert_eq!((report.resumed, report.rows), (80, 83));
         assert!(begun.contains(&("analytics", 41, 41)), "{begun:?}");
-        assert_eq!(tables(&there, &mut target.session().unwrap()).len(), 26);
+        assert_eq!(tables(&there, &mut target.session().unwrap()).len(), 31);
         let whole = run(t, &other_engine(t), Existing::Refuse).unwrap();
         assert_eq!(digests(&whole), digests(&report));
         // There is nothing left to resume.

@@ -54,7 +54,13 @@ fn with_difficult_values(t: &Scratch) -> viraldb::Database {
         &db,
         "INSERT INTO viraldb_keys (id, first_used_at, retired_at) VALUES ('k1', '2026-01-01 00:00:00', NULL);
          INSERT INTO viraldb_config_changes (changed_at, changed_by, key, layer, channel_id, old_value, new_value) VALUES \
-         ('2026-01-01 00:00:00', 'me', 'k', 'channel', '0190a000-0000-7000-8000-00000000000a', NULL, '\"x\"')",
+         ('2026-01-01 00:00:00', 'me', 'k', 'channel', '0190a000-0000-7000-8000-00000000000a', NULL, '\"x\"');
+         INSERT INTO viraldb_job_attempts (id, job_id, attempt, outcome, worker, error, ended_at) \
+         SELECT '0190a000-0000-7000-8000-00000000000b', id, 2, 'lost', 'w', NULL, '2026-01-01 00:00:00' FROM video_processing_jobs LIMIT 1;
+         INSERT INTO viraldb_job_waits (id, job_id, waits_for, run_at) \
+         SELECT '0190a000-0000-7000-8000-00000000000c', id, id, '2026-01-01 00:00:00' FROM video_processing_jobs LIMIT 1;
+         INSERT INTO viraldb_job_schedules (name, job_type, video_id, channel_id, cron, payload, overlap, next_at) \
+         SELECT 's', 'scrape', video_id, channel_id, '0 6 * * *', '{\"a\":1}', true, '2026-01-01 00:00:00' FROM video_processing_jobs LIMIT 1",
     );
     db
 }
@@ -63,11 +69,21 @@ fn with_difficult_values(t: &Scratch) -> viraldb::Database {
 fn contents(db: &viraldb::Database) -> Vec<(&'static str, Vec<Value>)> {
     let changes = "SELECT changed_by || key || layer || CAST(channel_id AS text) || new_value AS v FROM viraldb_config_changes";
     let keys = "SELECT id || coalesce(CAST(retired_at AS text), 'in use') AS v FROM viraldb_keys";
+    let attempts =
+        "SELECT CAST(job_id AS text) || attempt || outcome || worker AS v FROM viraldb_job_attempts";
+    let waits = "SELECT CAST(job_id AS text) || CAST(waits_for AS text) AS v FROM viraldb_job_waits";
+    let schedules = "SELECT name || job_type || CAST(video_id AS text) || cron || time_zone || priority AS v FROM viraldb_job_schedules";
     db.read(|c| {
         let contract = make::contract();
         let mut all: Vec<_> =
             contract.iter().map(|table| (table.table, make::rows(c, table.table))).collect();
-        for (name, query) in [("changes", changes), ("keys", keys)] {
+        for (name, query) in [
+            ("changes", changes),
+            ("keys", keys),
+            ("attempts", attempts),
+            ("waits", waits),
+            ("schedules", schedules),
+        ] {
             all.push((name, make::query(c, query).into_iter().map(Value::from).collect()));
         }
         Ok(all)
@@ -80,7 +96,7 @@ both! {
         let db = with_difficult_values(t);
         let (there, back) = (other_engine(t), t.another());
         let first = run(t, &there, Existing::Refuse).unwrap();
-        assert_eq!((first.tables.len(), first.rows, first.resumed), (24, 24, 0));
+        assert_eq!((first.tables.len(), first.rows, first.resumed), (27, 27, 0));
         assert!(first.tables.iter().all(|table| table.rows == 1), "{first:?}");
         let expected = contents(&db);
         assert!(expected.iter().all(|(_, rows)| rows.len() == 1), "{expected:?}");
@@ -117,7 +133,7 @@ both! {
         t.db();
         let there = other_engine(t);
         let report = run(t, &there, Existing::Refuse).unwrap();
-        assert_eq!((report.rows, report.tables.len()), (0, 24));
+        assert_eq!((report.rows, report.tables.len()), (0, 27));
         assert!(report.tables.iter().all(|table| table.digest == "0".repeat(32)));
     }
 
