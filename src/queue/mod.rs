@@ -52,6 +52,8 @@ mod insert;
 mod lease;
 mod limit;
 mod progress;
+#[cfg(feature = "schedules")]
+mod schedule;
 mod stats;
 mod stop;
 mod view;
@@ -66,6 +68,10 @@ pub use claim::{Claim, claim, is_paused};
 pub use enqueue::{enqueue, enqueue_many};
 pub use lease::{Backoff, Failure, Lease, complete, fail, heartbeat, release, snooze};
 pub use progress::report_progress;
+#[cfg(feature = "schedules")]
+pub use schedule::{
+    Cron, JobSchedule, JobScheduleChanges, MissedTicks, NewJobSchedule, Ticked, next_tick, tick, tick_all,
+};
 pub use stats::{TypeStats, stats};
 pub use stop::Stop;
 pub use view::{JobView, Retried, retry_all, view};
