@@ -15,6 +15,7 @@ use viraldb::db::database_url;
 use viraldb::generation::Trend;
 use viraldb::private::quote::{short, visible};
 use viraldb::private::set_default_busy_timeout;
+use viraldb::queue::JobSchedule;
 use viraldb::republishing::{Channel, Music, TransformationPreset, Video, VideoProcessingJob};
 use viraldb::{Database, DbConnection, Page, Result};
 
@@ -149,6 +150,14 @@ pub(super) fn runs() -> ArgValueCompleter {
             .into_iter()
             .map(|row| (row.id.to_string(), format!("{} {}", row.niche, row.status)))
             .collect())
+    })
+}
+
+/// Completes the name of a schedule.
+pub(super) fn schedules() -> ArgValueCompleter {
+    from_database(|c| {
+        let rows = JobSchedule::list(c, &page())?;
+        Ok(rows.into_iter().map(|row| (row.name, format!("{} {}", row.job_type, row.cron))).collect())
     })
 }
 

@@ -16,7 +16,7 @@ use viraldb::ingest::Report;
 use viraldb::ops::Finding;
 use viraldb::ops::backup::Listed;
 use viraldb::private::json_upsert::columns as of;
-use viraldb::queue::TypeStats;
+use viraldb::queue::{JobSchedule, TypeStats};
 use viraldb::republishing::{
     Channel, ChannelStatistics, Music, TransformationPreset, Video, VideoProcessingJob, VideoStatistics,
 };
@@ -63,6 +63,11 @@ fn columns_of(command: &[&str]) -> Vec<&'static str> {
         ["backup", "list" | "prune"] => of::<Listed>().to_vec(),
         ["migrate", "status"] => of::<Entry>().to_vec(),
         ["channels" | "presets" | "music" | "trends", "remove"] | ["jobs", "rescue" | "prune"] => Vec::new(),
+        ["schedules", "delete" | "tick"] => Vec::new(),
+        ["schedules", "show"] => [of::<JobSchedule>(), &["next_times"]].concat(),
+        ["schedules", "next"] => vec!["at", "local"],
+        ["schedules", "run"] => of::<VideoProcessingJob>().to_vec(),
+        ["schedules", ..] => of::<JobSchedule>().to_vec(),
         ["videos", ..] => of::<DiscoveredVideo>().to_vec(),
         ["runs", "choose"] | ["clips", ..] => of::<Clip>().to_vec(),
         ["runs", ..] => of::<PipelineRun>().to_vec(),

@@ -115,6 +115,34 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("jobs rescue", &["viraldb jobs rescue"]),
     ("jobs prune", &["viraldb jobs prune --older-than 30d"]),
     ("jobs stats", &["viraldb jobs stats", "viraldb jobs stats --window 1d"]),
+    ("schedules list", &["viraldb schedules list"]),
+    ("schedules show", &["viraldb schedules show mornings"]),
+    (
+        "schedules add",
+        &[
+            "viraldb schedules add mornings --type download --video 019a2f3c-7b1e-7000-8000-0123456789ab --cron '0 6 * * *' --time-zone Europe/Berlin",
+            "viraldb schedules add often --type scrape --video 019a2f3c-7b1e-7000-8000-0123456789ab --cron '*/15 * * * *' --missed skip",
+        ],
+    ),
+    (
+        "schedules set",
+        &[
+            "viraldb schedules set mornings --cron '30 6 * * MON-FRI'",
+            "viraldb schedules set mornings --priority 5 --overlap=false",
+        ],
+    ),
+    ("schedules pause", &["viraldb schedules pause mornings"]),
+    ("schedules resume", &["viraldb schedules resume mornings"]),
+    ("schedules delete", &["viraldb schedules delete mornings"]),
+    ("schedules run", &["viraldb schedules run mornings"]),
+    ("schedules tick", &["viraldb schedules tick", "viraldb schedules tick --quiet"]),
+    (
+        "schedules next",
+        &[
+            "viraldb schedules next '0 6 * * *' --time-zone Europe/Berlin",
+            "viraldb schedules next @weekly --count 3",
+        ],
+    ),
     ("channels list", &["viraldb channels list --active"]),
     ("channels show", &["viraldb channels show UC-lHJZR3Gqxm24_Vd_AJ5Yw"]),
     (

@@ -39,6 +39,7 @@ mod rejects;
 mod restore;
 mod reviews;
 mod runs;
+mod schedules;
 mod schema;
 mod scripts;
 mod secret_input;
@@ -217,6 +218,8 @@ enum Command {
     Reviews(reviews::Args),
     /// Enqueue, claim and finish jobs
     Jobs(jobs::Args),
+    /// Enqueue jobs again and again, by cron expressions
+    Schedules(schedules::Args),
     /// Manage the channels that videos are published on
     Channels(channels::Args),
     /// Add source videos and move them to publication
@@ -340,6 +343,7 @@ impl Command {
             Self::Music(_) => "music",
             Self::Trends(_) => "trends",
             Self::Jobs(_) => "jobs",
+            Self::Schedules(_) => "schedules",
             Self::Secrets(_) => "secrets",
             Self::Errors(_) => "errors",
             Self::Prune(_) => "prune",
@@ -376,6 +380,7 @@ impl Command {
             Self::Music(args) => args.run(context),
             Self::Trends(args) => args.run(context),
             Self::Jobs(args) => args.run(context),
+            Self::Schedules(args) => args.run(context),
             Self::Secrets(args) => args.run(context),
             Self::Errors(args) => args.run(context),
             Self::Prune(args) => args.run(context),

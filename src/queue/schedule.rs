@@ -155,6 +155,18 @@ impl JobSchedule {
         Cron::parse(&self.cron, &self.time_zone)
     }
 
+    /// Returns the next `count` ticks, whether or not the schedule is paused. The first one is [`next_at`](Self::next_at).
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) if another program stored an invalid expression or time zone, or one that has no time in
+    /// four years.
+    pub fn next_times(&self, count: usize) -> Result<Vec<Timestamp>> {
+        let mut times = vec![self.next_at];
+        times.truncate(count);
+        times.extend(self.parse_cron()?.next_times(self.next_at, count.saturating_sub(1))?);
+        Ok(times)
+    }
+
     /// Enqueues a job of the schedule now, also if the schedule is paused. The next tick stays as it is.
     ///
     /// Returns `None` if the schedule does not overlap and its previous job is not finished.

@@ -165,6 +165,14 @@ impl Cron {
         times.collect()
     }
 
+    /// Returns a time as the local time of the zone with its offset, such as `2026-07-02T06:00:00+02:00`.
+    pub fn local_time(&self, at: Timestamp) -> String {
+        match jiff::Timestamp::from_microsecond(at.to_utc().timestamp_micros()) {
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+
     fn never(&self, at: Timestamp) -> Error {
         Error::invalid("cron", format!("{} has no time in the four years after {at}", quoted(&self.text)))
     }
@@ -202,6 +210,8 @@ mod tests {
 
     #[test]
     fn times_follow_the_clock_of_the_zone() {
+        let mornings = Cron::parse("0 6 * * *", "Europe/Berlin").unwrap();
+        assert_eq!(mornings.local_time("2026-07-02T04:00:00Z".parse().unwrap()), "2026-07-02T06:00:00+02:00");
         assert_eq!(next("0 6 * * *", "UTC", "2026-07-01T06:00:00Z", 1), ["2026-07-02T06:00:00Z"]);
         assert_eq!(
             next("0 6 * * *", "Europe/Berlin", "2026-10-24T00:00:00Z", 3),

@@ -7,6 +7,7 @@ use super::hands;
 use super::shared::{BEAT, Shared};
 #[cfg(feature = "async")]
 use super::tasks;
+use super::ticks::Ticks;
 use super::work::Work;
 use crate::db::wake::{Topic, Waker};
 use crate::queue::limit::{Limits, Taker};
@@ -38,10 +39,16 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Claims jobs until the worker is stopped.
 pub(super) fn claim_until_stopped(shared: &Arc<Shared>) {
     let (db, stop) = (&shared.worker.db, &shared.worker.stop);
-    let mut claims =
-        Claims { waker: None, pause: SHORTEST_PAUSE, rescue_at: Instant::now(), empty_at: Instant::now() };
+    let mut claims = Claims {
+        waker: None,
+        pause: SHORTEST_PAUSE,
+        rescue_at: Instant::now(),
+        empty_at: Instant::now(),
+        ticks: Ticks::new(),
+    };
     while !stop.is_stopped() {
         release_late(shared);
+        claims.ticks.run(shared);
         let mut jobs = shared.jobs();
         let wants = jobs.wants();
         jobs.is_full = wants == 0;
@@ -70,6 +77,7 @@ struct Claims {
     pause: Duration,
     rescue_at: Instant,
     empty_at: Instant,
+    ticks: Ticks,
 }
 
 impl Claims {
@@ -116,7 +124,7 @@ impl Claims {
             self.empty_at = Instant::now() + EMPTY;
             empty_log(&worker.db);
         }
-        let deadline = Instant::now() + LOOK;
+        let deadline = self.ticks.before(Instant::now() + LOOK);
         if waker.tells_every_change() {
             std::thread::sleep(self.pause);
             self.pause = (self.pause * 2).min(worker.poll);

@@ -17,6 +17,7 @@ mod settle;
 mod shared;
 #[cfg(feature = "async")]
 mod tasks;
+mod ticks;
 mod work;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use work::Work;
 /// - It completes a job if the handler returns `Ok`, and fails it if the handler returns an error or panics. A failure also
 ///   adds a row to `error_log`, with the correlation id of the handler's log lines.
 /// - From time to time it rescues the jobs of dead workers. While it has no jobs, it empties SQLite's write-ahead log.
+/// - With the feature `schedules`, it enqueues the jobs of `JobSchedule`s when they are due.
 /// - If the database does not answer, the worker retries until it does.
 ///
 /// Handlers run on threads, or with the feature `async` as futures on tokio: see `run_async`.
