@@ -60,7 +60,8 @@
 //! | `ingest` | [`ingest`]: reads files from YouTube, TikTok and yt-dlp | through `cli` |
 //! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
-//! | `cli` | the `viraldb` command; implies `ingest` and `ops` | yes |
+//! | `schedules` | `queue::JobSchedule`: jobs that are enqueued by cron expressions | through `cli` |
+//! | `cli` | the `viraldb` command; implies `ingest`, `ops` and `schedules` | yes |
 //!
 //! Models, migrations, queries, the queue, configuration and secrets are always included. If your program needs only these,
 //! set `default-features = false, features = ["sqlite"]`. It then builds a third of the crates.
@@ -124,6 +125,9 @@ mod book {
     struct OwnTables;
     #[doc = include_str!("../docs/src/how-to/queue.md")]
     struct Queue;
+    #[cfg(feature = "schedules")]
+    #[doc = include_str!("../docs/src/how-to/schedules.md")]
+    struct Schedules;
     #[doc = include_str!("../docs/src/how-to/workers.md")]
     struct Workers;
 }

@@ -35,7 +35,8 @@ pub struct Ticked {
     pub overlapping: usize,
     /// Schedules whose ticks were dropped because they were too late.
     pub skipped: usize,
-    /// Schedules that could not enqueue their job, because a setting of the channel is invalid. The log has the reason.
+    /// Schedules that could not enqueue their job, because the setting `default_retry_attempts` is invalid. They wait for their
+    /// next tick. The log has the reason.
     pub failed: usize,
     /// Schedules that were paused because their next tick cannot be computed. The log has the reason.
     pub paused: usize,
@@ -56,7 +57,8 @@ pub struct Ticked {
 /// The `unique_key` of a job is `schedule:NAME`, or `schedule:NAME:TICK` if the schedule overlaps, with the time of the tick.
 ///
 /// # Errors
-/// Only the [errors of the database](crate::Error#errors-of-the-database). No job is enqueued then.
+/// The [errors of the database](crate::Error#errors-of-the-database), and [`Io`](Error::Io) if the configuration file cannot be
+/// read. No job is enqueued then.
 pub fn tick(conn: &mut DbConnection) -> Result<Ticked> {
     conn.atomically(|conn| {
         let (due, now) = due(conn)?;
@@ -74,7 +76,7 @@ pub fn tick(conn: &mut DbConnection) -> Result<Ticked> {
                     ticked.enqueued = enqueued;
                     ticked.overlapping = jobs.len() - enqueued;
                 }
-                Err(Error::Invalid { .. } | Error::Io { .. }) => enqueue_each(conn, &steps, &mut ticked)?,
+                Err(Error::Invalid { .. }) => enqueue_each(conn, &steps, &mut ticked)?,
                 Err(error) => return Err(error),
             }
         }
@@ -223,7 +225,7 @@ fn enqueue_each(conn: &mut DbConnection, steps: &[Step<'_>], ticked: &mut Ticked
                 ticked.enqueued += enqueued;
                 ticked.overlapping += jobs.len() - enqueued;
             }
-            Err(error @ (Error::Invalid { .. } | Error::Io { .. })) => {
+            Err(error @ Error::Invalid { .. }) => {
                 tracing::warn!(
                     schedule = step.schedule.name,
                     "cannot enqueue the job of the schedule: {error}"

@@ -8,6 +8,7 @@ mod history;
 #[cfg(feature = "sqlite")]
 mod idle;
 mod limits;
+mod job_schedules;
 mod model;
 mod order;
 mod prefetch;

@@ -50,6 +50,8 @@ fn word_columns() -> BTreeMap<(&'static str, &'static str), Vec<String>> {
         review_log.action: ReviewAction,
         viraldb_config_changes.layer: viraldb::config::ChangedLayer,
         viraldb_job_attempts.outcome: viraldb::queue::AttemptOutcome,
+        viraldb_job_schedules.job_type: JobType,
+        viraldb_job_schedules.missed: viraldb::queue::MissedTicks,
         videos.download_status: DownloadStatus,
         videos.transformation_status: TransformationStatus,
         videos.publication_status: PublicationStatus,
@@ -263,6 +265,8 @@ both! {
         let db = t.db();
         db.write(seed).unwrap();
         db.write(|c| execute(c, "INSERT INTO viraldb_config_changes (changed_by, key, layer) VALUES ('a', 'k', 'system')")).unwrap();
+        db.write(add_schedule).unwrap();
+        db.write(|c| execute(c, "INSERT INTO viraldb_job_attempts (id, job_id, attempt, outcome, ended_at) SELECT id, id, 1, 'failed', '2020-01-01 00:00:00' FROM video_processing_jobs")).unwrap();
         for ((table, column), words) in word_columns() {
             let quoted = |word: &str| if column == "processed" { word.to_owned() } else { format!("'{word}'") };
             for word in &words {
@@ -278,6 +282,7 @@ both! {
     fn updated_at_is_set_on_every_update(t) {
         let db = t.db();
         db.write(seed).unwrap();
+        db.write(add_schedule).unwrap();
         let columns = db.read(|c| Ok(columns(c))).unwrap();
         let tables: Vec<String> = columns
             .iter()
@@ -286,10 +291,11 @@ both! {
             .collect();
         assert_eq!(tables, [
             "channels", "config_overrides", "jobs", "music", "system_configuration", "transformation_presets",
-            "video_processing_jobs", "videos",
+            "video_processing_jobs", "videos", "viraldb_job_schedules",
         ]);
         for table in tables {
-            let key = if columns.contains(&format!("{table}|1|key|text|not null|")) { "key" } else { "id" };
+            let texts = ["key", "name"].into_iter().find(|key| columns.contains(&format!("{table}|1|{key}|text|not null|")));
+            let key = texts.unwrap_or("id");
             let read = || updated_at_of(&db, &table);
             let set = |what: &str| db.write(|c| execute(c, &format!("UPDATE {table} SET {what}"))).unwrap();
             set("updated_at = '2020-01-01 00:00:00'");
@@ -397,7 +403,19 @@ both! {
     }
 }
 
+/// Inserts a schedule for the video of [`seed`], as another program would.
+fn add_schedule(c: &mut viraldb::DbConnection) -> viraldb::Result<()> {
+    execute(
+        c,
+        "INSERT INTO viraldb_job_schedules (name, job_type, video_id, channel_id, cron, next_at) \
+         SELECT 's', 'scrape', id, channel_id, '@daily', '2020-01-01 00:00:00' FROM videos",
+    )
+}
+
 fn updated_at_of(db: &Database, table: &str) -> viraldb::Timestamp {
+    if table == "viraldb_job_schedules" {
+        return db.read(|c| viraldb::queue::JobSchedule::find(c, "s")).unwrap().updated_at;
+    }
     let rows = db.read(|c| Ok(make::rows(c, table))).unwrap();
     rows[0]["updated_at"].as_str().unwrap().parse().unwrap()
 }
