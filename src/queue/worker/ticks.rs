@@ -27,7 +27,8 @@ pub(super) struct Ticks {
 #[cfg(feature = "schedules")]
 impl Ticks {
     pub(super) fn new() -> Self {
-        Self { due: None, look: Instant::now() }
+        // Claim jobs first: they are already waiting.
+        Self { due: None, look: Instant::now() + BEAT * 3 }
     }
 
     /// Enqueues the jobs of the schedules that are due. Does nothing until then, except that it reads when that is.
