@@ -73,11 +73,26 @@ pub(super) fn of_cell(column: &str, word: &str) -> Option<Color> {
 /// success, and blue for work in progress.
 pub(super) fn of_word(word: &str) -> Option<Color> {
     Some(match word {
-        "failed" | "error" | "rejected" | "reject" | "modified" | "missing" | "damaged" => Color::Red,
-        "retrying" | "warning" | "review" | "hold" | "scheduled" | "pending_review" => Color::Yellow,
+        "failed" | "lost" | "error" | "rejected" | "reject" | "modified" | "missing" | "damaged" => {
+            Color::Red
+        }
+        "retrying" | "attempt_failed" | "attempt_lost" | "attempt_canceled" | "warning" | "review"
+        | "hold" | "scheduled" | "pending_review" => Color::Yellow,
         "completed" | "uploaded" | "published" | "approved" | "approve" | "downloaded" | "transformed"
         | "applied" => Color::Green,
-        "processing" | "running" | "downloading" | "publishing" | "info" => Color::Blue,
+        "processing" | "running" | "started" | "downloading" | "publishing" | "info" => Color::Blue,
         _ => return None,
     })
+}
+
+/// Returns a word in the color of its status, if output on stdout is colored.
+pub(super) fn painted(word: &str) -> String {
+    let code = match of_word(word).filter(|_| on_stdout()) {
+        Some(Color::Red) => 31,
+        Some(Color::Yellow) => 33,
+        Some(Color::Green) => 32,
+        Some(Color::Blue) => 34,
+        _ => return word.to_owned(),
+    };
+    format!("\u{1b}[{code}m{word}\u{1b}[0m")
 }

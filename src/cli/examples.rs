@@ -113,6 +113,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("jobs cancel", &["viraldb jobs cancel 019a2f3c-7b1e-7000-8000-0123456789ab"]),
     ("jobs rescue", &["viraldb jobs rescue"]),
+    (
+        "jobs work",
+        &[
+            "viraldb jobs work --type download --concurrency 4 -- ./download.sh",
+            "viraldb jobs work --until-empty --timeout 10m -- python3 work.py --fast",
+        ],
+    ),
     ("jobs prune", &["viraldb jobs prune --older-than 30d"]),
     ("jobs stats", &["viraldb jobs stats", "viraldb jobs stats --window 1d"]),
     ("schedules list", &["viraldb schedules list"]),

@@ -10,6 +10,7 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -243,46 +244,57 @@ impl Output {
 
     /// Prints a table for people. If the terminal is too narrow for the longest words, each row is printed as a block.
     pub(super) fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
-        let mut table = Table::new();
-        let rows: Vec<Vec<String>> = rows.collect();
-        if table.width().is_some_and(|width| cells::least_width(header, &rows) > width.into()) {
-            return self.blocks(header, &rows);
-        }
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(header);
-        let has_color = color::on_stdout();
-        if has_color {
-            table.enforce_styling();
-        }
-        let cell = |(column, text): (&&str, &String)| {
-            let cell = Cell::new(visible(text));
-            match color::of_cell(column, text).filter(|_| has_color) {
-                Some(color) => cell.fg(color),
-                None => cell,
-            }
+        table_lines(header, rows).iter().try_for_each(|line| writeln!(self.out, "{line}").map_err(failed))
+    }
+
+    /// Prints a line that begins with a word in the color of its status.
+    pub(super) fn event(&mut self, at: &str, word: &str, width: usize, rest: &str) -> Result<()> {
+        let padding = " ".repeat(width.saturating_sub(word.chars().count()));
+        let rest = masks::without_passwords(&visible(rest)).into_owned();
+        writeln!(self.out, "{}{}{padding}  {rest}", visible(at), color::painted(word)).map_err(failed)
+    }
+
+    /// Draws lines over the whole terminal, as far as they fit, or erases them and shows what was there before if there are
+    /// none.
+    pub(super) fn draw(&mut self, lines: Option<&[String]>) -> Result<()> {
+        let Some(lines) = lines else {
+            self.bytes(b"\x1b[?25h\x1b[?1049l")?;
+            self.flush();
+            return Ok(());
         };
-        table.add_rows(rows.iter().map(|row| header.iter().zip(row).map(cell).collect::<Vec<_>>()));
-        for line in table.lines() {
-            writeln!(self.out, "{}", line.trim_end()).map_err(failed)?;
+        let height =
+            rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(24, |size| size.ws_row).max(2);
+        let fits = usize::from(height) - 1;
+        let cut = lines.len().saturating_sub(fits);
+        let shown = lines.len() - if cut > 0 { cut + 1 } else { 0 };
+        // Use the alternate screen without a cursor, and begin at the top left.
+        let mut frame = "\x1b[?1049h\x1b[?25l\x1b[H".to_owned();
+        for line in lines.iter().take(shown) {
+            frame.push_str(line);
+            frame.push_str("\x1b[K\r\n");
         }
+        if cut > 0 {
+            frame.push_str(&format!("… {} more lines\x1b[K\r\n", cut + 1));
+        }
+        frame.push_str("\x1b[J");
+        self.bytes(frame.as_bytes())?;
+        self.flush();
         Ok(())
     }
 
-    /// Prints each row as a block, with one line per column.
-    fn blocks(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        let width = header.iter().map(|name| name.len()).max().unwrap_or_default();
-        for (n, row) in rows.iter().enumerate() {
-            if n > 0 {
-                writeln!(self.out).map_err(failed)?;
-            }
-            for (name, cell) in header.iter().zip(row) {
-                writeln!(self.out, "{}", format!("{name:width$}  {}", visible(cell)).trim_end())
-                    .map_err(failed)?;
-            }
-        }
-        Ok(())
+    /// Returns true if stdout is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Returns true if nobody reads stdout any more, or it could not be written.
+    pub(super) fn is_lost(&self) -> bool {
+        let stdout = rustix::stdio::stdout();
+        let mut polled = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
+        let is_polled = poll(&mut polled, Some(&Timespec::default())).is_ok();
+        // A closed terminal hangs up; a pipe without a reader has an error.
+        let is_closed = polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP);
+        self.out.get_ref().lost.is_some() || is_polled && is_closed
     }
 
     /// Flushes the output while the command continues. [`finish`](Self::finish) reports errors.
@@ -327,6 +339,47 @@ impl Output {
         }
         csv.flush().map_err(self::failed)
     }
+}
+
+/// Returns the lines of a table for people. If the terminal is too narrow for the longest words, each row is a block.
+pub(super) fn table_lines(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let mut table = Table::new();
+    let rows: Vec<Vec<String>> = rows.collect();
+    if table.width().is_some_and(|width| cells::least_width(header, &rows) > width.into()) {
+        return blocks(header, &rows);
+    }
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
+    let has_color = color::on_stdout();
+    if has_color {
+        table.enforce_styling();
+    }
+    let cell = |(column, text): (&&str, &String)| {
+        let cell = Cell::new(visible(text));
+        match color::of_cell(column, text).filter(|_| has_color) {
+            Some(color) => cell.fg(color),
+            None => cell,
+        }
+    };
+    table.add_rows(rows.iter().map(|row| header.iter().zip(row).map(cell).collect::<Vec<_>>()));
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Returns each row as a block, with one line per column.
+fn blocks(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let width = header.iter().map(|name| name.len()).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (n, row) in rows.iter().enumerate() {
+        if n > 0 {
+            lines.push(String::new());
+        }
+        for (name, cell) in header.iter().zip(row) {
+            lines.push(format!("{name:width$}  {}", visible(cell)).trim_end().to_owned());
+        }
+    }
+    lines
 }
 
 /// Rejects a column that the rows do not have.

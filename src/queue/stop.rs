@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::{Error, Result};
 
@@ -37,7 +41,36 @@ impl Stop {
     pub fn on_signals(&self) -> Result<()> {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&self.flag)).map_err(Error::other)?;
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&self.0)).map_err(Error::other)?;
         }
+        Ok(())
+    }
+
+    /// Stops the worker on the first SIGTERM or SIGINT, and stops `second` on the next one. A third signal ends the process.
+    ///
+    /// Signals within half a second of the first one count as one, because `timeout` sends its signal twice.
+    ///
+    /// # Errors
+    /// `Other` if the operating system does not accept the signal handlers.
+    pub fn on_repeated_signals(&self, second: &Self) -> Result<()> {
+        const ONE: Duration = Duration::from_millis(500);
+        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::other)?;
+        let (first, second) = (self.clone(), second.clone());
+        let wait = move || {
+            let mut since = None;
+            for signal in signals.forever() {
+                if ONE > since.get_or_insert_with(Instant::now).elapsed() {
+                    first.stop();
+                } else if !second.is_stopped() {
+                    second.stop();
+                } else {
+                    // This fails only for a signal that cannot be caught.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(Error::other)?;
         Ok(())
     }
 }

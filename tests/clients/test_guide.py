@@ -49,6 +49,7 @@ def shell(folder, command):
 
 def test_every_page_with_python_has_a_test():
     assert {page for page in PAGES if blocks(page, "python")} == {
+        "how-to/any-language.md",
         "how-to/sqlalchemy.md",
         "how-to/workers.md",
         "tutorial/python.md",
@@ -68,12 +69,34 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path):
     assert "run 1 is uploaded" in printed
 
 
-def test_a_worker_completes_every_job(tmp_path):
+def test_a_program_for_each_job_ends_it_by_its_exit_code(tmp_path):
+    db, video = with_video(tmp_path)
+    for payload in ['{"preset": "zoom"}', "{}"]:
+        db.command("jobs", "enqueue", "transform", "--video", video, "--payload", payload)
+    ((_, program),) = blocks("how-to/any-language.md", "python")
+    (tmp_path / "transform.py").write_text(program)
+    printed = shell(
+        tmp_path,
+        "viraldb jobs work --type transform --discard-code 65 --until-empty --json -- python transform.py 2>&1 || [ $? = 3 ]",
+    )
+    assert ": attempt 1: preset zoom" in printed
+    jobs = sorted(db.json("jobs", "list"), key=lambda job: job["status"])
+    assert [job["status"] for job in jobs] == ["completed", "failed"]
+    assert jobs[1]["error_message"] == "exit code 65: the job names no preset"
+
+
+def with_video(tmp_path):
+    """Creates a database with one video."""
     db = Viraldb(tmp_path, "sqlite")
     channel, video = db.command("channels", "add", "C", "UC1").strip(), str(uuid.uuid4())
     rows = f'{{"id":"{video}","channel_id":"{channel}","source_url":"","source_title":"","source_platform":""}}\n'
     (tmp_path / "videos.jsonl").write_text(rows)
     db.command("ingest", "videos.jsonl", "--as", "jsonl", "--table", "videos")
+    return db, video
+
+
+def test_a_worker_completes_every_job(tmp_path):
+    db, video = with_video(tmp_path)
     for _ in range(3):
         db.command("jobs", "enqueue", "download", "--video", video)
     ((_, worker),) = blocks("how-to/workers.md", "python")

@@ -10,6 +10,7 @@ mod streams;
 mod tables;
 mod urls;
 mod waits;
+mod work;
 
 use std::io::Write;
 use std::process::Stdio;

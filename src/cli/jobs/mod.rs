@@ -1,5 +1,7 @@
 //! `viraldb jobs`
 
+mod work;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -184,6 +186,14 @@ enum Command {
     ///
     /// A job that is processing without a lease belongs to another program and is not changed.
     Rescue,
+    /// Run a command for each job
+    ///
+    /// The command gets the payload on stdin and the job in variables such as VIRALDB_JOB_ID. If it exits with
+    /// 0, the job is completed; with 75, the job waits for --snooze. Any other code or a signal fails the
+    /// attempt, with the end of stderr as the error.
+    ///
+    /// SIGTERM or Ctrl-C stops the worker; running commands may continue for --grace. A second signal kills them.
+    Work(work::Args),
     /// Delete old completed and failed jobs
     Prune {
         /// Minimum time since the job finished, such as 30d or 12h
@@ -379,6 +389,7 @@ impl Args {
                 let changed = db.write(|c| all(&ids, |id| queue::cancel(c, id)))?;
                 context.output.rows(&changed, LISTED)?;
             }
+            Command::Work(args) => return args.run(context, &db),
             Command::Rescue => {
                 let rescued = queue::rescue_all(&db)?;
                 let text = format!("{} enqueued again, {} failed", rescued.retrying, rescued.failed);

@@ -47,10 +47,19 @@ pub(super) fn claim_until_stopped(shared: &Arc<Shared>) {
         ticks: Ticks::new(),
     };
     while !stop.is_stopped() {
+    let now = Instant::now();
+    let (pause, limit) = (SHORTEST_PAUSE, shared.worker.limit);
+    let mut claims =
+        Claims { waker: None, pause, rescue_at: now, empty_at: now, left: limit, found_none: false };
+    while !stop.is_stopped() && !claims.found_none {
         release_late(shared);
         claims.ticks.run(shared);
         let mut jobs = shared.jobs();
-        let wants = jobs.wants();
+        let left = claims.left.unwrap_or(u32::MAX);
+        if left == 0 && jobs.held.is_empty() {
+            break;
+        }
+        let wants = jobs.wants().min(left);
         jobs.is_full = wants == 0;
         if wants == 0 {
             drop(shared.wait(&shared.changed, jobs, BEAT));
@@ -78,6 +87,10 @@ struct Claims {
     rescue_at: Instant,
     empty_at: Instant,
     ticks: Ticks,
+    /// How many jobs the worker may still claim, if the program has limited their number.
+    left: Option<u32>,
+    /// Whether no job was due, and the worker ends for that reason.
+    found_none: bool,
 }
 
 impl Claims {
@@ -107,6 +120,7 @@ impl Claims {
         drop(turn);
         if !claimed.is_empty() {
             self.pause = SHORTEST_PAUSE;
+            self.left = self.left.map(|left| left.saturating_sub(claimed.len() as u32));
             let lease_ends = before + worker.claim.length();
             let claimed: Vec<_> =
                 claimed.into_iter().map(|job| Arc::new(Work::new(job, lease_ends, worker.stop()))).collect();
@@ -118,6 +132,10 @@ impl Claims {
             }
             drop(jobs);
             give(shared, claimed);
+            return Ok(());
+        }
+        if is_idle && worker.until_empty {
+            self.found_none = true;
             return Ok(());
         }
         if is_idle && Instant::now() >= self.empty_at {

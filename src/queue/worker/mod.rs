@@ -26,14 +26,15 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::limit::Limits;
-use super::{Backoff, Claim, Stop};
+use super::{Backoff, Claim, JobCommand, Stop};
 use crate::config::Current;
 use crate::republishing::JobType;
 use crate::{Database, Error, Result};
 
 pub use counters::{Counters, Counts, Histogram};
 use handlers::{Handler, Handlers};
-pub use outcome::JobError;
+use outcome::OnSettled;
+pub use outcome::{JobError, JobOutcome, Settled};
 use policy::Policies;
 pub use policy::Policy;
 use shared::Shared;
@@ -94,6 +95,11 @@ pub struct Worker {
     policies: Policies,
     counters: Counters,
     handlers: Handlers,
+    /// How many jobs the worker claims before it ends.
+    limit: Option<u32>,
+    /// Whether the worker ends when no job is due.
+    until_empty: bool,
+    on_settled: OnSettled,
     stop: Stop,
 }
 
@@ -114,6 +120,9 @@ impl Worker {
             policies: Policies::default(),
             counters: Counters::default(),
             handlers: Handlers::default(),
+            limit: None,
+            until_empty: false,
+            on_settled: OnSettled::default(),
             stop: Stop::default(),
         }
     }
@@ -193,12 +202,42 @@ impl Worker {
         self.counters.clone()
     }
 
+    /// Makes [`run`](Self::run) return once no job is due and all claimed jobs are settled, instead of waiting for more.
+    ///
+    /// A paused queue counts as empty, and so does one whose due jobs have to wait because of a limit.
+    #[must_use]
+    pub const fn until_empty(mut self) -> Self {
+        self.until_empty = true;
+        self
+    }
+
+    /// Makes [`run`](Self::run) return once the worker has claimed this number of jobs and settled them.
+    #[must_use]
+    pub const fn limit(mut self, jobs: u32) -> Self {
+        self.limit = Some(jobs);
+        self
+    }
+
+    /// Sets a function that the worker calls for each job after its outcome is stored.
+    #[must_use]
+    pub fn on_settled(mut self, settled: impl Fn(&Settled<'_>) + Send + Sync + 'static) -> Self {
+        self.on_settled = OnSettled(Some(Arc::new(settled)));
+        self
+    }
+
     /// Returns the handle that stops the worker from another thread: `worker.stop().stop()`.
     ///
     /// `worker.stop().on_signals()?` stops the worker on SIGTERM and SIGINT.
     #[must_use = "it is the handle; `.stop()` on it stops the worker"]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Sets the handle that stops the worker, such as one that several workers share.
+    #[must_use]
+    pub fn stop_with(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Runs the worker until it is stopped, and returns how many jobs ended in which way.
@@ -239,6 +278,21 @@ impl Worker {
             shared.return_slots();
             Ok(done)
         })
+    }
+
+    /// Runs the worker like [`run`](Self::run), with a command for each job.
+    ///
+    /// After the worker was told to stop, the commands may continue for the [grace](Self::grace) period. Then they are ended,
+    /// and their jobs are released. The worker claims no jobs ahead.
+    ///
+    /// # Errors
+    /// The errors of `run`, and `Invalid` if the program of the command is not found.
+    pub fn run_command(&self, command: &JobCommand) -> Result<Done> {
+        command.check()?;
+        let command = command.clone().grace(self.grace);
+        // Release a job only after its command has ended.
+        let worker = self.clone().prefetch(0).grace(command.longest_stop());
+        worker.run(move |work| command.run(work))
     }
 
     /// Adds the handler for one type of job, for [`run_handlers`](Self::run_handlers).

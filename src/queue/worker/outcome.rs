@@ -1,7 +1,12 @@
 //! How a job ended.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::republishing::VideoProcessingJob;
 
 /// Why a handler did not finish its job, and what happens to the job.
 ///
@@ -34,6 +39,64 @@ pub enum JobError {
 impl<E: Display> From<E> for JobError {
     fn from(error: E) -> Self {
         Self::Retry(error.to_string())
+    }
+}
+
+/// A job whose outcome a worker has stored, for [`Worker::on_settled`](super::Worker::on_settled).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Settled<'a> {
+    /// The job as it was claimed.
+    pub job: &'a VideoProcessingJob,
+    /// How the attempt ended.
+    pub outcome: JobOutcome,
+    /// Why the attempt failed.
+    pub error: Option<&'a str>,
+    /// Whether the job is due again later.
+    pub is_due_again: bool,
+    /// Time from the claim until the handler returned.
+    pub took: Duration,
+}
+
+/// How the attempt of a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobOutcome {
+    /// The handler returned `Ok`.
+    Completed,
+    /// The handler returned an error or panicked.
+    Failed,
+    /// The handler returned [`JobError::Snooze`].
+    Snoozed,
+    /// The worker stopped, or the job waited too long for a hand.
+    Released,
+    /// The lease was lost before the outcome was stored.
+    Lost,
+}
+
+impl JobOutcome {
+    /// Returns the word for the outcome.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Snoozed => "snoozed",
+            Self::Released => "released",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A function that is told about a settled job.
+type SettledFn = dyn Fn(&Settled<'_>) + Send + Sync;
+
+/// The function that is called for each job after its outcome is stored.
+#[derive(Clone, Default)]
+pub(super) struct OnSettled(pub(super) Option<Arc<SettledFn>>);
+
+impl fmt::Debug for OnSettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnSettled").field(&self.0.is_some()).finish()
     }
 }
 

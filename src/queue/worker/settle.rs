@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::outcome::Outcome;
+use super::outcome::{JobOutcome, Outcome, Settled};
 use super::shared::{BEAT, Finished, Shared};
 use crate::queue::batch::{Change, change_many};
 use crate::queue::{Failure, Lease, fail, snooze};
@@ -115,6 +115,19 @@ impl Finished {
         Lease::from(&self.work.job)
     }
 
+    /// Returns what the program is told about the job.
+    fn settled(&self, outcome: JobOutcome) -> Settled<'_> {
+        let job = &self.work.job;
+        let (error, is_over) = match (&self.outcome, outcome) {
+            (Outcome::Failed { error, is_final, .. }, JobOutcome::Failed) => {
+                (Some(error.as_str()), *is_final || job.attempts >= job.max_attempts)
+            }
+            (_, outcome) => (None, matches!(outcome, JobOutcome::Completed | JobOutcome::Lost)),
+        };
+        let took = self.since.saturating_duration_since(self.work.since);
+        Settled { job, outcome, error, is_due_again: !is_over, took }
+    }
+
     /// Stores a failure, or queues the job again.
     fn store(&self, conn: &mut DbConnection, shared: &Shared) -> Result<()> {
         let lease = self.lease();
@@ -146,28 +159,34 @@ impl Shared {
             (&*finished.work, (!is_lost).then_some(&finished.outcome))
         }));
         let mut jobs = self.jobs();
+        let mut settled = Vec::new();
         for finished in batch {
             let lease = finished.lease();
             let Some(work) = jobs.held.remove(&lease) else { continue };
             jobs.limited.settled(&work);
             let done = &mut jobs.done;
-            let (word, count) = match &finished.outcome {
-                Outcome::Lost => ("lost", &mut done.lost),
+            let (outcome, count) = match &finished.outcome {
+                Outcome::Lost => (JobOutcome::Lost, &mut done.lost),
                 _ if lost.contains(&lease) => {
                     work.lose();
-                    ("lost", &mut done.lost)
+                    (JobOutcome::Lost, &mut done.lost)
                 }
-                Outcome::Completed => ("completed", &mut done.completed),
-                Outcome::Failed { .. } => ("failed", &mut done.failed),
-                Outcome::Snoozed(_) => ("snoozed", &mut done.snoozed),
-                Outcome::Released => ("released", &mut done.released),
+                Outcome::Completed => (JobOutcome::Completed, &mut done.completed),
+                Outcome::Failed { .. } => (JobOutcome::Failed, &mut done.failed),
+                Outcome::Snoozed(_) => (JobOutcome::Snoozed, &mut done.snoozed),
+                Outcome::Released => (JobOutcome::Released, &mut done.released),
             };
             *count += 1;
+            settled.push((finished, outcome));
             if tracing::enabled!(tracing::Level::INFO) {
                 correlation::unit_of_work("job", work.correlation_id, || {
-                    tracing::info!(job = %work.id, status = %word, "settled");
+                    tracing::info!(job = %work.id, status = %outcome.as_str(), "settled");
                 });
             }
+        }
+        drop(jobs);
+        if let Some(told) = &self.worker.on_settled.0 {
+            settled.into_iter().for_each(|(finished, outcome)| told(&finished.settled(outcome)));
         }
         self.changed.notify_all();
     }

@@ -44,6 +44,8 @@ pub struct Work {
     /// Wakes the futures that wait until they should stop.
     #[cfg(feature = "async")]
     changed: tokio::sync::Notify,
+    /// When the job was claimed.
+    pub(super) since: Instant,
 }
 
 impl Work {
@@ -126,6 +128,11 @@ impl Work {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
+    /// Returns true if the worker is stopping, and claims no more jobs.
+    pub(in crate::queue) fn is_stopping(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
     pub(super) fn new(job: VideoProcessingJob, lease_ends: Instant, stop: Stop) -> Self {
         Self {
             job,
@@ -143,6 +150,7 @@ impl Work {
             stop,
             #[cfg(feature = "async")]
             changed: tokio::sync::Notify::new(),
+            since: Instant::now(),
         }
     }
 

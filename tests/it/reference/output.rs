@@ -24,6 +24,8 @@ const EXIT_CODES: &[(&str, u8, &str)] = &[
     ("secrets rotate", 4, "a value was not encrypted again"),
     ("secrets import-fernet", 4, "a token cannot be decrypted"),
     ("backup verify", 4, "a backup is damaged"),
+    ("jobs work", 3, "with --once or --until-empty: a job failed, or its lease was lost"),
+    ("jobs work", 4, "with --once: no job was due"),
 ];
 
 /// Command lines whose JSON the page describes, at least one of every command, in the order in which they run. [`prepare`]
@@ -69,6 +71,7 @@ const OUTPUTS: &[&str] = &[
     "jobs release JOB_ID --token TOKEN",
     "jobs snooze JOB_ID --token TOKEN --for 0s",
     "jobs cancel JOB_ID",
+    "jobs work --once --type publish -- true",
     "jobs rescue",
     "jobs prune --older-than 30d",
     "jobs stats",
@@ -244,7 +247,8 @@ fn output_page() {
     }
     page += "\n## JSON\n\nWith `--json` a command prints one document. `--format jsonl` prints one object per line, and `--format csv` has the \
              same fields as columns. The reports of `doctor`, `prune`, `secrets verify`, `takeover` and `transfer` print only their rows in these \
-             two formats. `ingest --watch` prints one object per line with `--json` too. `completions`, `man`, `migrate sql` and `config export` \
+             two formats. `ingest --watch`, `jobs work` and `jobs tail` print one object per line with `--json` too, and `jobs top` does if it prints more than \
+             once. `completions`, `man`, `migrate sql` and `config export` \
              print text in every format, and `export` writes rows only as JSON Lines or CSV.\n\n\
              The sections below show the JSON of every command. Words in capitals, such as `JOB_ID`, stand for values of your database. \
              Times are RFC 3339 in UTC, and counts are numbers. The rows of a table have the fields of its [columns](schema.md). \
@@ -255,12 +259,18 @@ fn output_page() {
             claim(&t, &mut words);
         }
         let given = line.split(' ').map(|word| words.get(word).map_or(word, String::as_str));
-        let args: Vec<&str> = given.chain(["--json", "--quiet"]).collect();
+        let mut args: Vec<&str> = given.collect();
+        let end = args.iter().position(|word| *word == "--").unwrap_or(args.len());
+        drop(args.splice(end..end, ["--json", "--quiet"]));
+        if line.starts_with("jobs work") {
+            t.ok(&["jobs", "enqueue", "publish", "--video", &words["SOURCE_VIDEO_ID"]]);
+        }
         let ran: Ran =
             t.command(&args).env("VIRALDB_KEY_FILE", t.path("viraldb.key")).output().unwrap().into();
         assert!([0, 3, 4].contains(&ran.code), "{line}: {}", ran.err);
+        let out = if line.starts_with("jobs tail") { ran.out.lines().next().unwrap() } else { &ran.out };
         let value: Value =
-            serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{line}: {error}: {}", ran.out));
+            serde_json::from_str(out).unwrap_or_else(|error| panic!("{line}: {error}: {}", ran.out));
         let mut fields = BTreeMap::new();
         describe("", &value, &mut fields);
         let kind = fields.remove("").unwrap();
