@@ -120,6 +120,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "viraldb jobs work --until-empty --timeout 10m -- python3 work.py --fast",
         ],
     ),
+    ("jobs top", &["viraldb jobs top", "viraldb jobs top --count 1 --json"]),
     ("jobs prune", &["viraldb jobs prune --older-than 30d"]),
     ("jobs stats", &["viraldb jobs stats", "viraldb jobs stats --window 1d"]),
     ("schedules list", &["viraldb schedules list"]),

@@ -41,6 +41,7 @@ mod reviews;
 mod runs;
 mod schedules;
 mod schema;
+mod screen;
 mod scripts;
 mod secret_input;
 mod secrets;

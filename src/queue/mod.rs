@@ -41,6 +41,7 @@
 //! # }
 //! ```
 
+mod activity;
 mod admin;
 mod attempt;
 mod batch;
@@ -61,6 +62,7 @@ mod view;
 mod wait;
 mod worker;
 
+pub use activity::{Activity, RunningJob, TypeActivity, activity, running};
 pub use admin::{Rescued, cancel, rescue, rescue_all, retry};
 pub use attempt::{AttemptOutcome, JobAttempt};
 pub use batch::{complete_many, heartbeat_many, release_many};

@@ -1,5 +1,6 @@
 //! `viraldb jobs`
 
+mod top;
 mod work;
 
 use std::process::ExitCode;
@@ -194,6 +195,8 @@ enum Command {
     ///
     /// SIGTERM or Ctrl-C stops the worker; running commands may continue for --grace. A second signal kills them.
     Work(work::Args),
+    /// Show what the workers are doing, and refresh it on a terminal until you press q
+    Top(top::Args),
     /// Delete old completed and failed jobs
     Prune {
         /// Minimum time since the job finished, such as 30d or 12h
@@ -390,6 +393,7 @@ impl Args {
                 context.output.rows(&changed, LISTED)?;
             }
             Command::Work(args) => return args.run(context, &db),
+            Command::Top(args) => args.run(context, &db)?,
             Command::Rescue => {
                 let rescued = queue::rescue_all(&db)?;
                 let text = format!("{} enqueued again, {} failed", rescued.retrying, rescued.failed);

@@ -72,6 +72,7 @@ const OUTPUTS: &[&str] = &[
     "jobs snooze JOB_ID --token TOKEN --for 0s",
     "jobs cancel JOB_ID",
     "jobs work --once --type publish -- true",
+    "jobs top",
     "jobs rescue",
     "jobs prune --older-than 30d",
     "jobs stats",
