@@ -121,6 +121,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("jobs top", &["viraldb jobs top", "viraldb jobs top --count 1 --json"]),
+    ("jobs tail", &["viraldb jobs tail --type download", "viraldb jobs tail --since 2h --no-follow --json"]),
     ("jobs prune", &["viraldb jobs prune --older-than 30d"]),
     ("jobs stats", &["viraldb jobs stats", "viraldb jobs stats --window 1d"]),
     ("schedules list", &["viraldb schedules list"]),

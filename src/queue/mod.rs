@@ -49,6 +49,7 @@ mod chain;
 mod claim;
 mod command;
 mod enqueue;
+mod events;
 #[cfg(feature = "postgres")]
 mod insert;
 mod lease;
@@ -70,6 +71,7 @@ pub use chain::complete_and_enqueue;
 pub use claim::{Claim, claim, is_paused};
 pub use command::JobCommand;
 pub use enqueue::{enqueue, enqueue_many};
+pub use events::{EventKind, Events, JobEvent, JobEventFilter};
 pub use lease::{Backoff, Failure, Lease, complete, fail, heartbeat, release, snooze};
 pub use progress::report_progress;
 #[cfg(feature = "schedules")]

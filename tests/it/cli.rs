@@ -8,6 +8,7 @@ mod lists;
 mod mistakes;
 mod streams;
 mod tables;
+mod tail;
 mod top;
 mod urls;
 mod waits;

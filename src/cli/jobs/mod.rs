@@ -1,5 +1,6 @@
 //! `viraldb jobs`
 
+mod tail;
 mod top;
 mod work;
 
@@ -197,6 +198,8 @@ enum Command {
     Work(work::Args),
     /// Show what the workers are doing, and refresh it on a terminal until you press q
     Top(top::Args),
+    /// Print what happens to jobs, as it happens
+    Tail(tail::Args),
     /// Delete old completed and failed jobs
     Prune {
         /// Minimum time since the job finished, such as 30d or 12h
@@ -394,6 +397,7 @@ impl Args {
             }
             Command::Work(args) => return args.run(context, &db),
             Command::Top(args) => args.run(context, &db)?,
+            Command::Tail(args) => args.run(context, &db)?,
             Command::Rescue => {
                 let rescued = queue::rescue_all(&db)?;
                 let text = format!("{} enqueued again, {} failed", rescued.retrying, rescued.failed);

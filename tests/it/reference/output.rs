@@ -73,6 +73,7 @@ const OUTPUTS: &[&str] = &[
     "jobs cancel JOB_ID",
     "jobs work --once --type publish -- true",
     "jobs top",
+    "jobs tail --no-follow",
     "jobs rescue",
     "jobs prune --older-than 30d",
     "jobs stats",
