@@ -82,6 +82,4 @@ pub use stats::{TypeStats, stats};
 pub use stop::Stop;
 pub use view::{JobView, Retried, retry_all, view};
 pub use wait::{JobWait, enqueue_after};
-pub use worker::{Counters, Counts, Done, Histogram, JobError, Policy, Work, Worker};
-pub use wait::{JobWait, complete_and_enqueue, enqueue_after};
 pub use worker::{Counters, Counts, Done, Histogram, JobError, JobOutcome, Policy, Settled, Work, Worker};

@@ -39,10 +39,8 @@ impl Stop {
     /// # Errors
     /// `Other` if the operating system does not accept the signal handlers.
     pub fn on_signals(&self) -> Result<()> {
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&self.flag)).map_err(Error::other)?;
         for signal in [SIGTERM, SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&self.0)).map_err(Error::other)?;
+            signal_hook::flag::register(signal, Arc::clone(&self.flag)).map_err(Error::other)?;
         }
         Ok(())
     }

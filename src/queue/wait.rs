@@ -10,7 +10,7 @@ use super::enqueue::enqueue_many;
 use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
-use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJob, VideoProcessingJobId};
+use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJobId};
 use crate::schema::{video_processing_jobs as jobs, viraldb_job_waits};
 use crate::types::sql::Int4;
 use crate::types::{JobWaitId, Timestamp};

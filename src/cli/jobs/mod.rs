@@ -313,7 +313,7 @@ impl Args {
                         payload: payload.clone(),
                         ..NewVideoProcessingJob::new(video, channel, job_type)
                     };
-                    match queue::enqueue_after(c, &[job.clone()], &after)? {
+                    match queue::enqueue_after(c, std::slice::from_ref(&job), &after)? {
                         0 => Ok(None),
                         _ => VideoProcessingJob::find(c, job.id).map(Some),
                     }

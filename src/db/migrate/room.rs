@@ -227,7 +227,7 @@ fn there(conn: &mut DbConnection) -> Result<Vec<Found>> {
                  WHEN 'c' THEN 'type' ELSE 'table' END AS shown \
              FROM pg_catalog.pg_class WHERE relnamespace IN (SELECT oid FROM here) \
              UNION ALL SELECT 'type', typname::pg_catalog.text, 'type' FROM pg_catalog.pg_type \
-             WHERE typnamespace IN (SELECT oid FROM here) AND typrelid = 0 \
+             WHERE typnamespace IN (SELECT oid FROM here) AND typrelid = CAST(0 AS pg_catalog.oid) \
              UNION ALL SELECT 'function', proname::pg_catalog.text, 'function' FROM pg_catalog.pg_proc \
              WHERE pronamespace IN (SELECT oid FROM here) AND pronargs = 0 \
              UNION ALL SELECT 'schema', nspname::pg_catalog.text, 'schema' FROM pg_catalog.pg_namespace",

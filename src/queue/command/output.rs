@@ -71,12 +71,11 @@ mod tests {
     use super::*;
 
     fn lines(outputs: &[&[u8]]) -> Vec<String> {
-        let (seen, mut lines) = (RefCell::default(), Lines::default());
-        let line = |line: &str| RefCell::borrow_mut(&seen).push(line.to_owned());
+        let (seen, mut lines) = (RefCell::new(Vec::new()), Lines::default());
+        let line = |line: &str| seen.borrow_mut().push(line.to_owned());
         outputs.iter().for_each(|output| lines.add(output, &line));
         lines.flush(&line);
-        drop(line);
-        RefCell::<Vec<String>>::into_inner(seen)
+        seen.into_inner()
     }
 
     #[test]

@@ -39,18 +39,16 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Claims jobs until the worker is stopped.
 pub(super) fn claim_until_stopped(shared: &Arc<Shared>) {
     let (db, stop) = (&shared.worker.db, &shared.worker.stop);
+    let now = Instant::now();
     let mut claims = Claims {
         waker: None,
         pause: SHORTEST_PAUSE,
-        rescue_at: Instant::now(),
-        empty_at: Instant::now(),
+        rescue_at: now,
+        empty_at: now,
         ticks: Ticks::new(),
+        left: shared.worker.limit,
+        found_none: false,
     };
-    while !stop.is_stopped() {
-    let now = Instant::now();
-    let (pause, limit) = (SHORTEST_PAUSE, shared.worker.limit);
-    let mut claims =
-        Claims { waker: None, pause, rescue_at: now, empty_at: now, left: limit, found_none: false };
     while !stop.is_stopped() && !claims.found_none {
         release_late(shared);
         claims.ticks.run(shared);

@@ -65,6 +65,8 @@ both! {
         assert_eq!(t.ok(&["jobs", "tail", "--no-follow"]), "");
         let [first] = put(&db, JobType::Download, 1).try_into().unwrap();
         run_one(&db, None);
+        // SQLite's default for `queued_at` has milliseconds only, so an older event of the same millisecond would come later.
+        std::thread::sleep(Duration::from_millis(5));
         let [second] = put(&db, JobType::Publish, 1).try_into().unwrap();
         run_one(&db, Some("403 Forbidden"));
         let lines = t.ok(&["jobs", "tail", "--no-follow", "--json"]);

@@ -95,6 +95,7 @@ fn free_value(table: &str, column: &str, n: usize) -> Value {
         _ if SMALL_INTS.contains(&column) => INTS[n].into(),
         _ if column.ends_with("_at") || ["timestamp", "cycle_end"].contains(&column) => TIMES[n].into(),
         _ if column.ends_with("_seconds") || column.ends_with("_usd") => FLOATS[n].into(),
+        "progress" => [0.0, 1.0 / 3.0, 1.0][n].into(),
         "view_velocity" | "viral_score" | "click_through_rate" => FLOATS[n].into(),
         // Each row gets another value, because the column may be unique.
         _ => format!("{} {n}", TEXTS[n]).into(),

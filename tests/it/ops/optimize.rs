@@ -72,7 +72,7 @@ both! {
         assert_eq!((&json["sizes"][0]["table"], &json["sizes"][0]["total_bytes"]), (&"analytics".into(), &all[0].total_bytes.into()));
         let table = t.ok(&["status", "--sizes"]);
         let lines: Vec<&str> = table.lines().skip_while(|line| !line.trim_start().starts_with("table")).collect();
-        assert!(lines.len() == 26 && lines[1].contains("analytics") && lines[1].contains("KiB"), "{table}");
+        assert!(lines.len() == 31 && lines[1].contains("analytics") && lines[1].contains("KiB"), "{table}");
         assert!(!t.ok(&["status"]).contains("KiB  "));
         let plain: Value = serde_json::from_str(&t.ok(&["status", "--format", "json"])).unwrap();
         assert!(plain.get("sizes").is_none());

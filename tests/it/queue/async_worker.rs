@@ -267,7 +267,8 @@ both! {
         for id in ids {
             let line = log.lines().find(|line| line.contains(&format!("fetching {id}"))).unwrap();
             let (_, correlation_id) = line.split_once(" with ").unwrap();
-            assert!(line.contains(&format!("unit_of_work{{unit=\"job\" correlation_id={correlation_id}}}")), "{line}");
+            let span = format!("unit_of_work{{unit=\"job\" correlation_id={correlation_id} job={id} job_type=download attempt=1 wait_ms=");
+            assert!(line.contains(&span), "{line}");
         }
     }
 

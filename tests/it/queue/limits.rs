@@ -199,7 +199,7 @@ both! {
             wait_until("nobody has slots", || holders() == 0);
         }
         stops.iter().for_each(Stop::stop);
-        threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+        threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap().failed, 0));
     }
 
     fn a_handler_that_takes_longer_than_its_timeout_fails_the_job(t) {

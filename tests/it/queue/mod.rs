@@ -7,8 +7,8 @@ mod commands;
 mod history;
 #[cfg(feature = "sqlite")]
 mod idle;
-mod limits;
 mod job_schedules;
+mod limits;
 mod model;
 mod order;
 mod prefetch;

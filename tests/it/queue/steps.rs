@@ -1,5 +1,7 @@
 //! Tests of jobs that wait for others, and of successors that are enqueued with the completion of a job.
 
+use std::slice::from_ref;
+
 use viraldb::Error;
 use viraldb::queue::{JobWait, Lease};
 
@@ -35,7 +37,7 @@ both! {
         let db = t.db();
         let [a, b, last] = [JobType::Download, JobType::Scrape, JobType::Publish].map(|word| job(&db, word));
         db.write(|c| queue::enqueue_many(c, &[a.clone(), b.clone()])).unwrap();
-        assert_eq!(db.write(|c| queue::enqueue_after(c, &[last.clone()], &[b.id, a.id, a.id])).unwrap(), 1);
+        assert_eq!(db.write(|c| queue::enqueue_after(c, from_ref(&last), &[b.id, a.id, a.id])).unwrap(), 1);
         let mut first = vec![a.id, b.id];
         first.sort_unstable();
         assert_eq!(due(&db), first);
@@ -55,13 +57,13 @@ both! {
         let (first, next) = (job(&db, JobType::Download), job(&db, JobType::Publish));
         let at = make::at(86_400 * 365 * 50);
         let next = NewVideoProcessingJob { run_at: Some(at), max_attempts: Some(7), ..next };
-        db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, &[next.clone()], &[first.id]) }).unwrap();
+        db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, from_ref(&next), &[first.id]) }).unwrap();
         done(&db, first.id);
         assert_eq!((find(&db, next.id).run_at, find(&db, next.id).max_attempts), (at, 7));
         assert!(due(&db).is_empty());
         // Nothing to wait for: the job is enqueued as it is.
         let later = job(&db, JobType::Publish);
-        assert_eq!(db.write(|c| queue::enqueue_after(c, &[later.clone()], &[first.id])).unwrap(), 1);
+        assert_eq!(db.write(|c| queue::enqueue_after(c, from_ref(&later), &[first.id])).unwrap(), 1);
         assert_eq!(due(&db), [later.id]);
     }
 
@@ -69,7 +71,7 @@ both! {
         let db = t.db();
         for is_deleted in [false, true] {
             let (first, next) = (job(&db, JobType::Download), job(&db, JobType::Publish));
-            db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, &[next.clone()], &[first.id]) }).unwrap();
+            db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, from_ref(&next), &[first.id]) }).unwrap();
             db.write(|c| queue::cancel(c, first.id)).unwrap();
             assert!(due(&db).is_empty());
             if is_deleted {
@@ -87,7 +89,7 @@ both! {
     fn a_job_that_another_program_completes_is_noticed_by_a_rescue(t) {
         let db = t.db();
         let (first, next) = (job(&db, JobType::Download), job(&db, JobType::Publish));
-        db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, &[next.clone()], &[first.id]) }).unwrap();
+        db.write(|c| { queue::enqueue(c, &first)?; queue::enqueue_after(c, from_ref(&next), &[first.id]) }).unwrap();
         db.write(|c| Ok(viraldb::diesel::update(jobs::table.find(first.id))
             .set(jobs::status.eq(JobStatus::Completed)).execute(c)?)).unwrap();
         assert!(due(&db).is_empty());
@@ -99,7 +101,7 @@ both! {
         let db = t.db();
         let next = job(&db, JobType::Publish);
         let missing = VideoProcessingJobId::default();
-        let error = db.write(|c| queue::enqueue_after(c, &[next.clone()], &[missing])).unwrap_err();
+        let error = db.write(|c| queue::enqueue_after(c, from_ref(&next), &[missing])).unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
         assert!(due(&db).is_empty());
     }
@@ -121,20 +123,20 @@ both! {
         let (first, next) = (job(&db, JobType::Download), job(&db, JobType::Publish));
         db.write(|c| queue::enqueue(c, &first)).unwrap();
         let claimed = claim(&db, &Claim::new("w"));
-        let job = db.write(|c| queue::complete_and_enqueue(c, &claimed[0], &[next.clone()])).unwrap();
+        let job = db.write(|c| queue::complete_and_enqueue(c, &claimed[0], from_ref(&next))).unwrap();
         assert_eq!(job.status, JobStatus::Completed);
         assert_eq!(due(&db), [next.id]);
 
         let claimed = claim(&db, &Claim::new("w"));
         expire(&db, next.id);
         let other = NewVideoProcessingJob { id: VideoProcessingJobId::default(), ..next.clone() };
-        let lost = db.write(|c| queue::complete_and_enqueue(c, &claimed[0], &[other.clone()]));
+        let lost = db.write(|c| queue::complete_and_enqueue(c, &claimed[0], from_ref(&other)));
         assert!(matches!(lost, Err(Error::LeaseLost { .. })));
         // An invalid successor undoes the completion.
         db.write(queue::rescue).unwrap();
         let claimed = claim(&db, &Claim::new("w"));
         let bad = NewVideoProcessingJob { max_attempts: Some(0), ..other };
-        assert!(db.write(|c| queue::complete_and_enqueue(c, Lease::from(&claimed[0]), &[bad.clone()])).is_err());
+        assert!(db.write(|c| queue::complete_and_enqueue(c, Lease::from(&claimed[0]), from_ref(&bad))).is_err());
         assert_eq!(find(&db, next.id).status, JobStatus::Processing);
     }
 
@@ -145,7 +147,7 @@ both! {
             let rows: Vec<_> = (0..4).map(|_| job(&db, JobType::Download)).collect();
             let next = job(&db, JobType::Publish);
             let after: Vec<_> = rows.iter().map(|row| row.id).collect();
-            db.write(|c| { queue::enqueue_many(c, &rows)?; queue::enqueue_after(c, &[next.clone()], &after) }).unwrap();
+            db.write(|c| { queue::enqueue_many(c, &rows)?; queue::enqueue_after(c, from_ref(&next), &after) }).unwrap();
             let claimed = claim(&db, &Claim::new("w").at_most(4));
             assert_eq!(claimed.len(), 4);
             let db = &db;

@@ -286,7 +286,7 @@ both! {
         let columns = db.read(|c| Ok(columns(c))).unwrap();
         let tables: Vec<String> = columns
             .iter()
-            .filter(|column| column.split('|').nth(2) == Some("updated_at") && !column.starts_with("viraldb_"))
+            .filter(|column| column.split('|').nth(2) == Some("updated_at"))
             .map(|column| column.split('|').next().unwrap().to_owned())
             .collect();
         assert_eq!(tables, [

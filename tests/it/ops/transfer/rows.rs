@@ -107,7 +107,7 @@ both! {
         // The transfer leaves no extra tables in the source or the target.
         for scratch in [t, &there, &back] {
             let tables = scratch.db().read(|c| Ok(tables(scratch, c))).unwrap();
-            assert_eq!(tables.len(), 26, "{tables:?}");
+            assert_eq!(tables.len(), 31, "{tables:?}");
         }
     }
 
