@@ -185,10 +185,11 @@ fn waits_for<'a>(completed: &'a [VideoProcessingJobId]) -> _ {
 
 /// Makes the jobs due that wait only for jobs that another program has completed.
 pub(super) fn release_stale(conn: &mut DbConnection) -> Result<usize> {
-    let completed = || jobs::table.filter(jobs::status.eq(JobStatus::Completed)).select(jobs::id);
-    on_backend!(conn, |c| diesel::delete(
-        viraldb_job_waits::table.filter(viraldb_job_waits::waits_for.eq_any(completed()))
-    )
-    .execute(c))
-    .of("viraldb_job_waits", "")
+    // Look up the jobs that are waited for. There are few of them, and many that are completed.
+    let completed = || {
+        let id = jobs::id.eq(viraldb_job_waits::waits_for);
+        diesel::dsl::exists(jobs::table.filter(id.and(jobs::status.eq(JobStatus::Completed))))
+    };
+    on_backend!(conn, |c| diesel::delete(viraldb_job_waits::table.filter(completed())).execute(c))
+        .of("viraldb_job_waits", "")
 }

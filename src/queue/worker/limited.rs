@@ -86,6 +86,9 @@ impl LimitedJobs {
     }
 
     fn each(&mut self, job: &VideoProcessingJob, change: impl Fn(&mut Group)) {
+        if self.limits.is_empty() {
+            return;
+        }
         for limited in self.limits.of(job) {
             change(self.of.entry(limited).or_default());
         }

@@ -140,6 +140,24 @@ both! {
         assert_eq!(find(&db, next.id).status, JobStatus::Processing);
     }
 
+    fn a_rescue_does_not_read_the_completed_jobs(t) {
+        let db = t.db();
+        let shortest = || (0..20).map(|_| {
+            let begin = std::time::Instant::now();
+            db.write(queue::rescue).unwrap();
+            begin.elapsed()
+        }).min().unwrap();
+        let empty = shortest();
+        let row = job(&db, JobType::Download);
+        let completed = || NewVideoProcessingJob {
+            id: VideoProcessingJobId::default(), status: Some(JobStatus::Completed), ..row.clone()
+        };
+        let rows: Vec<_> = (0..60_000).map(|_| completed()).collect();
+        db.write(|c| NewVideoProcessingJob::insert_many(c, &rows)).unwrap();
+        let full = shortest();
+        assert!(full < empty * 5 + Duration::from_millis(3), "{empty:?} without jobs, {full:?} with 60,000");
+    }
+
     /// Both transactions that complete the last two jobs see the other one unfinished, unless they wait for each other.
     fn jobs_that_are_completed_concurrently_release_the_one_that_waits(t) {
         let db = t.db();
