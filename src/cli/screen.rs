@@ -18,7 +18,7 @@ impl Keys {
         if let Some(before) = &before {
             let mut settings = before.clone();
             settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-            // Without it, keys only arrive after Enter, which is no reason to fail.
+            // Without it, keys only arrive after Enter. That is not worth an error.
             let _ = tcsetattr(stdin, OptionalActions::Now, &settings);
         }
         Self { before }
