@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "shorts",
             "reviews",
             "jobs",
+            "schedules",
             "channels",
             "source-videos",
             "presets",

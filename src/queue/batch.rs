@@ -79,6 +79,9 @@ pub(super) fn change_many<L: Into<Lease>>(
     let mut seen = HashSet::new();
     let mut leases: Vec<Lease> =
         leases.into_iter().map(Into::into).filter(|lease| seen.insert(*lease)).collect();
+    if leases.is_empty() {
+        return Ok(Vec::new());
+    }
     // Everything that changes several jobs does so in the same order, which prevents deadlocks.
     leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
