@@ -14,7 +14,7 @@ use crate::republishing::{JobType, VideoProcessingJob};
 ///
 /// # fn main() -> viraldb::Result<()> {
 /// let db = viraldb::Database::open("sqlite::memory:")?;
-/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
 /// let worker = Worker::new(&db, Claim::new("worker-1"))
 ///     .policy(JobType::Download, Policy::new().timeout(minutes(10)).retry_after([1, 5, 60].map(minutes)));
 /// # Ok(())
