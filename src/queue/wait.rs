@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use diesel::dsl::auto_type;
+use diesel::dsl::{auto_type, sql};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::db::{DbConnection, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJobId};
 use crate::schema::{video_processing_jobs as jobs, viraldb_job_waits};
-use crate::types::sql::Int4;
+use crate::types::sql::{Bool, Int4};
 use crate::types::{JobWaitId, Timestamp};
 
 /// One row of `viraldb_job_waits`: a job that waits until another one is completed.
@@ -183,13 +183,31 @@ fn waits_for<'a>(completed: &'a [VideoProcessingJobId]) -> _ {
     viraldb_job_waits::table.filter(viraldb_job_waits::waits_for.eq_any(completed))
 }
 
-/// Makes the jobs due that wait only for jobs that another program has completed.
-pub(super) fn release_stale(conn: &mut DbConnection) -> Result<usize> {
-    // Look up the jobs that are waited for. There are few of them, and many that are completed.
-    let completed = || {
-        let id = jobs::id.eq(viraldb_job_waits::waits_for);
-        diesel::dsl::exists(jobs::table.filter(id.and(jobs::status.eq(JobStatus::Completed))))
-    };
-    on_backend!(conn, |c| diesel::delete(viraldb_job_waits::table.filter(completed())).execute(c))
-        .of("viraldb_job_waits", "")
+/// Makes the jobs due that wait only for jobs that another program has completed. Reads the jobs that are waited for, because
+/// there are few of them and many that are completed.
+pub(super) fn release_stale(conn: &mut DbConnection) -> Result<()> {
+    const PAGE: i64 = 1_000;
+    let mut last = VideoProcessingJobId::from(uuid::Uuid::nil());
+    loop {
+        let waited: Vec<VideoProcessingJobId> = on_backend!(&mut *conn, |c| viraldb_job_waits::table
+            .filter(viraldb_job_waits::waits_for.gt(last))
+            .select(viraldb_job_waits::waits_for)
+            .distinct()
+            .order(viraldb_job_waits::waits_for)
+            .limit(PAGE)
+            .load(c))
+        .of("viraldb_job_waits", "")?;
+        let Some(newest) = waited.last() else { return Ok(()) };
+        last = *newest;
+        // With a plain condition PostgreSQL could read the index on `status`, with the entries of all completed jobs.
+        let is_completed = || sql::<Bool>("(video_processing_jobs.status = 'completed') IS TRUE");
+        let completed: Vec<VideoProcessingJobId> = on_backend!(&mut *conn, |c| jobs::table
+            .filter(jobs::id.eq_any(&waited).and(is_completed()))
+            .select(jobs::id)
+            .load(c))
+        .of("video_processing_jobs", "")?;
+        if !completed.is_empty() {
+            release_waiting(conn, &completed)?;
+        }
+    }
 }
