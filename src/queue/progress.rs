@@ -60,12 +60,12 @@ pub fn report_progress(
 
 /// Records the progress of jobs. Lost leases are left out.
 pub(super) fn report_many(conn: &mut DbConnection, reports: &[(Lease, Progress)]) -> Result<()> {
-    let now = now();
     conn.atomically(|conn| {
         on_backend!(
             conn,
             sqlite => |c| {
                 struct ReportOne;
+                let now = now();
                 for (lease, progress) in reports {
                     let report = diesel::update(jobs::table.filter(is_held(*lease, now)))
                         .set(reported(progress, now))

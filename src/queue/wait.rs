@@ -7,12 +7,11 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::enqueue::enqueue_many;
-use crate::db::prepared::Prepared;
 use crate::db::{DbConnection, insert_many, on_backend};
 use crate::error::{Error, Result, ResultExt};
 use crate::republishing::{JobStatus, NewVideoProcessingJob, VideoProcessingJobId};
 use crate::schema::{video_processing_jobs as jobs, viraldb_job_waits};
-use crate::types::sql::{Bool, Int4};
+use crate::types::sql::Bool;
 use crate::types::{JobWaitId, Timestamp};
 
 /// One row of `viraldb_job_waits`: a job that waits until another one is completed.
@@ -159,10 +158,13 @@ fn existing(
 /// Makes the jobs due that wait only for these jobs, which are completed now. A trigger does so once the last wait of a job is
 /// deleted.
 pub(super) fn release_waiting(conn: &mut DbConnection, completed: &[VideoProcessingJobId]) -> Result<()> {
-    struct AnyWait;
     on_backend!(
         conn,
         sqlite => |c| {
+            use crate::db::prepared::Prepared;
+            use crate::types::sql::Int4;
+
+            struct AnyWait;
             // Most programs use no waits. Then this lookup is all that they cost.
             let any = Prepared(AnyWait, viraldb_job_waits::table.select(1.into_sql::<Int4>()).limit(1));
             if any.load::<i32>(c)?.is_empty() {
