@@ -40,7 +40,7 @@ pub(super) fn give(shared: &Arc<Shared>, runtime: &Runtime, claimed: Vec<Arc<Wor
 struct Hand {
     shared: Arc<Shared>,
     abort: watch::Receiver<bool>,
-    /// Whether the task is no longer counted.
+    /// Whether the task has stopped counting as a hand.
     has_ended: bool,
 }
 
