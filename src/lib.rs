@@ -93,6 +93,8 @@ pub mod ops;
 pub mod private;
 pub mod queue;
 mod quote;
+#[cfg(feature = "ops")]
+pub mod report;
 pub mod republishing;
 #[rustfmt::skip] // keep the layout that `diesel print-schema` prints
 #[allow(missing_docs)] // the docs come from the comments in the database

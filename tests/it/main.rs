@@ -25,6 +25,7 @@ mod queue;
 mod reference;
 #[cfg(feature = "postgres")]
 mod replica;
+mod report;
 mod schema;
 mod secrets;
 mod series;

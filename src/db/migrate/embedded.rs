@@ -48,6 +48,12 @@ pub(crate) const SQLITE: &[Migration] = &[
         down: include_str!("../../../migrations/sqlite/2026-12-01-000007_job_features/down.sql"),
         reworded_from: None,
     },
+    Migration {
+        name: "2026-12-01-000008_report_indexes",
+        up: include_str!("../../../migrations/sqlite/2026-12-01-000008_report_indexes/up.sql"),
+        down: include_str!("../../../migrations/sqlite/2026-12-01-000008_report_indexes/down.sql"),
+        reworded_from: None,
+    },
 ];
 
 #[cfg(feature = "postgres")]
@@ -93,6 +99,12 @@ pub(crate) const POSTGRES: &[Migration] = &[
         name: "2026-12-01-000007_job_features",
         up: include_str!("../../../migrations/postgres/2026-12-01-000007_job_features/up.sql"),
         down: include_str!("../../../migrations/postgres/2026-12-01-000007_job_features/down.sql"),
+        reworded_from: None,
+    },
+    Migration {
+        name: "2026-12-01-000008_report_indexes",
+        up: include_str!("../../../migrations/postgres/2026-12-01-000008_report_indexes/up.sql"),
+        down: include_str!("../../../migrations/postgres/2026-12-01-000008_report_indexes/down.sql"),
         reworded_from: None,
     },
 ];
