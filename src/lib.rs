@@ -104,6 +104,8 @@ pub mod series;
 #[cfg(any(feature = "ingest", feature = "ops"))]
 mod tables;
 pub mod types;
+#[cfg(feature = "web")]
+pub mod web;
 
 #[cfg(feature = "async")]
 pub use db::AsyncDatabase;

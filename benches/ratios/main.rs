@@ -26,6 +26,7 @@ mod peers;
 mod postgres;
 mod prune;
 mod queue;
+mod report;
 mod rows;
 #[cfg(feature = "postgres")]
 #[path = "../../tests/it/support/server.rs"]
@@ -63,6 +64,7 @@ fn main() {
     #[cfg(feature = "postgres")]
     lines.extend(peers::lines(&asked));
     lines.extend(prune::lines(&asked));
+    lines.extend(report::lines(&asked));
     #[cfg(feature = "postgres")]
     lines.extend(transfer::lines(&asked));
     lines.retain(|line| asked.wants(line.name));

@@ -42,7 +42,6 @@ impl Asked {
     }
 
     /// Returns true if a filter names this section, which does not run otherwise.
-    #[cfg(feature = "postgres")]
     pub fn names(&self, section: &str) -> bool {
         self.filters.iter().any(|filter| filter.contains(section))
     }

@@ -28,6 +28,8 @@ mod jobs;
 mod logging;
 mod man;
 mod masks;
+#[cfg(feature = "web")]
+mod metrics;
 mod migrate;
 mod music;
 mod optimize;
@@ -36,6 +38,8 @@ mod paths;
 mod presets;
 mod prune;
 mod rejects;
+#[cfg(feature = "web")]
+mod report;
 mod restore;
 mod reviews;
 mod runs;
@@ -204,6 +208,9 @@ enum Command {
     Ingest(ingest::Args),
     /// Show versions, size, row counts and pending work
     Status(status::Args),
+    /// Write an HTML report with charts
+    #[cfg(feature = "web")]
+    Report(report::Args),
 
     /// List and show discovered videos, and mark what became of them
     Videos(videos::Args),
@@ -241,6 +248,9 @@ enum Command {
 
     /// Check the database for problems
     Doctor(doctor::Args),
+    /// Print metrics for Prometheus
+    #[cfg(feature = "web")]
+    Metrics(metrics::Args),
     /// Create, verify and prune backups
     Backup(backup::Args),
     /// Replace the database with a backup
@@ -332,6 +342,10 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Status(_) => "status",
+            #[cfg(feature = "web")]
+            Self::Metrics(_) => "metrics",
+            #[cfg(feature = "web")]
+            Self::Report(_) => "report",
             Self::Doctor(_) => "doctor",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
@@ -369,6 +383,10 @@ impl Command {
         match self {
             Self::Init(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            #[cfg(feature = "web")]
+            Self::Metrics(args) => args.run(context),
+            #[cfg(feature = "web")]
+            Self::Report(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),
