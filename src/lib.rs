@@ -58,9 +58,10 @@
 //! | `postgres` | PostgreSQL, through the system's libpq | |
 //! | `async` | `AsyncDatabase` and async workers, for programs that use tokio | |
 //! | `ingest` | [`ingest`]: reads files from YouTube, TikTok and yt-dlp | through `cli` |
-//! | `ops` | [`ops`]: backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
+//! | `ops` | [`ops`] and [`report`]: row counts, backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
 //! | `schedules` | `queue::JobSchedule`: jobs that are enqueued by cron expressions | through `cli` |
+//! | `web` | [`web`]: the report as an HTML file, and metrics for Prometheus; implies `ops` | yes |
 //! | `cli` | the `viraldb` command; implies `ingest`, `ops` and `schedules` | yes |
 //!
 //! Models, migrations, queries, the queue, configuration and secrets are always included. If your program needs only these,
@@ -129,6 +130,9 @@ mod book {
     struct OwnTables;
     #[doc = include_str!("../docs/src/how-to/queue.md")]
     struct Queue;
+    #[cfg(feature = "ops")]
+    #[doc = include_str!("../docs/src/how-to/report.md")]
+    struct Report;
     #[cfg(feature = "schedules")]
     #[doc = include_str!("../docs/src/how-to/schedules.md")]
     struct Schedules;

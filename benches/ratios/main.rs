@@ -32,6 +32,7 @@ mod rows;
 #[path = "../../tests/it/support/server.rs"]
 mod server;
 mod sqlite;
+mod status;
 #[cfg(feature = "postgres")]
 mod transfer;
 mod worker;
@@ -65,6 +66,7 @@ fn main() {
     lines.extend(peers::lines(&asked));
     lines.extend(prune::lines(&asked));
     lines.extend(report::lines(&asked));
+    lines.extend(status::lines(&asked));
     #[cfg(feature = "postgres")]
     lines.extend(transfer::lines(&asked));
     lines.retain(|line| asked.wants(line.name));

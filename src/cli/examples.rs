@@ -24,7 +24,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "viraldb ingest --watch incoming --done done",
         ],
     ),
-    ("status", &["viraldb status", "viraldb status --sizes", "viraldb status --json"]),
+    (
+        "status",
+        &["viraldb status", "viraldb status --exact", "viraldb status --sizes", "viraldb status --json"],
+    ),
+    (
+        "report",
+        &[
+            "viraldb report",
+            "viraldb report -o week.html --since 7d",
+            "viraldb report --since 24h --niche gaming",
+        ],
+    ),
     (
         "videos list",
         &[
@@ -228,6 +239,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("secrets get", &["viraldb secrets get --channel UC-lHJZR3Gqxm24_Vd_AJ5Yw --credentials --reveal"]),
     ("secrets clear", &["viraldb secrets clear --setting youtube_api_key"]),
     ("secrets import-fernet", &["viraldb secrets import-fernet --key-file app.key --salt my-salt --dry-run"]),
+    ("metrics", &["viraldb metrics", "viraldb metrics --backups /var/backups/viraldb"]),
     ("doctor", &["viraldb doctor", "viraldb doctor --deep --fix", "viraldb doctor --only wal,backups"]),
     (
         "backup create",

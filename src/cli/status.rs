@@ -1,5 +1,6 @@
 //! `viraldb status`
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use super::Context;
 use super::output::visible;
 use super::values::NICHES;
 use viraldb::compilation::RunStatus;
-use viraldb::ops::{self, Status, StatusCounts, TableSize};
+use viraldb::ops::{self, NichePending, Status, StatusCounts, TableSize};
 use viraldb::private::quote::{counted, short};
 use viraldb::private::resume_command;
 use viraldb::republishing::JobStatus;
@@ -17,6 +18,9 @@ use viraldb::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Count all rows instead of estimating large numbers; on a large database this takes seconds
+    #[arg(long)]
+    exact: bool,
     /// Also show the size of each table and its indexes; on SQLite this reads the whole file
     #[arg(long)]
     sizes: bool,
@@ -34,7 +38,7 @@ struct Document {
 impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let db = context.database()?;
-        let status = ops::status(&db)?;
+        let status = if self.exact { ops::status_exact(&db)? } else { ops::status(&db)? };
         let resume = if status.queue_paused { Some(db.read(resume_command)?) } else { None };
         let sizes = if self.sizes { Some(ops::sizes(&db)?) } else { None };
         if !context.output.is_for_people() {
@@ -79,9 +83,12 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
     }
     let mut niches: Vec<_> = status.pending_videos.iter().collect();
     niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
-    let shown = niches.iter().take(NICHES);
-    let mut pending: Vec<String> =
-        shown.map(|niche| format!("{} {}", visible(&short(&niche.niche)), niche.pending)).collect();
+    let estimates: HashSet<&str> = status.estimates.iter().map(String::as_str).collect();
+    let pending_of = |niche: &&NichePending| {
+        let is_estimate = estimates.contains(&*format!("pending_videos.{}", niche.niche));
+        format!("{} {}", visible(&short(&niche.niche)), number(niche.pending, is_estimate))
+    };
+    let mut pending: Vec<String> = niches.iter().take(NICHES).map(pending_of).collect();
     match niches.len() {
         0 => pending.push("none".to_owned()),
         count if count > NICHES => pending.push(format!("and {}", counted(count - NICHES, "more niche"))),
@@ -93,6 +100,7 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
         "runs             {}",
         counts(
             &status.runs,
+            |status| estimates.contains(&*format!("runs.{status}")),
             [
                 (RunStatus::Running, "running"),
                 (RunStatus::Review, "in review"),
@@ -105,6 +113,7 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
         "jobs             {}",
         counts(
             &status.jobs,
+            |status| estimates.contains(&*format!("jobs.{status}")),
             [
                 (JobStatus::Queued, "queued"),
                 (JobStatus::Processing, "processing"),
@@ -115,19 +124,54 @@ fn for_people(status: &Status, resume: Option<&str>) -> Result<String, std::fmt:
     if let Some(resume) = resume {
         writeln!(out, "queue            paused: workers claim no new jobs; resume it with `{resume}`")?;
     }
-    writeln!(out, "errors           {} unresolved", status.unresolved_errors)?;
-    let (full, empty): (Vec<_>, Vec<_>) = status.tables.iter().partition(|table| table.rows > 0);
-    let rows: Vec<String> = full.iter().map(|table| format!("{} {}", table.table, table.rows)).collect();
+    let unresolved = number(status.unresolved_errors, estimates.contains("unresolved_errors"));
+    writeln!(out, "errors           {unresolved} unresolved")?;
+    let (full, empty): (Vec<_>, Vec<_>) =
+        status.tables.iter().partition(|table| table.count.rows > 0 || table.count.is_estimate);
+    let rows: Vec<String> = full
+        .iter()
+        .map(|table| format!("{} {}", table.table, number(table.count.rows, table.count.is_estimate)))
+        .collect();
     let rest = match (full.len(), empty.len()) {
         (0, n) => format!("none in {}", counted(n, "table")),
         (_, 0) => String::new(),
         (_, n) => format!("   none in {}", counted(n, "other table")),
     };
     writeln!(out, "rows             {}{rest}", rows.join("   "))?;
+    if status.has_estimates() {
+        writeln!(out, "~ marks estimates; run `viraldb status --exact` to count")?;
+    }
     Ok(out)
 }
 
-fn counts<S: Ord>(counts: &StatusCounts<S>, shown: [(S, &str); 3]) -> String {
-    let count = |status| counts.get(&status).copied().unwrap_or_default();
-    shown.map(|(status, word)| format!("{} {word}", count(status))).join("   ")
+fn counts<S: Ord>(
+    counts: &StatusCounts<S>,
+    is_estimate: impl Fn(&S) -> bool,
+    shown: [(S, &str); 3],
+) -> String {
+    let count = |status: &S| number(counts.get(status).copied().unwrap_or_default(), is_estimate(status));
+    shown.map(|(status, word)| format!("{} {word}", count(&status))).join("   ")
+}
+
+/// Returns a number as text. Estimates are marked, and rounded to three significant digits.
+fn number(number: i64, is_estimate: bool) -> String {
+    if !is_estimate {
+        return number.to_string();
+    }
+    let unit = 10_i64.pow(number.max(1).ilog10().saturating_sub(2));
+    format!("~{}", number.saturating_add(unit / 2) / unit * unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn estimates_have_three_significant_digits() {
+        let rounded = |n| number(n, true);
+        assert_eq!([0, 7, 999, 1_004, 1_005].map(rounded), ["~0", "~7", "~999", "~1000", "~1010"]);
+        assert_eq!([50_001, 9_999_999].map(rounded), ["~50000", "~10000000"]);
+        assert_eq!(rounded(i64::MAX), "~9220000000000000000");
+        assert_eq!(number(9_999_999, false), "9999999");
+    }
 }

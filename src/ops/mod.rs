@@ -2,7 +2,7 @@
 //!
 //! | item | purpose |
 //! |---|---|
-//! | [`status`], [`sizes`] | show the contents of the database and the size of each table |
+//! | [`status`], [`status_exact`], [`sizes`] | show the contents of the database and the size of each table |
 //! | [`describe`](fn@describe) | describes the tables: columns, keys, indexes and comments, also as a diagram |
 //! | [`doctor`], [`drift`] | look for problems, and compare the schema with the migrations |
 //! | [`backup`] | creates, verifies, lists, deletes and restores backups |
@@ -37,8 +37,8 @@ pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict,
 pub use drift::{Difference, Object, drift};
 pub use export::{Destination, Export, Exported, Form, export};
 pub use optimize::{Optimize, Optimized, optimize};
-pub use prune::{Part, Prune, Pruned, Pruning, prune};
+pub use prune::{Part, Prune, Pruned, Pruning, TableRows, prune};
 pub use sizes::{TableSize, sizes};
-pub use status::{NichePending, Status, StatusCounts, TableRows, status};
+pub use status::{NichePending, Status, StatusCounts, status, status_exact};
 pub use takeover::takeover;
 pub use transfer::transfer;

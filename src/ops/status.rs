@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use crate::compilation::{DiscoveredVideo, ErrorLog, RunStatus};
+use crate::compilation::RunStatus;
 use crate::db::on_backend;
 use crate::error::ResultExt;
+use crate::report::{self, Count, Exactness, TableCount};
 use crate::republishing::JobStatus;
 use crate::{Database, DbConnection, Engine, Result, queue};
 
@@ -45,7 +45,16 @@ pub struct Status {
     /// Number of unresolved errors.
     pub unresolved_errors: i64,
     /// Number of rows of each table.
-    pub tables: Vec<TableRows>,
+    pub tables: Vec<TableCount>,
+    /// The estimates among the other numbers: `runs.STATUS`, `jobs.STATUS`, `pending_videos.NICHE` and `unresolved_errors`.
+    pub estimates: Vec<String>,
+}
+
+impl Status {
+    /// Returns true if any number of rows is an estimate.
+    pub fn has_estimates(&self) -> bool {
+        !self.estimates.is_empty() || self.tables.iter().any(|table| table.count.is_estimate)
+    }
 }
 
 /// The number of rows by status, in the order of the statuses. Statuses without rows are left out.
@@ -68,18 +77,10 @@ pub struct NichePending {
     pub pending: i64,
 }
 
-/// The number of rows of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
-pub struct TableRows {
-    /// The table's name.
-    #[diesel(sql_type = Text)]
-    pub table: String,
-    /// Number of rows.
-    #[diesel(sql_type = BigInt)]
-    pub rows: i64,
-}
-
-/// Returns a summary of the database. It counts all rows, which takes a while on a large database.
+/// Returns a summary of the database. Numbers of more than 50,000 rows are estimates.
+///
+/// The time does not grow with the number of rows. [`Status::estimates`] and [`TableCount`] say which numbers are estimates.
+/// The functions in [`report`](crate::report) explain how good they are.
 ///
 /// # Errors
 /// [`Error::Database`](crate::Error::Database) if a table is missing, and the errors of
@@ -90,15 +91,44 @@ pub struct TableRows {
 /// # let db = viraldb::Database::open("sqlite::memory:")?;
 /// let status = viraldb::ops::status(&db)?;
 /// assert_eq!((status.engine.as_str(), status.unresolved_errors), ("SQLite", 0));
-/// assert!(status.tables.iter().all(|table| table.rows == 0));
+/// assert!(status.tables.iter().all(|table| table.count.rows == 0));
 /// # Ok(())
 /// # }
 /// ```
 pub fn status(db: &Database) -> Result<Status> {
+    summarize(db, Exactness::Estimate)
+}
+
+/// Returns a summary of the database like [`status`], without estimates. It counts all rows, which takes a while on a large
+/// database.
+///
+/// # Errors
+/// The same as [`status`].
+///
+/// ```
+/// # fn main() -> viraldb::Result<()> {
+/// # let db = viraldb::Database::open("sqlite::memory:")?;
+/// let status = viraldb::ops::status_exact(&db)?;
+/// assert!(!status.has_estimates());
+/// # Ok(())
+/// # }
+/// ```
+pub fn status_exact(db: &Database) -> Result<Status> {
+    summarize(db, Exactness::Exact)
+}
+
+fn summarize(db: &Database, exactness: Exactness) -> Result<Status> {
     let history = db.history()?;
     db.read(|conn| {
         let (version, size_bytes) = engine(conn)?;
-        let pending = DiscoveredVideo::count_pending(conn)?;
+        let counts = report::counts(conn, exactness)?;
+        let mut estimates = Vec::new();
+        let mut rows = |name: &dyn Fn() -> String, count: Count| {
+            if count.is_estimate {
+                estimates.push(name());
+            }
+            count.rows
+        };
         Ok(Status {
             database: db.url().to_string(),
             engine: db.url().engine(),
@@ -107,15 +137,28 @@ pub fn status(db: &Database) -> Result<Status> {
             unfinished_transfer: history.transferred,
             size_bytes,
             wal_bytes: db.wal_bytes(),
-            pending_videos: pending
+            runs: counts
+                .runs
                 .into_iter()
-                .map(|(niche, pending)| NichePending { niche, pending })
+                .map(|(status, count)| (status, rows(&|| format!("runs.{status}"), count)))
                 .collect(),
-            runs: count_runs(conn)?,
-            jobs: count_jobs(conn)?,
+            jobs: counts
+                .jobs
+                .into_iter()
+                .map(|(status, count)| (status, rows(&|| format!("jobs.{status}"), count)))
+                .collect(),
+            pending_videos: counts
+                .pending_videos
+                .into_iter()
+                .map(|(niche, count)| {
+                    let pending = rows(&|| format!("pending_videos.{niche}"), count);
+                    NichePending { niche, pending }
+                })
+                .collect(),
             queue_paused: queue::is_paused(conn)?,
-            unresolved_errors: ErrorLog::count_unresolved(conn)?,
-            tables: rows(conn)?,
+            unresolved_errors: rows(&|| "unresolved_errors".to_owned(), counts.unresolved_errors),
+            tables: counts.tables,
+            estimates,
         })
     })
 }
@@ -142,30 +185,6 @@ pub(super) fn engine(conn: &mut DbConnection) -> Result<(String, i64)> {
         .get_result(c))
     .of("the database", "")?;
     Ok((row.version, row.size))
-}
-
-fn count_runs(conn: &mut DbConnection) -> Result<StatusCounts<RunStatus>> {
-    use crate::schema::pipeline_runs::dsl::{pipeline_runs, status};
-    let counts: Vec<(RunStatus, i64)> =
-        on_backend!(conn, |c| pipeline_runs.group_by(status).select((status, count_star())).load(c))
-            .of("pipeline_runs", "")?;
-    Ok(counts.into_iter().collect())
-}
-
-fn count_jobs(conn: &mut DbConnection) -> Result<StatusCounts<JobStatus>> {
-    use crate::schema::video_processing_jobs::dsl::{status, video_processing_jobs};
-    let counts: Vec<(JobStatus, i64)> =
-        on_backend!(conn, |c| video_processing_jobs.group_by(status).select((status, count_star())).load(c))
-            .of("video_processing_jobs", "")?;
-    Ok(counts.into_iter().collect())
-}
-
-/// Counts the rows of all tables in one statement.
-fn rows(conn: &mut DbConnection) -> Result<Vec<TableRows>> {
-    let counts: Vec<String> = crate::tables::tables()
-        .map(|table| format!("SELECT '{table}' AS \"table\", (SELECT count(*) FROM {table}) AS rows"))
-        .collect();
-    on_backend!(conn, |c| diesel::sql_query(counts.join(" UNION ALL ")).load(c)).of("the database", "")
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ pub(super) fn change_many<L: Into<Lease>>(
     if leases.is_empty() {
         return Ok(Vec::new());
     }
-    // Everything that changes several jobs does so in the same order, which prevents deadlocks.
+    // Everything that changes several jobs does so in the same order, so that batches with the same jobs do not deadlock. On
+    // PostgreSQL the planner may still read a small table in another order; then one of the batches ends with `Busy`.
     leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
     conn.atomically(|conn| {

@@ -65,7 +65,7 @@ pub fn metrics(db: &Database, backups: &Path) -> Result<String> {
     }
     let rows = all.gauge("viraldb_rows", "Rows of each table; an estimate for large tables", &["table"])?;
     for table in &status.tables {
-        rows.with_label_values(&[&table.table]).set(table.rows);
+        rows.with_label_values(&[&table.table]).set(table.count.rows);
     }
     let pending =
         all.gauge("viraldb_pending_videos", "Discovered videos that no run has used yet", &["niche"])?;

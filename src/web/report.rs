@@ -176,7 +176,7 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
 fn in_words(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
-    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
     let (count, unit) = whole.map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
     crate::quote::counted(count, unit)
 }

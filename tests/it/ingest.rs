@@ -559,7 +559,7 @@ both! {
             assert_eq!((report.new, report.updated), (0, 0), "{table} twice: {rejects:?}");
         }
         let status = viraldb::ops::status(&db).unwrap();
-        assert!(status.tables.iter().all(|table| table.rows == 1), "{:?}", status.tables);
+        assert!(status.tables.iter().all(|table| table.count.rows == 1), "{:?}", status.tables);
         // Ids that were given explicitly are not assigned again.
         let run = viraldb::compilation::NewPipelineRun::new("n", Timestamp::now(), Timestamp::now());
         assert_eq!(db.write(|c| run.insert(c)).unwrap().id.0, 8);

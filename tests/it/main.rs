@@ -30,3 +30,5 @@ mod schema;
 mod secrets;
 mod series;
 mod structure;
+#[cfg(feature = "web")]
+mod web;

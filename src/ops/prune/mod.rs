@@ -9,9 +9,8 @@ mod samples;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::TableRows;
 use crate::config::Config;
 use crate::db::{Bulk, Manner};
 use crate::types::portable;
@@ -83,6 +82,15 @@ impl Prune {
     fn wanted(&self) -> impl Iterator<Item = Part> {
         Part::ALL.iter().copied().filter(|part| self.parts.contains(part))
     }
+}
+
+/// The number of rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// The table's name.
+    pub table: String,
+    /// Number of rows.
+    pub rows: i64,
 }
 
 /// The result of a prune: what was deleted, or in a dry run what would be deleted.

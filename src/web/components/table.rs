@@ -14,12 +14,12 @@ pub struct Column<'a> {
 impl<'a> Column<'a> {
     /// Returns a column of texts.
     pub fn text(title: &'a str) -> Self {
-        Self { title, ..Self::default() }
+        Self { title, number: false }
     }
 
     /// Returns a column of numbers.
     pub fn number(title: &'a str) -> Self {
-        Self { title, number: true, ..Self::default() }
+        Self { title, number: true }
     }
 }
 

@@ -137,6 +137,9 @@ impl Glance {
     fn cards(&self, scope: &Scope, queue: &Queue, pipeline: &Pipeline, storage: &Storage) -> Markup {
         let status = &self.status;
         let pending: i64 = status.pending_videos.iter().map(|niche| niche.pending).sum();
+        // A number of many rows is an estimate.
+        let about =
+            |name: &str| if status.estimates.iter().any(|of| of.starts_with(name)) { "~" } else { "" };
         let last = format!("in the last {}", scope.length);
         let workers = match queue.workers() {
             0 => "idle".to_owned(),
@@ -214,7 +217,7 @@ impl Glance {
             },
             Card {
                 label: "Pending videos",
-                value: full(pending),
+                value: format!("{}{}", about("pending_videos."), full(pending)),
                 tone: Tone::Muted,
                 word: "waiting",
                 detail: &niches,
@@ -223,7 +226,7 @@ impl Glance {
             },
             Card {
                 label: "Unresolved errors",
-                value: full(status.unresolved_errors),
+                value: format!("{}{}", about("unresolved_errors"), full(status.unresolved_errors)),
                 tone: if status.unresolved_errors > 0 { Tone::Warn } else { Tone::Good },
                 word: if status.unresolved_errors > 0 { "need attention" } else { "none" },
                 detail: "",

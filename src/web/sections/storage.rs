@@ -145,7 +145,7 @@ fn findings(doctor: &Report) -> Markup {
 
 fn about(status: &Status) -> Markup {
     let wal = status.wal_bytes.map_or_else(|| "–".to_owned(), |bytes| Unit::Bytes.short(bytes as f64));
-    let rows: i64 = status.tables.iter().map(|table| table.rows).sum();
+    let rows: i64 = status.tables.iter().map(|table| table.count.rows).sum();
     facts(&[
         ("Database", html! { (clean(&status.database)) }),
         ("Engine", html! { (status.engine) " " (status.version) }),

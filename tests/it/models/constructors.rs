@@ -66,7 +66,7 @@ both! {
         let rows = viraldb::ops::status(&db).unwrap().tables;
         assert_eq!(tables.len(), 22);
         for table in tables {
-            assert!(rows.iter().any(|of| of.table == table && of.rows >= 1), "{table}");
+            assert!(rows.iter().any(|of| of.table == table && of.count.rows >= 1), "{table}");
         }
     }
 }

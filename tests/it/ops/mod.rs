@@ -17,6 +17,7 @@ mod prune_paths;
 mod roles;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod shadows;
+mod status;
 mod takeover;
 mod transfer;
 

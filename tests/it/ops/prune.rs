@@ -91,8 +91,8 @@ fn insert_generated(
 
 /// Returns the number of rows in each table.
 fn counts(db: &Database) -> BTreeMap<String, i64> {
-    let status = viraldb::ops::status(db).unwrap();
-    status.tables.into_iter().map(|table| (table.table, table.rows)).collect()
+    let status = viraldb::ops::status_exact(db).unwrap();
+    status.tables.into_iter().map(|table| (table.table, table.count.rows)).collect()
 }
 
 /// Prunes and requires that the report matches the deleted rows. Returns the report and the listed files.

@@ -85,6 +85,26 @@ fn no_command_calls_a_planted_function() {
 }
 
 #[test]
+fn estimates_call_no_planted_function() {
+    let t = Scratch::postgres();
+    let db = t.db();
+    // The blocks of the first table have different numbers of rows, so viraldb takes both samples of it.
+    sql(
+        &db,
+        "INSERT INTO analytics (youtube_video_id)
+             SELECT repeat('x', CASE WHEN n < 60000 THEN 1 ELSE 200 END) FROM generate_series(1, 70000) AS numbers (n);
+         INSERT INTO discovered_videos (video_id, title, channel_name, channel_id, url, niche)
+             SELECT 'v' || n, 't', 'c', 'UC1', 'https://youtu.be/v' || n, CASE WHEN n % 100 = 0 THEN 'rare' ELSE 'gaming' END
+             FROM generate_series(1, 60000) AS numbers (n);
+         INSERT INTO error_log (module, error_type, error_message)
+             SELECT 'm', 'T', 'e' FROM generate_series(1, 60000) AS numbers (n)",
+    );
+    plant_functions(&t);
+    let status = json(&t, &["status"]);
+    assert_eq!(status["estimates"], serde_json::json!(["pending_videos.gaming", "unresolved_errors"]));
+}
+
+#[test]
 fn migrations_depend_on_no_planted_function() {
     let t = Scratch::postgres();
     plant_functions(&t);

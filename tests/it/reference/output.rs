@@ -34,6 +34,7 @@ const OUTPUTS: &[&str] = &[
     "init",
     "init --sample --database-url sample.db",
     "status",
+    "report",
     "status --sizes",
     "ingest rows.jsonl",
     "ingest --dry-run rows.csv --as csv --table discovered_videos",
@@ -161,7 +162,7 @@ const OUTPUTS: &[&str] = &[
 ];
 
 /// Command lines whose output is text in every format.
-const TEXTS: &[&str] = &["config export", "migrate sql --all", "completions bash", "man"];
+const TEXTS: &[&str] = &["metrics", "config export", "migrate sql --all", "completions bash", "man"];
 
 #[test]
 fn every_command_is_on_the_output_page() {
