@@ -30,6 +30,8 @@ const PAGE: usize = 50_000;
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     of: HashMap<Vec<String>, Rows>,
+    /// Whether the page cache of the writing connection was made smaller.
+    is_lean: bool,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,15 @@ impl Seen {
         let Some(rows) = self.of.get_mut(&columns) else { return Ok(None) };
         rows.catch_up(conn, room)?;
         let State::Reading(ids) = &rows.state else { return Ok(None) };
+        if !std::mem::replace(&mut self.is_lean, true) {
+            // The remembered rows take up to 28 MB. Such a table has few indexes, so a smaller page cache is enough.
+            on_backend!(
+                &mut *conn,
+                sqlite => |c| diesel::sql_query("PRAGMA cache_size = -24000").execute(c),
+                postgres => |_c| Ok(0)
+            )
+            .of("the cache", "")?;
+        }
         let mut found: Vec<i64> = texts(conn)?.iter().filter_map(|text| ids.get(hash(text))).collect();
         found.sort_unstable();
         found.dedup();
