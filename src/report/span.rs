@@ -70,6 +70,11 @@ impl Span {
         Self { since: until - length, until, every }
     }
 
+    /// Returns the length of the span.
+    pub fn length(&self) -> Duration {
+        (self.until.to_utc() - self.since.to_utc()).to_std().unwrap_or_default()
+    }
+
     /// Returns the start of each period that overlaps the span, oldest first.
     pub fn periods(&self) -> Vec<Timestamp> {
         let until = self.until.to_utc();

@@ -46,7 +46,7 @@ impl Default for ReportOptions {
     }
 }
 
-/// Returns a report about the database at `url` as one HTML document.
+/// Returns a report about the database at `url` as one HTML document. The database must exist and have the current schema.
 ///
 /// The document needs no other file and no connection to the internet. It contains no script and no secrets.
 ///
@@ -65,10 +65,10 @@ impl Default for ReportOptions {
 ///
 /// # Errors
 /// - [`NotFound`](crate::Error::NotFound) if the channel does not exist.
-/// - The errors of [`Database::open`] and [`ops::doctor`].
+/// - The errors of [`Database::connect`] and [`ops::doctor`].
 /// - [`Io`](crate::Error::Io) if the folder of the backups cannot be read.
 pub fn report(url: &str, options: &ReportOptions) -> Result<String> {
-    render(&Database::open(url)?, url, options)
+    render(&Database::connect(url)?, url, options)
 }
 
 /// Writes a [`report`] to a file, replaces an existing file, and returns its size in bytes.
@@ -81,7 +81,7 @@ pub fn report(url: &str, options: &ReportOptions) -> Result<String> {
 /// - [`Io`](crate::Error::Io) if the file cannot be written.
 /// - The errors of [`report`].
 pub fn write_report(url: &str, options: &ReportOptions, file: &Path) -> Result<u64> {
-    let db = Database::open(url)?;
+    let db = Database::connect(url)?;
     if db.is_own_file(file) {
         let reason = "is a file of the database itself; choose another file for the report";
         return Err(Error::invalid(file.display().to_string(), reason));
@@ -113,7 +113,7 @@ fn put(file: &Path, content: &[u8]) -> io::Result<()> {
 fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
     let span = Span::last(options.since);
     let scope = Scope {
-        length: in_words(options.since),
+        length: in_words(span.length()),
         span,
         channel: options.channel,
         niche: options.niche.clone(),

@@ -130,6 +130,14 @@ let unknown = regex::Regex::new(r"\b(NaN|inf)\b").unwrap().find(&html);
         }
     }
 
+    fn a_report_of_a_missing_database_creates_nothing(t) {
+        let report = web::report(&t.url, &ReportOptions::default());
+        assert!(matches!(report, Err(viraldb::Error::NotInitialised(_))), "{report:?}");
+        let failed = t.run(&["report"]);
+        assert!(failed.code == 1 && failed.err.contains("viraldb init"), "{}", failed.err);
+        assert_eq!(std::fs::read_dir(t.dir.path()).unwrap().count(), 0);
+    }
+
     fn metrics_count_what_the_queue_and_the_pipelines_do(t) {
         let db = t.db();
         for text in HOSTILE {
