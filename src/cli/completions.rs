@@ -8,8 +8,6 @@ use clap_complete::env::{EnvCompleter, Shells};
 use super::Context;
 use viraldb::{Error, Result};
 
-/// Add the script to the configuration of your shell. The script asks viraldb itself, so commands, words, ids, niches
-/// and columns complete, and an update of viraldb needs no new script.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Shell to print the script for

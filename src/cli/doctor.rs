@@ -12,9 +12,6 @@ use viraldb::Result;
 use viraldb::ops::{self, Check, Examination, Finding, Mended, Report, Severity, Verdict};
 use viraldb::private::quote::counted;
 
-/// Each finding says what is wrong, why it matters, and how to fix it.
-///
-/// Exit code 0 means no problems (notes are not problems), 1 the database could not be opened, 3 warnings, 4 errors.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Read every row

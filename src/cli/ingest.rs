@@ -26,18 +26,6 @@ use progress::Progress;
 pub(super) use reading::line;
 use reading::{DryRun, Reading};
 
-/// Invalid rows are rejected, and the others are stored. A row that is stored again updates its counts.
-///
-/// Files may be compressed with gzip or zstd, or be UTF-16 with a byte-order mark. viraldb reads each CSV and JSON file of a
-/// ZIP archive. A CSV may be delimited by commas, semicolons, tabs or vertical bars.
-///
-/// In a folder and its subfolders, viraldb reads the .csv, .tsv, .txt, .json, .jsonl, .ndjson and .zip files, also with .gz
-/// or .zst. It reads each file once, and skips hidden files and unfinished downloads (.part, .tmp, .crdownload). If a file
-/// of a folder or pattern cannot be read, viraldb reports it and continues. If a named file cannot be read, the command
-/// ends.
-///
-/// Exit code 0 means that all rows were stored, 3 that rows were rejected, and 1 that a file could not be read or stored, or
-/// that --strict stored nothing of a file. A watch exits with 0 when it is stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Files, folders and quoted patterns such as 'exports/**/*.csv'; - reads standard input

@@ -9,7 +9,6 @@ use super::Context;
 use viraldb::ops::backup;
 use viraldb::{Result, web};
 
-/// The output is Prometheus text. A scheduled task can write it to the folder of node_exporter's textfile collector.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder of the backups [default: backups next to the SQLite file, or ./backups]

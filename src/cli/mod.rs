@@ -205,10 +205,26 @@ enum Command {
     /// Create the database, or migrate it to the current schema
     Init(init::Args),
     /// Read files of videos and statistics into the database
+    ///
+    /// Invalid rows are rejected, and the others are stored. A row that is stored again updates its counts.
+    ///
+    /// Files may be compressed with gzip or zstd, or be UTF-16 with a byte-order mark. viraldb reads each CSV and JSON file of a
+    /// ZIP archive. A CSV may be delimited by commas, semicolons, tabs or vertical bars.
+    ///
+    /// In a folder and its subfolders, viraldb reads the .csv, .tsv, .txt, .json, .jsonl, .ndjson and .zip files, also with .gz
+    /// or .zst. It reads each file once, and skips hidden files and unfinished downloads (.part, .tmp, .crdownload). If a file
+    /// of a folder or pattern cannot be read, viraldb reports it and continues. If a named file cannot be read, the command
+    /// ends.
+    ///
+    /// Exit code 0 means that all rows were stored, 3 that rows were rejected, and 1 that a file could not be read or stored, or
+    /// that --strict stored nothing of a file. A watch exits with 0 when it is stopped.
     Ingest(ingest::Args),
     /// Show versions, size, row counts and pending work
     Status(status::Args),
     /// Write an HTML report with charts
+    ///
+    /// The report is one file: no other file, no script, and no connection to the internet is needed to read it, so it also works
+    /// as an attachment.
     #[cfg(feature = "web")]
     Report(report::Args),
 
@@ -231,6 +247,8 @@ enum Command {
     /// Manage the channels that videos are published on
     Channels(channels::Args),
     /// Add source videos and move them to publication
+    ///
+    /// Source videos are the rows of `videos`: what a channel downloads, transforms and publishes again.
     SourceVideos(source_videos::Args),
     /// Manage transformation presets
     Presets(presets::Args),
@@ -247,8 +265,14 @@ enum Command {
     Secrets(secrets::Args),
 
     /// Check the database for problems
+    ///
+    /// Each finding says what is wrong, why it matters, and how to fix it.
+    ///
+    /// Exit code 0 means no problems (notes are not problems), 1 the database could not be opened, 3 warnings, 4 errors.
     Doctor(doctor::Args),
     /// Print metrics for Prometheus
+    ///
+    /// The output is Prometheus text. A scheduled task can write it to the folder of node_exporter's textfile collector.
     #[cfg(feature = "web")]
     Metrics(metrics::Args),
     /// Create, verify and prune backups
@@ -256,6 +280,9 @@ enum Command {
     /// Replace the database with a backup
     Restore(restore::Args),
     /// Delete old rows by the retention settings
+    ///
+    /// The settings error_retention_days and archive_retention_days say how long rows are kept. viraldb deletes in small
+    /// transactions. If prune is interrupted, run it again to continue.
     Prune(prune::Args),
     /// Update the query planner's statistics and reclaim space
     Optimize(optimize::Args),
@@ -264,15 +291,30 @@ enum Command {
     /// Copy a database to another one, also between SQLite and PostgreSQL
     Transfer(transfer::Args),
     /// Import the database of a Python application
+    ///
+    /// viraldb knows viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. It only reads the
+    /// source. Credentials that the source keeps unencrypted are encrypted with the key of VIRALDB_KEY or VIRALDB_KEY_FILE.
+    /// Without a key they are left out.
+    ///
+    /// Other programs can write to the target at the same time. If the takeover is interrupted, run the same command again: it
+    /// copies the missing rows.
     Takeover(takeover::Args),
     /// Apply, revert and inspect schema migrations
     Migrate(migrate::Args),
     /// Describe the tables of the database
+    ///
+    /// Reads the tables of the live database: columns, keys, indexes and comments.
+    ///
+    /// `--format mermaid` and `--format dot` print an ER diagram, `--format markdown` a reference, `--format json` everything.
+    /// `--format csv` and a table for people print one row per column.
     Schema(schema::Args),
     /// List, log and resolve errors of the pipelines
     Errors(errors::Args),
 
     /// Print a completion script for a shell
+    ///
+    /// Add the script to the configuration of your shell. The script asks viraldb itself, so commands, words, ids, niches
+    /// and columns complete, and an update of viraldb needs no new script.
     Completions(completions::Args),
     /// Print the man page, or write all man pages to a folder
     Man(man::Args),

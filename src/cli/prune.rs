@@ -13,8 +13,6 @@ use super::words::words;
 use viraldb::ops::{self, Part, Prune, Pruned, Pruning};
 use viraldb::{Error, Result};
 
-/// The settings error_retention_days and archive_retention_days say how long rows are kept. viraldb deletes in small
-/// transactions. If prune is interrupted, run it again to continue.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Count the rows and list the files, but delete nothing

@@ -13,8 +13,6 @@ use viraldb::Result;
 use viraldb::types::ChannelId;
 use viraldb::web::{self, ReportOptions};
 
-/// The report is one file: no other file, no script, and no connection to the internet is needed to read it, so it also works
-/// as an attachment.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// File to write; - writes to standard output

@@ -10,10 +10,6 @@ use super::{Context, Format};
 use viraldb::Result;
 use viraldb::ops::{self, Domain, TableDescription};
 
-/// Reads the tables of the live database: columns, keys, indexes and comments.
-///
-/// `--format mermaid` and `--format dot` print an ER diagram, `--format markdown` a reference, `--format json` everything.
-/// `--format csv` and a table for people print one row per column.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Tables to describe [default: all tables of viraldb]

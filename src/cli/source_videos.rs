@@ -15,7 +15,6 @@ use viraldb::republishing::{
 };
 use viraldb::{Result, Timestamp};
 
-/// Source videos are the rows of `videos`: what a channel downloads, transforms and publishes again.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

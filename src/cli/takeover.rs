@@ -15,12 +15,6 @@ use viraldb::private::quote::{counted, short, visible};
 use viraldb::secrets::Keyring;
 use viraldb::{DatabaseUrl, Result};
 
-/// viraldb knows viral_channel on SQLite, and channel-manager and ViralForge on SQLite and PostgreSQL. It only reads the
-/// source. Credentials that the source keeps unencrypted are encrypted with the key of VIRALDB_KEY or VIRALDB_KEY_FILE.
-/// Without a key they are left out.
-///
-/// Other programs can write to the target at the same time. If the takeover is interrupted, run the same command again: it
-/// copies the missing rows.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Database of the application: a path, sqlite://PATH, or postgres://USER@HOST/NAME
