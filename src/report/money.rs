@@ -1,4 +1,4 @@
-//! What generated videos cost, and what videos earn.
+//! The costs of generated videos, and the revenue.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double};
@@ -9,6 +9,9 @@ use crate::db::DbConnection;
 use crate::error::Result;
 use crate::types::Timestamp;
 use crate::types::sql::Timestamptz;
+
+/// Larger amounts, infinity and NaN are left out: nothing costs that much, and a sum with them could overflow.
+const LARGEST: &str = "1e15";
 
 /// The costs and the revenue of an hour, day or week.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +47,7 @@ pub fn money(conn: &mut DbConnection, span: &Span) -> Result<Vec<MoneyPeriod>> {
     let sum = |conn: &DbConnection, table: &str, index: &str, column: &str, time: &str| {
         format!(
             "SELECT {} AS start, sum({column}) AS usd, count(*) AS rows FROM {table} {} \
-             WHERE {} AND {column} IS NOT NULL GROUP BY 1",
+             WHERE {} AND abs({column}) < CAST({LARGEST} AS double precision) GROUP BY 1",
             sql::start(conn, span.every, time),
             sql::by_index(conn, index),
             sql::within(conn, span, time),

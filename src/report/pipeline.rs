@@ -105,19 +105,21 @@ pub struct StatusTime {
 /// Returns how long the runs whose cycle began within the span stayed in each status, in the order of the statuses.
 ///
 /// A run is *running* from its start to its first review, or to its end if it had no review. It is in *review* from its first
-/// review to the last answer. It is *approved* from the last answer to its end. Times that are not over yet do not count.
+/// review to the last answer. An uploaded run was *approved* from the last answer to its end. Times that are not over yet do
+/// not count.
 ///
 /// # Errors
 /// Only the [errors of the database](crate::Error#errors-of-the-database).
 pub fn time_in_status(conn: &mut DbConnection, span: &Span, niche: Option<&str>) -> Result<Vec<StatusTime>> {
     let times = format!(
-        "WITH run AS (SELECT started_at, completed_at, \
+        "WITH run AS (SELECT status, started_at, completed_at, \
             (SELECT min(sent_at) FROM review_log WHERE pipeline_run_id = pipeline_runs.id) AS sent_at, \
-            (SELECT max(responded_at) FROM review_log WHERE pipeline_run_id = pipeline_runs.id) AS responded_at \
+            (SELECT max(responded_at) FROM review_log WHERE pipeline_run_id = pipeline_runs.id) AS responded_at, \
+            EXISTS (SELECT 1 FROM review_log WHERE pipeline_run_id = pipeline_runs.id AND responded_at IS NULL) AS waits \
             FROM pipeline_runs {} WHERE {}{}), \
          spent (place, status, seconds) AS (\
-            SELECT 1, 'running', {} FROM run UNION ALL SELECT 2, 'review', {} FROM run \
-            UNION ALL SELECT 3, 'approved', {} FROM run) \
+            SELECT 1, 'running', {} FROM run UNION ALL SELECT 2, 'review', {} FROM run WHERE NOT waits \
+            UNION ALL SELECT 3, 'approved', {} FROM run WHERE status = 'uploaded') \
          SELECT status, count(*) AS runs, avg(seconds) AS average_seconds, max(seconds) AS longest_seconds \
          FROM spent WHERE seconds IS NOT NULL GROUP BY place, status ORDER BY place",
         sql::by_index(conn, "idx_pipeline_runs_cycle_start"),
@@ -160,7 +162,7 @@ pub fn review_answers(
     let niches = niche.map(|_| " AND pipeline_run_id IN (SELECT id FROM pipeline_runs WHERE niche = $1)");
     let answers = format!(
         "SELECT action, auto_held, count(*) AS reviews, avg({}) AS average_seconds FROM review_log {} WHERE {}{} \
-         GROUP BY action, auto_held ORDER BY reviews DESC, action, auto_held",
+         GROUP BY action, auto_held ORDER BY reviews DESC, action NULLS LAST, auto_held",
         sql::seconds(conn, "sent_at", "responded_at"),
         sql::by_index(conn, "idx_review_log_sent_at"),
         sql::within(conn, span, "sent_at"),

@@ -14,7 +14,7 @@ use crate::types::{ChannelId, Timestamp};
 
 const TABLE: &str = "video_processing_jobs";
 
-/// What the queue got done in one hour, day or week.
+/// The jobs that were enqueued and that ended in one hour, day or week.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, QueryableByName)]
 #[non_exhaustive]
 pub struct QueuePeriod {
@@ -185,7 +185,7 @@ pub fn failure_causes(
     let causes = format!(
         "SELECT job_type, substr(error_message, 1, 200) AS error, count(*) AS jobs, max(completed_at) AS last_at \
          FROM {TABLE} {} WHERE {} AND status = 'failed'{} \
-         GROUP BY 1, 2 ORDER BY jobs DESC, last_at DESC, 1, 2 LIMIT {}",
+         GROUP BY 1, 2 ORDER BY jobs DESC, last_at DESC, 1, 2 NULLS LAST LIMIT {}",
         sql::by_index(conn, "idx_jobs_completed_at"),
         sql::within(conn, span, "completed_at"),
         of_channel(channel),

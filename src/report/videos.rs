@@ -18,7 +18,7 @@ use crate::types::{DiscoveredVideoId, Timestamp, portable};
 const CANDIDATES: i64 = 500;
 
 portable! {
-    /// What a list of videos is sorted by.
+    /// The number by which a list of videos is sorted.
     pub enum TopBy {
         Views = "views",
         Velocity = "velocity",
@@ -117,11 +117,13 @@ fn top(
     // Sort only the ids: the other columns are read for the rows of the list alone.
     let top = format!(
         "WITH best (id) AS (SELECT video.id FROM discovered_videos AS video \
-            WHERE video.id > (SELECT max(id) - {NEWEST} FROM discovered_videos) AND {within}{of_niche} \
+            WHERE video.id >= coalesce((SELECT id FROM discovered_videos ORDER BY id DESC LIMIT 1 OFFSET {}), {}) AND {within}{of_niche} \
             AND video.{column} IS NOT NULL ORDER BY video.{column} DESC, video.id LIMIT {}) \
          SELECT video.id, video.video_id, video.title, video.channel_name, video.niche, video.view_count, \
          video.view_velocity, video.viral_score, video.discovered_at, CAST(NULL AS bigint) AS growth \
          FROM best JOIN discovered_videos AS video ON video.id = best.id ORDER BY video.{column} DESC, video.id",
+        NEWEST - 1,
+        -i64::MAX,
         limit.max(0),
     );
     sql::load(conn, &top, niche, "discovered_videos")

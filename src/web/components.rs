@@ -105,7 +105,7 @@ pub fn status(word: &str) -> Markup {
 /// A number that is read at a glance.
 #[derive(Clone, Debug, Default)]
 pub struct Card<'a> {
-    /// What is counted: `Jobs due`.
+    /// Name of the number, such as `Jobs due`.
     pub label: &'a str,
     /// The number.
     pub value: String,
@@ -148,7 +148,7 @@ pub fn cards(cards: &[Card]) -> Markup {
 pub struct Reason<'a> {
     /// How bad it is.
     pub tone: Tone,
-    /// What is wrong: `12 jobs failed in the last hour`.
+    /// The problem: `12 jobs failed in the last hour`.
     pub what: &'a str,
     /// More about it: the most frequent error.
     pub why: &'a str,

@@ -24,7 +24,7 @@ pub struct Link<'a> {
     pub href: &'a str,
     /// True for the page that is shown.
     pub current: bool,
-    /// What needs attention there, such as 3 failed jobs.
+    /// A number of things there that need attention, such as 3 failed jobs.
     pub alert: Option<(Tone, u64)>,
 }
 

@@ -3,22 +3,26 @@
 use std::path::Path;
 use std::time::Duration;
 
-use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use crate::compilation::RunStatus;
 use crate::error::{Error, Result};
 use crate::ops::{self, backup};
+use crate::queue::{self, RunningJob, TypeActivity};
+use crate::republishing::JobType;
 use crate::types::Timestamp;
-use crate::{Database, queue, report};
+use crate::{Database, report};
 
-/// Maximum number of niches. Each one is a time series of its own in the monitoring system.
+/// Maximum number of niches. The monitoring system keeps a time series for each.
 const NICHES: usize = 100;
+/// The window of finished jobs.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Returns metrics of the database in the text format of Prometheus, for a scraper or for the textfile collector of the
 /// node_exporter. `backups` is the folder of the backups; see [`backup::default_folder`].
 ///
-/// The numbers come from the database, so every process reports the same ones. `viraldb_jobs_finished_total` counts from
-/// midnight UTC. Prometheus treats its daily reset like the restart of a process, so `rate()` and `increase()` work. Row counts
-/// of large tables are estimates.
+/// The numbers come from the database, so every process reports the same ones. All of them are gauges: a retry or a prune can
+/// lower the number of finished jobs. Row counts of large tables are estimates.
 ///
 /// ```
 /// # fn main() -> viraldb::Result<()> {
@@ -34,13 +38,11 @@ const NICHES: usize = 100;
 pub fn metrics(db: &Database, backups: &Path) -> Result<String> {
     let status = ops::status(db)?;
     let now = Timestamp::now();
-    let since_midnight = now.to_utc() - now.to_utc().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-    let since_midnight = since_midnight.to_std().unwrap_or_default().max(Duration::from_micros(1));
     let (activity, oldest) =
-        db.read(|c| c.snapshot(|c| Ok((queue::activity(c, since_midnight)?, report::oldest_due(c)?))))?;
-    let is_expired = |job: &&queue::RunningJob| job.lease_expires_at.is_some_and(|at| at < activity.at);
+        db.read(|c| c.snapshot(|c| Ok((queue::activity(c, HOUR)?, report::oldest_due(c)?))))?;
+    let is_expired = |job: &&RunningJob| job.lease_expires_at.is_some_and(|at| at < activity.at);
     let expired = activity.running.iter().filter(is_expired).count();
-    let backups = backup::list(backups)?;
+    let backups = backup::list_of(db.url(), backups)?;
 
     let mut all = Metrics(Registry::new());
     let [version, engine] = [env!("CARGO_PKG_VERSION"), status.engine.as_str()];
@@ -69,29 +71,39 @@ pub fn metrics(db: &Database, backups: &Path) -> Result<String> {
     }
     let pending =
         all.gauge("viraldb_pending_videos", "Discovered videos that no run has used yet", &["niche"])?;
-    for niche in status.pending_videos.iter().take(NICHES) {
+    let mut niches: Vec<_> = status.pending_videos.iter().collect();
+    niches.sort_by_key(|niche| std::cmp::Reverse(niche.pending));
+    let (shown, others) = niches.split_at(niches.len().min(NICHES));
+    for niche in shown {
         pending.with_label_values(&[&niche.niche]).set(niche.pending);
     }
+    let others = others.iter().map(|niche| niche.pending).sum();
+    all.number("viraldb_pending_videos_other", "Pending videos of the niches that are not listed", others)?;
     let runs = all.gauge("viraldb_runs", "Pipeline runs by status", &["status"])?;
-    for (of, count) in &status.runs {
-        runs.with_label_values(&[of.as_str()]).set(*count);
+    for of in RunStatus::ALL {
+        runs.with_label_values(&[of.as_str()]).set(status.runs.get(of).copied().unwrap_or_default());
     }
     all.number("viraldb_unresolved_errors", "Errors that are not resolved", status.unresolved_errors)?;
     all.number("viraldb_queue_paused", "1 if workers claim no new jobs", i64::from(status.queue_paused))?;
     let jobs =
         all.gauge("viraldb_jobs", "Jobs that are not finished, by type and state", &["type", "state"])?;
-    let finished = all.counter(
-        "viraldb_jobs_finished_total",
-        "Jobs that ended since midnight UTC, by type and status",
+    let finished = all.gauge(
+        "viraldb_jobs_finished_last_hour",
+        "Jobs that ended within the last hour, by type and status",
         &["type", "status"],
     )?;
-    for of in &activity.types {
-        let job_type = of.job_type.as_str();
-        for (state, count) in [("due", of.due), ("scheduled", of.scheduled), ("running", of.running)] {
-            jobs.with_label_values(&[job_type, state]).set(count);
+    for job_type in JobType::ALL {
+        let of = activity.types.iter().find(|of| of.job_type == *job_type);
+        let count = |count: fn(&TypeActivity) -> i64| of.map_or(0, count);
+        for (state, count) in [
+            ("due", count(|of| of.due)),
+            ("scheduled", count(|of| of.scheduled)),
+            ("running", count(|of| of.running)),
+        ] {
+            jobs.with_label_values(&[job_type.as_str(), state]).set(count);
         }
-        for (status, count) in [("completed", of.completed), ("failed", of.failed)] {
-            finished.with_label_values(&[job_type, status]).inc_by(u64::try_from(count).unwrap_or_default());
+        for (status, count) in [("completed", count(|of| of.completed)), ("failed", count(|of| of.failed))] {
+            finished.with_label_values(&[job_type.as_str(), status]).set(count);
         }
     }
     let waits = all.seconds(
@@ -103,7 +115,8 @@ pub fn metrics(db: &Database, backups: &Path) -> Result<String> {
         waits.with_label_values(&[due.job_type.as_str()]).set(now.hours_since(due.run_at).max(0.0) * 3600.0);
     }
     all.number("viraldb_expired_leases", "Running jobs whose worker let the lease expire", expired as i64)?;
-    let intact = backups.iter().filter(|backup| backup.is_intact()).find_map(|backup| backup.created_at);
+    let is_good = |backup: &&backup::Listed| backup.is_intact() && backup.ahead_of(now).is_none();
+    let intact = backups.iter().filter(is_good).find_map(|backup| backup.created_at);
     if let Some(at) = intact {
         let name = "viraldb_last_backup_timestamp_seconds";
         all.number(
@@ -123,12 +136,6 @@ impl Metrics {
         let gauge = IntGaugeVec::new(Opts::new(name, help), labels).map_err(Error::other)?;
         self.0.register(Box::new(gauge.clone())).map_err(Error::other)?;
         Ok(gauge)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-        let counter = IntCounterVec::new(Opts::new(name, help), labels).map_err(Error::other)?;
-        self.0.register(Box::new(counter.clone())).map_err(Error::other)?;
-        Ok(counter)
     }
 
     fn seconds(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {

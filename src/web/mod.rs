@@ -1,4 +1,4 @@
-//! What people and monitoring systems look at: the report as an HTML file, and metrics.
+//! The report as an HTML file, for people, and metrics, for monitoring systems.
 //!
 //! The report is rendered from the queries in [`report`](mod@crate::report). It contains no script, and its charts are SVG.
 

@@ -24,7 +24,7 @@ use crate::republishing::Channel;
 use crate::types::ChannelId;
 use crate::{Database, Error, Result};
 
-/// What a report covers. `ReportOptions::default()` covers the last 30 days of all channels and niches.
+/// The options of a report. `ReportOptions::default()` covers the last 30 days of all channels and niches.
 #[derive(Debug, Clone)]
 pub struct ReportOptions {
     /// Length of the period, which ends now.
@@ -129,7 +129,7 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
     let resume =
         if status.queue_paused { Some(db.read(ops::resume::resume_command)?.to_owned()) } else { None };
     let glance = Glance { status, doctor: ops::doctor(url, &examination)?, resume };
-    let storage = Storage { sizes: ops::sizes(db)?, backups: backup::list(&folder)? };
+    let storage = Storage { sizes: ops::sizes(db)?, backups: backup::list_of(db.url(), &folder)? };
     let (queue, pipeline, channels, videos) = db.read(|c| {
         c.snapshot(|c| {
             Ok((

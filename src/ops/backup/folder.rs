@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::name_of;
+use super::identity::{name_of, origin_of};
 use super::manifest::Manifest;
 use super::naming::{length, stamp};
 use crate::types::Timestamp;
@@ -94,7 +94,7 @@ impl Listed {
     /// Returns the date of a backup if it is later than `now`.
     ///
     /// Either the clock was wrong when the backup was made, or it is wrong now. The backup might not be the newest one.
-    pub(in crate::ops) fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn ahead_of(&self, now: Timestamp) -> Option<Timestamp> {
         self.created_at.filter(|at| *at > now)
     }
 }
@@ -130,6 +130,17 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>> {
     }
     found.sort_by(|a, b| (b.created_at, &b.file).cmp(&(a.created_at, &a.file)));
     Ok(found)
+}
+
+/// Lists the backups of one database in a folder, newest first. Other databases may have backups in the same folder.
+///
+/// # Errors
+/// The errors of [`list`]; for PostgreSQL, [`Error::Disconnected`] if the server cannot be reached.
+pub fn list_of(url: &DatabaseUrl, folder: &Path) -> Result<Vec<Listed>> {
+    let (name, origin) = (Some(name_of(url)), Some(origin_of(url)?));
+    let mut backups = list(folder)?;
+    backups.retain(|backup| (&backup.database, &backup.origin) == (&name, &origin));
+    Ok(backups)
 }
 
 /// Describes a backup from its manifest and its size, without reading its content.

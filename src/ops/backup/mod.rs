@@ -38,8 +38,7 @@ use std::path::{Path, PathBuf};
 
 pub use create::{Create, create, is_due_before_revert, is_due_before_run};
 pub use drill::{Drill, Drilled, drill};
-pub use folder::{Listed, State, default_folder, list};
-pub(super) use identity::{name_of, origin_of};
+pub use folder::{Listed, State, default_folder, list, list_of};
 pub use manifest::{Locale, Manifest};
 pub use prune::{Keep, Prune, prune};
 pub use restore::{Planned, plan, restore};

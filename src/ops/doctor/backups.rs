@@ -6,7 +6,7 @@ use super::Patient;
 use super::finding::{Check, Finding};
 use crate::Result;
 use crate::db::migrate::History;
-use crate::ops::backup::{State, default_folder, list, name_of, origin_of};
+use crate::ops::backup::{State, default_folder, list_of};
 use crate::types::Timestamp;
 
 /// Age from which the newest backup is too old: a weekly schedule always has a newer one.
@@ -17,10 +17,7 @@ const NEW: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
     let url = &patient.opener.url;
     let folder = patient.asked.backups.clone().unwrap_or_else(|| default_folder(url));
-    let (name, origin) = (name_of(url), origin_of(url)?);
-    let mut of_this = list(&folder)?;
-    of_this
-        .retain(|backup| (&backup.database, &backup.origin) == (&Some(name.clone()), &Some(origin.clone())));
+    let of_this = list_of(url, &folder)?;
     let mut found = Vec::new();
     for backup in of_this.iter().filter(|backup| backup.state != State::Intact) {
         let what = format!("the backup {} {}", backup.file.display(), backup.state);
@@ -47,7 +44,8 @@ pub(super) fn backups(patient: &mut Patient<'_>) -> Result<Vec<Finding>> {
         None if made(patient)?.is_none_or(|at| at >= now - NEW) => None,
         None => Some(format!("there is no backup in {}", folder.display())),
     };
-    let mend = "viraldb backup create    or, if the backups are elsewhere: viraldb doctor --backups DIR";
+    let mend =
+        "run `viraldb backup create`; if the backups are elsewhere, run `viraldb doctor --backups DIR`";
     found.extend(what.map(|what| Finding::warning(Check::Backups, what, why).mend(mend)));
     Ok(found)
 }

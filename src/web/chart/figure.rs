@@ -1,4 +1,4 @@
-//! What all charts share: the frame with title, legend and data table, and the axes.
+//! The parts that all charts share: the frame with title, legend and data table, and the axes.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub(super) const TABLE_ROWS: usize = 240;
 pub struct Head<'a> {
     /// The title: what is measured and by what, such as `Jobs finished by hour`.
     pub title: &'a str,
-    /// What the values measure.
+    /// The unit of the values.
     pub unit: Unit,
     /// Words for a chart without values, such as `No jobs finished in this period`.
     /// If empty, the chart says `No data in this period`.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-/// What the values of a chart measure. It decides how numbers are written and which ticks are round.
+/// The unit of the values of a chart. It decides how numbers are written and which ticks are round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// A plain number: `950`, `1.2k`, `3.4M`.

@@ -27,7 +27,7 @@ pub struct Period<'a> {
     pub status: &'a str,
     /// The color of the status.
     pub hue: Hue,
-    /// What it is, for the hover title and the table.
+    /// Its description, for the hover title and the table.
     pub label: &'a str,
     /// A page about it.
     pub href: Option<&'a str>,

@@ -43,7 +43,7 @@ impl Series<'_> {
 
     /// Returns by how much a count grew within the span.
     fn growth(&self, count: fn(&ChannelPeriod) -> i64) -> i64 {
-        self.newest(count) - self.samples.first().map_or(0, count)
+        self.newest(count).saturating_sub(self.samples.first().map_or(0, count))
     }
 
     fn points(&self, count: fn(&ChannelPeriod) -> i64) -> Vec<(DateTime<Utc>, Option<f64>)> {

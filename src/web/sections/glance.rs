@@ -8,6 +8,7 @@ use super::queue::Queue;
 use super::storage::Storage;
 use super::{Scope, clean, duration, full, mend};
 use crate::compilation::RunStatus;
+use crate::ops::backup::Listed;
 use crate::ops::{Check, Finding, Report, Severity, Status, Verdict};
 use crate::quote::counted;
 use crate::web::chart::{Hue, Unit, spark};
@@ -158,7 +159,8 @@ impl Glance {
             Some(_) => (Tone::Good, "on time"),
         };
         let runs = |of| status.runs.get(&of).copied().unwrap_or_default();
-        let backup = storage.backups.iter().find_map(|backup| backup.created_at);
+        let is_good = |backup: &&Listed| backup.is_intact() && backup.ahead_of(scope.span.until).is_none();
+        let backup = storage.backups.iter().filter(is_good).find_map(|backup| backup.created_at);
         let backup_age = backup.map(|at| scope.span.until.hours_since(at) * 3600.0);
         let (backup_tone, backup_word) = match backup_age {
             None => (Tone::Warn, "none found"),

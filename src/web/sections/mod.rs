@@ -18,7 +18,7 @@ use crate::report::Span;
 use crate::series::Every;
 use crate::types::{ChannelId, Timestamp};
 
-/// What a page covers.
+/// The part of the database that a page covers.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
     /// The period of time.

@@ -159,7 +159,8 @@ impl Queue {
                 ]
             })
             .collect();
-        let empty = nothing("No job waits or runs.", "Enqueue one with", "viraldb jobs enqueue");
+        let empty =
+            nothing("No job waits or runs.", "Enqueue one with", "viraldb jobs enqueue download --video ID");
         table("Job types now", &columns, &rows, &empty)
     }
 
