@@ -82,6 +82,14 @@ impl Seen {
 
     /// Reads the rows that are due. This takes a while, so the caller should not hold a lock if possible.
     pub(crate) fn read(&mut self, conn: &mut DbConnection) -> Result<()> {
+        // The scan needs no page twice, so a large page cache would only take memory.
+        let before = set_page_cache(conn, -2_000)?;
+        let read = self.read_due(conn);
+        set_page_cache(conn, before)?;
+        read
+    }
+
+    fn read_due(&mut self, conn: &mut DbConnection) -> Result<()> {
         let mut room = self.room();
         for rows in self.of.values_mut().filter(|rows| rows.is_due()) {
             let first = one_id(conn, rows.table, "min(id)")?;
@@ -89,14 +97,7 @@ impl Seen {
             rows.catch_up(conn, room)?;
             room -= rows.len().min(room);
         }
-        // The scan has filled the page cache with pages that are not needed again soon.
-        on_backend!(
-            conn,
-            sqlite => |c| diesel::sql_query("PRAGMA shrink_memory").execute(c),
-            postgres => |_c| Ok(0)
-        )
-        .of("the cache", "")
-        .map(drop)
+        Ok(())
     }
 
     fn room(&self) -> usize {
@@ -118,12 +119,7 @@ impl Seen {
         let State::Reading(ids) = &rows.state else { return Ok(None) };
         if !std::mem::replace(&mut self.is_lean, true) {
             // The remembered rows take up to 28 MB. Such a table has few indexes, so a smaller page cache is enough.
-            on_backend!(
-                &mut *conn,
-                sqlite => |c| diesel::sql_query("PRAGMA cache_size = -24000").execute(c),
-                postgres => |_c| Ok(0)
-            )
-            .of("the cache", "")?;
+            set_page_cache(conn, -24_000)?;
         }
         let mut found: Vec<i64> = texts(conn)?.iter().filter_map(|text| ids.get(hash(text))).collect();
         found.sort_unstable();
@@ -181,6 +177,26 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Sets the size of SQLite's page cache in kilobytes if negative, in pages otherwise. Returns the former size.
+fn set_page_cache(conn: &mut DbConnection, size: i32) -> Result<i32> {
+    on_backend!(
+        conn,
+        sqlite => |c| {
+            #[derive(QueryableByName)]
+            struct Row {
+                #[diesel(sql_type = diesel::sql_types::Integer)]
+                cache_size: i32,
+            }
+            let row: Row = diesel::sql_query("PRAGMA cache_size").get_result(c)?;
+            diesel::sql_query(format!("PRAGMA cache_size = {size}")).execute(c)?;
+            diesel::sql_query("PRAGMA shrink_memory").execute(c)?;
+            Ok(row.cache_size)
+        },
+        postgres => |_c| Ok(size)
+    )
+    .of("the page cache", "")
 }
 
 /// Returns the smallest or largest id, or 0 if the table is empty. `which` is the SQL aggregate.
