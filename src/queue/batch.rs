@@ -82,8 +82,7 @@ pub(super) fn change_many<L: Into<Lease>>(
     if leases.is_empty() {
         return Ok(Vec::new());
     }
-    // Everything that changes several jobs does so in the same order, so that batches with the same jobs do not deadlock. On
-    // PostgreSQL the planner may still read a small table in another order; then one of the batches ends with `Busy`.
+    // Everything that changes several jobs does so in the same order, so that batches with the same jobs do not deadlock.
     leases.sort_unstable_by_key(|lease| lease.job);
     let now = now();
     conn.atomically(|conn| {
@@ -176,6 +175,20 @@ mod postgres {
 
     impl QueryFragment<Pg> for ChangeMany {
         fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+            // The rows are locked in the order of their ids before any is changed. An UPDATE alone locks them in the order of its
+            // plan, and two batches with the same jobs could deadlock.
+            out.push_sql("WITH held AS MATERIALIZED (SELECT job.id, lease.token FROM unnest(");
+            out.push_bind_param::<Array<Uuid>, _>(&self.jobs)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Array<Nullable<Uuid>>, _>(&self.tokens)?;
+            // Statistics often say that no row is processing. With a plain condition the planner would then read the index on
+            // `status` for each lease, which takes 20 s for 1,000 leases. It cannot estimate a CASE, so it uses the ids.
+            out.push_sql(
+                ") AS lease (job, token) JOIN video_processing_jobs AS job ON job.id = lease.job WHERE CASE WHEN \
+                 job.lease_token = lease.token AND job.status = 'processing' AND job.lease_expires_at > ",
+            );
+            self.now.walk_ast(out.reborrow())?;
+            out.push_sql(" THEN true ELSE false END ORDER BY job.id FOR NO KEY UPDATE OF job) ");
             out.push_sql("UPDATE video_processing_jobs AS job SET updated_at = ");
             self.now.walk_ast(out.reborrow())?;
             match &self.change {
@@ -194,19 +207,7 @@ mod postgres {
             if !matches!(self.change, Change::Extend(_)) {
                 out.push_sql(", lease_token = NULL, leased_by = NULL, lease_expires_at = NULL");
             }
-            out.push_sql(" FROM unnest(");
-            out.push_bind_param::<Array<Uuid>, _>(&self.jobs)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Array<Nullable<Uuid>>, _>(&self.tokens)?;
-            // Statistics often say that no row is processing. With a plain condition the planner would then read the index on
-            // `status` for each lease, which takes 20 s for 1,000 leases. It cannot estimate a CASE, so it uses the ids.
-            out.push_sql(
-                ") AS lease (job, token) WHERE job.id = lease.job AND CASE WHEN job.lease_token = lease.token \
-                 AND job.status = 'processing' AND job.lease_expires_at > ",
-            );
-            self.now.walk_ast(out.reborrow())?;
-            out.push_sql(" THEN true ELSE false END");
-            out.push_sql(" RETURNING lease.job, lease.token");
+            out.push_sql(" FROM held WHERE job.id = held.id RETURNING held.id, held.token");
             Ok(())
         }
     }

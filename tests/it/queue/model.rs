@@ -176,13 +176,7 @@ impl Record {
     /// Runs the operation and records its answer.
     pub fn of(conn: &mut DbConnection, act: Act) -> Self {
         let from = Timestamp::now();
-        // On PostgreSQL, two batches with the same jobs may deadlock when the planner reads the rows of a small table in
-        // another order than that of the ids. The transaction that ends is rolled back, and its caller tries again.
-        let mut answer = act.ask(conn);
-        while answer.as_ref().is_err_and(Error::is_retryable) {
-            answer = act.ask(conn);
-        }
-        let answer = match answer {
+        let answer = match act.ask(conn) {
             Ok(answer) => answer,
             Err(Error::LeaseLost { .. }) => Answer::Lost,
             Err(Error::Invalid { .. }) => Answer::Refused,
