@@ -10,6 +10,7 @@ pub(crate) mod clock;
 #[allow(missing_docs)] // Diesel's derive generates public items without docs
 mod connection;
 mod database;
+pub(crate) mod eager;
 mod engine;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod file_events;

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use libsqlite3_sys as ffi;
 
+use super::eager;
 use super::files::{self, beside};
 use crate::error::CANNOT_BE_OPENED;
 use crate::{Error, Result};
@@ -55,7 +56,7 @@ thread_local! {
 mod at_open {
     use std::ffi::{c_char, c_int, c_void};
 
-    use super::{Cell, Instant, OPENING, Once, ffi};
+    use super::{Cell, Instant, OPENING, Once, eager, ffi};
 
     unsafe extern "C" fn on_open(
         db: *mut ffi::sqlite3,
@@ -84,7 +85,8 @@ mod at_open {
             return 0;
         }
         let left = std::time::Duration::from_millis(millis.addr() as u64).saturating_sub(waited);
-        std::thread::sleep(super::pause(waited, left).min(left));
+        let pause = eager::pause(waited).unwrap_or_else(|| super::pause(waited, left));
+        std::thread::sleep(pause.min(left));
         1
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::DbConnection;
+use super::{DbConnection, eager};
 use crate::{Error, Result};
 
 /// The only connection that writes.
@@ -63,7 +63,10 @@ impl Writer {
         let conn = loop {
             match self.conn.try_lock() {
                 Ok(conn) => break conn,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(pause(start.elapsed())),
+                Err(TryLockError::WouldBlock) => {
+                    let waited = start.elapsed();
+                    std::thread::sleep(eager::pause(waited).unwrap_or_else(|| pause(waited)));
+                }
                 Err(TryLockError::Poisoned(poisoned)) => {
                     let mut conn = poisoned.into_inner();
                     *conn = Some(establish()?);

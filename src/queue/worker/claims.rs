@@ -9,6 +9,7 @@ use super::shared::{BEAT, Shared};
 use super::tasks;
 use super::ticks::Ticks;
 use super::work::Work;
+use crate::db::eager::eagerly;
 use crate::db::wake::{Topic, Waker};
 use crate::queue::limit::{Limits, Taker};
 use crate::queue::{Claim, Lease, claim, rescue};
@@ -47,6 +48,7 @@ pub(super) fn claim_until_stopped(shared: &Arc<Shared>) {
         empty_at: now,
         ticks: Ticks::new(),
         left: shared.worker.limit,
+        is_woken: false,
         found_none: false,
     };
     while !stop.is_stopped() && !claims.found_none {
@@ -87,6 +89,8 @@ struct Claims {
     ticks: Ticks,
     /// How many jobs the worker may still claim, if the program has limited their number.
     left: Option<u32>,
+    /// Whether a change of the database has ended the last wait.
+    is_woken: bool,
     /// Whether no job was due, and the worker ends for that reason.
     found_none: bool,
 }
@@ -111,9 +115,14 @@ impl Claims {
         let turn = shared.turn();
         let before = Instant::now();
         let is_limited = !shared.jobs().limited.is_empty();
-        let claimed = match is_limited {
-            true => claim_limited(shared, wanted)?,
-            false => worker.db.write(|c| claim(c, &wanted))?,
+        let claim = || match is_limited {
+            true => claim_limited(shared, wanted),
+            false => worker.db.write(|c| claim(c, &wanted)),
+        };
+        // The program that enqueued a job may still hold the lock when the change wakes an idle worker.
+        let claimed = match std::mem::take(&mut self.is_woken) && is_idle {
+            true => eagerly(claim)?,
+            false => claim()?,
         };
         drop(turn);
         if !claimed.is_empty() {
@@ -147,7 +156,8 @@ impl Claims {
         }
         while !worker.stop.is_stopped() && Instant::now() < deadline {
             let wait = shared.jobs().limited.wait().unwrap_or(BEAT).min(BEAT);
-            if wait.is_zero() || waker.wait(wait)? {
+            self.is_woken = !wait.is_zero() && waker.wait(wait)?;
+            if wait.is_zero() || self.is_woken {
                 return Ok(());
             }
             self.pause = SHORTEST_PAUSE;
