@@ -28,6 +28,7 @@ mod prune;
 mod queue;
 mod report;
 mod rows;
+mod serve;
 #[cfg(feature = "postgres")]
 #[path = "../../tests/it/support/server.rs"]
 mod server;
@@ -66,6 +67,7 @@ fn main() {
     lines.extend(peers::lines(&asked));
     lines.extend(prune::lines(&asked));
     lines.extend(report::lines(&asked));
+    lines.extend(serve::lines(&asked));
     lines.extend(status::lines(&asked));
     #[cfg(feature = "postgres")]
     lines.extend(transfer::lines(&asked));

@@ -76,7 +76,7 @@ pub fn lines(asked: &Asked) -> Vec<Line> {
 }
 
 /// Returns the statements that fill the database.
-fn rows(count: u64) -> String {
+pub fn rows(count: u64) -> String {
     let numbers = |count: u64| {
         format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})")
     };

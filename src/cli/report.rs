@@ -8,9 +8,10 @@ use clap::ValueHint;
 use indicatif::HumanBytes;
 
 use super::Context;
+use super::complete::channels;
 use super::duration::duration;
+use super::values::channel_id;
 use viraldb::Result;
-use viraldb::types::ChannelId;
 use viraldb::web::{self, ReportOptions};
 
 #[derive(Debug, clap::Args)]
@@ -21,10 +22,10 @@ pub(super) struct Args {
     /// Length of the period, which ends now, such as 30d or 24h
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = duration)]
     since: Duration,
-    /// Only jobs, statistics and publications of this channel
-    #[arg(long, value_name = "ID")]
-    channel: Option<ChannelId>,
-    /// Only videos and runs of this niche
+    /// Only the jobs, statistics and publications of this channel, by its id or YouTube's
+    #[arg(long, value_name = "ID", add = channels())]
+    channel: Option<String>,
+    /// Only the videos and runs of this niche
     #[arg(long, value_name = "NICHE")]
     niche: Option<String>,
     /// Folder of the backups [default: backups next to the SQLite file, or ./backups]
@@ -43,7 +44,7 @@ impl Args {
     pub(super) fn run(self, context: &mut Context) -> Result<ExitCode> {
         let options = ReportOptions {
             since: self.since,
-            channel: self.channel,
+            channel: channel_id(&context.database()?, self.channel.as_deref())?,
             niche: self.niche,
             backups: self.backups,
             config: context.config.clone(),

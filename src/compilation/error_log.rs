@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use diesel::dsl::not;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -94,9 +95,12 @@ impl ErrorLogFilter<'_> {
         if let Some(module) = self.module {
             query = query.filter(error_log::module.eq(module));
         }
-        if let Some(resolved) = self.resolved {
-            query = query.filter(error_log::resolved.eq(resolved));
-        }
+        // A comparison with a parameter would not use the index of unresolved errors.
+        query = match self.resolved {
+            Some(true) => query.filter(error_log::resolved),
+            Some(false) => query.filter(not(error_log::resolved)),
+            None => query,
+        };
         if let Some(pipeline_run_id) = self.pipeline_run_id {
             query = query.filter(error_log::pipeline_run_id.eq(pipeline_run_id));
         }
@@ -227,7 +231,7 @@ impl ErrorLog {
         require("module", module)?;
         on_backend!(conn, |c| {
             diesel::update(
-                error_log::table.filter(error_log::module.eq(module).and(error_log::resolved.eq(false))),
+                error_log::table.filter(error_log::module.eq(module).and(not(error_log::resolved))),
             )
             .set(error_log::resolved.eq(true))
             .execute(c)
@@ -240,7 +244,7 @@ impl ErrorLog {
     /// # Errors
     /// Only [errors of the database](crate::Error#errors-of-the-database).
     pub fn count_unresolved(conn: &mut DbConnection) -> Result<i64> {
-        on_backend!(conn, |c| error_log::table.filter(error_log::resolved.eq(false)).count().get_result(c))
+        on_backend!(conn, |c| error_log::table.filter(not(error_log::resolved)).count().get_result(c))
             .of("error_log", "")
     }
 

@@ -34,8 +34,8 @@ pub use estimate::{
 };
 pub use money::{MoneyPeriod, money};
 pub use pipeline::{
-    ReviewAnswers, RunOnTimeline, RunsOfNiche, StatusTime, review_answers, run_timeline, runs_by_niche,
-    time_in_status,
+    ReviewAnswers, RunOnTimeline, RunsOfNiche, StatusTime, WaitingReviews, review_answers, run_timeline,
+    runs_by_niche, time_in_status, waiting_reviews,
 };
 pub use queue::{
     FailedAttempts, FailureCause, OldestDue, QueuePeriod, failed_attempts, failure_causes, oldest_due,

@@ -47,7 +47,7 @@ pub fn money(conn: &mut DbConnection, span: &Span) -> Result<Vec<MoneyPeriod>> {
     let sum = |conn: &DbConnection, table: &str, index: &str, column: &str, time: &str| {
         format!(
             "SELECT {} AS start, sum({column}) AS usd, count(*) AS rows FROM {table} {} \
-             WHERE {} AND abs({column}) < CAST({LARGEST} AS double precision) GROUP BY 1",
+             WHERE {} AND {column} IS NOT NULL AND abs({column}) < CAST({LARGEST} AS double precision) GROUP BY 1",
             sql::start(conn, span.every, time),
             sql::by_index(conn, index),
             sql::within(conn, span, time),

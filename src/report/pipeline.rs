@@ -1,5 +1,8 @@
 //! How runs went, and where their time went.
 
+use std::time::Duration;
+
+use diesel::dsl;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double};
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use crate::compilation::{ReviewAction, RunStatus};
 use crate::db::{DbConnection, on_backend};
 use crate::error::{Result, ResultExt};
 use crate::schema::pipeline_runs;
-use crate::types::sql::{Bool, Nullable, Text};
+use crate::types::sql::{Bool, Nullable, Text, Timestamptz};
 use crate::types::{PipelineRunId, Timestamp};
 
 /// A run on a timeline.
@@ -33,7 +36,8 @@ pub struct RunOnTimeline {
     pub completed_at: Option<Timestamp>,
 }
 
-/// Returns up to `limit` runs whose cycle began within the span, newest first: of all niches, or of one.
+/// Returns up to `limit` runs, newest first: those whose cycle began within the span, and older ones that are not finished. Of
+/// all niches, or of one.
 ///
 /// # Errors
 /// Only the [errors of the database](crate::Error#errors-of-the-database).
@@ -43,9 +47,18 @@ pub fn run_timeline(
     niche: Option<&str>,
     limit: i64,
 ) -> Result<Vec<RunOnTimeline>> {
+    const UNFINISHED: [RunStatus; 4] =
+        [RunStatus::Pending, RunStatus::Running, RunStatus::Review, RunStatus::Approved];
     let within = sql::within(conn, span, "pipeline_runs.cycle_start");
+    let before = format!("pipeline_runs.cycle_start < {}", sql::edge(conn, span.until));
     on_backend!(conn, |c| {
-        let mut runs = RunOnTimeline::query().filter(diesel::dsl::sql::<Bool>(&within)).into_boxed();
+        let mut runs = RunOnTimeline::query()
+            .filter(dsl::sql::<Bool>(&within).or(pipeline_runs::status.eq_any(UNFINISHED).and(dsl::sql::<
+                Bool,
+            >(
+                &before
+            ))))
+            .into_boxed();
         if let Some(niche) = niche {
             runs = runs.filter(pipeline_runs::niche.eq(niche));
         }
@@ -169,6 +182,41 @@ pub fn review_answers(
         niches.unwrap_or_default(),
     );
     sql::load(conn, &answers, niche, "review_log")
+}
+
+/// The reviews that wait for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, QueryableByName)]
+#[non_exhaustive]
+pub struct WaitingReviews {
+    /// Number of reviews.
+    #[diesel(sql_type = BigInt)]
+    pub reviews: i64,
+    /// Number of these reviews that were requested more than a day ago.
+    #[diesel(sql_type = BigInt)]
+    pub late: i64,
+    /// When the oldest of them was requested.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// Counts the reviews that wait for an answer: of all niches, or of one. [`ReviewLog::open`](crate::compilation::ReviewLog::open)
+/// lists them.
+///
+/// # Errors
+/// Only the [errors of the database](crate::Error#errors-of-the-database).
+pub fn waiting_reviews(conn: &mut DbConnection, niche: Option<&str>) -> Result<WaitingReviews> {
+    let a_day_ago = sql::edge(conn, Timestamp::now() - Duration::from_secs(86_400));
+    let waiting = format!(
+        "SELECT count(*) AS reviews, count(*) FILTER (WHERE review_log.sent_at < {a_day_ago}) AS late, \
+         min(review_log.sent_at) AS oldest_at \
+         FROM pipeline_runs JOIN review_log ON review_log.pipeline_run_id = pipeline_runs.id \
+         WHERE pipeline_runs.status = 'review'{} AND review_log.responded_at IS NULL AND review_log.action IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM review_log AS newer \
+            WHERE newer.pipeline_run_id = pipeline_runs.id AND newer.id > review_log.id)",
+        of_niche(niche),
+    );
+    let none = WaitingReviews { reviews: 0, late: 0, oldest_at: None };
+    Ok(sql::load(conn, &waiting, niche, "review_log")?.pop().unwrap_or(none))
 }
 
 /// Returns the condition that a row belongs to the niche, which is the first parameter.

@@ -15,23 +15,25 @@ use super::sections::glance::Glance;
 use super::sections::money::Money;
 use super::sections::pipeline::Pipeline;
 use super::sections::queue::Queue;
-use super::sections::storage::Storage;
+use super::sections::storage::{Storage, is_large};
 use super::sections::trends::Trends;
 use super::sections::videos::Videos;
-use crate::ops::{self, Examination, backup};
+use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, PipelineRun, PipelineRunFilter};
+use crate::ops::{self, Check, Examination, backup};
+use crate::quote::quoted;
 use crate::report::Span;
 use crate::republishing::Channel;
 use crate::types::ChannelId;
-use crate::{Database, Error, Result};
+use crate::{Database, DbConnection, Error, Result};
 
 /// The options of a report. `ReportOptions::default()` covers the last 30 days of all channels and niches.
 #[derive(Debug, Clone)]
 pub struct ReportOptions {
     /// Length of the period, which ends now.
     pub since: Duration,
-    /// Only jobs, statistics and publications of this channel.
+    /// Only the jobs, statistics and publications of this channel. Sections about the whole database are left out.
     pub channel: Option<ChannelId>,
-    /// Only videos and runs of this niche.
+    /// Only the videos and runs of this niche. Sections about the whole database are left out.
     pub niche: Option<String>,
     /// Folder of the backups. The default is the default folder of `viraldb backup create`.
     pub backups: Option<PathBuf>,
@@ -65,6 +67,7 @@ impl Default for ReportOptions {
 ///
 /// # Errors
 /// - [`NotFound`](crate::Error::NotFound) if the channel does not exist.
+/// - [`Invalid`](crate::Error::Invalid) if no video and no run belongs to the niche.
 /// - The errors of [`Database::connect`] and [`ops::doctor`].
 /// - [`Io`](crate::Error::Io) if the folder of the backups cannot be read.
 pub fn report(url: &str, options: &ReportOptions) -> Result<String> {
@@ -119,47 +122,57 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
         niche: options.niche.clone(),
     };
     let channel = options.channel.map(|id| db.read(|c| Channel::find(c, id))).transpose()?;
-    let folder = options.backups.clone().unwrap_or_else(|| backup::default_folder(db.url()));
-    let examination = Examination {
-        backups: options.backups.clone(),
-        config: options.config.clone(),
-        ..Default::default()
+    if let Some(niche) = &options.niche {
+        db.read(|c| require_niche(c, niche))?;
+    }
+    // A page about a channel or a niche has no numbers of the whole database.
+    let (is_whole, of_channel, of_niche) = match (options.channel, &options.niche) {
+        (None, None) => (true, true, true),
+        (channel, niche) => (false, channel.is_some(), niche.is_some()),
     };
-    let status = ops::status(db)?;
-    let resume =
-        if status.queue_paused { Some(db.read(ops::resume::resume_command)?.to_owned()) } else { None };
-    let glance = Glance { status, doctor: ops::doctor(url, &examination)?, resume };
-    let storage = Storage { sizes: ops::sizes(db)?, backups: backup::list_of(db.url(), &folder)? };
-    let (queue, pipeline, channels, videos) = db.read(|c| {
+    let (queue, channels, pipeline, videos) = db.read(|c| {
         c.snapshot(|c| {
             Ok((
-                Queue::read(c, &scope)?,
-                Pipeline::read(c, &scope)?,
-                Channels::read(c, &scope)?,
-                Videos::read(c, &scope)?,
+                of_channel.then(|| Queue::read(c, &scope)).transpose()?,
+                of_channel.then(|| Channels::read(c, &scope)).transpose()?,
+                of_niche.then(|| Pipeline::read(c, &scope)).transpose()?,
+                of_niche.then(|| Videos::read(c, &scope)).transpose()?,
             ))
         })
     })?;
-    let (trends, money, errors) = db.read(|c| {
-        c.snapshot(|c| Ok((Trends::read(c, &scope)?, Money::read(c, &scope)?, Errors::read(c, &scope)?)))
-    })?;
-    let body = html! {
-        (glance.render(&scope, &queue, &pipeline, &storage))
-        (queue.render(&scope)) (pipeline.render(&scope)) (channels.render(&scope)) (videos.render(&scope))
-        (trends.render(&scope)) (money.render(&scope)) (storage.render(&glance.status, &glance.doctor, &scope)) (errors.render(&scope))
+    let whole = if is_whole { Some(Whole::read(db, url, options, &scope)?) } else { None };
+    let database = match &whole {
+        Some(whole) => whole.glance.status.database.clone(),
+        None => db.url().to_string(),
     };
-    let nav = [
-        ("At a glance", "#content"),
-        ("Queue", "#queue"),
-        ("Pipeline", "#pipeline"),
-        ("Channels", "#channels"),
-        ("Videos", "#videos"),
-        ("Trends", "#trends"),
-        ("Costs and revenue", "#money"),
-        ("Storage and backups", "#storage"),
-        ("Errors", "#errors"),
+    let body = html! {
+        @if let (Some(whole), Some(queue), Some(pipeline)) = (&whole, &queue, &pipeline) {
+            (whole.glance.render(&scope, queue, pipeline, &whole.storage))
+        }
+        @if let Some(queue) = &queue { (queue.render(&scope)) }
+        @if let Some(pipeline) = &pipeline { (pipeline.render(&scope)) }
+        @if let Some(channels) = &channels { (channels.render(&scope)) }
+        @if let Some(videos) = &videos { (videos.render(&scope)) }
+        @if let Some(whole) = &whole {
+            (whole.trends.render(&scope)) (whole.money.render(&scope))
+            (whole.storage.render(&whole.glance.status, &whole.glance.doctor, &scope)) (whole.errors.render(&scope))
+        }
+    };
+    let nav: Vec<Link> = [
+        ("At a glance", "#content", is_whole),
+        ("Queue", "#queue", of_channel),
+        ("Pipeline", "#pipeline", of_niche),
+        ("Channels", "#channels", of_channel),
+        ("Videos", "#videos", of_niche),
+        ("Trends", "#trends", is_whole),
+        ("Costs and revenue", "#money", is_whole),
+        ("Storage and backups", "#storage", is_whole),
+        ("Errors", "#errors", is_whole),
     ]
-    .map(|(label, href)| Link { label, href, current: false, alert: None });
+    .into_iter()
+    .filter(|(_, _, is_shown)| *is_shown)
+    .map(|(label, href, _)| Link { label, href, current: false, alert: None })
+    .collect();
     let mut title = format!("Report on the last {}", scope.length);
     if let Some(channel) = &channel {
         title.push_str(&format!(" · channel {}", super::sections::short(&channel.name, 60)));
@@ -167,9 +180,54 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
     if let Some(niche) = &scope.niche {
         title.push_str(&format!(" · niche {}", super::sections::short(niche, 60)));
     }
-    let document =
-        Page { title: &title, database: &glance.status.database, at: scope.now(), nav: &nav, body };
+    let document = Page { title: &title, database: &database, at: scope.now(), nav: &nav, body };
     Ok(page(&document).into_string())
+}
+
+/// The sections about the whole database.
+struct Whole {
+    glance: Glance,
+    storage: Storage,
+    trends: Trends,
+    money: Money,
+    errors: Errors,
+}
+
+impl Whole {
+    fn read(db: &Database, url: &str, options: &ReportOptions, scope: &Scope) -> Result<Self> {
+        let status = ops::status(db)?;
+        // Checking every page of a large file takes minutes.
+        let wants = |check: &Check| *check != Check::Integrity || !is_large(&status);
+        let examination = Examination {
+            only: Check::ALL.iter().copied().filter(wants).collect(),
+            backups: options.backups.clone(),
+            config: options.config.clone(),
+            ..Default::default()
+        };
+        let folder = options.backups.clone().unwrap_or_else(|| backup::default_folder(db.url()));
+        let resume =
+            if status.queue_paused { Some(db.read(ops::resume::resume_command)?.to_owned()) } else { None };
+        let storage =
+            Storage { sizes: Storage::sizes(db, &status)?, backups: backup::list_of(db.url(), &folder)? };
+        let glance = Glance { status, doctor: ops::doctor(url, &examination)?, resume };
+        db.read(|c| {
+            c.snapshot(|c| {
+                let (trends, money) = (Trends::read(c, scope)?, Money::read(c, scope)?);
+                Ok(Self { glance, storage, trends, money, errors: Errors::read(c, scope)? })
+            })
+        })
+    }
+}
+
+/// Fails if no video and no run belongs to the niche.
+fn require_niche(conn: &mut DbConnection, niche: &str) -> Result<()> {
+    let videos = DiscoveredVideoFilter { niche: Some(niche), ..Default::default() };
+    let runs = PipelineRunFilter { niche: Some(niche), ..Default::default() };
+    if DiscoveredVideo::exists(conn, &videos)? || PipelineRun::exists(conn, &runs)? {
+        return Ok(());
+    }
+    let reason = "has no videos and no runs; `viraldb status` lists the niches";
+    Err(Error::invalid(format!("the niche {}", quoted(niche)), reason))
 }
 
 /// Returns a length in words: whole days, or else hours or minutes.

@@ -156,33 +156,62 @@ both! {
             };
             review(300, Some(400), Some(ReviewAction::RedoScript)).insert(c)?;
             review(500, Some(700), Some(ReviewAction::Approve)).insert(c)?;
-            review(800, None, None).insert(c)?;
             run("gaming", HOUR, RunStatus::Failed, HOUR, Some(HOUR + 50)).insert(c)?;
-            run("music", 2 * HOUR, RunStatus::Running, 2 * HOUR, None).insert(c)?;
+            let open = run("music", 2 * HOUR, RunStatus::Review, 2 * HOUR, None).insert(c)?;
+            NewReviewLog { sent_at: Some(at(2 * HOUR + 500)), ..NewReviewLog::new(open.id) }.insert(c)?;
+            run("old", -DAY, RunStatus::Running, -DAY, None).insert(c)?; // before the span, but not finished
+            run("old", -DAY, RunStatus::Uploaded, -DAY, Some(100)).insert(c)?;
             run("music", 2 * DAY, RunStatus::Running, 0, None).insert(c)?; // after the span
             Ok(())
         }).unwrap();
         let day = span(DAY, Every::Hour);
         let runs = db.read(|c| report::run_timeline(c, &day, None, 9)).unwrap();
-        assert_eq!(runs.iter().map(|run| run.cycle_start).collect::<Vec<_>>(), [at(2 * HOUR), at(HOUR), at(0)]);
+        assert_eq!(runs.iter().map(|run| run.cycle_start).collect::<Vec<_>>(), [at(2 * HOUR), at(HOUR), at(0), at(-DAY)]);
         assert_eq!(db.read(|c| report::run_timeline(c, &day, Some("gaming"), 1)).unwrap()[0].cycle_start, at(HOUR));
         let counts = db.read(|c| report::runs_by_niche(c, &day, None)).unwrap();
         let counts: Vec<_> = counts.iter().map(|row| (row.niche.as_str(), row.status, row.runs)).collect();
-        assert_eq!(counts, [("gaming", RunStatus::Failed, 1), ("gaming", RunStatus::Uploaded, 1), ("music", RunStatus::Running, 1)]);
+        assert_eq!(counts, [("gaming", RunStatus::Failed, 1), ("gaming", RunStatus::Uploaded, 1), ("music", RunStatus::Review, 1)]);
         assert_eq!(db.read(|c| report::runs_by_niche(c, &day, Some("music"))).unwrap().len(), 1);
         let times = db.read(|c| report::time_in_status(c, &day, None)).unwrap();
         let times: Vec<_> = times.iter().map(|row| (row.status, row.runs, row.average_seconds, row.longest_seconds)).collect();
         assert_eq!(times, [
-            (RunStatus::Running, 2, Some(125.0), Some(200.0)),
+            (RunStatus::Running, 3, Some(250.0), Some(500.0)),
             (RunStatus::Review, 1, Some(400.0), Some(400.0)),
             (RunStatus::Approved, 1, Some(300.0), Some(300.0)),
         ]);
-        assert!(db.read(|c| report::time_in_status(c, &day, Some("music"))).unwrap().is_empty());
+        let music = db.read(|c| report::time_in_status(c, &day, Some("music"))).unwrap();
+        assert_eq!(music.iter().map(|row| row.status).collect::<Vec<_>>(), [RunStatus::Running], "the review is open");
         let answers = db.read(|c| report::review_answers(c, &day, Some("gaming"))).unwrap();
         let mut answers: Vec<_> = answers.iter().map(|row| (row.action, row.reviews, row.average_seconds)).collect();
         answers.sort_by_key(|row| row.0.map(|action| action.to_string()));
-        assert_eq!(answers, [(None, 1, None), (Some(ReviewAction::Approve), 1, Some(200.0)), (Some(ReviewAction::RedoScript), 1, Some(100.0))]);
-        assert!(db.read(|c| report::review_answers(c, &day, Some("music"))).unwrap().is_empty());
+        assert_eq!(answers, [(Some(ReviewAction::Approve), 1, Some(200.0)), (Some(ReviewAction::RedoScript), 1, Some(100.0))]);
+        let music = db.read(|c| report::review_answers(c, &day, Some("music"))).unwrap();
+        assert_eq!(music.iter().map(|row| (row.action, row.reviews)).collect::<Vec<_>>(), [(None, 1)]);
+    }
+
+    fn waiting_reviews_are_counted_however_many_there_are(t) {
+        let db = t.db();
+        let now = Timestamp::now();
+        let ago = |hours: u64| Some(now - std::time::Duration::from_secs(hours * 3600));
+        db.write(|c| {
+            for place in 0..25 {
+                let niche = if place < 5 { "gaming" } else { "music" };
+                let run = NewPipelineRun { status: Some(RunStatus::Review), ..NewPipelineRun::new(niche, now, now) }.insert(c)?;
+                let sent_at = ago(if place == 7 { 30 } else { 3 });
+                if place == 8 { // superseded by a newer one
+                    NewReviewLog { sent_at: ago(40), ..NewReviewLog::new(run.id) }.insert(c)?;
+                }
+                NewReviewLog { sent_at, ..NewReviewLog::new(run.id) }.insert(c)?;
+            }
+            let run = NewPipelineRun { status: Some(RunStatus::Uploaded), ..NewPipelineRun::new("gaming", now, now) }.insert(c)?;
+            NewReviewLog { sent_at: ago(50), ..NewReviewLog::new(run.id) }.insert(c) // its run went on
+        }).unwrap();
+        let all = db.read(|c| report::waiting_reviews(c, None)).unwrap();
+        assert_eq!((all.reviews, all.late, all.oldest_at), (25, 1, ago(30)));
+        assert_eq!(db.read(|c| ReviewLog::open(c, 100)).unwrap().len(), 25, "the list has the same reviews");
+        let gaming = db.read(|c| report::waiting_reviews(c, Some("gaming"))).unwrap();
+        assert_eq!((gaming.reviews, gaming.late, gaming.oldest_at), (5, 0, ago(3)));
+        assert_eq!(db.read(|c| report::waiting_reviews(c, Some("none"))).unwrap().oldest_at, None);
     }
 
     fn a_channel_shows_its_last_sample_of_each_day_and_its_publications(t) {
@@ -320,7 +349,7 @@ both! {
         let mut session = db.session().unwrap();
         let all = statements(&mut session, |c| reports(c, &span(DAY, Every::Hour)));
         let queries: Vec<&String> = all.iter().filter(|sql| sql.starts_with("SELECT") || sql.starts_with("WITH")).collect();
-        assert_eq!(queries.len(), 21, "{all:#?}");
+        assert_eq!(queries.len(), 22, "{all:#?}");
         if t.is_postgres {
             // Without rows, the planner prefers to read whole tables.
             session.batch_execute("SET enable_seqscan = off").unwrap();
@@ -346,6 +375,7 @@ fn reports(c: &mut DbConnection, span: &Span) -> Result<()> {
     report::run_timeline(c, span, None, 9)?;
     report::runs_by_niche(c, span, None)?;
     report::time_in_status(c, span, None)?;
+    report::waiting_reviews(c, None)?;
     report::review_answers(c, span, None)?;
     report::channel_series(c, span, None, 9)?;
     report::publications(c, span, None)?;

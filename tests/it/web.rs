@@ -99,15 +99,36 @@ let unknown = regex::Regex::new(r"\b(NaN|inf)\b").unwrap().find(&html);
         let db = t.db();
         fill(&db, "one");
         fill(&db, "two");
+        let has = |html: &str, sections: &[&str], absent: &[&str]| {
+            for section in sections {
+                assert!(html.contains(&format!("id=\"{section}\"")), "{section}");
+            }
+            for section in absent {
+                assert!(!html.contains(&format!("id=\"{section}\"")) && !html.contains(&format!("#{section}\"")), "{section}");
+            }
+        };
         let of_niche = ReportOptions { niche: Some("one".to_owned()), ..Default::default() };
         let html = web::report(&t.url, &of_niche).unwrap();
         assert!(html.contains("niche one") && html.contains(">run 1: review") && !html.contains(">run 2: review"));
+        assert!(html.contains("1 reviews wait for an answer"), "of this niche");
+        // A number of the whole database could be taken for one of the niche.
+        has(&html, &["pipeline", "videos"], &["queue", "channels", "trends", "money", "storage", "errors", "doctor"]);
         let channel = db.read(|c| Channel::list(c, &ChannelFilter::default(), &viraldb::Page::first(1))).unwrap().remove(0);
         let of_channel = ReportOptions { channel: Some(channel.id), ..Default::default() };
         let start: String = channel.name.chars().take(20).collect();
-        assert!(web::report(&t.url, &of_channel).unwrap().contains(&format!("channel {start}")));
+        let html = web::report(&t.url, &of_channel).unwrap();
+        assert!(html.contains(&format!("channel {start}")) && !html.contains("Running jobs"));
+        has(&html, &["queue", "channels"], &["pipeline", "videos", "trends", "money", "storage", "errors", "doctor"]);
+        let of_both = ReportOptions { niche: of_niche.niche, ..of_channel };
+        has(&web::report(&t.url, &of_both).unwrap(), &["queue", "channels", "pipeline", "videos"], &["trends", "money"]);
+        has(&web::report(&t.url, &ReportOptions::default()).unwrap(), &["queue", "videos", "trends", "money", "storage", "errors"], &[]);
+        let by_youtube = t.ok(&["report", "-o", "-", "--channel", &channel.youtube_channel_id]);
+        assert!(by_youtube.contains(&format!("channel {start}")));
         let unknown = ReportOptions { channel: Some(ChannelId::default()), ..Default::default() };
         assert!(matches!(web::report(&t.url, &unknown), Err(viraldb::Error::NotFound { .. })));
+        let failed = t.run(&["report", "--niche", "gamin"]);
+        assert!(failed.code == 1 && failed.err.contains("has no videos and no runs"), "{}", failed.err);
+        assert!(!t.path("report.html").exists());
     }
 
     fn the_command_writes_the_report_to_a_file_or_to_stdout(t) {
@@ -148,7 +169,7 @@ let unknown = regex::Regex::new(r"\b(NaN|inf)\b").unwrap().find(&html);
             "viraldb_unresolved_errors 5",
             "viraldb_runs{status=\"review\"} 5",
             "viraldb_jobs{state=\"running\",type=\"download\"} 5",
-            "viraldb_jobs_finished_total{status=\"failed\",type=\"download\"} 5",
+            "viraldb_jobs_finished_last_hour{status=\"failed\",type=\"download\"} 5",
             "viraldb_expired_leases 0",
             "viraldb_queue_paused 0",
             "viraldb_rows{table=\"discovered_videos\"} 5",

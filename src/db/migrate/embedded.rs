@@ -54,6 +54,12 @@ pub(crate) const SQLITE: &[Migration] = &[
         down: include_str!("../../../migrations/sqlite/2026-12-01-000008_report_indexes/down.sql"),
         reworded_from: None,
     },
+    Migration {
+        name: "2026-12-02-000009_unresolved_errors",
+        up: include_str!("../../../migrations/sqlite/2026-12-02-000009_unresolved_errors/up.sql"),
+        down: include_str!("../../../migrations/sqlite/2026-12-02-000009_unresolved_errors/down.sql"),
+        reworded_from: None,
+    },
 ];
 
 #[cfg(feature = "postgres")]
@@ -105,6 +111,12 @@ pub(crate) const POSTGRES: &[Migration] = &[
         name: "2026-12-01-000008_report_indexes",
         up: include_str!("../../../migrations/postgres/2026-12-01-000008_report_indexes/up.sql"),
         down: include_str!("../../../migrations/postgres/2026-12-01-000008_report_indexes/down.sql"),
+        reworded_from: None,
+    },
+    Migration {
+        name: "2026-12-02-000009_unresolved_errors",
+        up: include_str!("../../../migrations/postgres/2026-12-02-000009_unresolved_errors/up.sql"),
+        down: include_str!("../../../migrations/postgres/2026-12-02-000009_unresolved_errors/down.sql"),
         reworded_from: None,
     },
 ];

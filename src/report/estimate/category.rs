@@ -261,7 +261,7 @@ impl Shares {
         let rest = (all - known).max(0) as f64;
         let rest_weight = (self.total - known_weight).max(f64::MIN_POSITIVE);
         let counts = names.into_iter().map(|name| {
-            let minimum = if counted.contains_key(&name) { bound + 1 } else { 0 };
+            let minimum = if counted.contains_key(&name) { bound + 1 } else { 1 };
             let count = match exact(&name) {
                 Some(rows) => Count::exact(rows),
                 None => Count::estimate(rest * (self.weight(&name) / rest_weight).min(1.0), minimum),

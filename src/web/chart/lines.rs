@@ -24,11 +24,11 @@ pub struct Line<'a> {
     pub points: Vec<(DateTime<Utc>, Option<f64>)>,
 }
 
-/// Draws one or more lines over a common time axis.
+/// Draws one or more lines over a common time axis, which covers `span` if it is given, and all points.
 ///
 /// A long series is reduced to the lowest and highest value of each of 480 slices, so that no peak
 /// is lost. A single line that starts at zero is filled.
-pub fn lines(head: &Head, series: &[Line]) -> Markup {
+pub fn lines(head: &Head, span: Option<(DateTime<Utc>, DateTime<Utc>)>, series: &[Line]) -> Markup {
     let known = || {
         series
             .iter()
@@ -38,7 +38,8 @@ pub fn lines(head: &Head, series: &[Line]) -> Markup {
     let Some((first, value)) = known().next() else {
         return figure::empty(head);
     };
-    let mut range = (first, first, value, value);
+    let (from, until) = span.unwrap_or((first, first));
+    let mut range = (from, until, value, value);
     for (at, value) in known() {
         range = (range.0.min(at), range.1.max(at), range.2.min(value), range.3.max(value));
     }

@@ -168,6 +168,10 @@ impl TimeScale {
         for (index, tick) in ticks.iter_mut().enumerate() {
             tick.minor = index % 2 != odd;
         }
+        // A label at the end is drawn to the left of its tick, where it could touch the label before it.
+        if let [_, .., last] = ticks.as_mut_slice() {
+            last.minor |= last.x > 98.0;
+        }
         ticks
     }
 

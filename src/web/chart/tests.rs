@@ -52,7 +52,7 @@ fn every_chart(text: &str, values: &[Option<f64>]) -> Vec<String> {
     let rows = [Row { label: text, periods: vec![runs] }];
     vec![
         columns(&head(text), &starts, &[Buckets { name: text, hue: Hue::One, values: values.to_vec() }]),
-        lines(&head(text), &[Line { name: text, hue: Hue::One, points }]),
+        lines(&head(text), None, &[Line { name: text, hue: Hue::One, points }]),
         bars(&head(text), &list),
         timeline(&head(text), start(), start() + TimeDelta::hours(8), &rows),
         spark(text, Unit::Count, Hue::One, values),
@@ -91,8 +91,8 @@ fn charts_without_values_say_so() {
         let charts = [
             columns(&head, &starts, &[Buckets { values: values.to_vec(), ..Buckets::default() }]),
             columns(&head, &starts, &[]),
-            lines(&head, &[one_line(values)]),
-            lines(&head, &[]),
+            lines(&head, None, &[one_line(values)]),
+            lines(&head, None, &[]),
             bars(&head, &list),
             timeline(&head, start(), start(), &[]),
         ];
@@ -102,7 +102,7 @@ fn charts_without_values_say_so() {
         }
         assert!(spark("Views", Unit::Count, Hue::One, values).into_string().contains("no data"));
     }
-    assert!(lines(&head("Views"), &[]).into_string().contains("No data in this period"));
+    assert!(lines(&head("Views"), None, &[]).into_string().contains("No data in this period"));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn one_value_is_drawn() {
         assert!(chart.contains("<svg"), "{chart}");
     }
     // A line needs two points, so a single one is a dot.
-    let chart = lines(&head("Views"), &[one_line(&[Some(5.0)])]).into_string();
+    let chart = lines(&head("Views"), None, &[one_line(&[Some(5.0)])]).into_string();
     assert_eq!(chart.matches("<circle").count(), 1);
 }
 
@@ -155,8 +155,8 @@ fn a_small_value_stays_visible() {
 
 #[test]
 fn gaps_split_a_line() {
-    let chart =
-        lines(&head("Views"), &[one_line(&[Some(1.0), Some(2.0), None, Some(3.0), Some(4.0)])]).into_string();
+    let chart = lines(&head("Views"), None, &[one_line(&[Some(1.0), Some(2.0), None, Some(3.0), Some(4.0)])])
+        .into_string();
     let path = chart.split("class=\"line hue-1\" d=\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(path.matches('M').count(), 2, "{path}");
 }
@@ -187,7 +187,7 @@ fn merged_columns_keep_their_sum() {
 fn long_lines_keep_their_peaks() {
     let mut values = vec![Some(1.0); 10_000];
     values[5_003] = Some(100.0);
-    let chart = lines(&head("Views"), &[one_line(&values)]).into_string();
+    let chart = lines(&head("Views"), None, &[one_line(&values)]).into_string();
     let path = chart.split("class=\"line hue-1\" d=\"").nth(1).unwrap().split('"').next().unwrap();
     assert!(path.contains("L5004 0L"), "the peak is missing");
 }

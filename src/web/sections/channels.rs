@@ -101,6 +101,7 @@ impl Channels {
                 .collect();
             lines(
                 &Head { title, empty: "No statistics of channels in this period", ..Head::default() },
+                scope.axis(),
                 &series,
             )
         };

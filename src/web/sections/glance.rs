@@ -16,8 +16,8 @@ use crate::web::components::{Card, Reason, Tone, cards, verdict};
 
 /// Jobs that have been due for longer than this need a worker, in seconds.
 const LATE: f64 = 15.0 * 60.0;
-/// Reviews that are older than this need an answer, in seconds.
-const UNANSWERED: f64 = 24.0 * 3600.0;
+/// A backup that is older than this is old, in seconds.
+const OLD: f64 = 2.0 * 24.0 * 3600.0;
 
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Glance {
@@ -107,18 +107,13 @@ impl Glance {
                 mend: resume.clone(),
             });
         }
-        let age = |at: crate::Timestamp| scope.span.until.hours_since(at) * 3600.0;
-        let late: Vec<f64> = pipeline
-            .open_reviews
-            .iter()
-            .map(|review| age(review.sent_at))
-            .filter(|age| *age > UNANSWERED)
-            .collect();
-        if let Some(longest) = late.iter().copied().reduce(f64::max) {
+        let reviews = &pipeline.waiting_reviews;
+        if let Some(oldest) = reviews.oldest_at.filter(|_| reviews.late > 0) {
+            let age = scope.span.until.hours_since(oldest) * 3600.0;
             reasons.push(Attention {
                 tone: Tone::Warn,
-                what: format!("{} unanswered for more than a day", are("review", late.len() as i64)),
-                why: format!("the oldest was requested {} ago", duration(Some(longest))),
+                what: format!("{} unanswered for more than a day", are("review", reviews.late)),
+                why: format!("the oldest was requested {} ago", duration(Some(age))),
                 href: "#pipeline",
                 mend: "viraldb reviews list --open".to_owned(),
             });
@@ -127,7 +122,7 @@ impl Glance {
             reasons.push(Attention {
                 tone: Tone::Warn,
                 what: format!("{} unresolved", are("error", self.status.unresolved_errors)),
-                why: "resolve an error once its cause is mended".to_owned(),
+                why: "resolve an error once its cause is fixed".to_owned(),
                 href: "#errors",
                 mend: "viraldb errors list".to_owned(),
             });
@@ -164,7 +159,7 @@ impl Glance {
         let backup_age = backup.map(|at| scope.span.until.hours_since(at) * 3600.0);
         let (backup_tone, backup_word) = match backup_age {
             None => (Tone::Warn, "none found"),
-            Some(age) if age > 2.0 * UNANSWERED => (Tone::Warn, "old"),
+            Some(age) if age > OLD => (Tone::Warn, "old"),
             Some(_) => (Tone::Good, "recent"),
         };
         let backups = counted(storage.backups.len(), "backup");

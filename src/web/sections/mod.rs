@@ -37,6 +37,11 @@ impl Scope {
         self.span.until.to_utc()
     }
 
+    /// Returns the time axis of charts about the period.
+    pub fn axis(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        Some((self.span.since.to_utc(), self.now()))
+    }
+
     pub fn niche(&self) -> Option<&str> {
         self.niche.as_deref()
     }

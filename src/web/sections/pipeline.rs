@@ -1,5 +1,7 @@
 //! The pipeline: runs on a timeline, where their time goes, and how people answer reviews.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use serde::Serialize;
 
@@ -7,7 +9,8 @@ use super::{Scope, ago, duration, full, nothing, short};
 use crate::DbConnection;
 use crate::compilation::{ReviewLog, RunStatus};
 use crate::error::Result;
-use crate::report::{self, ReviewAnswers, RunOnTimeline, RunsOfNiche, StatusTime};
+use crate::quote::counted;
+use crate::report::{self, ReviewAnswers, RunOnTimeline, RunsOfNiche, StatusTime, WaitingReviews};
 use crate::web::chart::{Bar, Head, Hue, Period, Row, Unit, bars, timeline};
 use crate::web::components::{Column, grid, panel, section, table, wide_panel};
 
@@ -22,6 +25,8 @@ pub(in crate::web) struct Pipeline {
     pub by_niche: Vec<RunsOfNiche>,
     pub time_in_status: Vec<StatusTime>,
     pub review_answers: Vec<ReviewAnswers>,
+    pub waiting_reviews: WaitingReviews,
+    /// The reviews that have waited longest. Empty on a page about one niche.
     pub open_reviews: Vec<ReviewLog>,
 }
 
@@ -32,7 +37,12 @@ impl Pipeline {
             by_niche: report::runs_by_niche(conn, &scope.span, scope.niche())?,
             time_in_status: report::time_in_status(conn, &scope.span, scope.niche())?,
             review_answers: report::review_answers(conn, &scope.span, scope.niche())?,
-            open_reviews: ReviewLog::open(conn, MOST as i64)?,
+            waiting_reviews: report::waiting_reviews(conn, scope.niche())?,
+            open_reviews: if scope.niche.is_some() {
+                Vec::new()
+            } else {
+                ReviewLog::open(conn, MOST as i64)?
+            },
         })
     }
 
@@ -43,28 +53,36 @@ impl Pipeline {
 
     pub fn render(&self, scope: &Scope) -> Markup {
         let lead = format!(
-            "{} runs began in the last {}: {} were uploaded, {} failed.",
+            "{} runs began in the last {}: {} were uploaded, {} failed. {} reviews wait for an answer.",
             full(self.by_niche.iter().map(|row| row.runs).sum()),
             scope.length,
             full(self.count(RunStatus::Uploaded)),
             full(self.count(RunStatus::Failed)),
+            full(self.waiting_reviews.reviews),
         );
-        let charts = grid(&[
+        let mut panels = vec![
             wide_panel("", &self.timeline(scope)),
             panel("", &self.times()),
             panel("", &self.answers(scope)),
             panel("Runs by niche", &self.niches()),
-            panel("Reviews that wait for an answer", &self.open(scope)),
-        ]);
-        section("pipeline", "Pipeline", &lead, &charts)
+        ];
+        if scope.niche.is_none() {
+            panels.push(panel("Reviews that wait for an answer", &self.open(scope)));
+        }
+        section("pipeline", "Pipeline", &lead, &grid(&panels))
     }
 
     fn timeline(&self, scope: &Scope) -> Markup {
         let title = format!("Runs by niche and cycle, last {}", scope.length);
-        let mut niches: Vec<&str> = self.runs.iter().map(|run| run.niche.as_str()).collect();
-        niches.sort_unstable();
-        niches.dedup();
+        let mut runs_of: BTreeMap<&str, usize> = BTreeMap::new();
+        for run in &self.runs {
+            *runs_of.entry(&run.niche).or_default() += 1;
+        }
+        let hidden = runs_of.len().saturating_sub(MOST);
+        let mut niches: Vec<&str> = runs_of.keys().copied().collect();
+        niches.sort_by_key(|niche| std::cmp::Reverse(runs_of[niche]));
         niches.truncate(MOST);
+        niches.sort_unstable();
         let labels: Vec<(String, String)> = self
             .runs
             .iter()
@@ -92,7 +110,11 @@ impl Pipeline {
             })
             .collect();
         let head = Head { title: &title, empty: "No run began", ..Head::default() };
-        timeline(&head, scope.span.since.to_utc(), scope.now(), &rows)
+        html! {
+            (timeline(&head, scope.span.since.to_utc(), scope.now(), &rows))
+            @if self.runs.len() as i64 == RUNS { p class="note" { "Only the newest " (RUNS) " runs are shown." } }
+            @if hidden > 0 { p class="note" { "and " (counted(hidden, "more niche")) " with fewer runs" } }
+        }
     }
 
     fn times(&self) -> Markup {
@@ -146,12 +168,17 @@ impl Pipeline {
     fn niches(&self) -> Markup {
         let mut columns = vec![Column::text("Niche")];
         columns.extend(RunStatus::ALL.iter().map(|status| Column::number(status.as_str())));
-        let mut niches: Vec<&str> = self.by_niche.iter().map(|row| row.niche.as_str()).collect();
-        niches.dedup(); // the rows are ordered by niche
+        // The rows are ordered by niche.
+        let mut niches: Vec<(i64, &str)> = self
+            .by_niche
+            .chunk_by(|a, b| a.niche == b.niche)
+            .filter_map(|rows| Some((rows.iter().map(|row| row.runs).sum(), rows.first()?.niche.as_str())))
+            .collect();
+        niches.sort_by_key(|(runs, _)| std::cmp::Reverse(*runs));
         let rows: Vec<Vec<Markup>> = niches
             .iter()
             .take(MOST)
-            .map(|niche| {
+            .map(|(_, niche)| {
                 let of = |status: &RunStatus| {
                     let row = self.by_niche.iter().find(|row| row.niche == *niche && row.status == *status);
                     html! { (full(row.map_or(0, |row| row.runs))) }
@@ -162,7 +189,7 @@ impl Pipeline {
         let empty = nothing("No run began.", "Start one with", "viraldb runs start NICHE");
         html! {
             (table("Runs by niche", &columns, &rows, &empty))
-            @if niches.len() > MOST { p class="note" { "and " (niches.len() - MOST) " more niches" } }
+            @if niches.len() > MOST { p class="note" { "and " (counted(niches.len() - MOST, "more niche")) " with fewer runs" } }
         }
     }
 

@@ -67,22 +67,25 @@ impl Queue {
     }
 
     pub fn render(&self, scope: &Scope) -> Markup {
-        let lead = format!(
-            "{} jobs were completed and {} failed in the last {}; {} are due now.",
+        let mut lead = format!(
+            "{} jobs were completed and {} failed in the last {}.",
             full(self.completed()),
             full(self.failed()),
             scope.length,
-            full(self.due()),
         );
-        let charts = grid(&[
+        let mut panels = vec![
             panel("", &self.throughput(scope)),
             panel("", &self.waits(scope)),
             panel("", &self.causes(scope)),
-            panel("Job types now", &self.types(scope)),
-            wide_panel("Running jobs", &self.jobs(scope)),
-            wide_panel("Attempts that did not complete their job", &self.attempts(scope)),
-        ]);
-        section("queue", "Queue", &lead, &charts)
+        ];
+        // These are about all channels.
+        if scope.channel.is_none() {
+            lead.push_str(&format!(" {} are due now.", full(self.due())));
+            panels.push(panel("Job types now", &self.types(scope)));
+            panels.push(wide_panel("Running jobs", &self.jobs(scope)));
+        }
+        panels.push(wide_panel("Attempts that did not complete their job", &self.attempts(scope)));
+        section("queue", "Queue", &lead, &grid(&panels))
     }
 
     fn throughput(&self, scope: &Scope) -> Markup {
@@ -110,6 +113,7 @@ impl Queue {
         };
         lines(
             &Head { title: &title, unit: Unit::Seconds, empty: "No job was completed" },
+            scope.axis(),
             &[
                 Line { name: "average", hue: Hue::One, points: points(|period| period.average_wait_seconds) },
                 Line { name: "longest", hue: Hue::Two, points: points(|period| period.longest_wait_seconds) },

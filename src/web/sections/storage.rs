@@ -4,11 +4,13 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{Scope, clean, full, maybe_ago, mend, nothing};
+use crate::error::Result;
 use crate::ops::backup::{Listed, State};
-use crate::ops::{Report, Severity, Status, TableSize};
+use crate::ops::{self, Report, Severity, Status, TableSize};
 use crate::quote::counted;
 use crate::web::chart::{Bar, Head, Hue, Line, Unit, bars, lines};
 use crate::web::components::{Column, Tone, badge, empty, facts, grid, panel, section, table, wide_panel};
+use crate::{Database, Engine};
 
 /// Number of tables in the chart, and of backups in the list.
 const MOST: usize = 10;
@@ -22,7 +24,20 @@ pub(in crate::web) struct Storage {
     pub backups: Vec<Listed>,
 }
 
+/// A SQLite file of at most this size in bytes is read as a whole, for the sizes of its tables and for the integrity check.
+const SMALL: i64 = 256 << 20;
+
+/// Returns true if reading the whole database would take long.
+pub(in crate::web) fn is_large(status: &Status) -> bool {
+    status.engine == Engine::Sqlite && status.size_bytes > SMALL
+}
+
 impl Storage {
+    /// Returns the sizes of the tables, or none if reading them would take long.
+    pub fn sizes(db: &Database, status: &Status) -> Result<Vec<TableSize>> {
+        if is_large(status) { Ok(Vec::new()) } else { ops::sizes(db) }
+    }
+
     pub fn render(&self, status: &Status, doctor: &Report, scope: &Scope) -> Markup {
         let lead = format!(
             "The database has {} and {}.",
@@ -51,6 +66,7 @@ impl Storage {
         let size = [Line { name: "size", hue: Hue::One, points }];
         lines(
             &Head { title: "Size of the data in each backup, and now", unit: Unit::Bytes, empty: "" },
+            None,
             &size,
         )
     }
@@ -69,7 +85,11 @@ impl Storage {
             })
             .collect();
         let title = "Largest tables, with their indexes";
-        bars(&Head { title, unit: Unit::Bytes, empty: "All tables are empty" }, &tables)
+        let empty = match self.sizes.is_empty() {
+            true => "SQLite would have to read the whole file; run viraldb status --sizes",
+            false => "All tables are empty",
+        };
+        bars(&Head { title, unit: Unit::Bytes, empty }, &tables)
     }
 
     fn list(&self, scope: &Scope) -> Markup {
@@ -114,7 +134,7 @@ fn findings(doctor: &Report) -> Markup {
         Column::text("Check"),
         Column::text("Severity"),
         Column::text("What"),
-        Column::text("How to mend it"),
+        Column::text("How to fix it"),
     ];
     let rows: Vec<Vec<Markup>> = doctor
         .findings

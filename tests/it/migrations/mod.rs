@@ -241,7 +241,7 @@ both! {
             let made: Vec<(&str, Option<usize>)> = t.counts();
             assert_eq!(migrate::revert(&t.url, 1).unwrap(), [step.name]);
             let left = t.tables();
-            let creates_tables = !["safe_functions", "job_payload", "report_indexes"].iter().any(|name| step.name.ends_with(name));
+            let creates_tables = !["safe_functions", "job_payload", "report_indexes", "unresolved_errors"].iter().any(|name| step.name.ends_with(name));
             assert_eq!(left.len() < tables.len(), creates_tables, "{step}");
             for ((table, after), (_, before)) in made.into_iter().zip(&counts) {
                 // `redo` recreates the tables of this migration without rows, and keeps the rows of all other tables.
