@@ -58,10 +58,10 @@
 //! | `postgres` | PostgreSQL, through the system's libpq | |
 //! | `async` | `AsyncDatabase` and async workers, for programs that use tokio | |
 //! | `ingest` | [`ingest`]: reads files from YouTube, TikTok and yt-dlp | through `cli` |
-//! | `ops` | [`ops`] and [`report`]: row counts, backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
+//! | `ops` | [`ops`], [`report`] and [`browse`]: row counts, lists and search, backup, restore, doctor, prune, export, transfer, takeover | through `cli` |
 //! | `encrypted-backups` | backups encrypted with age; implies `ops` | through `cli` |
 //! | `schedules` | `queue::JobSchedule`: jobs that are enqueued by cron expressions | through `cli` |
-//! | `web` | [`web`]: the report as an HTML file, and metrics for Prometheus; implies `ops` | yes |
+//! | `web` | [`web`]: the report as an HTML file, the dashboard, and metrics for Prometheus; implies `ops` | yes |
 //! | `cli` | the `viraldb` command; implies `ingest`, `ops` and `schedules` | yes |
 //!
 //! Models, migrations, queries, the queue, configuration and secrets are always included. If your program needs only these,
@@ -76,6 +76,8 @@
 compile_error!("viraldb needs a database engine: enable the feature `sqlite`, `postgres` or both");
 
 mod bounded;
+#[cfg(feature = "ops")]
+pub mod browse;
 pub mod compilation;
 pub mod config;
 pub mod correlation;
@@ -130,6 +132,9 @@ mod book {
     struct OwnTables;
     #[doc = include_str!("../docs/src/how-to/queue.md")]
     struct Queue;
+    #[cfg(feature = "web")]
+    #[doc = include_str!("../docs/src/how-to/dashboard.md")]
+    struct Dashboard;
     #[cfg(feature = "ops")]
     #[doc = include_str!("../docs/src/how-to/report.md")]
     struct Report;

@@ -37,6 +37,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "serve",
+        &[
+            "viraldb serve",
+            "viraldb serve --allow-actions",
+            "viraldb serve --listen 0.0.0.0:8480 --host dash.example.net --auth-file users --token-file token",
+            "viraldb serve --hash-password ana >> users",
+        ],
+    ),
+    (
         "videos list",
         &[
             "viraldb videos list --niche gaming --status pending",

@@ -11,7 +11,7 @@ use viraldb::private::quote::{short, visible};
 
 /// The groups of the top help, in order.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Getting started", &["init", "ingest", "status", "report"]),
+    ("Getting started", &["init", "ingest", "status", "report", "serve"]),
     (
         "Pipeline",
         &[
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group_of_the_top_help() {
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        grouped.retain(|name| cfg!(feature = "web") || !["report", "metrics"].contains(name));
+        grouped.retain(|name| cfg!(feature = "web") || !["report", "serve", "metrics"].contains(name));
         let command = command();
         let mut commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         grouped.sort_unstable();

@@ -18,7 +18,14 @@ pub(super) fn start(verbose: u8, quiet: bool, format: LogFormat) {
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let mut filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    // Log who changes something in the dashboard also without -v.
+    if !quiet
+        && std::env::var_os(EnvFilter::DEFAULT_ENV).is_none()
+        && let Ok(actions) = "viraldb::dashboard=info".parse()
+    {
+        filter = filter.add_directive(actions);
+    }
     let has_colors = color::on_stderr();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -49,6 +49,8 @@ mod screen;
 mod scripts;
 mod secret_input;
 mod secrets;
+#[cfg(feature = "web")]
+mod serve;
 mod shorts;
 mod source_videos;
 mod stats;
@@ -227,6 +229,12 @@ enum Command {
     /// as an attachment.
     #[cfg(feature = "web")]
     Report(report::Args),
+    /// Serve a dashboard of live pages, metrics and a JSON API
+    ///
+    /// The dashboard only reads, unless --allow-actions is given. It listens on this machine only, unless visitors must log in:
+    /// other addresses need --auth-file or --token-file.
+    #[cfg(feature = "web")]
+    Serve(serve::Args),
 
     /// List and show discovered videos, and mark what became of them
     Videos(videos::Args),
@@ -388,6 +396,8 @@ impl Command {
             Self::Metrics(_) => "metrics",
             #[cfg(feature = "web")]
             Self::Report(_) => "report",
+            #[cfg(feature = "web")]
+            Self::Serve(_) => "serve",
             Self::Doctor(_) => "doctor",
             Self::Migrate(_) => "migrate",
             Self::Ingest(_) => "ingest",
@@ -429,6 +439,8 @@ impl Command {
             Self::Metrics(args) => args.run(context),
             #[cfg(feature = "web")]
             Self::Report(args) => args.run(context),
+            #[cfg(feature = "web")]
+            Self::Serve(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ingest(args) => args.run(context),

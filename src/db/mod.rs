@@ -35,6 +35,7 @@ pub(crate) mod replica;
 mod source;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+pub(crate) mod time_limit;
 pub(crate) mod unfinished;
 #[cfg(feature = "sqlite")]
 pub(crate) mod untouched;

@@ -49,6 +49,7 @@ thread_local! {
 ///   if its LIMIT is a bound parameter, and Diesel always binds the LIMIT. A point lookup would take three times as long.
 /// - It sets the busy handler. SQLite's default handler sleeps longer and longer, up to 100 ms, so the connection that has
 ///   waited longest retries least often. With many writers, one of them may wait for seconds.
+/// - It sets the progress handler, which stops queries that have used up their time; see `time_limit.rs`.
 ///
 /// This runs as an auto-extension for every connection of the process, but acts only while [`establish`] is opening a
 /// connection on the same thread.
@@ -66,11 +67,21 @@ mod at_open {
         let Some(busy_timeout) = OPENING.get() else { return ffi::SQLITE_OK };
         let millis = std::ptr::without_provenance_mut(busy_timeout.as_millis() as usize);
         // SAFETY: `db` is the open connection that SQLite passes to an auto-extension. The argument of the busy handler is a
-        // number that is never dereferenced. `SQLITE_DBCONFIG_ENABLE_QPSG` takes an int and a pointer that may be NULL.
+        // number that is never dereferenced, and that of the progress handler is unused. `SQLITE_DBCONFIG_ENABLE_QPSG` takes
+        // an int and a pointer that may be NULL.
         unsafe {
             ffi::sqlite3_busy_handler(db, Some(wait_for_lock), millis);
+            ffi::sqlite3_progress_handler(db, STEPS, Some(is_over), std::ptr::null_mut());
             ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1_i32, std::ptr::null_mut::<i32>())
         }
+    }
+
+    /// How many steps of its virtual machine SQLite takes between two calls of the progress handler, less than a millisecond.
+    const STEPS: c_int = 4_000;
+
+    /// The progress handler: returning 1 stops the query.
+    unsafe extern "C" fn is_over(_: *mut c_void) -> c_int {
+        super::super::time_limit::is_over().into()
     }
 
     /// The busy handler: SQLite calls it repeatedly while another connection holds the lock. Returning 0 gives up.

@@ -33,6 +33,7 @@ pub use describe::{
     ColumnDescription, Domain, ForeignKey, IndexDescription, OnDelete, TableDescription, describe, dot,
     markdown, mermaid,
 };
+pub(crate) use describe::{column_comment, table_comment};
 pub use doctor::{Check, Examination, Finding, Mended, Report, Severity, Verdict, doctor};
 pub use drift::{Difference, Object, drift};
 pub use export::{Destination, Export, Exported, Form, export};

@@ -140,7 +140,7 @@ impl Keyring {
             keys = dotenv.values.remove(VARIABLE).map(Zeroizing::new);
             file = dotenv.values.get(FILE_VARIABLE).map(|path| dotenv.resolve(Path::new(path)));
             if keys.is_some() {
-                check_owner(&dotenv.file, &bounded::open(&dotenv.file)?)?;
+                check_owner(&dotenv.file, &bounded::open(&dotenv.file)?, "keys")?;
             }
             // A line that cannot be parsed may have been meant to set one of the variables.
             if keys.is_none() && file.is_none() && dotenv.has_bad_line {
@@ -169,7 +169,7 @@ impl Keyring {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(Error::invalid(path.display().to_string(), "is a folder, not a key file"));
         }
-        check_owner(path, &file)?;
+        check_owner(path, &file, "keys")?;
         // With this capacity the text is rarely reallocated, which would leave a copy of the keys in memory.
         let mut text = Zeroizing::new(String::with_capacity(4096));
         let most = bounded::BY_HAND;
@@ -235,30 +235,31 @@ fn of_environment(name: &str) -> Result<Option<Zeroizing<String>>> {
     }
 }
 
-/// Rejects a file with keys that other users can read or replace.
+/// Rejects a file with secrets that other users can read or replace. `contains` names the secrets in errors, such as `keys`.
 #[cfg(unix)]
-fn check_owner(path: &Path, file: &File) -> Result<()> {
+pub(crate) fn check_owner(path: &Path, file: &File, contains: &str) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
 
     let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
     let (mode, name) = (metadata.mode() & 0o7777, path.display());
     if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
         let reason = format!(
-            "contains keys but belongs to user {}; change its owner with `chown $(id -u) {name}`",
+            "contains {contains} but belongs to user {}; change its owner with `chown $(id -u) {name}`",
             metadata.uid()
         );
         return Err(Error::invalid(name.to_string(), reason));
     }
     if mode & 0o077 != 0 {
-        let reason =
-            format!("contains keys but its mode {mode:04o} gives other users access; run `chmod 600 {name}`");
+        let reason = format!(
+            "contains {contains} but its mode {mode:04o} gives other users access; run `chmod 600 {name}`"
+        );
         return Err(Error::invalid(name.to_string(), reason));
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn check_owner(_: &Path, _: &File) -> Result<()> {
+pub(crate) fn check_owner(_: &Path, _: &File, _: &str) -> Result<()> {
     Ok(())
 }
 

@@ -49,6 +49,8 @@ mod store;
 pub use crate::types::KeyId;
 pub use fernet::{FernetKey, fernet_salt};
 pub use import_fernet::{FernetImport, import_fernet};
+#[cfg(feature = "web")]
+pub(crate) use keyring::check_owner;
 pub use keyring::{Key, Keyring};
 pub use location::{Column, Place};
 pub use reseal::{BATCH, Failure, Progress, Resealed};

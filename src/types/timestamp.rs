@@ -69,7 +69,7 @@ impl Timestamp {
     /// Returns the text that SQLite stores.
     ///
     /// It always has six fractional digits, so that equal timestamps are equal as text.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "ops"))]
     pub(crate) fn to_sqlite(self) -> String {
         use chrono::Timelike;
 

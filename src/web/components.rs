@@ -2,8 +2,14 @@
 //!
 //! A state is never shown by color alone: it always has a word, and an icon with a shape of its own.
 
+mod forms;
+mod pager;
+mod steps;
 mod table;
 
+pub use forms::{choice, text};
+pub use pager::pager;
+pub use steps::{Reached, Step, steps};
 pub use table::{Column, table};
 
 use chrono::{DateTime, Utc};

@@ -41,10 +41,42 @@ pub struct Page<'a> {
     pub nav: &'a [Link<'a>],
     /// The content below the heading.
     pub body: Markup,
+    /// What surrounds the content.
+    pub shell: Shell<'a>,
+}
+
+/// What surrounds the content of a page.
+#[derive(Clone, Copy, Debug)]
+pub enum Shell<'a> {
+    /// The report: one file that needs no other.
+    Report,
+    /// The dashboard.
+    Dashboard(Served<'a>),
+}
+
+/// What the pages of the dashboard have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// The address of the style sheet.
+    pub style: &'a str,
+    /// The address of the script.
+    pub script: &'a str,
+    /// The text in the search form.
+    pub search: &'a str,
+    /// The address of this page, to read it again. `None` for pages that do not change.
+    pub refresh: Option<&'a str>,
+    /// The user who has logged in, and the token of the form that logs them out.
+    pub user: Option<(&'a str, &'a str)>,
+    /// The result of the action that led to this page.
+    pub notice: Option<&'a str>,
 }
 
 /// Returns the whole HTML document.
 pub fn page(page: &Page) -> Markup {
+    let served = match page.shell {
+        Shell::Report => None,
+        Shell::Dashboard(served) => Some(served),
+    };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,18 +84,29 @@ pub fn page(page: &Page) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
+                // Without a referrer, browsers hide from the dashboard that a form is its own.
+                meta name="referrer" content=(if served.is_some() { "same-origin" } else { "no-referrer" });
                 title { (page.title) " – viraldb" }
-                link rel="icon" href=(ICON);
-                // Only the style sheet below may style the page, and nothing may run or be loaded.
-                meta http-equiv="Content-Security-Policy" content=(policy());
-                style { (PreEscaped(STYLE)) }
+                @match &served {
+                    Some(served) => {
+                        link rel="icon" href=(ICON);
+                        link rel="stylesheet" href=(served.style);
+                        script src=(served.script) defer {}
+                    }
+                    None => {
+                        link rel="icon" href=(ICON);
+                        // Only the style sheet below may style the page, and nothing may run or be loaded.
+                        meta http-equiv="Content-Security-Policy" content=(policy());
+                        style { (PreEscaped(STYLE)) }
+                    }
+                }
             }
             body {
                 a class="skip" href="#content" { "Skip to the content" }
                 header class="top" {
                     p class="brand" { (logo()) "viraldb" }
                     p class="database" { (page.database) }
+                    @if let Some(served) = &served { (tools(served)) }
                 }
                 nav class="side" aria-label="Pages" { ul {
                     @for link in page.nav {
@@ -77,22 +120,55 @@ pub fn page(page: &Page) -> Markup {
                         } }
                     }
                 } }
-                main id="content" tabindex="-1" {
-                    div class="heading" {
-                        h1 { (page.title) }
-                        p class="as-of" {
-                            "As of " time datetime=(page.at.to_rfc3339()) { (date_and_time(page.at)) " UTC" }
-                        }
-                    }
-                    (page.body)
-                }
+                (content(page))
                 footer { p { "viraldb " (env!("CARGO_PKG_VERSION")) " · all times are UTC" } }
             }
         }
     }
 }
 
-/// Returns the Content-Security-Policy of the page.
+/// Returns the heading and the content.
+pub fn content(page: &Page) -> Markup {
+    html! {
+        main id="content" tabindex="-1" {
+            div class="heading" {
+                h1 { (page.title) }
+                p class="as-of" {
+                    "As of " time datetime=(page.at.to_rfc3339()) { (date_and_time(page.at)) " UTC" }
+                }
+            }
+            @if let Shell::Dashboard(Served { notice: Some(notice), .. }) = page.shell {
+                p class="notice" role="status" { (icon(Tone::Good)) (notice) }
+            }
+            (page.body)
+        }
+    }
+}
+
+/// Returns the search form, the link that reads the page again, and the button that logs out.
+///
+/// The script adds a button next to the link that stops and starts the updates.
+fn tools(served: &Served) -> Markup {
+    html! {
+        form class="search" role="search" aria-label="Everywhere" action="/search" {
+            label class="hidden" for="search" { "Search" }
+            input id="search" type="search" name="q" value=(served.search) placeholder="Search ids and titles";
+            button type="submit" { "Search" }
+        }
+        @if let Some(address) = served.refresh {
+            p class="live" { a class="button" href=(address) data-refresh="" { "Refresh" } span role="status" {} }
+        }
+        @if let Some((user, token)) = served.user {
+            form class="user" method="post" action="/logout" {
+                input type="hidden" name="token" value=(token);
+                span { (user) }
+                button type="submit" { "Log out" }
+            }
+        }
+    }
+}
+
+/// Returns the Content-Security-Policy of the report.
 fn policy() -> String {
     let hash = Base64::encode_string(&Sha256::digest(STYLE));
     format!(

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use maud::html;
 
-use super::layout::{Link, Page, page};
-use super::sections::Scope;
+use super::layout::{Link, Page, Shell, page};
 use super::sections::channels::Channels;
 use super::sections::errors::Errors;
 use super::sections::glance::Glance;
@@ -18,6 +18,7 @@ use super::sections::queue::Queue;
 use super::sections::storage::{Storage, is_large};
 use super::sections::trends::Trends;
 use super::sections::videos::Videos;
+use super::sections::{Links, Scope};
 use crate::compilation::{DiscoveredVideo, DiscoveredVideoFilter, PipelineRun, PipelineRunFilter};
 use crate::ops::{self, Check, Examination, backup};
 use crate::quote::quoted;
@@ -102,6 +103,7 @@ fn put(file: &Path, content: &[u8]) -> io::Result<()> {
         Err(_) => file.to_owned(),
     };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::metadata(folder)?; // the error of a missing folder would name the temporary file
     let mut new = tempfile::Builder::new();
     new.prefix(".viraldb-");
     #[cfg(unix)]
@@ -120,6 +122,7 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
         span,
         channel: options.channel,
         niche: options.niche.clone(),
+        links: Links::Report,
     };
     let channel = options.channel.map(|id| db.read(|c| Channel::find(c, id))).transpose()?;
     if let Some(niche) = &options.niche {
@@ -155,7 +158,7 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
         @if let Some(videos) = &videos { (videos.render(&scope)) }
         @if let Some(whole) = &whole {
             (whole.trends.render(&scope)) (whole.money.render(&scope))
-            (whole.storage.render(&whole.glance.status, &whole.glance.doctor, &scope)) (whole.errors.render(&scope))
+            (whole.storage.render(&whole.glance.status, whole.glance.doctor.as_deref(), &scope)) (whole.errors.render(&scope))
         }
     };
     let nav: Vec<Link> = [
@@ -180,7 +183,8 @@ fn render(db: &Database, url: &str, options: &ReportOptions) -> Result<String> {
     if let Some(niche) = &scope.niche {
         title.push_str(&format!(" · niche {}", super::sections::short(niche, 60)));
     }
-    let document = Page { title: &title, database: &database, at: scope.now(), nav: &nav, body };
+    let document =
+        Page { title: &title, database: &database, at: scope.now(), nav: &nav, body, shell: Shell::Report };
     Ok(page(&document).into_string())
 }
 
@@ -209,7 +213,7 @@ impl Whole {
             if status.queue_paused { Some(db.read(ops::resume::resume_command)?.to_owned()) } else { None };
         let storage =
             Storage { sizes: Storage::sizes(db, &status)?, backups: backup::list_of(db.url(), &folder)? };
-        let glance = Glance { status, doctor: ops::doctor(url, &examination)?, resume };
+        let glance = Glance { status, doctor: Some(Arc::new(ops::doctor(url, &examination)?)), resume };
         db.read(|c| {
             c.snapshot(|c| {
                 let (trends, money) = (Trends::read(c, scope)?, Money::read(c, scope)?);
@@ -231,7 +235,7 @@ fn require_niche(conn: &mut DbConnection, niche: &str) -> Result<()> {
 }
 
 /// Returns a length in words: whole days, or else hours or minutes.
-fn in_words(length: Duration) -> String {
+pub(super) fn in_words(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
     let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));

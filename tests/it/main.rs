@@ -8,6 +8,7 @@ mod support;
 #[cfg(feature = "async")]
 mod async_database;
 mod bad_input;
+mod browse;
 mod cli;
 mod config;
 mod database;
@@ -29,6 +30,8 @@ mod report;
 mod schema;
 mod secrets;
 mod series;
+#[cfg(feature = "web")]
+mod serve;
 mod structure;
 #[cfg(feature = "web")]
 mod web;

@@ -10,12 +10,12 @@ static COMMENTS: LazyLock<HashMap<&str, HashMap<&str, String>>> =
     LazyLock::new(|| read(include_str!("../../schema.rs")));
 
 /// Returns what a row of a table is.
-pub(super) fn of_table(table: &str) -> Option<&'static str> {
+pub(crate) fn of_table(table: &str) -> Option<&'static str> {
     of_column(table, "")
 }
 
 /// Returns what a column holds.
-pub(super) fn of_column(table: &str, column: &str) -> Option<&'static str> {
+pub(crate) fn of_column(table: &str, column: &str) -> Option<&'static str> {
     COMMENTS.get(table)?.get(column).map(String::as_str)
 }
 

@@ -17,6 +17,7 @@ use crate::quote::quoted;
 use crate::tables::tables;
 use crate::types::portable;
 use crate::{Database, Error, Result};
+pub(crate) use comments::{of_column as column_comment, of_table as table_comment};
 pub use render::{dot, markdown, mermaid};
 
 portable! {

@@ -1,6 +1,8 @@
-//! Tables and paging.
+//! Tables.
 
 use maud::{Markup, html};
+
+use crate::browse::Order;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -9,17 +11,36 @@ pub struct Column<'a> {
     pub title: &'a str,
     /// True for numbers, which are aligned to the right.
     pub number: bool,
+    /// The address that sorts by this column.
+    pub sort: Option<&'a str>,
+    /// The order, if the table is sorted by this column.
+    pub order: Option<Order>,
 }
 
 impl<'a> Column<'a> {
     /// Returns a column of texts.
     pub fn text(title: &'a str) -> Self {
-        Self { title, number: false }
+        Self { title, ..Self::default() }
     }
 
     /// Returns a column of numbers.
     pub fn number(title: &'a str) -> Self {
-        Self { title, number: true }
+        Self { title, number: true, ..Self::default() }
+    }
+}
+
+fn aria(order: Order) -> &'static str {
+    match order {
+        Order::Asc => "ascending",
+        Order::Desc => "descending",
+    }
+}
+
+fn arrow(order: Option<Order>) -> &'static str {
+    match order {
+        Some(Order::Asc) => " ↑",
+        Some(Order::Desc) => " ↓",
+        None => " ↕",
     }
 }
 
@@ -37,7 +58,12 @@ pub fn table(caption: &str, columns: &[Column], rows: &[Vec<Markup>], empty: &Ma
                 caption class="hidden" { (caption) }
                 thead { tr {
                     @for column in columns {
-                        th scope="col" class=[column.number.then_some("num")] { (column.title) }
+                        th scope="col" class=[column.number.then_some("num")] aria-sort=[column.order.map(aria)] {
+                            @match column.sort {
+                                Some(sort) => a href=(sort) { (column.title) span aria-hidden="true" { (arrow(column.order)) } },
+                                None => (column.title),
+                            }
+                        }
                     }
                 } }
                 tbody {

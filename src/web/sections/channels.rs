@@ -171,7 +171,7 @@ impl Channels {
                 let values: Vec<Option<f64>> =
                     channel.samples.iter().map(|sample| Some(sample.subscriber_count as f64)).collect();
                 vec![
-                    html! { (channel.name) },
+                    scope.link("channels", channel.id, &html! { (channel.name) }),
                     html! { (full(channel.newest(|sample| sample.subscriber_count))) },
                     html! { (growth(channel.growth(|sample| sample.subscriber_count))) },
                     html! { (full(channel.newest(|sample| sample.view_count))) },

@@ -91,7 +91,7 @@ impl Errors {
             .iter()
             .map(|error| {
                 vec![
-                    html! { (error.id) },
+                    scope.link("tables/error_log", error.id, &html! { (error.id) }),
                     html! { (short(&error.module, 60)) },
                     html! { (short(&error.error_type, 60)) },
                     html! { (short(&error.error_message, 200)) },

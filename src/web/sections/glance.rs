@@ -1,7 +1,8 @@
 //! At a glance: what needs attention, and the most important numbers.
 
+use std::sync::Arc;
+
 use maud::Markup;
-use serde::Serialize;
 
 use super::pipeline::Pipeline;
 use super::queue::Queue;
@@ -19,10 +20,11 @@ const LATE: f64 = 15.0 * 60.0;
 /// A backup that is older than this is old, in seconds.
 const OLD: f64 = 2.0 * 24.0 * 3600.0;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(in crate::web) struct Glance {
     pub status: Status,
-    pub doctor: Report,
+    /// The doctor's report. `None` while the dashboard's first examination runs.
+    pub doctor: Option<Arc<Report>>,
     /// How to resume the queue, if it is paused.
     pub resume: Option<String>,
 }
@@ -32,7 +34,7 @@ struct Attention {
     tone: Tone,
     what: String,
     why: String,
-    href: &'static str,
+    href: String,
     mend: String,
 }
 
@@ -46,7 +48,7 @@ impl Glance {
                 tone: reason.tone,
                 what: &reason.what,
                 why: &reason.why,
-                href: reason.href,
+                href: &reason.href,
                 mend: mend(&reason.mend),
             })
             .collect();
@@ -63,14 +65,15 @@ impl Glance {
 
     /// Returns what needs attention.
     fn reasons(&self, scope: &Scope, queue: &Queue, pipeline: &Pipeline) -> Vec<Attention> {
+        let findings = self.doctor.as_ref().map_or(&[][..], |doctor| &doctor.findings);
         let mut checks: Vec<(Check, Severity)> =
-            self.doctor.findings.iter().map(|finding| (finding.check, finding.severity)).collect();
+            findings.iter().map(|finding| (finding.check, finding.severity)).collect();
         checks.dedup();
         let mut reasons: Vec<Attention> = checks
             .into_iter()
             .filter_map(|of| {
                 let same = |finding: &&Finding| (finding.check, finding.severity) == of;
-                of_check(&self.doctor.findings.iter().filter(same).collect::<Vec<_>>())
+                of_check(&findings.iter().filter(same).collect::<Vec<_>>(), scope)
             })
             .collect();
         if queue.failed() > 0 {
@@ -82,7 +85,7 @@ impl Glance {
                 tone: Tone::Bad,
                 what: format!("{} failed in the last {}", many(queue.failed(), "job"), scope.length),
                 why: cause.unwrap_or_default(),
-                href: "#queue",
+                href: scope.part("queue"),
                 mend: "viraldb jobs list --status failed".to_owned(),
             });
         }
@@ -93,7 +96,7 @@ impl Glance {
                     tone: Tone::Warn,
                     what: format!("A {job_type} job has waited for {}", duration(Some(seconds))),
                     why: format!("{} are due; are enough workers running?", many(queue.due(), "job")),
-                    href: "#queue",
+                    href: scope.part("queue"),
                     mend: "viraldb jobs top".to_owned(),
                 });
             }
@@ -103,7 +106,7 @@ impl Glance {
                 tone: Tone::Warn,
                 what: "The queue is paused".to_owned(),
                 why: "workers claim no new jobs".to_owned(),
-                href: "#queue",
+                href: scope.part("queue"),
                 mend: resume.clone(),
             });
         }
@@ -114,7 +117,7 @@ impl Glance {
                 tone: Tone::Warn,
                 what: format!("{} unanswered for more than a day", are("review", reviews.late)),
                 why: format!("the oldest was requested {} ago", duration(Some(age))),
-                href: "#pipeline",
+                href: scope.part("pipeline"),
                 mend: "viraldb reviews list --open".to_owned(),
             });
         }
@@ -123,7 +126,7 @@ impl Glance {
                 tone: Tone::Warn,
                 what: format!("{} unresolved", are("error", self.status.unresolved_errors)),
                 why: "resolve an error once its cause is fixed".to_owned(),
-                href: "#errors",
+                href: scope.part("errors"),
                 mend: "viraldb errors list".to_owned(),
             });
         }
@@ -158,23 +161,26 @@ impl Glance {
         let backup = storage.backups.iter().filter(is_good).find_map(|backup| backup.created_at);
         let backup_age = backup.map(|at| scope.span.until.hours_since(at) * 3600.0);
         let (backup_tone, backup_word) = match backup_age {
-            None => (Tone::Warn, "none found"),
+            // The doctor says so once the database is old enough to have one.
+            None => (Tone::Muted, "none found"),
             Some(age) if age > OLD => (Tone::Warn, "old"),
             Some(_) => (Tone::Good, "recent"),
         };
         let backups = counted(storage.backups.len(), "backup");
-        let (doctor_tone, doctor_word) = match self.doctor.verdict {
-            Verdict::Healthy => (Tone::Good, "healthy"),
-            Verdict::Warnings => (Tone::Warn, "warnings"),
-            Verdict::Errors => (Tone::Bad, "errors"),
-            Verdict::Unknown => (Tone::Bad, "not checked"),
+        let (doctor_tone, doctor_word) = match self.doctor.as_ref().map(|doctor| doctor.verdict) {
+            Some(Verdict::Healthy) => (Tone::Good, "healthy"),
+            Some(Verdict::Warnings) => (Tone::Warn, "warnings"),
+            Some(Verdict::Errors) => (Tone::Bad, "errors"),
+            Some(Verdict::Unknown) => (Tone::Bad, "not checked"),
+            None => (Tone::Muted, "checking"),
         };
-        let checks = counted(self.doctor.checks.len(), "check");
-        let count =
-            |severity| self.doctor.findings.iter().filter(|finding| finding.severity == severity).count();
-        let problems = count(Severity::Error) + count(Severity::Warning);
+        let checks = counted(self.doctor.as_ref().map_or(0, |doctor| doctor.checks.len()), "check");
+        let is_problem = |finding: &&Finding| finding.severity != Severity::Info;
+        let problems = self.doctor.as_ref().map(|doctor| doctor.findings.iter().filter(is_problem).count());
         let completed = format!("{} completed {last}", full(queue.completed()));
         let failed_runs = format!("{} failed {last}", full(pipeline.count(RunStatus::Failed)));
+        let [queue_href, pipeline_href, videos_href, errors_href, storage_href, doctor_href] =
+            ["queue", "pipeline", "videos", "errors", "storage", "doctor"].map(|part| scope.part(part));
         cards(&[
             Card {
                 label: "Jobs due",
@@ -182,7 +188,7 @@ impl Glance {
                 tone: due_tone,
                 word: due_word,
                 detail: oldest.as_ref().map_or("", |(_, words)| words),
-                href: Some("#queue"),
+                href: Some(&queue_href),
                 spark: None,
             },
             Card {
@@ -191,7 +197,7 @@ impl Glance {
                 tone: if queue.running() > 0 { Tone::Info } else { Tone::Muted },
                 word: &workers,
                 detail: &completed,
-                href: Some("#queue"),
+                href: Some(&queue_href),
                 spark: Some(spark("Completed jobs over time", Unit::Count, Hue::Good, &finished)),
             },
             Card {
@@ -200,16 +206,20 @@ impl Glance {
                 tone: if queue.failed() > 0 { Tone::Bad } else { Tone::Good },
                 word: if queue.failed() > 0 { "failed" } else { "none" },
                 detail: &last,
-                href: Some("#queue"),
+                href: Some(&queue_href),
                 spark: None,
             },
             Card {
                 label: "Runs in review",
                 value: full(runs(RunStatus::Review)),
-                tone: if runs(RunStatus::Review) > 0 { Tone::Warn } else { Tone::Good },
+                tone: match (runs(RunStatus::Review), pipeline.waiting_reviews.late) {
+                    (0, _) => Tone::Good,
+                    (_, 0) => Tone::Info,
+                    _ => Tone::Warn,
+                },
                 word: if runs(RunStatus::Review) > 0 { "wait for a person" } else { "none" },
                 detail: &failed_runs,
-                href: Some("#pipeline"),
+                href: Some(&pipeline_href),
                 spark: None,
             },
             Card {
@@ -218,7 +228,7 @@ impl Glance {
                 tone: Tone::Muted,
                 word: "waiting",
                 detail: &niches,
-                href: Some("#videos"),
+                href: Some(&videos_href),
                 spark: None,
             },
             Card {
@@ -227,7 +237,7 @@ impl Glance {
                 tone: if status.unresolved_errors > 0 { Tone::Warn } else { Tone::Good },
                 word: if status.unresolved_errors > 0 { "need attention" } else { "none" },
                 detail: "",
-                href: Some("#errors"),
+                href: Some(&errors_href),
                 spark: None,
             },
             Card {
@@ -237,16 +247,16 @@ impl Glance {
                 tone: backup_tone,
                 word: backup_word,
                 detail: &backups,
-                href: Some("#storage"),
+                href: Some(&storage_href),
                 spark: None,
             },
             Card {
                 label: "Doctor’s findings",
-                value: problems.to_string(),
+                value: problems.map_or_else(|| "–".to_owned(), |problems| problems.to_string()),
                 tone: doctor_tone,
                 word: doctor_word,
                 detail: &checks,
-                href: Some("#doctor"),
+                href: Some(&doctor_href),
                 spark: None,
             },
         ])
@@ -255,7 +265,7 @@ impl Glance {
 
 /// Returns what the findings of one check ask for, unless they are only notes. A check can have many similar findings, so only
 /// the first one is shown in full.
-fn of_check(findings: &[&Finding]) -> Option<Attention> {
+fn of_check(findings: &[&Finding], scope: &Scope) -> Option<Attention> {
     let finding = findings.first()?;
     let tone = match finding.severity {
         Severity::Info => return None,
@@ -270,7 +280,7 @@ fn of_check(findings: &[&Finding]) -> Option<Attention> {
         tone,
         what: clean(&finding.what),
         why,
-        href: "#doctor",
+        href: scope.part("doctor"),
         mend: finding.mend.clone().unwrap_or_default(),
     })
 }

@@ -10,8 +10,11 @@ pub(super) mod storage;
 pub(super) mod trends;
 pub(super) mod videos;
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::chart::Unit;
 use crate::report::Span;
@@ -29,6 +32,21 @@ pub(super) struct Scope {
     pub channel: Option<ChannelId>,
     /// Only videos and runs of this niche.
     pub niche: Option<String>,
+    /// Where links lead.
+    pub links: Links,
+}
+
+/// The characters of a key that an address cannot contain as they are.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Where links lead.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Links {
+    /// To sections of the report.
+    #[default]
+    Report,
+    /// To pages of the dashboard, with the query that keeps the period, channel and niche: `?since=7d`, or empty.
+    Dashboard(String),
 }
 
 impl Scope {
@@ -44,6 +62,32 @@ impl Scope {
 
     pub fn niche(&self) -> Option<&str> {
         self.niche.as_deref()
+    }
+
+    /// Returns the address of a section: `#queue` in the report and `/queue?since=7d` in the dashboard.
+    pub fn part(&self, section: &str) -> String {
+        match &self.links {
+            Links::Report => format!("#{section}"),
+            Links::Dashboard(query) => format!("/{section}{query}"),
+        }
+    }
+
+    /// Returns the address of a row's own page, such as `/jobs/ID`. The report has no such pages.
+    pub fn page_of(&self, kind: &str, key: impl Display) -> Option<String> {
+        match &self.links {
+            Links::Report => None,
+            Links::Dashboard(_) => {
+                Some(format!("/{kind}/{}", utf8_percent_encode(&key.to_string(), IN_PATH)))
+            }
+        }
+    }
+
+    /// Returns a text that leads to a row's own page, where there is one.
+    fn link(&self, kind: &str, key: impl Display, text: &Markup) -> Markup {
+        match self.page_of(kind, key) {
+            Some(href) => html! { a href=(href) { (text) } },
+            None => text.clone(),
+        }
     }
 
     /// Returns the word for the length of a period in titles: `hour`, `day` or `week`.
@@ -89,9 +133,11 @@ fn maybe_ago(at: Option<Timestamp>, scope: &Scope) -> Markup {
 
 /// Returns a text without the characters that HTML cannot contain.
 ///
-/// The template engine escapes markup, but a NUL or another control character would make the document invalid.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c }).collect()
+/// The template engine escapes markup, but a NUL, another control character or a noncharacter would make the document invalid.
+pub(in crate::web) fn clean(text: &str) -> String {
+    let is_noncharacter = |c: char| matches!(c, '\u{FDD0}'..='\u{FDEF}') || u32::from(c) & 0xFFFE == 0xFFFE;
+    let is_forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || is_noncharacter(c);
+    text.chars().map(|c| if is_forbidden(c) { '\u{FFFD}' } else { c }).collect()
 }
 
 /// Returns the start of a text with at most `most` characters, without control characters.
@@ -109,7 +155,7 @@ fn nothing(words: &str, hint: &str, command: &str) -> Markup {
 }
 
 /// Returns what mends a problem. Commands in it are in backticks, unless it is only a command.
-fn mend(text: &str) -> Markup {
+pub(super) fn mend(text: &str) -> Markup {
     let text = clean(text);
     if text.starts_with("viraldb ") && !text.contains('`') {
         return super::components::command(&text);

@@ -83,10 +83,13 @@ impl Pipeline {
         niches.sort_by_key(|niche| std::cmp::Reverse(runs_of[niche]));
         niches.truncate(MOST);
         niches.sort_unstable();
-        let labels: Vec<(String, String)> = self
+        let labels: Vec<(String, String, Option<String>)> = self
             .runs
             .iter()
-            .map(|run| (format!("run {}: {}", run.id, run.status), run.status.to_string()))
+            .map(|run| {
+                let label = format!("run {}: {}", run.id, run.status);
+                (label, run.status.to_string(), scope.page_of("runs", run.id))
+            })
             .collect();
         let names: Vec<String> = niches.iter().map(|niche| short(niche, 60)).collect();
         let rows: Vec<Row> = niches
@@ -94,7 +97,7 @@ impl Pipeline {
             .zip(&names)
             .map(|(niche, label)| {
                 let of_niche = self.runs.iter().zip(&labels).filter(|(run, _)| run.niche == *niche);
-                let periods = of_niche.map(|(run, (label, status))| Period {
+                let periods = of_niche.map(|(run, (label, status, href))| Period {
                     from: run.started_at.unwrap_or(run.cycle_start).to_utc(),
                     until: match (run.completed_at, run.started_at) {
                         (Some(end), _) => Some(end.to_utc()),
@@ -104,7 +107,7 @@ impl Pipeline {
                     status,
                     hue: Hue::of_status(status),
                     label,
-                    href: None,
+                    href: href.as_deref(),
                 });
                 Row { label, periods: periods.collect() }
             })
@@ -197,7 +200,10 @@ impl Pipeline {
         let rows: Vec<Vec<Markup>> = self
             .open_reviews
             .iter()
-            .map(|review| vec![html! { "Run " (review.pipeline_run_id) }, ago(review.sent_at, scope)])
+            .map(|review| {
+                let run = review.pipeline_run_id;
+                vec![scope.link("runs", run, &html! { "Run " (run) }), ago(review.sent_at, scope)]
+            })
             .collect();
         let empty = super::super::components::empty("Every review is answered.", &html! {});
         table(

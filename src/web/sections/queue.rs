@@ -193,7 +193,7 @@ impl Queue {
                 vec![
                     html! { (job.leased_by.as_deref().map_or_else(|| "unknown".to_owned(), |name| short(name, 60))) },
                     html! { (job.job_type) },
-                    html! { code { (job.id) } },
+                    scope.link("jobs", job.id, &html! { code { (job.id) } }),
                     html! { (job.attempts) " of " (job.max_attempts) },
                     maybe_ago(job.started_at, scope),
                     html! { (progress.trim()) },

@@ -38,20 +38,20 @@ impl Storage {
         if is_large(status) { Ok(Vec::new()) } else { ops::sizes(db) }
     }
 
-    pub fn render(&self, status: &Status, doctor: &Report, scope: &Scope) -> Markup {
+    pub fn render(&self, status: &Status, doctor: Option<&Report>, scope: &Scope) -> Markup {
         let lead = format!(
             "The database has {} and {}.",
             Unit::Bytes.short(status.size_bytes as f64),
             counted(self.backups.len(), "backup")
         );
-        let charts = grid(&[
+        let mut charts = vec![
             panel("", &self.growth(status, scope)),
             panel("", &self.tables()),
             panel("Backups", &self.list(scope)),
             panel("Database", &about(status)),
-            wide_panel("Findings of the doctor", &findings(doctor)),
-        ]);
-        section("storage", "Storage and backups", &lead, &charts)
+        ];
+        charts.extend(doctor.map(|doctor| wide_panel("Findings of the doctor", &findings(doctor, FINDINGS))));
+        section("storage", "Storage and backups", &lead, &grid(&charts))
     }
 
     /// Charts the size of the data over time: the uncompressed size of each backup, and the size now.
@@ -129,7 +129,7 @@ impl Storage {
 }
 
 /// Lists the findings of the doctor.
-fn findings(doctor: &Report) -> Markup {
+pub(in crate::web) fn findings(doctor: &Report, most: usize) -> Markup {
     let columns = [
         Column::text("Check"),
         Column::text("Severity"),
@@ -139,7 +139,7 @@ fn findings(doctor: &Report) -> Markup {
     let rows: Vec<Vec<Markup>> = doctor
         .findings
         .iter()
-        .take(FINDINGS)
+        .take(most)
         .map(|finding| {
             let tone = match finding.severity {
                 Severity::Info => Tone::Muted,
@@ -157,8 +157,8 @@ fn findings(doctor: &Report) -> Markup {
     let healthy = empty(&format!("{} found no problem.", counted(doctor.checks.len(), "check")), &html! {});
     html! {
         div id="doctor" { (table("Findings of the doctor", &columns, &rows, &healthy)) }
-        @if doctor.findings.len() > FINDINGS {
-            p class="note" { "and " (doctor.findings.len() - FINDINGS) " more, which " code { "viraldb doctor" } " lists" }
+        @if doctor.findings.len() > most {
+            p class="note" { "and " (doctor.findings.len() - most) " more, which " code { "viraldb doctor" } " lists" }
         }
     }
 }

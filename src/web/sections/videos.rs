@@ -42,15 +42,19 @@ impl Videos {
         let charts = grid(&[
             panel(
                 "",
-                &list("Most views", &self.by_views, Hue::One, |video| {
+                &list("Most views", &self.by_views, Hue::One, scope, |video| {
                     video.view_count.map(|views| views as f64)
                 }),
             ),
             panel(
                 "",
-                &list("Most views per hour since publication", &self.by_velocity, Hue::Three, |video| {
-                    video.view_velocity
-                }),
+                &list(
+                    "Most views per hour since publication",
+                    &self.by_velocity,
+                    Hue::Three,
+                    scope,
+                    |video| video.view_velocity,
+                ),
             ),
             panel(
                 "",
@@ -58,6 +62,7 @@ impl Videos {
                     &format!("Most new views in the last {}", scope.length),
                     &self.by_growth,
                     Hue::Two,
+                    scope,
                     |video| video.growth.map(|growth| growth as f64),
                 ),
             ),
@@ -92,15 +97,24 @@ impl Videos {
     }
 }
 
-fn list(title: &str, videos: &[TopVideo], hue: Hue, value: fn(&TopVideo) -> Option<f64>) -> Markup {
-    let labels: Vec<String> = videos
+fn list(
+    title: &str,
+    videos: &[TopVideo],
+    hue: Hue,
+    scope: &Scope,
+    value: fn(&TopVideo) -> Option<f64>,
+) -> Markup {
+    let labels: Vec<(String, Option<String>)> = videos
         .iter()
-        .map(|video| format!("{} – {}", short(&video.title, 90), short(&video.channel_name, 40)))
+        .map(|video| {
+            let label = format!("{} – {}", short(&video.title, 90), short(&video.channel_name, 40));
+            (label, scope.page_of("videos", &video.video_id))
+        })
         .collect();
     let videos: Vec<Bar> = videos
         .iter()
         .zip(&labels)
-        .map(|(video, label)| Bar { label, value: value(video), hue, href: None })
+        .map(|(video, (label, href))| Bar { label, value: value(video), hue, href: href.as_deref() })
         .collect();
     bars(&Head { title, empty: "No videos in this period", ..Head::default() }, &videos)
 }
