@@ -222,7 +222,8 @@ fn shown(of: &Table, row: RawRow, most: usize) -> Row {
 
 /// Returns what is shown of a value that may be a secret.
 fn masked(of: &Table, column: &Column, value: Raw, key: &str, is_encrypted: bool) -> Raw {
-    let is_secret_setting = || Registry::default().get(key).is_ok_and(|setting| setting.secret);
+    // Only the configuration file says whether a setting of the program's own is secret, so all of those are masked.
+    let is_secret_setting = || Registry::default().get(key).map_or(true, |setting| setting.secret);
     match (of.name, value) {
         (_, Raw::Null) => Raw::Null,
         ("channels", Raw::Text(text)) => Raw::Text(Sealed::from(text).to_string()),

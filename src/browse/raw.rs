@@ -21,6 +21,8 @@ pub(super) enum Raw {
     Null,
     Integer(i64),
     Number(f64),
+    /// SQLite has no booleans.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     Boolean(bool),
     Text(String),
 }

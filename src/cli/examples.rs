@@ -42,7 +42,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "viraldb serve",
             "viraldb serve --allow-actions",
             "viraldb serve --listen 0.0.0.0:8480 --host dash.example.net --auth-file users --token-file token",
-            "viraldb serve --hash-password ana >> users",
+            "viraldb serve --hash-password ana",
         ],
     ),
     (

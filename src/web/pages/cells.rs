@@ -17,7 +17,7 @@ use crate::web::sections::{clean, short};
 /// Number of characters of a text in a table.
 const CELL: usize = 100;
 /// A longer text gets a wide column.
-const WORDS: usize = 30;
+const WORDS: usize = 20;
 
 /// What stays as it is in a part of an address.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -22,12 +22,12 @@ pub fn channel(view: &ChannelView, actions: Option<&Markup>) -> Markup {
             panel("", &chart("Views of all videos", &view.series, &[("views", |point| point.views)])),
         ])))
         (section("channel", "Channel", "", &wide_panel("", &facts(of, &view.channel, &["name"]))))
-        (section("videos", "Videos", "The newest first.", &wide_panel("", &children(
+        (section("videos", "Videos", "", &wide_panel("", &children(
             "Videos", &view.videos, key,
             &["source_title", "status", "source_platform", "published_at", "created_at"],
             ("The channel has no videos.", "viraldb source-videos add"),
         ))))
-        (section("jobs", "Jobs", "The newest first.", &wide_panel("", &children(
+        (section("jobs", "Jobs", "", &wide_panel("", &children(
             "Jobs", &view.jobs, key,
             &["id", "job_type", "status", "attempts", "queued_at", "completed_at", "error_message"],
             ("The channel has no jobs.", ""),

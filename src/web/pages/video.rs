@@ -53,7 +53,7 @@ pub fn video(view: &VideoView, actions: Option<&Markup>) -> Markup {
             }
         }
         @if let Some(jobs) = &view.jobs {
-            (section("jobs", "Jobs", "The newest first.", &wide_panel("", &children(
+            (section("jobs", "Jobs", "", &wide_panel("", &children(
                 "Jobs", jobs, key,
                 &["id", "job_type", "status", "attempts", "queued_at", "completed_at", "error_message"],
                 ("The video has no jobs.", &format!("viraldb jobs enqueue download --video {key}")),

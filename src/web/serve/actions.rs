@@ -161,17 +161,29 @@ async fn act(
         tracing::warn!(target: LOG, who, action, object, "refused: the form has no valid token");
         return Err(failure);
     }
-    match app.blocking(work).await {
-        Ok(done) => {
-            tracing::info!(target: LOG, who, action, object, "done");
-            app.cache.clear();
-            if let Some(cookie) = &visitor.cookie {
-                app.sessions.notify(cookie, format!("The {object} {done}."));
+    // A client may close the connection before the work ends, so the work itself leaves the line in the log.
+    let (owned, cookie) = ([who.clone(), action.to_owned(), object.to_owned()], visitor.cookie.clone());
+    let logged = move |app: &App| {
+        let [who, action, object] = owned;
+        let result = work(app);
+        match &result {
+            Ok(done) => {
+                tracing::info!(target: LOG, who, action, object, "done");
+                app.cache.clear();
+                if let Some(cookie) = &cookie {
+                    app.sessions.notify(cookie, format!("The {object} {done}."));
+                }
             }
-            Ok((StatusCode::SEE_OTHER, [(LOCATION, next)]).into_response())
+            Err(error) => tracing::warn!(target: LOG, who, action, object, "failed: {error}"),
         }
+        result
+    };
+    match app.blocking(logged).await {
+        Ok(_) => Ok((StatusCode::SEE_OTHER, [(LOCATION, next)]).into_response()),
         Err(failure) => {
-            tracing::warn!(target: LOG, who, action, object, "failed: {}", failure.text);
+            if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+                tracing::warn!(target: LOG, who, action, object, "not answered in time: {}", failure.text);
+            }
             Err(failure)
         }
     }

@@ -101,6 +101,12 @@ impl Dashboard {
                  speaks HTTPS before it"
             );
         }
+        if self.app.options.behind_proxy && !self.app.needs_log_in() {
+            tracing::warn!(
+                "everyone whom the proxy lets through can use the dashboard; give --auth-file or --token-file unless the proxy asks \
+                 for a password"
+            );
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("dashboard")
