@@ -399,7 +399,7 @@ both! {
         write(t, "UPDATE viraldb_migrations SET recorded_at = '2026-01-01 00:00:00'");
         let none = one(t, Check::Backups);
         assert!(none.severity == Severity::Warning && none.what.starts_with("there is no backup in "), "{none:?}");
-        assert!(none.mend.unwrap().starts_with("viraldb backup create "));
+        assert!(none.mend.unwrap().starts_with("run `viraldb backup create`"));
         let made: Value = serde_json::from_str(&t.ok(&["backup", "create", "--format", "json"])).unwrap();
         assert!(found(t, Check::Backups).is_empty());
         t.ok(&["doctor", "--only", "backups"]);
