@@ -3,8 +3,10 @@
 //! tests/clients/test_guide.py runs the tutorial in Python and the other Python programs.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use viraldb::queue;
@@ -53,8 +55,16 @@ fn commands(page: &str) -> Vec<&str> {
     found
 }
 
-/// Runs a line in a shell whose PATH begins with the folder of the tested `viraldb`.
+/// Held while a dashboard of the book uses its port.
+static PORT: Mutex<()> = Mutex::new(());
+
+/// Runs a line in a shell whose PATH begins with the folder of the tested `viraldb`. A dashboard is stopped as by Ctrl-C after a
+/// few seconds.
 fn run(t: &Scratch, line: &str, key_file: bool) -> Ran {
+    let serves = line.starts_with("viraldb serve") && !line.contains("--hash-password");
+    let _alone = serves.then(|| PORT.lock().unwrap_or_else(PoisonError::into_inner));
+    let line =
+        &if serves { format!("timeout --preserve-status --signal=INT 3 {line}") } else { line.to_owned() };
     let ours = t.command(&[]);
     let folder = Path::new(ours.get_program()).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
@@ -94,6 +104,11 @@ fn prepare(t: &Scratch, commands: &[&str]) {
     drop(db);
     t.file("schedule.json", r#"{"videos_per_day": 2}"#);
     t.file("token.json", r#"{"refresh_token": "planted"}"#);
+    // The book makes them with `umask 077`, which does not last from one line to the next here.
+    for (name, text) in [("users", ""), ("token", "0123456789abcdef0123456789abcdef")] {
+        t.file(name, text);
+        std::fs::set_permissions(t.path(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
     t.file("list.csv", "Titel,Band\nSong,Group\n");
     for folder in ["exports", "downloads"] {
         std::fs::create_dir(t.path(folder)).unwrap();
